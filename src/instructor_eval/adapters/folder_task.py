@@ -1,0 +1,62 @@
+"""A user's data as an mteb task object, so that it is scored by the same code as the built-in tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsTaskRetrieval, AbsTaskSTS
+from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
+from mteb.abstasks.task_metadata import TaskMetadata
+
+from instructor_eval.adapters.folder import Ranking, Splits
+from instructor_eval.types import Card
+
+_CLASSES: dict[str, Any] = {
+    "Retrieval": AbsTaskRetrieval,
+    "Reranking": AbsTaskRetrieval,
+    "STS": AbsTaskSTS,
+    "PairClassification": AbsTaskPairClassification,
+    "Classification": AbsTaskClassification,
+    "Clustering": AbsTaskClusteringLegacy,
+}
+
+
+def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:  # noqa: ANN401 - mteb's task object
+    """A loaded task of the card's type that holds `data`."""
+    metadata = TaskMetadata(
+        name="OwnTask",
+        description="A user's own task.",
+        reference=None,
+        dataset={"path": "own/own", "revision": "local"},
+        type=card.type,
+        category="t2t",
+        modalities=["text"],
+        eval_splits=[card.split],
+        eval_langs=["eng-Latn"],
+        main_score="cosine_spearman" if card.metric.startswith("cosine_") and card.type == "STS" else card.metric,
+        date=None,
+        domains=None,
+        task_subtypes=None,
+        license=None,
+        annotations_creators=None,
+        dialect=None,
+        sample_creation=None,
+        bibtex_citation=None,
+    )
+    attributes: dict[str, Any] = {"metadata": metadata}
+    if card.type == "Classification":
+        attributes |= {k: card.options[k] for k in ("samples_per_label", "n_experiments") if k in card.options}
+    task = type("OwnTask", (_CLASSES[card.type],), attributes)(seed=seed)
+    if isinstance(data, Ranking):
+        split = {
+            "corpus": Dataset.from_list(data.corpus),
+            "queries": Dataset.from_list(data.queries),
+            "relevant_docs": data.qrels,
+            "top_ranked": data.candidates,
+        }
+        task.dataset = {"default": {card.split: split}}
+    else:
+        task.dataset = DatasetDict({name: Dataset.from_dict(columns) for name, columns in data.items()})
+    task.data_loaded = True
+    return task

@@ -1,0 +1,268 @@
+"""Scoring through mteb's task classes: a bridge to its encoder protocol, and the per-item evidence it throws away.
+
+mteb is the reference: it computes every number. What is added is that per-query values, similarities and predictions
+are caught on their way, so that the number can be computed again from stored items; `score_task` checks that it can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from instructor_eval import scorers
+from instructor_eval.scorers.correlation import article_correlation
+from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
+
+_TOP = 10
+_STORED_AT_K = ("ndcg_at_1", "ndcg_at_10", "ndcg_at_100", "map_at_10", "map_at_1000", "recall_at_10", "recall_at_100",
+                "precision_at_1", "precision_at_10")  # fmt: skip
+_TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
+
+
+class MtebEncoder:
+    """Our encoder in the form mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`."""
+
+    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
+        from mteb.models.model_meta import ModelMeta  # noqa: PLC0415
+
+        self._encoder = encoder
+        self._calls = 0
+        self._bare_from_call = bare_from_call
+        self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
+
+    def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:  # noqa: ANN401 - mteb's
+        """Embed a whole split: queries and documents under their own instructions, everything else as `text`."""
+        role = {"query": "query", "document": "document"}.get(str(getattr(prompt_type, "value", None)), "text")
+        bare = self._bare_from_call is not None and self._calls >= self._bare_from_call
+        self._calls += 1
+        # The loader's data set, not the loader: iterating it costs 0.1 ms a text.
+        return self._encoder.encode([str(t) for t in inputs.dataset["text"]], role, bare=bare)
+
+    def similarity(self, a: Any, b: Any) -> Any:  # noqa: ANN401 - arrays or tensors, as mteb has them
+        """Cosine of every pair."""
+        from mteb.similarity_functions import cos_sim  # noqa: PLC0415
+
+        return cos_sim(a, b)
+
+    def similarity_pairwise(self, a: Any, b: Any) -> Any:  # noqa: ANN401 - arrays or tensors, as mteb has them
+        """Cosine of corresponding rows."""
+        from mteb.similarity_functions import pairwise_cos_sim  # noqa: PLC0415
+
+        return pairwise_cos_sim(a, b)
+
+
+@contextmanager
+def quiet_mteb() -> Iterator[None]:
+    """No progress bars, warnings and log lines of mteb and datasets: their users are not ours."""
+    import datasets  # noqa: PLC0415
+
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    loggers = [logging.getLogger(n) for n in ("mteb", "datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
+    """The card's metric, as the run's protocol choices have it."""
+    if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
+        return "cosine_ap"
+    if card.type == "Summarization":
+        return f"summeval_{protocol['summeval']}"
+    return card.metric
+
+
+def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:  # noqa: ANN401
+    """Score a loaded mteb task.
+
+    Raises:
+        RuntimeError: the items do not give mteb's own number: a fault of ours, never to be filed as a result.
+    """
+    metric = effective_metric(card, settings.protocol)
+    if card.type == "Summarization":
+        _choose_summarization_evaluator(task, settings.protocol["summeval"])
+    machine_bare = card.type == "Summarization" and settings.protocol["summeval_machine_instruction"] == "off"
+    bridge = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None)
+    caught: dict[str, Any] = {}
+
+    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - mteb's signature
+        caught["predictions"] = predictions
+
+    task._save_task_predictions = catch
+    if card.type in ("Retrieval", "Reranking"):
+        _catch_queries(task, caught)
+    results = task.evaluate(
+        bridge,
+        split=card.split,
+        subsets_to_run=[card.subset],
+        encode_kwargs={"show_progress_bar": False},
+        prediction_folder=Path("unused"),
+    )
+    scores = results[card.subset]
+    items, gold = _ITEMS[card.type](task, card, caught, scores)
+    metrics = {k: float(v) for k, v in scores.items() if isinstance(v, int | float) and np.isfinite(v)}
+    metrics = {k: v for k, v in metrics.items() if not k.startswith("nauc") and k != "main_score"}
+    if card.type == "Summarization":
+        metrics |= {name: scorers.compute(name, items) for name in ("summeval_v1", "summeval_v2")}
+    reference = _reference(metric, scores)
+    value = scorers.compute(metric, items)
+    if value != reference:
+        raise RuntimeError(f"{card.name}: {metric} over the items is {value!r}, mteb computes {reference!r}")
+    return Outcome(metric=metric, score=value, items=items, metrics=metrics, gold_hash=gold_hash(gold))
+
+
+def _reference(metric: str, scores: Mapping[str, Any]) -> float:
+    """mteb's own number for our metric."""
+    return float(scores["cosine_spearman" if metric.startswith("summeval") else metric])
+
+
+def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:
+    """Hash of the gold values with their item ids, in a fixed order."""
+    rows = sorted(json.dumps(row, ensure_ascii=False, default=str) for row in gold)
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _split(task: Any, card: Card) -> Any:  # noqa: ANN401 - datasets' types
+    """The data of the scored split: `dataset[subset][split]`, or `dataset[split]` where there are no subsets."""
+    data = task.dataset
+    return data[card.subset][card.split] if card.subset in data else data[card.split]
+
+
+def _choose_summarization_evaluator(task: Any, version: str) -> None:  # noqa: ANN401 - mteb's task object
+    from mteb._evaluators.text.summarization_evaluator import (  # noqa: PLC0415
+        DeprecatedSummarizationEvaluator,
+        SummarizationEvaluator,
+    )
+
+    task.evaluator = DeprecatedSummarizationEvaluator if version == "v1" else SummarizationEvaluator
+
+
+def _catch_queries(task: Any, caught: dict[str, Any]) -> None:  # noqa: ANN401 - mteb's task object
+    original: Callable[..., dict[str, float]] = task.task_specific_scores
+
+    def hook(scores: Any, qrels: Any, results: Any, hf_split: str, hf_subset: str) -> dict[str, float]:  # noqa: ANN401
+        caught.update(scores=scores, qrels=qrels, results=results, k_values=task.k_values)
+        return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
+
+    task.task_specific_scores = hook
+
+
+def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+    per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
+    if card.metric.startswith("max_over_subqueries_"):
+        per_query, qrels, results = _merge_subqueries(qrels, results, caught["k_values"])
+    ids = list(per_query)
+    wanted = card.metric.removeprefix("max_over_subqueries_")
+    items: Items = {"id": [str(i) for i in ids]}
+    for name in dict.fromkeys((wanted, *_STORED_AT_K)):
+        kind, _, k = name.partition("_at_")
+        items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
+    items["relevant"] = [sum(1 for grade in qrels[i].values() if grade > 0) for i in ids]
+    top = [sorted(results.get(i, {}).items(), key=lambda kv: (-kv[1], kv[0]))[:_TOP] for i in ids]
+    items["top"] = [[str(doc) for doc, _ in ranked] for ranked in top]
+    items["top_scores"] = [[float(value) for _, value in ranked] for ranked in top]
+    return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
+
+
+def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - mteb's types
+    """MindSmallReranking: a reader's clicked articles are queries of their own, `<reader>_<n>`; a candidate gets the
+    best of its scores among them."""  # fmt: skip
+    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores  # noqa: PLC0415
+
+    merged: dict[str, dict[str, float]] = defaultdict(dict)
+    merged_qrels: dict[str, dict[str, int]] = {}
+    for query in qrels:
+        base = query.rpartition("_")[0]
+        merged_qrels[base] = qrels[query]
+        for doc, value in results[query].items():
+            merged[base][doc] = max(value, merged[base].get(doc, value))
+    computed = calculate_retrieval_scores(merged, merged_qrels, k_values)
+    return computed.all_scores, merged_qrels, merged
+
+
+def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+    gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in _split(task, card)["score"]]
+    ids = [str(i) for i in range(len(gold))]
+    cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
+    return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
+
+
+def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+    data = _split(task, card)
+    labels = data[0][task.label_column_name] if len(data) == 1 else data[task.label_column_name]
+    gold = [int(x) for x in labels]
+    ids = [str(i) for i in range(len(gold))]
+    predictions = caught["predictions"]
+    columns = {
+        "similarity": "similarity_scores",
+        "cosine": "cosine_scores",
+        "manhattan": "manhattan_distances",
+        "euclidean": "euclidean_distances",
+        "dot": "dot_scores",
+    }
+    values = {name: [float(x) for x in predictions[key]] for name, key in columns.items()}
+    return {"id": ids, "gold": gold, **values}, zip(ids, gold, strict=True)
+
+
+def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+    gold = [str(x) for x in _split(task, card)[task.label_column_name]]
+    draws = caught["predictions"]
+    ids = [str(i) for i in range(len(gold))]
+    predictions = [[str(draw[i]) for draw in draws] for i in range(len(gold))]
+    correct = [float(np.mean([p == g for p in row])) for row, g in zip(predictions, gold, strict=True)]
+    items: Items = {"id": ids, "gold": gold, "value": correct, "predictions": predictions}
+    return items, zip(ids, gold, strict=True)
+
+
+def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+    values = [float(v) for v in scores["v_measures"]]
+    ids = [str(i) for i in range(len(values))]
+    labels = [row[task.label_column_name] for row in _split(task, card)]
+    items: Items = {"id": ids, "v_measure": values, "size": [len(x) for x in labels]}
+    return items, ((i, list(map(str, x))) for i, x in zip(ids, labels, strict=True))
+
+
+def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+    predictions = caught["predictions"]
+    cosines = [[float(x) for x in row] for row in predictions["cosine_scores"]]
+    gold = [[float(x) for x in row] for row in predictions["human_scores"]]
+    ids = [str(i) for i in range(len(gold))]
+    pairs = [article_correlation(c, g) for c, g in zip(cosines, gold, strict=True)]
+    items: Items = {
+        "id": ids,
+        "gold": gold,
+        "cosine": cosines,
+        "rho": [rho for rho, _ in pairs],
+        "p": [p for _, p in pairs],
+    }
+    return items, zip(ids, gold, strict=True)
+
+
+_ITEMS: dict[str, Callable[..., tuple[Items, Any]]] = {
+    "Retrieval": _query_items,
+    "Reranking": _query_items,
+    "STS": _sts_items,
+    "PairClassification": _pair_items,
+    "Classification": _classification_items,
+    "Clustering": _clustering_items,
+    "Summarization": _summarization_items,
+}

@@ -1,0 +1,295 @@
+"""Task cards: read from YAML, checked against a schema, found by name.
+
+A file holds either `benchmark:` and a list under `tasks:` (the shipped ones), or a single task on the top level (a
+user's own). Every error names the file, the task and the key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.paths import shipped
+from instructor_eval.types import FAMILIES, Card, Template
+
+_DOCUMENT = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
+
+
+@dataclass(frozen=True)
+class TaskType:
+    """What holds for every task of a type: its roles with their general wording, and the metrics it can have."""
+
+    wording: Mapping[str, tuple[str, str]]
+    metrics: tuple[str, ...]
+    """The first is the default."""
+    options: tuple[str, ...] = ()
+
+
+_AT_K = tuple(f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision") for k in (1, 3, 5, 10, 20, 100, 1000))
+TYPES: dict[str, TaskType] = {
+    "Retrieval": TaskType(_DOCUMENT, ("ndcg_at_10", *(m for m in _AT_K if m != "ndcg_at_10"))),
+    "Reranking": TaskType(_DOCUMENT, ("map_at_1000", *_AT_K, "max_over_subqueries_map_at_1000"), ("columns",)),
+    "Clustering": TaskType({"text": ("text", "clustering")}, ("v_measure",), ("columns",)),
+    "PairClassification": TaskType(
+        {"text": ("sentence", "retrieving duplicate sentences")}, ("max_ap", "cosine_ap"), ("columns",)
+    ),
+    "Classification": TaskType(
+        {"text": ("text", "classification")}, ("accuracy",), ("columns", "samples_per_label", "n_experiments")
+    ),
+    "STS": TaskType({"text": ("sentence", "")}, ("cosine_spearman", "cosine_pearson"), ("columns",)),
+    "Summarization": TaskType({"text": ("summary", "retrieval")}, ("cosine_spearman",)),
+    "TextEvaluation": TaskType({"text": ("text", "")}, ("pearson",)),
+    "PromptRetrieval": TaskType({"example": ("example", "retrieving examples")}, ("rougeL",)),
+}
+OWN_TYPES = tuple(t for t in TYPES if t not in ("Summarization", "PromptRetrieval"))
+
+_FILE_KEYS = ("benchmark", "source", "tasks")
+_TASK_KEYS = (
+    "name", "benchmark", "type", "metric", "split", "subset", "data", "template", "instructions", "parts", "part_of",
+    "options", "notes", "source",
+)  # fmt: skip
+
+
+class _Where:
+    """Raises errors that name file, task and key."""
+
+    def __init__(self, file: Path, task: str) -> None:
+        self.file, self.task = file, task
+
+    def error(self, key: str, message: str) -> UserError:
+        return UserError(f"{self.file}: task '{self.task}': {key}: {message}")
+
+    def text(self, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
+        value = raw.get(key, default)
+        if not isinstance(value, str):
+            found = "it is missing" if value is None else f"found {type(value).__name__} {value!r}, put it in quotes"
+            raise self.error(key, f"expected a text, {found}")
+        return value
+
+    def known(self, raw: Mapping[str, Any], keys: Iterable[str], at: str = "") -> None:
+        keys = tuple(keys)
+        for key in raw:
+            if key not in keys:
+                close = difflib.get_close_matches(str(key), keys, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(keys)}"
+                raise self.error(f"{at}{key}", f"unknown key: {hint}")
+
+    def one_of(self, key: str, value: str, known: Iterable[str]) -> str:
+        known = tuple(known)
+        if value not in known:
+            hint = did_you_mean(value, known) or f": known are {', '.join(known[:12])}"
+            raise self.error(key, f"unknown value '{value}'{hint}")
+        return value
+
+    def mapping(self, key: str, value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.error(key, f"expected a mapping, found {type(value).__name__}")
+        return value
+
+
+def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
+    """All cards of one YAML file.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or a card in it breaks the schema.
+    """
+    try:
+        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_SafeUniqueLoader)  # noqa: S506 - a safe loader
+    except FileNotFoundError as e:
+        raise UserError(f"{file}: no such card: give the path of a YAML file") from e
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
+        raise UserError(f"{file}: not readable as YAML ({e})") from e
+    if not isinstance(raw, dict):
+        raise UserError(f"{file}: expected a mapping with `name`, `type` and `data` (see docs/adding-a-task.md)")
+    if "tasks" not in raw:
+        return [_card(raw, file, raw.get("benchmark", default_benchmark), raw.get("source", ""))]
+    _Where(file, "(file)").known(raw, _FILE_KEYS)
+    if not isinstance(raw["tasks"], list) or not raw["tasks"]:
+        raise UserError(f"{file}: tasks: expected a list of tasks")
+    cards = [_card(t, file, raw.get("benchmark", default_benchmark), raw.get("source", "")) for t in raw["tasks"]]
+    seen: set[str] = set()
+    for card in cards:
+        if card.name in seen:
+            raise UserError(f"{file}: task '{card.name}': name: used twice in this file")
+        seen.add(card.name)
+    return cards
+
+
+class _SafeUniqueLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML's safe loader, in C where it is built in; a key given twice is an error, not a silent overwrite."""
+
+
+def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:  # noqa: ANN401 - yaml's untyped hook
+    keys = [loader.construct_object(k, deep=True) for k, _ in node.value]
+    for key in keys:
+        if not isinstance(key, str | int | float | bool | None):
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a plain value", node.start_mark)
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+    return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value, strict=True)}
+
+
+_SafeUniqueLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
+    if not isinstance(raw, dict):
+        raise UserError(f"{file}: expected a mapping for every task, found {type(raw).__name__}")
+    where = _Where(file, str(raw.get("name", "(no name)")))
+    where.known(raw, _TASK_KEYS)
+    name = where.text(raw, "name")
+    if not name.strip() or len(name) > 200:
+        raise where.error("name", "expected 1 to 200 characters")
+    type_ = where.one_of("type", where.text(raw, "type"), TYPES)
+    kind = TYPES[type_]
+    data_id, revision, folder = _data(raw, where)
+    template, is_default = _template(raw, where, kind)
+    options = where.mapping("options", raw.get("options", {}))
+    where.known(options, kind.options, "options.")
+    _check_options(options, where)
+    return Card(
+        name=name,
+        benchmark=where.text({"benchmark": benchmark}, "benchmark"),
+        type=type_,
+        metric=where.one_of("metric", where.text(raw, "metric", kind.metrics[0]), kind.metrics),
+        split=where.text(raw, "split", "test"),
+        subset=where.text(raw, "subset", "default"),
+        data_id=data_id,
+        data_revision=revision,
+        folder=folder,
+        template=template,
+        template_is_default=is_default,
+        instructions=_instructions(raw, where, tuple(template.roles)),
+        parts=_texts(raw, where, "parts"),
+        part_of=where.text(raw, "part_of") if "part_of" in raw else None,
+        options=options,
+        notes=_texts(raw, where, "notes"),
+        source=where.text(raw, "source", source),
+        file=file,
+    )
+
+
+def _data(raw: Mapping[str, Any], where: _Where) -> tuple[str | None, str | None, Path | None]:
+    if "parts" in raw:
+        return None, None, None
+    data = raw.get("data")
+    if isinstance(data, str):
+        data = {"folder": data}
+    if not isinstance(data, dict):
+        raise where.error("data", "expected a folder, or {id: ..., revision: ...}")
+    where.known(data, ("id", "revision", "folder"), "data.")
+    if ("id" in data) == ("folder" in data):
+        raise where.error("data", "give either a folder or an id")
+    if "folder" in data:
+        folder = Path(where.text(data, "folder")).expanduser()
+        return None, None, folder if folder.is_absolute() else where.file.parent / folder
+    revision = where.text(data, "revision") if "revision" in data else None
+    return where.text(data, "id"), revision, None
+
+
+def _template(raw: Mapping[str, Any], where: _Where, kind: TaskType) -> tuple[Template, bool]:
+    given = where.mapping("template", raw.get("template", {}))
+    where.known(given, ("domain", *kind.wording), "template.")
+    roles = dict(kind.wording)
+    for role in kind.wording:
+        if role not in given:
+            continue
+        words = [given[role]] if isinstance(given[role], str) else given[role]
+        if not isinstance(words, list) or not 1 <= len(words) <= 2 or not all(isinstance(w, str) for w in words):
+            raise where.error(f"template.{role}", "expected [text type] or [text type, objective]")
+        roles[role] = (words[0], words[1] if len(words) == 2 else "")
+    return Template(domain=where.text(given, "domain", ""), roles=roles), not given
+
+
+def _instructions(raw: Mapping[str, Any], where: _Where, roles: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    given = where.mapping("instructions", raw.get("instructions", {}))
+    where.known(given, roles, "instructions.")
+    result: dict[str, dict[str, str]] = {}
+    for role, value in given.items():
+        entries = {"default": value} if isinstance(value, str) else where.mapping(f"instructions.{role}", value)
+        for key, text in entries.items():
+            if "/" not in str(key) and key not in ("default", *FAMILIES):
+                raise where.error(
+                    f"instructions.{role}.{key}", "expected a model id (org/name), a family, or default as the key"
+                )
+            if not isinstance(text, str):
+                raise where.error(f"instructions.{role}.{key}", f"expected a text, found {type(text).__name__}")
+        result[role] = dict(entries)
+    return result
+
+
+def _check_options(options: Mapping[str, Any], where: _Where) -> None:
+    columns = options.get("columns", {})
+    if not isinstance(columns, dict) or not all(isinstance(v, str) for v in columns.values()):
+        raise where.error("options.columns", "expected a mapping of our column names to the file's")
+    for key in ("samples_per_label", "n_experiments"):
+        if key in options and (not isinstance(options[key], int) or options[key] < 1):
+            raise where.error(f"options.{key}", "expected a whole number of at least 1")
+
+
+def _texts(raw: Mapping[str, Any], where: _Where, key: str) -> tuple[str, ...]:
+    value = raw.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise where.error(key, "expected a list of texts")
+    return tuple(value)
+
+
+@cache
+def shipped_cards() -> dict[str, Card]:
+    """The cards of the four benchmarks that ship, by name, in the files' order."""
+    root = shipped("tasks")
+    files = [root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"]
+    return {card.name: card for file in files for card in read_cards(file)}
+
+
+def benchmarks(cards: Mapping[str, Card]) -> list[str]:
+    """The benchmarks' names, in the order of their cards."""
+    return list(dict.fromkeys(card.benchmark for card in cards.values()))
+
+
+def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[Card]:
+    """The cards that `--task` and `--benchmark` name, each once; a task with parts comes after its parts.
+
+    Raises:
+        UserError: an unknown task or benchmark, with suggestions; a broken own card; an own card that takes the
+            name of a shipped task.
+    """
+    cards = shipped_cards()
+    chosen: dict[str, Card] = {}
+
+    def add(card: Card) -> None:
+        for part in card.parts:
+            add(cards[part])
+        chosen.setdefault(card.name, card)
+
+    for benchmark in wanted_benchmarks:
+        known = benchmarks(cards)
+        if benchmark not in known:
+            hint = did_you_mean(benchmark, known) or f": known are {', '.join(known)}"
+            raise UserError(f"unknown benchmark '{benchmark}'{hint}")
+        for card in cards.values():
+            if card.benchmark == benchmark:
+                add(card)
+    for task in tasks:
+        if task in cards:
+            add(cards[task])
+        elif task.endswith((".yaml", ".yml")):
+            for card in read_cards(Path(task)):
+                if card.name in cards:
+                    raise UserError(f"{task}: task '{card.name}': name: taken by a shipped task, choose another")
+                if card.type not in OWN_TYPES:
+                    raise UserError(f"{task}: task '{card.name}': type: own tasks can be {', '.join(OWN_TYPES)}")
+                if card.parts:
+                    raise UserError(f"{task}: task '{card.name}': parts: own tasks have none")
+                add(card)
+        else:
+            hint = did_you_mean(task, cards) or ": `evaluate tasks` lists them; an own task is the path of a YAML card"
+            raise UserError(f"unknown task '{task}'{hint}")
+    return list(chosen.values())

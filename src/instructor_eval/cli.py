@@ -1,0 +1,204 @@
+"""The command line: flags in, exit codes out. What the commands do stands in `cli_run` and `cli_show`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import instructor_eval
+from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError
+
+_BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
+_LISTING_FORMATS = ("table", "json", "csv")
+_COMMANDS = {
+    "demo": "run the embedded model on the embedded tasks, with no network",
+    "tasks": "list the tasks, or show one card with its literal instructions",
+    "models": "list the models whose instructions or published scores are known, and those with results",
+    "leaderboard": "print the table of all results",
+    "validate": "check task cards and own data, before any model loads",
+}
+_ROOT_DESCRIPTION = """\
+Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own.
+
+  evaluate --model hkunlp/instructor-large --task ArguAna
+  evaluate --model minilm --task STSBenchmark --task SciFact --hub ./mirror
+  evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors as one line, like every other error."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the return value is the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except UserError as e:
+        if debug:
+            raise
+        print(f"evaluate: {e}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("evaluate: interrupted: finished results are kept, the same command goes on from there", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    return code
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command = next((a for a in arguments if not a.startswith("-")), None)
+    if command in _COMMANDS and arguments[0] == command:
+        parser, run = _parsers()[command]
+        return run(parser.parse_args(arguments[1:]))
+    parser = _root_parser()
+    if not arguments:
+        parser.print_help()
+        return EXIT_ERROR
+    if not arguments[0].startswith("-"):
+        from instructor_eval.errors import did_you_mean  # noqa: PLC0415
+
+        hint = did_you_mean(arguments[0], _COMMANDS) or f": commands are {', '.join(_COMMANDS)}"
+        raise UserError(f"unknown command '{arguments[0]}'{hint}")
+    options = parser.parse_args(arguments)
+    options.command = ["evaluate", *arguments]
+    from instructor_eval.cli_run import run_root  # noqa: PLC0415 - keeps --help light
+
+    return run_root(options)
+
+
+def _root_parser() -> argparse.ArgumentParser:
+    commands = "\n".join(f"  {name:<13}{text}" for name, text in _COMMANDS.items())
+    parser = _Parser(
+        prog="evaluate",
+        description=_ROOT_DESCRIPTION,
+        epilog=f"commands (evaluate COMMAND --help):\n{commands}\n\nexit codes: 0 done, 2 an error or a failed task, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"instructor-eval {instructor_eval.__version__}")
+    what = parser.add_argument_group("what to run")
+    what.add_argument(
+        "--model", action="append", default=[], metavar="MODEL",
+        help="a hub id (org/name[@revision]), a folder, or minilm (the embedded model); repeatable",
+    )  # fmt: skip
+    what.add_argument("--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable")
+    what.add_argument("--benchmark", action="append", default=[], metavar="NAME",
+                      help="all tasks of mteb, billboard or demo; repeatable")  # fmt: skip
+    what.add_argument(
+        "--instructions", action="append", default=[], metavar="SET",
+        help="paper (default), paper:MODEL, template, none, or a YAML file; repeatable, results stand side by side",
+    )  # fmt: skip
+    what.add_argument("--protocol", action="append", default=[], metavar="CHOICE",
+                      help="mteb (default), paper, or CHOICE=VALUE (docs/protocol.md); repeatable")  # fmt: skip
+    what.add_argument("--limit", type=_positive, metavar="N", help="cut every task to N items, for a quick look")
+    _add_run_options(parser)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_argument_group("how to run")
+    how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
+    how.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
+    how.add_argument("--family", choices=("instructor", "prefix", "plain"),
+                     help="how the model takes instructions, where its files do not show it")  # fmt: skip
+    how.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
+    where = parser.add_argument_group("where things are")
+    where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
+    where.add_argument("--hub", type=Path, default=_hub_default(), metavar="DIR",
+                       help="a local mirror of data sets in hub layout (default $INSTRUCTOR_EVAL_HUB)")  # fmt: skip
+    where.add_argument("--offline", action="store_true", help="never use the network")
+    parser.add_argument("--quiet", action="store_true", help="print the table only")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _hub_default() -> Path | None:
+    value = os.environ.get("INSTRUCTOR_EVAL_HUB")
+    return Path(value) if value else None
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Namespace], int]]]:
+    def command(name: str) -> argparse.ArgumentParser:
+        text = _COMMANDS[name]
+        return _Parser(prog=f"evaluate {name}", description=f"{text[0].upper()}{text[1:]}.")
+
+    def lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+        def run(options: argparse.Namespace) -> int:
+            import importlib  # noqa: PLC0415
+
+            found: Callable[[argparse.Namespace], int] = getattr(
+                importlib.import_module(f"instructor_eval.{module}"), function
+            )
+            return found(options)
+
+        return run
+
+    demo = command("demo")
+    _add_run_options(demo)
+
+    tasks = command("tasks")
+    tasks.add_argument("name", nargs="?", metavar="TASK", help="show this task's card")
+    tasks.add_argument("--benchmark", metavar="NAME", help="only this benchmark")
+    tasks.add_argument("--type", metavar="TYPE", help="only this task type")
+    tasks.add_argument("--search", metavar="TEXT", help="only names that contain TEXT, in any case")
+    tasks.add_argument("--model", metavar="MODEL", help="with TASK: the instructions of this hub id only")
+    tasks.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+
+    models = command("models")
+    models.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    models.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+
+    board = command("leaderboard")
+    board.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
+    board.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
+    board.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
+    board.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
+    board.add_argument("--limit", type=_positive, metavar="N", help="results made with this --limit")
+    board.add_argument("--no-published", action="store_true", help="leave published scores out")
+    board.add_argument("--format", choices=_BOARD_FORMATS, default="table")
+
+    validate = command("validate")
+    validate.add_argument("cards", nargs="*", type=Path, metavar="CARD", help="own cards; default: the shipped ones")
+    validate.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+
+    for parser in (tasks, models, board, validate):
+        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return {
+        "demo": (demo, lazily("cli_run", "run_demo")),
+        "tasks": (tasks, lazily("cli_show", "tasks")),
+        "models": (models, lazily("cli_show", "models")),
+        "leaderboard": (board, lazily("cli_show", "leaderboard")),
+        "validate": (validate, lazily("cli_show", "validate")),
+    }
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,264 @@
+"""The commands that read: tasks, models, leaderboard, validate. None of them imports torch or mteb."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from instructor_eval import protocol
+from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, read_cards, select, shipped_cards
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
+from instructor_eval.instructions import InstructionSet, ModelRule, resolve
+from instructor_eval.leaderboard import Board, Mean, Row, build
+from instructor_eval.paths import shipped
+from instructor_eval.published import published
+from instructor_eval.store import Store
+from instructor_eval.tables import blocks, render
+from instructor_eval.types import Card
+
+_CHECKPOINTS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
+
+
+def tasks(options: argparse.Namespace) -> int:
+    """`evaluate tasks`: the list, or one card."""
+    cards = shipped_cards()
+    if options.name:
+        if options.name not in cards and not options.name.endswith((".yaml", ".yml")):
+            raise UserError(f"unknown task '{options.name}'{did_you_mean(options.name, cards) or ': see `evaluate tasks`'}")
+        found = [cards[options.name]] if options.name in cards else read_cards(Path(options.name))
+        for card in found:
+            _print_card(card, options)
+        return EXIT_OK
+    for value, known, what in ((options.benchmark, benchmarks(cards), "benchmark"), (options.type, list(TYPES), "type")):
+        if value and value not in known:
+            hint = did_you_mean(value, known) or f": known are {', '.join(known)}"
+            raise UserError(f"unknown {what} '{value}'{hint}")
+    chosen = [
+        c
+        for c in cards.values()
+        if (not options.benchmark or c.benchmark == options.benchmark)
+        and (not options.type or c.type == options.type)
+        and (not options.search or options.search.lower() in c.name.lower())
+    ]
+    headers = ["task", "benchmark", "type", "metric", "split", "roles", "data", "part of"]
+    rows = [
+        [c.name, c.benchmark, c.type, c.metric, c.split, " ".join(() if c.parts else c.roles),
+         c.data_id or (f"{len(c.parts)} tasks" if c.parts else "shipped"), c.part_of]
+        for c in chosen
+    ]  # fmt: skip
+    print(render(headers, rows, options.format, left=len(headers)))
+    if options.format == "table":
+        whole = Counter(c.benchmark for c in chosen if c.part_of is None)
+        parts = sum(c.part_of is not None for c in chosen)
+        counts = ", ".join(f"{n} {name}" for name, n in whole.items())
+        print(f"\n{counts or 'no task'}{f', {parts} parts of another task' if parts else ''}")
+    return EXIT_OK
+
+
+def _instruction_rows(card: Card, model: str | None) -> list[dict[str, str]]:
+    """Per role and checkpoint, the literal instruction and where it comes from."""
+    if card.parts:
+        return []
+    paper = InstructionSet("paper", "paper")
+    return [
+        {"role": role, "model": name, "instruction": found.text, "rule": found.rule}
+        for role in card.roles
+        for name in ([model] if model else _CHECKPOINTS)
+        for found in [resolve(card, role, paper, ModelRule(name, "instructor"))]
+    ]
+
+
+def _print_card(card: Card, options: argparse.Namespace) -> None:
+    rows = _instruction_rows(card, options.model)
+    template = {} if card.parts else {role: card.template.instruction(role) for role in card.roles}
+    if options.format == "json":
+        value: dict[str, Any] = {
+            k: v for k, v in dataclasses.asdict(card).items() if k not in ("file", "folder", "template", "instructions")
+        }
+        value |= {"instructions": rows, "template": template}
+        print(json.dumps(value, ensure_ascii=False, indent=1))
+        return
+    if options.format == "csv":
+        print(render(["role", "model", "instruction", "rule"], [list(r.values()) for r in rows], "csv"))
+        return
+    print(f"{card.name}: {card.type}, benchmark {card.benchmark}")
+    print(f"  metric  {card.metric} on split {card.split}" + (f", subset {card.subset}" if card.subset != "default" else ""))
+    if card.data_id:
+        print(f"  data    {card.data_id}" + (f" at {card.data_revision}" if card.data_revision else ""))
+    elif card.folder:
+        print(f"  data    {card.folder}")
+    if card.parts:
+        print(f"  parts   {', '.join(card.parts)}")
+    for note in card.notes:
+        print(f"  note    {note}")
+    if card.source:
+        print(f"  source  {card.source}")
+    for role in () if card.parts else card.roles:
+        print(f"\n  {role}")
+        by_text: dict[str, list[str]] = {}
+        for row in rows:
+            if row["role"] == role:
+                by_text.setdefault(row["instruction"], []).append(row["model"].removeprefix("hkunlp/"))
+        for text, names in by_text.items():
+            print(f"    paper     {text!r} ({', '.join(names)})")
+        print(f"    template  {template[role]!r}")
+
+
+def models(options: argparse.Namespace) -> int:
+    """`evaluate models`: known models, and those with results."""
+    counts: Counter[str] = Counter()
+    families: dict[str, str] = {}
+    for score in Store(options.results).scores():
+        counts[score.model["name"]] += score.status == "ok"
+        families[score.model["name"]] = score.model["family"]
+    headers = ["model", "family", "instructions", "published MTEB-56", "results here"]
+    rows: list[list[Any]] = []
+    for name, entry in published().items():
+        if "/" not in name:
+            continue
+        own = [v for t, v in entry.tasks.items() if t in shipped_cards() and shipped_cards()[t].part_of is None]
+        mean = round(100 * sum(own) / len(own), 2) if own else None
+        is_instructor = name in _CHECKPOINTS
+        rows.append([
+            name, families.pop(name, "instructor" if is_instructor else "plain"),
+            "paper, template" if is_instructor else None, mean, counts.get(name) or None,
+        ])  # fmt: skip
+    rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
+    print(render(headers, rows, options.format, left=3))
+    if options.format == "table":
+        print(
+            "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; "
+            "minilm is the embedded\nsentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
+            "checkpoint's files when it is run."
+        )
+    return EXIT_OK
+
+
+def leaderboard(options: argparse.Namespace) -> int:
+    """`evaluate leaderboard`: the table of stored scores."""
+    if not options.results.is_dir():
+        raise UserError(f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results")
+    only = select(options.task, options.benchmark) if options.task or options.benchmark else None
+    board = build(
+        Store(options.results).scores(),
+        () if options.no_published else published().values(),
+        protocol=protocol.parse(options.protocol),
+        limit=options.limit,
+        only=only,
+    )
+    print(format_board(board, options.format))
+    if board.left_out and options.format == "table":
+        print(
+            f"\n{board.left_out} results of another --protocol or --limit are left out: give the same flags to see them",
+            file=sys.stderr,
+        )
+    return EXIT_OK
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{100 * value:.2f}"
+
+
+def _mean_cell(mean: Mean | None) -> str | None:
+    if mean is None:
+        return None
+    return f"{100 * mean.value:.2f}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+
+
+def _cell(row: Row, task: str) -> str | None:
+    return "failed" if task in row.failed else _percent(row.tasks.get(task))
+
+
+def format_board(board: Board, form: str) -> str:
+    """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete."""
+    if not board.rows:
+        return "[]" if form == "json" else "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
+    if form == "json":
+        return json.dumps([_as_json(r, board) for r in board.rows], ensure_ascii=False, indent=1)
+    means = [m for m in board.means if any(m in r.means for r in board.rows)]
+    headers = ["rank", "model", "instructions", *means, *board.tasks]
+    rows = [
+        [r.rank, r.model, r.instructions, *(_mean_cell(r.means.get(m)) for m in means), *(_cell(r, t) for t in board.tasks)]
+        for r in board.rows
+    ]
+    if form == "table":
+        text = blocks(headers, rows, left=3, width=shutil.get_terminal_size((120, 40)).columns)
+        notes = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
+        if any(not m.complete for r in board.rows for m in r.means.values()):
+            notes.append("(n/of): a mean over n of the tasks that belong to it.")
+        if any(r.source == "published" for r in board.rows):
+            notes.append("published: others' numbers, not measured here (results/reference).")
+        return f"{text}\n\n{' '.join(notes)}"
+    return render(headers, rows, form, left=3)
+
+
+def _as_json(row: Row, board: Board) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "model": row.model,
+        "revision": row.revision,
+        "variant": row.variant,
+        "fingerprint": row.fingerprint,
+        "instructions": row.instructions,
+        "source": row.source,
+        "borda": row.borda,
+        "means": {m: dataclasses.asdict(v) for m, v in row.means.items()},
+        "tasks": {t: row.tasks.get(t) for t in board.tasks},
+        "failed": sorted(row.failed),
+    }
+
+
+def validate(options: argparse.Namespace) -> int:
+    """`evaluate validate`: cards against the schema, own data against the card."""
+    root = shipped("tasks")
+    files = options.cards or [
+        root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    bad = 0
+    for file in files:
+        try:
+            cards = read_cards(file)
+        except UserError as e:
+            bad += 1
+            rows.append([str(file), None, None, f"ERROR {e}"])
+            continue
+        for card in cards:
+            verdict = _check(card)
+            bad += verdict.startswith("ERROR")
+            rows.append([file.name if file.is_relative_to(root) else str(file), card.name, card.type, verdict])
+    print(render(["file", "task", "type", "verdict"], rows, options.format, left=4))
+    if options.format == "table":
+        print(f"\n{len(rows) - bad} good, {bad} with errors")
+    return EXIT_ERROR if bad else EXIT_OK
+
+
+def _check(card: Card) -> str:
+    """What a card holds, or what is wrong with it."""
+    try:
+        for role in () if card.parts else card.roles:
+            for name in _CHECKPOINTS:
+                resolve(card, role, InstructionSet("paper", "paper"), ModelRule(name, "instructor"))
+        if card.folder is None:
+            return "ok"
+        if card.type not in OWN_TYPES:
+            return f"ERROR type {card.type}: own tasks can be {', '.join(OWN_TYPES)}"
+        if card.type == "TextEvaluation":
+            from instructor_eval.adapters.billboard import load_segments  # noqa: PLC0415 - numpy and scipy
+
+            segments = load_segments(card.folder)
+            text = f"{len(segments):,} segments, {sum(len(s.hypotheses) for s in segments):,} hypotheses"
+        else:
+            from instructor_eval.adapters.folder import describe  # noqa: PLC0415
+
+            text = describe(card)
+    except UserError as e:
+        return f"ERROR {e}"
+    no_instruction = not card.instructions
+    return f"ok: {text}" + ("; no instruction of its own: the unified template is used" if no_instruction else "")

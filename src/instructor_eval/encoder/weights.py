@@ -1,0 +1,152 @@
+"""Tensors from files that cannot run code.
+
+Old uploads, INSTRUCTOR's among them, hold their small Dense head only as a torch archive (`pytorch_model.bin`): a zip
+of raw storages and a pickle that says how they fit together. The pickle is *disassembled*, never executed: only the
+handful of instructions that `torch.save` writes for a dictionary of plain tensors are understood, all else is refused.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from instructor_eval.errors import UserError
+
+_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
+_REBUILD = "torch._utils _rebuild_tensor_v2"
+_ORDERED_DICT = "collections OrderedDict"
+_MARK = object()
+
+
+def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """All tensors of a safetensors file or of a torch zip archive.
+
+    Raises:
+        UserError: the file is damaged, or holds anything but plain tensors.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.numpy import load_file  # noqa: PLC0415
+
+        try:
+            return dict(load_file(path))
+        except Exception as e:  # safetensors raises its own untyped error
+            raise UserError(f"{path} cannot be read ({e})") from e
+    return _read_archive(path)
+
+
+def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            program = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
+            root = program.removesuffix("data.pkl")
+            tensors = _disassemble(archive.read(program))
+            return {
+                name: _tensor(archive.read(f"{root}data/{key}"), dtype, offset, shape, strides)
+                for name, (dtype, key, offset, shape, strides) in tensors.items()
+            }
+    except (OSError, zipfile.BadZipFile, StopIteration, KeyError, ValueError, IndexError, TypeError) as e:
+        raise UserError(
+            f"{path} is no archive of plain tensors ({e}): convert the checkpoint to safetensors"
+        ) from e
+
+
+def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    count = int(np.prod(shape))
+    expected = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
+    if list(strides) != expected:
+        raise ValueError(f"strides {strides} are not those of a contiguous tensor")
+    return np.frombuffer(raw, dtype=dtype, count=count, offset=offset * np.dtype(dtype).itemsize).reshape(shape)
+
+
+def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  # noqa: C901, PLR0912, PLR0915
+    """Name -> (numpy dtype, storage key, offset, shape, strides), from the pickle's instructions alone."""
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+
+    def since_mark() -> list[Any]:
+        at = len(stack) - 1 - stack[::-1].index(_MARK)
+        taken = stack[at + 1 :]
+        del stack[at:]
+        return taken
+
+    for opcode, arg, _ in pickletools.genops(program):
+        op = opcode.name
+        if op in ("PROTO", "FRAME"):
+            continue
+        if op == "MARK":
+            stack.append(_MARK)
+        elif op in ("BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1"):
+            stack.append(arg)
+        elif op in ("NEWTRUE", "NEWFALSE", "NONE"):
+            stack.append({"NEWTRUE": True, "NEWFALSE": False, "NONE": None}[op])
+        elif op == "GLOBAL":
+            stack.append(("global", arg))
+        elif op == "STACK_GLOBAL":
+            name, module = stack.pop(), stack.pop()
+            stack.append(("global", f"{module} {name}"))
+        elif op == "EMPTY_DICT":
+            stack.append({})
+        elif op == "EMPTY_TUPLE":
+            stack.append(())
+        elif op in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            n = int(op[-1])
+            stack[-n:] = [tuple(stack[-n:])]
+        elif op == "TUPLE":
+            stack.append(tuple(since_mark()))
+        elif op in ("BINPUT", "LONG_BINPUT"):
+            memo[arg] = stack[-1]
+        elif op == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif op in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[arg])
+        elif op == "BINPERSID":
+            stack.append(_storage(stack.pop()))
+        elif op == "REDUCE":
+            args, function = stack.pop(), stack.pop()
+            stack.append(_call(function, args))
+        elif op == "SETITEM":
+            value, key = stack.pop(), stack.pop()
+            stack[-1][key] = value
+        elif op == "SETITEMS":
+            flat = since_mark()
+            stack[-1].update(zip(flat[::2], flat[1::2], strict=True))
+        elif op == "BUILD":
+            state = stack.pop()
+            if not isinstance(state, dict) or set(state) - {"_metadata"}:
+                raise ValueError("it sets attributes")
+        elif op == "STOP":
+            break
+        else:
+            raise ValueError(f"instruction {op} is not one of a dictionary of tensors")
+    result = stack.pop()
+    if not isinstance(result, dict):
+        raise ValueError("it holds no dictionary")  # noqa: TRY004 - one kind of error for every refusal
+    for name, tensor in result.items():
+        if not isinstance(name, str) or not isinstance(tensor, tuple) or len(tensor) != 5:
+            raise ValueError(f"entry {name!r} is no tensor")
+    return result
+
+
+def _storage(persistent: Any) -> tuple[str, str, str]:  # noqa: ANN401 - whatever the file holds
+    kind, storage_type, key, *_ = persistent
+    if kind != "storage" or storage_type[0] != "global":
+        raise ValueError("unknown kind of storage")
+    name = storage_type[1].removeprefix("torch ")
+    if name not in _DTYPES or not str(key).isdigit():
+        raise ValueError(f"storage {name} is not supported")
+    return "storage", _DTYPES[name], str(key)
+
+
+def _call(function: Any, args: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    """What the two functions of a state dictionary stand for; nothing is called."""
+    if function == ("global", _ORDERED_DICT) and not args:
+        return {}
+    if function == ("global", _REBUILD):
+        (_, dtype, key), offset, shape, strides, *_ = args
+        return dtype, key, offset, shape, strides
+    raise ValueError(f"it would call {function[1] if isinstance(function, tuple) else function}")

@@ -1,0 +1,61 @@
+"""What a score was made with: library versions, machine, memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import instructor_eval
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "mteb", "datasets", "numpy", "scipy", "scikit-learn", "pytrec-eval-terrier")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of ourselves, Python and the libraries that can change a number; those not installed are left out."""
+    found = {"instructor-eval": instructor_eval.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """The machine, and the device that encoded."""
+    found: dict[str, Any] = {
+        "device": device,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    if device.startswith("cuda"):
+        import torch  # noqa: PLC0415 - already imported when a GPU was used
+
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def peak_memory_mb() -> int:
+    """The largest resident size of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 if sys.platform != "darwin" else 1024 * 1024)

@@ -1,0 +1,36 @@
+"""The one exception that users see: a single line with the thing, the reason and the next step."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+class UserError(Exception):
+    """Something the user can mend. Its text is one line; the command line prints it and exits with 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+class ModelOutputError(UserError):
+    """A model gave vectors that no score can be computed from (NaN, infinite or zero)."""
+
+
+def one_line(text: str) -> str:
+    """`text` with every run of white space, line breaks included, made one blank."""
+    return " ".join(text.split())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`": did you mean X or Y?"` for the names closest to `name`, or an empty string.
+
+    Case is ignored, so that `arguana` finds `ArguAna`.
+    """
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    return f": did you mean {' or '.join(by_lower[c] for c in close)}?" if close else ""

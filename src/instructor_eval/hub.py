@@ -1,0 +1,174 @@
+"""Files from the model and data hub, or from a local mirror of it, and one clear line when they cannot be had.
+
+Everything is fetched as a snapshot of one exact commit. `datasets.load_dataset(id, revision=...)` is avoided: once any
+revision is cached it may silently serve that one, and it takes minutes to see that the hub is down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from instructor_eval.errors import UserError, one_line
+from instructor_eval.paths import folder_sha256
+
+_TIMEOUT = 10.0
+
+
+def mirror_folder(hub: Path | None, data_id: str) -> Path | None:
+    """The folder `<hub>/datasets/<data id>`, if the mirror has it. An id never leads out of the mirror.
+
+    Raises:
+        UserError: the mirror itself does not exist, or the id is no id.
+    """
+    if hub is None:
+        return None
+    root = hub / "datasets"
+    if not root.is_dir():
+        raise UserError(f"--hub {hub}: no folder 'datasets' in it: a mirror holds DIR/datasets/<org>/<name>/...")
+    if ".." in Path(data_id).parts or Path(data_id).is_absolute():
+        raise UserError(f"data id '{data_id}' is no id of the form org/name")
+    folder = root / data_id
+    return folder if folder.is_dir() and any(folder.iterdir()) else None
+
+
+def files_key(folder: Path) -> str:
+    """The data key of a local folder: a hash of its files."""
+    return f"files:sha256:{folder_sha256(folder)[:32]}"
+
+
+def snapshot(
+    kind: str,
+    repo: str,
+    revision: str | None,
+    *,
+    offline: bool,
+    hint: str = "",
+    wanted: Sequence[str] | None = None,
+    unwanted: Sequence[str] | None = None,
+) -> Path:
+    """The folder of a repository's files at one commit; its last part is the commit's hash.
+
+    A commit that is cached whole is used without asking the network. A branch is looked up; where the hub does not
+    answer, the cached commit of that branch serves.
+
+    Args:
+        kind: "model" or "dataset".
+        repo: Id of the form org/name.
+        revision: A commit hash, a branch or a tag; None means the main branch.
+        offline: Never use the network.
+        hint: A suggestion to print should the repository not exist.
+        wanted: Patterns of the files to fetch; all by default.
+        unwanted: Patterns of files to leave out.
+
+    Raises:
+        UserError: it is not there, not accessible, not reachable and not cached, or the download broke.
+    """
+    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415 - only needed when something is fetched
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415
+
+    what = f"{'data set' if kind == 'dataset' else kind} {repo}"
+    files: dict[str, Any] = {"repo_type": kind, "allow_patterns": wanted, "ignore_patterns": unwanted}
+    cached: Path | None = None
+    try:
+        cached = Path(snapshot_download(repo, revision=revision, local_files_only=True, **files))
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        cached = None
+    if cached is not None and (offline or cached.name == revision):
+        return cached
+    if offline:
+        raise UserError(_not_cached(what, revision, kind))
+    api = HfApi()
+    with _hub_errors(what, revision, kind, hint):
+        look_up = api.dataset_info if kind == "dataset" else api.model_info
+        try:
+            commit = str(look_up(repo, revision=revision, timeout=_TIMEOUT).sha)
+        except (_transport_error(), HfHubHTTPError) as e:
+            status = getattr(getattr(e, "response", None), "status_code", 500)
+            if cached is not None and status >= 500:
+                return cached
+            raise
+        disable_progress_bars()
+        return Path(snapshot_download(repo, revision=commit, **files))
+
+
+def list_files(repo: str, revision: str) -> list[str]:
+    """The names of all files of a model repository at a commit; none where the hub does not say."""
+    from huggingface_hub import HfApi  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+
+    try:
+        return list(HfApi().list_repo_files(repo, revision=revision))
+    except (_transport_error(), HfHubHTTPError, OSError):
+        return []
+
+
+def _transport_error() -> type[Exception]:
+    """The base class of connection faults, which are no OSError in huggingface_hub 2."""
+    import huggingface_hub.utils as hf_utils  # noqa: PLC0415
+
+    found = getattr(getattr(hf_utils, "httpx", None), "HTTPError", OSError)
+    return found if isinstance(found, type) and issubclass(found, Exception) else OSError
+
+
+def _not_cached(what: str, revision: str | None, kind: str) -> str:
+    at = f" at revision {revision}" if revision else ""
+    return f"{what}{at} is not in the local cache and --offline is set: run once without it{_mirror_way(what, kind)}"
+
+
+def _mirror_way(what: str, kind: str) -> str:
+    if kind != "dataset":
+        return ", or give a local folder"
+    return f", or give a folder in hub layout with --hub DIR (DIR/datasets/{what.removeprefix('data set ')}/)"
+
+
+@contextmanager
+def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterator[None]:
+    """Turn what `huggingface_hub` raises into one line that says what to do."""
+    from huggingface_hub import errors as hf  # noqa: PLC0415
+
+    at = f" at revision {revision}" if revision else ""
+    try:
+        yield
+    except hf.GatedRepoError as e:
+        page = "accept its terms on its hub page, then log in with `hf auth login` or set HF_TOKEN"
+        raise UserError(f"{what} is gated: {page}") from e
+    except hf.RevisionNotFoundError as e:
+        raise UserError(f"{what} has no revision '{revision}': check what stands after @, or leave it out") from e
+    except hf.RepositoryNotFoundError as e:
+        way = hint or ": check the name, or log in with `hf auth login`"
+        raise UserError(f"{what} is not on the hub, or is private{way}") from e
+    except hf.LocalEntryNotFoundError as e:
+        raise UserError(f"{what}{at}: the hub does not answer: check the network{_mirror_way(what, kind)}") from e
+    except hf.HfHubHTTPError as e:
+        status = getattr(e.response, "status_code", "an error")
+        if status in (401, 403):
+            raise UserError(f"{what}: the hub refuses access ({status}): log in with `hf auth login` or set HF_TOKEN") from e
+        raise UserError(f"{what}{at}: the hub answered {status}: try again later{_mirror_way(what, kind)}") from e
+    except _transport_error() as e:
+        text = one_line(str(e))[:160] or type(e).__name__
+        if any(word in text for word in ("peer closed", "incomplete", "received")):
+            raise UserError(f"{what}: the download was cut short ({text}): run the same command again") from e
+        raise UserError(f"{what}{at}: the hub does not answer ({text}): check the network{_mirror_way(what, kind)}") from e
+    except OSError as e:
+        raise UserError(f"{what}{at} cannot be downloaded ({one_line(str(e))[:200]}): run the same command again") from e
+
+
+@contextmanager
+def datasets_cache(key: str) -> Iterator[None]:
+    """Give `datasets` a cache folder of this data's own.
+
+    It keys its tables by a folder's base name, not by contents: two mirrors, or a file that changed in place, would
+    otherwise be served each other's rows.
+    """
+    import datasets  # noqa: PLC0415
+
+    before = datasets.config.HF_DATASETS_CACHE
+    datasets.config.HF_DATASETS_CACHE = Path(before) / "instructor-eval" / key.rpartition(":")[2].replace("/", "__")
+    try:
+        yield
+    finally:
+        datasets.config.HF_DATASETS_CACHE = before

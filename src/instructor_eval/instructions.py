@@ -1,0 +1,157 @@
+"""Which instruction a text gets: the look-up order, and the rule of each model family.
+
+INSTRUCTOR models: a file given by the user > the card's entry for this very model > its entry for the family > the
+card's default > an error that names task and role. Never a silent empty instruction. Models of the other families
+take what their own checkpoint says (see `encoder/family.py`); the rule used is stored beside the literal text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.types import ROLES, Card, Resolved
+
+SETS = ("paper", "template", "none")
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """One choice of `--instructions`."""
+
+    name: str
+    """What tables call it: paper, template, none, or the file's stem."""
+    kind: str
+    """paper | template | none | file"""
+    table_of: str | None = None
+    """For `paper:MODEL`: the model whose entries in the cards are used."""
+    entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For a file: task (or "default") -> role (or "*") -> text."""
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ModelRule:
+    """What the look-up needs to know of a model."""
+
+    name: str
+    family: str
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Role (or "*") -> the prompt of the model's own configuration, for the family prefix."""
+    prompts_rule: str = ""
+
+
+def parse_set(text: str, task_names: set[str]) -> InstructionSet:
+    """Read one value of `--instructions`: paper, paper:MODEL, template, none, or a YAML file.
+
+    Raises:
+        UserError: neither a known set nor a readable file of the right form.
+    """
+    kind, _, table_of = text.partition(":")
+    if kind == "paper" and table_of:
+        return InstructionSet(name=text, kind="paper", table_of=table_of)
+    if text in SETS:
+        return InstructionSet(name=text, kind=text)
+    path = Path(text)
+    if not path.is_file():
+        hint = did_you_mean(text, SETS) or ": give paper, template, none, paper:MODEL, or a YAML file that exists"
+        raise UserError(f"unknown instruction set '{text}'{hint}")
+    return InstructionSet(name=path.stem, kind="file", entries=_read_file(path, task_names), path=path)
+
+
+def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
+    """Read `{task: text}` or `{task: {role: text}}`; `default` serves every task that is not named."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise UserError(f"{path}: not readable as YAML ({e})") from e
+    if not isinstance(raw, dict) or not raw:
+        raise UserError(f"{path}: expected `TASK: instruction` or `TASK: {{role: instruction}}` on the top level")
+    entries: dict[str, dict[str, str]] = {}
+    for task, value in raw.items():
+        if task != "default" and task not in task_names:
+            raise UserError(f"{path}: unknown task '{task}'{did_you_mean(str(task), task_names)}")
+        by_role = {"*": value} if isinstance(value, str) else value
+        if not isinstance(by_role, dict):
+            raise UserError(f"{path}: task '{task}': expected a text or a mapping of roles to texts")
+        for role, text in by_role.items():
+            if role != "*" and role not in ROLES:
+                raise UserError(f"{path}: task '{task}': unknown role '{role}'{did_you_mean(str(role), ROLES)}")
+            if not isinstance(text, str):
+                raise UserError(f"{path}: task '{task}': role '{role}': expected a text, found {type(text).__name__}")
+        entries[str(task)] = dict(by_role)
+    return entries
+
+
+def effective_name(chosen: InstructionSet, model: ModelRule) -> str:
+    """The set's name for this model: `paper` means a prefix model's own prompts, and a plain model takes none."""
+    if model.family == "plain":
+        return "none"
+    if model.family == "prefix" and chosen.kind == "paper":
+        return "own"
+    return chosen.name
+
+
+def resolve(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> Resolved:
+    """The instruction of `role` in this task for this model.
+
+    Raises:
+        UserError: nothing in the look-up order names an instruction, or a plain model is given a file of them.
+    """
+    if chosen.kind == "file":
+        if model.family == "plain":
+            raise UserError(
+                f"{model.name} takes no instructions (family plain): add --family prefix to put those of "
+                f"{chosen.path} before its texts, or leave --instructions out"
+            )
+        for key in (card.name, "default"):
+            for r in (role, "*"):
+                if r in chosen.entries.get(key, {}):
+                    return Resolved(chosen.entries[key][r], f"file {chosen.name}: {key}")
+    if model.family == "plain":
+        return Resolved("", "family plain: no instruction")
+    if chosen.kind == "none":
+        return Resolved("", "--instructions none")
+    if chosen.kind == "template":
+        return _from_template(card, role, "--instructions template")
+    if model.family == "prefix":
+        for r in (role, "*"):
+            if r in model.prompts:
+                return Resolved(model.prompts[r], f"family prefix: {model.prompts_rule}")
+        raise UserError(
+            f"{card.name}: {model.name} has no prompt for the role '{role}': give one with --instructions FILE, "
+            "or choose --instructions none"
+        )
+    return _from_card(card, role, chosen.table_of or model.name)
+
+
+def _from_card(card: Card, role: str, model_name: str) -> Resolved:
+    entries = card.instructions.get(role, {})
+    for key, rule in (
+        (model_name, f"card: {model_name}"),
+        ("instructor", "card: family instructor"),
+        ("default", "card: default"),
+    ):
+        if key in entries:
+            return Resolved(entries[key], rule)
+    if not card.instructions and card.template.roles:
+        return _from_template(card, role, "no instruction in the card: unified template")
+    raise UserError(
+        f"task {card.name}: no instruction for the role '{role}': add it to the card or give --instructions FILE"
+    )
+
+
+def _from_template(card: Card, role: str, why: str) -> Resolved:
+    if role not in card.template.roles:
+        raise UserError(f"task {card.name}: no template for the role '{role}': add `template` to its card")
+    suffix = " (general wording of its type)" if card.template_is_default else ""
+    return Resolved(card.template.instruction(role), why + suffix)
+
+
+def resolve_all(card: Card, chosen: InstructionSet, model: ModelRule) -> dict[str, Resolved]:
+    """`resolve` for every role of the task."""
+    return {role: resolve(card, role, chosen, model) for role in card.roles}

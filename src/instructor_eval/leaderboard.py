@@ -1,0 +1,206 @@
+"""The leaderboard: rows model x instruction set, columns tasks and their means, from stored scores alone.
+
+Published scores stand in rows of their own, marked, and take no part in ranks. A mean over an incomplete set of tasks
+says how many it is over; a missing cell stays empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from instructor_eval.cards import shipped_cards
+from instructor_eval.protocol import relevant
+from instructor_eval.published import CATEGORIES, Published
+from instructor_eval.types import Card, Score
+
+MTEB_TYPES = CATEGORIES[:7]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean of task scores, and over how many of those there should be."""
+
+    value: float
+    n: int
+    of: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether no task is missing."""
+        return self.n == self.of
+
+
+@dataclass
+class Row:
+    """One model under one instruction set."""
+
+    model: str
+    instructions: str
+    source: str
+    """measured | published"""
+    variant: str = "fp32"
+    revision: str = ""
+    fingerprint: str = ""
+    tasks: dict[str, float] = field(default_factory=dict)
+    """Task -> score, fractions of 1."""
+    failed: set[str] = field(default_factory=set)
+    means: dict[str, Mean] = field(default_factory=dict)
+    """The MTEB types, MTEB-56, Billboard, PromptRetrieval, the paper's nine-category mean, other benchmarks."""
+    borda: float | None = None
+    rank: int | None = None
+
+
+@dataclass
+class Board:
+    """Rows in the order of their rank, measured before published, and the task columns in the order of the cards."""
+
+    rows: list[Row]
+    tasks: list[str]
+    means: list[str]
+    left_out: int = 0
+    """Stored scores of another protocol or limit than the one asked for."""
+
+
+def build(
+    scores: Iterable[Score],
+    published: Iterable[Published] = (),
+    *,
+    protocol: Mapping[str, str],
+    limit: int | None = None,
+    only: Sequence[Card] | None = None,
+) -> Board:
+    """The board of all scores of one protocol and limit.
+
+    Args:
+        scores: Stored scores; of several with the same row and task the newest counts.
+        published: Published models; only those with a score in one of the columns get a row.
+        protocol: The protocol choices that scores must have been made with.
+        limit: The `--limit` that scores must have been made with; None means whole tasks.
+        only: Restrict the columns to these tasks.
+    """
+    wanted = {c.name for c in only} if only is not None else None
+    rows: dict[tuple[str, str, str, str], Row] = {}
+    newest: dict[tuple[object, str], str] = {}
+    left_out = 0
+    for score in scores:
+        if wanted is not None and score.task not in wanted:
+            continue
+        if score.limit != limit or score.protocol != relevant(dict(protocol), score.type):
+            left_out += 1
+            continue
+        model = score.model
+        key = (model["name"], model["fingerprint"], model["variant"], score.instructions["set"])
+        row = rows.setdefault(
+            key, Row(key[0], key[3], "measured", key[2], str(model.get("revision", "")), model["fingerprint"])
+        )
+        if score.status == "ok" and score.score is not None:
+            if score.created >= newest.get((key, score.task), ""):
+                newest[key, score.task] = score.created
+                row.tasks[score.task] = score.score
+        else:
+            row.failed.add(score.task)
+    measured = list(rows.values())
+    for row in measured:
+        row.failed -= set(row.tasks)
+    _tell_apart(measured)
+    seen = {t for row in measured for t in (*row.tasks, *row.failed)}
+    known = shipped_cards()
+    entries = list(published)
+    if only is not None:
+        columns = [c.name for c in only]
+    else:
+        columns = [t for t in known if t in seen] + sorted(seen - set(known))
+        if not columns:
+            columns = [t for t in known if any(t in e.tasks for e in entries)]
+    columns = [t for t in columns if not (t in known and known[t].part_of in columns)]
+    others = [
+        Row(e.model, "published", "published", "", tasks=dict(e.tasks), means=_published_means(e))
+        for e in entries
+        if any(t in e.tasks for t in columns)
+    ]
+    own = _own_benchmarks(measured, known)
+    for row in measured + others:
+        row.means = _means(row, known, own) | row.means
+    _rank(measured, columns)
+    measured.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
+    others.sort(key=lambda r: (-_lead(r, columns), r.model))
+    all_rows = measured + others
+    means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
+        m in r.means for r in (measured or all_rows))]  # fmt: skip
+    return Board(all_rows, columns, means, left_out)
+
+
+def _tell_apart(rows: list[Row]) -> None:
+    """Two checkpoints under one name get a piece of their fingerprint behind it."""
+    prints: dict[str, set[str]] = {}
+    for row in rows:
+        prints.setdefault(row.model, set()).add(row.fingerprint)
+    for row in rows:
+        if len(prints[row.model]) > 1:
+            row.model = f"{row.model} #{row.fingerprint[:6]}"
+
+
+def _own_benchmarks(rows: Sequence[Row], known: Mapping[str, Card]) -> dict[str, list[str]]:
+    """Benchmarks beside the paper's three, with the tasks that were run of them."""
+    own: dict[str, list[str]] = {}
+    for task in dict.fromkeys(t for r in rows for t in (*r.tasks, *r.failed)):
+        benchmark = known[task].benchmark if task in known else "own"
+        if benchmark not in ("mteb", "billboard", "prompt-retrieval"):
+            own.setdefault(benchmark, []).append(task)
+    for benchmark in own:
+        whole = [c.name for c in known.values() if c.benchmark == benchmark]
+        own[benchmark] = whole or own[benchmark]
+    return own
+
+
+def _mean(row: Row, tasks: Sequence[str]) -> Mean | None:
+    values = [row.tasks[t] for t in tasks if t in row.tasks]
+    return Mean(sum(values) / len(values), len(values), len(tasks)) if values else None
+
+
+def _means(row: Row, known: Mapping[str, Card], own: Mapping[str, Sequence[str]]) -> dict[str, Mean]:
+    whole = [c for c in known.values() if c.part_of is None]
+    groups = {t: [c.name for c in whole if c.benchmark == "mteb" and c.type == t] for t in MTEB_TYPES}
+    groups["MTEB-56"] = [c.name for c in whole if c.benchmark == "mteb"]
+    groups["Billboard"] = [c.name for c in whole if c.benchmark == "billboard"]
+    groups["PromptRetrieval"] = [c.name for c in whole if c.benchmark == "prompt-retrieval"]
+    found = {name: mean for name, tasks in (groups | dict(own)).items() if (mean := _mean(row, tasks))}
+    categories = [found[c] for c in CATEGORIES if c in found]
+    if len(categories) > 1:
+        complete = sum(c.complete for c in categories)
+        found["Nine-category"] = Mean(sum(c.value for c in categories) / len(categories), complete, len(CATEGORIES))
+    return found
+
+
+def _published_means(entry: Published) -> dict[str, Mean]:
+    """The categories that only the paper's table gives; the MTEB ones are computed from the tasks where these are there."""
+    given = {c: v for c, v in entry.categories.items() if c not in MTEB_TYPES or not entry.tasks}
+    found = {c: Mean(v, 1, 1) for c, v in given.items()}
+    if entry.categories:
+        values = list(entry.categories.values())
+        found["Nine-category"] = Mean(sum(values) / len(values), len(CATEGORIES), len(CATEGORIES))
+    return found
+
+
+def _rank(rows: list[Row], columns: Sequence[str]) -> None:
+    """Borda count: in every task a row earns a point for each row it beats and half a point for each it ties with.
+
+    A row without a result in a task earns nothing there. Equal counts share a rank.
+    """
+    for row in rows:
+        row.borda = 0.0
+        for task in columns:
+            if task not in row.tasks:
+                continue
+            for other in rows:
+                if other is not row:
+                    mine, theirs = row.tasks[task], other.tasks.get(task)
+                    row.borda += 1.0 if theirs is None or mine > theirs else 0.5 * (mine == theirs)
+    for row in rows:
+        row.rank = 1 + sum((r.borda or 0.0) > (row.borda or 0.0) for r in rows)
+
+
+def _lead(row: Row, columns: Sequence[str]) -> float:
+    mean = _mean(row, columns)
+    return mean.value if mean else 0.0

@@ -1,0 +1,53 @@
+"""Where files are: shipped data, safe file names, content hashes of folders."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(name: str) -> Path:
+    """The folder `name` ("tasks" or "results/reference") as shipped.
+
+    A wheel carries it in `instructor_eval/_data`; a checkout has it at the top of the repository.
+
+    Raises:
+        FileNotFoundError: the installation is broken.
+    """
+    for root in (_PACKAGE / "_data", _PACKAGE.parents[1]):
+        if (root / name).is_dir():
+            return root / name
+    raise FileNotFoundError(f"{name} is missing from this installation of instructor-eval: install it again")
+
+
+def slug(name: str) -> str:
+    """`name` as one file name that stays in its folder and cannot be mistaken for another's.
+
+    Letters, digits, `.`, `_` and `-` stay, `/` becomes `__`. Where anything else had to be replaced, or the name is
+    long or starts with a dot, a short hash of the whole name is added: two names never share a slug by accident.
+    """
+    plain = name.replace("/", "__")
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".")[:80]
+    if safe == plain and "__" not in name:
+        return safe
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 over the relative names and the contents of all files below `folder`; hidden files do not count."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        total.update(f"{relative.as_posix()}\0{file_sha256(path)}\0".encode())
+    return total.hexdigest()

@@ -1,0 +1,58 @@
+"""The protocol choices: points where the paper's code, mteb and common sense differ. Named, defaulted, stored.
+
+docs/protocol.md says what each means and where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from instructor_eval.errors import UserError, did_you_mean
+
+PROTOCOL_VERSION = "1"
+"""Raised when the same choices would give another number: part of every score's identity."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "summeval": ("v1", "v2"),
+    "summeval_machine_instruction": ("on", "off"),
+    "pair_ap": ("max", "cosine"),
+    "clustering_256": ("off", "on"),
+    "empty_text": ("encode", "error"),
+}
+"""Choice -> its values; the first is the default, and what mteb does."""
+
+# What the authors' code of 2022 did (github xlang-ai/instructor-embedding, commit 9a9742c).
+PAPER = {"summeval": "v1", "summeval_machine_instruction": "off", "pair_ap": "cosine", "clustering_256": "on"}
+
+
+def parse(given: Sequence[str]) -> dict[str, str]:
+    """Read the values of `--protocol`: `mteb`, `paper`, or CHOICE=VALUE; later ones win.
+
+    Raises:
+        UserError: an unknown choice or value.
+    """
+    chosen = {name: values[0] for name, values in CHOICES.items()}
+    for text in given:
+        if text == "mteb":
+            chosen = {name: values[0] for name, values in CHOICES.items()}
+        elif text == "paper":
+            chosen |= PAPER
+        else:
+            name, sep, value = text.partition("=")
+            if not sep or name not in CHOICES:
+                hint = did_you_mean(name, CHOICES) or f": known are mteb, paper, and {', '.join(CHOICES)} with =VALUE"
+                raise UserError(f"unknown protocol choice '{text}'{hint}")
+            if value not in CHOICES[name]:
+                raise UserError(f"--protocol {name}={value}: the values are {', '.join(CHOICES[name])}")
+            chosen[name] = value
+    return chosen
+
+
+def relevant(choices: dict[str, str], task_type: str) -> dict[str, str]:
+    """The choices that can change this type's number; only they are part of its identity."""
+    concerned = {"empty_text"} | {
+        "Summarization": {"summeval", "summeval_machine_instruction"},
+        "PairClassification": {"pair_ap"},
+        "Clustering": {"clustering_256"},
+    }.get(task_type, set())
+    return {name: value for name, value in choices.items() if name in concerned}

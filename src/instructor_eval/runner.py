@@ -1,0 +1,312 @@
+"""Models x instruction sets x tasks: plan, run, file. The only module that knows all the rooms."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instructor_eval import scorers
+from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.engine import Engine, pick_device
+from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.encoder.task import BoundEncoder
+from instructor_eval.environment import hardware, versions
+from instructor_eval.errors import UserError, one_line
+from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
+from instructor_eval.protocol import PROTOCOL_VERSION, relevant
+from instructor_eval.store import Store, identity
+from instructor_eval.types import Card, Outcome, Resolved, RunSettings, Score
+
+
+@dataclass
+class Request:
+    """What one invocation asks for."""
+
+    models: Sequence[str]
+    cards: Sequence[Card]
+    instruction_sets: Sequence[InstructionSet]
+    settings: RunSettings
+    store: Store
+    device: str = "auto"
+    batch_tokens: int | None = None
+    family: str | None = None
+    trust_remote_code: bool = False
+    known_models: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    debug: bool = False
+
+
+@dataclass
+class Summary:
+    """How a run ended."""
+
+    scores: list[Score] = field(default_factory=list)
+    ran: int = 0
+    kept: int = 0
+    failed: int = 0
+
+
+@dataclass
+class _Planned:
+    """One model under one instruction set, with the instructions of every task worked out."""
+
+    checkpoint: Checkpoint
+    set_name: str
+    instructions: dict[str, dict[str, Resolved]]
+
+
+def execute(request: Request, say: Callable[[str], None]) -> Summary:
+    """Run everything that has no result yet; finished results are kept, a failing task does not end the others.
+
+    Raises:
+        UserError: found before anything is computed (a model, card or instruction that cannot be had), or the results
+            folder can no longer be written.
+    """
+    request.store.check_writable()
+    for card in request.cards:
+        adapter_for(card) if not card.parts else None
+    pick_device(request.device)
+    planned = _plan(request, say)
+    started = _now()
+    name = f"{started.replace(':', '')}-{identity({'c': request.command, 't': started})[:6]}"
+    summary = Summary()
+    _write_manifest(request, name, started, summary, ended=None)
+    engines: dict[str, Engine] = {}
+    for plan in planned:
+        engine = engines.get(plan.checkpoint.name)
+        if engine is None:
+            engines.clear()  # one model in memory at a time
+            engine = engines[plan.checkpoint.name] = Engine(
+                plan.checkpoint,
+                device=request.device,
+                batch_tokens=request.batch_tokens,
+                trust_remote_code=request.trust_remote_code,
+            )
+        _run_model(request, plan, engine, summary, say)
+    _write_manifest(request, name, started, summary, ended=_now())
+    return summary
+
+
+def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
+    planned: list[_Planned] = []
+    for text in dict.fromkeys(request.models):
+        spec = ModelSpec.parse(text)
+        checkpoint = locate(
+            spec, offline=request.settings.offline, known=request.known_models, family=request.family
+        )
+        say(f"model {checkpoint.name} ({checkpoint.revision[:40]}): family {checkpoint.family}, {checkpoint.family_rule}")
+        rule = ModelRule(
+            name=checkpoint.name,
+            family=checkpoint.family,
+            prompts=checkpoint.prompts,
+            prompts_rule=checkpoint.prompts_rule,
+        )
+        seen: set[str] = set()
+        for chosen in request.instruction_sets:
+            set_name = effective_name(chosen, rule)
+            instructions = {c.name: resolve_all(c, chosen, rule) for c in request.cards if not c.parts}
+            if set_name in seen:
+                continue
+            seen.add(set_name)
+            planned.append(_Planned(checkpoint, set_name, instructions))
+    return planned
+
+
+def _run_model(
+    request: Request, plan: _Planned, engine: Engine, summary: Summary, say: Callable[[str], None]
+) -> None:
+    done: dict[str, Score] = {}
+    width = max(len(c.name) for c in request.cards)
+    for card in request.cards:
+        head = f"  {card.name:<{width}} [{plan.set_name}]"
+        if card.parts:
+            score = _aggregate(card, plan, done, request)
+        else:
+            say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
+            score = _run_task(request, card, plan, engine, done)
+        if card.name not in done:
+            done[card.name] = score
+        summary.scores.append(score)
+        if score.status == "failed":
+            summary.failed += 1
+            say(f"{head} FAILED: {score.error}")
+        else:
+            kept = score.environment.pop("kept", False)
+            summary.kept += bool(kept)
+            summary.ran += not kept
+            cost = "kept from an earlier run" if kept else f"{score.timings.get('total', 0.0):.1f} s"
+            say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
+
+
+def say_instructions(
+    card: Card, resolved: Mapping[str, Resolved], checkpoint: Checkpoint, say: Callable[[str], None]
+) -> None:
+    """Print the literal instruction of each role, where the model takes any."""
+    if checkpoint.family == "plain":
+        return
+    for role, instruction in resolved.items():
+        text = instruction.text if len(instruction.text) <= 100 else f"{instruction.text[:97]}..."
+        say(f"  {card.name} {role}: {text!r} ({instruction.rule})")
+
+
+def _blank(request: Request, card: Card, plan: _Planned) -> Score:
+    """A score with everything that is known before the data is read."""
+    return Score(
+        identity="",
+        status="failed",
+        task=card.name,
+        benchmark=card.benchmark,
+        type=card.type,
+        model=plan.checkpoint.describe(),
+        instructions={
+            "set": plan.set_name,
+            "roles": {
+                role: {"text": r.text, "rule": r.rule} for role, r in plan.instructions.get(card.name, {}).items()
+            },
+        },
+        metric=_metric(card, request),
+        data={"id": card.data_id or (card.folder.name if card.folder else None), "revision": card.data_revision},
+        protocol=relevant(dict(request.settings.protocol), card.type),
+        seed=request.settings.seed,
+        limit=request.settings.limit,
+        command=request.command,
+        created=_now(),
+    )
+
+
+def _metric(card: Card, request: Request) -> str:
+    if card.parts:
+        return "mean_of_parts"
+    from instructor_eval.adapters.mteb_score import effective_metric  # noqa: PLC0415 - light: it imports no mteb
+
+    return effective_metric(card, request.settings.protocol)
+
+
+def _identity(score: Score, card: Card) -> str:
+    return identity(
+        {
+            "task": card.name,
+            "type": card.type,
+            "metric": score.metric,
+            "split": card.split,
+            "subset": card.subset,
+            "options": dict(card.options),
+            "fingerprint": score.model["fingerprint"],
+            "instructions": {role: r["text"] for role, r in score.instructions["roles"].items()},
+            "data": score.data.get("key"),
+            "protocol": score.protocol,
+            "protocol_version": PROTOCOL_VERSION,
+            "seed": score.seed,
+            "limit": score.limit,
+        }
+    )
+
+
+def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done: Mapping[str, Score]) -> Score:
+    if card.name in done:
+        return done[card.name]
+    score = _blank(request, card, plan)
+    started = time.perf_counter()
+    outcome: Outcome | None = None
+    encoder = BoundEncoder(
+        engine,
+        plan.instructions[card.name],
+        request.settings.protocol,
+        task=card.name,
+        is_clustering=card.type == "Clustering",
+    )
+    before = (engine.unique, engine.tokens, engine.seconds)
+    try:
+        adapter = adapter_for(card)
+        score.data["key"] = adapter.data_key(card, request.settings)
+        score.identity = _identity(score, card)
+        found = request.store.find(score)
+        if found is not None:
+            found.environment["kept"] = True
+            return found
+        outcome = adapter.run(card, encoder, request.settings)
+    except UserError as e:
+        score.error = str(e)
+    except Exception as e:  # noqa: BLE001 - one task's fault, a library's perhaps, must not lose the others
+        if request.debug:
+            raise
+        score.error = one_line(f"unexpected {type(e).__name__}: {e} (--debug shows where)")[:500]
+    score.timings = {
+        "total": round(time.perf_counter() - started, 3),
+        "encode": round(engine.seconds - before[2], 3),
+    }
+    score.counts = {
+        "texts": encoder.texts,
+        "unique": engine.unique - before[0],
+        "tokens": engine.tokens - before[1],
+    }
+    score.environment = {"versions": versions(), "hardware": hardware(engine.device)}
+    if outcome is None:
+        score.identity = score.identity or identity({"failed": card.name, "model": score.model["fingerprint"]})
+        request.store.write(score)
+        return score
+    _fill(score, outcome)
+    score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
+    request.store.write(score, outcome.items)
+    return score
+
+
+def _fill(score: Score, outcome: Outcome) -> None:
+    recomputed = scorers.compute(outcome.metric, outcome.items)
+    if recomputed != outcome.score:
+        raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
+    score.status = "ok"
+    score.metric, score.score, score.metrics = outcome.metric, outcome.score, dict(outcome.metrics)
+    score.n_items = len(outcome.items["id"])
+
+
+def _aggregate(card: Card, plan: _Planned, done: Mapping[str, Score], request: Request) -> Score:
+    """A task that is the mean of its parts (CQADupstackRetrieval)."""
+    score = _blank(request, card, plan)
+    parts = [done[name] for name in card.parts]
+    score.data["key"] = identity({p.task: p.identity for p in parts})
+    score.data["hash"] = identity({p.task: p.data.get("hash") for p in parts})
+    score.identity = _identity(score, card)
+    missing = [p.task for p in parts if p.status != "ok"]
+    if missing:
+        score.error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"
+        request.store.write(score)
+        return score
+    found = request.store.find(score)
+    if found is not None:
+        found.environment["kept"] = True
+        return found
+    items: dict[str, list[Any]] = {"id": [p.task for p in parts], "value": [p.score for p in parts]}
+    score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode")}
+    score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in ("texts", "unique", "tokens")}
+    score.environment = {"versions": versions()}
+    _fill(score, Outcome(metric="mean_of_parts", score=scorers.compute("mean_of_parts", items), items=items))
+    request.store.write(score, items)
+    return score
+
+
+def _write_manifest(request: Request, name: str, started: str, summary: Summary, *, ended: str | None) -> None:
+    request.store.write_run(
+        name,
+        {
+            "schema_version": 1,
+            "command": request.command,
+            "started": started,
+            "ended": ended,
+            "models": list(request.models),
+            "tasks": [c.name for c in request.cards],
+            "instruction_sets": [s.name for s in request.instruction_sets],
+            "protocol": dict(request.settings.protocol),
+            "limit": request.settings.limit,
+            "scores": [{"task": s.task, "identity": s.identity, "status": s.status} for s in summary.scores],
+        },
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,12 @@
+"""Clustering: the mean V-measure over the data set's splits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from instructor_eval.types import Items
+
+
+def mean_v_measure(items: Items) -> float:
+    """The mean of the splits' V-measures (Rosenberg and Hirschberg 2007; mteb, `AbsTaskClusteringLegacy`)."""
+    return float(np.mean(items["v_measure"]))

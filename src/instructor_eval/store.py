@@ -1,0 +1,205 @@
+"""The results folder: one JSON file a score, its items beside it as Parquet, one manifest a run.
+
+    DIR/scores/<model>/<instruction set>/<task>.<identity>.json     the score (types.Score)
+    DIR/scores/<model>/<instruction set>/<task>.<identity>.parquet  its items, one row each
+    DIR/runs/<time>-<hash>.json                                     what one invocation planned and how it ended
+
+Files appear whole or not at all (temporary file, fsync, rename, items before the JSON that names them); a file that
+cannot be read as a whole is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from instructor_eval.errors import UserError
+from instructor_eval.paths import slug
+from instructor_eval.types import Items, Score
+
+SCHEMA_VERSION = 1
+
+
+def identity(parts: Mapping[str, Any]) -> str:
+    """Hash (16 hex digits) of everything that changes a number, in a canonical form."""
+    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class Store:
+    """One results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_writable(self) -> None:
+        """Make the folder and write to it once, before any model is loaded.
+
+        Raises:
+            UserError: it cannot be made or written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as e:
+            raise UserError(f"cannot write results to {self.root}: {_reason(e)}: choose another with --results") from e
+
+    def _base(self, score: Score) -> Path:
+        model, instruction_set = score.model["name"], score.instructions["set"]
+        return self.root / "scores" / slug(model) / slug(instruction_set) / f"{slug(score.task)}.{score.identity}"
+
+    def find(self, score: Score) -> Score | None:
+        """The finished result with this score's identity, if there is one. Failed ones do not count."""
+        path = Path(f"{self._base(score)}.json")
+        if not path.exists():
+            return None
+        found = read_score(path)
+        items_there = found.items_file is None or (path.parent / found.items_file).exists()
+        return found if found.status == "ok" and items_there else None
+
+    def write(self, score: Score, items: Items | None = None) -> Path:
+        """File a score, and its items first; an older file of the same identity is replaced.
+
+        Raises:
+            UserError: the folder cannot be written, or the disk is full.
+        """
+        base = self._base(score)
+        path = Path(f"{base}.json")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if items is not None:
+                items_path = Path(f"{base}.parquet")
+                atomic_write(items_path, lambda f: _write_parquet(items, f))
+                score.items_file = items_path.name
+            atomic_write(path, lambda f: f.write(_json_bytes(dataclasses.asdict(score))))
+        except OSError as e:
+            raise UserError(f"cannot write {path.name} to {path.parent}: {_reason(e)}") from e
+        return path
+
+    def write_run(self, name: str, manifest: Mapping[str, Any]) -> None:
+        """File the manifest of one invocation under `runs/`."""
+        path = self.root / "runs" / f"{slug(name)}.json"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, lambda f: f.write(_json_bytes(manifest)))
+        except OSError as e:
+            raise UserError(f"cannot write {path}: {_reason(e)}") from e
+
+    def scores(self) -> Iterator[Score]:
+        """Every stored score, ordered by path.
+
+        Raises:
+            UserError: a file that is not a whole score of a known schema version.
+        """
+        folder = self.root / "scores"
+        if folder.is_dir():
+            for path in sorted(folder.rglob("*.json")):
+                yield read_score(path)
+
+    def items(self, score: Score) -> Items:
+        """The items of a stored score.
+
+        Raises:
+            UserError: they are missing or cut short.
+        """
+        path = Path(f"{self._base(score)}.parquet")
+        return read_items(path)
+
+
+def read_score(path: Path) -> Score:
+    """Read one score file.
+
+    Raises:
+        UserError: it cannot be read, is not whole, or has an unknown schema version.
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError) as e:
+        raise UserError(f"{path}: not a readable score file ({e}): delete it and run the task again") from e
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
+            "instructor-eval, use that one or another --results folder"
+        )
+    known = {f.name for f in dataclasses.fields(Score)}
+    try:
+        return Score(**{k: v for k, v in raw.items() if k in known})
+    except TypeError as e:
+        raise UserError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
+
+
+def read_items(path: Path) -> Items:
+    """Read an items file: column name -> one value an item."""
+    import pyarrow as pa  # noqa: PLC0415 - 0.2 s that listing commands need not pay
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as e:
+        raise UserError(f"{path}: items missing or cut short ({e}): run the task again") from e
+    return dict(table.to_pydict())
+
+
+def _write_parquet(items: Items, f: IO[bytes]) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    pq.write_table(pa.table(items), f, compression="zstd")
+
+
+def atomic_write(path: Path, write: Any) -> None:  # noqa: ANN401 - a callable over a binary file, any return
+    """Write a file so that readers see the old one or the whole new one, also after a power cut."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            write(f)
+            f.flush()
+            os.fsync(f.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _json_bytes(value: object) -> bytes:
+    return (json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode(
+        "utf-8", "backslashreplace"
+    )
+
+
+def _finite(value: object) -> object:
+    """`value` with NaN and infinities as null: JSON has no word for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+def _reason(e: OSError) -> str:
+    return (e.strerror or str(e)).lower()

@@ -1,0 +1,61 @@
+"""Tables for people and programs: aligned text, Markdown, LaTeX, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+LISTING_FORMATS = ("table", "json", "csv")
+BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
+_TABULATE = {"table": "simple", "md": "github", "latex": "latex_booktabs"}
+
+
+def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, left: int = 1) -> str:
+    """The table in one of `BOARD_FORMATS`; the first `left` columns are flush left, the others right.
+
+    JSON is a list of objects, CSV has a header line; neither is rounded or padded.
+    """
+    if form == "json":
+        return json.dumps([dict(zip(headers, row, strict=True)) for row in rows], ensure_ascii=False, indent=1)
+    if form == "csv":
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(headers)
+        writer.writerows([["" if v is None else v for v in row] for row in rows])
+        return out.getvalue().rstrip("\n")
+    from tabulate import tabulate  # noqa: PLC0415 - not needed for JSON and CSV
+
+    shown = [["" if v is None else _plain(str(v), form) for v in row] for row in rows]
+    align = ["left"] * left + ["right"] * (len(headers) - left)
+    return str(
+        tabulate(shown, [_plain(h, form) for h in headers], tablefmt=_TABULATE[form], colalign=align[: len(headers)],
+                 disable_numparse=True)
+    )  # fmt: skip
+
+
+def _plain(text: str, form: str) -> str:
+    """`text` without what would break a table's layout, or drive a terminal."""
+    clean = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return clean.replace("|", "\\|") if form == "md" else clean
+
+
+def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, width: int) -> str:
+    """A text table, its right-hand columns broken into blocks that fit `width`, each with the left columns again."""
+    lefts = [_width(headers, rows, i) for i in range(left)]
+    out, start = [], left
+    while start < len(headers) or not out:
+        room, end = width - sum(lefts) - 2 * left, start
+        while end < len(headers) and (end == start or room >= _width(headers, rows, end)):
+            room -= _width(headers, rows, end) + 2
+            end += 1
+        columns = [*range(left), *range(start, end)]
+        out.append(render([headers[i] for i in columns], [[r[i] for i in columns] for r in rows], "table", left=left))
+        start = end
+    return "\n\n".join(out)
+
+
+def _width(headers: Sequence[str], rows: Sequence[Sequence[Any]], column: int) -> int:
+    return max([len(headers[column]), *(len(str(r[column] if r[column] is not None else "")) for r in rows)])

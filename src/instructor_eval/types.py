@@ -1,0 +1,182 @@
+"""The whole contract on one page: what a task, an encoder, an outcome and a score are.
+
+The way of the data: a `Card` says what a task is; an adapter reads its texts by role and hands them to an `Encoder`;
+scorers turn vectors into an `Outcome` (items, and a score computed from them); the store files it as a `Score`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Items = dict[str, list[Any]]
+"""Per-item evidence, by column; every column has one value an item, and there is always a column `id`."""
+
+ROLES = ("query", "document", "text", "reference", "hypothesis", "example")
+FAMILIES = ("instructor", "prefix", "plain")
+
+
+@dataclass(frozen=True)
+class Template:
+    """What fills the unified instruction "Represent the <domain> <text type> for <objective>: " (paper, section 2.3)."""
+
+    domain: str = ""
+    roles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Role -> (text type, objective); an empty objective leaves the "for ..." out."""
+
+    def instruction(self, role: str) -> str:
+        """The template's instruction for `role`, ending in a colon and a blank as the authors' do."""
+        text_type, objective = self.roles[role]
+        what = " ".join(part for part in (self.domain, text_type) if part)
+        goal = f" for {objective}" if objective else ""
+        return f"Represent the {what}{goal}: "
+
+
+@dataclass(frozen=True)
+class Card:
+    """One task: a data set with its protocol. Cards are read from YAML by `cards.py`."""
+
+    name: str
+    benchmark: str
+    type: str
+    metric: str
+    split: str = "test"
+    subset: str = "default"
+    data_id: str | None = None
+    data_revision: str | None = None
+    folder: Path | None = None
+    """The data's folder, for the user's own tasks and the demo; None for tasks located by `data_id`."""
+    template: Template = Template()
+    template_is_default: bool = False
+    """True where the card gives no template and its type's general wording stands in."""
+    instructions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Role -> {model id | family | "default": instruction}; a role that is absent has none of its own."""
+    parts: tuple[str, ...] = ()
+    part_of: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    file: Path | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles whose texts this task embeds."""
+        return tuple(self.template.roles)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An instruction as used, and where it came from."""
+
+    text: str
+    rule: str
+
+
+class Encoder(Protocol):
+    """A model: texts and an instruction in, vectors out. Adapters see it through a `TaskEncoder` only."""
+
+    fingerprint: str
+    """Short hash of everything that changes a vector."""
+    dim: int
+
+    def encode(self, texts: Sequence[str], instruction: str) -> Vectors:
+        """Embed `texts` under `instruction`: float32 [len(texts), dim], in input order.
+
+        Rows do not depend on their batch-mates (to 1e-5).
+
+        Raises:
+            ModelOutputError: a vector is not finite, or all zero.
+        """
+        ...
+
+
+class TaskEncoder(Protocol):
+    """What an adapter is given: the model under one task's instructions. No tokenizer, no device, no cache."""
+
+    name: str
+    """The model's name, for those libraries that want one."""
+
+    def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
+        """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim], in input order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A score and the items it is computed from: `score == scorers.compute(metric, items)` holds exactly."""
+
+    metric: str
+    score: float
+    items: Items
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Further figures of the same evaluation; informative."""
+    gold_hash: str = ""
+    """Hash of the gold values with their item ids."""
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """How one benchmark's tasks are located, loaded and scored."""
+
+    def data_key(self, card: Card, settings: RunSettings) -> str:
+        """What names the data's exact content before it is loaded: a pinned revision, or a hash of local files."""
+        ...
+
+    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
+        """Load the data, embed it, score it."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run asks of every task."""
+
+    protocol: Mapping[str, str]
+    seed: int = 42
+    limit: int | None = None
+    hub: Path | None = None
+    offline: bool = False
+
+
+@dataclass
+class Score:
+    """One result: (model, revision, variant, instruction set, task) with its evidence. Stored as one JSON file."""
+
+    identity: str
+    """Hash of everything that changes the number; the same identity means the same result."""
+    status: str
+    """ok | failed"""
+    task: str
+    benchmark: str
+    type: str
+    model: dict[str, Any]
+    """name, revision, family, family_rule, fingerprint, variant, dim, max_length"""
+    instructions: dict[str, Any]
+    """set, and per role the literal text with the rule it came from"""
+    metric: str
+    score: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    n_items: int = 0
+    items_file: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    """id, revision, key (what names the content beforehand), hash (of the texts and gold values really used)"""
+    protocol: dict[str, str] = field(default_factory=dict)
+    seed: int = 42
+    limit: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    """texts, unique texts and tokens encoded"""
+    timings: dict[str, float] = field(default_factory=dict)
+    """seconds: total, encode"""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """library versions and hardware"""
+    command: list[str] = field(default_factory=list)
+    """the argument vector that made it: run it again to repeat the result"""
+    created: str = ""
+    error: str | None = None
+    schema_version: int = 1
