@@ -278,18 +278,30 @@ def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[
             if card.benchmark == benchmark:
                 add(card)
     for task in tasks:
-        if task in cards:
-            add(cards[task])
-        elif task.endswith((".yaml", ".yml")):
-            for card in read_cards(Path(task)):
-                if card.name in cards:
-                    raise UserError(f"{task}: task '{card.name}': name: taken by a shipped task, choose another")
-                if card.type not in OWN_TYPES:
-                    raise UserError(f"{task}: task '{card.name}': type: own tasks can be {', '.join(OWN_TYPES)}")
-                if card.parts:
-                    raise UserError(f"{task}: task '{card.name}': parts: own tasks have none")
-                add(card)
-        else:
-            hint = did_you_mean(task, cards) or ": `evaluate tasks` lists them; an own task is the path of a YAML card"
-            raise UserError(f"unknown task '{task}'{hint}")
+        for card in [cards[task]] if task in cards else own_cards(task):
+            if card.name in chosen and chosen[card.name].file != card.file:
+                raise UserError(f"task '{card.name}' is in {chosen[card.name].file} and in {card.file}: rename one")
+            add(card)
     return list(chosen.values())
+
+
+def own_cards(task: str) -> list[Card]:
+    """The user's own cards in the file that `--task` names.
+
+    Raises:
+        UserError: it is no card's path, or a card in it cannot be an own task.
+    """
+    cards = shipped_cards()
+    if not task.endswith((".yaml", ".yml")):
+        hint = did_you_mean(task, cards) or ": `evaluate tasks` lists them; an own task is the path of a YAML card"
+        raise UserError(f"unknown task '{task}'{hint}")
+    found = read_cards(Path(task))
+    for card in found:
+        where = _Where(Path(task), card.name)
+        if card.name in cards:
+            raise where.error("name", "taken by a shipped task, choose another")
+        if card.type not in OWN_TYPES:
+            raise where.error("type", f"own tasks can be {', '.join(OWN_TYPES)}")
+        if card.parts:
+            raise where.error("parts", "own tasks have none")
+    return found

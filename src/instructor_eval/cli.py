@@ -100,7 +100,9 @@ def _root_parser() -> argparse.ArgumentParser:
         "--model", action="append", default=[], metavar="MODEL",
         help="a hub id (org/name[@revision]), a folder, or minilm (the embedded model); repeatable",
     )  # fmt: skip
-    what.add_argument("--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable")
+    what.add_argument(
+        "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"
+    )
     what.add_argument("--benchmark", action="append", default=[], metavar="NAME",
                       help="all tasks of mteb, billboard or demo; repeatable")  # fmt: skip
     what.add_argument(

@@ -38,11 +38,16 @@ def run_demo(options: argparse.Namespace) -> int:
         results = "" if str(options.results) == "results" else f" --results {options.results}"
         print(
             "\nThis was all-MiniLM-L6-v2 on three small sets that ship with the tool. Next:\n"
-            f"  evaluate leaderboard{results} --format md             the same table for a document\n"
-            "  evaluate tasks DemoRetrieval                      a task's card, with its instructions\n"
-            f"  evaluate --model hkunlp/instructor-base --benchmark demo{results}   an INSTRUCTOR beside it (needs the hub)\n"
-            "  evaluate --model minilm --task STSBenchmark       a task of the paper (needs the hub)\n"
-            "  docs/adding-a-task.md                             your own data in twenty lines"
+            f"  evaluate leaderboard{results} --format md\n"
+            "      the same table for a document\n"
+            "  evaluate tasks DemoRetrieval\n"
+            "      a task's card, with its instructions\n"
+            f"  evaluate --model hkunlp/instructor-base --benchmark demo{results}\n"
+            "      an INSTRUCTOR beside it (downloads the model)\n"
+            "  evaluate --model minilm --task STSBenchmark\n"
+            "      a task of the paper (downloads its data)\n"
+            "  evaluate --model minilm --task ./my-task.yaml\n"
+            "      your own data: docs/adding-a-task.md"
         )
     return code
 
@@ -86,9 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         summary = execute(request, (lambda _line: None) if options.quiet else _say)
     except ModuleNotFoundError as e:
         raise UserError(f"{e.name} is not installed: {_INSTALL}") from e
-    board = build(
-        store.scores(), published().values(), protocol=choices, limit=options.limit, only=_columns(cards)
-    )
+    board = build(store.scores(), published().values(), protocol=choices, limit=options.limit, only=_columns(cards))
     print()
     print(format_board(board, "table"))
     if not options.quiet:

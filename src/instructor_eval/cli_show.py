@@ -30,12 +30,17 @@ def tasks(options: argparse.Namespace) -> int:
     cards = shipped_cards()
     if options.name:
         if options.name not in cards and not options.name.endswith((".yaml", ".yml")):
-            raise UserError(f"unknown task '{options.name}'{did_you_mean(options.name, cards) or ': see `evaluate tasks`'}")
+            raise UserError(
+                f"unknown task '{options.name}'{did_you_mean(options.name, cards) or ': see `evaluate tasks`'}"
+            )
         found = [cards[options.name]] if options.name in cards else read_cards(Path(options.name))
         for card in found:
             _print_card(card, options)
         return EXIT_OK
-    for value, known, what in ((options.benchmark, benchmarks(cards), "benchmark"), (options.type, list(TYPES), "type")):
+    for value, known, what in (
+        (options.benchmark, benchmarks(cards), "benchmark"),
+        (options.type, list(TYPES), "type"),
+    ):
         if value and value not in known:
             hint = did_you_mean(value, known) or f": known are {', '.join(known)}"
             raise UserError(f"unknown {what} '{value}'{hint}")
@@ -83,31 +88,31 @@ def _print_card(card: Card, options: argparse.Namespace) -> None:
         }
         value |= {"instructions": rows, "template": template}
         print(json.dumps(value, ensure_ascii=False, indent=1))
-        return
-    if options.format == "csv":
+    elif options.format == "csv":
         print(render(["role", "model", "instruction", "rule"], [list(r.values()) for r in rows], "csv"))
-        return
-    print(f"{card.name}: {card.type}, benchmark {card.benchmark}")
-    print(f"  metric  {card.metric} on split {card.split}" + (f", subset {card.subset}" if card.subset != "default" else ""))
-    if card.data_id:
-        print(f"  data    {card.data_id}" + (f" at {card.data_revision}" if card.data_revision else ""))
-    elif card.folder:
-        print(f"  data    {card.folder}")
-    if card.parts:
-        print(f"  parts   {', '.join(card.parts)}")
-    for note in card.notes:
-        print(f"  note    {note}")
-    if card.source:
-        print(f"  source  {card.source}")
-    for role in () if card.parts else card.roles:
-        print(f"\n  {role}")
+    else:
+        print("\n".join(_card_lines(card, rows, template)))
+
+
+def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]) -> list[str]:
+    subset = f", subset {card.subset}" if card.subset != "default" else ""
+    data = f"{card.data_id} at {card.data_revision}" if card.data_revision else card.data_id or card.folder
+    lines = [
+        f"{card.name}: {card.type}, benchmark {card.benchmark}",
+        f"  metric  {card.metric} on split {card.split}{subset}",
+        f"  parts   {', '.join(card.parts)}" if card.parts else f"  data    {data}",
+        *(f"  note    {note}" for note in card.notes),
+        *([f"  source  {card.source}"] if card.source else []),
+    ]
+    for role, wording in template.items():
         by_text: dict[str, list[str]] = {}
         for row in rows:
             if row["role"] == role:
                 by_text.setdefault(row["instruction"], []).append(row["model"].removeprefix("hkunlp/"))
-        for text, names in by_text.items():
-            print(f"    paper     {text!r} ({', '.join(names)})")
-        print(f"    template  {template[role]!r}")
+        lines += ["", f"  {role}"]
+        lines += [f"    paper     {text!r} ({', '.join(names)})" for text, names in by_text.items()]
+        lines.append(f"    template  {wording!r}")
+    return lines
 
 
 def models(options: argparse.Namespace) -> int:
@@ -143,7 +148,9 @@ def models(options: argparse.Namespace) -> int:
 def leaderboard(options: argparse.Namespace) -> int:
     """`evaluate leaderboard`: the table of stored scores."""
     if not options.results.is_dir():
-        raise UserError(f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results")
+        raise UserError(
+            f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results"
+        )
     only = select(options.task, options.benchmark) if options.task or options.benchmark else None
     board = build(
         Store(options.results).scores(),
@@ -184,7 +191,13 @@ def format_board(board: Board, form: str) -> str:
     means = [m for m in board.means if any(m in r.means for r in board.rows)]
     headers = ["rank", "model", "instructions", *means, *board.tasks]
     rows = [
-        [r.rank, r.model, r.instructions, *(_mean_cell(r.means.get(m)) for m in means), *(_cell(r, t) for t in board.tasks)]
+        [
+            r.rank,
+            r.model,
+            r.instructions,
+            *(_mean_cell(r.means.get(m)) for m in means),
+            *(_cell(r, t) for t in board.tasks),
+        ]
         for r in board.rows
     ]
     if form == "table":

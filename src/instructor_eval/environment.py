@@ -13,7 +13,17 @@ from typing import Any
 
 import instructor_eval
 
-_LIBRARIES = ("torch", "transformers", "tokenizers", "mteb", "datasets", "numpy", "scipy", "scikit-learn", "pytrec-eval-terrier")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "mteb",
+    "datasets",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pytrec-eval-terrier",
+)
 
 
 @cache

@@ -146,15 +146,21 @@ def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterat
     except hf.HfHubHTTPError as e:
         status = getattr(e.response, "status_code", "an error")
         if status in (401, 403):
-            raise UserError(f"{what}: the hub refuses access ({status}): log in with `hf auth login` or set HF_TOKEN") from e
+            raise UserError(
+                f"{what}: the hub refuses access ({status}): log in with `hf auth login` or set HF_TOKEN"
+            ) from e
         raise UserError(f"{what}{at}: the hub answered {status}: try again later{_mirror_way(what, kind)}") from e
     except _transport_error() as e:
         text = one_line(str(e))[:160] or type(e).__name__
         if any(word in text for word in ("peer closed", "incomplete", "received")):
             raise UserError(f"{what}: the download was cut short ({text}): run the same command again") from e
-        raise UserError(f"{what}{at}: the hub does not answer ({text}): check the network{_mirror_way(what, kind)}") from e
+        raise UserError(
+            f"{what}{at}: the hub does not answer ({text}): check the network{_mirror_way(what, kind)}"
+        ) from e
     except OSError as e:
-        raise UserError(f"{what}{at} cannot be downloaded ({one_line(str(e))[:200]}): run the same command again") from e
+        raise UserError(
+            f"{what}{at} cannot be downloaded ({one_line(str(e))[:200]}): run the same command again"
+        ) from e
 
 
 @contextmanager

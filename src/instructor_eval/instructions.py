@@ -103,15 +103,9 @@ def resolve(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> 
         UserError: nothing in the look-up order names an instruction, or a plain model is given a file of them.
     """
     if chosen.kind == "file":
-        if model.family == "plain":
-            raise UserError(
-                f"{model.name} takes no instructions (family plain): add --family prefix to put those of "
-                f"{chosen.path} before its texts, or leave --instructions out"
-            )
-        for key in (card.name, "default"):
-            for r in (role, "*"):
-                if r in chosen.entries.get(key, {}):
-                    return Resolved(chosen.entries[key][r], f"file {chosen.name}: {key}")
+        found = _from_file(card, role, chosen, model)
+        if found is not None:
+            return found
     if model.family == "plain":
         return Resolved("", "family plain: no instruction")
     if chosen.kind == "none":
@@ -119,14 +113,31 @@ def resolve(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> 
     if chosen.kind == "template":
         return _from_template(card, role, "--instructions template")
     if model.family == "prefix":
-        for r in (role, "*"):
-            if r in model.prompts:
-                return Resolved(model.prompts[r], f"family prefix: {model.prompts_rule}")
-        raise UserError(
-            f"{card.name}: {model.name} has no prompt for the role '{role}': give one with --instructions FILE, "
-            "or choose --instructions none"
-        )
+        return _from_prompts(card, role, model)
     return _from_card(card, role, chosen.table_of or model.name)
+
+
+def _from_file(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> Resolved | None:
+    if model.family == "plain":
+        raise UserError(
+            f"{model.name} takes no instructions (family plain): add --family prefix to put those of "
+            f"{chosen.path} before its texts, or leave --instructions out"
+        )
+    for key in (card.name, "default"):
+        for r in (role, "*"):
+            if r in chosen.entries.get(key, {}):
+                return Resolved(chosen.entries[key][r], f"file {chosen.name}: {key}")
+    return None
+
+
+def _from_prompts(card: Card, role: str, model: ModelRule) -> Resolved:
+    for r in (role, "*"):
+        if r in model.prompts:
+            return Resolved(model.prompts[r], f"family prefix: {model.prompts_rule}")
+    raise UserError(
+        f"{card.name}: {model.name} has no prompt for the role '{role}': give one with --instructions FILE, "
+        "or choose --instructions none"
+    )
 
 
 def _from_card(card: Card, role: str, model_name: str) -> Resolved:

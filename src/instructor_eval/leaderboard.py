@@ -148,10 +148,8 @@ def _own_benchmarks(rows: Sequence[Row], known: Mapping[str, Card]) -> dict[str,
         benchmark = known[task].benchmark if task in known else "own"
         if benchmark not in ("mteb", "billboard", "prompt-retrieval"):
             own.setdefault(benchmark, []).append(task)
-    for benchmark in own:
-        whole = [c.name for c in known.values() if c.benchmark == benchmark]
-        own[benchmark] = whole or own[benchmark]
-    return own
+    whole = {b: [c.name for c in known.values() if c.benchmark == b] for b in own}
+    return {b: whole[b] or tasks for b, tasks in own.items()}
 
 
 def _mean(row: Row, tasks: Sequence[str]) -> Mean | None:
@@ -174,7 +172,7 @@ def _means(row: Row, known: Mapping[str, Card], own: Mapping[str, Sequence[str]]
 
 
 def _published_means(entry: Published) -> dict[str, Mean]:
-    """The categories that only the paper's table gives; the MTEB ones are computed from the tasks where these are there."""
+    """The categories that only the paper's table gives; MTEB's are computed from the tasks where these are there."""
     given = {c: v for c, v in entry.categories.items() if c not in MTEB_TYPES or not entry.tasks}
     found = {c: Mean(v, 1, 1) for c, v in given.items()}
     if entry.categories:

@@ -70,7 +70,8 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     request.store.check_writable()
     for card in request.cards:
         adapter_for(card) if not card.parts else None
-    pick_device(request.device)
+    if request.device != "auto":
+        pick_device(request.device)
     planned = _plan(request, say)
     started = _now()
     name = f"{started.replace(':', '')}-{identity({'c': request.command, 't': started})[:6]}"
@@ -96,10 +97,9 @@ def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
     planned: list[_Planned] = []
     for text in dict.fromkeys(request.models):
         spec = ModelSpec.parse(text)
-        checkpoint = locate(
-            spec, offline=request.settings.offline, known=request.known_models, family=request.family
-        )
-        say(f"model {checkpoint.name} ({checkpoint.revision[:40]}): family {checkpoint.family}, {checkpoint.family_rule}")
+        checkpoint = locate(spec, offline=request.settings.offline, known=request.known_models, family=request.family)
+        revision = checkpoint.revision[:40]
+        say(f"model {checkpoint.name} ({revision}): family {checkpoint.family}, {checkpoint.family_rule}")
         rule = ModelRule(
             name=checkpoint.name,
             family=checkpoint.family,
@@ -117,9 +117,7 @@ def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
     return planned
 
 
-def _run_model(
-    request: Request, plan: _Planned, engine: Engine, summary: Summary, say: Callable[[str], None]
-) -> None:
+def _run_model(request: Request, plan: _Planned, engine: Engine, summary: Summary, say: Callable[[str], None]) -> None:
     done: dict[str, Score] = {}
     width = max(len(c.name) for c in request.cards)
     for card in request.cards:
@@ -232,7 +230,7 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done
         outcome = adapter.run(card, encoder, request.settings)
     except UserError as e:
         score.error = str(e)
-    except Exception as e:  # noqa: BLE001 - one task's fault, a library's perhaps, must not lose the others
+    except Exception as e:
         if request.debug:
             raise
         score.error = one_line(f"unexpected {type(e).__name__}: {e} (--debug shows where)")[:500]

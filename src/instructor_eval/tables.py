@@ -45,7 +45,8 @@ def _plain(text: str, form: str) -> str:
 def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, width: int) -> str:
     """A text table, its right-hand columns broken into blocks that fit `width`, each with the left columns again."""
     lefts = [_width(headers, rows, i) for i in range(left)]
-    out, start = [], left
+    out: list[str] = []
+    start = left
     while start < len(headers) or not out:
         room, end = width - sum(lefts) - 2 * left, start
         while end < len(headers) and (end == start or room >= _width(headers, rows, end)):

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # reading commands need no numpy
+    import numpy as np
+    import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float32]
+    Vectors: TypeAlias = npt.NDArray[np.float32]
+else:
+    Vectors = Any
 Items = dict[str, list[Any]]
 """Per-item evidence, by column; every column has one value an item, and there is always a column `id`."""
 
@@ -24,7 +27,7 @@ FAMILIES = ("instructor", "prefix", "plain")
 
 @dataclass(frozen=True)
 class Template:
-    """What fills the unified instruction "Represent the <domain> <text type> for <objective>: " (paper, section 2.3)."""
+    """What fills the unified instruction "Represent the <domain> <text type> for <objective>: " (paper, 2.3)."""
 
     domain: str = ""
     roles: Mapping[str, tuple[str, str]] = field(default_factory=dict)

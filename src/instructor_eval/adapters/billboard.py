@@ -18,7 +18,7 @@ from instructor_eval.adapters.mteb_score import gold_hash
 from instructor_eval.adapters.rows import Reader, read_rows
 from instructor_eval.errors import UserError
 from instructor_eval.hub import files_key, mirror_folder
-from instructor_eval.types import Card, Outcome, RunSettings, TaskEncoder, Vectors
+from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ class BillboardAdapter:
         references = encoder.encode([r for s in segments for r in s.references], "text")
         hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
         values = max_over_references(
-            unit(hypotheses), unit(references), [len(s.hypotheses) for s in segments], [len(s.references) for s in segments]
+            unit(hypotheses),
+            unit(references),
+            [len(s.hypotheses) for s in segments],
+            [len(s.references) for s in segments],
         )
         rows = [(s.id, system, human) for s in segments for system, human in zip(s.systems, s.human, strict=True)]
-        items = {
+        items: Items = {
             "id": [f"{segment}/{system}" for segment, system, _ in rows],
             "segment": [segment for segment, _, _ in rows],
             "system": [system for _, system, _ in rows],
@@ -126,13 +129,17 @@ def load_segments(folder: Path) -> list[Segment]:
 
 def unit(vectors: Vectors) -> Vectors:
     """Rows at length 1."""
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    normed: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normed
 
 
 def max_over_references(
     hypotheses: Vectors, references: Vectors, n_hypotheses: Sequence[int], n_references: Sequence[int]
 ) -> Vectors:
-    """For each hypothesis the largest cosine with a reference of its segment; rows of unit length, segment by segment."""
+    """For each hypothesis the largest cosine with a reference of its segment.
+
+    Rows have length 1 and stand segment by segment.
+    """
     best = []
     h = r = 0
     for nh, nr in zip(n_hypotheses, n_references, strict=True):

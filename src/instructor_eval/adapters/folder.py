@@ -33,7 +33,7 @@ Splits = dict[str, dict[str, list[Any]]]
 class FolderAdapter:
     """Own tasks of MTEB's types."""
 
-    def data_key(self, card: Card, settings: RunSettings) -> str:  # noqa: ARG002 - the adapter contract
+    def data_key(self, card: Card, settings: RunSettings) -> str:
         """A hash of the folder's files.
 
         Raises:

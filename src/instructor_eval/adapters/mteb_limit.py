@@ -1,4 +1,4 @@
-"""`--limit N`: a loaded task cut down for a quick look. Its score is filed as limited and never compared with a whole one."""
+"""`--limit N`: a loaded task cut down for a quick look. Its score is filed as limited, never mixed with whole ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def limit_task(task: Any, card: Card, n: int) -> None:  # noqa: ANN401 - mteb's 
     Retrieval keeps n queries, every document judged for them, and the first 10 n others; classification cuts the test
     split, not what it trains on; clustering keeps n splits of n texts.
     """
-    data = task.dataset[card.subset] if card.subset in task.dataset else task.dataset
+    data = task.dataset.get(card.subset, task.dataset)
     if card.type in ("Retrieval", "Reranking"):
         _limit_queries(data[card.split], n)
     elif card.type == "Clustering":

@@ -131,7 +131,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
 
 
 def _reference(metric: str, scores: Mapping[str, Any]) -> float:
-    """mteb's own number for our metric."""
+    """Mteb's own number for our metric."""
     return float(scores["cosine_spearman" if metric.startswith("summeval") else metric])
 
 
@@ -166,7 +166,7 @@ def _catch_queries(task: Any, caught: dict[str, Any]) -> None:  # noqa: ANN401 -
     task.task_specific_scores = hook
 
 
-def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
     per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
     if card.metric.startswith("max_over_subqueries_"):
         per_query, qrels, results = _merge_subqueries(qrels, results, caught["k_values"])
@@ -184,8 +184,10 @@ def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> 
 
 
 def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - mteb's types
-    """MindSmallReranking: a reader's clicked articles are queries of their own, `<reader>_<n>`; a candidate gets the
-    best of its scores among them."""  # fmt: skip
+    """MindSmallReranking's readers, each candidate with its best score among the reader's clicked articles.
+
+    Every clicked article is a query of its own in the data, `<reader>_<n>`, with the reader's judgements.
+    """
     from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores  # noqa: PLC0415
 
     merged: dict[str, dict[str, float]] = defaultdict(dict)
@@ -199,14 +201,14 @@ def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any
     return computed.all_scores, merged_qrels, merged
 
 
-def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
     gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in _split(task, card)["score"]]
     ids = [str(i) for i in range(len(gold))]
     cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
     return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
 
 
-def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
     data = _split(task, card)
     labels = data[0][task.label_column_name] if len(data) == 1 else data[task.label_column_name]
     gold = [int(x) for x in labels]
@@ -223,7 +225,7 @@ def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> t
     return {"id": ids, "gold": gold, **values}, zip(ids, gold, strict=True)
 
 
-def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
     gold = [str(x) for x in _split(task, card)[task.label_column_name]]
     draws = caught["predictions"]
     ids = [str(i) for i in range(len(gold))]
@@ -233,7 +235,7 @@ def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores:
     return items, zip(ids, gold, strict=True)
 
 
-def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
     values = [float(v) for v in scores["v_measures"]]
     ids = [str(i) for i in range(len(values))]
     labels = [row[task.label_column_name] for row in _split(task, card)]
@@ -241,7 +243,7 @@ def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any
     return items, ((i, list(map(str, x))) for i, x in zip(ids, labels, strict=True))
 
 
-def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401, ARG001
+def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
     predictions = caught["predictions"]
     cosines = [[float(x) for x in row] for row in predictions["cosine_scores"]]
     gold = [[float(x) for x in row] for row in predictions["human_scores"]]

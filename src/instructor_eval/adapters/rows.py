@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -119,7 +120,7 @@ class Reader:
             number = float(value)
         except (TypeError, ValueError) as e:
             raise self.fail(line, f"'{names[0]}' should be a number, found {value!r}") from e
-        if number != number or number in (float("inf"), float("-inf")):
+        if not math.isfinite(number):
             raise self.fail(line, f"'{names[0]}' is not finite")
         return number
 

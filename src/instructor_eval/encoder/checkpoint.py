@@ -209,7 +209,13 @@ def _modules(folder: Path, name: str) -> list[dict[str, Any]]:
         raise UserError(f"model {name}: {path} names a folder outside the checkpoint: it is not used")
     expected = ("Transformer", "Pooling", "Dense", "Normalize")
     unknown = [k for k in kinds if k not in expected]
-    if unknown or not kinds or kinds[0] != "Transformer" or kinds.count("Transformer") > 1 or kinds.count("Pooling") > 1:
+    if (
+        unknown
+        or not kinds
+        or kinds[0] != "Transformer"
+        or kinds.count("Transformer") > 1
+        or kinds.count("Pooling") > 1
+    ):
         raise UserError(
             f"model {name}: modules {', '.join(kinds) or '(none)'} are not supported: expected Transformer, Pooling "
             "and then Dense or Normalize"

@@ -113,9 +113,7 @@ class Engine:
         strings = [text_rules.input_string(instruction, t, skips_instruction=self._skips) for t in texts]
         return [s.lower() for s in strings] if self.checkpoint.lowercase else strings
 
-    def _encode_chunk(
-        self, texts: list[str], instruction: str, skip: int, out: Vectors, progress: Progress
-    ) -> None:
+    def _encode_chunk(self, texts: list[str], instruction: str, skip: int, out: Vectors, progress: Progress) -> None:
         rows = text_rules.encode_ids(self.tokenizer, self._strings(texts, instruction))
         for text, row in zip(texts, rows, strict=True):
             if skip >= len(row) or not row:

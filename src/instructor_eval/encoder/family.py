@@ -18,29 +18,33 @@ from typing import Any
 
 _E5_RULE = 'model card: "query: " and "passage: "'
 _HUB_INSTRUCTOR = re.compile(r"\bhkunlp/instructor-(base|large|xl)\b", re.IGNORECASE)
+_INSTRUCTOR_NAME = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
 
 
 def decide(
     folder: Path, modules: list[dict[str, Any]], config: Mapping[str, Any], include_prompt: bool, name: str
 ) -> tuple[str, str]:
-    """(family, the sign that decided)."""
-    if any("instructorembedding" in str(m["type"]).lower() or "INSTRUCTOR_" in str(m["type"]) for m in modules):
-        return "instructor", "modules.json names InstructorEmbedding"
-    if not include_prompt:
-        return "instructor", "pooling configuration: include_prompt false"
-    front = front_matter(folder)
-    if _HUB_INSTRUCTOR.search(front):
-        return "instructor", "model card: derived from INSTRUCTOR"
-    title = _title(folder)
-    if re.search(r"hkunlp/instructor|\binstructor-(base|large|xl)\b", title, re.IGNORECASE):
-        return "instructor", "model card: its title names INSTRUCTOR"
-    if re.search(r"(^|[/_-])instructor([/_-]|$)", str(config.get("_name_or_path", "")), re.IGNORECASE):
-        return "instructor", "config.json: _name_or_path names INSTRUCTOR"
-    if prompts(folder)[0]:
-        return "prefix", prompts(folder)[1]
-    # Last, and only for a transformer with the modules of INSTRUCTOR: what the model is called.
-    if str(config.get("model_type", "")).endswith("t5") and _HUB_INSTRUCTOR.fullmatch(name):
-        return "instructor", "T5 published under an INSTRUCTOR id"
+    """(family, the sign that decided): the first of these signs that the checkpoint shows."""
+    types = " ".join(str(m["type"]) for m in modules)
+    own_prompts, prompts_rule = prompts(folder)
+    is_t5 = str(config.get("model_type", "")).endswith("t5")
+    signs = (
+        (re.search(r"InstructorEmbedding|INSTRUCTOR_", types), "instructor", "modules.json names InstructorEmbedding"),
+        (not include_prompt, "instructor", "pooling configuration: include_prompt false"),
+        (_HUB_INSTRUCTOR.search(front_matter(folder)), "instructor", "model card: derived from INSTRUCTOR"),
+        (_INSTRUCTOR_NAME.search(_title(folder)), "instructor", "model card: its title names INSTRUCTOR"),
+        (
+            is_t5 and _INSTRUCTOR_NAME.search(str(config.get("_name_or_path", ""))),
+            "instructor",
+            "config.json: _name_or_path names INSTRUCTOR",
+        ),
+        (own_prompts, "prefix", prompts_rule),
+        # Last, and only for a transformer of INSTRUCTOR's kind: what the model is called.
+        (is_t5 and _HUB_INSTRUCTOR.fullmatch(name), "instructor", "T5 published under an INSTRUCTOR id"),
+    )
+    for shown, family, rule in signs:
+        if shown:
+            return family, rule
     return "plain", "no sign of instructions or prompts in the checkpoint"
 
 

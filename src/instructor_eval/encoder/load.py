@@ -25,7 +25,8 @@ class LibraryEncoder:
             UserError: the model gives no usable vector for a text.
         """
         if isinstance(texts, str):
-            return self.engine.encode([texts], instruction)[0]
+            one: Vectors = self.engine.encode([texts], instruction)[0]
+            return one
         return self.engine.encode(texts, instruction)
 
 

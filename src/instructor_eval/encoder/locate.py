@@ -73,11 +73,11 @@ def _embedded() -> tuple[Path, str]:
 
 def _download(spec: ModelSpec, *, offline: bool, known: list[str]) -> Path:
     hint = did_you_mean(spec.name, known) if spec.name not in known else ""
-    folder = snapshot(
-        "model", spec.name, spec.revision, offline=offline, hint=hint, wanted=_WANTED, unwanted=_UNWANTED
-    )
+    folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, wanted=_WANTED, unwanted=_UNWANTED)
     if not offline and not list(folder.glob("*.safetensors")):
-        pickles = [f for f in list_files(spec.name, folder.name) if f.endswith((".bin", ".pt", ".pth")) and "/" not in f]
+        pickles = [
+            f for f in list_files(spec.name, folder.name) if f.endswith((".bin", ".pt", ".pth")) and "/" not in f
+        ]
         if pickles:
             raise pickle_only(spec.name, pickles[0])
     return folder

@@ -81,6 +81,7 @@ def _load_transformer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any
     loader = {"t5": T5EncoderModel, "mt5": MT5EncoderModel}.get(str(checkpoint.config.get("model_type")), AutoModel)
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         model, info = loader.from_pretrained(
             str(checkpoint.transformer),

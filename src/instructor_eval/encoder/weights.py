@@ -50,9 +50,7 @@ def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
                 for name, (dtype, key, offset, shape, strides) in tensors.items()
             }
     except (OSError, zipfile.BadZipFile, StopIteration, KeyError, ValueError, IndexError, TypeError) as e:
-        raise UserError(
-            f"{path} is no archive of plain tensors ({e}): convert the checkpoint to safetensors"
-        ) from e
+        raise UserError(f"{path} is no archive of plain tensors ({e}): convert the checkpoint to safetensors") from e
 
 
 def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> npt.NDArray[Any]:  # noqa: ANN401
@@ -63,7 +61,7 @@ def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> np
     return np.frombuffer(raw, dtype=dtype, count=count, offset=offset * np.dtype(dtype).itemsize).reshape(shape)
 
 
-def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  # noqa: C901, PLR0912, PLR0915
+def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  # noqa: C901, PLR0912, PLR0915 - one arm an instruction
     """Name -> (numpy dtype, storage key, offset, shape, strides), from the pickle's instructions alone."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
@@ -74,7 +72,8 @@ def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  
         del stack[at:]
         return taken
 
-    for opcode, arg, _ in pickletools.genops(program):
+    for opcode, raw, _ in pickletools.genops(program):
+        arg: Any = raw
         op = opcode.name
         if op in ("PROTO", "FRAME"):
             continue
