@@ -27,6 +27,7 @@ Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own
   evaluate --model minilm --task STSBenchmark --task SciFact --hub ./mirror
   evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
 """
+_EXIT_CODES = "exit codes: 0 done, 2 an error or a failed task, 130 interrupted"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,7 +92,7 @@ def _root_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="evaluate",
         description=_ROOT_DESCRIPTION,
-        epilog=f"commands (evaluate COMMAND --help):\n{commands}\n\nexit codes: 0 done, 2 an error or a failed task, 130 interrupted",
+        epilog=f"commands (evaluate COMMAND --help):\n{commands}\n\n{_EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"instructor-eval {instructor_eval.__version__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from instructor_eval import protocol
 from instructor_eval.cards import select, shipped_cards
@@ -91,6 +92,12 @@ def _run(options: argparse.Namespace) -> int:
         summary = execute(request, (lambda _line: None) if options.quiet else _say)
     except ModuleNotFoundError as e:
         raise UserError(f"{e.name} is not installed: {_INSTALL}") from e
+    failures = [s for s in summary.scores if s.status == "failed"]
+    if options.quiet:
+        for score in failures:
+            print(f"evaluate: {score.task} failed: {score.error}", file=sys.stderr)
+    if len(failures) == len(summary.scores):
+        return EXIT_ERROR
     board = build(store.scores(), published().values(), protocol=choices, limit=options.limit, only=_columns(cards))
     print()
     print(format_board(board, "table"))

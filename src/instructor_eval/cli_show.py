@@ -128,7 +128,7 @@ def models(options: argparse.Namespace) -> int:
         if "/" not in name:
             continue
         own = [v for t, v in entry.tasks.items() if t in shipped_cards() and shipped_cards()[t].part_of is None]
-        mean = round(100 * sum(own) / len(own), 2) if own else None
+        mean = f"{100 * sum(own) / len(own):.2f}" if own else None
         is_instructor = name in _CHECKPOINTS
         rows.append([
             name, families.pop(name, "instructor" if is_instructor else "plain"),
@@ -162,7 +162,7 @@ def leaderboard(options: argparse.Namespace) -> int:
     print(format_board(board, options.format))
     if board.left_out and options.format == "table":
         print(
-            f"\n{board.left_out} results of another --protocol or --limit are left out: give the same flags to see them",
+            f"\n{board.left_out} results of another --protocol or --limit left out: give the same flags to see them",
             file=sys.stderr,
         )
     return EXIT_OK
@@ -203,7 +203,7 @@ def format_board(board: Board, form: str) -> str:
     if form == "table":
         text = blocks(headers, rows, left=3, width=shutil.get_terminal_size((120, 40)).columns)
         notes = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
-        if any(not m.complete for r in board.rows for m in r.means.values()):
+        if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
             notes.append("(n/of): a mean over n of the tasks that belong to it.")
         if any(r.source == "published" for r in board.rows):
             notes.append("published: others' numbers, not measured here (results/reference).")

@@ -21,6 +21,10 @@ class ModelOutputError(UserError):
     """A model gave vectors that no score can be computed from (NaN, infinite or zero)."""
 
 
+class DamagedFileError(UserError):
+    """A file of ours that is not whole; making it anew mends it."""
+
+
 def one_line(text: str) -> str:
     """`text` with every run of white space, line breaks included, made one blank."""
     return " ".join(text.split())

@@ -6,6 +6,7 @@ revision is cached it may silently serve that one, and it takes minutes to see t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,19 +81,21 @@ def snapshot(
     if cached is not None and (offline or cached.name == revision):
         return cached
     if offline:
-        raise UserError(_not_cached(what, revision, kind))
+        raise UserError(_not_cached(what, revision, kind, hint))
     api = HfApi()
     with _hub_errors(what, revision, kind, hint):
         look_up = api.dataset_info if kind == "dataset" else api.model_info
         try:
-            commit = str(look_up(repo, revision=revision, timeout=_TIMEOUT).sha)
+            # A look-up with a time limit and no retries first: the download itself waits minutes for a silent hub.
+            look_up(repo, revision=revision, timeout=_TIMEOUT)
         except (_transport_error(), HfHubHTTPError) as e:
             status = getattr(getattr(e, "response", None), "status_code", 500)
             if cached is not None and status >= 500:
                 return cached
             raise
         disable_progress_bars()
-        return Path(snapshot_download(repo, revision=commit, **files))
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+        return Path(snapshot_download(repo, revision=revision, **files))
 
 
 def list_files(repo: str, revision: str) -> list[str]:
@@ -114,14 +117,17 @@ def _transport_error() -> type[Exception]:
     return found if isinstance(found, type) and issubclass(found, Exception) else OSError
 
 
-def _not_cached(what: str, revision: str | None, kind: str) -> str:
+def _not_cached(what: str, revision: str | None, kind: str, hint: str) -> str:
     at = f" at revision {revision}" if revision else ""
-    return f"{what}{at} is not in the local cache and --offline is set: run once without it{_mirror_way(what, kind)}"
+    return (
+        f"{what}{at} is not in the local cache and --offline is set: run once without it{_other_way(what, kind, hint)}"
+    )
 
 
-def _mirror_way(what: str, kind: str) -> str:
+def _other_way(what: str, kind: str, hint: str) -> str:
+    """The second way to provide it, or the name it might have been meant to be."""
     if kind != "dataset":
-        return ", or give a local folder"
+        return f" ({hint.removeprefix(': ')})" if hint else ", or give a local folder"
     return f", or give a folder in hub layout with --hub DIR (DIR/datasets/{what.removeprefix('data set ')}/)"
 
 
@@ -142,20 +148,20 @@ def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterat
         way = hint or ": check the name, or log in with `hf auth login`"
         raise UserError(f"{what} is not on the hub, or is private{way}") from e
     except hf.LocalEntryNotFoundError as e:
-        raise UserError(f"{what}{at}: the hub does not answer: check the network{_mirror_way(what, kind)}") from e
+        raise UserError(f"{what}{at}: the hub does not answer: check the network{_other_way(what, kind, hint)}") from e
     except hf.HfHubHTTPError as e:
         status = getattr(e.response, "status_code", "an error")
         if status in (401, 403):
             raise UserError(
                 f"{what}: the hub refuses access ({status}): log in with `hf auth login` or set HF_TOKEN"
             ) from e
-        raise UserError(f"{what}{at}: the hub answered {status}: try again later{_mirror_way(what, kind)}") from e
+        raise UserError(f"{what}{at}: the hub answered {status}: try again later{_other_way(what, kind, hint)}") from e
     except _transport_error() as e:
         text = one_line(str(e))[:160] or type(e).__name__
         if any(word in text for word in ("peer closed", "incomplete", "received")):
             raise UserError(f"{what}: the download was cut short ({text}): run the same command again") from e
         raise UserError(
-            f"{what}{at}: the hub does not answer ({text}): check the network{_mirror_way(what, kind)}"
+            f"{what}{at}: the hub does not answer ({text}): check the network{_other_way(what, kind, hint)}"
         ) from e
     except OSError as e:
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
         pick_device(request.device)
     planned = _plan(request, say)
     started = _now()
-    name = f"{started.replace(':', '')}-{identity({'c': request.command, 't': started})[:6]}"
+    name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
     engines: dict[str, Engine] = {}
@@ -219,21 +220,27 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done
         is_clustering=card.type == "Clustering",
     )
     before = (engine.unique, engine.tokens, engine.seconds)
-    try:
-        adapter = adapter_for(card)
-        score.data["key"] = adapter.data_key(card, request.settings)
-        score.identity = _identity(score, card)
+
+    def attempt(step: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the step gives, or None with the reason filed
+        try:
+            return step()
+        except UserError as e:
+            score.error = str(e)
+        except Exception as e:  # one task's fault, a library's perhaps, must not lose the others
+            if request.debug:
+                raise
+            score.error = one_line(f"unexpected {type(e).__name__}: {e} (--debug shows where)")[:500]
+        return None
+
+    adapter = adapter_for(card)
+    score.data["key"] = attempt(lambda: adapter.data_key(card, request.settings))
+    score.identity = _identity(score, card)
+    if score.error is None:
         found = request.store.find(score)
         if found is not None:
             found.environment["kept"] = True
             return found
-        outcome = adapter.run(card, encoder, request.settings)
-    except UserError as e:
-        score.error = str(e)
-    except Exception as e:
-        if request.debug:
-            raise
-        score.error = one_line(f"unexpected {type(e).__name__}: {e} (--debug shows where)")[:500]
+        outcome = attempt(lambda: adapter.run(card, encoder, request.settings))
     score.timings = {
         "total": round(time.perf_counter() - started, 3),
         "encode": round(engine.seconds - before[2], 3),
@@ -245,7 +252,6 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done
     }
     score.environment = {"versions": versions(), "hardware": hardware(engine.device)}
     if outcome is None:
-        score.identity = score.identity or identity({"failed": card.name, "model": score.model["fingerprint"]})
         request.store.write(score)
         return score
     _fill(score, outcome)

@@ -20,11 +20,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.errors import DamagedFileError, UserError
 from instructor_eval.paths import slug
 from instructor_eval.types import Items, Score
 
 SCHEMA_VERSION = 1
+_GO_ON = "mend that and run the same command again, finished results are kept"
 
 
 def identity(parts: Mapping[str, Any]) -> str:
@@ -61,7 +62,10 @@ class Store:
         path = Path(f"{self._base(score)}.json")
         if not path.exists():
             return None
-        found = read_score(path)
+        try:
+            found = read_score(path)
+        except DamagedFileError:
+            return None  # run again: the new result takes its place
         items_there = found.items_file is None or (path.parent / found.items_file).exists()
         return found if found.status == "ok" and items_there else None
 
@@ -81,7 +85,7 @@ class Store:
                 score.items_file = items_path.name
             atomic_write(path, lambda f: f.write(_json_bytes(dataclasses.asdict(score))))
         except OSError as e:
-            raise UserError(f"cannot write {path.name} to {path.parent}: {_reason(e)}") from e
+            raise UserError(f"cannot write {path.name} to {path.parent}: {_reason(e)}: {_GO_ON}") from e
         return path
 
     def write_run(self, name: str, manifest: Mapping[str, Any]) -> None:
@@ -91,7 +95,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, lambda f: f.write(_json_bytes(manifest)))
         except OSError as e:
-            raise UserError(f"cannot write {path}: {_reason(e)}") from e
+            raise UserError(f"cannot write {path}: {_reason(e)}: {_GO_ON}") from e
 
     def scores(self) -> Iterator[Score]:
         """Every stored score, ordered by path.
@@ -123,7 +127,7 @@ def read_score(path: Path) -> Score:
     try:
         raw = json.loads(path.read_bytes())
     except (OSError, ValueError) as e:
-        raise UserError(f"{path}: not a readable score file ({e}): delete it and run the task again") from e
+        raise DamagedFileError(f"{path}: not a readable score file ({e}): delete it and run the task again") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
@@ -134,7 +138,7 @@ def read_score(path: Path) -> Score:
     try:
         return Score(**{k: v for k, v in raw.items() if k in known})
     except TypeError as e:
-        raise UserError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
+        raise DamagedFileError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
 
 
 def read_items(path: Path) -> Items:

@@ -15,6 +15,9 @@ from instructor_eval.errors import UserError
 from instructor_eval.hub import files_key
 from instructor_eval.types import Card, Outcome, RunSettings, TaskEncoder
 
+_LARGEST_GRADE = 1000
+"""trec_eval's gains overflow somewhere beyond."""
+
 
 @dataclass
 class Ranking:
@@ -82,6 +85,9 @@ def describe(card: Card) -> str:
     if isinstance(data, Ranking):
         judged = sum(len(d) for d in data.qrels.values())
         return f"{len(data.queries):,} queries, {len(data.corpus):,} documents, {judged:,} judgements"
+    if card.type == "Clustering":
+        sets = data[card.split]["sentences"]
+        return f"{card.split}: {len(sets):,} {'set' if len(sets) == 1 else 'sets'}, {sum(map(len, sets)):,} texts"
     return ", ".join(f"{split}: {len(next(iter(columns.values()))):,} rows" for split, columns in data.items())
 
 
@@ -115,8 +121,8 @@ def _load_retrieval(card: Card) -> Ranking:
         if document not in documents:
             raise reader.fail(line, f"no document '{document}' in corpus")
         grade = reader.number(line, row, "score")
-        if grade != int(grade):
-            raise reader.fail(line, f"'score' should be a whole number, found {grade}")
+        if grade != int(grade) or abs(grade) > _LARGEST_GRADE:
+            raise reader.fail(line, f"'score' should be a whole number up to {_LARGEST_GRADE:,}, found {grade:g}")
         into = data.qrels.setdefault(query, {})
         if document in into:
             raise reader.fail(line, f"query '{query}' and document '{document}' are judged twice")
@@ -138,6 +144,8 @@ def _unique_ids(rows: list[dict[str, str]], path: Path) -> set[str]:
 
 
 def _load_reranking(card: Card) -> Ranking:
+    if card.metric.startswith("max_over_subqueries_"):
+        raise UserError(f"task {card.name}: metric: own tasks have no sub-queries: take map_at_1000")
     path = find_file(_folder(card), card.split)
     reader = Reader(path, card.options.get("columns", {}))
     data = Ranking(candidates={})

@@ -57,6 +57,14 @@ def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:  # noqa: A
         }
         task.dataset = {"default": {card.split: split}}
     else:
+        if card.type == "Classification":
+            # mteb's metrics for two classes need labels 0 and 1; the items get the names back.
+            task.label_names = sorted({label for columns in data.values() for label in columns["label"]})
+            number = {name: i for i, name in enumerate(task.label_names)}
+            data = {
+                split: columns | {"label": [number[label] for label in columns["label"]]}
+                for split, columns in data.items()
+            }
         task.dataset = DatasetDict({name: Dataset.from_dict(columns) for name, columns in data.items()})
     task.data_loaded = True
     return task

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from instructor_eval.adapters.mteb_check import check_task
 from instructor_eval.adapters.mteb_limit import limit_task
 from instructor_eval.adapters.mteb_score import quiet_mteb, score_task
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import datasets_cache, files_key, mirror_folder, snapshot
 from instructor_eval.types import Card, Outcome, RunSettings, TaskEncoder
 
@@ -41,6 +42,7 @@ class MtebAdapter:
             "dataset", str(card.data_id), card.data_revision, offline=settings.offline
         )
         import mteb  # noqa: PLC0415 - four seconds
+        from datasets.exceptions import DatasetsError  # noqa: PLC0415
 
         subsets = None if card.subset == "default" else [card.subset]
         with warnings.catch_warnings():
@@ -52,6 +54,8 @@ class MtebAdapter:
         with datasets_cache(self.data_key(card, settings)):
             try:
                 task.load_data()
-            except (ValueError, KeyError, TypeError, OSError) as e:
-                raise UserError(f"{folder} does not hold {card.data_id} as mteb reads it ({str(e)[:200]})") from e
+                check_task(task, card)
+            except (DatasetsError, ValueError, LookupError, TypeError, OSError, StopIteration) as e:
+                why = one_line(str(e.__cause__ or e))[:200] or "a file is empty"
+                raise UserError(f"{folder} does not hold {card.data_id} as mteb reads it ({why})") from e
         return task

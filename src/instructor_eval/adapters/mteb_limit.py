@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from instructor_eval.errors import UserError
 from instructor_eval.types import Card
 
 _OTHERS_PER_QUERY = 10
@@ -14,6 +15,9 @@ def limit_task(task: Any, card: Card, n: int) -> None:  # noqa: ANN401 - mteb's 
 
     Retrieval keeps n queries, every document judged for them, and the first 10 n others; classification cuts the test
     split, not what it trains on; clustering keeps n splits of n texts.
+
+    Raises:
+        UserError: what is left has one gold value only, and so no score.
     """
     data = task.dataset.get(card.subset, task.dataset)
     if card.type in ("Retrieval", "Reranking"):
@@ -22,12 +26,26 @@ def limit_task(task: Any, card: Card, n: int) -> None:  # noqa: ANN401 - mteb's 
         data[card.split] = _first(data[card.split], n).map(
             lambda row: {k: v[:n] if isinstance(v, list) else v for k, v in row.items()}
         )
-    elif card.type == "PairClassification" and len(data[card.split]) == 1:
+    elif card.type == "PairClassification" and len(data[card.split]) == 1:  # one row that holds lists
         data[card.split] = data[card.split].map(
             lambda row: {k: v[:n] if isinstance(v, list) else v for k, v in row.items()}
         )
     else:
         data[card.split] = _first(data[card.split], n)
+    if any(len(set(gold)) < 2 for gold in _golds(task, data[card.split], card)):
+        raise UserError(
+            f"task {card.name}: --limit {n} leaves a single gold value, which gives no score: take a larger one"
+        )
+
+
+def _golds(task: Any, rows: Any, card: Card) -> list[Any]:  # noqa: ANN401 - mteb's and datasets' types
+    """The lists of gold values in which there have to be two different ones."""
+    if card.type == "Clustering":
+        return list(rows[task.label_column_name])
+    if card.type == "PairClassification":
+        labels = rows[task.label_column_name]
+        return [labels[0] if isinstance(labels[0], list) else labels]
+    return [rows["score"]] if card.type == "STS" else []
 
 
 def _first(rows: Any, n: int) -> Any:  # noqa: ANN401 - a datasets.Dataset

@@ -13,12 +13,14 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from instructor_eval import scorers
+from instructor_eval.errors import UserError
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
 
@@ -64,13 +66,16 @@ class MtebEncoder:
 def quiet_mteb() -> Iterator[None]:
     """No progress bars, warnings and log lines of mteb and datasets: their users are not ours."""
     import datasets  # noqa: PLC0415
+    from mteb._evaluators.text import summarization_evaluator  # noqa: PLC0415 - its bar has no switch
 
+    bar = summarization_evaluator.tqdm
+    summarization_evaluator.tqdm = partial(bar, disable=True)
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     loggers = [logging.getLogger(n) for n in ("mteb", "datasets", "huggingface_hub")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)  # what they log as an error they raise as well
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,6 +83,7 @@ def quiet_mteb() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        summarization_evaluator.tqdm = bar
         if not bars:
             datasets.enable_progress_bars()
 
@@ -95,6 +101,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     """Score a loaded mteb task.
 
     Raises:
+        UserError: no score exists, all similarities being equal.
         RuntimeError: the items do not give mteb's own number: a fault of ours, never to be filed as a result.
     """
     metric = effective_metric(card, settings.protocol)
@@ -125,6 +132,8 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
         metrics |= {name: scorers.compute(name, items) for name in ("summeval_v1", "summeval_v2")}
     reference = _reference(metric, scores)
     value = scorers.compute(metric, items)
+    if not np.isfinite(value):
+        raise UserError(f"task {card.name}: no {metric} exists: all similarities, or all gold values, are equal")
     if value != reference:
         raise RuntimeError(f"{card.name}: {metric} over the items is {value!r}, mteb computes {reference!r}")
     return Outcome(metric=metric, score=value, items=items, metrics=metrics, gold_hash=gold_hash(gold))
@@ -192,10 +201,10 @@ def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any
 
     merged: dict[str, dict[str, float]] = defaultdict(dict)
     merged_qrels: dict[str, dict[str, int]] = {}
-    for query in qrels:
+    for query, ranked in results.items():  # in the order of the data; that of mteb's judgements changes from run to run
         base = query.rpartition("_")[0]
         merged_qrels[base] = qrels[query]
-        for doc, value in results[query].items():
+        for doc, value in ranked.items():
             merged[base][doc] = max(value, merged[base].get(doc, value))
     computed = calculate_retrieval_scores(merged, merged_qrels, k_values)
     return computed.all_scores, merged_qrels, merged
@@ -226,10 +235,15 @@ def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> t
 
 
 def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
-    gold = [str(x) for x in _split(task, card)[task.label_column_name]]
+    names: list[str] | None = getattr(task, "label_names", None)
+
+    def label(value: Any) -> str:  # noqa: ANN401 - a number or a text
+        return names[int(value)] if names else str(value)
+
+    gold = [label(x) for x in _split(task, card)[task.label_column_name]]
     draws = caught["predictions"]
     ids = [str(i) for i in range(len(gold))]
-    predictions = [[str(draw[i]) for draw in draws] for i in range(len(gold))]
+    predictions = [[label(draw[i]) for draw in draws] for i in range(len(gold))]
     correct = [float(np.mean([p == g for p in row])) for row, g in zip(predictions, gold, strict=True)]
     items: Items = {"id": ids, "gold": gold, "value": correct, "predictions": predictions}
     return items, zip(ids, gold, strict=True)
@@ -247,7 +261,7 @@ def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: 
     predictions = caught["predictions"]
     cosines = [[float(x) for x in row] for row in predictions["cosine_scores"]]
     gold = [[float(x) for x in row] for row in predictions["human_scores"]]
-    ids = [str(i) for i in range(len(gold))]
+    ids = _scored_articles(task, _split(task, card), gold)
     pairs = [article_correlation(c, g) for c, g in zip(cosines, gold, strict=True)]
     items: Items = {
         "id": ids,
@@ -257,6 +271,16 @@ def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: 
         "p": [p for _, p in pairs],
     }
     return items, zip(ids, gold, strict=True)
+
+
+def _scored_articles(task: Any, rows: Any, gold: list[list[float]]) -> list[str]:  # noqa: ANN401 - mteb's types
+    """The places of the articles that mteb scored; it leaves out those whose grades, or similarities, are all equal."""
+    ids: list[str] = []
+    for i, grades in enumerate(rows[task.relevancy_column_name]):
+        scaled = ((np.array(grades) - task.min_score) / (task.max_score - task.min_score)).tolist()
+        if len(ids) < len(gold) and scaled == gold[len(ids)]:
+            ids.append(str(i))
+    return ids
 
 
 _ITEMS: dict[str, Callable[..., tuple[Items, Any]]] = {

@@ -49,7 +49,18 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     except FileNotFoundError as e:
         raise UserError(f"{path}: no such file") from e
     except UnicodeDecodeError as e:
-        raise UserError(f"{path}: not UTF-8 ({e.reason} at byte {e.start}): save it as UTF-8") from e
+        raise UserError(f"{path}, line {_undecodable(path)}: not UTF-8 ({e.reason}): save it as UTF-8") from e
+
+
+def _undecodable(path: Path) -> int:
+    """The number of the first line that is not UTF-8."""
+    with path.open("rb") as f:
+        for number, line in enumerate(f, 1):
+            try:
+                line.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, Row]]:  # noqa: ANN401 - an open file
@@ -58,7 +69,9 @@ def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, R
             continue
         try:
             row = json.loads(line)
-        except ValueError as e:
+            if "\\u" in line:
+                json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError) as e:
             raise UserError(f"{path}, line {number}: not JSON ({e})") from e
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: expected an object, found {type(row).__name__}")
@@ -72,15 +85,18 @@ def _table(lines: Any, path: Path) -> Iterator[tuple[int, Row]]:  # noqa: ANN401
     else:
         reader = csv.DictReader(lines, strict=True)
     try:
+        header = reader.fieldnames or []
+        twice = [name for name in header if header.count(name) > 1]
+        if twice:
+            raise UserError(f"{path}, line 1: column '{twice[0]}' is there twice")
         for row in reader:
             if None in row or None in row.values():
                 raise UserError(
-                    f"{path}, line {reader.line_num}: another number of columns than the header's "
-                    f"{len(reader.fieldnames or [])}"
+                    f"{path}, line {reader.line_num}: another number of columns than the header's {len(header)}"
                 )
             yield reader.line_num, dict(row)
     except csv.Error as e:
-        raise UserError(f"{path}, line {reader.line_num}: {e}") from e
+        raise UserError(f"{path}, line {reader.reader.line_num}: {e}") from e
 
 
 class Reader:
