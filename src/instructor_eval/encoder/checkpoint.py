@@ -28,7 +28,14 @@ _LEGACY_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
 DEFAULT_MAX_LENGTH = 512
+# Transformers that number positions from pad_token_id + 1 on: they read so many tokens fewer than they have positions.
+_OFFSET_POSITIONS = ("camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl")
+# Names of the same file in old uploads, in the order in which sentence-transformers looks for them.
+_ST_CONFIGS = tuple(
+    f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta")
+)
 FINGERPRINT_VERSION = 1
+_VOCABULARIES = ("*.model", "vocab.txt", "vocab.json")
 # Strings whose token ids stand for a tokenizer's behaviour: case, accents, spaces, scripts, special pieces, numbers.
 PROBES = (
     "", " ", "Hello world", "hello  WORLD ", "Represent the Science title: ", "naïve café ﬁne", "日本語 текст العربية",
@@ -80,7 +87,7 @@ class Checkpoint:
     @cached_property
     def tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers is an untyped extension
         """The fast tokenizer, without truncation and padding."""
-        return read_tokenizer(self.transformer)
+        return read_tokenizer(self.transformer, self.name)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -143,7 +150,9 @@ def read_checkpoint(folder: Path, *, name: str, revision: str, family: str | Non
     config = _json(transformer / "config.json", name)
     _check_weights(transformer, name)
     pooling, include_prompt = _pooling(folder, modules, name)
-    st_config = _json(transformer / "sentence_bert_config.json", name, optional=True)
+    st_config = next((c for f in _ST_CONFIGS if (c := _json(transformer / f, name, optional=True))), {})
+    dense = tuple(_dense(folder / m["path"], name) for m in modules if _kind(m) == "Dense")
+    _check_widths(config, dense, name)
     decided, rule = family_rules.decide(folder, modules, config, include_prompt, name)
     if family:
         decided, rule = family, "--family"
@@ -155,7 +164,7 @@ def read_checkpoint(folder: Path, *, name: str, revision: str, family: str | Non
         transformer=transformer,
         config=config,
         pooling=pooling,
-        dense=tuple(_dense(folder / m["path"], name) for m in modules if _kind(m) == "Dense"),
+        dense=dense,
         normalize=any(_kind(m) == "Normalize" for m in modules),
         max_length=_max_length(transformer, config, st_config, name),
         lowercase=bool(st_config.get("do_lower_case", False)),
@@ -175,7 +184,7 @@ def _json(path: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
         raise UserError(
             f"model {name}: {path.name} is missing from {path.parent}: this is not a whole checkpoint"
         ) from e
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"model {name}: {path} cannot be read ({e}): copy or download the checkpoint again") from e
     if not isinstance(value, dict):
         raise UserError(f"model {name}: {path} holds no mapping: this is not a whole checkpoint")
@@ -196,7 +205,7 @@ def _modules(folder: Path, name: str) -> list[dict[str, Any]]:
         modules = sorted(modules, key=lambda m: m["idx"])
         kinds = [_kind(m) for m in modules]
         paths = [Path(m["path"]) for m in modules]
-    except (ValueError, KeyError, TypeError, OSError) as e:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
         raise UserError(f"model {name}: {path} is not a list of modules ({e})") from e
     # InstructorEmbedding's own save() writes the Python module, not the class: its first two are known by position.
     if kinds[:2] == ["instructor", "instructor"]:
@@ -215,12 +224,13 @@ def _modules(folder: Path, name: str) -> list[dict[str, Any]]:
         or kinds[0] != "Transformer"
         or kinds.count("Transformer") > 1
         or kinds.count("Pooling") > 1
+        or "Pooling" in kinds[2:]
     ):
         raise UserError(
             f"model {name}: modules {', '.join(kinds) or '(none)'} are not supported: expected Transformer, Pooling "
             "and then Dense or Normalize"
         )
-    if kinds[1:].count("Normalize") and kinds[-1] != "Normalize":
+    if "Normalize" in kinds[:-1]:
         raise UserError(f"model {name}: modules {', '.join(kinds)}: Normalize before the last place is not supported")
     return list(modules)
 
@@ -240,16 +250,37 @@ def _pooling(folder: Path, modules: list[dict[str, Any]], name: str) -> tuple[st
 
 def _dense(folder: Path, name: str) -> Dense:
     config = _json(folder / "config.json", name)
-    activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
-    if activation not in ACTIVATIONS:
-        raise UserError(f"model {name}: activation {activation} of {folder.name} is not supported")
+    named = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    activation = named.rsplit(".", 1)[-1]
+    if activation not in ACTIVATIONS or not named.startswith("torch.nn."):
+        raise UserError(f"model {name}: activation {named} of {folder.name} is not supported")
+    reads, writes = (config.get(f"module_{end}_name") or "sentence_embedding" for end in ("input", "output"))
+    if config.get("use_residual") or {reads, writes} != {"sentence_embedding"}:
+        raise UserError(
+            f"model {name}: {folder.name} has a residual connection or is no layer of sentence vectors: not supported"
+        )
     try:
         size_in, size_out = int(config["in_features"]), int(config["out_features"])
     except (KeyError, ValueError, TypeError) as e:
         raise UserError(f"model {name}: {folder / 'config.json'} names no in_features and out_features") from e
     if not dense_file(folder).exists():
         raise UserError(f"model {name}: {folder} holds no model.safetensors: this is not a whole checkpoint")
+    if dense_file(folder).suffix == ".safetensors":
+        check_safetensors(dense_file(folder), name)
     return Dense(folder, size_in, size_out, bool(config.get("bias", True)), activation)
+
+
+def _check_widths(config: Mapping[str, Any], dense: tuple[Dense, ...], name: str) -> None:
+    width = hidden_size(config)
+    if width <= 0:
+        raise UserError(f"model {name}: config.json names no hidden_size: the kind of transformer is not supported")
+    for layer in dense:
+        if layer.dim_in != width:
+            raise UserError(
+                f"model {name}: {layer.folder.name} expects vectors of {layer.dim_in} values and is given {width}: "
+                "the checkpoint's files do not belong together"
+            )
+        width = layer.dim_out
 
 
 def dense_file(folder: Path) -> Path:
@@ -268,7 +299,10 @@ def _check_weights(folder: Path, name: str) -> None:
         raise UserError(f"model {name}: no model.safetensors in {folder}: this is not a whole checkpoint")
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        wanted = set(_json(index, name).get("weight_map", {}).values())
+        weight_map = _json(index, name).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise UserError(f"model {name}: {index} holds no weight_map: copy or download the checkpoint again")
+        wanted = {str(file) for file in weight_map.values()}
         missing = sorted(wanted - {f.name for f in files})
         if missing:
             raise UserError(f"model {name}: {missing[0]} is missing from {folder}: copy or download it again")
@@ -309,11 +343,15 @@ def _max_length(folder: Path, config: Mapping[str, Any], st_config: Mapping[str,
     if given is None:
         given = _json(folder / "tokenizer_config.json", name, optional=True).get("model_max_length")
     positions = config.get("max_position_embeddings")
-    limit = int(given) if isinstance(given, int | float) and 0 < given < 1e6 else DEFAULT_MAX_LENGTH
-    return min(limit, int(positions)) if isinstance(positions, int) and positions > 0 else limit
+    limit = int(given) if isinstance(given, int | float) and 0 < given < 1e6 else None
+    if not isinstance(positions, int) or positions <= 0:
+        return limit or DEFAULT_MAX_LENGTH
+    if config.get("model_type") in _OFFSET_POSITIONS:
+        positions -= int(config.get("pad_token_id", 1)) + 1
+    return min(limit or positions, positions)
 
 
-def read_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - tokenizers is an untyped extension
+def read_tokenizer(folder: Path, name: str) -> Any:  # noqa: ANN401 - tokenizers is an untyped extension
     """The fast tokenizer of a folder, exactly as its `tokenizer.json` says.
 
     That file is read by `tokenizers` itself: transformers 5 rebuilds T5's normalizer and pre-tokenizer and gives
@@ -325,12 +363,17 @@ def read_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - tokenizers is an unty
     try:
         if path.exists():
             tokenizer = Tokenizer.from_file(str(path))
+        elif not any(f for pattern in _VOCABULARIES for f in folder.glob(pattern)):
+            # transformers 5 makes an empty tokenizer of nothing, and every text the same unknown token.
+            raise FileNotFoundError("it has no tokenizer.json and no vocabulary")
         else:
             from transformers import AutoTokenizer  # noqa: PLC0415
 
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
     except Exception as e:  # both libraries raise bare Exception for a damaged file
-        raise UserError(f"the tokenizer in {folder} cannot be read ({str(e)[:200]})") from e
+        raise UserError(
+            f"model {name}: the tokenizer in {folder} cannot be read ({str(e)[:200]}): copy or download it again"
+        ) from e
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -83,7 +83,7 @@ class Engine:
         unique = list(dict.fromkeys(texts))
         vectors = np.empty((len(unique), self.dim), dtype=np.float32)
         if unique:
-            skip = text_rules.skipped_positions(self.tokenizer, instruction) if self._skips else 0
+            skip = text_rules.skipped_positions(self.tokenizer, self._cased(instruction)) if self._skips else 0
             with Progress(len(unique), label or self.checkpoint.name) as progress:
                 for start in range(0, len(unique), _CHUNK):
                     part = unique[start : start + _CHUNK]
@@ -106,17 +106,24 @@ class Engine:
         """
         from instructor_eval.encoder.checkpoint import read_tokenizer  # noqa: PLC0415
 
-        whole = read_tokenizer(self.checkpoint.transformer)
+        whole = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
         return [len(ids) for ids in text_rules.encode_ids(whole, self._strings(texts, instruction))]
 
     def _strings(self, texts: Sequence[str], instruction: str) -> list[str]:
-        strings = [text_rules.input_string(instruction, t, skips_instruction=self._skips) for t in texts]
-        return [s.lower() for s in strings] if self.checkpoint.lowercase else strings
+        return [self._cased(text_rules.input_string(instruction, t, skips_instruction=self._skips)) for t in texts]
+
+    def _cased(self, string: str) -> str:
+        return string.lower() if self.checkpoint.lowercase else string
 
     def _encode_chunk(self, texts: list[str], instruction: str, skip: int, out: Vectors, progress: Progress) -> None:
         rows = text_rules.encode_ids(self.tokenizer, self._strings(texts, instruction))
         for text, row in zip(texts, rows, strict=True):
-            if skip >= len(row) or not row:
+            if not row:
+                raise ModelOutputError(
+                    f"model {self.checkpoint.name}: its tokenizer finds no token in the text {text[:60]!r}: "
+                    "there is nothing to embed"
+                )
+            if skip >= len(row):
                 raise ModelOutputError(
                     f"model {self.checkpoint.name}: nothing is left to pool of the text {text[:60]!r} under the "
                     f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
@@ -157,7 +164,11 @@ def pick_device(wanted: str) -> str:
     try:
         device = torch.device(wanted)
     except RuntimeError as e:
-        raise UserError(f"unknown device '{wanted}': give cpu, cuda or cuda:1") from e
+        raise UserError(f"unknown device '{wanted}': give auto, cpu, cuda or cuda:1") from e
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device '{wanted}' is not here ({torch.cuda.device_count()} GPUs): use --device cpu or auto")
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError) as e:  # torch knows the kind, but this build or machine has none
+        raise UserError(f"device '{wanted}' cannot be used here ({str(e)[:200]}): use --device cpu or auto") from e
     return wanted

@@ -45,6 +45,8 @@ def decide(
     for shown, family, rule in signs:
         if shown:
             return family, rule
+    if is_t5 and "Dense" in types:
+        return "plain", "no sign of instructions in the checkpoint (if it is an INSTRUCTOR, add --family instructor)"
     return "plain", "no sign of instructions or prompts in the checkpoint"
 
 

@@ -19,7 +19,8 @@ _EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # as a torch archive only: it is fetched, and read without unpickling (see weights.py).
 _WANTED = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt", "README.md", "*_Dense/pytorch_model.bin"]
 _UNWANTED = ["onnx/*", "openvino/*", "coreml/*", "runs/*", "checkpoint-*/*"]
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+_HUB_ID = re.compile(r"\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
+_REVISION = re.compile(r"\w[\w./-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,29 @@ class ModelSpec:
         Raises:
             UserError: it can be neither.
         """
-        if text == EMBEDDED or Path(text).is_dir():
+        if text == EMBEDDED or _is_folder(text):
             return cls(text)
-        if text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text:
+        if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
             raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
-        name, _, revision = text.partition("@")
-        if not _HUB_ID.fullmatch(name) or ".." in name:
-            raise UserError(f"'{text}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'")
+        name, at, revision = text.partition("@")
+        if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name or len(name) > 96 or name.endswith(".git"):
+            raise UserError(
+                f"'{text[:200]}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'"
+            )
+        if at and (not _REVISION.fullmatch(revision) or ".." in revision):
+            raise UserError(
+                f"'{text[:200]}': '{revision[:100]}' is no revision: give a commit, branch or tag after the @"
+            )
+        if at and (name == EMBEDDED or _is_folder(name)):
+            raise UserError(f"'{text}': {name} is no hub id and has no revisions: leave @{revision} out")
         return cls(name, revision or None)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except OSError:  # a name that the file system cannot hold, or may not show
+        return False
 
 
 def locate(spec: ModelSpec, *, offline: bool, known: list[str], family: str | None = None) -> Checkpoint:
@@ -55,7 +71,7 @@ def locate(spec: ModelSpec, *, offline: bool, known: list[str], family: str | No
     if spec.name == EMBEDDED:
         folder, revision = _embedded()
         return read_checkpoint(folder, name=_EMBEDDED_MODEL, revision=revision, family=family)
-    if Path(spec.name).is_dir():
+    if _is_folder(spec.name):
         folder = Path(spec.name)
         name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
         return read_checkpoint(folder, name=name, revision="local", family=family)

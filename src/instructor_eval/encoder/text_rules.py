@@ -26,7 +26,7 @@ def skipped_positions(tokenizer: Any, instruction: str) -> int:  # noqa: ANN401 
     Its closing token does not count, and one token or none counts as none (1.0.1). `tokenizer` truncates, so an
     instruction beyond the maximum leaves the closing token alone to be pooled.
     """
-    k = len(tokenizer.encode(instruction.strip()).ids) - 1
+    k = len(encode_ids(tokenizer, [instruction.strip()])[0]) - 1
     return k if k > 1 else 0
 
 

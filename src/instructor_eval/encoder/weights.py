@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ _DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
 _REBUILD = "torch._utils _rebuild_tensor_v2"
 _ORDERED_DICT = "collections OrderedDict"
 _MARK = object()
+# Whatever a damaged or hostile archive can make `zipfile`, `pickletools`, numpy or the loop below stumble over.
+_DAMAGE = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, StopIteration, TypeError),
+    *(ValueError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -45,18 +51,20 @@ def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
             program = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
             root = program.removesuffix("data.pkl")
             tensors = _disassemble(archive.read(program))
+            if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
+                raise ValueError("it is not in little-endian byte order")
             return {
                 name: _tensor(archive.read(f"{root}data/{key}"), dtype, offset, shape, strides)
                 for name, (dtype, key, offset, shape, strides) in tensors.items()
             }
-    except (OSError, zipfile.BadZipFile, StopIteration, KeyError, ValueError, IndexError, TypeError) as e:
+    except _DAMAGE as e:
         raise UserError(f"{path} is no archive of plain tensors ({e}): convert the checkpoint to safetensors") from e
 
 
 def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     count = int(np.prod(shape))
     expected = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
-    if list(strides) != expected:
+    if any(size > 1 and stride != due for size, stride, due in zip(shape, strides, expected, strict=True)):
         raise ValueError(f"strides {strides} are not those of a contiguous tensor")
     return np.frombuffer(raw, dtype=dtype, count=count, offset=offset * np.dtype(dtype).itemsize).reshape(shape)
 
