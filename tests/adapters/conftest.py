@@ -1,0 +1,12 @@
+"""Fixtures of the adapter tests."""
+
+import datasets
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_datasets_cache(tmp_path_factory, monkeypatch):
+    """`datasets` keeps its tables in a folder of the test's own."""
+    folder = tmp_path_factory.mktemp("datasets-cache")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    return folder

@@ -1,0 +1,539 @@
+"""The user's own data: every type in every file format, scored against plain computations; every fault one line."""
+
+import csv
+import io
+import json
+import random
+import shutil
+import warnings
+
+import made_up
+import numpy as np
+import pytest
+import pytrec_eval
+from made_up import TOPICS, FakeEncoder, Writer, embed, settings
+from scipy.stats import pearsonr, spearmanr
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics import average_precision_score, v_measure_score
+
+from instructor_eval import scorers
+from instructor_eval.adapters.folder import FolderAdapter, describe, load
+from instructor_eval.adapters.rows import find_file, read_rows
+from instructor_eval.cards import read_cards
+from instructor_eval.errors import UserError
+
+ADAPTER = FolderAdapter()
+FORMATS = ("jsonl", "tsv", "csv")
+
+
+def write(path, rows, form, *, bom=False):
+    """Write rows of one format under `path` with its suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keys = list(rows[0])
+    if form == "jsonl":
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    elif form == "tsv":
+        text = "".join("\t".join(map(str, line)) + "\n" for line in [keys, *(row.values() for row in rows)])
+    else:
+        out = io.StringIO()
+        table = csv.DictWriter(out, keys, lineterminator="\r\n")
+        table.writeheader()
+        table.writerows(rows)
+        text = out.getvalue()
+    path = path.with_name(f"{path.name}.{form}")
+    path.write_bytes(text.encode("utf-8-sig" if bom else "utf-8"))
+    return path
+
+
+def own_card(folder, text):
+    """The card of an own task whose data is in `folder`/data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "own.yaml"
+    path.write_text(f"name: Own\ndata: data\n{text}\n", encoding="utf-8")
+    (found,) = read_cards(path)
+    return found
+
+
+def score(card, **kwargs):
+    """Outcome and encoder of a run; the score is the metric of the items as stored."""
+    encoder = FakeEncoder()
+    outcome = ADAPTER.run(card, encoder, settings(None, **kwargs))
+    assert scorers.compute(outcome.metric, json.loads(json.dumps(outcome.items))) == outcome.score
+    return outcome, encoder
+
+
+def unit(vectors):
+    """Rows at length 1, in float64."""
+    vectors = vectors.astype(np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+# Every type
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_retrieval(tmp_path, form):
+    corpus, queries, qrels = made_up.retrieval_rows(seed=5)
+    write(tmp_path / "data/corpus", corpus, form)
+    write(tmp_path / "data/queries", queries, form)
+    write(tmp_path / "data/qrels/test", qrels, form)
+    card = own_card(tmp_path, "type: Retrieval")
+    outcome, encoder = score(card)
+
+    grades = {}
+    for row in qrels:
+        grades.setdefault(row["query-id"], {})[row["corpus-id"]] = row["score"]
+    judged = [q for q in queries if q["_id"] in grades]
+    documents = [f"{d['title']} {d['text']}".strip() for d in corpus]
+    assert sorted(encoder.texts_of("query")) == sorted(q["text"] for q in judged)
+    assert encoder.texts_of("document") == documents
+    cosines = unit(embed([q["text"] for q in judged], "ask ")) @ unit(embed(documents, "tell ")).T
+    values = {}
+    for query, row in zip(judged, cosines, strict=True):
+        gains = [grades[query["_id"]].get(corpus[i]["_id"], 0) for i in np.argsort(-row)[:10]]
+        ideal = sorted(grades[query["_id"]].values(), reverse=True)[:10]
+        dcg, best = (sum(g / np.log2(k + 2) for k, g in enumerate(gs)) for gs in (gains, ideal))
+        values[query["_id"]] = dcg / best if best else 0.0
+    assert dict(zip(outcome.items["id"], outcome.items["ndcg_at_10"], strict=True)) == pytest.approx(values, abs=1e-9)
+    assert outcome.score == pytest.approx(np.mean(list(values.values())), abs=6e-6)
+    assert outcome.metric == "ndcg_at_10" and 0 < outcome.score < 1
+    assert describe(card) == f"9 queries, 40 documents, {len(qrels)} judgements"
+
+
+@pytest.mark.parametrize(("metric", "trec"), [("map_at_100", "map_cut_100"), ("recall_at_5", "recall_5"),
+                                              ("precision_at_3", "P_3"), ("ndcg_at_3", "ndcg_cut_3")])  # fmt: skip
+def test_other_ranking_metrics(tmp_path, metric, trec):
+    corpus, queries, qrels = made_up.retrieval_rows(seed=6)
+    for name, rows in (("corpus", corpus), ("queries", queries), ("qrels/dev", qrels)):
+        write(tmp_path / "data" / name, rows, "tsv")
+    outcome, _ = score(own_card(tmp_path, f"type: Retrieval\nmetric: {metric}\nsplit: dev"))
+    grades, run = {}, {}
+    documents = unit(embed([f"{d['title']} {d['text']}".strip() for d in corpus], "tell "))
+    for row in qrels:
+        grades.setdefault(row["query-id"], {})[row["corpus-id"]] = row["score"]
+    for query in queries:
+        if query["_id"] in grades:
+            values = documents @ unit(embed([query["text"]], "ask "))[0]
+            run[query["_id"]] = {d["_id"]: float(v) for d, v in zip(corpus, values, strict=True)}
+    by_query = pytrec_eval.RelevanceEvaluator(grades, {trec.rpartition("_")[0] + "." + trec.rpartition("_")[2]})
+    expected = np.mean([v[trec] for v in by_query.evaluate(run).values()])
+    assert outcome.metric == metric
+    assert outcome.score == pytest.approx(expected, abs=6e-6)
+
+
+@pytest.mark.parametrize("metric", ["map_at_1000", "ndcg_at_10"])
+def test_reranking(tmp_path, metric):
+    writer = Writer(8)
+    rows = []
+    for q in range(6):
+        topic = writer.topic()
+        positive = [writer.sentence(topic) for _ in range(1 + q % 3)]
+        negative = [writer.sentence(writer.topic()) for _ in range(5)] + ([] if q else [""])
+        if q:
+            negative.append(rows[0]["positive"][0])  # a text may be a candidate of several queries
+        rows.append({"query": writer.sentence(topic), "positive": [*positive, positive[0]], "negative": negative})
+    write(tmp_path / "data/test", rows, "jsonl")
+    card = own_card(tmp_path, f"type: Reranking\nmetric: {metric}")
+    outcome, encoder = score(card)
+    assert encoder.texts_of("query") == [r["query"] for r in rows]
+    texts = list(dict.fromkeys(t for r in rows for t in [*r["positive"], *r["negative"]]))
+    assert encoder.texts_of("document") == texts
+    grades, run = {}, {}
+    for i, row in enumerate(rows):
+        candidates = [*dict.fromkeys([*row["positive"], *row["negative"]])]
+        values = unit(embed(candidates, "tell ")) @ unit(embed([row["query"]], "ask "))[0]
+        run[f"q{i}"] = {f"d{texts.index(t)}": float(v) for t, v in zip(candidates, values, strict=True)}
+        grades[f"q{i}"] = {f"d{texts.index(t)}": int(t in row["positive"]) for t in candidates}
+    kind = {"map_at_1000": "map_cut_1000", "ndcg_at_10": "ndcg_cut_10"}[metric]
+    evaluated = pytrec_eval.RelevanceEvaluator(grades, {kind.rpartition("_")[0] + "." + kind.rpartition("_")[2]})
+    expected = {q: v[kind] for q, v in evaluated.evaluate(run).items()}
+    assert dict(zip(outcome.items["id"], outcome.items[metric], strict=True)) == pytest.approx(expected, abs=1e-9)
+    assert outcome.score == pytest.approx(np.mean(list(expected.values())), abs=6e-6)
+    assert describe(card) == f"6 queries, {len(texts)} documents, {sum(map(len, grades.values()))} judgements"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson"])
+def test_sts(tmp_path, form, metric):
+    rows = made_up.sts_rows(20, 9, 1.0, 10.0)
+    write(tmp_path / "data/test", rows, form)
+    card = own_card(tmp_path, f"type: STS\nmetric: {metric}")
+    outcome, _ = score(card)
+    a, b = (unit(embed([r[f"sentence{k}"] for r in rows], "say ")) for k in (1, 2))
+    correlation = {"cosine_spearman": spearmanr, "cosine_pearson": pearsonr}[metric]
+    assert outcome.score == pytest.approx(correlation([r["score"] for r in rows], (a * b).sum(1))[0], abs=1e-6)
+    assert outcome.metric == metric and len(outcome.items["id"]) == 20
+    assert describe(card) == "test: 20 rows"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_pair_classification(tmp_path, form):
+    pairs = made_up.pair_rows(*made_up.PAIRS)
+    write(tmp_path / "data/test", [{"sentence1": a, "sentence2": b, "label": y} for a, b, y in pairs], form)
+    card = own_card(tmp_path, "type: PairClassification")
+    largest, _ = score(card)
+    cosine, _ = score(card, pair_ap="cosine")
+    named, _ = score(own_card(tmp_path, "type: PairClassification\nmetric: cosine_ap"))
+    first, second, gold = zip(*pairs, strict=True)
+    a, b = embed(first, "say ").astype(np.float64), embed(second, "say ").astype(np.float64)
+    by_cosine = average_precision_score(gold, (unit(a) * unit(b)).sum(1))
+    others = [(a * b).sum(1), -np.abs(a - b).sum(1), -np.linalg.norm(a - b, axis=1)]
+    best = max(by_cosine, *(average_precision_score(gold, v) for v in others))
+    assert best > by_cosine
+    assert (largest.metric, cosine.metric, named.metric) == ("max_ap", "cosine_ap", "cosine_ap")
+    assert largest.score == pytest.approx(best, abs=1e-12)
+    assert cosine.score == named.score == pytest.approx(by_cosine, abs=1e-12)
+    assert describe(card) == "test: 30 rows"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_classification_of_a_separable_set_counts_the_false_labels(tmp_path, form):
+    shuffle = random.Random(10).sample  # all of a topic's words in some order
+    train = [{"text": " ".join(shuffle(TOPICS[t], 12)), "label": t} for t in ("garden", "harbour") * 10]
+    test = [{"text": " ".join(shuffle(TOPICS[t], 12)), "label": t} for t in ("garden", "harbour") * 6]
+    for row in test[:3]:
+        row["label"] = {"garden": "harbour", "harbour": "garden"}[row["label"]]
+    write(tmp_path / "data/train", train, form)
+    write(tmp_path / "data/test", test, form)
+    card = own_card(tmp_path, "type: Classification\noptions: {n_experiments: 3, samples_per_label: 4}")
+    outcome, encoder = score(card)
+    assert outcome.score == 0.75
+    assert outcome.items["value"] == [0.0] * 3 + [1.0] * 9
+    assert outcome.items["gold"] == [row["label"] for row in test]
+    assert {p for draws in outcome.items["predictions"] for p in draws} == {"garden", "harbour"}
+    assert {len(p) for p in outcome.items["predictions"]} == {3}
+    trained_on, tested_on = ([*texts] for _, _, texts in encoder.calls)
+    assert len(trained_on) <= 3 * 2 * 4 and set(trained_on) <= {r["text"] for r in train}
+    assert tested_on == [r["text"] for r in test]
+    assert describe(card) == "train: 20 rows, test: 12 rows"
+
+
+def k_means_v(texts, labels):
+    """V-measure of mini-batch k-means as mteb sets it up."""
+    means = MiniBatchKMeans(len(set(labels)), batch_size=500, n_init="auto", random_state=42)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        means.fit(embed(texts, "say "))
+    return v_measure_score(labels, means.labels_)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_clustering_in_rows(tmp_path, form):
+    rows = [{"text": r["text"], "label": r["label_text"]} for r in made_up.labelled_rows(36, 14)]
+    write(tmp_path / "data/test", rows, form)
+    card = own_card(tmp_path, "type: Clustering")
+    outcome, _ = score(card)
+    assert outcome.score == pytest.approx(k_means_v([r["text"] for r in rows], [r["label"] for r in rows]), abs=1e-12)
+    assert outcome.items["size"] == [36]
+    assert describe(card) == "test: 1 set, 36 texts"
+    assert score(card)[0] == outcome
+
+
+def test_clustering_in_sets(tmp_path):
+    rows = []
+    for n, seed in ((24, 15), (30, 16)):
+        texts = made_up.labelled_rows(n, seed)
+        rows.append({"sentences": [r["text"] for r in texts], "labels": [r["label_text"] for r in texts]})
+    write(tmp_path / "data/test", rows, "jsonl")
+    card = own_card(tmp_path, "type: Clustering")
+    outcome, _ = score(card)
+    expected = [k_means_v(r["sentences"], r["labels"]) for r in rows]
+    assert outcome.items["v_measure"] == pytest.approx(expected, abs=1e-12)
+    assert outcome.score == pytest.approx(np.mean(expected), abs=1e-12) and outcome.items["size"] == [24, 30]
+    assert describe(card) == "test: 2 sets, 54 texts"
+
+
+# Files as users have them
+
+
+AWKWARD = [
+    {"sentence1": 'He said "no", twice', "sentence2": "naïve café 東京 🚢", "score": 1},
+    {"sentence1": "comma, here", "sentence2": "emoji 👩‍🚀 and \u2028 a line separator", "score": 2.5},
+    {"sentence1": "'single'", "sentence2": "NaN", "score": 4},
+    {"sentence1": '"', "sentence2": "null", "score": 3},
+]
+
+
+@pytest.mark.parametrize("bom", [False, True])
+@pytest.mark.parametrize("form", FORMATS)
+def test_quotes_unicode_and_byte_order_mark_come_through(tmp_path, form, bom):
+    write(tmp_path / "data/test", AWKWARD, form, bom=bom)
+    _, encoder = score(own_card(tmp_path, "type: STS"))
+    assert encoder.calls[0][2] == [r["sentence1"] for r in AWKWARD]
+    assert encoder.calls[1][2] == [r["sentence2"] for r in AWKWARD]
+
+
+def test_a_csv_cell_may_hold_line_breaks_and_a_tsv_cell_a_lone_quote(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('a,b\r\n"two\nlines","with ""quotes"""\r\n\r\nx,y\r\n', encoding="utf-8", newline="")
+    assert [row for _, row in read_rows(path)] == [{"a": "two\nlines", "b": 'with "quotes"'}, {"a": "x", "b": "y"}]
+    path = tmp_path / "a.tsv"
+    path.write_text('a\tb\r\n"open\ty, z\r\n', encoding="utf-8", newline="")
+    assert list(read_rows(path)) == [(2, {"a": '"open', "b": "y, z"})]
+
+
+def test_blank_lines_do_not_count_but_lines_do(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('\n{"a": 1}\n   \n{"a": 2}\r\n', encoding="utf-8", newline="")
+    assert list(read_rows(path)) == [(2, {"a": 1}), (4, {"a": 2})]
+
+
+@pytest.mark.parametrize(
+    ("type_", "columns", "rows"),
+    [
+        ("STS", {"sentence1": "left", "sentence2": "right", "score": "grade"},
+         [{"left": "a b", "right": "b c", "grade": 1, "score": 9},
+          {"left": "d", "right": "d e", "grade": 2, "score": 9}, {"left": "q", "right": "r", "grade": 0, "score": 9}]),
+        ("PairClassification", {"sentence1": "q1", "sentence2": "q2", "label": "dup"},
+         [{"q1": "a b", "q2": "b c", "dup": 1}, {"q1": "d", "q2": "e", "dup": 0}]),
+        ("Clustering", {"text": "title", "label": "area"},
+         [{"title": "a b", "area": "x"}, {"title": "c d", "area": "y"}, {"title": "c e", "area": "y"}]),
+        ("Clustering", {"sentences": "titles", "labels": "areas"}, [{"titles": ["a", "b"], "areas": ["x", "y"]}]),
+        ("Reranking", {"query": "question", "positive": "good", "negative": "bad"},
+         [{"question": "a b", "good": ["a c"], "bad": ["d", "e"]}]),
+    ],
+)  # fmt: skip
+def test_columns_may_have_other_names(tmp_path, type_, columns, rows):
+    write(tmp_path / "renamed/data/test", rows, "jsonl")
+    back = {theirs: ours for ours, theirs in columns.items()}
+    plain = [{back.get(k, k): v for k, v in row.items() if k in back} for row in rows]
+    write(tmp_path / "plain/data/test", plain, "jsonl")
+    options = "\n".join(f"    {ours}: {theirs}" for ours, theirs in columns.items())
+    renamed, _ = score(own_card(tmp_path / "renamed", f"type: {type_}\noptions:\n  columns:\n{options}"))
+    assert renamed == score(own_card(tmp_path / "plain", f"type: {type_}"))[0]
+
+
+def test_the_three_formats_give_one_outcome(tmp_path):
+    outcomes = []
+    for form in FORMATS:
+        write(tmp_path / form / "data/test", made_up.sts_rows(12, 21), form)
+        outcomes.append(score(own_card(tmp_path / form, "type: STS"))[0])
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_numbers_are_taken_as_ids_and_texts(tmp_path):
+    write(tmp_path / "data/corpus", [{"_id": 1, "text": 1984}, {"_id": 2, "text": "other words"}], "jsonl")
+    write(tmp_path / "data/queries", [{"id": "7", "text": "what"}], "tsv")
+    write(tmp_path / "data/qrels/test", [{"query-id": 7, "corpus-id": 1, "score": 1}], "csv")
+    card = own_card(tmp_path, "type: Retrieval")
+    _, encoder = score(card)
+    assert encoder.texts_of("document") == ["1984", "other words"]
+    assert load(card).qrels == {"7": {"1": 1}}
+
+
+def test_the_data_key_follows_the_files(tmp_path):
+    path = write(tmp_path / "data/test", made_up.sts_rows(5, 22), "tsv")
+    card = own_card(tmp_path, "type: STS")
+    key = ADAPTER.data_key(card, settings(None))
+    moved = shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-moved")
+    assert ADAPTER.data_key(own_card(moved, "type: STS"), settings(None)) == key
+    before, _ = score(card)
+    path.write_text(path.read_text(encoding="utf-8").replace("\t4.0\n", "\t3.5\n").replace("\t0.0\n", "\t0.5\n"),
+                    encoding="utf-8")  # fmt: skip
+    assert ADAPTER.data_key(card, settings(None)) != key
+    assert score(card)[0].gold_hash != before.gold_hash
+
+
+# Limits
+
+
+def test_limits_on_own_data(tmp_path):
+    corpus, queries, qrels = made_up.retrieval_rows(seed=24)
+    for name, rows in (("corpus", corpus), ("queries", queries), ("qrels/test", qrels)):
+        write(tmp_path / "r/data" / name, rows, "jsonl")
+    outcome, encoder = score(own_card(tmp_path / "r", "type: Retrieval"), limit=2)
+    relevant = [q["_id"] for q in queries if any(r["score"] > 0 for r in qrels if r["query-id"] == q["_id"])]
+    assert sorted(outcome.items["id"]) == sorted(relevant[:2])
+    judged = {r["corpus-id"] for r in qrels if r["query-id"] in relevant[:2]}
+    asked = set(encoder.texts_of("document"))
+    assert {f"{d['title']} {d['text']}".strip() for d in corpus if d["_id"] in judged} <= asked
+    assert len(asked) == len(judged) + 20
+
+    rows = made_up.sts_rows(12, 25)
+    write(tmp_path / "s/data/test", rows, "csv")
+    outcome, encoder = score(own_card(tmp_path / "s", "type: STS"), limit=7)
+    assert encoder.calls[0][2] == [r["sentence1"] for r in rows[:7]] and len(outcome.items["id"]) == 7
+
+    write(tmp_path / "c/data/test", [{"text": t, "label": t[0]} for t in ("aa", "ab", "b")], "csv")
+    with pytest.raises(UserError, match="--limit 2 leaves a single gold value"):
+        score(own_card(tmp_path / "c", "type: Clustering"), limit=2)
+
+
+# Faults
+
+RETRIEVAL = {
+    "corpus.tsv": "_id\ttext\nd1\tone\nd2\ttwo\n",
+    "queries.tsv": "_id\ttext\nq1\tone?\n",
+    "qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\td1\t1\n",
+}
+QRELS = "query-id\tcorpus-id\tscore\n"
+STS = "sentence1\tsentence2\tscore\n"
+PAIRS = "sentence1\tsentence2\tlabel\n"
+LABELLED = "text\tlabel\na\tx\nb\ty\n"
+
+# name: (type, files, where the message points to, what it says)
+FAULTS = {
+    "no file": ("STS", {"other.tsv": "a"}, "", "expected test.jsonl, test.tsv or test.csv in it, found none"),
+    "two files": ("STS", {"test.tsv": "a", "test.csv": "a"}, "", "test.tsv and test.csv are both there: keep one"),
+    "bad JSON": ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": 1}\n{oops}\n'},
+                 "test.jsonl, line 2", "not JSON"),
+    "JSON that is no object": ("STS", {"test.jsonl": '["a", "b", 1]\n'},
+                               "test.jsonl, line 1", "expected an object, found list"),
+    "half a surrogate pair": ("STS", {"test.jsonl": '{"sentence1": "\\ud800", "sentence2": "b", "score": 1}\n'},
+                              "test.jsonl, line 1", "surrogates not allowed"),
+    "JSON too deep": ("STS", {"test.jsonl": "[" * 100_000}, "test.jsonl, line 1", "not JSON"),
+    "wrong column": ("STS", {"test.tsv": "sentence1\tsentence_2\tscore\na\tb\t1\n"},
+                     "test.tsv, line 2", "no 'sentence2': it has sentence1, sentence_2, score"),
+    "null": ("STS", {"test.jsonl": '{"sentence1": null, "sentence2": "b", "score": 1}\n'},
+             "test.jsonl, line 1", "no 'sentence1'"),
+    "too many cells": ("STS", {"test.tsv": STS + "a\tb\t1\nc\td\te\t2\n"},
+                       "test.tsv, line 3", "another number of columns than the header's 3"),
+    "too few cells": ("STS", {"test.tsv": STS + "a\tb\n"},
+                      "test.tsv, line 2", "another number of columns than the header's 3"),
+    "a column twice": ("STS", {"test.tsv": "sentence1\tsentence1\tscore\na\tb\t1\n"},
+                       "test.tsv, line 1", "column 'sentence1' is there twice"),
+    "open quote": ("STS", {"test.csv": 'sentence1,sentence2,score\na,b,1\n"c,d,2\n'},
+                   "test.csv, line 3", "unexpected end of data"),
+    "not UTF-8": ("STS", {"test.tsv": (STS + "a\tb\t1\ncaf\xe9\tb\t2\n").encode("latin-1")},
+                  "test.tsv, line 3", "not UTF-8"),
+    "UTF-16": ("STS", {"test.tsv": (STS + "a\tb\t1\n").encode("utf-16")}, "test.tsv, line 1", "not UTF-8"),
+    "empty": ("STS", {"test.tsv": ""}, "test.tsv", "no rows"),
+    "header only": ("STS", {"test.tsv": STS}, "test.tsv", "no rows"),
+    "score is no number": ("STS", {"test.tsv": STS + "a\tb\tgood\n"},
+                           "test.tsv, line 2", "'score' should be a number, found 'good'"),
+    "score is NaN": ("STS", {"test.tsv": STS + "a\tb\t1\nc\td\tnan\n"}, "test.tsv, line 3", "'score' is not finite"),
+    "score is infinite": ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": Infinity}\n'},
+                          "test.jsonl, line 1", "'score' is not finite"),
+    "score is empty": ("STS", {"test.tsv": STS + "a\tb\t\n"}, "test.tsv, line 2", "'score' should be a number"),
+    "all scores equal": ("STS", {"test.tsv": STS + "a\tb\t1\nc\td\t1.0\n"},
+                         "test.tsv", "no variety: every 'score' is 1.0"),
+    "text is a list": ("STS", {"test.jsonl": '{"sentence1": ["a"], "sentence2": "b", "score": 1}\n'},
+                       "test.jsonl, line 1", "'sentence1' should be a text, found list"),
+    "text is true": ("STS", {"test.jsonl": '{"sentence1": true, "sentence2": "b", "score": 1}\n'},
+                     "test.jsonl, line 1", "'sentence1' should be a text, found bool"),
+    "label is 2": ("PairClassification", {"test.tsv": PAIRS + "a\tb\t1\nc\td\t2\n"},
+                   "test.tsv, line 3", "'label' should be 0 or 1, found 2"),
+    "label is 0.5": ("PairClassification", {"test.tsv": PAIRS + "a\tb\t0.5\n"},
+                     "test.tsv, line 2", "'label' should be 0 or 1, found 0.5"),
+    "label is a word": ("PairClassification", {"test.tsv": PAIRS + "a\tb\tyes\n"},
+                        "test.tsv, line 2", "'label' should be a number, found 'yes'"),
+    "all labels equal": ("PairClassification", {"test.tsv": PAIRS + "a\tb\t1\nc\td\t1\n"},
+                         "test.tsv", "no variety: every 'labels' is 1"),
+    "no train split": ("Classification", {"test.tsv": LABELLED},
+                       "", "expected train.jsonl, train.tsv or train.csv in it, found none"),
+    "no test split": ("Classification", {"train.tsv": LABELLED},
+                      "", "expected test.jsonl, test.tsv or test.csv in it, found none"),
+    "one label in train": ("Classification", {"train.tsv": "text\tlabel\na\tx\nb\tx\n", "test.tsv": LABELLED},
+                           "train.tsv", "fewer than two different labels"),
+    "one label in test": ("Classification", {"train.tsv": LABELLED, "test.tsv": "text\tlabel\na\tx\n"},
+                          "test.tsv", "fewer than two different labels"),
+    "no label": ("Classification", {"train.tsv": "text\tclass\na\tx\n", "test.tsv": LABELLED},
+                 "train.tsv, line 2", "no 'label': it has text, class"),
+    "one cluster": ("Clustering", {"test.tsv": "text\tlabel\na\tx\nb\tx\n"},
+                    "test.tsv", "fewer than two different labels"),
+    "no clusters": ("Clustering", {"test.jsonl": ""}, "test.jsonl", "fewer than two different labels"),
+    "sentences without labels": ("Clustering", {"test.jsonl": '{"sentences": ["a", "b"]}\n'},
+                                 "test.jsonl, line 1", "no 'labels'"),
+    "lengths differ": ("Clustering", {"test.jsonl": '{"sentences": ["a", "b", "c"], "labels": ["x", "y"]}\n'},
+                       "test.jsonl, line 1", "3 sentences but 2 labels"),
+    "one cluster in a set": ("Clustering", {"test.jsonl": '{"sentences": ["a", "b"], "labels": ["x", "y"]}\n'
+                                                          '{"sentences": ["a", "b"], "labels": [1, "1"]}\n'},
+                             "test.jsonl, line 2", "fewer than two different labels"),
+    "sentences are no list": ("Clustering", {"test.jsonl": '{"sentences": "a", "labels": ["x"]}\n'},
+                              "test.jsonl, line 1", "'sentences' should be a list of texts"),
+    "no positive": ("Reranking", {"test.jsonl": '{"query": "a", "positive": [], "negative": ["b"]}\n'},
+                    "test.jsonl, line 1", "'positive' is empty: every query needs a relevant text"),
+    "both positive and negative": (
+        "Reranking", {"test.jsonl": '{"query": "a", "positive": ["b", "c"], "negative": ["d", "c"]}\n'},
+        "test.jsonl, line 1", "a text is both positive and negative: 'c'"),
+    "negative is a text": ("Reranking", {"test.jsonl": '{"query": "a", "positive": ["b"], "negative": "c"}\n'},
+                           "test.jsonl, line 1", "'negative' should be a list of texts"),
+    "positive of objects": ("Reranking", {"test.jsonl": '{"query": "a", "positive": [{"b": 1}], "negative": []}\n'},
+                            "test.jsonl, line 1", "'positive' should be a list of texts"),
+    "no query": ("Reranking", {"test.jsonl": '{"positive": ["b"], "negative": []}\n'},
+                 "test.jsonl, line 1", "no 'query'"),
+    "nothing to rerank": ("Reranking", {"test.jsonl": "\n"}, "test.jsonl", "it is empty"),
+    "no corpus": ("Retrieval", {**RETRIEVAL, "corpus.tsv": None},
+                  "", "expected corpus.jsonl, corpus.tsv or corpus.csv in it, found none"),
+    "no queries": ("Retrieval", {**RETRIEVAL, "queries.tsv": None}, "", "expected queries.jsonl"),
+    "no qrels folder": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": None}, "qrels", "no such folder"),
+    "qrels of another split": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": None, "qrels/dev.tsv": QRELS},
+                               "qrels", "expected test.jsonl, test.tsv or test.csv in it, found none"),
+    "empty corpus": ("Retrieval", {**RETRIEVAL, "corpus.tsv": "_id\ttext\n"}, "corpus.tsv", "it is empty"),
+    "empty queries": ("Retrieval", {**RETRIEVAL, "queries.tsv": "_id\ttext\n"}, "queries.tsv", "it is empty"),
+    "document twice": ("Retrieval", {**RETRIEVAL, "corpus.tsv": "_id\ttext\nd1\ta\nd2\tb\nd1\tc\n"},
+                       "corpus.tsv", "id 'd1' is there twice"),
+    "query twice": ("Retrieval", {**RETRIEVAL, "queries.tsv": "_id\ttext\nq1\ta\nq1\tb\n"},
+                    "queries.tsv", "id 'q1' is there twice"),
+    "no id": ("Retrieval", {**RETRIEVAL, "corpus.tsv": "key\ttext\nd1\ta\n"},
+              "corpus.tsv, line 2", "no '_id or id': it has key, text"),
+    "unknown query": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": QRELS + "q1\td1\t1\nq9\td1\t1\n"},
+                      "qrels/test.tsv, line 3", "no query 'q9' in queries"),
+    "unknown document": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": QRELS + "q1\td9\t1\n"},
+                         "qrels/test.tsv, line 2", "no document 'd9' in corpus"),
+    "judged twice": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": QRELS + "q1\td1\t1\nq1\td1\t0\n"},
+                     "qrels/test.tsv, line 3", "query 'q1' and document 'd1' are judged twice"),
+    "grade is a fraction": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": QRELS + "q1\td1\t0.5\n"},
+                            "qrels/test.tsv, line 2", "'score' should be a whole number up to 1,000, found 0.5"),
+    "grade is huge": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": QRELS + "q1\td1\t99999999999\n"},
+                      "qrels/test.tsv, line 2", "'score' should be a whole number up to 1,000"),
+    "nothing relevant": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": QRELS + "q1\td1\t0\nq1\td2\t-1\n"},
+                         "qrels/test.tsv", "no relevant document for any query"),
+    "TREC qrels": ("Retrieval", {**RETRIEVAL, "qrels/test.tsv": "q1 0 d1 1\n"},
+                   "qrels/test.tsv", "no relevant document for any query"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_one_line_that_names_file_and_line(tmp_path, fault):
+    type_, files, place, why = FAULTS[fault]
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, content in files.items():
+        if content is not None:
+            path = data / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    card = own_card(tmp_path, f"type: {type_}")
+    encoder = FakeEncoder()
+    for attempt in (load, describe, lambda c: ADAPTER.run(c, encoder, settings(None))):
+        with pytest.raises(UserError) as e:
+            attempt(card)
+        assert str(e.value).startswith(f"{data / place if place else data}: ")
+        assert why in str(e.value)
+        assert "\n" not in str(e.value)
+    assert not encoder.calls
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    card = own_card(tmp_path, "type: STS")
+    for attempt in (load, describe, lambda c: ADAPTER.data_key(c, settings(None))):
+        with pytest.raises(UserError) as e:
+            attempt(card)
+        assert str(e.value) == f"task Own: {tmp_path / 'data'}: no such folder: `data` in the card says where it is"
+
+
+def test_the_training_split_cannot_be_the_scored_one(tmp_path):
+    write(tmp_path / "data/train", [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "tsv")
+    with pytest.raises(UserError, match="task Own: split: 'train' is what the classifier learns from"):
+        load(own_card(tmp_path, "type: Classification\nsplit: train"))
+
+
+def test_own_reranking_has_no_subqueries(tmp_path):
+    write(tmp_path / "data/test", [{"query": "a", "positive": ["b"], "negative": ["c"]}], "jsonl")
+    with pytest.raises(UserError, match="task Own: metric: own tasks have no sub-queries: take map_at_1000"):
+        load(own_card(tmp_path, "type: Reranking\nmetric: max_over_subqueries_map_at_1000"))
+
+
+def test_a_renamed_column_that_is_missing_is_named_as_the_file_should_have_it(tmp_path):
+    write(tmp_path / "data/test", [{"sentence1": "a", "sentence2": "b", "score": 1}], "tsv")
+    card = own_card(tmp_path, "type: STS\noptions: {columns: {score: grade}}")
+    with pytest.raises(UserError, match=r"test\.tsv, line 2: no 'grade': it has sentence1, sentence2, score"):
+        load(card)
+
+
+def test_find_file_and_read_rows_name_what_is_missing(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        find_file(tmp_path / "nowhere", "test")
+    with pytest.raises(UserError, match=r"gone\.csv: no such file"):
+        list(read_rows(tmp_path / "gone.csv"))

