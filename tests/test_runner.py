@@ -60,7 +60,11 @@ Run = Callable[..., tuple[runner.Summary, list[str]]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def go(
-        models: list[Path], cards: list[Card], sets: tuple[str, ...] = ("paper",), limit: int | None = None, **more: object
+        models: list[Path],
+        cards: list[Card],
+        sets: tuple[str, ...] = ("paper",),
+        limit: int | None = None,
+        **more: object,
     ) -> tuple[runner.Summary, list[str]]:
         names = {c.name for c in cards} | set(shipped_cards())
         lines: list[str] = []
@@ -88,7 +92,8 @@ def test_two_instruction_sets_stand_side_by_side_and_give_other_vectors(
     assert summary.ran == 3
     by_set = {s.instructions["set"]: s for s in summary.scores}
     assert set(by_set) == {"paper", "none", "other"}
-    assert by_set["paper"].instructions["roles"]["text"] == {"text": "Represent the statement: ", "rule": "card: default"}
+    paper = by_set["paper"].instructions["roles"]["text"]
+    assert paper == {"text": "Represent the statement: ", "rule": "card: default"}
     assert by_set["none"].instructions["roles"]["text"]["text"] == ""
     cosines = {name: Store(tmp_path / "results").items(s)["cosine"] for name, s in by_set.items()}
     assert cosines["paper"] != cosines["none"] != cosines["other"] != cosines["paper"]
@@ -236,9 +241,10 @@ def test_bad_input_is_found_before_anything_is_computed(run: Run, plain: Path, t
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UserError, match="cannot write results"):
-        runner.execute(
-            runner.Request([str(plain)], cards, [parse_set("paper", set())], RunSettings({}), Store(blocked / "r")), print
+        request = runner.Request(
+            [str(plain)], cards, [parse_set("paper", set())], RunSettings({}), Store(blocked / "r")
         )
+        runner.execute(request, print)
 
 
 def _environment() -> dict[str, str]:

@@ -15,10 +15,10 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load_encoder"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the module-level hook returns whatever was asked for
+def __getattr__(name: str) -> Any:
     """Import `load_encoder` on first use (PEP 562)."""
     if name == "load_encoder":
-        from instructor_eval.encoder.load import load_encoder  # noqa: PLC0415
+        from instructor_eval.encoder.load import load_encoder
 
         return load_encoder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,17 +7,17 @@ user's own). Every error names the file, the task and the key.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.paths import shipped
 from instructor_eval.types import FAMILIES, Card, Template
+from instructor_eval.yaml_file import read_yaml
 
 _DOCUMENT = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
 
@@ -69,8 +69,8 @@ class _Where:
     def text(self, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
         value = raw.get(key, default)
         if not isinstance(value, str):
-            found = "it is missing" if value is None else f"found {type(value).__name__} {value!r}, put it in quotes"
-            raise self.error(key, f"expected a text, {found}")
+            found = f"found {type(value).__name__} {reprlib.repr(value)}, put it in quotes"
+            raise self.error(key, f"expected a text, {'it is missing' if value is None else found}")
         return value
 
     def known(self, raw: Mapping[str, Any], keys: Iterable[str], at: str = "") -> None:
@@ -100,12 +100,7 @@ def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
     Raises:
         UserError: the file is missing, is not YAML, or a card in it breaks the schema.
     """
-    try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_SafeUniqueLoader)  # noqa: S506 - a safe loader
-    except FileNotFoundError as e:
-        raise UserError(f"{file}: no such card: give the path of a YAML file") from e
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
-        raise UserError(f"{file}: not readable as YAML ({e})") from e
+    raw = read_yaml(file, "no such card: give the path of a YAML file")
     if not isinstance(raw, dict):
         raise UserError(f"{file}: expected a mapping with `name`, `type` and `data` (see docs/adding-a-task.md)")
     if "tasks" not in raw:
@@ -122,27 +117,11 @@ def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
     return cards
 
 
-class _SafeUniqueLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML's safe loader, in C where it is built in; a key given twice is an error, not a silent overwrite."""
-
-
-def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:  # noqa: ANN401 - yaml's untyped hook
-    keys = [loader.construct_object(k, deep=True) for k, _ in node.value]
-    for key in keys:
-        if not isinstance(key, str | int | float | bool | None):
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a plain value", node.start_mark)
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
-    return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value, strict=True)}
-
-
-_SafeUniqueLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
 def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     if not isinstance(raw, dict):
         raise UserError(f"{file}: expected a mapping for every task, found {type(raw).__name__}")
-    where = _Where(file, str(raw.get("name", "(no name)")))
+    given_name = raw.get("name", "(no name)")
+    where = _Where(file, given_name if isinstance(given_name, str) else reprlib.repr(given_name))
     where.known(raw, _TASK_KEYS)
     name = where.text(raw, "name")
     if not name.strip() or len(name) > 200:
@@ -156,7 +135,7 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     _check_options(options, where)
     return Card(
         name=name,
-        benchmark=where.text({"benchmark": benchmark}, "benchmark"),
+        benchmark=where.text(raw, "benchmark", benchmark),
         type=type_,
         metric=where.one_of("metric", where.text(raw, "metric", kind.metrics[0]), kind.metrics),
         split=where.text(raw, "split", "test"),
@@ -177,7 +156,9 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
 
 
 def _data(raw: Mapping[str, Any], where: _Where) -> tuple[str | None, str | None, Path | None]:
-    if "parts" in raw:
+    if raw.get("parts"):
+        if "data" in raw:
+            raise where.error("data", "a task has either parts or data of its own")
         return None, None, None
     data = raw.get("data")
     if isinstance(data, str):
@@ -187,6 +168,9 @@ def _data(raw: Mapping[str, Any], where: _Where) -> tuple[str | None, str | None
     where.known(data, ("id", "revision", "folder"), "data.")
     if ("id" in data) == ("folder" in data):
         raise where.error("data", "give either a folder or an id")
+    for key in data:
+        if not where.text(data, key).strip():
+            raise where.error(f"data.{key}", "expected a text, it is empty")
     if "folder" in data:
         folder = Path(where.text(data, "folder")).expanduser()
         return None, None, folder if folder.is_absolute() else where.file.parent / folder
@@ -230,7 +214,7 @@ def _check_options(options: Mapping[str, Any], where: _Where) -> None:
     if not isinstance(columns, dict) or not all(isinstance(v, str) for v in columns.values()):
         raise where.error("options.columns", "expected a mapping of our column names to the file's")
     for key in ("samples_per_label", "n_experiments"):
-        if key in options and (not isinstance(options[key], int) or options[key] < 1):
+        if key in options and (type(options[key]) is not int or options[key] < 1):
             raise where.error(f"options.{key}", "expected a whole number of at least 1")
 
 

@@ -42,8 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
+        try:
+            code = _dispatch(arguments)
+        finally:  # after --help too, which leaves by SystemExit
+            sys.stdout.flush()
     except UserError as e:
         if debug:
             raise
@@ -76,13 +78,13 @@ def _dispatch(arguments: list[str]) -> int:
         parser.print_help()
         return EXIT_ERROR
     if not arguments[0].startswith("-"):
-        from instructor_eval.errors import did_you_mean  # noqa: PLC0415
+        from instructor_eval.errors import did_you_mean
 
         hint = did_you_mean(arguments[0], _COMMANDS) or f": commands are {', '.join(_COMMANDS)}"
         raise UserError(f"unknown command '{arguments[0]}'{hint}")
     options = parser.parse_args(arguments)
     options.command = ["evaluate", *arguments]
-    from instructor_eval.cli_run import run_root  # noqa: PLC0415 - keeps --help light
+    from instructor_eval.cli_run import run_root  # keeps --help light
 
     return run_root(options)
 
@@ -155,7 +157,7 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
 
     def lazily(module: str, function: str) -> Callable[[argparse.Namespace], int]:
         def run(options: argparse.Namespace) -> int:
-            import importlib  # noqa: PLC0415
+            import importlib
 
             found: Callable[[argparse.Namespace], int] = getattr(
                 importlib.import_module(f"instructor_eval.{module}"), function

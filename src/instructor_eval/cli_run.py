@@ -67,8 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
     try:
-        from instructor_eval.progress import Progress  # noqa: PLC0415
-        from instructor_eval.runner import Request, execute  # noqa: PLC0415
+        from instructor_eval.progress import Progress
+        from instructor_eval.runner import Request, execute
     except ModuleNotFoundError as e:
         raise UserError(f"{e.name} is not installed: {_INSTALL}") from e
     Progress.enabled = not options.quiet

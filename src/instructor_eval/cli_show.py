@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval import protocol
-from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, read_cards, select, shipped_cards
+from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, own_cards, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
-from instructor_eval.instructions import InstructionSet, ModelRule, resolve
+from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.leaderboard import Board, Mean, Row, build
 from instructor_eval.paths import shipped
 from instructor_eval.published import published
 from instructor_eval.store import Store
 from instructor_eval.tables import blocks, render
 from instructor_eval.types import Card
-
-_CHECKPOINTS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
 
 
 def tasks(options: argparse.Namespace) -> int:
@@ -74,7 +72,7 @@ def _instruction_rows(card: Card, model: str | None) -> list[dict[str, str]]:
     return [
         {"role": role, "model": name, "instruction": found.text, "rule": found.rule}
         for role in card.roles
-        for name in ([model] if model else _CHECKPOINTS)
+        for name in ([model] if model else PAPER_MODELS)
         for found in [resolve(card, role, paper, ModelRule(name, "instructor"))]
     ]
 
@@ -128,11 +126,12 @@ def models(options: argparse.Namespace) -> int:
         if "/" not in name:
             continue
         own = [v for t, v in entry.tasks.items() if t in shipped_cards() and shipped_cards()[t].part_of is None]
-        mean = f"{100 * sum(own) / len(own):.2f}" if own else None
-        is_instructor = name in _CHECKPOINTS
+        mean = round(100 * sum(own) / len(own), 2) if own else None
+        shown = f"{mean:.2f}" if mean is not None and options.format == "table" else mean
+        is_instructor = name in PAPER_MODELS
         rows.append([
             name, families.pop(name, "instructor" if is_instructor else "plain"),
-            "paper, template" if is_instructor else None, mean, counts.get(name) or None,
+            "paper, template" if is_instructor else None, shown, counts.get(name) or None,
         ])  # fmt: skip
     rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
     print(render(headers, rows, options.format, left=3))
@@ -184,8 +183,8 @@ def _cell(row: Row, task: str) -> str | None:
 
 def format_board(board: Board, form: str) -> str:
     """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete."""
-    if not board.rows:
-        return "[]" if form == "json" else "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
+    if not board.rows and form not in ("csv", "json"):
+        return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
     if form == "json":
         return json.dumps([_as_json(r, board) for r in board.rows], ensure_ascii=False, indent=1)
     means = [m for m in board.means if any(m in r.means for r in board.rows)]
@@ -237,7 +236,7 @@ def validate(options: argparse.Namespace) -> int:
     bad = 0
     for file in files:
         try:
-            cards = read_cards(file)
+            cards = read_cards(file) if file.resolve().is_relative_to(root.resolve()) else own_cards(str(file))
         except UserError as e:
             bad += 1
             rows.append([str(file), None, None, f"ERROR {e}"])
@@ -256,19 +255,19 @@ def _check(card: Card) -> str:
     """What a card holds, or what is wrong with it."""
     try:
         for role in () if card.parts else card.roles:
-            for name in _CHECKPOINTS:
+            for name in PAPER_MODELS:
                 resolve(card, role, InstructionSet("paper", "paper"), ModelRule(name, "instructor"))
         if card.folder is None:
             return "ok"
         if card.type not in OWN_TYPES:
             return f"ERROR type {card.type}: own tasks can be {', '.join(OWN_TYPES)}"
         if card.type == "TextEvaluation":
-            from instructor_eval.adapters.billboard import load_segments  # noqa: PLC0415 - numpy and scipy
+            from instructor_eval.adapters.billboard import load_segments  # numpy and scipy
 
             segments = load_segments(card.folder)
             text = f"{len(segments):,} segments, {sum(len(s.hypotheses) for s in segments):,} hypotheses"
         else:
-            from instructor_eval.adapters.folder import describe  # noqa: PLC0415
+            from instructor_eval.adapters.folder import describe
 
             text = describe(card)
     except UserError as e:

@@ -59,7 +59,7 @@ def hardware(device: str) -> dict[str, Any]:
         "peak_memory_mb": peak_memory_mb(),
     }
     if device.startswith("cuda"):
-        import torch  # noqa: PLC0415 - already imported when a GPU was used
+        import torch  # already imported when a GPU was used
 
         found["gpu"] = torch.cuda.get_device_name(device)
     return found

@@ -26,8 +26,13 @@ class DamagedFileError(UserError):
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space, line breaks included, made one blank."""
-    return " ".join(text.split())
+    """`text` with every run of white space made one blank, and nothing in it that would drive a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """`text` with control characters replaced."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

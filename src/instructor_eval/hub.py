@@ -67,9 +67,9 @@ def snapshot(
     Raises:
         UserError: it is not there, not accessible, not reachable and not cached, or the download broke.
     """
-    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415 - only needed when something is fetched
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
-    from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415
+    from huggingface_hub import HfApi, snapshot_download  # only needed when something is fetched
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import disable_progress_bars
 
     what = f"{'data set' if kind == 'dataset' else kind} {repo}"
     files: dict[str, Any] = {"repo_type": kind, "allow_patterns": wanted, "ignore_patterns": unwanted}
@@ -100,8 +100,8 @@ def snapshot(
 
 def list_files(repo: str, revision: str) -> list[str]:
     """The names of all files of a model repository at a commit; none where the hub does not say."""
-    from huggingface_hub import HfApi  # noqa: PLC0415
-    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return list(HfApi().list_repo_files(repo, revision=revision))
@@ -111,7 +111,7 @@ def list_files(repo: str, revision: str) -> list[str]:
 
 def _transport_error() -> type[Exception]:
     """The base class of connection faults, which are no OSError in huggingface_hub 2."""
-    import huggingface_hub.utils as hf_utils  # noqa: PLC0415
+    import huggingface_hub.utils as hf_utils
 
     found = getattr(getattr(hf_utils, "httpx", None), "HTTPError", OSError)
     return found if isinstance(found, type) and issubclass(found, Exception) else OSError
@@ -134,7 +134,7 @@ def _other_way(what: str, kind: str, hint: str) -> str:
 @contextmanager
 def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterator[None]:
     """Turn what `huggingface_hub` raises into one line that says what to do."""
-    from huggingface_hub import errors as hf  # noqa: PLC0415
+    from huggingface_hub import errors as hf
 
     at = f" at revision {revision}" if revision else ""
     try:
@@ -176,7 +176,7 @@ def datasets_cache(key: str) -> Iterator[None]:
     It keys its tables by a folder's base name, not by contents: two mirrors, or a file that changed in place, would
     otherwise be served each other's rows.
     """
-    import datasets  # noqa: PLC0415
+    import datasets
 
     before = datasets.config.HF_DATASETS_CACHE
     datasets.config.HF_DATASETS_CACHE = Path(before) / "instructor-eval" / key.rpartition(":")[2].replace("/", "__")

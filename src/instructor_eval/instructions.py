@@ -7,16 +7,18 @@ take what their own checkpoint says (see `encoder/family.py`); the rule used is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.types import ROLES, Card, Resolved
+from instructor_eval.yaml_file import read_yaml
 
 SETS = ("paper", "template", "none")
+PAPER_MODELS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
+_RESERVED = (*SETS, "own", "published")
 
 
 @dataclass(frozen=True)
@@ -53,22 +55,24 @@ def parse_set(text: str, task_names: set[str]) -> InstructionSet:
     """
     kind, _, table_of = text.partition(":")
     if kind == "paper" and table_of:
+        if table_of not in PAPER_MODELS:
+            hint = did_you_mean(table_of, PAPER_MODELS) or f": the paper's are {', '.join(PAPER_MODELS)}"
+            raise UserError(f"unknown model '{table_of}' in --instructions {text}{hint}")
         return InstructionSet(name=text, kind="paper", table_of=table_of)
     if text in SETS:
         return InstructionSet(name=text, kind=text)
     path = Path(text)
-    if not path.is_file():
+    if not os.path.isfile(text):  # noqa: PTH113 - false, not an error, for an instruction too long to be a path
         hint = did_you_mean(text, SETS) or ": give paper, template, none, paper:MODEL, or a YAML file that exists"
         raise UserError(f"unknown instruction set '{text}'{hint}")
+    if path.stem in _RESERVED:
+        raise UserError(f"{path}: results are filed under the file's name, and '{path.stem}' means a set: rename it")
     return InstructionSet(name=path.stem, kind="file", entries=_read_file(path, task_names), path=path)
 
 
 def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
     """Read `{task: text}` or `{task: {role: text}}`; `default` serves every task that is not named."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise UserError(f"{path}: not readable as YAML ({e})") from e
+    raw = read_yaml(path, "no such file of instructions")
     if not isinstance(raw, dict) or not raw:
         raise UserError(f"{path}: expected `TASK: instruction` or `TASK: {{role: instruction}}` on the top level")
     entries: dict[str, dict[str, str]] = {}

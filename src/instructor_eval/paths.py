@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -27,13 +28,14 @@ def slug(name: str) -> str:
     """`name` as one file name that stays in its folder and cannot be mistaken for another's.
 
     Letters, digits, `.`, `_` and `-` stay, `/` becomes `__`. Where anything else had to be replaced, or the name is
-    long or starts with a dot, a short hash of the whole name is added: two names never share a slug by accident.
+    empty, long, starts with a dot, or looks like another's slug, a short hash of the whole name is added: two names
+    never share a slug by accident.
     """
     plain = name.replace("/", "__")
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".")[:80]
-    if safe == plain and "__" not in name:
+    if safe == plain and safe and not re.search(r"__|_/|/_|-[0-9a-f]{8}$", name):
         return safe
-    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def file_sha256(path: Path) -> str:
@@ -49,5 +51,5 @@ def folder_sha256(folder: Path) -> str:
         relative = path.relative_to(folder)
         if any(part.startswith(".") for part in relative.parts):
             continue
-        total.update(f"{relative.as_posix()}\0{file_sha256(path)}\0".encode())
+        total.update(os.fsencode(relative.as_posix()) + f"\0{file_sha256(path)}\0".encode())
     return total.hexdigest()

@@ -24,7 +24,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.enabled and sys.stderr.isatty() and self.total > 1:
-            from tqdm import tqdm  # noqa: PLC0415 - not needed by reading commands
+            from tqdm import tqdm  # not needed by reading commands
 
             self._bar = tqdm(total=self.total, desc=self.label, unit="text", leave=False, dynamic_ncols=True)
         return self

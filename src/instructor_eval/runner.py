@@ -181,7 +181,7 @@ def _blank(request: Request, card: Card, plan: _Planned) -> Score:
 def _metric(card: Card, request: Request) -> str:
     if card.parts:
         return "mean_of_parts"
-    from instructor_eval.adapters.mteb_score import effective_metric  # noqa: PLC0415 - light: it imports no mteb
+    from instructor_eval.adapters.mteb_score import effective_metric  # light: it imports no mteb
 
     return effective_metric(card, request.settings.protocol)
 
@@ -221,7 +221,7 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done
     )
     before = (engine.unique, engine.tokens, engine.seconds)
 
-    def attempt(step: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the step gives, or None with the reason filed
+    def attempt(step: Callable[[], Any]) -> Any:
         try:
             return step()
         except UserError as e:

@@ -126,7 +126,7 @@ def read_score(path: Path) -> Score:
     """
     try:
         raw = json.loads(path.read_bytes())
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise DamagedFileError(f"{path}: not a readable score file ({e}): delete it and run the task again") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
@@ -136,15 +136,25 @@ def read_score(path: Path) -> Score:
         )
     known = {f.name for f in dataclasses.fields(Score)}
     try:
-        return Score(**{k: v for k, v in raw.items() if k in known})
-    except TypeError as e:
+        score = Score(**{k: v for k, v in raw.items() if k in known})
+        _check(score)
+    except (TypeError, LookupError) as e:
         raise DamagedFileError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
+    return score
+
+
+def _check(score: Score) -> None:
+    """What every reader relies on: names are texts, and the score is a number where there is one."""
+    texts = [score.status, score.task, score.benchmark, score.type, score.created, score.instructions["set"]]
+    texts += [score.model[key] for key in ("name", "family", "fingerprint", "variant")]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(score.score, int | float | None):
+        raise TypeError("a value is of another type than expected")
 
 
 def read_items(path: Path) -> Items:
     """Read an items file: column name -> one value an item."""
-    import pyarrow as pa  # noqa: PLC0415 - 0.2 s that listing commands need not pay
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa  # 0.2 s that listing commands need not pay
+    import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path)
@@ -154,13 +164,13 @@ def read_items(path: Path) -> Items:
 
 
 def _write_parquet(items: Items, f: IO[bytes]) -> None:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     pq.write_table(pa.table(items), f, compression="zstd")
 
 
-def atomic_write(path: Path, write: Any) -> None:  # noqa: ANN401 - a callable over a binary file, any return
+def atomic_write(path: Path, write: Any) -> None:
     """Write a file so that readers see the old one or the whole new one, also after a power cut."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
     try:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from instructor_eval.errors import printable
+
 LISTING_FORMATS = ("table", "json", "csv")
 BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
 _TABULATE = {"table": "simple", "md": "github", "latex": "latex_booktabs"}
@@ -26,7 +28,7 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, 
         writer.writerow(headers)
         writer.writerows([["" if v is None else v for v in row] for row in rows])
         return out.getvalue().rstrip("\n")
-    from tabulate import tabulate  # noqa: PLC0415 - not needed for JSON and CSV
+    from tabulate import tabulate  # not needed for JSON and CSV
 
     shown = [["" if v is None else _plain(str(v), form) for v in row] for row in rows]
     align = ["left"] * left + ["right"] * (len(headers) - left)
@@ -38,8 +40,11 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, 
 
 def _plain(text: str, form: str) -> str:
     """`text` without what would break a table's layout, or drive a terminal."""
-    clean = "".join(c if c.isprintable() else "\ufffd" for c in text)
-    return clean.replace("|", "\\|") if form == "md" else clean
+    clean = printable(text)
+    if form == "md":
+        for character, escaped in (("&", "&amp;"), ("<", "&lt;"), ("\\", "\\\\"), ("|", "\\|")):
+            clean = clean.replace(character, escaped)
+    return clean
 
 
 def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, width: int) -> str:
@@ -59,4 +64,5 @@ def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, 
 
 
 def _width(headers: Sequence[str], rows: Sequence[Sequence[Any]], column: int) -> int:
-    return max([len(headers[column]), *(len(str(r[column] if r[column] is not None else "")) for r in rows)])
+    """How wide tabulate makes a column: it pads headers by two."""
+    return max([len(headers[column]) + 2, *(len(str(r[column] if r[column] is not None else "")) for r in rows)])

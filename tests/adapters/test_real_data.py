@@ -3,6 +3,7 @@
 Needs INSTRUCTOR_EVAL_HUB, a folder in hub layout (DIR/datasets/mteb/..., DIR/datasets/billboard/...).
 """
 
+import csv
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from made_up import OwnMtebModel, card, read_jsonl, run_mteb, settings
 from scipy.stats import pearsonr
 
+from instructor_eval import scorers
+from instructor_eval.adapters.billboard import load_segments
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate
@@ -83,16 +86,13 @@ def test_scifact_cut_by_hand_scored_by_mteb_and_sentence_transformers(engine, mi
     assert 0.5 < outcome.score < 1
 
 
-@pytest.mark.parametrize(("name", "limit", "rows"), [("mscoco", None, 2500), ("cnndm", 20, 360)])
-def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, limit, rows):
-    """cnndm is cut to its first segments: whole, it takes over a minute for both sides."""
-    outcome = run(name, engine, mirror, limit=limit)
+@pytest.mark.parametrize(("name", "rows"), [("mscoco", 2500), ("cnndm", 1800)])
+def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, rows):
+    outcome = run(name, engine, mirror)
     folder = mirror / "datasets/billboard" / name
     references = {r["seg_id"]: r["refs"] for r in read_jsonl(folder / f"{name}_references.jsonl")}
     hypotheses = read_jsonl(folder / f"{name}_THumB-1.0.jsonl")
-    kept = list(dict.fromkeys(r["seg_id"] for r in hypotheses))[:limit]
-    hypotheses = [r for r in hypotheses if r["seg_id"] in kept]
-    texts = list(dict.fromkeys([r["hyp"] for r in hypotheses] + [t for s in kept for t in references[s]]))
+    texts = list(dict.fromkeys([r["hyp"] for r in hypotheses] + [t for refs in references.values() for t in refs]))
     vectors = plain_model.encode(texts, show_progress_bar=False).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     place = {t: i for i, t in enumerate(texts)}
@@ -101,3 +101,25 @@ def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, lim
     assert len(outcome.items["id"]) == rows == len(values)
     assert outcome.items["value"] == pytest.approx(values, abs=1e-5)
     assert outcome.score == pytest.approx(pearsonr(values, human)[0], abs=1e-6)
+
+
+def test_the_published_rouge_of_cnndm_is_reproduced_by_our_pooling_and_correlation(mirror):
+    """No model: ROUGE-L as the hypothesis' value in place of the cosine.
+
+    reference/billboard_golden_pearson.csv has .1595 for cnndm, 1,800 rows; it comes out with rouge-score's own words
+    (no stemmer) and the maximum over references. mscoco's figure is of another ROUGE-L (COCO's), not rebuilt here.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    golden = mirror.parent / "reference" / "billboard_golden_pearson.csv"
+    with golden.open(encoding="utf-8", newline="") as f:
+        [published] = [r for r in csv.DictReader(f) if (r["dataset"], r["metric"]) == ("cnndm", "ROUGE-L")]
+    rouge = RougeScorer(["rougeL"], use_stemmer=False)
+    items = {"id": [], "gold": [], "value": []}
+    for segment in load_segments(mirror / "datasets/billboard/cnndm"):
+        for system, text, human in zip(segment.systems, segment.hypotheses, segment.human, strict=True):
+            items["id"].append(f"{segment.id}/{system}")
+            items["gold"].append(human)
+            items["value"].append(max(rouge.score(r, text)["rougeL"].fmeasure for r in segment.references))
+    assert len(items["id"]) == int(published["n_instances"])
+    assert scorers.compute("pearson", items) == pytest.approx(float(published["pearson_with_human_score"]), abs=5e-5)

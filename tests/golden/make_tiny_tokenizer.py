@@ -206,9 +206,7 @@ def train(instructions: list[str], folder: Path) -> Path:
 
 def main() -> None:
     """Train, convert with transformers' own converter and write the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instructions", type=Path, required=True, help="CSV with a column 'instruction'")
     parser.add_argument("--out", type=Path, default=HERE / "tiny_tokenizer.json")
     arguments = parser.parse_args()
@@ -217,9 +215,7 @@ def main() -> None:
     instructions = sorted(text for text in found if text and len(text) < 500)
     with tempfile.TemporaryDirectory() as name:
         # Without add_prefix_space=True 4.48.3 writes Metaspace "never": other ids than SentencePiece's own.
-        tokenizer = T5TokenizerFast(
-            str(train(instructions, Path(name))), extra_ids=100, add_prefix_space=True
-        )
+        tokenizer = T5TokenizerFast(str(train(instructions, Path(name))), extra_ids=100, add_prefix_space=True)
         fast = json.loads(tokenizer.backend_tokenizer.to_str())
     text = json.dumps(fast, ensure_ascii=False, separators=(",", ":"))
     arguments.out.write_text(text + "\n", encoding="utf-8")

@@ -51,9 +51,9 @@ class FolderAdapter:
             UserError: the data is missing or broken, or the model gives no usable vectors.
         """
         data = load(card)
-        from instructor_eval.adapters.folder_task import build_task  # noqa: PLC0415 - mteb, four seconds
-        from instructor_eval.adapters.mteb_limit import limit_task  # noqa: PLC0415
-        from instructor_eval.adapters.mteb_score import quiet_mteb, score_task  # noqa: PLC0415
+        from instructor_eval.adapters.folder_task import build_task  # mteb, four seconds
+        from instructor_eval.adapters.mteb_limit import limit_task
+        from instructor_eval.adapters.mteb_score import quiet_mteb, score_task
 
         with quiet_mteb():
             task = build_task(card, data, settings.seed)

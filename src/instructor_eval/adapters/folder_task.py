@@ -22,7 +22,7 @@ _CLASSES: dict[str, Any] = {
 }
 
 
-def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:  # noqa: ANN401 - mteb's task object
+def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:
     """A loaded task of the card's type that holds `data`."""
     metadata = TaskMetadata(
         name="OwnTask",

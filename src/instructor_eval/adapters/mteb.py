@@ -37,12 +37,12 @@ class MtebAdapter:
                 limit_task(task, card, settings.limit)
             return score_task(task, card, encoder, settings)
 
-    def _load(self, card: Card, settings: RunSettings) -> Any:  # noqa: ANN401 - mteb's task object
+    def _load(self, card: Card, settings: RunSettings) -> Any:
         folder = mirror_folder(settings.hub, str(card.data_id)) or snapshot(
             "dataset", str(card.data_id), card.data_revision, offline=settings.offline
         )
-        import mteb  # noqa: PLC0415 - four seconds
-        from datasets.exceptions import DatasetsError  # noqa: PLC0415
+        import mteb  # four seconds
+        from datasets.exceptions import DatasetsError
 
         subsets = None if card.subset == "default" else [card.subset]
         with warnings.catch_warnings():

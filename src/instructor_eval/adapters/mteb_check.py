@@ -7,7 +7,7 @@ from typing import Any
 from instructor_eval.types import Card
 
 
-def check_task(task: Any, card: Card) -> None:  # noqa: ANN401 - mteb's task object
+def check_task(task: Any, card: Card) -> None:
     """Look for the scored split (the training split too, for classification), its columns and missing values.
 
     Raises:
@@ -25,7 +25,7 @@ def check_task(task: Any, card: Card) -> None:  # noqa: ANN401 - mteb's task obj
         _check_rows(data[name], name, _columns(task, card))
 
 
-def _columns(task: Any, card: Card) -> tuple[str, ...]:  # noqa: ANN401 - mteb's task object
+def _columns(task: Any, card: Card) -> tuple[str, ...]:
     if card.type == "STS":
         return (*task.column_names, "score")
     if card.type == "PairClassification":
@@ -35,7 +35,7 @@ def _columns(task: Any, card: Card) -> tuple[str, ...]:  # noqa: ANN401 - mteb's
     return (task.input_column_name, task.label_column_name)
 
 
-def _check_rows(rows: Any, what: str, columns: tuple[str, ...]) -> None:  # noqa: ANN401 - a datasets.Dataset
+def _check_rows(rows: Any, what: str, columns: tuple[str, ...]) -> None:
     if not len(rows):
         raise ValueError(f"no rows in {what}")
     for column in columns:
@@ -45,7 +45,7 @@ def _check_rows(rows: Any, what: str, columns: tuple[str, ...]) -> None:  # noqa
             raise ValueError(f"missing values in column '{column}' of {what}")
 
 
-def _check_ranking(split: Any, card: Card) -> None:  # noqa: ANN401 - mteb's RetrievalSplitData
+def _check_ranking(split: Any, card: Card) -> None:
     titled = ("title",) if "title" in split["corpus"].column_names else ()
     _check_rows(split["corpus"], "corpus", ("id", "text", *titled))
     _check_rows(split["queries"], "queries", ("id", "text"))

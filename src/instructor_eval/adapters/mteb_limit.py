@@ -10,7 +10,7 @@ from instructor_eval.types import Card
 _OTHERS_PER_QUERY = 10
 
 
-def limit_task(task: Any, card: Card, n: int) -> None:  # noqa: ANN401 - mteb's task object
+def limit_task(task: Any, card: Card, n: int) -> None:
     """Keep the first `n` items.
 
     Retrieval keeps n queries, every document judged for them, and the first 10 n others; classification cuts the test
@@ -38,7 +38,7 @@ def limit_task(task: Any, card: Card, n: int) -> None:  # noqa: ANN401 - mteb's 
         )
 
 
-def _golds(task: Any, rows: Any, card: Card) -> list[Any]:  # noqa: ANN401 - mteb's and datasets' types
+def _golds(task: Any, rows: Any, card: Card) -> list[Any]:
     """The lists of gold values in which there have to be two different ones."""
     if card.type == "Clustering":
         return list(rows[task.label_column_name])
@@ -48,11 +48,11 @@ def _golds(task: Any, rows: Any, card: Card) -> list[Any]:  # noqa: ANN401 - mte
     return [rows["score"]] if card.type == "STS" else []
 
 
-def _first(rows: Any, n: int) -> Any:  # noqa: ANN401 - a datasets.Dataset
+def _first(rows: Any, n: int) -> Any:
     return rows.select(range(min(n, len(rows))))
 
 
-def _limit_queries(split: Any, n: int) -> None:  # noqa: ANN401 - mteb's RetrievalSplitData
+def _limit_queries(split: Any, n: int) -> None:
     qrels = split["relevant_docs"]
     queries = split["queries"]
     kept = [i for i, q in enumerate(queries["id"]) if any(g > 0 for g in qrels.get(q, {}).values())][:n]

@@ -34,14 +34,14 @@ class MtebEncoder:
     """Our encoder in the form mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`."""
 
     def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
-        from mteb.models.model_meta import ModelMeta  # noqa: PLC0415
+        from mteb.models.model_meta import ModelMeta
 
         self._encoder = encoder
         self._calls = 0
         self._bare_from_call = bare_from_call
         self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
 
-    def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:  # noqa: ANN401 - mteb's
+    def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:
         """Embed a whole split: queries and documents under their own instructions, everything else as `text`."""
         role = {"query": "query", "document": "document"}.get(str(getattr(prompt_type, "value", None)), "text")
         bare = self._bare_from_call is not None and self._calls >= self._bare_from_call
@@ -49,15 +49,15 @@ class MtebEncoder:
         # The loader's data set, not the loader: iterating it costs 0.1 ms a text.
         return self._encoder.encode([str(t) for t in inputs.dataset["text"]], role, bare=bare)
 
-    def similarity(self, a: Any, b: Any) -> Any:  # noqa: ANN401 - arrays or tensors, as mteb has them
+    def similarity(self, a: Any, b: Any) -> Any:
         """Cosine of every pair."""
-        from mteb.similarity_functions import cos_sim  # noqa: PLC0415
+        from mteb.similarity_functions import cos_sim
 
         return cos_sim(a, b)
 
-    def similarity_pairwise(self, a: Any, b: Any) -> Any:  # noqa: ANN401 - arrays or tensors, as mteb has them
+    def similarity_pairwise(self, a: Any, b: Any) -> Any:
         """Cosine of corresponding rows."""
-        from mteb.similarity_functions import pairwise_cos_sim  # noqa: PLC0415
+        from mteb.similarity_functions import pairwise_cos_sim
 
         return pairwise_cos_sim(a, b)
 
@@ -65,8 +65,8 @@ class MtebEncoder:
 @contextmanager
 def quiet_mteb() -> Iterator[None]:
     """No progress bars, warnings and log lines of mteb and datasets: their users are not ours."""
-    import datasets  # noqa: PLC0415
-    from mteb._evaluators.text import summarization_evaluator  # noqa: PLC0415 - its bar has no switch
+    import datasets
+    from mteb._evaluators.text import summarization_evaluator  # its bar has no switch
 
     bar = summarization_evaluator.tqdm
     summarization_evaluator.tqdm = partial(bar, disable=True)
@@ -97,7 +97,7 @@ def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
     return card.metric
 
 
-def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:  # noqa: ANN401
+def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
     """Score a loaded mteb task.
 
     Raises:
@@ -111,7 +111,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     bridge = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None)
     caught: dict[str, Any] = {}
 
-    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - mteb's signature
+    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
         caught["predictions"] = predictions
 
     task._save_task_predictions = catch
@@ -150,14 +150,14 @@ def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _split(task: Any, card: Card) -> Any:  # noqa: ANN401 - datasets' types
+def _split(task: Any, card: Card) -> Any:
     """The data of the scored split: `dataset[subset][split]`, or `dataset[split]` where there are no subsets."""
     data = task.dataset
     return data[card.subset][card.split] if card.subset in data else data[card.split]
 
 
-def _choose_summarization_evaluator(task: Any, version: str) -> None:  # noqa: ANN401 - mteb's task object
-    from mteb._evaluators.text.summarization_evaluator import (  # noqa: PLC0415
+def _choose_summarization_evaluator(task: Any, version: str) -> None:
+    from mteb._evaluators.text.summarization_evaluator import (
         DeprecatedSummarizationEvaluator,
         SummarizationEvaluator,
     )
@@ -165,17 +165,17 @@ def _choose_summarization_evaluator(task: Any, version: str) -> None:  # noqa: A
     task.evaluator = DeprecatedSummarizationEvaluator if version == "v1" else SummarizationEvaluator
 
 
-def _catch_queries(task: Any, caught: dict[str, Any]) -> None:  # noqa: ANN401 - mteb's task object
+def _catch_queries(task: Any, caught: dict[str, Any]) -> None:
     original: Callable[..., dict[str, float]] = task.task_specific_scores
 
-    def hook(scores: Any, qrels: Any, results: Any, hf_split: str, hf_subset: str) -> dict[str, float]:  # noqa: ANN401
+    def hook(scores: Any, qrels: Any, results: Any, hf_split: str, hf_subset: str) -> dict[str, float]:
         caught.update(scores=scores, qrels=qrels, results=results, k_values=task.k_values)
         return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
     task.task_specific_scores = hook
 
 
-def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
+def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
     if card.metric.startswith("max_over_subqueries_"):
         per_query, qrels, results = _merge_subqueries(qrels, results, caught["k_values"])
@@ -192,12 +192,12 @@ def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> 
     return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
 
 
-def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - mteb's types
+def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any, Any]:
     """MindSmallReranking's readers, each candidate with its best score among the reader's clicked articles.
 
     Every clicked article is a query of its own in the data, `<reader>_<n>`, with the reader's judgements.
     """
-    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores  # noqa: PLC0415
+    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 
     merged: dict[str, dict[str, float]] = defaultdict(dict)
     merged_qrels: dict[str, dict[str, int]] = {}
@@ -210,14 +210,14 @@ def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any
     return computed.all_scores, merged_qrels, merged
 
 
-def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
+def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in _split(task, card)["score"]]
     ids = [str(i) for i in range(len(gold))]
     cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
     return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
 
 
-def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
+def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     data = _split(task, card)
     labels = data[0][task.label_column_name] if len(data) == 1 else data[task.label_column_name]
     gold = [int(x) for x in labels]
@@ -234,10 +234,10 @@ def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> t
     return {"id": ids, "gold": gold, **values}, zip(ids, gold, strict=True)
 
 
-def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
+def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     names: list[str] | None = getattr(task, "label_names", None)
 
-    def label(value: Any) -> str:  # noqa: ANN401 - a number or a text
+    def label(value: Any) -> str:
         return names[int(value)] if names else str(value)
 
     gold = [label(x) for x in _split(task, card)[task.label_column_name]]
@@ -249,7 +249,7 @@ def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores:
     return items, zip(ids, gold, strict=True)
 
 
-def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
+def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     values = [float(v) for v in scores["v_measures"]]
     ids = [str(i) for i in range(len(values))]
     labels = [row[task.label_column_name] for row in _split(task, card)]
@@ -257,7 +257,7 @@ def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any
     return items, ((i, list(map(str, x))) for i, x in zip(ids, labels, strict=True))
 
 
-def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:  # noqa: ANN401
+def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     predictions = caught["predictions"]
     cosines = [[float(x) for x in row] for row in predictions["cosine_scores"]]
     gold = [[float(x) for x in row] for row in predictions["human_scores"]]
@@ -273,7 +273,7 @@ def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: 
     return items, zip(ids, gold, strict=True)
 
 
-def _scored_articles(task: Any, rows: Any, gold: list[list[float]]) -> list[str]:  # noqa: ANN401 - mteb's types
+def _scored_articles(task: Any, rows: Any, gold: list[list[float]]) -> list[str]:
     """The places of the articles that mteb scored; it leaves out those whose grades, or similarities, are all equal."""
     ids: list[str] = []
     for i, grades in enumerate(rows[task.relevancy_column_name]):

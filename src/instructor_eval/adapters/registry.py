@@ -13,15 +13,15 @@ def adapter_for(card: Card) -> Adapter:
         UserError: there is none yet.
     """
     if card.type == "TextEvaluation":
-        from instructor_eval.adapters.billboard import BillboardAdapter  # noqa: PLC0415
+        from instructor_eval.adapters.billboard import BillboardAdapter
 
         return BillboardAdapter()
     if card.type == "PromptRetrieval":
         raise UserError(f"task {card.name}: prompt-retrieval tasks have a card but cannot be run in this version")
     if card.folder is not None:
-        from instructor_eval.adapters.folder import FolderAdapter  # noqa: PLC0415
+        from instructor_eval.adapters.folder import FolderAdapter
 
         return FolderAdapter()
-    from instructor_eval.adapters.mteb import MtebAdapter  # noqa: PLC0415
+    from instructor_eval.adapters.mteb import MtebAdapter
 
     return MtebAdapter()

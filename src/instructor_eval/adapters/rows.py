@@ -63,7 +63,7 @@ def _undecodable(path: Path) -> int:
     return 1
 
 
-def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, Row]]:  # noqa: ANN401 - an open file
+def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -78,7 +78,7 @@ def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, R
         yield number, row
 
 
-def _table(lines: Any, path: Path) -> Iterator[tuple[int, Row]]:  # noqa: ANN401 - an open file
+def _table(lines: Any, path: Path) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(sys.maxsize)
     if path.suffix == ".tsv":
         reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
@@ -109,7 +109,7 @@ class Reader:
         """An error at a line of this file."""
         return UserError(f"{self.path}, line {line}: {message}")
 
-    def value(self, line: int, row: Row, *names: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def value(self, line: int, row: Row, *names: str) -> Any:
         """The value of the first of `names` that the row has.
 
         Raises:

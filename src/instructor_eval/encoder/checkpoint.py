@@ -85,7 +85,7 @@ class Checkpoint:
         return self.family == "instructor"
 
     @cached_property
-    def tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers is an untyped extension
+    def tokenizer(self) -> Any:
         """The fast tokenizer, without truncation and padding."""
         return read_tokenizer(self.transformer, self.name)
 
@@ -351,13 +351,13 @@ def _max_length(folder: Path, config: Mapping[str, Any], st_config: Mapping[str,
     return min(limit or positions, positions)
 
 
-def read_tokenizer(folder: Path, name: str) -> Any:  # noqa: ANN401 - tokenizers is an untyped extension
+def read_tokenizer(folder: Path, name: str) -> Any:
     """The fast tokenizer of a folder, exactly as its `tokenizer.json` says.
 
     That file is read by `tokenizers` itself: transformers 5 rebuilds T5's normalizer and pre-tokenizer and gives
     other ids than the file (and than the environment INSTRUCTOR was published with).
     """
-    from tokenizers import Tokenizer  # noqa: PLC0415
+    from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
     try:
@@ -367,7 +367,7 @@ def read_tokenizer(folder: Path, name: str) -> Any:  # noqa: ANN401 - tokenizers
             # transformers 5 makes an empty tokenizer of nothing, and every text the same unknown token.
             raise FileNotFoundError("it has no tokenizer.json and no vocabulary")
         else:
-            from transformers import AutoTokenizer  # noqa: PLC0415
+            from transformers import AutoTokenizer
 
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
     except Exception as e:  # both libraries raise bare Exception for a damaged file

@@ -54,7 +54,7 @@ class Engine:
     def network(self) -> Network:
         """The loaded network."""
         if self._network is None:
-            from instructor_eval.encoder.model import Network  # noqa: PLC0415 - the import of torch
+            from instructor_eval.encoder.model import Network  # the import of torch
 
             device = pick_device(self._wanted_device)
             self._network = Network(self.checkpoint, device, trust_remote_code=self._trust_remote_code)
@@ -66,7 +66,7 @@ class Engine:
         return str(self._network.device) if self._network else pick_device(self._wanted_device)
 
     @property
-    def tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers is untyped
+    def tokenizer(self) -> Any:
         """The tokenizer, truncating at the model's maximum."""
         if self._tokenizer is None:
             self._tokenizer = self.checkpoint.tokenizer
@@ -104,7 +104,7 @@ class Engine:
 
         Not truncated: this is what length rules of protocols compare with.
         """
-        from instructor_eval.encoder.checkpoint import read_tokenizer  # noqa: PLC0415
+        from instructor_eval.encoder.checkpoint import read_tokenizer
 
         whole = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
         return [len(ids) for ids in text_rules.encode_ids(whole, self._strings(texts, instruction))]
@@ -157,7 +157,7 @@ def pick_device(wanted: str) -> str:
     Raises:
         UserError: a device that this machine or this build of torch does not have.
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

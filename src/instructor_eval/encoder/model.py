@@ -77,7 +77,7 @@ def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
 
-def _load_transformer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:  # noqa: ANN401 - transformers' type
+def _load_transformer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     loader = {"t5": T5EncoderModel, "mt5": MT5EncoderModel}.get(str(checkpoint.config.get("model_type")), AutoModel)
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()

@@ -20,7 +20,7 @@ def input_string(instruction: str, text: str, *, skips_instruction: bool) -> str
     return instruction + text
 
 
-def skipped_positions(tokenizer: Any, instruction: str) -> int:  # noqa: ANN401 - tokenizers is untyped
+def skipped_positions(tokenizer: Any, instruction: str) -> int:
     """How many leading positions INSTRUCTOR's pooling leaves out: k tokens of the stripped instruction.
 
     Its closing token does not count, and one token or none counts as none (1.0.1). `tokenizer` truncates, so an
@@ -30,7 +30,7 @@ def skipped_positions(tokenizer: Any, instruction: str) -> int:  # noqa: ANN401 
     return k if k > 1 else 0
 
 
-def encode_ids(tokenizer: Any, strings: Sequence[str]) -> list[list[int]]:  # noqa: ANN401 - tokenizers is untyped
+def encode_ids(tokenizer: Any, strings: Sequence[str]) -> list[list[int]]:
     """Token ids of each string, special tokens included. A lone surrogate, which has no UTF-8, becomes U+FFFD."""
     try:
         encoded = tokenizer.encode_batch_fast(list(strings))

@@ -36,7 +36,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         UserError: the file is damaged, or holds anything but plain tensors.
     """
     if path.suffix == ".safetensors":
-        from safetensors.numpy import load_file  # noqa: PLC0415
+        from safetensors.numpy import load_file
 
         try:
             return dict(load_file(path))
@@ -61,7 +61,7 @@ def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise UserError(f"{path} is no archive of plain tensors ({e}): convert the checkpoint to safetensors") from e
 
 
-def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> npt.NDArray[Any]:
     count = int(np.prod(shape))
     expected = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
     if any(size > 1 and stride != due for size, stride, due in zip(shape, strides, expected, strict=True)):
@@ -139,7 +139,7 @@ def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  
     return result
 
 
-def _storage(persistent: Any) -> tuple[str, str, str]:  # noqa: ANN401 - whatever the file holds
+def _storage(persistent: Any) -> tuple[str, str, str]:
     kind, storage_type, key, *_ = persistent
     if kind != "storage" or storage_type[0] != "global":
         raise ValueError("unknown kind of storage")
@@ -149,7 +149,7 @@ def _storage(persistent: Any) -> tuple[str, str, str]:  # noqa: ANN401 - whateve
     return "storage", _DTYPES[name], str(key)
 
 
-def _call(function: Any, args: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+def _call(function: Any, args: Any) -> Any:
     """What the two functions of a state dictionary stand for; nothing is called."""
     if function == ("global", _ORDERED_DICT) and not args:
         return {}

@@ -1,0 +1,71 @@
+"""Reading YAML files of the user's: safe types only, no key twice, every fault one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from instructor_eval.errors import UserError
+
+_DEEPEST = 50
+_MOST_NODES = 100_000
+
+
+def read_yaml(file: Path, missing: str) -> Any:
+    """The one document of a YAML file.
+
+    Raises:
+        UserError: the file is missing (`missing` says what it should be), or is not plain YAML.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        _check_size(text)
+        return yaml.load(text, Loader=_SafeUniqueLoader)  # noqa: S506 - a safe loader
+    except FileNotFoundError as e:
+        raise UserError(f"{file}: {missing}") from e
+    except (yaml.YAMLError, OSError, ValueError, LookupError, AttributeError) as e:
+        # The last three are what yaml's own constructors raise for `!!int abc`, `!!bool abc` and `!!timestamp abc`.
+        raise UserError(f"{file}: not readable as YAML ({e})") from e
+
+
+class _SafeUniqueLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML's safe loader, in C where it is built in; a key given twice is an error, not a silent overwrite."""
+
+
+def _check_size(text: str) -> None:
+    """Refuse what would unfold to more than fits: nested too deeply, or aliases of aliases of aliases."""
+    depth = total = 0
+    sizes: dict[str | None, int] = {}
+    open_anchors: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, Loader=_SafeUniqueLoader):
+        if isinstance(event, yaml.AliasEvent):
+            total += sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            open_anchors.append((event.anchor, total))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            anchor, before = open_anchors.pop()
+            sizes[anchor] = 1 + total - before
+        if depth > _DEEPEST or total > _MOST_NODES:
+            raise ValueError("nested too deeply" if depth > _DEEPEST else f"more than {_MOST_NODES:,} values")
+
+
+def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(k, deep=True) for k, _ in node.value]
+    seen = set()
+    for key in keys:
+        if not isinstance(key, str | int | float | bool | None):
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a plain value", node.start_mark)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+        seen.add(key)
+    return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value, strict=True)}
+
+
+_SafeUniqueLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)

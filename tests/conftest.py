@@ -1,0 +1,145 @@
+"""What all tests share: real data where it is, the command line in and out of this process, made-up scores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from instructor_eval import protocol
+from instructor_eval.cli import main
+from instructor_eval.progress import Progress
+from instructor_eval.types import Score
+
+HUB_VARIABLE = "INSTRUCTOR_EVAL_HUB"
+# The same examples in every run, and no clock.
+settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+settings.load_profile("tests")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names."""
+    folder = os.environ.get(HUB_VARIABLE)
+    if item.get_closest_marker("realdata") and not (folder and Path(folder).is_dir()):
+        pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
+
+
+@pytest.fixture(scope="session")
+def hub() -> Path:
+    """The folder of real data sets, for tests marked `realdata`."""
+    return Path(os.environ[HUB_VARIABLE]).resolve()
+
+
+@pytest.fixture(scope="session")
+def reference(hub: Path) -> Path:
+    """The reference files, beside the folder of real data sets."""
+    folder = hub.parent / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"no reference files at {folder}")
+    return folder
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of an error that exits with 2 and shows no traceback."""
+        assert self.code == 2, (self.out, self.err)
+        assert "Traceback" not in self.err + self.out
+        [line] = self.err.splitlines()
+        assert line.startswith("evaluate: ")
+        return line
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """`cli("tasks", ...)`: the command line in this process, in a folder of its own and offline."""
+    before, enabled = dict(os.environ), Progress.enabled
+    monkeypatch.chdir(tmp_path)
+    os.environ.pop(HUB_VARIABLE, None)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as e:  # --help and --version
+            code = int(e.code or 0)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    yield run
+    os.environ.clear()
+    os.environ.update(before)
+    Progress.enabled = enabled
+
+
+@pytest.fixture
+def cli_process(tmp_path: Path) -> Run:
+    """`cli_process("tasks", ...)`: the command line in a process with a bare environment; `env` adds to it."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "instructor_eval.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=_bare_environment(tmp_path) | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def bare_environment() -> Callable[[Path], dict[str, str]]:
+    """`bare_environment(home)`: the variables of a process that is to see none of this one's settings."""
+    return _bare_environment
+
+
+def _bare_environment(home: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture
+def make_score() -> Callable[..., Score]:
+    """A stored score as a run with mteb's protocol would leave it; every field can be given."""
+
+    def make(task: str = "STSBenchmark", value: float | None = 0.5, **fields: object) -> Score:
+        type_ = str(fields.pop("type", "STS"))
+        model = {
+            "name": fields.pop("model", "org/model"),
+            "revision": "main",
+            "family": "plain",
+            "fingerprint": fields.pop("fingerprint", "f" * 16),
+            "variant": fields.pop("variant", "fp32"),
+        }
+        given = {
+            "identity": "0123456789abcdef",
+            "status": "failed" if value is None else "ok",
+            "benchmark": "mteb",
+            "metric": "cosine_spearman",
+            "created": "2026-01-01T00:00:00+00:00",
+            "protocol": protocol.relevant(protocol.parse([]), type_),
+            "instructions": {"set": fields.pop("instructions", "paper"), "roles": {}},
+        } | fields
+        return Score(task=task, score=value, type=type_, model=model, **given)  # type: ignore[arg-type]
+
+    return make

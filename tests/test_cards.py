@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from instructor_eval import cards
+from instructor_eval.cards import TYPES, benchmarks, own_cards, read_cards, select, shipped_cards
+from instructor_eval.errors import UserError
+from instructor_eval.instructions import InstructionSet, ModelRule, resolve
+
+GOOD = "name: mine\ntype: STS\ndata: folder\n"
+CHECKPOINTS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
+
+
+def write(tmp_path: Path, text: str | bytes, name: str = "card.yaml") -> Path:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def fault(path: Path) -> str:
+    with pytest.raises(UserError) as error:
+        read_cards(path)
+    return str(error.value)
+
+
+# The shipped cards
+
+
+def test_seventy_tasks_twelve_forums_and_the_demo() -> None:
+    known = shipped_cards()
+    whole = Counter(c.benchmark for c in known.values() if c.part_of is None)
+    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 3}
+    forums = [c.name for c in known.values() if c.part_of is not None]
+    assert len(forums) == 12
+    assert known["CQADupstackRetrieval"].parts == tuple(forums)
+    assert {known[f].part_of for f in forums} == {"CQADupstackRetrieval"}
+    assert benchmarks(known) == ["mteb", "billboard", "prompt-retrieval", "demo"]
+
+
+def test_the_types_of_the_paper() -> None:
+    counts = Counter(c.type for c in shipped_cards().values() if c.benchmark == "mteb" and c.part_of is None)
+    assert counts == {
+        "Retrieval": 15, "Reranking": 4, "Clustering": 11, "PairClassification": 3, "Classification": 12, "STS": 10,
+        "Summarization": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(shipped_cards()))
+def test_every_shipped_card_is_complete(name: str) -> None:
+    card = shipped_cards()[name]
+    assert card.metric in TYPES[card.type].metrics
+    assert card.source
+    assert card.file is not None
+    if card.parts:
+        assert card.data_id is card.folder is None
+        return
+    assert (card.data_id is None) != (card.folder is None)
+    assert (card.data_revision is not None) == (card.benchmark == "mteb")
+    assert set(card.roles) == set(TYPES[card.type].wording) == set(card.instructions)
+    assert not card.template_is_default
+    for role in card.roles:
+        assert card.template.instruction(role).startswith("Represent the ")
+        for checkpoint in CHECKPOINTS:
+            resolve(card, role, InstructionSet("paper", "paper"), ModelRule(checkpoint, "instructor"))
+
+
+def test_template_wording() -> None:
+    card = shipped_cards()["ArguAna"]
+    assert card.template.instruction("query") == ("Represent the debate argument for retrieving a counter-argument: ")
+    assert card.template.instruction("document") == "Represent the debate counter-argument for retrieval: "
+    assert shipped_cards()["mscoco"].template.instruction("text") == "Represent the image caption: "
+    assert shipped_cards()["wmt20-zh-en"].template.instruction("text") == "Represent the translation: "
+
+
+# A user's own
+
+
+def test_an_own_card_with_its_defaults(tmp_path: Path) -> None:
+    [card] = read_cards(write(tmp_path, GOOD))
+    assert (card.name, card.benchmark, card.type, card.metric) == ("mine", "own", "STS", "cosine_spearman")
+    assert (card.split, card.subset, card.data_id, card.part_of) == ("test", "default", None, None)
+    assert card.folder == tmp_path / "folder"
+    assert card.roles == ("text",)
+    assert card.template_is_default
+    assert card.template.instruction("text") == "Represent the sentence: "
+    assert card.instructions == {}
+
+
+def test_an_own_card_with_everything(tmp_path: Path) -> None:
+    text = f"""
+name: Ünïcode 日本
+benchmark: ours
+type: Retrieval
+metric: recall_at_100
+split: dev
+subset: en
+data: {{folder: {tmp_path}/data}}
+template: {{domain: legal, query: question, document: [paragraph, retrieval]}}
+instructions:
+  query: "Represent: "
+  document: {{org/model: "A", instructor: "B", default: ""}}
+notes: ["one", "two"]
+source: here
+"""
+    [card] = read_cards(write(tmp_path, text))
+    assert (card.name, card.benchmark, card.metric) == ("Ünïcode 日本", "ours", "recall_at_100")
+    assert (card.split, card.subset, card.folder) == ("dev", "en", tmp_path / "data")
+    assert card.template.instruction("query") == "Represent the legal question: "
+    assert not card.template_is_default
+    assert card.instructions == {
+        "query": {"default": "Represent: "},
+        "document": {"org/model": "A", "instructor": "B", "default": ""},
+    }
+    assert (card.notes, card.source) == (("one", "two"), "here")
+
+
+def test_data_by_id(tmp_path: Path) -> None:
+    [card] = read_cards(write(tmp_path, "name: a\ntype: STS\ndata: {id: org/set, revision: abc}\n"))
+    assert (card.data_id, card.data_revision, card.folder) == ("org/set", "abc", None)
+
+
+def test_options(tmp_path: Path) -> None:
+    options = "{columns: {text: body}, samples_per_label: 8, n_experiments: 3}"
+    [card] = read_cards(write(tmp_path, f"name: a\ntype: Classification\ndata: x\noptions: {options}"))
+    assert card.options == {"columns": {"text": "body"}, "samples_per_label": 8, "n_experiments": 3}
+
+
+def test_a_list_of_tasks_and_their_benchmarks(tmp_path: Path) -> None:
+    text = (
+        "benchmark: ours\nsource: s\ntasks:\n- {name: a, type: STS, data: x}\n"
+        "- {name: b, type: STS, data: x, benchmark: theirs, source: t}\n"
+    )
+    found = read_cards(write(tmp_path, text))
+    assert [(c.name, c.benchmark, c.source) for c in found] == [("a", "ours", "s"), ("b", "theirs", "t")]
+
+
+BROKEN_TASKS = {
+    "unknown key": (GOOD + "metrik: x", "metrik: unknown key: did you mean metric?"),
+    "unlike any key": (GOOD + "zzz: x", "zzz: unknown key: known are name,"),
+    "key that is a number": (GOOD + "7: x", "7: unknown key"),
+    "no type": ("name: mine\ndata: x", "type: expected a text, it is missing"),
+    "unknown type": ("name: mine\ntype: Retreival\ndata: x", "'Retreival': did you mean Retrieval or PromptRetrieval?"),
+    "type in a list": ("name: mine\ntype: [STS]\ndata: x", "type: expected a text, found list ['STS'], put"),
+    "metric of another type": (GOOD + "metric: ndcg_at_10", "metric: unknown value 'ndcg_at_10'"),
+    "metric that none has": (GOOD + "metric: cosine_spearmann", "did you mean cosine_spearman or cosine_pearson?"),
+    "metric of another k": ("name: mine\ntype: Retrieval\ndata: x\nmetric: ndcg_at_7", "metric: unknown value"),
+    "split that is a number": (GOOD + "split: 2024", "split: expected a text, found int 2024, put it in quotes"),
+    "subset that YAML takes for false": (GOOD + "subset: no", "subset: expected a text, found bool False"),
+    "no data": ("name: mine\ntype: STS", "data: expected a folder, or {id: ..., revision: ...}"),
+    "no data but an empty list of parts": ("name: mine\ntype: STS\nparts: []", "data: expected a folder"),
+    "data is a list": ("name: mine\ntype: STS\ndata: [x]", "data: expected a folder"),
+    "data of both kinds": ("name: mine\ntype: STS\ndata: {id: a/b, folder: c}", "data: give either a folder or an id"),
+    "data of no kind": ("name: mine\ntype: STS\ndata: {revision: x}", "data: give either a folder or an id"),
+    "data with an unknown key": ("name: mine\ntype: STS\ndata: {path: x}", "data.path: unknown key"),
+    "revision that is a number": ("name: mine\ntype: STS\ndata: {id: a/b, revision: 1}", "revision: expected a text"),
+    "empty id": ("name: mine\ntype: STS\ndata: {id: ''}", "data.id: expected a text, it is empty"),
+    "empty folder": ("name: mine\ntype: STS\ndata: ''", "data.folder: expected a text, it is empty"),
+    "parts and data": (GOOD + "parts: [a]", "data: a task has either parts or data of its own"),
+    "parts that are no list": ("name: mine\ntype: STS\nparts: a", "parts: expected a list of texts"),
+    "template is no mapping": (GOOD + "template: sentence", "template: expected a mapping, found str"),
+    "template of another role": (GOOD + "template: {query: x}", "template.query: unknown key"),
+    "template of three words": (GOOD + "template: {text: [a, b, c]}", "template.text: expected [text type]"),
+    "template of none": (GOOD + "template: {text: []}", "template.text: expected [text type]"),
+    "template of numbers": (GOOD + "template: {text: [1]}", "template.text: expected [text type]"),
+    "domain that is a list": (GOOD + "template: {domain: [a]}", "domain: expected a text, found list"),
+    "instructions are no mapping": (GOOD + "instructions: x", "instructions: expected a mapping, found str"),
+    "instruction of another role": (GOOD + "instructions: {query: x}", "instructions.query: unknown key"),
+    "instruction for no model": (
+        GOOD + "instructions: {text: {instructor-large: x}}",
+        "instructions.text.instructor-large: expected a model id (org/name), a family, or default",
+    ),
+    "instruction is no text": (
+        GOOD + "instructions: {text: {default: [a]}}",
+        "instructions.text.default: expected a text, found list",
+    ),
+    "instruction is nothing": (GOOD + "instructions: {text: }", "instructions.text: expected a mapping, found None"),
+    "unknown option": (GOOD + "options: {colums: {}}", "options.colums: unknown key: did you mean columns?"),
+    "option of another type": (GOOD + "options: {n_experiments: 3}", "options.n_experiments: unknown key"),
+    "options are no mapping": (GOOD + "options: [a]", "options: expected a mapping, found list"),
+    "columns are no mapping": (GOOD + "options: {columns: [a]}", "options.columns: expected a mapping"),
+    "column that is a number": (GOOD + "options: {columns: {gold: 3}}", "options.columns: expected a mapping"),
+    "no draws": (
+        "name: mine\ntype: Classification\ndata: x\noptions: {n_experiments: 0}",
+        "options.n_experiments: expected a whole number of at least 1",
+    ),
+    "samples that are a yes": (
+        "name: mine\ntype: Classification\ndata: x\noptions: {samples_per_label: yes}",
+        "options.samples_per_label: expected a whole number",
+    ),
+    "notes are a text": (GOOD + "notes: x", "notes: expected a list of texts"),
+    "source is a number": (GOOD + "source: 5", "source: expected a text, found int 5"),
+    "benchmark is a number": (GOOD + "benchmark: 5", "benchmark: expected a text, found int 5"),
+    "part of a number": (GOOD + "part_of: 5", "part_of: expected a text, found int 5"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_TASKS)
+def test_a_broken_card_names_file_task_and_key(case: str, tmp_path: Path) -> None:
+    text, message = BROKEN_TASKS[case]
+    path = write(tmp_path, text)
+    line = fault(path)
+    assert line.startswith(f"{path}: task 'mine': ")
+    assert message in line
+    # The same task in a list is the same error.
+    body = text.replace("\n", "\n  ")
+    if not case.startswith("benchmark"):
+        assert fault(write(tmp_path, f"tasks:\n- {body}")) == line
+
+
+BROKEN_NAMES = {
+    "none": ("type: STS\ndata: x", "task '(no name)': name: expected a text, it is missing"),
+    "a number": ("name: 5\ntype: STS\ndata: x", "task '5': name: expected a text, found int 5"),
+    "empty": ("name: ''\ntype: STS\ndata: x", "name: expected 1 to 200 characters"),
+    "blank": ("name: '  '\ntype: STS\ndata: x", "name: expected 1 to 200 characters"),
+    "too long": (f"name: {'x' * 201}\ntype: STS\ndata: x", "name: expected 1 to 200 characters"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_NAMES)
+def test_a_broken_name(case: str, tmp_path: Path) -> None:
+    text, message = BROKEN_NAMES[case]
+    assert message in fault(write(tmp_path, text))
+
+
+BROKEN_FILES: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "expected a mapping with `name`, `type` and `data`"),
+    "blank": ("\n# nothing\n", "expected a mapping"),
+    "a list": ("- a\n- b\n", "expected a mapping"),
+    "a text": ("hello", "expected a mapping"),
+    "not YAML": ("name: [a\n", "not readable as YAML"),
+    "a tab": ("name: a\n\ttype: STS", "not readable as YAML"),
+    "two documents": (f"{GOOD}---\n{GOOD}", "not readable as YAML"),
+    "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe", "not readable as YAML"),
+    "Latin-1": ("name: Größe".encode("latin-1"), "not readable as YAML"),
+    "a null byte": (b"name: a\0b", "not readable as YAML"),
+    "key twice": (GOOD + "name: other", "key 'name' is given twice"),
+    "inner key twice": (GOOD + "instructions: {text: a, text: b}", "key 'text' is given twice"),
+    "key that is a list": ("? [a, b]\n: c\n", "is not a plain value"),
+    "unknown key beside tasks": ("tasks: []\nbenchmarck: x", "benchmarck: unknown key: did you mean benchmark?"),
+    "no tasks": ("tasks: []", "tasks: expected a list of tasks"),
+    "tasks are a mapping": ("tasks: {a: b}", "tasks: expected a list of tasks"),
+    "a task is a text": ("tasks: [a]", "expected a mapping for every task, found str"),
+    "name twice": ("tasks:\n- {name: a, type: STS, data: x}\n- {name: a, type: STS, data: y}", "'a': name: used twice"),
+    "bad date": (GOOD + "notes: [2024-99-99]", "not readable as YAML"),
+    "bad int": ("name: !!int abc", "not readable as YAML"),
+    "bad bool": ("name: !!bool abc", "not readable as YAML"),
+    "bad timestamp": ("name: !!timestamp abc", "not readable as YAML"),
+    "a number of 5,000 digits": (f"name: {'1' * 5000}", "not readable as YAML"),
+    "contains itself": ("&a {name: *a}", "not readable as YAML"),
+    "unknown alias": ("name: *nobody", "not readable as YAML"),
+    "200,000 brackets": (f"name: {'[' * 200_000}", "not readable as YAML"),
+    "1,000 closed brackets": (f"name: {'[' * 1000}{']' * 1000}", "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_FILES)
+def test_a_broken_file_is_named(case: str, tmp_path: Path) -> None:
+    content, message = BROKEN_FILES[case]
+    path = write(tmp_path, content)
+    line = fault(path)
+    assert line.startswith(f"{path}: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.mkdir [pwned]", "!!python/object/new:os.mkdir [pwned]", "!!python/name:os.mkdir"]
+)
+def test_yaml_tags_are_never_executed(tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "not readable as YAML" in fault(write(tmp_path, f"name: {tag}\n"))
+    assert [p.name for p in tmp_path.iterdir()] == ["card.yaml"]
+
+
+@pytest.mark.parametrize("key", ["name", "notes", "split", "? *a30\n: x\nname"])
+def test_aliases_of_aliases_do_not_unfold(key: str, tmp_path: Path) -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 31))
+    line = fault(write(tmp_path, f"{bomb}{key}: *a30\n"))
+    assert "more than 100,000 values" in line
+    assert len(line) < 500
+
+
+def test_plain_anchors_work(tmp_path: Path) -> None:
+    text = "name: a\ntype: Retrieval\ndata: x\ninstructions: {query: &i 'Represent: ', document: *i}\n"
+    [card] = read_cards(write(tmp_path, text))
+    assert card.instructions["document"] == {"default": "Represent: "}
+
+
+def test_a_long_value_is_not_repeated_in_full(tmp_path: Path) -> None:
+    line = fault(write(tmp_path, f"name: mine\ntype: [{', '.join('abc' for _ in range(5000))}]\ndata: x"))
+    assert "type: expected a text, found list" in line
+    assert len(line) < 300
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    assert fault(tmp_path / "none.yaml").endswith("none.yaml: no such card: give the path of a YAML file")
+    assert "not readable as YAML" in fault(tmp_path)
+
+
+# Choosing
+
+
+def test_select_by_name_and_benchmark_each_once() -> None:
+    assert [c.name for c in select(["STS12", "ArguAna", "STS12"])] == ["STS12", "ArguAna"]
+    found = select(["mscoco", "ArguAna"], ["billboard", "demo"])
+    assert [c.name for c in found] == [
+        "mscoco", "cnndm", "wmt20-zh-en", "DemoRetrieval", "DemoSTS", "DemoBillboard", "ArguAna",
+    ]  # fmt: skip
+    assert select([]) == []
+
+
+def test_parts_come_before_the_whole() -> None:
+    names = [c.name for c in select(["CQADupstackRetrieval"])]
+    assert names[-1] == "CQADupstackRetrieval"
+    assert tuple(names[:-1]) == shipped_cards()["CQADupstackRetrieval"].parts
+    everything = [c.name for c in select([], ["mteb"])]
+    assert sorted(everything) == sorted(n for n, c in shipped_cards().items() if c.benchmark == "mteb")
+    assert everything.index("CQADupstackRetrieval") > max(everything.index(p) for p in names[:-1])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "wanted", "message"),
+    [
+        (["ArguAn"], [], "unknown task 'ArguAn': did you mean ArguAna?"),
+        (["stsbenchmark2"], [], "did you mean STSBenchmark?"),
+        (["zzzz"], [], "unknown task 'zzzz': `evaluate tasks` lists them"),
+        ([""], [], "unknown task ''"),
+        ([], ["bilboard"], "unknown benchmark 'bilboard': did you mean billboard?"),
+        ([], ["zzzz"], "unknown benchmark 'zzzz': known are mteb, billboard, prompt-retrieval, demo"),
+        (["none.yaml"], [], "none.yaml: no such card"),
+    ],
+)
+def test_select_unknown(tasks: list[str], wanted: list[str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        select(tasks, wanted)
+    assert message in str(error.value)
+
+
+def test_select_own_cards(tmp_path: Path) -> None:
+    path = write(tmp_path, "tasks:\n- {name: a, type: STS, data: x}\n- {name: b, type: STS, data: x}", "own.yml")
+    assert [c.name for c in select(["STS12", str(path), str(path)])] == ["STS12", "a", "b"]
+
+
+def test_one_name_in_two_own_files(tmp_path: Path) -> None:
+    one, two = write(tmp_path, GOOD, "one.yaml"), write(tmp_path, GOOD, "two.yaml")
+    with pytest.raises(UserError, match=r"task 'mine' is in .*one\.yaml and in .*two\.yaml: rename one"):
+        select([str(one), str(two)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: ArguAna\ntype: STS\ndata: x", "task 'ArguAna': name: taken by a shipped task"),
+        ("name: a\ntype: Summarization\ndata: x", "task 'a': type: own tasks can be Retrieval,"),
+        ("name: a\ntype: PromptRetrieval\ndata: x", "task 'a': type: own tasks can be"),
+        ("name: a\ntype: STS\nparts: [STS12]", "task 'a': parts: own tasks have none"),
+    ],
+)
+def test_what_an_own_card_cannot_be(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        own_cards(str(write(tmp_path, text)))
+    assert message in str(error.value)
+
+
+# Against the reference files
+
+
+PROMPT_RETRIEVAL = {
+    "amazon": "Amazon", "civil": "CivilComments", "coda19_title_generation": "CODA-19", "dbpedia_14": "DBpedia-14",
+    "geoquery": "GeoQuery", "hellaswag": "HellaSwag", "mrpc": "MRPC", "multirc_answerability": "MultiRC",
+    "mwoz": "MultiWOZ", "rte": "RTE", "sst5": "SST-5", "mt": "wmt20-zh-en",
+}  # fmt: skip
+
+
+@pytest.mark.realdata
+def test_every_instruction_of_the_authors_byte_for_byte(reference: Path) -> None:
+    with (reference / "instructions_head.csv").open(encoding="utf-8", newline="") as f:
+        rows = [r for r in csv.DictReader(f) if not r["note"].startswith("author scratch")]
+    assert len(rows) == 311
+    wrong, seen = [], set()
+    for row in rows:
+        card = shipped_cards()[PROMPT_RETRIEVAL.get(row["task"], row["task"])]
+        [*candidates] = {"corpus": ["document"], "both": ["text", "example"]}.get(row["role"], [row["role"]])
+        [role] = [r for r in candidates if r in card.roles]
+        for model in CHECKPOINTS if row["model_key"] == "(all models)" else [row["model_key"]]:
+            seen.add((card.name, role, model))
+            found = resolve(card, role, InstructionSet("paper", "paper"), ModelRule(model, "instructor"))
+            if found.text != row["instruction"]:
+                wrong.append((card.name, role, model, found.text, row["instruction"]))
+    assert wrong == []
+    expected = {
+        (c.name, role, model)
+        for c in shipped_cards().values()
+        if c.benchmark != "demo" and not c.parts
+        for role in c.roles
+        for model in CHECKPOINTS
+    }
+    assert seen == expected
+
+
+@pytest.mark.realdata
+def test_metric_split_subset_data_and_type_are_mtebs(reference: Path) -> None:
+    with (reference / "mteb_eng_v1.csv").open(encoding="utf-8", newline="") as f:
+        rows = {r["name"]: r for r in csv.DictReader(f)}
+    mteb = {c.name: c for c in shipped_cards().values() if c.benchmark == "mteb" and c.part_of is None}
+    assert set(rows) == set(mteb)
+    for name, card in mteb.items():
+        row = rows[name]
+        assert (card.type, card.metric) == (row["type"], row["main_score"]), name
+        assert (card.split, card.subset) == (row["eval_splits"], row["hf_subsets"]), name
+        if not card.parts:
+            assert (card.data_id, card.data_revision) == (row["hf_dataset"], row["revision"]), name
+
+
+def test_cards_are_read_once() -> None:
+    assert shipped_cards() is cards.shipped_cards()

@@ -1,0 +1,424 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+import instructor_eval
+from instructor_eval import cli_show, errors
+from instructor_eval.cards import shipped_cards
+from instructor_eval.store import Store
+from instructor_eval.types import Score
+
+Run = Callable[..., Any]
+MakeScore = Callable[..., Score]
+Environment = Callable[[Path], dict[str, str]]
+HEAVY = ("torch", "mteb", "transformers", "datasets", "pandas", "sklearn", "tokenizers", "huggingface_hub")
+LISTINGS = [["tasks"], ["tasks", "ArguAna"], ["models"], ["validate"]]
+
+
+@pytest.fixture
+def results(tmp_path: Path, make_score: MakeScore) -> Path:
+    """A results folder with two models."""
+    store = Store(tmp_path / "results")
+    for model, value in (("org/good", 0.75), ("org/bad", 0.25)):
+        store.write(make_score("STSBenchmark", value, model=model), {"id": ["a"], "gold": [1.0], "cosine": [value]})
+        store.write(make_score("STS12", value / 2, model=model))
+    store.write(make_score("STS12", 0.9, model="org/good", limit=5, identity="1" * 16))
+    return store.root
+
+
+# What reading costs
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["--help"], ["--version"], ["tasks"], ["tasks", "ArguAna"], ["models"], ["leaderboard"],
+        ["leaderboard", "--format", "md"], ["validate"], ["tasks", "--help"], ["tasks", "ArguAn"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_reading_imports_nothing_heavy(arguments: list[str], results: Path, bare_environment: Environment) -> None:
+    program = (
+        "import sys\nfrom instructor_eval.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        f"found = sorted(m for m in {HEAVY!r} if m in sys.modules)\n"
+        "print(found, file=sys.stderr); sys.exit(bool(found))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=results.parent,
+        env=bare_environment(results.parent),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_itself_is_light_and_loads_its_face_on_demand() -> None:
+    program = "import sys, instructor_eval; print(sorted(m for m in sys.modules if m in ('torch', 'numpy', 'yaml')))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+    assert instructor_eval.__all__ == ["__version__", "load_encoder"]
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = instructor_eval.nothing
+
+
+# Help
+
+
+def test_help_and_version(cli: Run) -> None:
+    done = cli("--help")
+    assert (done.code, done.err) == (0, "")
+    for word in ("--model", "--task", "--instructions", "--protocol", "--limit", "--hub", "leaderboard", "exit codes"):
+        assert word in done.out
+    assert cli("--version").out == f"instructor-eval {instructor_eval.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "tasks", "models", "leaderboard", "validate"])
+def test_every_command_has_help(command: str, cli: Run) -> None:
+    done = cli(command, "--help")
+    assert done.code == 0
+    assert done.out.startswith(f"usage: evaluate {command}")
+
+
+def test_without_arguments_it_shows_its_help(cli: Run) -> None:
+    done = cli()
+    assert done.code == 2
+    assert done.out.startswith("usage: evaluate")
+
+
+# Errors
+
+ERRORS = {
+    "unknown command": (["taks"], "unknown command 'taks': did you mean tasks?"),
+    "no such command": (["xyzzy"], "unknown command 'xyzzy': commands are demo, tasks,"),
+    "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x (see evaluate --help)"),
+    "unknown flag of a command": (["tasks", "--foo"], "unrecognized arguments: --foo (see evaluate tasks --help)"),
+    "no model": (["--task", "ArguAna"], "no --model given: name a hub id, a folder, or minilm"),
+    "no task": (["--model", "minilm"], "no --task or --benchmark given"),
+    "flag without its value": (["--model"], "argument --model: expected one argument"),
+    "unknown task": (["--model", "minilm", "--task", "ArguAn"], "unknown task 'ArguAn': did you mean ArguAna?"),
+    "unknown benchmark": (["--model", "minilm", "--benchmark", "mtbe"], "unknown benchmark 'mtbe': did you mean mteb?"),
+    "unknown protocol": (
+        ["--model", "minilm", "--task", "DemoSTS", "--protocol", "pair_app=max"],
+        "unknown protocol choice 'pair_app=max': did you mean pair_ap?",
+    ),
+    "unknown value": (
+        ["--model", "minilm", "--task", "DemoSTS", "--protocol", "pair_ap=most"],
+        "--protocol pair_ap=most: the values are max, cosine",
+    ),
+    "unknown set": (
+        ["--model", "minilm", "--task", "DemoSTS", "--instructions", "papr"],
+        "unknown instruction set 'papr': did you mean paper?",
+    ),
+    "unknown family": (["--model", "minilm", "--family", "bert"], "argument --family: invalid choice: 'bert'"),
+    "limit of zero": (["--model", "m", "--limit", "0"], "argument --limit: '0' is not a whole number of at least 1"),
+    "negative limit": (["--model", "m", "--limit", "-5"], "argument --limit: '-5' is not a whole number of at least 1"),
+    "limit that is no number": (["--model", "m", "--limit", "ten"], "argument --limit: 'ten' is not a whole number"),
+    "negative batch": (["--model", "m", "--batch-tokens", "-1"], "argument --batch-tokens: '-1' is not a whole"),
+    "missing own card": (["--model", "minilm", "--task", "./my.yaml"], "my.yaml: no such card"),
+    "tasks: unknown task": (["tasks", "ArguAn"], "unknown task 'ArguAn': did you mean ArguAna?"),
+    "tasks: no such task": (["tasks", "xyzzy"], "unknown task 'xyzzy': see `evaluate tasks`"),
+    "tasks: unknown benchmark": (["tasks", "--benchmark", "bilboard"], "unknown benchmark 'bilboard': did you mean"),
+    "tasks: unknown type": (["tasks", "--type", "Cluster"], "unknown type 'Cluster': did you mean Clustering?"),
+    "tasks: unknown format": (["tasks", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
+    "leaderboard: no folder": (["leaderboard"], "no results folder at results: run something first (`evaluate demo`)"),
+    "leaderboard: folder is elsewhere": (["leaderboard", "--results", "x"], "no results folder at x"),
+    "two at once": (["tasks", "ArguAna", "SciFact"], "unrecognized arguments: SciFact"),
+    "command after a flag": (["--quiet", "tasks"], "unrecognized arguments: tasks"),
+    "escapes in a name": (["tasks", "\x1b[31mx"], "unknown task '\ufffd[31mx'"),
+    "a name of two lines": (["tasks", "a\nb"], "unknown task 'a b'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_is_one_line_on_stderr(case: str, cli: Run) -> None:
+    arguments, message = ERRORS[case]
+    done = cli(*arguments)
+    assert done.error.startswith(f"evaluate: {message}")
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["leaderboard", "--task", "ArguAn"], "unknown task 'ArguAn': did you mean ArguAna?"),
+        (["leaderboard", "--benchmark", "x"], "unknown benchmark 'x'"),
+        (["leaderboard", "--protocol", "x=y"], "unknown protocol choice 'x=y'"),
+        (["leaderboard", "--limit", "-1"], "argument --limit: '-1' is not"),
+        (["leaderboard", "--format", "html"], "argument --format: invalid choice: 'html'"),
+    ],
+)
+def test_errors_of_the_leaderboard(arguments: list[str], message: str, cli: Run, results: Path) -> None:
+    assert message in cli(*arguments).error
+
+
+def test_a_damaged_score_is_named(cli: Run, results: Path) -> None:
+    path = next(results.rglob("*.json"))
+    path.write_text("{")
+    for arguments in (["leaderboard"], ["models"]):
+        line = cli(*arguments).error
+        assert str(path.relative_to(results.parent)) in line
+        assert "delete it and run the task again" in line
+
+
+def test_debug_shows_the_traceback(cli_process: Run) -> None:
+    done = cli_process("tasks", "ArguAn")
+    assert done.error == "evaluate: unknown task 'ArguAn': did you mean ArguAna?"
+    done = cli_process("tasks", "ArguAn", "--debug")
+    assert done.code != 0
+    assert "Traceback (most recent call last)" in done.err
+    assert "UserError: unknown task 'ArguAn'" in done.err
+
+
+def test_an_interrupt_has_its_own_exit_code(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_show, "tasks", interrupted)
+    done = cli("tasks")
+    assert done.code == errors.EXIT_INTERRUPTED == 130
+    assert done.err.splitlines() == [
+        "evaluate: interrupted: finished results are kept, the same command goes on from there"
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        cli("tasks", "--debug")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["tasks"], ["--help"], ["models"], ["tasks", "--help"]], ids=" ".join)
+def test_a_reader_that_has_gone_is_no_error(
+    arguments: list[str], unbuffered: str, tmp_path: Path, bare_environment: Environment
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "instructor_eval.cli", *arguments],
+            cwd=tmp_path,
+            env=bare_environment(tmp_path) | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Listings
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize("arguments", LISTINGS, ids=" ".join)
+def test_every_listing_in_every_format(arguments: list[str], form: str, cli: Run) -> None:
+    done = cli(*arguments, "--format", form)
+    assert (done.code, done.err) == (0, "")
+    if form == "json":
+        assert json.loads(done.out)
+    elif form == "csv":
+        table = list(csv.reader(io.StringIO(done.out)))
+        assert len(table) > 1
+        assert len({len(row) for row in table}) == 1
+    else:
+        assert len(done.out.splitlines()) > 3
+    assert cli(*arguments).out == cli(*arguments, "--format", "table").out
+
+
+def test_tasks(cli: Run) -> None:
+    assert cli("tasks").out.splitlines()[-1] == (
+        "56 mteb, 3 billboard, 11 prompt-retrieval, 3 demo, 12 parts of another task"
+    )
+    found = json.loads(cli("tasks", "--format", "json").out)
+    assert [t["task"] for t in found] == list(shipped_cards())
+    assert found[0] == {
+        "task": "ArguAna", "benchmark": "mteb", "type": "Retrieval", "metric": "ndcg_at_10", "split": "test",
+        "roles": "query document", "data": "mteb/arguana", "part of": None,
+    }  # fmt: skip
+    by_name = {t["task"]: t for t in found}
+    assert by_name["CQADupstackRetrieval"]["data"] == "12 tasks"
+    assert by_name["DemoSTS"]["data"] == "shipped"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--benchmark", "billboard"], ["mscoco", "cnndm", "wmt20-zh-en"]),
+        (["--type", "Summarization"], ["SummEval"]),
+        (["--search", "ARGU"], ["ArguAna"]),
+        (["--benchmark", "demo", "--type", "STS"], ["DemoSTS"]),
+        (["--search", "nothing-like-it"], []),
+    ],
+)
+def test_tasks_filtered(arguments: list[str], names: list[str], cli: Run) -> None:
+    found = json.loads(cli("tasks", *arguments, "--format", "json").out)
+    assert [t["task"] for t in found] == names
+    table = cli("tasks", *arguments)
+    assert table.code == 0
+    assert all(n in table.out for n in names or ["no task"])
+
+
+def test_one_card(cli: Run) -> None:
+    out = cli("tasks", "ArguAna").out
+    assert "ArguAna: Retrieval, benchmark mteb" in out
+    assert "mteb/arguana at c22ab2a51041ffd869aaddef7af8d8215647e41a" in out
+    assert "'Represent a Counter-argument: ' (instructor-large)" in out
+    found = json.loads(cli("tasks", "ArguAna", "--format", "json").out)
+    assert (found["name"], found["metric"]) == ("ArguAna", "ndcg_at_10")
+    assert len(found["instructions"]) == 6
+    found = json.loads(cli("tasks", "ArguAna", "--format", "json", "--model", "hkunlp/instructor-xl").out)
+    assert [r["instruction"] for r in found["instructions"]] == [
+        "Represent Debating conversations to retrieve a counter-argument: ",
+        "Represent counter-arguments: ",
+    ]
+    rows = list(csv.DictReader(io.StringIO(cli("tasks", "ArguAna", "--format", "csv").out)))
+    assert {r["role"] for r in rows} == {"query", "document"}
+
+
+def test_every_shipped_card_can_be_shown(cli: Run) -> None:
+    for name in shipped_cards():
+        assert cli("tasks", name).out.startswith(f"{name}: ")
+
+
+def test_an_own_card_can_be_shown(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\ntype: STS\ndata: x\n")
+    assert "mine: STS, benchmark own" in cli("tasks", "mine.yaml").out
+
+
+def test_models(cli: Run, results: Path) -> None:
+    found = {r["model"]: r for r in json.loads(cli("models", "--format", "json").out)}
+    large = found["hkunlp/instructor-large"]
+    assert (large["family"], large["instructions"]) == ("instructor", "paper, template")
+    assert large["published MTEB-56"] == 61.59
+    assert found["org/good"]["results here"] == 3
+    assert found["org/bad"]["results here"] == 2
+    assert found["sentence-transformers/all-MiniLM-L6-v2"]["published MTEB-56"] == 56.1
+    assert "56.10" in cli("models").out
+    assert "org/good" not in cli("models", "--results", "elsewhere").out
+
+
+def test_a_published_model_with_results_is_listed_once(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
+    Store(tmp_path / "results").write(make_score(model="hkunlp/instructor-large"))
+    found = [r for r in json.loads(cli("models", "--format", "json").out) if r["model"] == "hkunlp/instructor-large"]
+    assert [r["results here"] for r in found] == [1]
+
+
+# Leaderboard
+
+
+@pytest.mark.parametrize("form", ["table", "md", "csv", "json", "latex"])
+def test_the_leaderboard_in_every_format(form: str, cli: Run, results: Path) -> None:
+    done = cli("leaderboard", "--format", form)
+    assert done.code == 0
+    assert done.out.index("org/good") < done.out.index("org/bad") < done.out.index("hkunlp/instructor-")
+    assert done.err == ("" if form != "table" else (
+        "\n1 results of another --protocol or --limit left out: give the same flags to see them\n"
+    ))  # fmt: skip
+
+
+def test_leaderboard_flags(cli: Run, results: Path) -> None:
+    def found(*arguments: str) -> dict[str, dict[str, float]]:
+        return {r["model"]: r["tasks"] for r in json.loads(cli("leaderboard", *arguments, "--format", "json").out)}
+
+    alone = found("--no-published")
+    assert alone == {
+        "org/good": {"STS12": 0.375, "STSBenchmark": 0.75},
+        "org/bad": {"STS12": 0.125, "STSBenchmark": 0.25},
+    }
+    assert found("--no-published", "--limit", "5") == {"org/good": {"STS12": 0.9}}
+    assert found("--no-published", "--task", "STS12") == {"org/good": {"STS12": 0.375}, "org/bad": {"STS12": 0.125}}
+    assert found("--no-published", "--protocol", "paper") == alone
+    assert found("--no-published", "--protocol", "empty_text=error") == {}
+    assert found("--no-published", "--benchmark", "demo") == {}
+    assert len(found()) == 14
+    assert cli("leaderboard", "--results", str(results)).out == cli("leaderboard").out
+
+
+def test_reading_changes_nothing(cli: Run, results: Path) -> None:
+    def state() -> dict[str, float]:
+        return {str(p): p.stat().st_mtime_ns for p in results.parent.rglob("*")}
+
+    before = state()
+    for arguments in (*LISTINGS, ["leaderboard"]):
+        cli(*arguments)
+    assert state() == before
+
+
+# Validate
+
+
+def test_validate_the_shipped_cards(cli: Run) -> None:
+    done = cli("validate")
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "85 good, 0 with errors"
+    found = {r["task"]: r["verdict"] for r in json.loads(cli("validate", "--format", "json").out)}
+    assert set(found) == set(shipped_cards())
+    assert all(v.startswith("ok") for v in found.values())
+
+
+def test_validate_own_cards(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("name: good\ntype: STS\ndata: sts\n")
+    (tmp_path / "sts").mkdir()
+    (tmp_path / "sts" / "test.tsv").write_text("sentence1\tsentence2\tscore\na b\ta c\t1\nd\te\t0\n")
+    done = cli("validate", "good.yaml")
+    assert done.code == 0
+    assert "no instruction of its own: the unified template is used" in done.out
+    broken = {
+        "schema.yaml": ("name: a\ntype: STS\nmetrik: x\ndata: sts", "metrik: unknown key"),
+        "data.yaml": ("name: b\ntype: STS\ndata: nowhere", "nowhere: no such folder"),
+        "taken.yaml": ("name: ArguAna\ntype: STS\ndata: sts", "name: taken by a shipped task"),
+        "type.yaml": ("name: c\ntype: PromptRetrieval\ndata: {id: a/b}", "type: own tasks can be"),
+        "parts.yaml": ("name: d\ntype: STS\nparts: [STS12]", "parts: own tasks have none"),
+        "role.yaml": ("name: e\ntype: STS\ndata: sts\ninstructions: {text: {org/m: x}}", "no instruction for the role"),
+    }
+    for name, (text, _) in broken.items():
+        (tmp_path / name).write_text(text)
+    done = cli("validate", "good.yaml", *broken, "missing.yaml", "--format", "json")
+    assert done.code == 2
+    verdicts = {r["file"]: r["verdict"] for r in json.loads(done.out)}
+    assert verdicts["good.yaml"].startswith("ok: ")
+    for name, (_, message) in broken.items():
+        assert verdicts[name].startswith("ERROR ")
+        assert message in verdicts[name], name
+    assert "no such card" in verdicts["missing.yaml"]
+    assert cli("validate", "good.yaml", *broken).out.splitlines()[-1] == "1 good, 6 with errors"
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.build_plain(tmp_path_factory.mktemp("tiny") / "minute")
+
+
+def test_run_then_read(cli_process: Run, checkpoint: Path, tmp_path: Path) -> None:
+    done = cli_process("--model", checkpoint, "--task", "DemoSTS", "--device", "cpu")
+    assert done.code == 0, done.err
+    assert "1 run, 0 kept from earlier, 0 failed; results in results" in done.out
+    [row] = json.loads(cli_process("leaderboard", "--format", "json", "--no-published").out)
+    assert (row["rank"], row["instructions"], set(row["tasks"])) == (1, "none", {"DemoSTS"})
+    assert cli_process("models").out.count(row["model"]) == 1
+
+
+def test_an_unknown_model_is_one_line(cli_process: Run) -> None:
+    done = cli_process("--model", "./no-such-folder", "--task", "DemoSTS")
+    assert "no-such-folder" in done.error
+
+
+def test_results_that_cannot_be_written(cli_process: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = cli_process("--model", "minilm", "--task", "DemoSTS", "--results", "file")
+    assert "cannot write results to file" in done.error

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instructor_eval.errors import ModelOutputError, UserError, did_you_mean, one_line
+
+
+@given(st.text())
+def test_a_user_error_is_one_printable_line(text: str) -> None:
+    shown = str(UserError(text))
+    assert shown.isprintable()
+    assert len(shown.splitlines()) <= 1
+    assert one_line(shown) == shown
+
+
+def test_line_breaks_become_blanks_and_escapes_do_not_reach_the_terminal() -> None:
+    assert one_line("a\n\tb  c\r\nd") == "a b c d"
+    assert one_line("\x1b[31mred\x1b[0m") == "\ufffd[31mred\ufffd[0m"
+
+
+def test_model_faults_are_user_errors() -> None:
+    assert issubclass(ModelOutputError, UserError)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ArguAn", ": did you mean ArguAna?"),
+        ("arguana", ": did you mean ArguAna?"),
+        ("scifct", ": did you mean SciFact?"),
+        ("STS-12", ": did you mean STS12 or STS13?"),
+        ("zzzzzz", ""),
+        ("", ""),
+    ],
+)
+def test_did_you_mean(name: str, hint: str) -> None:
+    assert did_you_mean(name, ["ArguAna", "SciFact", "STS12", "STS13"]) == hint

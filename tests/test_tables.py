@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS, blocks, render
+
+NASTY = [
+    "<script>alert(1)</script>",
+    "a|b",
+    "a\\|b",
+    "line\nbreak",
+    "\x1b[31mred",
+    'quo"te, comma',
+    "50 % & $x_1",
+    "日本",
+]
+
+
+def cells(line: str) -> list[str]:
+    """The cells of one row of a GitHub table: a bar behind an odd number of backslashes splits nothing."""
+    return [c.strip() for c in re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1]]
+
+
+def test_json_and_csv_hold_the_values_untouched() -> None:
+    rows = [[name, 1.25, None] for name in NASTY]
+    assert json.loads(render(["name", "x", "y"], rows, "json")) == [{"name": n, "x": 1.25, "y": None} for n in NASTY]
+    parsed = list(csv.reader(io.StringIO(render(["name", "x", "y"], rows, "csv"))))
+    assert parsed == [["name", "x", "y"], *([n, "1.25", ""] for n in NASTY)]
+
+
+def test_markdown_has_as_many_columns_everywhere_and_no_markup_of_the_names() -> None:
+    lines = render(["a|b", "x"], [[name, 1] for name in NASTY], "md", left=1).splitlines()
+    assert len(lines) == 2 + len(NASTY)
+    assert {len(cells(line)) for line in lines} == {2}
+    assert "<" not in "".join(lines)
+    assert "&lt;script>" in lines[2]
+    assert cells(lines[4])[0] == r"a\\\|b"
+
+
+def test_latex_escapes_what_is_special() -> None:
+    text = render(["name_1", "x"], [["50 % & $x_1 #~^ {\\}", 1]], "latex")
+    row = text.splitlines()[4]
+    assert row.startswith(r" 50 \% \& \$x\_1 \#\textasciitilde{}\^{} \{\textbackslash{}\}")
+    assert r"name\_1" in text
+    assert row.count("&") - row.count(r"\&") == 1
+
+
+@pytest.mark.parametrize("form", ["table", "md", "latex"])
+def test_control_characters_never_reach_the_terminal(form: str) -> None:
+    text = render(["a\x1b[0m", "b"], [[name, "x\x07"] for name in NASTY], form)
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "line\ufffdbreak" in text
+
+
+@pytest.mark.parametrize("form", sorted({*BOARD_FORMATS, *LISTING_FORMATS}))
+def test_no_rows(form: str) -> None:
+    text = render(["a", "b"], [], form, left=2)
+    if form == "json":
+        assert json.loads(text) == []
+    else:
+        assert "a" in text
+        assert "b" in text
+
+
+def test_numbers_are_shown_as_given() -> None:
+    assert "1.50" in render(["a", "b"], [["x", "1.50"]], "table")
+    assert "007" in render(["a"], [["007"]], "table")
+
+
+def test_rows_of_another_length_are_an_error() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        render(["a", "b"], [["x"]], "json")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 1000])
+def test_blocks_fit_the_width_and_repeat_the_left_columns(width: int) -> None:
+    headers = ["rank", "model", *(f"Task{i}" for i in range(30))]
+    rows = [[r, f"model-{r}", *(f"{r}{i}.25" for i in range(30))] for r in (1, 2)]
+    text = blocks(headers, rows, left=2, width=width)
+    assert all(len(line) <= width for line in text.splitlines())
+    shown = [block.splitlines() for block in text.split("\n\n")]
+    assert [h for lines in shown for h in lines[0].split()[2:]] == headers[2:]
+    for r in (1, 2):
+        assert all(lines[1 + r].split()[:2] == [str(r), f"model-{r}"] for lines in shown)
+        assert [v for lines in shown for v in lines[1 + r].split()[2:]] == rows[r - 1][2:]
+    assert (len(shown) == 1) == (width == 1000)
+
+
+def test_blocks_narrower_than_one_column_still_show_each_once() -> None:
+    text = blocks(["model", "A", "B"], [["a-rather-long-name", "1", "2"]], left=1, width=5)
+    assert [block.splitlines()[0].split() for block in text.split("\n\n")] == [["model", "A"], ["model", "B"]]
+
+
+def test_blocks_without_right_columns() -> None:
+    assert blocks(["rank", "model"], [[1, "m"]], left=2, width=80).split()[:2] == ["rank", "model"]
