@@ -177,3 +177,28 @@ def test_pickle_only_model_is_refused(server: HubServer, tmp_path: Path) -> None
     assert "only pickled weights" in line
     assert "safetensors" in line
     assert not any(p.endswith("/pytorch_model.bin") and "_Dense" not in p for _, p in server.requests)
+
+
+def test_a_checkpoints_own_code_is_fetched_and_run_only_when_trusted(server: HubServer, tmp_path: Path) -> None:
+    folder = tiny.build_plain(tmp_path / "with-code")
+    config = json.loads((folder / "config.json").read_text())
+    auto_map = {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": auto_map, "model_type": "own"}))
+    (folder / "modeling_own.py").write_text(
+        "from pathlib import Path\n"
+        "from transformers import BertConfig, BertModel\n\n\n"
+        "Path('ran-code').write_text('yes')\n\n\n"
+        "class OwnConfig(BertConfig):\n    model_type = 'own'\n\n\n"
+        "class OwnModel(BertModel):\n    config_class = OwnConfig\n"
+    )
+    server.add_model("someone/own", folder)
+    arguments = ["--model", "someone/own", "--task", "DemoSTS", "--limit", "10"]
+    refused = evaluate(server, tmp_path, *arguments)
+    assert refused.returncode == 2
+    assert not (tmp_path / "ran-code").exists()
+    assert not any(path.endswith(".py") for _, path in server.requests)
+    [line] = [x for x in refused.stdout.splitlines() if "FAILED" in x]
+    assert "--trust-remote-code" in line
+    trusted = evaluate(server, tmp_path, *arguments, "--trust-remote-code")
+    assert trusted.returncode == 0, trusted.stdout + trusted.stderr
+    assert (tmp_path / "ran-code").exists()

@@ -98,7 +98,13 @@ def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
     planned: list[_Planned] = []
     for text in dict.fromkeys(request.models):
         spec = ModelSpec.parse(text)
-        checkpoint = locate(spec, offline=request.settings.offline, known=request.known_models, family=request.family)
+        checkpoint = locate(
+            spec,
+            offline=request.settings.offline,
+            known=request.known_models,
+            family=request.family,
+            with_code=request.trust_remote_code,
+        )
         revision = checkpoint.revision[:40]
         say(f"model {checkpoint.name} ({revision}): family {checkpoint.family}, {checkpoint.family_rule}")
         rule = ModelRule(

