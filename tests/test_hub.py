@@ -12,6 +12,8 @@ import pytest
 import tiny
 from hub_server import ARGUANA_REPO, ARGUANA_REVISION, HubServer, write_arguana
 
+from instructor_eval.store import Store
+
 MODEL = "hkunlp/instructor-large"
 MISSION = ["--model", MODEL, "--task", "ArguAna"]
 
@@ -109,6 +111,19 @@ def test_a_revision_is_pinned(server: HubServer, tmp_path: Path, tmp_path_factor
     by_revision = {s["model"]["revision"]: s for s in stored(tmp_path)}
     assert set(by_revision) == {old, new}
     assert by_revision[old]["model"]["fingerprint"] != by_revision[new]["model"]["fingerprint"]
+    # Each was computed by its own weights: alone it gives the same items.
+    for revision in (old, new):
+        alone = tmp_path / f"alone-{revision[:6]}"
+        done = evaluate(
+            server, tmp_path, "--model", f"{MODEL}@{revision}", "--task", "ArguAna", "--results", str(alone)
+        )
+        assert done.returncode == 0, done.stderr
+        [theirs] = Store(alone).scores()
+        both = Store(tmp_path / "results")
+        [ours] = [s for s in both.scores() if s.model["revision"] == revision]
+        assert both.items(ours)["top_scores"] == Store(alone).items(theirs)["top_scores"]
+    first, second = both.scores()
+    assert both.items(first)["top_scores"] != both.items(second)["top_scores"]
 
 
 def test_hub_down(server: HubServer, tmp_path: Path) -> None:

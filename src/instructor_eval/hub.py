@@ -7,6 +7,7 @@ revision is cached it may silently serve that one, and it takes minutes to see t
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,8 @@ def snapshot(
             if cached is not None and status >= 500:
                 return cached
             raise
-        disable_progress_bars()
+        if not sys.stderr.isatty():
+            disable_progress_bars()
         logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         return Path(snapshot_download(repo, revision=revision, **files))
 

@@ -70,7 +70,8 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     """
     request.store.check_writable()
     for card in request.cards:
-        adapter_for(card) if not card.parts else None
+        if not card.parts:
+            adapter_for(card)
     if request.device != "auto":
         pick_device(request.device)
     planned = _plan(request, say)
@@ -78,12 +79,10 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
-    engines: dict[str, Engine] = {}
+    engine: Engine | None = None  # one model in memory at a time
     for plan in planned:
-        engine = engines.get(plan.checkpoint.name)
-        if engine is None:
-            engines.clear()  # one model in memory at a time
-            engine = engines[plan.checkpoint.name] = Engine(
+        if engine is None or engine.checkpoint is not plan.checkpoint:
+            engine = Engine(
                 plan.checkpoint,
                 device=request.device,
                 batch_tokens=request.batch_tokens,
@@ -130,19 +129,17 @@ def _run_model(request: Request, plan: _Planned, engine: Engine, summary: Summar
     for card in request.cards:
         head = f"  {card.name:<{width}} [{plan.set_name}]"
         if card.parts:
-            score = _aggregate(card, plan, done, request)
+            score, kept = _aggregate(card, plan, done, request)
         else:
             say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
-            score = _run_task(request, card, plan, engine, done)
-        if card.name not in done:
-            done[card.name] = score
+            score, kept = _run_task(request, card, plan, engine)
+        done[card.name] = score
         summary.scores.append(score)
         if score.status == "failed":
             summary.failed += 1
             say(f"{head} FAILED: {score.error}")
         else:
-            kept = score.environment.pop("kept", False)
-            summary.kept += bool(kept)
+            summary.kept += kept
             summary.ran += not kept
             cost = "kept from an earlier run" if kept else f"{score.timings.get('total', 0.0):.1f} s"
             say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
@@ -212,9 +209,8 @@ def _identity(score: Score, card: Card) -> str:
     )
 
 
-def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done: Mapping[str, Score]) -> Score:
-    if card.name in done:
-        return done[card.name]
+def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine) -> tuple[Score, bool]:
+    """The score of one task, and whether it was there already."""
     score = _blank(request, card, plan)
     started = time.perf_counter()
     outcome: Outcome | None = None
@@ -244,8 +240,7 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done
     if score.error is None:
         found = request.store.find(score)
         if found is not None:
-            found.environment["kept"] = True
-            return found
+            return found, True
         outcome = attempt(lambda: adapter.run(card, encoder, request.settings))
     score.timings = {
         "total": round(time.perf_counter() - started, 3),
@@ -259,11 +254,11 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine, done
     score.environment = {"versions": versions(), "hardware": hardware(engine.device)}
     if outcome is None:
         request.store.write(score)
-        return score
+        return score, False
     _fill(score, outcome)
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)
-    return score
+    return score, False
 
 
 def _fill(score: Score, outcome: Outcome) -> None:
@@ -275,8 +270,8 @@ def _fill(score: Score, outcome: Outcome) -> None:
     score.n_items = len(outcome.items["id"])
 
 
-def _aggregate(card: Card, plan: _Planned, done: Mapping[str, Score], request: Request) -> Score:
-    """A task that is the mean of its parts (CQADupstackRetrieval)."""
+def _aggregate(card: Card, plan: _Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
+    """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
     score = _blank(request, card, plan)
     parts = [done[name] for name in card.parts]
     score.data["key"] = identity({p.task: p.identity for p in parts})
@@ -286,18 +281,17 @@ def _aggregate(card: Card, plan: _Planned, done: Mapping[str, Score], request: R
     if missing:
         score.error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"
         request.store.write(score)
-        return score
+        return score, False
     found = request.store.find(score)
     if found is not None:
-        found.environment["kept"] = True
-        return found
+        return found, True
     items: dict[str, list[Any]] = {"id": [p.task for p in parts], "value": [p.score for p in parts]}
     score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode")}
     score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in ("texts", "unique", "tokens")}
     score.environment = {"versions": versions()}
     _fill(score, Outcome(metric="mean_of_parts", score=scorers.compute("mean_of_parts", items), items=items))
     request.store.write(score, items)
-    return score
+    return score, False
 
 
 def _write_manifest(request: Request, name: str, started: str, summary: Summary, *, ended: str | None) -> None:
