@@ -422,3 +422,17 @@ def test_results_that_cannot_be_written(cli_process: Run, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("mine")
     done = cli_process("--model", "minilm", "--task", "DemoSTS", "--results", "file")
     assert "cannot write results to file" in done.error
+
+
+def test_without_the_extra_that_runs_models_one_line_says_what_to_install(
+    cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from instructor_eval import cli_run
+
+    monkeypatch.setattr(cli_run, "_NEEDED", ("json", "no_such_library"))
+    line = cli("demo").error
+    assert line == "evaluate: running a model needs no_such_library: pip install 'instructor-eval[run]'"
+
+
+def test_the_hubs_own_offline_variable_counts_as_offline(cli: Run) -> None:
+    assert "--offline is set" in cli("--model", "acme/never-cached", "--task", "DemoSTS").error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 
@@ -17,6 +18,7 @@ from instructor_eval.store import Store
 from instructor_eval.types import Card, RunSettings
 
 _INSTALL = "pip install 'instructor-eval[run]'"
+_NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets")
 
 
 def run_root(options: argparse.Namespace) -> int:
@@ -53,7 +55,20 @@ def run_demo(options: argparse.Namespace) -> int:
     return code
 
 
+def _check_installed() -> None:
+    """The core alone reads results; running a model takes the extra `run`.
+
+    Raises:
+        UserError: a library of that extra is not there.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"running a model needs {', '.join(missing)}: {_INSTALL}")
+
+
 def _run(options: argparse.Namespace) -> int:
+    _check_installed()
+    options.offline = options.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     if options.offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
     # No telemetry: `datasets` asks a statistics host at every look-up.
@@ -66,11 +81,9 @@ def _run(options: argparse.Namespace) -> int:
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
-    try:
-        from instructor_eval.progress import Progress
-        from instructor_eval.runner import Request, execute
-    except ModuleNotFoundError as e:
-        raise UserError(f"{e.name} is not installed: {_INSTALL}") from e
+    from instructor_eval.progress import Progress
+    from instructor_eval.runner import Request, execute
+
     Progress.enabled = not options.quiet
     settings = RunSettings(protocol=choices, limit=options.limit, hub=options.hub, offline=options.offline)
     store = Store(options.results)
@@ -88,10 +101,7 @@ def _run(options: argparse.Namespace) -> int:
         command=options.command,
         debug=options.debug,
     )
-    try:
-        summary = execute(request, (lambda _line: None) if options.quiet else _say)
-    except ModuleNotFoundError as e:
-        raise UserError(f"{e.name} is not installed: {_INSTALL}") from e
+    summary = execute(request, (lambda _line: None) if options.quiet else _say)
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for score in failures:
