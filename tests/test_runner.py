@@ -115,6 +115,22 @@ def test_a_plain_model_takes_no_instruction_and_sets_do_not_multiply(run: Run, p
     assert [s.instructions["set"] for s in summary.scores] == ["none"]
 
 
+def test_a_plain_model_beside_others_runs_without_the_file_and_says_so(
+    run: Run, plain: Path, instructor: Path, tmp_path: Path
+) -> None:
+    cards = select([str(write_sts(tmp_path, "Mine"))])
+    mine = tmp_path / "mine.yaml"
+    mine.write_text('Mine: "Represent the headline: "\n')
+    summary, lines = run([instructor, plain], cards, (str(mine),))
+    assert {(s.model["family"], s.instructions["set"]) for s in summary.scores} == {
+        ("instructor", "mine"),
+        ("plain", "none"),
+    }
+    assert sum("takes no instructions" in line and "mine.yaml is not used" in line for line in lines) == 1
+    with pytest.raises(UserError, match="takes no instructions"):
+        run([plain], cards, (str(mine),))
+
+
 def test_every_stored_score_is_recomputed_from_its_items(run: Run, plain: Path, tmp_path: Path) -> None:
     run([plain], select([], ["demo"]), limit=20)
     store = Store(tmp_path / "results")

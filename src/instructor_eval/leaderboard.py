@@ -74,7 +74,8 @@ def build(
 
     Args:
         scores: Stored scores; of several with the same row and task the newest counts.
-        published: Published models; only those with a score in one of the columns get a row.
+        published: Published models; those with a score in one of the columns get a row, and all of them, by their
+            means alone, where nothing is measured yet.
         protocol: The protocol choices that scores must have been made with.
         limit: The `--limit` that scores must have been made with; None means whole tasks.
         only: Restrict the columns to these tasks.
@@ -111,20 +112,18 @@ def build(
         columns = [c.name for c in only]
     else:
         columns = [t for t in known if t in seen] + sorted(seen - set(known))
-        if not columns:
-            columns = [t for t in known if any(t in e.tasks for e in entries)]
     columns = [t for t in columns if not (t in known and known[t].part_of in columns)]
     others = [
         Row(e.model, "published", "published", "", tasks=dict(e.tasks), means=_published_means(e))
         for e in entries
-        if any(t in e.tasks for t in columns)
+        if not columns or any(t in e.tasks for t in columns)
     ]
     own = _own_benchmarks(measured, known)
     for row in measured + others:
         row.means = _means(row, known, own) | row.means
     _rank(measured, columns)
     measured.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
-    others.sort(key=lambda r: (-_lead(r, columns), r.model))
+    others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
     all_rows = measured + others
     means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip

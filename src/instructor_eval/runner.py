@@ -113,7 +113,8 @@ def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
             prompts_rule=checkpoint.prompts_rule,
         )
         seen: set[str] = set()
-        for chosen in request.instruction_sets:
+        for given in request.instruction_sets:
+            chosen = _usable(given, checkpoint, request, say)
             set_name = effective_name(chosen, rule)
             instructions = {c.name: resolve_all(c, chosen, rule) for c in request.cards if not c.parts}
             if set_name in seen:
@@ -121,6 +122,20 @@ def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
             seen.add(set_name)
             planned.append(_Planned(checkpoint, set_name, instructions))
     return planned
+
+
+def _usable(
+    chosen: InstructionSet, checkpoint: Checkpoint, request: Request, say: Callable[[str], None]
+) -> InstructionSet:
+    """The set, or none where a plain model is one of several rows and cannot use a file of instructions.
+
+    Alone it stays, and is an error further on: the user asked for nothing else.
+    """
+    several = len(request.models) > 1 or len(request.instruction_sets) > 1
+    if checkpoint.family != "plain" or chosen.kind != "file" or not several:
+        return chosen
+    say(f"  takes no instructions: {chosen.path} is not used (with --family prefix it would be)")
+    return InstructionSet("none", "none")
 
 
 def _run_model(request: Request, plan: _Planned, engine: Engine, summary: Summary, say: Callable[[str], None]) -> None:
