@@ -33,7 +33,7 @@ _EXIT_CODES = "exit codes: 0 done, 2 an error or a failed task, 130 interrupted"
 class _Parser(argparse.ArgumentParser):
     """Usage errors as one line, like every other error."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> None:  # type: ignore[override] # argparse says NoReturn
         raise UserError(f"{message} (see {self.prog} --help)")
 
 

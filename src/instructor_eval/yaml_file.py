@@ -30,7 +30,7 @@ def read_yaml(file: Path, missing: str) -> Any:
         raise UserError(f"{file}: not readable as YAML ({e})") from e
 
 
-class _SafeUniqueLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _SafeUniqueLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # a base chosen at run time
     """YAML's safe loader, in C where it is built in; a key given twice is an error, not a silent overwrite."""
 
 
