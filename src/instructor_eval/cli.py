@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import instructor_eval
-from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError
+from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean
 
 _BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
 _LISTING_FORMATS = ("table", "json", "csv")
@@ -19,6 +19,13 @@ _COMMANDS = {
     "models": "list the models whose instructions or published scores are known, and those with results",
     "leaderboard": "print the table of all results",
     "validate": "check task cards and own data, before any model loads",
+    "cache": "show, check or shrink the cache of vectors",
+}
+_CACHE_ACTIONS = {
+    "info": "show what is kept of which model",
+    "verify": "check every vector; drop what is damaged",
+    "prune": "drop what was not used for longest, or what one model left",
+    "clear": "drop everything",
 }
 _ROOT_DESCRIPTION = """\
 Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own.
@@ -71,6 +78,8 @@ def entry() -> None:
 def _dispatch(arguments: list[str]) -> int:
     command = next((a for a in arguments if not a.startswith("-")), None)
     if command in _COMMANDS and arguments[0] == command:
+        if command == "cache" and arguments[1:] and not arguments[1].startswith("-"):
+            _check_known("cache action", arguments[1], "actions", _CACHE_ACTIONS)
         parser, run = _parsers()[command]
         return run(parser.parse_args(arguments[1:]))
     parser = _root_parser()
@@ -78,15 +87,18 @@ def _dispatch(arguments: list[str]) -> int:
         parser.print_help()
         return EXIT_ERROR
     if not arguments[0].startswith("-"):
-        from instructor_eval.errors import did_you_mean
-
-        hint = did_you_mean(arguments[0], _COMMANDS) or f": commands are {', '.join(_COMMANDS)}"
-        raise UserError(f"unknown command '{arguments[0]}'{hint}")
+        _check_known("command", arguments[0], "commands", _COMMANDS)
     options = parser.parse_args(arguments)
     options.command = ["evaluate", *arguments]
     from instructor_eval.cli_run import run_root  # keeps --help light
 
     return run_root(options)
+
+
+def _check_known(what: str, name: str, all_of_them: str, known: Iterable[str]) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known) or f": {all_of_them} are {', '.join(known)}"
+        raise UserError(f"unknown {what} '{name}'{hint}")
 
 
 def _root_parser() -> argparse.ArgumentParser:
@@ -122,7 +134,10 @@ def _root_parser() -> argparse.ArgumentParser:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
+    how.add_argument("--variant", choices=("auto", "fp32", "bf16"), default="auto",
+                     help="the model's numeric form; auto is bf16 on a GPU, fp32 elsewhere")  # fmt: skip
     how.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
+    how.add_argument("--compile", action="store_true", help="compile the model first: for long runs on a GPU")
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),
                      help="how the model takes instructions, where its files do not show it")  # fmt: skip
     how.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
@@ -130,9 +145,34 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
     where.add_argument("--hub", type=Path, default=_hub_default(), metavar="DIR",
                        help="a local mirror of data sets in hub layout (default $INSTRUCTOR_EVAL_HUB)")  # fmt: skip
+    _add_cache_options(where)
     where.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--quiet", action="store_true", help="print the table only")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_cache_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--cache", type=Path, metavar="DIR",
+        help="vectors already computed (default $INSTRUCTOR_EVAL_CACHE, else ~/.cache/instructor-eval)",
+    )  # fmt: skip
+    group.add_argument("--no-cache", action="store_true", help="compute every vector and keep none")
+    group.add_argument("--cache-size", type=_size, default=_size("20G"), metavar="SIZE",
+                       help="how large it may grow, as 500M or 2T (default 20G); least recently used goes")  # fmt: skip
+    group.add_argument("--cache-dtype", choices=("float32", "float16"), default="float32",
+                       help="float16 halves the cache and rounds every vector: another variant")  # fmt: skip
+
+
+def _size(text: str) -> int:
+    units = {"K": 1, "M": 2, "G": 3, "T": 4}
+    number, unit = text[:-1], text[-1:].upper()
+    try:
+        size = int(float(number) * 1024 ** units[unit])
+    except (KeyError, ValueError, OverflowError):
+        size = 0
+    if size < 1024**2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of at least 1M: write 500M, 20G or 2T")
+    return size
 
 
 def _hub_default() -> Path | None:
@@ -194,7 +234,10 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     validate.add_argument("cards", nargs="*", type=Path, metavar="CARD", help="own cards; default: the shipped ones")
     validate.add_argument("--format", choices=_LISTING_FORMATS, default="table")
 
-    for parser in (tasks, models, board, validate):
+    cache = command("cache")
+    actions = _cache_parsers(cache)
+
+    for parser in (tasks, models, board, validate, *actions):
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return {
         "demo": (demo, lazily("cli_run", "run_demo")),
@@ -202,7 +245,28 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
         "models": (models, lazily("cli_show", "models")),
         "leaderboard": (board, lazily("cli_show", "leaderboard")),
         "validate": (validate, lazily("cli_show", "validate")),
+        "cache": (cache, lazily("cli_cache", "run")),
     }
+
+
+def _cache_parsers(cache: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    cache.set_defaults(show_help=cache.print_help)
+    choice = cache.add_subparsers(dest="action", metavar="ACTION", title="actions (evaluate cache ACTION --help)")
+    parsers = {
+        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        for name, text in _CACHE_ACTIONS.items()
+    }
+    for parser in parsers.values():
+        parser.add_argument(
+            "--cache", type=Path, metavar="DIR",
+            help="its folder (default $INSTRUCTOR_EVAL_CACHE, else ~/.cache/instructor-eval)",
+        )  # fmt: skip
+    parsers["info"].add_argument("--format", choices=("table", "json"), default="table")
+    prune = parsers["prune"]
+    prune.add_argument("--size", type=_size, metavar="SIZE", help="until the cache takes no more, as 500M or 2T")
+    prune.add_argument("--model", metavar="NAME", help="only this model's: its name, name@revision, or fingerprint")
+    prune.add_argument("--older-than", type=_positive, metavar="DAYS", help="only what was not used for so many days")
+    return list(parsers.values())
 
 
 if __name__ == "__main__":

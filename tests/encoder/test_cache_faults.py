@@ -1,0 +1,361 @@
+"""The cache damaged, of another version, read-only, locked or full: it costs speed, and nothing is ever wrong."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from caches import filled, finished, hits, made, opened, program, read, space, sql
+
+from instructor_eval.encoder import cache as module
+from instructor_eval.encoder import cache_db, cache_upkeep, cache_verify
+from instructor_eval.encoder.cache import Space, VectorCache
+from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+
+PAGE = 32 * 1024
+
+
+# Damage
+
+
+def _flip(data: bytearray, dice: random.Random, first: int, last: int, times: int) -> None:
+    for _ in range(times):
+        data[dice.randrange(first, last)] ^= 1 << dice.randrange(8)
+
+
+def _zero_page(data: bytearray, dice: random.Random) -> None:
+    page = dice.randrange(len(data) // PAGE)
+    data[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
+
+
+def _swap_pages(data: bytearray, dice: random.Random) -> None:
+    a, b = (slice(n * PAGE, (n + 1) * PAGE) for n in dice.sample(range(len(data) // PAGE), 2))
+    data[a], data[b] = data[b], data[a]
+
+
+def _cut(data: bytearray, dice: random.Random) -> None:
+    del data[dice.randrange(len(data)) :]
+
+
+DAMAGE: dict[str, Callable[[bytearray, random.Random], None]] = {
+    "one bit": lambda d, r: _flip(d, r, 0, len(d), 1),
+    "many bits": lambda d, r: _flip(d, r, 0, len(d), 400),
+    "header": lambda d, r: _flip(d, r, 0, 100, 1),
+    "first page": lambda d, r: _flip(d, r, 100, PAGE, 2000),
+    "small tables": lambda d, r: _flip(d, r, PAGE, 9 * PAGE, 2000),
+    "ends of pages": lambda d, r: [_flip(d, r, p - 900, p, 3) for p in range(PAGE, len(d) + 1, PAGE)] and None,
+    "starts of pages": lambda d, r: [_flip(d, r, p, p + 40, 1) for p in range(PAGE, len(d), 2 * PAGE)] and None,
+    "zero page": _zero_page,
+    "swapped pages": _swap_pages,
+    "cut": _cut,
+    "empty": lambda d, r: d.clear(),
+    "garbage": lambda d, r: d.__setitem__(slice(None), r.randbytes(5 * PAGE + 17)),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[bytes], np.ndarray]:
+    folder = tmp_path_factory.mktemp("whole")
+    return folder / FILE_NAME, *filled(folder, blocks=60, rows=10, dim=96)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("seed", range(8))
+def test_damage_makes_misses_and_can_be_mended(
+    tmp_path: Path, whole: tuple[Path, list[bytes], np.ndarray], kind: str, seed: int
+) -> None:
+    file, keys, vectors = whole
+    data = bytearray(file.read_bytes())
+    DAMAGE[kind](data, random.Random(f"{kind} {seed}"))
+    (tmp_path / FILE_NAME).write_bytes(data)
+    of, lines = space(96), []
+
+    cache = opened(tmp_path, warn=lines.append)
+    hits(cache, of, keys, vectors)
+    cache.write(of, keys, vectors)  # as a run does with what it missed
+    hits(cache, of, keys, vectors)
+    cache.write(*_more(cache))
+    cache.close()
+    assert len(lines) <= 2
+    assert len({line.split("(")[0] for line in lines}) == len(lines)
+    assert all("\n" not in line and str(tmp_path) in line for line in lines)
+
+    first = cache_verify.verify(tmp_path)
+    assert cache_verify.verify(tmp_path).sound, first
+    assert not list(tmp_path.glob("*mending*"))
+    if kind in ("one bit", "zero page") and _roots_are_whole(file, data):
+        assert cache_upkeep.info(tmp_path).texts >= 600 - 80  # what can still be read is kept: a page has eight blocks
+    cache = opened(tmp_path)
+    hits(cache, of, keys, vectors)
+    cache.write(of, keys, vectors)
+    assert hits(cache, of, keys, vectors).all()
+    cache.close()
+    assert cache_verify.verify(tmp_path).sound
+
+
+def _roots_are_whole(file: Path, data: bytes) -> bool:
+    """Whether the page that leads to all others, and the one that leads to all blocks, are as they were."""
+    [(root,)] = sql(file.parent, "SELECT rootpage FROM sqlite_master WHERE name = 'blocks'")
+    before = file.read_bytes()
+    return all(data[(n - 1) * PAGE : n * PAGE] == before[(n - 1) * PAGE : n * PAGE] for n in (1, root))
+
+
+def _more(_: VectorCache) -> tuple[Space, list[bytes], np.ndarray]:
+    keys, vectors = made(30, 8, seed=9, fingerprint="e" * 16)
+    return space(8, fingerprint="e" * 16), keys, vectors
+
+
+def test_a_schema_that_is_no_text_is_damage_like_any_other(tmp_path: Path) -> None:
+    keys, vectors = filled(tmp_path, blocks=1)
+    file = tmp_path / FILE_NAME
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE blocks", b"CREATE \xd5ABLE blocks"))
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    assert not hits(cache, space(64), keys, vectors).any()
+    cache.write(space(64), keys, vectors)
+    cache.close()
+    assert len(lines) == 1
+    assert "`evaluate cache verify` mends it" in lines[0]
+    assert cache_verify.verify(tmp_path).problem
+    assert cache_verify.verify(tmp_path).sound
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_log_makes_misses(tmp_path: Path, seed: int) -> None:
+    keys, vectors = made(400, 64)
+    cache = opened(tmp_path / "live")
+    for start in range(0, 400, 20):
+        cache.write(space(64), keys[start : start + 20], vectors[start : start + 20])
+    shutil.copytree(tmp_path / "live", tmp_path / "copy")  # as after a crash: nothing of the log is in the database
+    cache.close()
+    log = tmp_path / "copy" / f"{FILE_NAME}-wal"
+    data, dice = bytearray(log.read_bytes()), random.Random(seed)
+    _flip(data, dice, 0, len(data), 5)
+    log.write_bytes(data if seed % 2 else data[: dice.randrange(len(data))])
+    cache = opened(tmp_path / "copy", warn=[].append)
+    hits(cache, space(64), keys, vectors)
+    cache.write(space(64), keys, vectors)
+    cache.close()
+    cache_verify.verify(tmp_path / "copy")
+    cache = opened(tmp_path / "copy")
+    cache.write(space(64), keys, vectors)
+    assert hits(cache, space(64), keys, vectors).all()
+
+
+@pytest.mark.parametrize("target", ["2", "999", "NULL"])
+def test_an_entry_that_misleads_is_a_miss_and_healed_by_the_next_write(tmp_path: Path, target: str) -> None:
+    keys, vectors = filled(tmp_path, blocks=3)
+    if target == "NULL":  # not by SQL, which forbids it: the block itself goes
+        sql(tmp_path, "DELETE FROM blocks WHERE id = 1")
+        lost = set(range(20))
+    else:
+        sql(tmp_path, f"UPDATE entries SET block = {target} WHERE key = ?", keys[0])
+        lost = {0}
+    cache = opened(tmp_path)
+    assert set(np.flatnonzero(~hits(cache, space(64), keys[:1], vectors[:1])).tolist()) == {0}
+    assert set(np.flatnonzero(~hits(cache, space(64), keys, vectors)).tolist()) <= lost
+    cache.write(space(64), keys, vectors)
+    assert hits(cache, space(64), keys, vectors).all()
+    assert sql(tmp_path, "SELECT COUNT(*) FROM blocks")[0][0] >= 3  # the block it led to is as good as before
+
+
+def test_an_entry_may_be_written_over_that_leads_to_no_block(tmp_path: Path) -> None:
+    keys, vectors = filled(tmp_path, blocks=2)
+    sql(tmp_path, "DELETE FROM blocks WHERE id = 1")
+    cache = opened(tmp_path)
+    cache.write(space(64), keys, vectors)  # without a read before
+    assert hits(cache, space(64), keys, vectors).all()
+
+
+def test_an_entry_that_leads_to_another_model_costs_that_model_nothing(tmp_path: Path) -> None:
+    keys, vectors = filled(tmp_path, blocks=1)
+    cache = opened(tmp_path)
+    cache.write(*_more(cache))
+    sql(tmp_path, "UPDATE entries SET block = 2 WHERE key = ?", keys[3])
+    assert not hits(cache, space(64), keys[3:4], vectors[3:4]).any()
+    assert hits(cache, *_more(cache)).all()
+
+
+@pytest.mark.parametrize("column", ["keys", "checksum", "vectors"])
+@pytest.mark.parametrize("value", ["x'00'", "'text'", "17", "x''", "zeroblob(5120)"])
+def test_a_damaged_block_goes_and_its_texts_are_kept_anew(tmp_path: Path, column: str, value: str) -> None:
+    keys, vectors = filled(tmp_path, blocks=3)
+    sql(tmp_path, f"UPDATE blocks SET {column} = {value} WHERE id = 2")
+    cache = opened(tmp_path)
+    hit = hits(cache, space(64), keys, vectors)
+    assert hit.tolist() == [not 20 <= i < 40 for i in range(60)]
+    assert sql(tmp_path, "SELECT id FROM blocks") == [(1,), (3,)]
+    cache.write(space(64), keys, vectors)
+    assert hits(cache, space(64), keys, vectors).all()
+
+
+def test_strange_notes_of_use_do_no_harm(tmp_path: Path) -> None:
+    keys, vectors = filled(tmp_path, blocks=8)
+    for column in ("used", "bytes", "texts", "space"):
+        sql(tmp_path, f"UPDATE uses SET {column} = 'x' WHERE block IN (2, 3)")
+    sql(tmp_path, "UPDATE uses SET used = x'ff' WHERE block = 5")
+    cache = opened(tmp_path, limit=1024**2)
+    assert hits(cache, space(64), keys, vectors).all()
+    more_keys, more = made(5000, 64, seed=3)
+    for start in range(0, 5000, 500):
+        cache.write(space(64), more_keys[start : start + 500], more[start : start + 500])
+    assert cache.reads
+    assert cache.writes
+
+
+def test_a_space_that_lost_its_shape_gets_it_back(tmp_path: Path) -> None:
+    keys, vectors = filled(tmp_path, blocks=1)
+    sql(tmp_path, "UPDATE spaces SET dim = 7")
+    cache = opened(tmp_path)
+    assert hits(cache, space(64), keys, vectors).all()
+    cache.write(space(64), *made(1, 64, seed=5))
+    assert sql(tmp_path, "SELECT dim FROM spaces") == [(64,)]
+
+
+# Versions, and folders that cannot be written
+
+
+def test_another_version_is_left_alone(tmp_path: Path) -> None:
+    keys, vectors = filled(tmp_path, blocks=1)
+    with open_existing(tmp_path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = (tmp_path / FILE_NAME).read_bytes()
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    assert not hits(cache, space(64), keys, vectors).any()
+    cache.write(space(64), keys, vectors)
+    assert not hits(cache, space(64), keys, vectors).any()
+    cache.close()
+    [line] = lines
+    assert "its version 99 is not 1" in line
+    assert "every text is computed" in line
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        lines: list[str] = []
+        cache = opened(folder, warn=lines.append)
+        keys, vectors = made(3)
+        cache.write(space(), keys, vectors)
+        assert not hits(cache, space(), keys, vectors).any()
+        assert len(lines) == 1
+        assert str(folder) in lines[0]
+        cache.close()
+
+
+def _only_reading(monkeypatch: pytest.MonkeyPatch, *, log: bool) -> None:
+    """What SQLite does on a medium that cannot be written; without `log`, not even the log's index can be made."""
+    real = module.connect
+
+    def connect(uri: str) -> sqlite3.Connection:
+        if not log and "immutable" not in uri:
+            raise sqlite3.OperationalError("unable to open database file")
+        return real(uri.replace("mode=rwc", "mode=ro").replace("mode=rw", "mode=ro"))
+
+    monkeypatch.setattr(module, "connect", connect)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_cache_that_can_only_be_read_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bool) -> None:
+    keys, vectors = filled(tmp_path)
+    _only_reading(monkeypatch, log=log)
+    monkeypatch.setattr(module, "_FRESH_SECONDS", -10)  # so that a use would be noted
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    assert hits(cache, space(64), keys, vectors).all()
+    cache.write(space(64), *made(3, 64, seed=5))
+    assert hits(cache, space(64), keys, vectors).all()
+    cache.write(space(64), *made(3, 64, seed=6))
+    [line] = lines
+    assert "cannot be written" in line
+    assert "new vectors are not kept" in line
+    cache.close()
+
+
+def test_a_folder_that_can_only_be_read_and_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _only_reading(monkeypatch, log=True)
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    assert not read(cache, space(), made(3)[0])[0].any()
+    cache.write(space(), *made(3))
+    assert len(lines) == 1
+
+
+def test_another_process_that_holds_the_lock_costs_the_writing_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, vectors = filled(tmp_path, blocks=1)
+    monkeypatch.setattr(cache_db, "_BUSY_SECONDS", 0.05)
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    with open_existing(tmp_path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        cache.write(space(64), *made(3, 64, seed=5))
+        assert hits(cache, space(64), keys, vectors).all()
+        other.execute("ROLLBACK")
+    [line] = lines
+    assert "locked" in line
+
+
+def test_a_full_disk_costs_what_is_new(tmp_path: Path) -> None:
+    process = program(
+        """
+import resource
+folder, lines = Path(sys.argv[1]), []
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000))
+space = Space("f", "m", "r", "v", 64)
+cache = VectorCache(folder, warn=lines.append)
+assert cache.writes, lines
+for part in range(20):
+    rows = np.full((200, 64), part, dtype=np.float32)
+    keys = keys_of("f", str(part), [str(i) for i in range(200)])
+    cache.write(space, keys, rows)
+    out = np.empty_like(rows)
+    hit = cache.read(space, keys, out)
+    assert (out[hit] == part).all()
+    print(int(hit.sum()), end=" ")
+out = np.empty_like(rows)
+assert cache.read(space, keys_of("f", "0", [str(i) for i in range(200)]), out).all() and not out.any()
+cache.close()
+print(len(lines), lines)
+""",
+        tmp_path,
+    )
+    words = finished(process).split()
+    counts = list(map(int, words[:20]))
+    assert counts == sorted(counts, reverse=True)
+    assert {counts[0], counts[-1]} == {200, 0}
+    assert words[20] == "1", words
+    assert cache_verify.verify(tmp_path).sound
+    cache = opened(tmp_path)  # with room again
+    cache.write(space(64), *made(500, 64))
+    assert hits(cache, space(64), *made(500, 64)).all()
+
+
+def test_a_full_database_costs_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, vectors = filled(tmp_path)
+    real = module.connect
+
+    def connect(uri: str) -> sqlite3.Connection:
+        connection = real(uri)
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
+        return connection
+
+    monkeypatch.setattr(module, "connect", connect)
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    for seed in (5, 6):
+        new = made(3000, 64, seed=seed)
+        cache.write(space(64), *new)
+        assert not hits(cache, space(64), *new).any()
+    assert hits(cache, space(64), keys, vectors).all()
+    [line] = lines
+    assert "full" in line

@@ -1,0 +1,205 @@
+"""Looking after a cache: what it holds, making it smaller, also while others use it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from caches import DAY, A, B, Clock, fill, finished, hits, made, opened, program, read, space, space_of, sql
+from checkpoints import one_line
+
+from instructor_eval.encoder import cache_upkeep, cache_verify
+from instructor_eval.encoder.cache import keys_of
+from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+from instructor_eval.errors import UserError
+
+# info
+
+
+def test_info_counts(tmp_path: Path, two: dict) -> None:
+    info = cache_upkeep.info(tmp_path)
+    a, b = info.models
+    assert (a.name, a.variant, a.revision, a.dim, a.dtype, a.fingerprint) == ("org/a", "bf16", "r1", 32, "float32", A)
+    assert (a.texts, a.bytes, b.texts, b.bytes) == (100, 100 * (32 * 4 + 16), 50, 50 * (7 * 4 + 16))
+    assert (info.texts, info.bytes) == (150, a.bytes + b.bytes)
+    assert b.used - a.used == 10 * DAY
+    assert info.disk == (tmp_path / FILE_NAME).stat().st_size
+    assert info.version == 1
+    cache = opened(tmp_path)
+    cache.write(*two["a"])
+    cache.write(space_of(A), *made(9, 32, seed=8))
+    assert cache_upkeep.info(tmp_path).disk > info.disk  # the log
+    cache.close()
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    for action in (cache_upkeep.info, cache_verify.verify, cache_upkeep.prune, cache_upkeep.clear):
+        with one_line(str(tmp_path / "none"), "no cache in", "--cache"):
+            action(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"SQLite format 3\0" + bytes(5000)])
+def test_what_is_no_cache_is_said_and_mended(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    for action in (cache_upkeep.info, cache_upkeep.prune, cache_upkeep.clear):
+        with one_line(str(tmp_path), "cannot be opened", "`evaluate cache verify` mends it"):
+            action(tmp_path)
+    verdict = cache_verify.verify(tmp_path)
+    assert verdict.problem
+    assert cache_verify.verify(tmp_path) == cache_verify.Verdict()
+    assert cache_upkeep.info(tmp_path).texts == 0
+
+
+def test_damage_within_is_one_line(tmp_path: Path, two: dict) -> None:
+    file = tmp_path / FILE_NAME
+    data = bytearray(file.read_bytes())
+    data[2 * 32768 :] = b"\xff" * (len(data) - 2 * 32768)
+    file.write_bytes(data)
+    for action in (cache_upkeep.info, cache_upkeep.clear):
+        with one_line(str(tmp_path), "malformed", "`evaluate cache verify` mends it"):
+            action(tmp_path)
+
+
+# prune and clear
+
+
+def test_prune_by_model(tmp_path: Path, two: dict) -> None:
+    for number, name in enumerate(("org/a", "org/a@r1", A)):
+        dropped = cache_upkeep.prune(tmp_path, model=name)
+        assert (dropped.texts, dropped.bytes) == (100, 100 * 144)
+        assert [m.name for m in cache_upkeep.info(tmp_path).models] == ["org/b"]
+        assert cache_verify.verify(tmp_path).sound
+        cache = opened(tmp_path)
+        assert not hits(cache, *two["a"]).any(), number
+        cache.write(*two["a"])
+        assert hits(cache, *two["b"]).all()
+        cache.close()
+    for name in ("org/c", "org/a@r2", "x"):
+        with one_line(f"'{name}'", "did you mean org/" if "/" in name else "it has org/a, org/b"):
+            cache_upkeep.prune(tmp_path, model=name)
+
+
+def test_prune_by_age(tmp_path: Path, two: dict) -> None:
+    assert cache_upkeep.prune(tmp_path, older_than_days=11).texts == 0
+    assert cache_upkeep.prune(tmp_path, older_than_days=9, model="org/b").texts == 0  # only what both name
+    assert cache_upkeep.prune(tmp_path, older_than_days=9).texts == 100
+    assert hits(opened(tmp_path), *two["b"]).all()
+
+
+@pytest.mark.parametrize("model", [None, "org/a"])
+def test_prune_by_size_drops_what_was_used_least(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str | None
+) -> None:
+    clock = Clock(monkeypatch)
+    parts = []
+    for seed in range(30):
+        clock.now += 3600
+        of = space_of((B, A)[seed % 2], dim=1000)
+        parts.append((of, *fill(tmp_path, of, writes=1, rows=50, seed=seed)))
+    full = cache_upkeep.info(tmp_path)
+    assert cache_upkeep.prune(tmp_path, size=full.disk).texts == 0
+    size = full.disk * 2 // 3
+    dropped = cache_upkeep.prune(tmp_path, size=size, model=model)
+    left = cache_upkeep.info(tmp_path)
+    assert size - 2**20 < left.disk <= size
+    assert dropped.freed == full.disk - left.disk
+    assert (dropped.texts, dropped.bytes) == (full.texts - left.texts, full.bytes - left.bytes)
+    assert cache_verify.verify(tmp_path).sound
+    cache = opened(tmp_path)
+    kept = [float(hits(cache, *part).mean()) for part in parts if model is None or part[0].name == model]
+    assert kept == sorted(kept)
+    assert kept[0] == 0
+    assert kept[-1] == 1
+    if model:
+        assert all(hits(cache, *part).all() for part in parts if part[0].name != model)
+    cache.close()
+
+
+def test_strange_notes_of_use_do_not_stop_it(tmp_path: Path, two: dict) -> None:
+    sql(tmp_path, "UPDATE uses SET texts = 'x', bytes = x'ff', used = 'y' WHERE block < 3")
+    sql(tmp_path, "UPDATE uses SET used = 9000000000000000000 WHERE block > 4")
+    assert [m.used <= time.time() for m in cache_upkeep.info(tmp_path).models] == [True, True]
+    assert cache_upkeep.prune(tmp_path, model="org/a").texts == 50
+    assert cache_upkeep.clear(tmp_path).texts == 50
+
+
+def test_clear(tmp_path: Path, two: dict) -> None:
+    fill(tmp_path, space_of(A, dim=2000), writes=20, rows=40, seed=4)
+    before = cache_upkeep.info(tmp_path)
+    dropped = cache_upkeep.clear(tmp_path)
+    after = cache_upkeep.info(tmp_path)
+    assert (dropped.texts, dropped.bytes) == (before.texts, before.bytes)
+    assert dropped.freed == before.disk - after.disk
+    assert after.disk < 400_000
+    assert (after.texts, after.models) == (0, [])
+    assert cache_verify.verify(tmp_path).sound
+    cache = opened(tmp_path)
+    cache.write(*two["b"])
+    assert hits(cache, *two["b"]).all()
+
+
+def test_a_locked_cache_is_one_line(tmp_path: Path, two: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instructor_eval.encoder.cache_db._BUSY_SECONDS", 0.05)
+    with open_existing(tmp_path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for action in (cache_upkeep.clear, lambda folder: cache_upkeep.prune(folder, size=2**20, older_than_days=1)):
+            with one_line(str(tmp_path), "locked", "try again"):
+                action(tmp_path)
+        other.execute("ROLLBACK")
+    assert cache_upkeep.info(tmp_path).texts == 150
+
+
+def test_upkeep_while_another_process_writes(tmp_path: Path) -> None:
+    writer = program(
+        """
+folder = Path(sys.argv[1])
+space = Space("f" * 16, "org/w", "r", "v", 64)
+def fail(line): raise SystemExit(line)
+cache = VectorCache(folder, warn=fail)
+until, n = time.monotonic() + 1.5, 0
+while time.monotonic() < until:
+    keys = keys_of("f" * 16, str(n // 3), [str(i) for i in range(100)])
+    out = np.full((100, 64), -1, dtype=np.float32)
+    hit = cache.read(space, keys, out)
+    assert (out[hit][:, 0] == np.flatnonzero(hit)).all()
+    cache.write(space, keys, np.repeat(np.arange(100, dtype=np.float32)[:, None], 64, axis=1))
+    n += 1
+    if n == 3:
+        print("go", flush=True)
+""",
+        tmp_path,
+    )
+    assert writer.stdout.readline() == "go\n", finished(writer)
+    rounds = 0
+    while writer.poll() is None:
+        assert cache_verify.verify(tmp_path).dropped == 0
+        cache_upkeep.prune(tmp_path, size=2**20)
+        cache_upkeep.info(tmp_path)
+        if rounds % 3 == 0:
+            cache_upkeep.clear(tmp_path)
+        rounds += 1
+    finished(writer)
+    assert rounds > 1
+    assert cache_verify.verify(tmp_path).sound
+    keys = keys_of("f" * 16, "0", ["0"])
+    read(opened(tmp_path), space(64, name="org/w"), keys)
+
+
+def test_it_is_light() -> None:
+    heavy = ("torch", "mteb", "transformers", "datasets", "pandas", "pyarrow", "scipy")
+    code = (
+        "import sys, instructor_eval.encoder.cache_upkeep, instructor_eval.cli_cache\n"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_upkeep_never_raises_but_user_errors(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    for action in (cache_upkeep.info, cache_verify.verify):
+        with pytest.raises(UserError):
+            action(tmp_path)

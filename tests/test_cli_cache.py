@@ -1,0 +1,200 @@
+"""`evaluate cache`: what it prints, its exit codes, and that looking costs no heavy import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from instructor_eval.cli_cache import size
+from instructor_eval.encoder.cache import Space, VectorCache, keys_of
+from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+
+Run = Callable[..., Any]
+ACTIONS = ("info", "verify", "prune", "clear")
+
+
+def _fill(folder: Path, name: str, n: int = 100, dim: int = 64) -> None:
+    fingerprint = name[-1] * 16
+    cache = VectorCache(folder, warn=lambda line: pytest.fail(line))
+    for start in range(0, n, 50):
+        keys = keys_of(fingerprint, "", [str(i) for i in range(start, start + 50)])
+        cache.write(Space(fingerprint, name, "main", "fp32", dim), keys, np.ones((50, dim), dtype=np.float32))
+    cache.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where `cli` has its cache, with two models in it."""
+    _fill(tmp_path / "cache", "org/a")
+    _fill(tmp_path / "cache", "org/b", n=50)
+    return tmp_path / "cache"
+
+
+def test_info(cli: Run, folder: Path) -> None:
+    done = cli("cache", "info")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].split()[:3] == ["model", "variant", "revision"]
+    assert lines[2].split()[:5] == ["org/a", "fp32", "main", "float32", "x"]
+    assert "a" * 16 in lines[2]
+    assert "100" in lines[2].split()
+    assert "26.6 KiB" in lines[2]
+    assert lines[-1].startswith("150 texts, 39.8 KiB; ")
+    assert str(folder / FILE_NAME) in lines[-1]
+
+
+def test_info_as_json(cli: Run, folder: Path) -> None:
+    value = json.loads(cli("cache", "info", "--format", "json").out)
+    assert (value["texts"], value["version"], value["path"]) == (150, 1, str(folder / FILE_NAME))
+    assert value["disk"] == (folder / FILE_NAME).stat().st_size
+    assert [(m["name"], m["texts"], m["bytes"], m["dim"]) for m in value["models"]] == [
+        ("org/a", 100, 100 * 272, 64),
+        ("org/b", 50, 50 * 272, 64),
+    ]
+
+
+def test_the_folder_can_be_named(cli: Run, folder: Path, tmp_path: Path) -> None:
+    folder.rename(tmp_path / "elsewhere")
+    assert "150 texts" in cli("cache", "info", "--cache", str(tmp_path / "elsewhere")).out
+    assert "no cache in" in cli("cache", "info").error
+
+
+def test_verify(cli: Run, folder: Path) -> None:
+    done = cli("cache", "verify")
+    assert done.code == 0
+    assert done.out == f"cache {folder} is sound: 3 blocks with 150 texts checked\n"
+
+
+def test_verify_says_what_it_dropped(cli: Run, folder: Path) -> None:
+    with open_existing(folder) as connection:
+        connection.execute("UPDATE blocks SET checksum = x'00' WHERE id = 2")
+        connection.execute("DELETE FROM entries WHERE key = (SELECT substr(keys, 1, 16) FROM blocks WHERE id = 1)")
+    done = cli("cache", "verify")
+    assert done.code == 2
+    assert done.out.splitlines() == [
+        f"cache {folder} was damaged and is mended: 3 blocks with 150 texts checked",
+        "  1 damaged block dropped: 50 texts in them will be encoded again",
+        "  1 wrong entry of the index put right",
+    ]
+    assert cli("cache", "verify").code == 0
+
+
+def test_verify_makes_a_broken_database_anew(cli: Run, folder: Path) -> None:
+    (folder / FILE_NAME).write_bytes(b"no database" * 1000)
+    assert "`evaluate cache verify` mends it" in cli("cache", "info").error
+    done = cli("cache", "verify")
+    assert done.code == 2
+    assert "not a database" in done.out
+    assert "made anew" in done.out
+    assert "encoded again" in done.out
+    assert "Traceback" not in done.err + done.out
+    assert cli("cache", "verify").code == 0
+
+
+def test_prune(cli: Run, folder: Path) -> None:
+    done = cli("cache", "prune", "--model", "org/a")
+    assert done.code == 0
+    assert done.out.startswith("dropped 100 texts, 26.6 KiB; the disk got ")
+    assert "org/a" not in cli("cache", "info").out
+    assert cli("cache", "prune", "--size", "1M").out.startswith("dropped 0 texts, 0 bytes;")
+    with open_existing(folder) as connection:
+        connection.execute("UPDATE uses SET used = used - 3 * 86400")
+    assert cli("cache", "prune", "--older-than", "4").out.startswith("dropped 0 texts")
+    assert cli("cache", "prune", "--older-than", "2").out.startswith("dropped 50 texts")
+
+
+def test_prune_to_a_size(cli: Run, tmp_path: Path) -> None:
+    _fill(tmp_path / "cache", "org/a", n=1000, dim=1024)
+    done = cli("cache", "prune", "--size", "2M")
+    assert "MiB back" in done.out
+    assert (tmp_path / "cache" / FILE_NAME).stat().st_size <= 2 * 1024**2
+
+
+def test_clear(cli: Run, folder: Path) -> None:
+    done = cli("cache", "clear")
+    assert done.code == 0
+    assert done.out.startswith("dropped 150 texts, 39.8 KiB; ")
+    assert cli("cache", "info").out.splitlines()[-1].startswith("0 texts, 0 bytes; ")
+
+
+def test_alone_it_shows_its_help(cli: Run) -> None:
+    done = cli("cache")
+    assert done.code == 2
+    assert done.out.startswith("usage: evaluate cache")
+    assert all(action in done.out for action in ACTIONS)
+    assert cli("cache", "--help").code == 0
+    assert "cache" in cli("--help").out
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_help_of_an_action(cli: Run, action: str) -> None:
+    done = cli("cache", action, "--help")
+    assert done.code == 0
+    assert done.out.startswith(f"usage: evaluate cache {action}")
+    assert "--cache DIR" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inf"], "unknown cache action 'inf': did you mean info?"),
+        (["xyzzy"], "unknown cache action 'xyzzy': actions are info, verify, prune, clear"),
+        (["info"], "no cache in "),
+        (["verify"], "runs make one (--cache DIR or $INSTRUCTOR_EVAL_CACHE say where)"),
+        (["clear", "--cache", "nowhere"], "no cache in nowhere"),
+        (["prune"], "give --size, --model or --older-than"),
+        (["prune", "--size", "10"], "'10' is no size"),
+        (["prune", "--older-than", "0"], "'0' is not a whole number of at least 1"),
+        (["info", "--size", "1G"], "unrecognized arguments: --size 1G"),
+        (["info", "--format", "xml"], "invalid choice: 'xml'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_errors_are_one_line(cli: Run, arguments: list[str], words: str) -> None:
+    assert words in cli("cache", *arguments).error
+
+
+def test_an_unknown_model_is_one_line(cli: Run, folder: Path) -> None:
+    assert "'org/c': did you mean org/" in cli("cache", "prune", "--model", "org/c").error
+    assert "no vectors of 'x': it has org/a, org/b" in cli("cache", "prune", "--model", "x").error
+
+
+def test_in_a_process_of_its_own(cli_process: Run, folder: Path) -> None:
+    done = cli_process("cache", "info", env={"INSTRUCTOR_EVAL_CACHE": str(folder)})
+    assert (done.code, done.err) == (0, "")
+    assert "150 texts" in done.out
+    assert str(Path(".cache") / "instructor-eval") in cli_process("cache", "info").error
+
+
+@pytest.mark.parametrize("action", ["info", "verify", "clear"])
+def test_it_imports_nothing_heavy(folder: Path, action: str) -> None:
+    code = (
+        "import sys\nfrom instructor_eval.cli import main\nassert main(sys.argv[1:]) == 0\n"
+        "found = [m for m in ('torch', 'mteb', 'transformers', 'datasets', 'pandas', 'scipy') if m in sys.modules]\n"
+        "sys.exit(str(found) if found else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "cache", action, "--cache", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 bytes"), (1, "1 byte"), (1023, "1,023 bytes"), (1024, "1.0 KiB"), (1024**2 - 1, "1.0 MiB"),
+        (1288490189, "1.2 GiB"), (5000 * 1024**4, "5000.0 TiB"),
+    ],
+)  # fmt: skip
+def test_sizes(number: int, text: str) -> None:
+    assert size(number) == text
