@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from instructor_eval import protocol
 from instructor_eval.cards import select, shipped_cards
@@ -16,6 +17,9 @@ from instructor_eval.leaderboard import build
 from instructor_eval.published import published
 from instructor_eval.store import Store
 from instructor_eval.types import Card, RunSettings
+
+if TYPE_CHECKING:
+    from instructor_eval.encoder.cache import Cache
 
 _INSTALL = "pip install 'instructor-eval[run]'"
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets")
@@ -81,12 +85,18 @@ def _run(options: argparse.Namespace) -> int:
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
+    from instructor_eval.encoder.cache import MemoryCache, VectorCache, default_folder
     from instructor_eval.progress import Progress
     from instructor_eval.runner import Request, execute
 
     Progress.enabled = not options.quiet
     settings = RunSettings(protocol=choices, limit=options.limit, hub=options.hub, offline=options.offline)
     store = Store(options.results)
+    cache: Cache
+    if options.no_cache:
+        cache = MemoryCache()  # what one run embeds twice is still computed once
+    else:
+        cache = VectorCache(options.cache or default_folder(), limit=options.cache_size, warn=_warn)
     request = Request(
         models=options.model,
         cards=cards,
@@ -94,7 +104,11 @@ def _run(options: argparse.Namespace) -> int:
         settings=settings,
         store=store,
         device=options.device,
+        variant=options.variant,
         batch_tokens=options.batch_tokens,
+        compiled=options.compile,
+        cache=cache,
+        vector_dtype=options.cache_dtype,
         family=options.family,
         trust_remote_code=options.trust_remote_code,
         known_models=list(published()),
@@ -124,6 +138,10 @@ def _columns(cards: list[Card]) -> list[Card]:
     """The tasks asked for; a part that came in with its whole is no column of its own."""
     names = {c.name for c in cards}
     return [c for c in cards if c.part_of not in names]
+
+
+def _warn(line: str) -> None:
+    print(f"evaluate: {line}", file=sys.stderr, flush=True)
 
 
 def _say(line: str) -> None:

@@ -59,9 +59,10 @@ def hardware(device: str) -> dict[str, Any]:
         "peak_memory_mb": peak_memory_mb(),
     }
     if device.startswith("cuda"):
-        import torch  # already imported when a GPU was used
+        import torch
 
         found["gpu"] = torch.cuda.get_device_name(device)
+        found["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated(device) // 1024**2
     return found
 
 

@@ -1,4 +1,4 @@
-"""How far a long encoding is: a bar on a terminal, a quiet line every half minute elsewhere."""
+"""How far a task's encoding is: a bar on a terminal, a quiet line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -11,42 +11,119 @@ _QUIET_SECONDS = 30.0
 
 
 class Progress:
-    """Counts texts and tokens of one encoding; small ones show nothing."""
+    """One task's texts: how many are known of, found in the cache, computed. Without a label it shows nothing.
+
+    The time left is judged by characters, since the longest texts come first.
+    """
 
     enabled = True
-    """Switched off by `--quiet`, and for library use."""
+    """Switched off by `--quiet`."""
 
-    def __init__(self, total: int, label: str) -> None:
-        self.total, self.label = total, label
-        self.done = self.tokens = 0
-        self.started = self.last = time.monotonic()
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.total = self.done = self.hits = self.tokens = 0
+        self.work = self.worked = 0
+        """Characters to be computed, and computed."""
+        self.last = self.last_call = time.monotonic()
+        self.busy = 0.0
+        """Seconds spent on the texts computed, time between calls not counted."""
         self._bar: Any = None
 
-    def __enter__(self) -> Progress:
-        if self.enabled and sys.stderr.isatty() and self.total > 1:
-            from tqdm import tqdm  # not needed by reading commands
+    @property
+    def shown(self) -> bool:
+        """Whether anything is printed."""
+        return bool(self.label) and self.enabled
 
-            self._bar = tqdm(total=self.total, desc=self.label, unit="text", leave=False, dynamic_ncols=True)
-        return self
+    def expect(self, texts: int, characters: int) -> None:
+        """So many texts more are asked for."""
+        self.resume()
+        if not self.total:
+            self.last = self.last_call  # reading the task's data was no part of this
+        self.total += texts
+        self.work += characters
+        if self.total and self.shown and sys.stderr.isatty():
+            if self._bar is None:
+                from tqdm import tqdm  # not needed by reading commands
 
-    def advance(self, texts: int, tokens: int) -> None:
-        """`texts` more are encoded, of `tokens` tokens together."""
+                form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} texts{postfix}"
+                self._bar = tqdm(
+                    total=self.total,
+                    initial=self.done,
+                    desc=self.label,
+                    bar_format=form,
+                    leave=False,
+                    dynamic_ncols=True,
+                )
+            self._bar.total = self.total
+            self._bar.set_postfix_str(self.rates())
+
+    def resume(self) -> None:
+        """Computing goes on from here: what has passed since the last text (a model was loaded) does not count."""
+        self.last_call = time.monotonic()
+
+    def found(self, texts: int, characters: int) -> None:
+        """So many of them were in the cache."""
+        self.resume()  # looking up is no computing
+        self.hits += texts
+        self.done += texts
+        self.work -= characters
+        self._show(texts)
+
+    def advance(self, texts: int, tokens: int, characters: int) -> None:
+        """So many of them are computed, of `tokens` tokens together."""
+        now = time.monotonic()
+        self.busy += now - self.last_call
+        self.last_call = now
         self.done += texts
         self.tokens += tokens
+        self.worked += characters
+        self._show(texts)
+
+    def _show(self, texts: int) -> None:
         if self._bar is not None:
+            self._bar.set_postfix_str(self.rates(), refresh=False)
             self._bar.update(texts)
-            self._bar.set_postfix_str(f"{self.tokens / max(1e-9, time.monotonic() - self.started):,.0f} tokens/s")
-        elif self.enabled and time.monotonic() - self.last > _QUIET_SECONDS and self.done < self.total:
+        elif self.shown and time.monotonic() - self.last >= _QUIET_SECONDS:
             self.last = time.monotonic()
-            rate = self.done / (self.last - self.started)
-            left = (self.total - self.done) / rate
-            sys.stderr.write(
-                f"  {self.label}: {self.done:,} of {self.total:,} texts, {rate:,.1f} a second, {left:,.0f} s left\n"
-            )
+            parts = [f"{self.done:,} of {self.total:,} texts", self.rates()]
+            sys.stderr.write(f"  {self.label}: {', '.join(p for p in parts if p)}\n")
             sys.stderr.flush()
+
+    def rates(self) -> str:
+        """Texts and tokens computed a second, share of hits, time left: as far as they are known."""
+        parts = []
+        computed, left = self.done - self.hits, self.work - self.worked
+        if computed and self.busy > 0:
+            parts += [f"{computed / self.busy:,.1f} texts/s", f"{self.tokens / self.busy:,.0f} tokens/s"]
+        if self.hits:
+            parts.append(f"{100 * self.hits / self.done:.0f} % from the cache")
+        if left > 0 and self.worked and self.busy > 0:
+            parts.append(f"{_clock(left * self.busy / self.worked)} left")
+        return ", ".join(parts)
+
+    def note(self, line: str) -> None:
+        """Print a line that the user should see, beside a bar or without one."""
+        if self._bar is not None:
+            self._bar.write(f"  {line}", file=sys.stderr)
+        elif self.enabled:
+            sys.stderr.write(f"  {line}\n")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> Progress:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import os
@@ -12,8 +13,9 @@ from typing import Any
 
 from instructor_eval import scorers
 from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import Engine, pick_device
+from instructor_eval.encoder.engine import Engine, default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.environment import hardware, versions
@@ -22,6 +24,8 @@ from instructor_eval.instructions import InstructionSet, ModelRule, effective_na
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.store import Store, identity
 from instructor_eval.types import Card, Outcome, Resolved, RunSettings, Score
+
+_COUNTS = ("texts", "unique", "hits", "tokens")
 
 
 @dataclass
@@ -34,7 +38,11 @@ class Request:
     settings: RunSettings
     store: Store
     device: str = "auto"
+    variant: str = "auto"
     batch_tokens: int | None = None
+    compiled: bool = False
+    cache: Cache | None = None
+    vector_dtype: str = "float32"
     family: str | None = None
     trust_remote_code: bool = False
     known_models: list[str] = field(default_factory=list)
@@ -87,14 +95,23 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
                 device=request.device,
                 batch_tokens=request.batch_tokens,
                 trust_remote_code=request.trust_remote_code,
+                cache=request.cache,
+                compiled=request.compiled,
             )
         _run_model(request, plan, engine, summary, say)
     _write_manifest(request, name, started, summary, ended=_now())
     return summary
 
 
+def _variant(request: Request) -> str:
+    """The numeric form asked for, with what vectors are rounded to if they are."""
+    form = default_variant(request.device) if request.variant == "auto" else request.variant
+    return form if request.vector_dtype == "float32" else f"{form}+{request.vector_dtype}"
+
+
 def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
     planned: list[_Planned] = []
+    variant = _variant(request)
     for text in dict.fromkeys(request.models):
         spec = ModelSpec.parse(text)
         checkpoint = locate(
@@ -104,8 +121,9 @@ def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
             family=request.family,
             with_code=request.trust_remote_code,
         )
-        revision = checkpoint.revision[:40]
-        say(f"model {checkpoint.name} ({revision}): family {checkpoint.family}, {checkpoint.family_rule}")
+        checkpoint = dataclasses.replace(checkpoint, variant=variant)
+        revision, form = checkpoint.revision[:40], "" if variant == "fp32" else f", as {variant}"
+        say(f"model {checkpoint.name} ({revision}){form}: family {checkpoint.family}, {checkpoint.family_rule}")
         rule = ModelRule(
             name=checkpoint.name,
             family=checkpoint.family,
@@ -156,8 +174,13 @@ def _run_model(request: Request, plan: _Planned, engine: Engine, summary: Summar
         else:
             summary.kept += kept
             summary.ran += not kept
-            cost = "kept from an earlier run" if kept else f"{score.timings.get('total', 0.0):.1f} s"
+            cost = "kept from an earlier run" if kept else _cost(score)
             say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
+
+
+def _cost(score: Score) -> str:
+    seconds, hits = score.timings.get("total", 0.0), score.counts.get("hits", 0)
+    return f"{seconds:.1f} s" + (f", {hits:,} of {score.counts['unique']:,} vectors from the cache" if hits else "")
 
 
 def say_instructions(
@@ -236,7 +259,7 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine) -> t
         task=card.name,
         is_clustering=card.type == "Clustering",
     )
-    before = (engine.unique, engine.tokens, engine.seconds)
+    before = dataclasses.replace(engine.totals)
 
     def attempt(step: Callable[[], Any]) -> Any:
         try:
@@ -256,16 +279,17 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine) -> t
         found = request.store.find(score)
         if found is not None:
             return found, True
-        outcome = attempt(lambda: adapter.run(card, encoder, request.settings))
+        with encoder.progress:
+            outcome = attempt(lambda: adapter.run(card, encoder, request.settings))
+    totals = engine.totals
     score.timings = {
         "total": round(time.perf_counter() - started, 3),
-        "encode": round(engine.seconds - before[2], 3),
+        "encode": round(totals.seconds - before.seconds, 3),
+        "load": round(totals.load - before.load, 3),
     }
-    score.counts = {
-        "texts": encoder.texts,
-        "unique": engine.unique - before[0],
-        "tokens": engine.tokens - before[1],
-    }
+    score.counts = {name: getattr(totals, name) - getattr(before, name) for name in _COUNTS}
+    if engine.drift:
+        score.metrics = {"vector_drift": engine.drift}
     score.environment = {"versions": versions(), "hardware": hardware(engine.device)}
     if outcome is None:
         request.store.write(score)
@@ -281,7 +305,7 @@ def _fill(score: Score, outcome: Outcome) -> None:
     if recomputed != outcome.score:
         raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
     score.status = "ok"
-    score.metric, score.score, score.metrics = outcome.metric, outcome.score, dict(outcome.metrics)
+    score.metric, score.score, score.metrics = outcome.metric, outcome.score, {**score.metrics, **outcome.metrics}
     score.n_items = len(outcome.items["id"])
 
 
@@ -301,8 +325,8 @@ def _aggregate(card: Card, plan: _Planned, done: Mapping[str, Score], request: R
     if found is not None:
         return found, True
     items: dict[str, list[Any]] = {"id": [p.task for p in parts], "value": [p.score for p in parts]}
-    score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode")}
-    score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in ("texts", "unique", "tokens")}
+    score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode", "load")}
+    score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in _COUNTS}
     score.environment = {"versions": versions()}
     _fill(score, Outcome(metric="mean_of_parts", score=scorers.compute("mean_of_parts", items), items=items))
     request.store.write(score, items)

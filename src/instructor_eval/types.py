@@ -173,9 +173,9 @@ class Score:
     seed: int = 42
     limit: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
-    """texts, unique texts and tokens encoded"""
+    """texts asked for, unique ones among them, hits (those found in the cache), tokens computed"""
     timings: dict[str, float] = field(default_factory=dict)
-    """seconds: total, encode"""
+    """seconds: total; of it encode (without loading) and load (of the model)"""
     environment: dict[str, Any] = field(default_factory=dict)
     """library versions and hardware"""
     command: list[str] = field(default_factory=list)

@@ -220,6 +220,7 @@ def test_a_real_engine_gets_the_cards_instructions_per_role(tmp_path):
     resolved = resolve_all(c, parse_set("paper", {c.name}), ModelRule(checkpoint.name, "instructor"))
     bound = BoundEncoder(engine, resolved, made_up.PROTOCOL, task=c.name)
     outcome = ADAPTER.run(c, bound, settings(tmp_path))
+    assert engine.totals.texts == 8 + 40
 
     literal = {
         "query": "Represent a Scientific query for retrieving a supporting passage; ",
@@ -230,7 +231,6 @@ def test_a_real_engine_gets_the_cards_instructions_per_role(tmp_path):
     swapped = OwnMtebModel(lambda texts, role: engine.encode(texts, literal["query"]))
     other = run_mteb("SciFact", folder, tmp_path / "cache", swapped)
     assert other["ndcg_at_1000"] != outcome.metrics["ndcg_at_1000"]
-    assert bound.texts == 8 + 40
 
 
 # Repetition, changed data

@@ -1,6 +1,12 @@
 """The engine: what rows depend on (their text) and what they do not (everything else); what is refused."""
 
+import dataclasses
+import gc
 import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from instructor_eval.encoder import compute
 from instructor_eval.encoder import engine as engine_module
+from instructor_eval.encoder import model as model_module
+from instructor_eval.encoder.cache import MemoryCache, VectorCache
 from instructor_eval.encoder.engine import Engine, pick_device
 from instructor_eval.encoder.text_rules import encode_ids
 from instructor_eval.errors import ModelOutputError, UserError
+from instructor_eval.types import Vectors
 
 TEXTS = st.one_of(
     st.text(max_size=40),
@@ -46,7 +56,9 @@ def test_rows_depend_on_their_text_alone(instructor: Engine, texts: list[str], r
 def test_chunks_do_not_matter(plain: Engine, texts: list[str], chunk: int) -> None:
     whole = plain.encode(texts, "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "_CHUNK", chunk)
+        patch.setattr(engine_module, "_LOOK_UP", chunk + 1)
+        patch.setattr(compute, "WINDOW", chunk)
+        patch.setattr(compute, "COMMIT_TEXTS", chunk)
         assert largest(plain.encode(texts, ""), whole) < TOLERANCE
 
 
@@ -64,12 +76,113 @@ def test_no_texts_and_one(instructor_folder: Path) -> None:
     assert encoder.encode([SENTENCE], DOCUMENT).shape == (1, 24)
 
 
-def test_counts(instructor_folder: Path) -> None:
-    encoder = engine(instructor_folder, family="instructor")
+def test_totals(instructor_folder: Path) -> None:
+    encoder = engine(instructor_folder, family="instructor", cache=MemoryCache())
     encoder.encode(["the", "the river", "the", "the"], "")
-    assert encoder.unique == 2
-    assert encoder.tokens == sum(encoder.input_lengths(["the", "the river"], ""))
-    assert encoder.seconds > 0
+    tokens = sum(encoder.input_lengths(["the", "the river"], ""))
+    first = dataclasses.replace(encoder.totals)
+    assert (first.texts, first.unique, first.hits, first.tokens) == (4, 2, 0, tokens)
+    assert 0 < first.seconds < 60
+    encoder.encode(["the", "a city", "the"], "")
+    encoder.encode([], "")
+    encoder.encode(["the"], DOCUMENT)
+    tokens += sum(encoder.input_lengths(["a city"], "")) + sum(encoder.input_lengths(["the"], DOCUMENT))
+    last = encoder.totals
+    assert (last.texts, last.unique, last.hits, last.tokens) == (8, 5, 1, tokens)
+    assert last.seconds > first.seconds
+
+
+def test_loading_is_counted_apart(instructor_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(model_module.Network):
+        def __init__(self, *arguments, **options) -> None:
+            time.sleep(0.3)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(model_module, "Network", Slow)
+    encoder = engine(instructor_folder, family="instructor")
+    started = time.perf_counter()
+    encoder.encode(["the river"], "")
+    whole = time.perf_counter() - started
+    load = encoder.totals.load
+    assert 0.3 <= load < whole
+    assert 0 < encoder.totals.seconds <= whole - load
+    encoder.encode(["a city"], "")
+    assert encoder.totals.load == load
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are counted in /proc")
+def test_many_calls_leave_no_open_file_and_no_thread(tmp_path: Path, instructor: Engine) -> None:
+    encoder = Engine(instructor.checkpoint, device="cpu", cache=VectorCache(tmp_path, warn=pytest.fail))
+    encoder._network = instructor.network
+
+    def held() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    for i in range(300):
+        encoder.encode([f"the river {i}"], DOCUMENT)
+        if i == 5:
+            gc.collect()  # what other tests have left
+            files, threads = held()
+    assert held()[0] <= files
+    assert held()[1] <= threads
+    assert (encoder.totals.unique, encoder.totals.hits) == (300, 0)
+
+
+class IdsPending:
+    def __init__(self, rows) -> None:
+        self.rows = rows
+
+    def result(self) -> Vectors:
+        return ids_as_vectors(self.rows)
+
+
+class IdsNetwork:
+    """The vector of a text is its token ids."""
+
+    device = torch.device("cpu")
+
+    def start(self, rows, skip) -> IdsPending:
+        return IdsPending(rows)
+
+    def free(self) -> None:
+        raise AssertionError
+
+
+def ids_as_vectors(rows) -> Vectors:
+    return np.array([[*row, *[0] * (24 - len(row))] for row in rows], dtype=np.float32)
+
+
+def test_many_texts_keep_their_places(tmp_path: Path, instructor: Engine) -> None:
+    texts = [f"{'the ' * (i % 7)}river {i}" for i in range(40_000)]
+    expected = ids_as_vectors(encode_ids(instructor.tokenizer, texts))
+    assert len(np.unique(expected, axis=0)) == len(texts)
+    encoder = Engine(instructor.checkpoint, device="cpu", cache=VectorCache(tmp_path, warn=pytest.fail))
+    encoder._network = IdsNetwork()
+    assert np.array_equal(encoder.encode(texts, ""), expected)
+    assert encoder.totals.hits == 0
+    order = np.random.RandomState(3).permutation(len(texts))
+    again = encoder.encode([texts[i] for i in order], "")
+    assert np.array_equal(again, expected[order])
+    assert encoder.totals.hits == len(texts)
+
+
+def test_a_stream_gives_the_same_and_holds_no_more_than_a_window(plain: Engine) -> None:
+    texts = [f"the river {i % 17} and the city {i % 5}" for i in range(50)]
+    taken = 0
+
+    def source() -> Iterator[str]:
+        nonlocal taken
+        for text in texts:
+            taken += 1
+            yield text
+
+    parts = []
+    for number, part in enumerate(plain.stream(source(), DOCUMENT, window=8), start=1):
+        assert taken == min(8 * number, 50)
+        parts.append(part)
+    assert [len(p) for p in parts] == [8] * 6 + [2]
+    assert largest(np.concatenate(parts), plain.encode(texts, DOCUMENT)) < TOLERANCE
+    assert list(plain.stream([], DOCUMENT)) == []
 
 
 def test_input_lengths_are_not_truncated(instructor: Engine) -> None:
@@ -131,14 +244,14 @@ def test_a_vector_of_zeros(tmp_path: Path, instructor_folder: Path) -> None:
 
 def test_one_bad_row_among_many(instructor_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = engine(instructor_folder, family="instructor")
-    whole = encoder.network.forward
+    whole = encoder.network.start
 
-    def forward(rows, skips):
-        vectors = whole(rows, skips)
-        vectors[[len(r) == 4 for r in rows]] = 0.0
-        return vectors
+    def start(rows, skip):
+        pending = whole(rows, skip)
+        pending.result()[[len(r) == 4 for r in rows]] = 0.0
+        return pending
 
-    monkeypatch.setattr(encoder.network, "forward", forward)
+    monkeypatch.setattr(encoder.network, "start", start)
     with one_line(NAME, "all-zero", "'the the the'", kind=ModelOutputError):
         encoder.encode(["the", "the the", "the the the", "the the the the"], "")
 
@@ -152,6 +265,8 @@ def test_a_tokenizer_that_finds_nothing(tmp_path: Path, plain_folder: Path) -> N
     assert encoder.encode(["the river"], "").shape == (1, 32)
     with one_line(f"model {NAME}", "no token", "''", kind=ModelOutputError):
         encoder.encode(["the river", ""], "")
+    with one_line(f"model {NAME}", "no token", "''", kind=ModelOutputError):
+        encoder.token_vectors("", "")
 
 
 def without(*names: str):

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder
+from instructor_eval.progress import Progress
 from instructor_eval.types import Resolved
 
 INSTRUCTIONS = {
@@ -36,13 +37,16 @@ def test_each_role_has_its_instruction(instructor: Engine) -> None:
     assert largest(instructor.encode(TEXTS, QUESTION), instructor.encode(TEXTS, "")) > 1e-3
 
 
-def test_counts(instructor: Engine) -> None:
-    task = bound(instructor)
-    assert task.texts == 0
+def test_counts(instructor_folder: Path) -> None:
+    encoder = engine(instructor_folder, family="instructor")
+    task = bound(encoder)
+    assert encoder.totals.texts == 0
     task.encode(TEXTS, "query")
     task.encode([*TEXTS, *TEXTS], "document")
     task.encode([], "query")
-    assert task.texts == 12
+    assert (encoder.totals.texts, encoder.totals.unique) == (12, 8)
+    assert (task.progress.total, task.progress.done, task.progress.hits) == (8, 8, 0)
+    assert task.progress.tokens == encoder.totals.tokens
 
 
 class Nothing:
@@ -53,7 +57,7 @@ class Nothing:
     def __init__(self, checkpoint: object) -> None:
         self.checkpoint = checkpoint
 
-    def encode(self, texts: list[str], instruction: str, *, label: str = "") -> np.ndarray:
+    def encode(self, texts: list[str], instruction: str, *, progress: Progress) -> np.ndarray:
         return np.zeros((len(texts), 3), dtype=np.float32)
 
 

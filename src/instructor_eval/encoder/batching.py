@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
-def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """Indices by falling length; equal ones keep their order."""
+    return sorted(range(len(lengths)), key=lambda i: -lengths[i])
+
+
+def token_batches(
+    lengths: Sequence[int], budget: int, *, order: Iterable[int] | None = None, most: int | None = None
+) -> Iterator[list[int]]:
     """Indices of texts, longest first, in batches whose padded size (rows x longest) stays within `budget`.
 
     A text longer than the budget makes a batch of its own. Longest first: if memory does not suffice, the first
     batch says so.
+
+    Args:
+        lengths: Tokens of each text.
+        budget: Tokens in a batch, padding included.
+        order: Indices by falling length, where they are at hand or only some are wanted.
+        most: Texts in a batch.
     """
     batch: list[int] = []
     longest = 0
-    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and longest * (len(batch) + 1) > budget:
+    for i in longest_first(lengths) if order is None else order:
+        if batch and (longest * (len(batch) + 1) > budget or len(batch) == most):
             yield batch
             batch = []
         if not batch:

@@ -73,6 +73,13 @@ class Checkpoint:
     family_rule: str
     prompts: Mapping[str, str]
     prompts_rule: str
+    variant: str = "fp32"
+    """The numeric form: of the transformer (fp32, bf16), and of the vectors if they are rounded (fp32+float16)."""
+
+    @property
+    def vector_dtype(self) -> str:
+        """What vectors are rounded to."""
+        return self.variant.partition("+")[2] or "float32"
 
     @property
     def dim(self) -> int:
@@ -110,7 +117,7 @@ class Checkpoint:
             "max_length": self.max_length,
             "lowercase": self.lowercase,
             "skips_instruction": self.skips_instruction,
-            "variant": "fp32",
+            "variant": self.variant,
         }
         code = sorted(self.transformer.glob("*.py"))  # what --trust-remote-code lets run
         if code:
@@ -125,7 +132,7 @@ class Checkpoint:
             "family": self.family,
             "family_rule": self.family_rule,
             "fingerprint": self.fingerprint,
-            "variant": "fp32",
+            "variant": self.variant,
             "dim": self.dim,
             "max_length": self.max_length,
         }

@@ -1,16 +1,22 @@
-"""The encoder that tasks share: repeats removed, sorted by true length, batched by tokens, checked, order restored."""
+"""The encoder that tasks share: repeats removed, the cache asked, the rest computed, order restored."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from instructor_eval.encoder import text_rules
-from instructor_eval.encoder.batching import token_batches
-from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.cache import Cache, Space, keys_of
+from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
+from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import Vectors
@@ -18,14 +24,42 @@ from instructor_eval.types import Vectors
 if TYPE_CHECKING:
     from instructor_eval.encoder.model import Network
 
-# Small batches stay in a CPU's cache and beat large ones (1.29x against 0.94x of sentence-transformers at 2,048 and
-# 8,192 tokens, T5-base shape, two cores); a GPU wants to be filled.
-DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
-_CHUNK = 20_000
+# Texts looked up at once. Vectors computed in one call lie in blocks by length: a block should be wanted once.
+_LOOK_UP = 262_144
+_STREAMED = 16_384
+# float16 keeps 11 bits, so a row moves by at most 2^-11 of its length; more means values beyond its range.
+_LARGEST_DRIFT = 1e-3
+
+
+@dataclass
+class Totals:
+    """What an engine has done so far."""
+
+    texts: int = 0
+    """Texts asked for."""
+    unique: int = 0
+    """Of those, repeats within a call not counted."""
+    hits: int = 0
+    """Of the unique ones, found in the cache."""
+    tokens: int = 0
+    """Tokens computed, without padding."""
+    seconds: float = 0.0
+    """Time spent in `encode`, that of loading the model not counted."""
+    load: float = 0.0
+    """Time spent loading the model, torch included."""
 
 
 class Engine:
-    """A model ready to encode. The network is loaded when the first text needs it."""
+    """A model ready to encode. The network is loaded when the first text needs it.
+
+    Args:
+        checkpoint: The model, in its numeric form.
+        device: auto, cpu, cuda, cuda:1.
+        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
+        trust_remote_code: Let the checkpoint run code of its own.
+        cache: Where vectors are looked up and kept; None computes everything.
+        compiled: Compile the forward pass.
+    """
 
     def __init__(
         self,
@@ -34,30 +68,42 @@ class Engine:
         device: str = "auto",
         batch_tokens: int | None = None,
         trust_remote_code: bool = False,
+        cache: Cache | None = None,
+        compiled: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.fingerprint = checkpoint.fingerprint
         self.dim = checkpoint.dim
+        self.cache = cache
+        self.space = Space(
+            self.fingerprint,
+            checkpoint.name,
+            checkpoint.revision,
+            checkpoint.variant,
+            self.dim,
+            checkpoint.vector_dtype,
+        )
+        self.batch_tokens = batch_tokens
+        self.totals = Totals()
+        self.drift = 0.0
+        """How far rounding has moved a vector at most, as a share of its length."""
         self._wanted_device = device
-        self._batch_tokens = batch_tokens
         self._trust_remote_code = trust_remote_code
+        self._compiled = compiled
         self._network: Network | None = None
-        self._tokenizer: Any = None
-        self.tokens = 0
-        """Tokens encoded so far."""
-        self.unique = 0
-        """Texts encoded so far, repeats within a call not counted."""
-        self.seconds = 0.0
-        """Time spent in `encode` so far."""
 
     @property
     def network(self) -> Network:
         """The loaded network."""
         if self._network is None:
+            started = time.perf_counter()
             from instructor_eval.encoder.model import Network  # the import of torch
 
             device = pick_device(self._wanted_device)
-            self._network = Network(self.checkpoint, device, trust_remote_code=self._trust_remote_code)
+            self._network = Network(
+                self.checkpoint, device, trust_remote_code=self._trust_remote_code, compiled=self._compiled
+            )
+            self.totals.load += time.perf_counter() - started
         return self._network
 
     @property
@@ -65,35 +111,62 @@ class Engine:
         """The device in use, or the one that would be."""
         return str(self._network.device) if self._network else pick_device(self._wanted_device)
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, truncating at the model's maximum."""
-        if self._tokenizer is None:
-            self._tokenizer = self.checkpoint.tokenizer
-            self._tokenizer.enable_truncation(self.checkpoint.max_length)
-        return self._tokenizer
+        tokenizer = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
+        tokenizer.enable_truncation(self.checkpoint.max_length)
+        return tokenizer
 
-    def encode(self, texts: Sequence[str], instruction: str, *, label: str = "") -> Vectors:
+    def encode(
+        self, texts: Sequence[str], instruction: str, *, progress: Progress | None = None, most: int | None = None
+    ) -> Vectors:
         """Embed `texts` under `instruction`: float32 [len(texts), dim], in input order.
+
+        Args:
+            texts: Any strings.
+            instruction: Put before each of them, exactly as it is.
+            progress: Told of every text done.
+            most: Texts in a batch at most; the budget of tokens holds besides.
 
         Raises:
             ModelOutputError: pooling has nothing left for a text, or a vector is not finite, or all zero.
+            UserError: the model cannot be loaded, or one text alone does not fit the device's memory.
         """
-        started = time.perf_counter()
+        started, loading = time.perf_counter(), self.totals.load
+        progress = progress or Progress("")
         unique = list(dict.fromkeys(texts))
         vectors = np.empty((len(unique), self.dim), dtype=np.float32)
-        if unique:
-            skip = text_rules.skipped_positions(self.tokenizer, self._cased(instruction)) if self._skips else 0
-            with Progress(len(unique), label or self.checkpoint.name) as progress:
-                for start in range(0, len(unique), _CHUNK):
-                    part = unique[start : start + _CHUNK]
-                    self._encode_chunk(part, instruction, skip, vectors[start : start + len(part)], progress)
-        self.unique += len(unique)
-        self.seconds += time.perf_counter() - started
+        head = len(instruction)
+        progress.expect(len(unique), sum(map(len, unique)) + head * len(unique))
+        missing: list[int] = []
+        keys: list[bytes] = []
+        for start in range(0, len(unique), _LOOK_UP):
+            part = unique[start : start + _LOOK_UP]
+            part_keys = keys_of(self.fingerprint, instruction, part) if self.cache else []
+            hit = np.zeros(len(part), dtype=np.bool_)
+            if self.cache:
+                hit = self.cache.read(self.space, part_keys, vectors[start : start + len(part)])
+                keys += [key for key, known in zip(part_keys, hit, strict=True) if not known]
+                found = [head + len(t) for t, known in zip(part, hit, strict=True) if known]
+                progress.found(len(found), sum(found))
+            missing += (np.flatnonzero(~hit) + start).tolist()
+        if missing:
+            self._compute([unique[i] for i in missing], keys, instruction, (vectors, missing), progress, most)
+        self.totals.texts += len(texts)
+        self.totals.unique += len(unique)
+        self.totals.hits += len(unique) - len(missing)
+        self.totals.seconds += time.perf_counter() - started - (self.totals.load - loading)
         if len(unique) == len(texts):
             return vectors
         place = {text: i for i, text in enumerate(unique)}
         return vectors[[place[t] for t in texts]]
+
+    def stream(self, texts: Iterable[str], instruction: str, *, window: int = _STREAMED) -> Iterator[Vectors]:
+        """Embed any number of texts in bounded memory: float32 [up to window, dim] after another, in input order."""
+        rest = iter(texts)
+        while part := list(islice(rest, window)):
+            yield self.encode(part, instruction)
 
     @property
     def _skips(self) -> bool:
@@ -104,10 +177,16 @@ class Engine:
 
         Not truncated: this is what length rules of protocols compare with.
         """
-        from instructor_eval.encoder.checkpoint import read_tokenizer
+        return [len(ids) for ids in text_rules.encode_ids(self._whole_tokenizer, self._strings(texts, instruction))]
 
-        whole = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
-        return [len(ids) for ids in text_rules.encode_ids(whole, self._strings(texts, instruction))]
+    @cached_property
+    def _whole_tokenizer(self) -> Any:
+        return read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
+
+    def token_vectors(self, text: str, instruction: str) -> Vectors:
+        """The transformer's last hidden states of one input, instruction included: float32 [tokens, width]."""
+        [ids] = self._tokenise([text], instruction, skip=0)
+        return self.network.token_vectors(np.array(ids, dtype=np.int32))
 
     def _strings(self, texts: Sequence[str], instruction: str) -> list[str]:
         return [self._cased(text_rules.input_string(instruction, t, skips_instruction=self._skips)) for t in texts]
@@ -115,7 +194,42 @@ class Engine:
     def _cased(self, string: str) -> str:
         return string.lower() if self.checkpoint.lowercase else string
 
-    def _encode_chunk(self, texts: list[str], instruction: str, skip: int, out: Vectors, progress: Progress) -> None:
+    def _compute(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
+        skip = text_rules.skipped_positions(self.tokenizer, self._cased(instruction)) if self._skips else 0
+        vectors, places = into
+
+        def done(at: list[int], rows: Vectors, tokens: int) -> Vectors:
+            rows = self._rounded(self._checked(rows, [texts[i] for i in at]))
+            vectors[[places[i] for i in at]] = rows
+            self.totals.tokens += tokens
+            progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
+            return rows
+
+        def keep(at: list[int], rows: Vectors) -> None:
+            if self.cache:
+                self.cache.write(self.space, [keys[i] for i in at], rows)
+
+        def tokenise(at: Sequence[int]) -> list[list[int]]:
+            return self._tokenise([texts[i] for i in at], instruction, skip)
+
+        work = Work([len(t) for t in texts], tokenise, skip, done, keep, most)
+        computation = Computation(self.network, self.batch_tokens, progress.note)
+        progress.resume()  # the network is loaded now
+        try:
+            computation.run(work)
+        finally:
+            self.batch_tokens = computation.budget  # what memory has taught holds for the next call too
+
+    def _tokenise(self, texts: list[str], instruction: str, skip: int) -> list[list[int]]:
         rows = text_rules.encode_ids(self.tokenizer, self._strings(texts, instruction))
         for text, row in zip(texts, rows, strict=True):
             if not row:
@@ -128,17 +242,9 @@ class Engine:
                     f"model {self.checkpoint.name}: nothing is left to pool of the text {text[:60]!r} under the "
                     f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
                 )
-        network = self.network
-        budget = self._batch_tokens or DEFAULT_BATCH_TOKENS.get(network.device.type, 2048)
-        for batch in token_batches([len(r) for r in rows], budget):
-            vectors = network.forward([rows[i] for i in batch], [skip] * len(batch))
-            self._check(vectors, [texts[i] for i in batch])
-            out[batch] = vectors
-            tokens = sum(len(rows[i]) for i in batch)
-            self.tokens += tokens
-            progress.advance(len(batch), tokens)
+        return rows
 
-    def _check(self, vectors: Vectors, texts: list[str]) -> None:
+    def _checked(self, vectors: Vectors, texts: list[str]) -> Vectors:
         bad = ~np.isfinite(vectors).all(axis=1)
         kind = "a NaN or infinite"
         if not bad.any():
@@ -149,6 +255,29 @@ class Engine:
                 f"model {self.checkpoint.name} gives {kind} vector for the text {text[:60]!r}: "
                 "no score can be computed; check the checkpoint"
             )
+        return vectors
+
+    def _rounded(self, vectors: Vectors) -> Vectors:
+        """The vectors as the cache will give them back: a cold run and a warm one see the same."""
+        if self.space.dtype == "float32":
+            return vectors
+        with np.errstate(over="ignore"):
+            rounded = vectors.astype(self.space.dtype).astype(np.float32)
+        exact = vectors.astype(np.float64)  # whose squares stay within range
+        moved = np.linalg.norm(rounded - exact, axis=1) / np.linalg.norm(exact, axis=1)
+        drift = float(moved.max())
+        if not drift <= _LARGEST_DRIFT:
+            raise ModelOutputError(
+                f"model {self.checkpoint.name}: {self.space.dtype} does not hold its vectors (one moves by "
+                f"{drift:.2g} of its length): use --cache-dtype float32"
+            )
+        self.drift = max(self.drift, drift)
+        return rounded
+
+
+def default_variant(device: str) -> str:
+    """The numeric form a model runs in unless told otherwise: bf16 on a GPU, fp32 elsewhere."""
+    return "bf16" if pick_device(device).startswith("cuda") else "fp32"
 
 
 def pick_device(wanted: str) -> str:
@@ -157,6 +286,8 @@ def pick_device(wanted: str) -> str:
     Raises:
         UserError: a device that this machine or this build of torch does not have.
     """
+    if wanted == "cpu" or (wanted == "auto" and not _may_have_gpu()):
+        return "cpu"
     import torch
 
     if wanted == "auto":
@@ -172,3 +303,10 @@ def pick_device(wanted: str) -> str:
     except (RuntimeError, AssertionError) as e:  # torch knows the kind, but this build or machine has none
         raise UserError(f"device '{wanted}' cannot be used here ({str(e)[:200]}): use --device cpu or auto") from e
     return wanted
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth two seconds of importing torch to ask: no Linux has a GPU without one of these."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists() or Path("/dev/dxg").exists()

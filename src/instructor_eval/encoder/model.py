@@ -1,80 +1,208 @@
-"""The network: token ids in, vectors out. The only module that imports torch at its top."""
+"""The network: token ids in, vectors out."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, MT5EncoderModel, T5EncoderModel
+from torch.nn import functional
+from transformers import AutoModel, BertModel, MT5EncoderModel, T5EncoderModel
 from transformers.utils import logging as transformers_logging
 
 from instructor_eval.encoder.checkpoint import Checkpoint, Dense, dense_file
+from instructor_eval.encoder.compute import OutOfMemory
+from instructor_eval.encoder.fast_bert import FastBert
+from instructor_eval.encoder.fast_t5 import FastT5
+from instructor_eval.encoder.packed import Ids, Packed, pack
 from instructor_eval.encoder.weights import read_tensors
 from instructor_eval.errors import UserError
 from instructor_eval.types import Vectors
 
 # A text encoder works without these; transformers fills them at random when a checkpoint leaves them out.
 _UNUSED = ("pooler.", "decoder.", "lm_head.", "cls.")
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_GPU_ALIGN = 8
+_ALLOCATION_FAILED = ("not enough memory", "can't allocate memory")
+
+
+class Pending:
+    """Vectors on their way: on a GPU they are still being computed and copied."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        self._done: torch.cuda.Event | None = None
+        self._host = vectors
+        if vectors.is_cuda:
+            self._host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
+            self._host.copy_(vectors, non_blocking=True)
+            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            self._done.record()
+
+    def result(self) -> Vectors:
+        """float32 [n, dim], once they are there."""
+        if self._done is not None:
+            self._done.synchronize()
+        array: Vectors = self._host.numpy()
+        return array
 
 
 class Network:
-    """A checkpoint on a device, in evaluation mode, float32."""
+    """A checkpoint on a device, in evaluation mode.
 
-    def __init__(self, checkpoint: Checkpoint, device: str, *, trust_remote_code: bool = False) -> None:
+    T5 and BERT run by our own forward pass (`fast_t5`, `fast_bert`), everything else by transformers'. Pooling, Dense
+    and normalisation are in float32 whatever the variant.
+
+    Args:
+        checkpoint: What to load; its `variant` is the numeric form of the transformer.
+        device: cpu, cuda, cuda:1.
+        trust_remote_code: Let the checkpoint run code of its own.
+        compiled: Compile the forward pass: minutes at first, for long runs on a GPU.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, *, trust_remote_code: bool = False, compiled: bool = False
+    ) -> None:
         self.checkpoint = checkpoint
         self.device = torch.device(device)
-        self.transformer = _load_transformer(checkpoint, trust_remote_code=trust_remote_code)
+        if self.device.type == "cpu":
+            use_cores()
+        transformer = _load_transformer(checkpoint, trust_remote_code=trust_remote_code)
+        transformer.to(self.device).eval().requires_grad_(requires_grad=False)
         self.head = nn.ModuleList(_load_dense(d) for d in checkpoint.dense)
-        self.transformer.to(self.device).eval().requires_grad_(requires_grad=False)
         self.head.to(self.device).eval().requires_grad_(requires_grad=False)
         self.pad_id = int(checkpoint.config.get("pad_token_id") or 0)
+        fast = _fast(transformer, lay_out=not compiled)
+        self._hidden: Any = fast or _Slow(transformer)
+        # How rows are laid out: end to end, padded to one width, or that rounded up to what GPU kernels like.
+        self._align = (_GPU_ALIGN if self.device.type == "cuda" else 0) if fast else 1
+        if compiled:
+            self._hidden = torch.compile(self._hidden.__call__, dynamic=True)
 
     @torch.inference_mode()
-    def forward(self, rows: Sequence[list[int]], skips: Sequence[int]) -> Vectors:
-        """Vectors of one batch.
+    def start(self, rows: Sequence[Ids], skip: int) -> Pending:
+        """Begin to compute the vectors of one batch.
 
         Args:
-            rows: Token ids of each text.
-            skips: How many leading positions pooling leaves out, per row; fewer than the row has.
+            rows: Token ids of each text; those of one length side by side.
+            skip: How many leading positions pooling leaves out; fewer than any row has.
 
-        Returns:
-            float32 [len(rows), dim]
+        Raises:
+            OutOfMemory: the batch is too large for the device.
         """
-        width = max(len(r) for r in rows)
-        ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
-        attended = np.zeros((len(rows), width), dtype=np.int64)
-        pooled = np.zeros((len(rows), width), dtype=np.float32)
-        for i, (row, skip) in enumerate(zip(rows, skips, strict=True)):
-            ids[i, : len(row)] = row
-            attended[i, : len(row)] = 1
-            pooled[i, skip : len(row)] = 1.0
-        hidden = self.transformer(
-            input_ids=torch.from_numpy(ids).to(self.device),
-            attention_mask=torch.from_numpy(attended).to(self.device),
-        ).last_hidden_state
-        vectors = pool(hidden, torch.from_numpy(pooled).to(self.device), self.checkpoint.pooling)
-        for layer in self.head:
-            vectors = layer(vectors)
-        if self.checkpoint.normalize:
-            vectors = nn.functional.normalize(vectors, dim=1)
-        return vectors.float().cpu().numpy()
+        try:
+            batch = pack(rows, self.device, pad_id=self.pad_id, align=self._align)
+            vectors = self._pooled(self._hidden(batch), batch, skip)
+            for layer in self.head:
+                vectors = layer(vectors)
+            if self.checkpoint.normalize:
+                vectors = functional.normalize(vectors, dim=1)
+            return Pending(vectors)
+        except torch.OutOfMemoryError as e:
+            raise OutOfMemory(str(e)) from e
+        except MemoryError as e:
+            raise OutOfMemory(str(e)) from e
+        except RuntimeError as e:
+            if any(words in str(e) for words in _ALLOCATION_FAILED):
+                raise OutOfMemory(str(e)) from e
+            raise
+
+    def forward(self, rows: Sequence[Ids], skip: int) -> Vectors:
+        """Vectors of one batch, float32 [len(rows), dim]."""
+        return self.start(rows, skip).result()
+
+    @torch.inference_mode()
+    def token_vectors(self, row: Ids) -> Vectors:
+        """Last hidden states of one text, float32 [tokens, width]."""
+        hidden = self._hidden(pack([row], self.device, pad_id=self.pad_id, align=self._align))
+        array: Vectors = hidden[: len(row)].float().cpu().numpy()
+        return array
+
+    def free(self) -> None:
+        """Give memory back to the device after a batch did not fit."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _pooled(self, hidden: Tensor, batch: Packed, skip: int) -> Tensor:
+        """One vector a row, float32 [rows, width]."""
+        vectors = []
+        for segment in batch.segments:
+            part = hidden[segment.start : segment.end].view(segment.rows, segment.width, -1)
+            mask = segment.attended
+            if mask is not None and skip:
+                mask = mask.clone()
+                mask[:, :skip] = False
+            vectors.append(pool(part[:, skip:] if mask is None else part, mask, self.checkpoint.pooling))
+        return torch.cat(vectors)
 
 
-def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
-    """One vector a row: `hidden` [n, width, dim], `mask` [n, width] with 1 where a position counts."""
-    if mode == "cls":
-        first = mask.argmax(dim=1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), first]
-    if mode == "lasttoken":
-        last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), last]
+def pool(hidden: Tensor, mask: Tensor | None, mode: str) -> Tensor:
+    """One vector a row, float32: `hidden` [n, width, dim], `mask` bool [n, width], True where a position counts.
+
+    No mask: all of them count.
+    """
     if mode == "max":
-        return hidden.masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).max(dim=1).values
-    weights = mask.unsqueeze(-1)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+        kept = hidden if mask is None else hidden.masked_fill(~mask.unsqueeze(-1), float("-inf"))
+        return kept.max(dim=1).values.float()
+    if mode == "mean":
+        if mask is None:
+            return hidden.mean(dim=1, dtype=torch.float32)
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(dim=1, dtype=torch.float32) / mask.sum(dim=1, keepdim=True)
+    place = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+    if mode == "cls" and mask is not None:
+        place = mask.int().argmax(dim=1)
+    elif mode == "lasttoken":
+        place += hidden.shape[1] - 1
+        if mask is not None:
+            place -= mask.int().flip(1).argmax(dim=1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
+
+
+class _Slow:
+    """A transformer that has no forward pass of ours, run by transformers on a padded batch."""
+
+    def __init__(self, transformer: Any) -> None:
+        self.transformer = transformer
+
+    def __call__(self, batch: Packed) -> Tensor:
+        """Hidden states [tokens, width], padding included."""
+        [segment] = batch.segments
+        ids = batch.ids.view(segment.rows, segment.width)
+        mask = torch.ones_like(ids) if segment.attended is None else segment.attended.long()
+        hidden: Tensor = self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
+        return hidden.flatten(0, 1)
+
+
+def _fast(transformer: Any, *, lay_out: bool) -> FastT5 | FastBert | None:
+    """Our own forward pass, for exactly the classes it was written for."""
+    if type(transformer) in (T5EncoderModel, MT5EncoderModel) and FastT5.supports(transformer.config):
+        return FastT5(transformer, lay_out=lay_out)
+    if type(transformer) is BertModel and FastBert.supports(transformer.config):
+        return FastBert(transformer, lay_out=lay_out)
+    return None
+
+
+def use_cores() -> None:
+    """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = min(allowed, _cores_of_container() or allowed)
+    if allowed < torch.get_num_threads():
+        torch.set_num_threads(allowed)
+
+
+def _cores_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """The processor share that cgroup v2 grants, rounded up; None if there is no bound."""
+    try:
+        quota, period = path.read_text(encoding="ascii").split()
+        return max(1, -(-int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
 
 
 def _load_transformer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
@@ -85,7 +213,7 @@ def _load_transformer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any
     try:
         model, info = loader.from_pretrained(
             str(checkpoint.transformer),
-            dtype=torch.float32,
+            dtype=_DTYPES[checkpoint.variant.partition("+")[0]],
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=trust_remote_code,

@@ -9,6 +9,7 @@ import numpy as np
 
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.errors import UserError
+from instructor_eval.progress import Progress
 from instructor_eval.types import Resolved, Vectors
 
 _MODULUS = 1 << 256
@@ -22,7 +23,7 @@ class BoundEncoder:
         engine: The model.
         instructions: Role -> instruction.
         protocol: The run's protocol choices; `empty_text` and `clustering_256` matter here.
-        task: Name for progress lines.
+        task: Name of the task, for its progress.
         is_clustering: Whether the 256-token rule of the paper's code applies to this task.
     """
 
@@ -41,7 +42,8 @@ class BoundEncoder:
         self._refuses_empty = protocol.get("empty_text") == "error"
         self._drops_over_limit = is_clustering and protocol.get("clustering_256") == "on"
         self._task = task
-        self.texts = 0
+        self.progress = Progress(task)
+        """How far it is; to be closed when the task ends."""
         self._sum = 0
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
@@ -54,16 +56,15 @@ class BoundEncoder:
         texts = list(texts)
         self._record(texts, role)
         instruction = "" if bare else self._instructions[role].text
-        label = f"{self._task} {role}"
         if not (self._drops_over_limit and instruction):
-            return self._engine.encode(texts, instruction, label=label)
+            return self._engine.encode(texts, instruction, progress=self.progress)
         # The paper's code: a text that makes the input longer than 256 tokens is embedded without the instruction.
         lengths = np.array(self._engine.input_lengths(texts, instruction))
         vectors = np.empty((len(texts), self._engine.dim), dtype=np.float32)
         for mask, used in ((lengths <= CLUSTERING_LIMIT, instruction), (lengths > CLUSTERING_LIMIT, "")):
             at = np.flatnonzero(mask)
             if len(at):
-                vectors[at] = self._engine.encode([texts[i] for i in at], used, label=label)
+                vectors[at] = self._engine.encode([texts[i] for i in at], used, progress=self.progress)
         return vectors
 
     def _record(self, texts: list[str], role: str) -> None:
@@ -72,7 +73,6 @@ class BoundEncoder:
                 raise UserError(f"{self._task}: a {role} has no text: mend the data, or --protocol empty_text=encode")
             digest = hashlib.sha256(f"{role}\0{text}".encode("utf-8", "surrogatepass")).digest()
             self._sum = (self._sum + int.from_bytes(digest, "little")) % _MODULUS
-        self.texts += len(texts)
 
     def texts_hash(self) -> str:
         """Hash of all texts encoded so far with their roles, whatever the order and chunks they came in.

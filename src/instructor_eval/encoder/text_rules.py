@@ -31,7 +31,10 @@ def skipped_positions(tokenizer: Any, instruction: str) -> int:
 
 
 def encode_ids(tokenizer: Any, strings: Sequence[str]) -> list[list[int]]:
-    """Token ids of each string, special tokens included. A lone surrogate, which has no UTF-8, becomes U+FFFD."""
+    """Token ids of each string, special tokens included; in parallel on all cores.
+
+    A lone surrogate, which has no UTF-8, becomes U+FFFD.
+    """
     try:
         encoded = tokenizer.encode_batch_fast(list(strings))
     except (TypeError, UnicodeError):

@@ -1,0 +1,291 @@
+"""A process that ends others: it loads a model once, then forks children that encode, and kills them.
+
+    python crash_driver.py MODEL FOLDER SCENARIO ...
+
+prints what came of each scenario as JSON. Importing torch takes seconds and forking a moment: only so can a test
+afford a hundred kills. Nothing is computed before a fork, which would leave threads behind.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import random
+import resource
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from instructor_eval.encoder import cache_db, compute
+from instructor_eval.encoder.cache import VectorCache, keys_of
+from instructor_eval.encoder.checkpoint import read_checkpoint
+from instructor_eval.encoder.engine import Engine
+
+INSTRUCTION = "Represent the river: "
+COMMIT = 16
+TEXTS = [f"{'the city ' * (i % 7)}river {hashlib.md5(str(i).encode()).hexdigest()[: i % 5]} {i}" for i in range(1500)]
+KILLS = 100
+OUT = "vectors.npy"
+
+
+class Driver:
+    """The loaded model, and a folder to work in."""
+
+    def __init__(self, model: Path, folder: Path) -> None:
+        self.folder = folder
+        compute.COMMIT_TEXTS = COMMIT
+        compute.WINDOW = 400
+        checkpoint = read_checkpoint(model, name="acme/tiny", revision="local", family="instructor")
+        self.engine = Engine(checkpoint, device="cpu")
+        self.start = self.engine.network.start
+        self.keys = keys_of(self.engine.fingerprint, INSTRUCTION, TEXTS)
+        began = time.monotonic()
+        assert wait(self.child(folder / "alone", cached=False)) == 0
+        self.seconds = time.monotonic() - began
+        self.expected = np.load(folder / "alone" / OUT)
+
+    def child(
+        self,
+        place: Path,
+        *,
+        cached: bool = True,
+        name: str = "",
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Fork a child that encodes all texts with the cache in `place`; its number."""
+        place.mkdir(parents=True, exist_ok=True)
+        number = os.fork()
+        if number:
+            return number
+        code = 1
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            warnings: list[str] = []
+            log = os.open(place / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+            def start(rows: list, skip: int) -> Any:
+                os.write(log, f"{len(rows)}\n".encode())
+                return self.start(rows, skip)
+
+            self.engine.network.start = start  # type: ignore[method-assign]
+            out = (place / f"{name}{OUT}").open("wb")
+            report = (place / f"{name}report.json").open("w")
+            before()
+            if cached:
+                self.engine.cache = VectorCache(place, warn=warnings.append)
+            vectors = self.engine.encode(TEXTS, INSTRUCTION)
+            after()
+            np.save(out, vectors)
+            out.close()
+            json.dump({"hits": self.engine.totals.hits, "warnings": warnings}, report)
+            report.close()
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        finally:
+            os._exit(code)
+
+    def read(self, place: Path) -> tuple[np.ndarray, np.ndarray]:
+        """What the cache of `place` has: which texts, and their vectors."""
+        out = np.zeros_like(self.expected)
+        cache = VectorCache(place, warn=sys.exit)
+        hit = cache.read(self.engine.space, self.keys, out)
+        cache.close()
+        return hit, out
+
+    def off(self, vectors: np.ndarray, hit: Any = slice(None)) -> float:
+        """The largest difference from the undisturbed run."""
+        return float(np.abs(vectors[hit] - self.expected[hit]).max(initial=0.0))
+
+    def report(self, place: Path, name: str = "") -> dict[str, Any]:
+        """What a child left."""
+        left = json.loads((place / f"{name}report.json").read_text())
+        return {**left, "off": self.off(np.load(place / f"{name}{OUT}"))}
+
+
+def wait(number: int, seconds: float | None = None) -> int | None:
+    """A child's exit code, minus the signal that ended it; None if it still runs after `seconds`."""
+    until = time.monotonic() + (60.0 if seconds is None else seconds)
+    while time.monotonic() < until:
+        ended, status = os.waitpid(number, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.0005)
+    if seconds is None:
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
+        raise TimeoutError("a child hangs")
+    return None
+
+
+def computed(place: Path) -> int:
+    """Texts that the children in `place` have begun to compute."""
+    log = place / "log"
+    return sum(map(int, log.read_text().split())) if log.exists() else 0
+
+
+def faults(place: Path) -> list[str]:
+    """What is wrong with a database: pages, checksums, entries that lead nowhere."""
+    with closing(sqlite3.connect(place / cache_db.FILE_NAME)) as connection:
+        found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
+        keys = {}
+        for number, joined, checksum, data in connection.execute("SELECT id, keys, checksum, vectors FROM blocks"):
+            if not cache_db.is_whole(joined, checksum, data):
+                found.append(f"block {number}")
+            keys |= {joined[i : i + 16]: number for i in range(0, len(joined), 16)}
+        if dict(connection.execute("SELECT key, block FROM entries").fetchall()) != keys:
+            found.append("entries")
+        if connection.execute("SELECT sum(texts) FROM uses").fetchone()[0] not in (len(keys), None):
+            found.append("uses")
+    return found
+
+
+def kills(driver: Driver) -> dict[str, Any]:
+    """Kill children at random moments until one ends by itself, on one new cache after another."""
+    draw = random.Random(20)
+    done = rounds = worst_loss = 0
+    off = 0.0
+    result: dict[str, Any] = {"faults": [], "changed": 0, "lost": 0, "excess": []}
+    while done < KILLS:
+        place = driver.folder / f"round-{rounds}"
+        rounds += 1
+        seen, seen_vectors = np.zeros(len(TEXTS), dtype=bool), np.zeros_like(driver.expected)
+        killed = begun = 0
+        code = None
+        while code is None:
+            number = driver.child(place)
+            code = wait(number, draw.uniform(0, 0.25 * driver.seconds)) if done < KILLS else wait(number)
+            if code is None:
+                os.kill(number, signal.SIGKILL)
+                os.waitpid(number, 0)
+                killed, done = killed + 1, done + 1
+            hit, vectors = driver.read(place)
+            off = max(off, driver.off(vectors, hit))
+            result["changed"] += int((vectors[seen] != seen_vectors[seen]).sum())
+            result["lost"] += int((seen & ~hit).sum())
+            worst_loss = max(worst_loss, computed(place) - begun - int(hit.sum() - seen.sum()))
+            begun, seen, seen_vectors = computed(place), hit, vectors
+        left = driver.report(place)
+        off = max(off, left["off"])
+        result["faults"] += [*faults(place), *left["warnings"], *([f"exit {code}"] if code else [])]
+        result["excess"].append(computed(place) - len(TEXTS) - killed * compute.chunk())
+        result["lost"] += int((~seen).sum())
+    return {**result, "kills": done, "rounds": rounds, "off": off, "worst_loss": worst_loss}
+
+
+def together(driver: Driver) -> dict[str, Any]:
+    """Three at once on one cache that is not there yet."""
+    place = driver.folder / "together"
+    names = ["a", "b", "c"]
+    codes = [wait(n) for n in [driver.child(place, name=name) for name in names]]
+    hit, vectors = driver.read(place)
+    reports = [driver.report(place, name) for name in names]
+    return {
+        "codes": codes,
+        "reports": reports,
+        "faults": faults(place),
+        "kept": int(hit.sum()),
+        "off": driver.off(vectors),
+    }
+
+
+def interrupt(driver: Driver) -> dict[str, Any]:
+    """Ctrl-C in the middle."""
+    place = driver.folder / "interrupt"
+    number = driver.child(place)
+    while computed(place) < 500:
+        time.sleep(0.001)
+    os.kill(number, signal.SIGINT)
+    code = wait(number)
+    hit, vectors = driver.read(place)
+    begun = computed(place)
+    assert wait(driver.child(place)) == 0
+    return {
+        "code": code,
+        "begun": begun,
+        "kept": int(hit.sum()),
+        "off": driver.off(vectors, hit),
+        "faults": faults(place),
+        "resumed": driver.report(place),
+    }
+
+
+def full(driver: Driver) -> dict[str, Any]:
+    """A disk that takes no file beyond some size."""
+    results = {}
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    for room in (0, 100, 300, 2000, 6000):
+        place = driver.folder / f"full-{room}"
+
+        def before(size: int = room * 1024) -> None:
+            # The log of texts would not fit either.
+            driver.engine.network.start = driver.start  # type: ignore[method-assign]
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+        def after() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+        code = wait(driver.child(place, before=before, after=after))
+        hit, vectors = driver.read(place)
+        results[str(room)] = {
+            "code": code,
+            **driver.report(place),
+            "kept": int(hit.sum()),
+            "kept_off": driver.off(vectors, hit),
+            "faults": faults(place),
+        }
+    return results
+
+
+def drop_privileges() -> None:
+    """Even root must keep to the permissions of files from here on."""
+    version_3, this_process, none = 0x20080522, 0, (ctypes.c_uint32 * 6)()
+    if os.geteuid() == 0:
+        assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version_3, this_process), none) == 0
+
+
+def read_only(driver: Driver) -> dict[str, Any]:
+    """A cache that may not be written, with a part of the texts."""
+    place = driver.folder / "read-only"
+    place.mkdir()
+    cache = VectorCache(place, warn=sys.exit)
+    cache.write(driver.engine.space, driver.keys[:600], driver.expected[:600])
+    cache.close()
+
+    def before() -> None:
+        driver.engine.network.start = driver.start  # type: ignore[method-assign]
+        (place / cache_db.FILE_NAME).chmod(0o444)
+        place.chmod(0o555)
+        drop_privileges()
+
+    code = wait(driver.child(place, before=before))
+    place.chmod(0o755)
+    return {"code": code, **driver.report(place), "faults": faults(place)}
+
+
+def main() -> None:
+    model, folder, *scenarios = sys.argv[1:]
+    import torch
+
+    torch.set_num_threads(1)
+    driver = Driver(Path(model), Path(folder))
+    known = {f.__name__: f for f in (kills, together, interrupt, full, read_only)}
+    results: dict[str, Any] = {"seconds": driver.seconds, "texts": len(TEXTS), "chunk": compute.chunk()}
+    for scenario in scenarios:
+        began = time.monotonic()
+        results[scenario] = known[scenario](driver)
+        results[f"{scenario}_seconds"] = time.monotonic() - began
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,400 @@
+"""`load_encoder` as a library's user meets it: inputs, options, the cache, and what cannot be used."""
+
+import sqlite3
+import sys
+from collections import Counter
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import golden
+import numpy as np
+import pytest
+import torch
+from checkpoints import TOLERANCE, copy, largest, one_line
+from golden.cases import CASES, DOCUMENT, QUESTION, SENTENCE, STATEMENT
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics.pairwise import cosine_similarity
+from transformers import BertModel, T5EncoderModel
+
+from instructor_eval import load_encoder
+from instructor_eval.encoder.cache_db import FILE_NAME
+from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.load import LibraryEncoder
+
+TEXTS = [SENTENCE, "the river", "How do I list open files?", "the river"]
+PAIRS = [[DOCUMENT, SENTENCE], [QUESTION, "the river"], [DOCUMENT, "the river"], ["", "money"], [QUESTION, SENTENCE]]
+GOLDEN = Path(golden.__path__[0]) / "instructor_1_0_1.npz"
+
+
+@pytest.fixture(scope="module")
+def model(instructor_folder: Path) -> LibraryEncoder:
+    return load_encoder(instructor_folder, family="instructor", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def minilm() -> LibraryEncoder:
+    return load_encoder("minilm", device="cpu")
+
+
+def test_texts_and_an_instruction(model: LibraryEncoder, instructor: Engine) -> None:
+    vectors = model.encode(TEXTS, DOCUMENT)
+    assert (vectors.shape, vectors.dtype) == ((4, model.dim), np.float32)
+    assert largest(vectors, instructor.encode(TEXTS, DOCUMENT)) < TOLERANCE
+    assert np.array_equal(vectors[1], vectors[3])
+    assert largest(model.encode(TEXTS), instructor.encode(TEXTS, "")) < TOLERANCE
+    assert largest(model.encode(texts=TEXTS, instruction=DOCUMENT), vectors) < TOLERANCE
+
+
+def test_one_text_gives_one_vector(model: LibraryEncoder) -> None:
+    vector = model.encode(SENTENCE, DOCUMENT)
+    assert vector.shape == (24,)
+    assert largest(vector, model.encode([SENTENCE], DOCUMENT)[0]) < TOLERANCE
+    assert model.encode("").shape == (24,)
+
+
+def test_pairs_are_separate_calls(model: LibraryEncoder) -> None:
+    vectors = model.encode(PAIRS)
+    assert vectors.shape == (5, 24)
+    for vector, (instruction, text) in zip(vectors, PAIRS, strict=True):
+        assert largest(vector, model.encode([text], instruction)[0]) < TOLERANCE
+    assert largest(vectors[0], vectors[4]) > 1e-3  # one text under two instructions
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [tuple(p) for p in PAIRS],
+        tuple(PAIRS),
+        [[*p, 0] for p in PAIRS],
+        [*PAIRS[:2], *([*p, 0] for p in PAIRS[2:])],
+        (p for p in PAIRS),
+        np.array(PAIRS),
+        [np.array(p) for p in PAIRS],
+        zip(*zip(*PAIRS, strict=True), strict=True),
+    ],
+    ids=["tuples", "tuple of lists", "triples", "both", "generator", "array", "arrays", "zip"],
+)
+def test_forms_of_pairs(model: LibraryEncoder, pairs: Any) -> None:
+    assert largest(model.encode(pairs), model.encode(PAIRS)) == 0
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [tuple(TEXTS), np.array(TEXTS), np.array(TEXTS, dtype=object), (t for t in TEXTS), dict.fromkeys(TEXTS[:3]).keys()],
+    ids=["tuple", "array", "array of objects", "generator", "keys"],
+)
+def test_forms_of_texts(model: LibraryEncoder, texts: Any) -> None:
+    vectors = model.encode(texts, DOCUMENT)
+    assert largest(vectors, model.encode(TEXTS, DOCUMENT)[: len(vectors)]) == 0
+    assert len(vectors) >= 3
+
+
+def test_a_string_of_numpy_is_one_text(model: LibraryEncoder) -> None:
+    for text in (np.str_(SENTENCE), np.array(SENTENCE)):
+        assert largest(model.encode(text, DOCUMENT), model.encode(SENTENCE, DOCUMENT)) == 0
+
+
+def test_no_texts(model: LibraryEncoder) -> None:
+    for nothing in ([], (), np.array([]), iter([])):
+        vectors = model.encode(nothing, normalize_embeddings=True)
+        assert (vectors.shape, vectors.dtype) == ((0, 24), np.float32)
+    assert model.encode([], convert_to_tensor=True).shape == (0, 24)
+    assert model.encode([], convert_to_numpy=False) == []
+    assert model.encode([], output_value="token_embeddings") == []
+
+
+def test_vectors_of_instructor_embedding(model: LibraryEncoder) -> None:
+    with np.load(GOLDEN, allow_pickle=False) as stored:
+        expected = stored["alone"]
+    at = range(0, len(CASES), 6)
+    ours = model.encode([list(CASES[i]) for i in at])
+    assert len(ours) > 20
+    assert largest(ours, expected[list(at)]) < TOLERANCE
+
+
+def test_a_stream(model: LibraryEncoder) -> None:
+    texts = [f"text {i} of many" for i in range(40)]
+    parts = list(model.stream(iter(texts), DOCUMENT))
+    assert largest(np.concatenate(parts), model.encode(texts, DOCUMENT)) < TOLERANCE
+    assert list(model.stream([])) == []
+
+    endless = (str(i % 50) for i in count())  # repeats are computed once, so that a whole window is quick
+    assert len(next(model.stream(endless, DOCUMENT))) == 16_384
+
+
+def test_normalize(model: LibraryEncoder, tmp_path: Path, instructor_folder: Path) -> None:
+    folder = copy(instructor_folder, tmp_path / "long")
+    modules = (folder / "modules.json").read_text(encoding="utf-8").rsplit(",\n  {", 1)[0] + "]"
+    (folder / "modules.json").write_text(modules, encoding="utf-8")  # without the last one, Normalize
+    longer = load_encoder(folder, family="instructor", device="cpu")
+    as_is, scaled = longer.encode(TEXTS, DOCUMENT), longer.encode(TEXTS, DOCUMENT, normalize_embeddings=True)
+    assert np.abs(np.linalg.norm(as_is, axis=1) - 1).min() > 0.1
+    np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 1, atol=1e-6)
+    assert scaled.dtype == np.float32
+    assert largest(scaled, model.encode(TEXTS, DOCUMENT)) < TOLERANCE
+    assert largest(longer.encode(SENTENCE, DOCUMENT, normalize_embeddings=True), scaled[0]) < TOLERANCE
+
+
+def test_tensors(model: LibraryEncoder) -> None:
+    arrays = model.encode(TEXTS, DOCUMENT)
+    tensor = model.encode(TEXTS, DOCUMENT, convert_to_tensor=True)
+    assert tensor.dtype == torch.float32
+    assert np.array_equal(tensor.numpy(), arrays)
+    one = model.encode(SENTENCE, DOCUMENT, convert_to_tensor=True)
+    assert isinstance(one, torch.Tensor)
+    assert one.shape == (24,)
+    assert torch.equal(model.encode(TEXTS, DOCUMENT, convert_to_numpy=False, convert_to_tensor=True), tensor)
+    listed = model.encode(TEXTS, DOCUMENT, convert_to_numpy=False)
+    assert isinstance(listed, list)
+    assert all(torch.equal(a, b) for a, b in zip(listed, tensor, strict=True))
+    assert torch.equal(model.encode(SENTENCE, DOCUMENT, convert_to_numpy=False), one)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, np.int64(3), 32, 10_000])
+def test_batch_size_is_a_hint(model: LibraryEncoder, monkeypatch: pytest.MonkeyPatch, batch_size: int) -> None:
+    texts = [f"{SENTENCE} {i}" for i in range(20)]
+    whole = model.encode(texts, DOCUMENT)
+    sizes: Counter[int] = Counter()
+    start = model.engine.network.start
+    monkeypatch.setattr(
+        model.engine.network, "start", lambda rows, skip: (sizes.update([len(rows)]), start(rows, skip))[1]
+    )
+    assert largest(model.encode(texts, DOCUMENT, batch_size=batch_size), whole) < TOLERANCE
+    assert max(sizes) <= batch_size
+
+
+def test_progress_bar(
+    model: LibraryEncoder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.encode(PAIRS, show_progress_bar=True)  # no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for show in (None, False):
+        model.encode(PAIRS, show_progress_bar=show)
+    assert capsys.readouterr().err == ""
+    model.encode(PAIRS, show_progress_bar=True)
+    shown = capsys.readouterr()
+    assert "/5 texts" in shown.err
+    assert shown.err.startswith("\rtiny-t5: ")
+    assert shown.err.endswith("\r")  # and taken away
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("kind", ["instructor", "plain"])
+def test_token_embeddings(kind: str, instructor_folder: Path, plain_folder: Path) -> None:
+    folder, family, other = {
+        "instructor": (instructor_folder, "instructor", T5EncoderModel),
+        "plain": (plain_folder, None, BertModel),
+    }[kind]
+    model = load_encoder(folder, family=family, device="cpu")
+    transformer = other.from_pretrained(folder).eval()
+    pairs = [[DOCUMENT, SENTENCE], [DOCUMENT, " the river\n"], ["", "the"], [QUESTION, SENTENCE * 30]]
+    tokens = model.encode(pairs, output_value="token_embeddings")
+    assert len(tokens) == 4
+    for ours, (instruction, text) in zip(tokens, pairs, strict=True):
+        whole = (instruction + text.strip()).strip() if kind == "instructor" else instruction + text
+        ids = model.engine.tokenizer.encode(whole).ids
+        assert ours.shape == (len(ids), 32)
+        with torch.inference_mode():
+            expected = transformer(torch.tensor([ids])).last_hidden_state[0].numpy()
+        assert largest(ours, expected) < TOLERANCE
+    assert len(tokens[3]) == model.engine.checkpoint.max_length
+    [again] = model.encode([SENTENCE], DOCUMENT, output_value="token_embeddings", convert_to_tensor=True)
+    assert np.array_equal(again.numpy(), tokens[0])
+    assert np.array_equal(model.encode(SENTENCE, DOCUMENT, output_value="token_embeddings"), tokens[0])
+
+
+def test_names_of_instructor_embedding(model: LibraryEncoder) -> None:
+    """Its whole signature, by name."""
+    vectors = model.encode(
+        sentences=PAIRS,
+        batch_size=32,
+        show_progress_bar=None,
+        output_value="sentence_embedding",
+        convert_to_numpy=True,
+        convert_to_tensor=False,
+        device=None,
+        normalize_embeddings=False,
+    )
+    assert largest(vectors, model.encode(PAIRS)) < TOLERANCE
+    assert largest(model.encode(PAIRS, device="cpu"), vectors) < TOLERANCE
+    assert largest(model.encode(PAIRS, device=torch.device("cpu")), vectors) < TOLERANCE  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["a", [DOCUMENT, "b"]], ["input 1", "list", "all must be texts"]),
+        ([[DOCUMENT, "a"], "b"], ["input 1 is a text", "one kind"]),
+        ([[DOCUMENT]], ["input 0 has 1 parts", "[instruction, text]"]),
+        ([[DOCUMENT, "a", 0, 0]], ["input 0 has 4 parts"]),
+        ([[DOCUMENT, "a", 1]], ["input 0", "third part that is not 0"]),
+        ([[DOCUMENT, "a", "0"]], ["input 0", "third part that is not 0"]),
+        ([[DOCUMENT, None]], ["input 0 holds something else than texts"]),
+        ([[0, "a"]], ["input 0 holds something else than texts"]),
+        (["a", None], ["input 1 is of type NoneType"]),
+        (["a", b"b"], ["input 1 is of type bytes"]),
+        ([1, 2], ["input 0 is of type int"]),
+        ([float("nan"), "a"], ["input 0 is of type float"]),
+        (np.array([1.5, 2.5]), ["input 0 is of type float"]),
+        (b"bytes", ["texts of type bytes"]),
+        ({"a": 1}, ["texts of type dict"]),
+        ({"a", "b"}, ["texts of type set"]),
+        (5, ["texts of type int"]),
+    ],
+)
+def test_inputs_that_cannot_be_used(model: LibraryEncoder, texts: Any, words: list[str]) -> None:
+    with one_line(*words):
+        model.encode(texts)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"instruction": DOCUMENT}, ["pairs bring their own instructions"]),
+        ({"instruction": ""}, ["pairs bring their own instructions"]),
+        ({"instruction": 32}, ["instruction is of type int", "by name"]),
+        ({"batch_size": 0}, ["batch_size 0"]),
+        ({"batch_size": "32"}, ["batch_size 32"]),
+        ({"output_value": "tokens"}, ["unknown output_value 'tokens'", "token_embeddings"]),
+        ({"output_value": None}, ["unknown output_value 'None'"]),
+        ({"device": "cuda"}, ["loaded for cpu", "'cuda'", "load_encoder"]),
+    ],
+)
+def test_options_that_cannot_be_used(model: LibraryEncoder, options: dict[str, Any], words: list[str]) -> None:
+    with one_line(*words):
+        model.encode(PAIRS, **options)
+
+
+def test_arguments_that_do_not_exist(model: LibraryEncoder) -> None:
+    with pytest.raises(TypeError, match="either texts or sentences"):
+        model.encode()
+    with pytest.raises(TypeError, match="either texts or sentences"):
+        model.encode(TEXTS, sentences=TEXTS)
+    for name in ("prompt", "prompt_name", "precision", "num_workers"):
+        with pytest.raises(TypeError, match=name):
+            model.encode(TEXTS, **{name: "x"})
+
+
+def test_streams_that_cannot_be_used(model: LibraryEncoder) -> None:
+    for texts, words in [
+        ("one text", "texts of type str"),
+        ([PAIRS[0]], "input 0 is of type list"),
+        (["a", 1], "input 1"),
+    ]:
+        with one_line(words):
+            list(model.stream(texts))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"variant": "fp16"}, ["unknown variant 'fp16'", "auto, fp32, bf16"]),
+        ({"family": "e5"}, ["unknown family 'e5'", "instructor, prefix, plain"]),
+        ({"batch_tokens": 0}, ["batch_tokens 0"]),
+        ({"device": "tpu"}, ["unknown device 'tpu'"]),
+        ({"device": "cuda:99"}, ["cuda:99"]),
+    ],
+)
+def test_models_that_cannot_be_had_so(plain_folder: Path, options: dict[str, Any], words: list[str]) -> None:
+    with one_line(*words):
+        load_encoder(plain_folder, **options)
+
+
+def test_the_numeric_form(instructor_folder: Path, model: LibraryEncoder) -> None:
+    half = load_encoder(instructor_folder, family="instructor", device="cpu", variant="bf16")
+    assert (half.engine.checkpoint.variant, model.engine.checkpoint.variant) == ("bf16", "fp32")
+    assert half.fingerprint != model.fingerprint
+    vectors = half.encode(TEXTS, DOCUMENT)
+    assert vectors.dtype == np.float32
+    assert TOLERANCE < largest(vectors, model.encode(TEXTS, DOCUMENT)) < 0.1
+
+
+def test_the_cache_gives_the_same_bits(instructor_folder: Path, model: LibraryEncoder, tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "cache"
+    first = load_encoder(instructor_folder, family="instructor", device="cpu", cache=folder)
+    cold = first.encode(PAIRS)
+    assert (folder / FILE_NAME).is_file()
+    assert first.engine.totals.hits == 0
+    second = load_encoder(instructor_folder, family="instructor", device="cpu", cache=str(folder))
+    assert np.array_equal(second.encode(PAIRS), cold)
+    assert second.engine.totals.hits == second.engine.totals.unique == 5
+    assert second.engine._network is None  # nothing was computed
+    mixed = second.encode([[DOCUMENT, "new"], *PAIRS[::-1]])
+    assert np.array_equal(mixed[1:], cold[::-1])
+    assert largest(mixed[1:], model.encode(PAIRS[::-1])) < TOLERANCE
+
+
+def test_a_cache_that_cannot_be_used_warns(instructor_folder: Path, model: LibraryEncoder, tmp_path: Path) -> None:
+    file = tmp_path / "a file"
+    file.write_text("", encoding="utf-8")
+    with pytest.warns(RuntimeWarning, match="cannot be used") as caught:
+        encoder = load_encoder(instructor_folder, family="instructor", device="cpu", cache=file)
+    assert len(caught) == 1
+    assert largest(encoder.encode(PAIRS), model.encode(PAIRS)) < TOLERANCE
+
+
+def test_a_cache_that_cannot_be_written_warns_once(
+    instructor_folder: Path, model: LibraryEncoder, tmp_path: Path
+) -> None:
+    encoder = load_encoder(instructor_folder, family="instructor", device="cpu", cache=tmp_path)
+    database = sqlite3.connect(tmp_path / FILE_NAME)
+    database.execute("CREATE TRIGGER full BEFORE INSERT ON blocks BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    database.commit()
+    database.close()
+    with pytest.warns(RuntimeWarning, match="cannot be written .the disk is full.: new vectors are not kept") as caught:
+        vectors = encoder.encode(PAIRS)
+        encoder.encode(TEXTS)
+    assert len(caught) == 1
+    assert largest(vectors, model.encode(PAIRS)) < TOLERANCE
+
+
+def test_examples_of_the_model_card(model: LibraryEncoder) -> None:
+    """Similarity, retrieval and clustering, as INSTRUCTOR's users do them with scikit-learn."""
+    left = model.encode([[STATEMENT, "The patient takes a vaccine."], [STATEMENT, "The bank lends money."]])
+    right = model.encode([[STATEMENT, "A vaccine is given."], [STATEMENT, "The bank lends money."]])
+    similar = cosine_similarity(left, right)
+    assert similar[1, 1] == pytest.approx(1, abs=1e-5)
+
+    query = model.encode([["Represent the city question for retrieving documents: ", "where is the market"]])
+    corpus = model.encode([["Represent the city document for retrieval: ", text] for text in TEXTS[:3]])
+    assert int(np.argmax(cosine_similarity(query, corpus))) in range(3)
+
+    titles = ["the river", "the river city", "data model", "a model of data", "the film", "a book"]
+    vectors = model.encode([["Represent the title for clustering: ", title] for title in titles])
+    labels = MiniBatchKMeans(n_clusters=2, n_init=3, random_state=0).fit(vectors).labels_
+    assert set(labels[:6]) == {0, 1}
+
+
+CORPUS = [
+    "Bread dough rises because yeast turns sugar into gas.",
+    "The Danube flows through ten countries before it reaches the Black Sea.",
+    "A violin has four strings and is played with a bow.",
+    "Vaccines train the immune system to recognise a virus.",
+]
+
+
+def test_the_right_document_wins(minilm: LibraryEncoder) -> None:
+    questions = [
+        "Why does my loaf of bread get bigger before baking?",
+        "Which European river crosses many borders?",
+        "How do musicians make a sound on a fiddle?",
+        "What protects people against infection?",
+    ]
+    similar = cosine_similarity(minilm.encode(questions), minilm.encode(CORPUS))
+    assert similar.argmax(axis=1).tolist() == [0, 1, 2, 3]
+    assert largest(minilm.encode([["", q] for q in questions]), minilm.encode(questions)) < TOLERANCE
+
+
+def test_groups_are_found(minilm: LibraryEncoder) -> None:
+    texts = [
+        "Simmer the soup for twenty minutes.",
+        "Chop the onions and fry them in butter.",
+        "Season the sauce with salt and pepper.",
+        "The goalkeeper saved the penalty.",
+        "Their striker scored twice in the second half.",
+        "The referee ended the football match.",
+    ]
+    labels = MiniBatchKMeans(n_clusters=2, n_init=10, random_state=0).fit(minilm.encode(texts)).labels_
+    assert len(set(labels[:3])) == len(set(labels[3:])) == 1
+    assert labels[0] != labels[3]
