@@ -1,4 +1,4 @@
-"""The documents are true: every example of docs/adding-a-task.md is validated and run as it stands there."""
+"""The documents are true: every example of docs/adding-a-task.md and docs/library.md is run as it stands there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from instructor_eval.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PRINTS = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
+HUB_MODEL = "hkunlp/instructor-large"
 
 
 @pytest.fixture
@@ -45,6 +48,24 @@ def test_every_documented_task_is_valid_and_runs(written: Path, capsys: pytest.C
     assert query == "Represent the support question for retrieving the article that answers it: "
     by_template = scores["TicketsByTemplate"].instructions["roles"]["query"]
     assert by_template["text"] == "Represent the support question for retrieving articles: "
+
+
+def test_every_library_example_runs_and_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The blocks are one program, run in a folder with a corpus; a tiny checkpoint stands in for the hub's."""
+    examples = PYTHON.findall((ROOT / "docs" / "library.md").read_text(encoding="utf-8"))
+    assert len(examples) == 7
+    model = tiny.build_instructor(tmp_path / "tiny", include_prompt_key=True)
+    (tmp_path / "corpus.txt").write_text("the river\nthe city\nthe storm\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(example.replace(HUB_MODEL, str(model)), names)
+        printed = capsys.readouterr()
+        assert printed.out.splitlines() == PRINTS.findall(example)
+        assert printed.out
+        assert printed.err == ""
 
 
 def test_documents_name_only_protocol_choices_that_exist() -> None:
