@@ -115,7 +115,10 @@ def _run(options: argparse.Namespace) -> int:
         command=options.command,
         debug=options.debug,
     )
-    summary = execute(request, (lambda _line: None) if options.quiet else _say)
+    try:
+        summary = execute(request, (lambda _line: None) if options.quiet else _say)
+    finally:
+        cache.close()
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for score in failures:

@@ -80,6 +80,10 @@ class Cache(Protocol):
         """Keep `vectors` [len(keys), dim]; a key that is there already stays as it is."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is held open."""
+        ...
+
 
 def keys_of(fingerprint: str, instruction: str, texts: Sequence[str]) -> list[bytes]:
     """The key of each text: BLAKE2b-128 of fingerprint, instruction and text, exact to the last blank."""
@@ -377,3 +381,9 @@ class MemoryCache:
                     self._bytes += row.nbytes
             while self._bytes > self.limit:
                 self._bytes -= self._rows.pop(next(iter(self._rows))).nbytes
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._rows.clear()
+            self._bytes = 0
