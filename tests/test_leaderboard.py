@@ -212,9 +212,9 @@ def test_sets_of_instructions_and_variants_have_rows_of_their_own(make_score: Ma
     scores.append(make_score("STS12", 0.7, variant="bf16", fingerprint="e" * 16))
     found = board(scores)
     assert [(r.model, r.instructions, r.variant) for r in found.rows] == [
-        ("org/model #ffffff", "paper", "fp32"),
-        ("org/model #ffffff", "none", "fp32"),
-        ("org/model #eeeeee", "paper", "bf16"),
+        ("org/model", "paper", "fp32"),
+        ("org/model", "none", "fp32"),
+        ("org/model (bf16)", "paper", "bf16"),
     ]
 
 

@@ -131,9 +131,11 @@ def build(
 
 
 def _tell_apart(rows: list[Row]) -> None:
-    """Two checkpoints under one name get a piece of their fingerprint behind it."""
+    """A numeric form other than fp32 stands behind the name; where two are still the same, a piece of fingerprint."""
     prints: dict[str, set[str]] = {}
     for row in rows:
+        if row.variant != "fp32":
+            row.model = f"{row.model} ({row.variant})"
         prints.setdefault(row.model, set()).add(row.fingerprint)
     for row in rows:
         if len(prints[row.model]) > 1:
