@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +17,12 @@ from hypothesis import settings
 
 from instructor_eval import protocol
 from instructor_eval.cli import main
+from instructor_eval.encoder.cache_db import VARIABLE as CACHE_VARIABLE
 from instructor_eval.progress import Progress
 from instructor_eval.types import Score
 
 HUB_VARIABLE = "INSTRUCTOR_EVAL_HUB"
+_CACHES, _NUMBERS = Path(tempfile.gettempdir()) / f"instructor-eval-tests-{os.getpid()}", itertools.count()
 # The same examples in every run, and no clock.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.load_profile("tests")
@@ -28,6 +33,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     folder = os.environ.get(HUB_VARIABLE)
     if item.get_closest_marker("realdata") and not (folder and Path(folder).is_dir()):
         pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
+    # No test may see vectors of another, or of the user's.
+    os.environ[CACHE_VARIABLE] = str(_CACHES / str(next(_NUMBERS)))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_CACHES, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +85,6 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     os.environ.pop(HUB_VARIABLE, None)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["INSTRUCTOR_EVAL_CACHE"] = str(tmp_path / "cache")
 
     def run(*arguments: str) -> Done:
         capsys.readouterr()
