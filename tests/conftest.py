@@ -85,6 +85,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     os.environ.pop(HUB_VARIABLE, None)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ[CACHE_VARIABLE] = str(tmp_path / "cache")
 
     def run(*arguments: str) -> Done:
         capsys.readouterr()
