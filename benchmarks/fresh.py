@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +37,14 @@ def order_given() -> dict[str, Any] | None:
         order: dict[str, Any] = json.loads(sys.argv[2])
         return order
     return None
+
+
+def serve(part: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+    """Whether `worker` started this process; if so its order has been carried out by `part`, and the result printed."""
+    order = order_given()
+    if order is not None:
+        print(json.dumps(part(order)))
+    return order is not None
 
 
 def middle(runs: Sequence[Mapping[str, Any]], key: str) -> float:

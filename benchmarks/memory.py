@@ -17,7 +17,6 @@ for one core, and shows where they went (processor seconds of the thread that ea
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fresh import middle, order_given, worker
+from fresh import middle, serve, worker
 from shapes import INSTRUCTION, mixed_texts, tiny
 
 from instructor_eval.encoder import engine as engine_module
@@ -98,7 +97,7 @@ def part(order: dict[str, Any]) -> dict[str, Any]:
     """Stream the corpus once in this process."""
     checkpoint = read_checkpoint(Path(order["folder"]), name="stub", revision="random", family="instructor")
     engine = Engine(checkpoint, device="cpu", cache=VectorCache(Path(order["cache"]), limit=None, warn=sys.exit))
-    engine._network = Stub(engine.dim)  # type: ignore[assignment]
+    engine._network = Stub(engine.dim)  # type: ignore[assignment] # a stub
     engine.tokenizer.encode("a text")
     clock = Clock()
     if order["host"]:
@@ -125,9 +124,7 @@ def part(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the sizes asked for."""
-    order = order_given()
-    if order is not None:
-        print(json.dumps(part(order)))
+    if serve(part):
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="texts, and ten times as many; --host: texts")

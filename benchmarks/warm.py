@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from fresh import middle, order_given, worker
+from fresh import middle, serve, worker
 from shapes import INSTRUCTION, SHAPES, build, mixed_texts
 
 from instructor_eval.encoder.cache import VectorCache
@@ -59,9 +58,7 @@ def part(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run cold and warm in turn and print the ratio."""
-    order = order_given()
-    if order is not None:
-        print(json.dumps(part(order)))
+    if serve(part):
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=("t5-base", "minilm"), default="t5-base")

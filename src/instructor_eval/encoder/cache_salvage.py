@@ -143,7 +143,7 @@ def _block_numbers(connection: sqlite3.Connection, size: int) -> list[int]:
             break  # the longest, and not needed
         for direction in ("ASC", "DESC"):
             before = len(failures)
-            query = f"SELECT {column} FROM {table} ORDER BY {order} {direction}"  # noqa: S608
+            query = f"SELECT {column} FROM {table} ORDER BY {order} {direction}"  # noqa: S608 # names from the loop above
             rows = _scan(connection, query, lambda: failures.append(1), size // KEY_BYTES)
             found.update(n for (n,) in rows if isinstance(n, int) and 0 < n < LARGEST_ID)
             if len(failures) == before:
