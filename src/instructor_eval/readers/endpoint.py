@@ -1,0 +1,197 @@
+"""The reader behind an endpoint: any server of OpenAI-compatible completions (vLLM, llama.cpp, TGI, OpenAI itself).
+
+An option's tokens are found in the echo of prompt and option together. Servers differ in what they echo, so their
+tokens are never trusted before they spell the text; where they do not, there is an error and no doubtful loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from instructor_eval.errors import UserError
+from instructor_eval.readers.endpoint_client import Client, checked, no_logprobs
+from instructor_eval.readers.types import Answer, Question
+
+_STOPS = 4  # OpenAI takes no more
+_SCORE = {"max_tokens": 1, "temperature": 0, "logprobs": 1, "echo": True}
+_GENERATE = {"temperature": 0}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PART = re.compile("\ufffd|^bytes:|^\\Z")
+"""In a token that is part of a character, as servers show it."""
+
+
+class EndpointReader:
+    """Asks a server of completions, several questions at a time.
+
+    Args:
+        spec: What stands after `endpoint:`: the URL of the API's root, with `#MODEL` if the server has several.
+        concurrency: Questions asked at the same time.
+        timeout: Seconds to wait for a server that says nothing.
+        tries: How often a request is sent at most.
+        wait: Seconds before the second try; twice as many before each further one.
+
+    Raises:
+        UserError: `spec` is no such URL.
+    """
+
+    is_cheap = False
+
+    def __init__(
+        self, spec: str, *, concurrency: int = 8, timeout: float = 60.0, tries: int = 5, wait: float = 1.0
+    ) -> None:
+        url, _, self._model = spec.partition("#")
+        self._url = checked(url, spec)
+        self._concurrency, self._timeout, self._tries, self._wait = concurrency, timeout, tries, wait
+        self.name = f"endpoint:{self._url}" + (f"#{self._model}" if self._model else "")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of address, model and requests. UserError where the server is asked for its model and does not say."""
+        if not self._model:
+            with self._client() as client:
+                self._find_model(client)
+        parts = [self._url, self._model, _SCORE, _GENERATE, _STOPS]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def describe(self) -> dict[str, Any]:
+        """Name, fingerprint, address and model; UserError where the server is asked for its model and does not say."""
+        fingerprint = self.fingerprint  # first, since the model is known afterwards
+        return {"name": self.name, "fingerprint": fingerprint, "url": self._url, "model": self._model}
+
+    def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
+        """Answer as the server does; when the iterator is closed, only requests that were sent already go on.
+
+        Raises:
+            UserError: the server is not there, refuses, or gives no log-probabilities of a prompt.
+        """
+        if not questions:
+            return
+        with self._client() as client:
+            if not self._model:
+                self._find_model(client)
+            yield 0, self._answer(client, questions[0])  # alone: what fails for all fails once
+            pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="endpoint")
+            pending: dict[Future[Answer], int] = {}
+            rest = iter(range(1, len(questions)))
+            try:
+                while True:
+                    for place in islice(rest, 2 * self._concurrency - len(pending)):
+                        pending[pool.submit(self._answer, client, questions[place])] = place
+                    if not pending:
+                        return
+                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                    # Those with an error come last, so that no answer is lost to one.
+                    for future in sorted(done, key=lambda f: (f.exception() is not None, pending[f])):
+                        yield pending.pop(future), future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Nothing is held between readings."""
+
+    def _client(self) -> Client:
+        return Client(self._url, self._concurrency, self._timeout, self._tries, self._wait)
+
+    def _find_model(self, client: Client) -> None:
+        names = client.ask("models", _model_names, hint="name the model: add #MODEL to the URL")
+        if len(names) != 1:
+            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            what = f"the server has {len(names)} models ({listed})" if names else "the server lists no model"
+            raise UserError(f"endpoint:{self._url}: {what}: add #MODEL to the URL")
+        self._model = names[0]
+        self.name = f"endpoint:{self._url}#{self._model}"
+
+    def _answer(self, client: Client, question: Question) -> Answer:
+        # A lone surrogate has no UTF-8; one character stands for it, as in the hf reader.
+        prompt, *options = (_SURROGATE.sub("\ufffd", text) for text in (question.prompt, *question.options))
+        if options:
+            losses = tuple(self._loss(client, prompt, option) for option in options)
+            return Answer(question.options[losses.index(min(losses))], losses)
+        stops = [stop for stop in question.stop if stop]
+        body = {"model": self._model, "prompt": prompt, "max_tokens": question.max_tokens, **_GENERATE}
+        text = client.ask("completions", _choice, body | ({"stop": stops[:_STOPS]} if stops else {}))["text"]
+        return Answer(text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)])
+
+    def _loss(self, client: Client, prompt: str, option: str) -> float:
+        text = prompt + option
+        choice = client.ask("completions", _choice, {"model": self._model, "prompt": text, **_SCORE})
+        given = choice.get("logprobs")
+        given = given if isinstance(given, dict) else {}
+        tokens, logprobs = given.get("tokens"), given.get("token_logprobs")
+        if not isinstance(tokens, list) or not isinstance(logprobs, list) or len(tokens) < 2:  # not even an echo
+            raise no_logprobs(self._url)
+        places: list[int] = []
+        if all(isinstance(token, str) for token in tokens) and len(logprobs) == len(tokens):
+            places = option_tokens(text, len(prompt), tokens, choice["count"])
+        if not places:
+            raise no_logprobs(self._url, "its tokens do not spell the prompt", "gives no usable log-probabilities")
+        found = [logprobs[place] for place in places]
+        if not all(isinstance(x, int | float) and math.isfinite(x) for x in found):
+            raise no_logprobs(self._url)
+        return -math.fsum(found) / len(found)
+
+
+def option_tokens(text: str, start: int, tokens: Sequence[str], count: object = None) -> list[int]:
+    """The places of the tokens that reach beyond `start`, the generated one left out; none where that cannot be told.
+
+    `text_offset` is not looked at: vLLM's is a sum of lengths, and wrong from the first token that is shown otherwise
+    than it stands in the text. That is `<s>`, part of a character, or a word whose blank the tokenizer drops. Instead
+    the tokens are laid along the text, from its end and all of them.
+
+    Args:
+        text: Prompt and option.
+        start: Where the option begins.
+        tokens: As the server echoes them, with the one that it generated unless that is hidden as an end.
+        count: How many tokens the server says that the text has.
+    """
+    most = len(tokens)
+    counts = [count] if isinstance(count, int) and most - 1 <= count <= most else [most - 1, most]
+    found = [own for n in counts if (own := _laid(text, start, tokens[:n]))]
+    return found[0] if len(found) == 1 else []
+
+
+def _laid(text: str, start: int, tokens: Sequence[str]) -> list[int]:
+    own: list[int] = []
+    parts: list[int] = []  # tokens shown otherwise than they stand in the text, since the last one that is not
+    at, room = len(text), 0  # how far the text is laid out, and how many characters `parts` can be
+    for place, token in [*reversed(list(enumerate(tokens))), (-1, "")]:
+        if place >= 0 and _PART.search(token):
+            parts.insert(0, place)
+            room += max(len(token), 1)
+            continue
+        lead = _PART.split(tokens[parts[0]])[0] if parts else ""  # as the blank before the first byte of a character
+        low, high = (max(0, at - room - 1 - len(token)), at) if place >= 0 else (0, len(lead))
+        found = text.rfind(token + lead, low, high)
+        if found < 0 and place == 0:
+            continue  # <s>, or what else a model puts in front
+        end = found + len(token)
+        dropped = at < len(text) and text.startswith(" ", end)  # the blank before the token that follows
+        if found < 0 or at - end > room + dropped or end + len(lead) < start < at or (parts and end == len(text)):
+            return []
+        own += [*(parts if end + len(lead) >= start else ()), *([place] if end > start else ())]
+        at, room, parts = found, 0, []
+    return sorted(own)
+
+
+def _model_names(reply: Any) -> list[str]:
+    return [_text(model["id"]) for model in reply["data"]]
+
+
+def _choice(reply: Any) -> dict[str, Any]:
+    choice, usage = reply["choices"][0], reply.get("usage")
+    _text(choice["text"])
+    return {**choice, "count": usage.get("prompt_tokens") if isinstance(usage, dict) else None}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
