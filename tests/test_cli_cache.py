@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import pytest
 from instructor_eval.cli_cache import size
 from instructor_eval.encoder.cache import Space, VectorCache, keys_of
 from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+from instructor_eval.readers import answers
+from instructor_eval.readers.answers import AnswerCache
+from instructor_eval.readers.types import Answer, Question
 
 Run = Callable[..., Any]
 ACTIONS = ("info", "verify", "prune", "clear")
@@ -35,6 +40,14 @@ def folder(tmp_path: Path) -> Path:
     _fill(tmp_path / "cache", "org/a")
     _fill(tmp_path / "cache", "org/b", n=50)
     return tmp_path / "cache"
+
+
+def _keep(folder: Path, name: str, n: int) -> Path:
+    """Keep answers, each of 1,000 bytes, and say where."""
+    with AnswerCache(folder, warn=pytest.fail) as cache:
+        for i in range(n):
+            cache.keep(name, name, Question(str(i)), Answer("x" * 992))
+    return folder / answers.FILE_NAME
 
 
 def test_info(cli: Run, folder: Path) -> None:
@@ -173,8 +186,96 @@ def test_in_a_process_of_its_own(cli_process: Run, folder: Path) -> None:
     assert str(Path(".cache") / "instructor-eval") in cli_process("cache", "info").error
 
 
+# Answers
+
+
+def test_info_lists_answers_by_reader(cli: Run, folder: Path) -> None:
+    vectors, value = cli("cache", "info").out, json.loads(cli("cache", "info", "--format", "json").out)
+    _keep(folder, "hf:org/lm", 0)
+    assert cli("cache", "info").out == vectors, "there are none yet"
+    assert json.loads(cli("cache", "info", "--format", "json").out) == value
+    _keep(folder, "hf:org/lm", 1500)
+    _keep(folder, "endpoint:http://127.0.0.1:8000/v1#m", 1)
+    table = [
+        "reader                                 answers         size",
+        "-----------------------------------  ---------  -----------",
+        "endpoint:http://127.0.0.1:8000/v1#m          1  1,000 bytes",
+        "hf:org/lm                                1,500      1.4 MiB",
+    ]
+    assert cli("cache", "info").out == vectors + "\n" + "\n".join(table) + "\n"
+    kept = [
+        {"reader": "endpoint:http://127.0.0.1:8000/v1#m", "answers": 1, "bytes": 1000},
+        {"reader": "hf:org/lm", "answers": 1500, "bytes": 1500000},
+    ]
+    assert json.loads(cli("cache", "info", "--format", "json").out) == value | {"answers": kept}
+    (folder / FILE_NAME).unlink()
+    assert cli("cache", "info").out.splitlines() == table, "a folder may have answers alone"
+    assert json.loads(cli("cache", "info", "--format", "json").out) == {"answers": kept}
+
+
+def test_verify_checks_answers(cli: Run, folder: Path) -> None:
+    file = _keep(folder, "hf:org/lm", 3)
+    vectors = f"cache {folder} is sound: 3 blocks with 150 texts checked"
+    done = cli("cache", "verify")
+    assert (done.code, done.out.splitlines()) == (0, [vectors, f"answers in {folder} are sound: 3 answers checked"])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE answers SET value = x'00' WHERE rowid = 2")
+    done = cli("cache", "verify")
+    assert (done.code, done.out.splitlines()) == (
+        2,
+        [
+            vectors,
+            f"answers in {folder} were damaged and are mended: 3 answers checked",
+            "  1 damaged answer dropped: a reader will be asked again",
+        ],
+    )
+    file.write_bytes(b"no database" * 1000)
+    assert cli("cache", "info").error.endswith("file is not a database: `evaluate cache verify` mends it")
+    done = cli("cache", "verify")
+    assert (done.code, done.out.splitlines()) == (
+        2,
+        [
+            vectors,
+            f"answers in {folder} were damaged and are mended: 0 answers checked",
+            "  the database was not whole (file is not a database): made anew from every answer that still reads",
+        ],
+    )
+    (folder / FILE_NAME).unlink()
+    done = cli("cache", "verify")
+    assert (done.code, done.out) == (0, f"answers in {folder} are sound: 0 answers checked\n")
+
+
+def test_prune_of_a_reader(cli: Run, folder: Path) -> None:
+    assert cli("cache", "prune", "--model", "hf:x").error.endswith("the cache has no answers of 'hf:x': it has none")
+    _keep(folder, "hf:org/lm", 3)
+    _keep(folder, "endpoint:http://b", 2)
+    for arguments in (["--size", "1M"], ["--older-than", "1"], ["--model", "org/a"]):
+        assert cli("cache", "prune", *arguments).code == 0
+    assert cli("cache", "prune", "--model", "hf:org/lm", "--size", "1M").error.endswith(
+        "the cache has no vectors of 'hf:org/lm': it has org/b"
+    )
+    assert "no answers of 'hf:org/ml': did you mean hf:org/lm?" in cli("cache", "prune", "--model", "hf:org/ml").error
+    assert cli("cache", "prune", "--model", "hf:org/lm").out == "dropped 3 answers, 2.9 KiB\n"
+    assert cli("cache", "prune", "--model", "endpoint:http://b").out == "dropped 2 answers, 2.0 KiB\n"
+    assert "50 texts" in cli("cache", "info").out
+    assert "no cache in nowhere" in cli("cache", "prune", "--model", "hf:x", "--cache", "nowhere").error
+
+
+def test_clear_of_answers(cli: Run, folder: Path) -> None:
+    _keep(folder, "hf:org/lm", 1)
+    vectors, dropped = cli("cache", "clear").out.splitlines()
+    assert vectors.startswith("dropped 150 texts, 39.8 KiB; ")
+    assert dropped == "dropped 1 answer, 1,000 bytes"
+    assert [file.name for file in folder.iterdir() if file.name.startswith("answers")] == []
+    _keep(folder, "hf:org/lm", 2)
+    (folder / FILE_NAME).unlink()
+    assert cli("cache", "clear").out == "dropped 2 answers, 2.0 KiB\n"
+    assert "no cache in " in cli("cache", "clear").error
+
+
 @pytest.mark.parametrize("action", ["info", "verify", "clear"])
 def test_it_imports_nothing_heavy(folder: Path, action: str) -> None:
+    _keep(folder, "hf:org/lm", 3)
     code = (
         "import sys\nfrom instructor_eval.cli import main\nassert main(sys.argv[1:]) == 0\n"
         "found = [m for m in ('torch', 'mteb', 'transformers', 'datasets', 'pandas', 'scipy') if m in sys.modules]\n"

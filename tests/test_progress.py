@@ -84,6 +84,19 @@ def test_a_quiet_line_every_half_minute(clock: Clock, shown: Show) -> None:
     assert last == "  STS12: 4,000 of 4,000 texts, 57.1 texts/s, 1,143 tokens/s"  # nothing is left
 
 
+def test_another_unit_without_tokens(clock: Clock, shown: Show) -> None:
+    plain = shown()
+    progress = Progress("SST2", unit="questions")
+    progress.expect(40, 400)
+    clock.passes(30)
+    progress.advance(15, 0, 150)
+    assert plain.getvalue() == "  SST2: 15 of 40 questions, 0.5 questions/s, 50 s left\n"
+    terminal = shown(terminal=True)
+    progress.expect(0, 0)
+    assert re.fullmatch(r"SST2:  38%\|.*\| 15/40 questions, 0\.5 questions/s, 50 s left", terminal.screens()[-1])
+    progress.close()
+
+
 def test_time_left_goes_by_characters(clock: Clock, shown: Show) -> None:
     plain = shown()
     progress = Progress("Long first")

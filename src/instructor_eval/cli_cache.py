@@ -1,4 +1,4 @@
-"""`evaluate cache`: show, check and shrink the cache of vectors. Imports neither torch nor mteb."""
+"""`evaluate cache`: show, check and shrink the cache of vectors and answers. Imports neither torch nor mteb."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from pathlib import Path
 
 from instructor_eval.encoder import cache_upkeep, cache_verify
 from instructor_eval.encoder.cache import default_folder
+from instructor_eval.encoder.cache_db import FILE_NAME
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.readers import answers_upkeep
 from instructor_eval.tables import render
+
+_READERS = ("hf:", "endpoint:")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,16 +30,33 @@ def run(options: argparse.Namespace) -> int:
         return _verify(folder)
     if options.action == "prune":
         return _prune(folder, options)
-    _print_dropped(cache_upkeep.clear(folder))
-    return EXIT_OK
+    return _clear(folder)
+
+
+def _has_vectors(folder: Path) -> bool:
+    """False where there are only answers; True where there is nothing at all, which looking for vectors says."""
+    return (folder / FILE_NAME).is_file() or not answers_upkeep.is_there(folder)
 
 
 def _info(folder: Path, form: str) -> int:
-    found = cache_upkeep.info(folder)
+    found = cache_upkeep.info(folder) if _has_vectors(folder) else None
+    readers = answers_upkeep.info(folder)
     if form == "json":
-        value = dataclasses.asdict(found) | {"path": str(found.path)}
+        value = {} if found is None else dataclasses.asdict(found) | {"path": str(found.path)}
+        if readers:
+            value["answers"] = [dataclasses.asdict(kept) for kept in readers]
         print(json.dumps(value, ensure_ascii=False, indent=1))
         return EXIT_OK
+    if found is not None:
+        _print_vectors(found)
+    if readers or found is None:
+        rows = [[kept.reader, f"{kept.answers:,}", size(kept.bytes)] for kept in readers]
+        table = render(["reader", "answers", "size"], rows, "table")
+        print(table if found is None else f"\n{table}")
+    return EXIT_OK
+
+
+def _print_vectors(found: cache_upkeep.Info) -> None:
     headers = ["model", "variant", "revision", "form", "fingerprint", "texts", "size", "last used"]
     rows = [
         [m.name, m.variant, m.revision, f"{m.dtype} x {m.dim}", m.fingerprint, f"{m.texts:,}", size(m.bytes),
@@ -47,16 +68,33 @@ def _info(folder: Path, form: str) -> int:
         f"\n{found.texts:,} texts, {size(found.bytes)}; {size(found.disk)} on disk "
         f"(version {found.version}, {one_line(str(found.path))})"
     )
-    return EXIT_OK
 
 
 def _verify(folder: Path) -> int:
+    sound = not _has_vectors(folder) or _verify_vectors(folder)
+    if answers_upkeep.is_there(folder):
+        sound &= _verify_answers(folder)
+    return EXIT_OK if sound else EXIT_ERROR
+
+
+def _verify_answers(folder: Path) -> bool:
+    found = answers_upkeep.verify(folder)
+    state = "were damaged and are mended" if found.damaged or found.problem else "are sound"
+    print(f"answers in {one_line(str(folder))} {state}: {_count(found.answers, 'answer')} checked")
+    if found.problem:
+        print(f"  the database was not whole ({one_line(found.problem)}): made anew from every answer that still reads")
+    if found.damaged:
+        print(f"  {_count(found.damaged, 'damaged answer')} dropped: a reader will be asked again")
+    return not (found.damaged or found.problem)
+
+
+def _verify_vectors(folder: Path) -> bool:
     found = cache_verify.verify(folder)
     where = one_line(str(folder))
     looked_at = f"{_count(found.blocks, 'block')} with {_count(found.texts, 'text')} checked"
     if found.sound:
         print(f"cache {where} is sound: {looked_at}")
-        return EXIT_OK
+        return True
     print(f"cache {where} was damaged and is mended: {looked_at}")
     if found.problem:
         print(f"  the database was not whole ({one_line(found.problem)}): made anew from every block that still reads")
@@ -67,16 +105,31 @@ def _verify(folder: Path) -> int:
         print(f"  {_count(found.mended, 'wrong entry', 'wrong entries')} of the index put right")
     if found.problem:
         print("  texts of blocks that left no trace will be encoded again too")
-    return EXIT_ERROR
+    return False
 
 
 def _prune(folder: Path, options: argparse.Namespace) -> int:
     if options.size is None and options.model is None and options.older_than is None:
         raise UserError("nothing says what to drop: give --size, --model or --older-than")
+    if options.size is None and options.older_than is None and options.model.startswith(_READERS):
+        _print_dropped_answers(answers_upkeep.prune(folder, options.model))
+        return EXIT_OK
     _print_dropped(
         cache_upkeep.prune(folder, size=options.size, model=options.model, older_than_days=options.older_than)
     )
     return EXIT_OK
+
+
+def _clear(folder: Path) -> int:
+    if _has_vectors(folder):
+        _print_dropped(cache_upkeep.clear(folder))
+    if answers_upkeep.is_there(folder):
+        _print_dropped_answers(answers_upkeep.clear(folder))
+    return EXIT_OK
+
+
+def _print_dropped_answers(dropped: answers_upkeep.Kept) -> None:
+    print(f"dropped {_count(dropped.answers, 'answer')}, {size(dropped.bytes)}")
 
 
 def _print_dropped(dropped: cache_upkeep.Dropped) -> None:

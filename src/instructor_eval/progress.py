@@ -13,14 +13,15 @@ _QUIET_SECONDS = 30.0
 class Progress:
     """One task's texts: how many are known of, found in the cache, computed. Without a label it shows nothing.
 
-    The time left is judged by characters, since the longest texts come first.
+    The time left is judged by characters, since the longest texts come first. What is not a text has another `unit`.
     """
 
     enabled = True
     """Switched off by `--quiet`."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, unit: str = "texts") -> None:
         self.label = label
+        self.unit = unit
         self.total = self.done = self.hits = self.tokens = 0
         self.work = self.worked = 0
         """Characters to be computed, and computed."""
@@ -45,7 +46,7 @@ class Progress:
             if self._bar is None:
                 from tqdm import tqdm  # not needed by reading commands
 
-                form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} texts{postfix}"
+                form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + self.unit + "{postfix}"
                 self._bar = tqdm(
                     total=self.total,
                     initial=self.done,
@@ -85,16 +86,18 @@ class Progress:
             self._bar.update(texts)
         elif self.shown and time.monotonic() - self.last >= _QUIET_SECONDS:
             self.last = time.monotonic()
-            parts = [f"{self.done:,} of {self.total:,} texts", self.rates()]
+            parts = [f"{self.done:,} of {self.total:,} {self.unit}", self.rates()]
             sys.stderr.write(f"  {self.label}: {', '.join(p for p in parts if p)}\n")
             sys.stderr.flush()
 
     def rates(self) -> str:
-        """Texts and tokens computed a second, share of hits, time left: as far as they are known."""
+        """Units and tokens computed a second, share of hits, time left: as far as they are known."""
         parts = []
         computed, left = self.done - self.hits, self.work - self.worked
         if computed and self.busy > 0:
-            parts += [f"{computed / self.busy:,.1f} texts/s", f"{self.tokens / self.busy:,.0f} tokens/s"]
+            parts.append(f"{computed / self.busy:,.1f} {self.unit}/s")
+            if self.tokens:  # not everything is counted in tokens
+                parts.append(f"{self.tokens / self.busy:,.0f} tokens/s")
         if self.hits:
             parts.append(f"{100 * self.hits / self.done:.0f} % from the cache")
         if left > 0 and self.worked and self.busy > 0:

@@ -1,0 +1,249 @@
+"""A process that ends others: it forks children that ask a slow reader through one cache, and kills them.
+
+    python answers_driver.py FOLDER SCENARIO ...
+
+prints what came of each scenario as JSON.
+"""
+
+import ctypes
+import json
+import os
+import random
+import resource
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from instructor_eval.readers.answers import FILE_NAME, AnswerCache
+from instructor_eval.readers.ask import ask
+from instructor_eval.readers.types import Answer, Question
+
+KILLS = 40
+SECONDS = 0.002
+QUESTIONS = [Question(f"Überschrift {i}: {'word ' * (i * 7 % 200)}", ("yes", "no")[: i % 3]) for i in range(120)]
+
+
+def right(question: Question) -> Answer:
+    """What the slow reader says: a function of the question alone."""
+    n = int(question.prompt.split()[1][:-1])
+    return Answer(f"answer {n} 🌊" * (n % 50), tuple((n + k) / 7 for k in range(len(question.options))))
+
+
+class SlowReader:
+    """Notes every question that it is really asked, then takes its time."""
+
+    name = "slow"
+    fingerprint = "5" * 16
+    is_cheap = False
+
+    def __init__(self, log: Path | None) -> None:
+        self.log = None if log is None else os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
+        for place in reversed(range(len(questions))):
+            if self.log is not None:
+                os.write(self.log, f"{questions[place].prompt.split()[1]}\n".encode())
+            time.sleep(SECONDS)
+            yield place, right(questions[place])
+
+    def close(self) -> None:
+        pass
+
+
+def child(
+    place: Path,
+    *,
+    name: str = "",
+    logged: bool = True,
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[], None] = lambda: None,
+) -> int:
+    """Fork a child that asks all questions through the cache in `place`; its number."""
+    place.mkdir(parents=True, exist_ok=True)
+    number = os.fork()
+    if number:
+        return number
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        warnings: list[str] = []
+        reader = SlowReader(place / "log" if logged else None)
+        report = (place / f"{name}report.json").open("w")
+        before()
+        with AnswerCache(place, warn=warnings.append) as cache:
+            came = ask(reader, QUESTIONS, cache)
+        after()
+        wrong = sum(a != right(q) for q, a in zip(QUESTIONS, came.answers, strict=True))
+        json.dump({"wrong": wrong, "asked": came.asked, "hits": came.hits, "warnings": warnings}, report)
+        report.close()
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as e:  # noqa: BLE001 # shown, since _exit shows nothing
+        sys.stderr.write(f"{e!r}\n")
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def wait(number: int, seconds: float | None = None) -> int | None:
+    """A child's exit code, minus the signal that ended it; None if it still runs after `seconds`."""
+    until = time.monotonic() + (60.0 if seconds is None else seconds)
+    while time.monotonic() < until:
+        ended, status = os.waitpid(number, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.0005)
+    if seconds is None:
+        kill(number)
+        raise TimeoutError("a child hangs")
+    return None
+
+
+def kill(number: int) -> None:
+    os.kill(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+
+
+def report(place: Path, name: str = "") -> dict[str, Any]:
+    """What a child left."""
+    return json.loads((place / f"{name}report.json").read_text())
+
+
+def logged(place: Path) -> list[str]:
+    """What the children in `place` were really asked."""
+    log = place / "log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def kept(place: Path) -> dict[int, Answer]:
+    with AnswerCache(place, warn=sys.exit) as cache:
+        return cache.find(SlowReader.fingerprint, QUESTIONS)
+
+
+def faults(place: Path) -> list[str]:
+    """What SQLite finds wrong with a database, and answers that are not right."""
+    with closing(sqlite3.connect(place / FILE_NAME)) as connection:
+        found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
+    return found + [f"question {i}" for i, answer in kept(place).items() if answer != right(QUESTIONS[i])]
+
+
+def kills(folder: Path) -> dict[str, Any]:
+    """Kill children at random moments until one ends by itself, on one new cache after another."""
+    draw = random.Random(20)
+    result: dict[str, Any] = {"kills": 0, "rounds": [], "lost": 0, "faults": []}
+    while result["kills"] < KILLS:
+        place = folder / f"round-{len(result['rounds'])}"
+        killed, known, code = 0, set(), None
+        while code is None:
+            number = child(place)
+            code = wait(number, draw.uniform(0, 60 * SECONDS)) if result["kills"] < KILLS else wait(number)
+            if code is None:
+                kill(number)
+                killed, result["kills"] = killed + 1, result["kills"] + 1
+            now = set(kept(place))
+            result["lost"] += len(known - now)
+            known = now
+        result["faults"] += faults(place)
+        result["rounds"].append({**report(place), "code": code, "killed": killed, "log": len(logged(place))})
+    return result
+
+
+def together(folder: Path) -> dict[str, Any]:
+    """Two at once on one cache that is not there yet, and a third when all is known."""
+
+    def ready(name: str) -> Callable[[], None]:
+        def meet() -> None:
+            (folder / f"ready-{name}").touch()
+            while len(list(folder.glob("ready-*"))) < 2:
+                time.sleep(0.0005)
+
+        return meet
+
+    codes = [wait(n) for n in [child(folder, name=name, before=ready(name)) for name in "ab"]]
+    codes.append(wait(child(folder, name="c")))
+    return {"codes": codes, "reports": [report(folder, name) for name in "abc"], "faults": faults(folder)}
+
+
+def interrupt(folder: Path) -> dict[str, Any]:
+    """Ctrl-C in the middle."""
+    number = child(folder)
+    while len(logged(folder)) < 50:
+        time.sleep(0.001)
+    os.kill(number, signal.SIGINT)
+    code = wait(number)
+    return {"code": code, "begun": len(logged(folder)), "kept": len(kept(folder)), "faults": faults(folder)}
+
+
+def full(folder: Path) -> dict[str, Any]:
+    """A disk that takes no file beyond some size."""
+    results = {}
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    for room in (0, 5, 40, 200):
+        place = folder / str(room)
+
+        def before(size: int = room * 1024) -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+        def after() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+        code = wait(child(place, logged=False, before=before, after=after))
+        results[str(room)] = {"code": code, **report(place), "kept": len(kept(place)), "faults": faults(place)}
+    return results
+
+
+def drop_privileges() -> None:
+    """Even root must keep to the permissions of files from here on."""
+    version_3, this_process, none = 0x20080522, 0, (ctypes.c_uint32 * 6)()
+    if os.geteuid() == 0:
+        assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version_3, this_process), none) == 0
+
+
+def read_only(folder: Path) -> dict[str, Any]:
+    """A folder that may not be written: with a part of the answers, and with none."""
+    with AnswerCache(folder / "some", warn=sys.exit) as cache:
+        for question in QUESTIONS[:50]:
+            cache.keep(SlowReader.fingerprint, SlowReader.name, question, right(question))
+    results = {}
+    for name in ("some", "none"):
+        place = folder / name
+        place.mkdir(exist_ok=True)
+        (place / "report.json").touch()  # may not be made later
+
+        def before(place: Path = place) -> None:
+            for file in place.glob("answers*"):
+                file.chmod(0o444)
+            place.chmod(0o555)
+            drop_privileges()
+
+        code = wait(child(place, logged=False, before=before))
+        place.chmod(0o755)
+        results[name] = {"code": code, **report(place), "files": len(list(place.glob("answers*")))}
+    return results
+
+
+def main() -> None:
+    folder, *scenarios = sys.argv[1:]
+    known = {f.__name__: f for f in (kills, together, interrupt, full, read_only)}
+    results: dict[str, Any] = {"questions": len(QUESTIONS)}
+    for scenario in scenarios:
+        place = Path(folder) / scenario
+        place.mkdir()
+        began = time.monotonic()
+        results[scenario] = known[scenario](place)
+        results[f"{scenario}_seconds"] = time.monotonic() - began
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
