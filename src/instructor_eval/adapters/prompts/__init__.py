@@ -1,0 +1,1 @@
+"""Prompt retrieval: does an embedder find good demonstrations for a language model?"""
