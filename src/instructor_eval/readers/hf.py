@@ -1,0 +1,209 @@
+"""The reader `hf:<model>`: any causal language model that transformers knows, from a folder or the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.encoder.compute import OutOfMemory
+from instructor_eval.encoder.engine import pick_device
+from instructor_eval.errors import UserError
+from instructor_eval.paths import file_sha256
+from instructor_eval.readers.hf_files import check, find, ids_of, read_json, tokenizer_files
+from instructor_eval.readers.hf_tokens import Asked, Tokens, cut
+from instructor_eval.readers.load import DTYPES
+from instructor_eval.readers.types import Answer, Question
+
+if TYPE_CHECKING:
+    from instructor_eval.readers.hf_model import LanguageModel
+
+FINGERPRINT_VERSION = 1
+# What configurations call the number of tokens that can be read.
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
+
+
+class HfReader:
+    """A causal language model through transformers. Its files are found at once, weights loaded for the first question.
+
+    Args:
+        spec: A local folder, or a hub id `org/name[@revision]`.
+        device: auto, cpu, cuda, cuda:1.
+        dtype: float32, bfloat16, float16, or auto: bfloat16 on a GPU, float32 elsewhere.
+        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
+        offline: Never use the network.
+
+    Raises:
+        UserError: there is no such model, it is no causal language model, or it is not whole.
+    """
+
+    is_cheap = False
+
+    def __init__(
+        self,
+        spec: str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_tokens: int | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.name = f"hf:{spec}"
+        if dtype not in DTYPES:
+            raise UserError(f"reader {self.name}: unknown dtype '{dtype}': give one of {', '.join(DTYPES)}")
+        if batch_tokens is not None and batch_tokens < 1:
+            raise UserError(f"reader {self.name}: batch_tokens {batch_tokens} is not a whole number of at least 1")
+        self._folder, self.revision = find(spec, self.name, offline=offline)
+        self._weights = check(self._folder, self.name)
+        self._wanted_device, self._wanted_dtype, self._batch_tokens = device, dtype, batch_tokens
+        self._model: LanguageModel | None = None
+
+    @cached_property
+    def dtype(self) -> str:
+        """The numeric form of the weights."""
+        if self._wanted_dtype != "auto":
+            return self._wanted_dtype
+        return "float32" if pick_device(self._wanted_device) == "cpu" else "bfloat16"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, configuration and tokenizer by content, of what ends a text, and of the numeric form."""
+        parts = {
+            "version": FINGERPRINT_VERSION,
+            "weights": [[path.name, file_sha256(path)] for path in self._weights],
+            "config": file_sha256(self._folder / "config.json"),
+            "tokenizer": [[path.name, file_sha256(path)] for path in tokenizer_files(self._folder)],
+            "eos": self._eos,
+            "dtype": self.dtype,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def describe(self) -> dict[str, Any]:
+        """Name, revision, fingerprint and numeric form."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "fingerprint": self.fingerprint,
+            "dtype": self.dtype,
+        }
+
+    def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
+        """Answer, the questions with options before those without, and of either the longest first.
+
+        Raises:
+            UserError: the model cannot be loaded, a question cannot be read or is too long, memory does not suffice
+                for one, or a loss is no finite number.
+        """
+        if not questions:
+            return
+        config = self._config
+        eos = self._eos or ids_of(getattr(config, "eos_token_id", None))
+        first = next(iter([*ids_of(getattr(config, "bos_token_id", None)), *eos]), None)
+        tokens = Tokens(self._folder, name=self.name, first=first)
+        asked = [tokens.ask(place, question) for place, question in enumerate(questions)]
+        self._check_lengths(asked, config)
+        model = self._model = self._model or self._load(eos)
+        self._check_ids(asked, model)
+        for part in ([a for a in asked if a.rests], [a for a in asked if not a.rests]):
+            yield from self._in_batches(part, tokens, model)
+
+    def close(self) -> None:
+        """Give the weights' memory back; the next question loads them anew."""
+        model, self._model = self._model, None
+        if model is not None:
+            model.close()
+
+    @cached_property
+    def _eos(self) -> list[int]:
+        """The tokens that end a text, as the file for generation names them; none if it does not."""
+        path = self._folder / "generation_config.json"
+        return ids_of(read_json(path, self.name).get("eos_token_id")) if path.exists() else []
+
+    @cached_property
+    def _config(self) -> Any:
+        """The language model's configuration, with transformers' defaults for what the file leaves out."""
+        from transformers import AutoConfig  # the import of torch
+
+        from instructor_eval.readers.hf_load import quiet
+
+        try:
+            with quiet():
+                # False, since nothing given lets transformers ask on the terminal.
+                config = AutoConfig.from_pretrained(str(self._folder), local_files_only=True, trust_remote_code=False)
+                return config.get_text_config(decoder=True)
+        except Exception as e:  # transformers raises many kinds for a configuration it cannot read
+            if "trust_remote_code" in str(e):
+                raise UserError(f"reader {self.name} needs code of its own, never run here: use another reader") from e
+            raise UserError(
+                f"reader {self.name}: transformers cannot use its config.json ({str(e)[:200]}): use another reader"
+            ) from e
+
+    def _load(self, eos: list[int]) -> LanguageModel:
+        from instructor_eval.readers.hf_model import LanguageModel
+
+        device = pick_device(self._wanted_device)
+        return LanguageModel(
+            self._folder, name=self.name, device=device, dtype=self.dtype, eos=eos, budget=self._batch_tokens
+        )
+
+    def _check_lengths(self, asked: Sequence[Asked], config: Any) -> None:
+        positions = next((n for key in _POSITIONS if isinstance(n := getattr(config, key, None), int) and n > 0), None)
+        longest = max(a.need for a in asked)
+        if positions is not None and longest > positions:
+            raise UserError(
+                f"reader {self.name} reads {positions:,} tokens and the longest question needs {longest:,}, "
+                f"{longest - positions:,} too many: use another reader, or a smaller `budget` in the card's options"
+            )
+
+    def _check_ids(self, asked: Sequence[Asked], model: LanguageModel) -> None:
+        largest = max(max(ids) for a in asked for ids in (a.prefix, *a.rests) if ids)
+        if largest >= model.vocabulary:
+            raise UserError(
+                f"reader {self.name}: its tokenizer has token {largest:,} and its weights have {model.vocabulary:,}: "
+                "the files do not belong together, use another reader"
+            )
+
+    def _in_batches(self, asked: Sequence[Asked], tokens: Tokens, model: LanguageModel) -> Iterator[tuple[int, Answer]]:
+        todo = sorted(asked, key=lambda a: -a.need)
+        while todo:
+            size = max(1, model.budget // todo[0].need)
+            if not (todo[0].rests or model.in_two_passes):
+                size = 1  # padding in front could change what it says
+            batch = todo[:size]
+            answers = self._answers(batch, tokens, model)
+            if isinstance(answers, str):
+                self._halve(batch, model, answers)
+                continue
+            todo = todo[size:]
+            yield from zip([a.place for a in batch], answers, strict=True)
+
+    def _answers(self, batch: Sequence[Asked], tokens: Tokens, model: LanguageModel) -> list[Answer] | str:
+        """A batch's answers, or why memory does not suffice: a text, since an error would hold that memory."""
+        try:
+            if not batch[0].rests:
+                rows = model.generate(batch, tokens.text)
+                return [Answer(cut(tokens.text(row), a.question.stop)) for a, row in zip(batch, rows, strict=True)]
+            losses = model.losses(batch)
+        except OutOfMemory as e:
+            return str(e)
+        if not all(math.isfinite(loss) for row in losses for loss in row):
+            way = "use another reader" if self.dtype == "float32" else "use dtype float32"
+            raise UserError(f"reader {self.name} gives a loss that is no finite number in {self.dtype}: {way}")
+        return [
+            Answer(a.question.options[row.index(min(row))], tuple(row)) for a, row in zip(batch, losses, strict=True)
+        ]
+
+    def _halve(self, batch: Sequence[Asked], model: LanguageModel, error: str) -> None:
+        """Lower the budget to half of what did not fit, down to one text at a time."""
+        model.free()
+        need = batch[0].need
+        tried = min(model.budget, need * sum(max(1, len(a.rests)) for a in batch))
+        if tried <= need:
+            raise UserError(
+                f"reader {self.name}: {model.device} has too little memory for one text of {need:,} tokens "
+                f"({error[:100]}): use another device, a smaller reader, or a smaller `budget` in the card's options"
+            )
+        model.budget = max(need, tried // 2)

@@ -1,0 +1,133 @@
+"""A language model's files: found in a folder or on the hub, and checked before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from instructor_eval.encoder.checkpoint import check_safetensors
+from instructor_eval.encoder.locate import EMBEDDED, ModelSpec
+from instructor_eval.errors import UserError
+from instructor_eval.hub import list_files, snapshot
+
+_WANTED = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt"]
+# Only what lies at the top, and not the copy of all weights that Mistral's repositories have.
+_UNWANTED = ["*/*", "consolidated*"]
+_PICKLES = (".bin", ".pt", ".pth")
+_VOCABULARIES = ("*.model", "vocab.json", "vocab.txt")
+_TOKENIZER_FILES = (
+    *_VOCABULARIES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+_CAUSAL = ("ForCausalLM", "LMHeadModel")
+
+
+def find(spec: str, name: str, *, offline: bool) -> tuple[Path, str]:
+    """The model's folder, and its commit.
+
+    Raises:
+        UserError: there is none, or it cannot be had.
+    """
+    model = ModelSpec.parse(spec)
+    if model.name == EMBEDDED:
+        raise UserError(f"reader {name}: this is an embedding model: give a causal language model")
+    if Path(model.name).is_dir():
+        return Path(model.name), "local"
+    folder = snapshot("model", model.name, model.revision, offline=offline, wanted=_WANTED, unwanted=_UNWANTED)
+    if not offline and not any(folder.glob("*.safetensors")):
+        files = list_files(model.name, folder.name)
+        _refuse_pickles([f for f in files if "/" not in f], name)
+    return folder, folder.name
+
+
+def check(folder: Path, name: str) -> list[Path]:
+    """The files of the weights, all of them there.
+
+    Raises:
+        UserError: it is no checkpoint of a causal language model, or a file is missing or cut short.
+    """
+    config = read_json(folder / "config.json", name)
+    if not _is_causal(config):
+        kind = ", ".join(map(str, _list(config.get("architectures")))) or config.get("model_type") or "unknown kind"
+        raise UserError(f"reader {name}: {kind} is no causal language model: give one (...ForCausalLM)")
+    index = folder / "model.safetensors.index.json"
+    files = ["model.safetensors"]
+    if index.exists() and not (folder / files[0]).exists():
+        weight_map = read_json(index, name).get("weight_map")
+        files = sorted({str(f) for f in weight_map.values()}) if isinstance(weight_map, Mapping) else files
+    present = [path.name for path in folder.iterdir()]
+    missing = sorted(set(files) - set(present))
+    if missing:
+        _refuse_pickles([] if index.exists() else present, name)
+        raise UserError(f"reader {name}: {missing[0]} is missing: this is not a whole checkpoint, get it again")
+    for file in files:
+        check_safetensors(folder / file, name)
+    if not tokenizer_files(folder):
+        raise UserError(f"reader {name}: it has no tokenizer.json and no vocabulary: this is not a whole checkpoint")
+    return [folder / file for file in files]
+
+
+def _refuse_pickles(files: Iterable[str], name: str) -> None:
+    pickles = sorted(f for f in files if f.endswith(_PICKLES))
+    if pickles:
+        raise UserError(
+            f"reader {name}: only pickled weights ({pickles[0]}), which can run code when read: name a revision that "
+            "has safetensors (hf:org/name@revision), or convert it with save_pretrained(..., safe_serialization=True)"
+        )
+
+
+def _is_causal(config: Mapping[str, Any]) -> bool:
+    if config.get("is_encoder_decoder"):
+        return False
+    if any(str(a).endswith(_CAUSAL) for a in _list(config.get("architectures"))):
+        return True
+    from transformers.models.auto.modeling_auto import (  # the import of torch
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    kind = config.get("model_type")
+    # BERT and its like have a causal form, which says so.
+    both_ways = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.get("is_decoder")
+    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not both_ways
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that the tokenizer is made of: `tokenizer.json` alone where there is one."""
+    single = folder / "tokenizer.json"
+    if single.exists():
+        return [single]
+    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        return []
+    return sorted(path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern))
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """The mapping in a JSON file.
+
+    Raises:
+        UserError: it is missing, or holds none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise UserError(f"reader {name}: {path.name} is missing: give the folder of a whole checkpoint") from e
+    except (OSError, ValueError, RecursionError) as e:
+        raise UserError(f"reader {name}: {path.name} cannot be read ({str(e)[:200]}): get the checkpoint again") from e
+    if not isinstance(value, dict):
+        raise UserError(f"reader {name}: {path.name} holds no mapping: get the checkpoint again")
+    return value
+
+
+def ids_of(value: Any) -> list[int]:
+    """The token ids of a configuration's entry: one, several or none."""
+    return [i for i in _list(value) if isinstance(i, int)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value is not None else []
