@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from instructor_eval.errors import UserError
 from instructor_eval.instructions import InstructionSet, ModelRule, resolve
 
 GOOD = "name: mine\ntype: STS\ndata: folder\n"
+ON_THE_HUB = ("RTE", "SST-5", "MRPC", "DBpedia-14", "HellaSwag")
+"""The prompt-retrieval sets with data on the public hub."""
 CHECKPOINTS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
 
 
@@ -33,7 +36,7 @@ def fault(path: Path) -> str:
 def test_seventy_tasks_twelve_forums_and_the_demo() -> None:
     known = shipped_cards()
     whole = Counter(c.benchmark for c in known.values() if c.part_of is None)
-    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 3}
+    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 4}
     forums = [c.name for c in known.values() if c.part_of is not None]
     assert len(forums) == 12
     assert known["CQADupstackRetrieval"].parts == tuple(forums)
@@ -59,7 +62,11 @@ def test_every_shipped_card_is_complete(name: str) -> None:
         assert card.data_id is card.folder is None
         return
     assert (card.data_id is None) != (card.folder is None)
-    assert (card.data_revision is not None) == (card.benchmark == "mteb")
+    assert (card.data_revision is not None) == (card.benchmark == "mteb" or name in ON_THE_HUB)
+    assert card.data_revision is None or re.fullmatch("[0-9a-f]{40}", card.data_revision)
+    assert (card.data_mirror is not None) == (name in ON_THE_HUB)
+    if card.benchmark == "prompt-retrieval":
+        assert str(card.data_mirror or card.data_id).startswith("prompt_retrieval/")
     assert set(card.roles) == set(TYPES[card.type].wording) == set(card.instructions)
     assert not card.template_is_default
     for role in card.roles:
@@ -121,6 +128,19 @@ source: here
 def test_data_by_id(tmp_path: Path) -> None:
     [card] = read_cards(write(tmp_path, "name: a\ntype: STS\ndata: {id: org/set, revision: abc}\n"))
     assert (card.data_id, card.data_revision, card.folder) == ("org/set", "abc", None)
+
+
+def test_data_by_id_with_its_place_in_a_mirror(tmp_path: Path) -> None:
+    [card] = read_cards(write(tmp_path, "name: a\ntype: STS\ndata: {id: org/set, mirror: other/place}\n"))
+    assert (card.data_id, card.data_revision, card.data_mirror) == ("org/set", None, "other/place")
+
+
+def test_an_own_prompt_retrieval_card(tmp_path: Path) -> None:
+    text = "name: a\ntype: PromptRetrieval\ndata: x\noptions: {input: 'Of {text}:', labels: [good, bad], most: 3}\n"
+    [card] = own_cards(str(write(tmp_path, text)))
+    assert (card.metric, card.roles, card.folder) == ("rougeL", ("example",), tmp_path / "x")
+    assert card.options == {"input": "Of {text}:", "labels": ["good", "bad"], "most": 3}
+    assert card.template.instruction("example") == "Represent the example for retrieving examples: "
 
 
 def test_options(tmp_path: Path) -> None:
@@ -190,6 +210,24 @@ BROKEN_TASKS = {
     "samples that are a yes": (
         "name: mine\ntype: Classification\ndata: x\noptions: {samples_per_label: yes}",
         "options.samples_per_label: expected a whole number",
+    ),
+    "mirror that is a number": (
+        "name: mine\ntype: STS\ndata: {id: a/b, mirror: 1}",
+        "mirror: expected a text, found int",
+    ),
+    "empty mirror": ("name: mine\ntype: STS\ndata: {id: a/b, mirror: ''}", "data.mirror: expected a text, it is empty"),
+    "prompts of nothing": (
+        "name: mine\ntype: PromptRetrieval\ndata: x",
+        "options.input: it is missing: what the reader",
+    ),
+    "prompts with an unknown option": (
+        "name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: x, label: [a, b]}",
+        "options.label: unknown key: did you mean labels?",
+    ),
+    "option of prompts in another type": (GOOD + "options: {budget: 3}", "options.budget: unknown key"),
+    "metric of another type in prompts": (
+        "name: mine\ntype: PromptRetrieval\ndata: x\nmetric: accuracy\noptions: {input: x}",
+        "metric: unknown value 'accuracy': known are rougeL",
     ),
     "notes are a text": (GOOD + "notes: x", "notes: expected a list of texts"),
     "source is a number": (GOOD + "source: 5", "source: expected a text, found int 5"),
@@ -307,7 +345,7 @@ def test_select_by_name_and_benchmark_each_once() -> None:
     assert [c.name for c in select(["STS12", "ArguAna", "STS12"])] == ["STS12", "ArguAna"]
     found = select(["mscoco", "ArguAna"], ["billboard", "demo"])
     assert [c.name for c in found] == [
-        "mscoco", "cnndm", "wmt20-zh-en", "DemoRetrieval", "DemoSTS", "DemoBillboard", "ArguAna",
+        "mscoco", "cnndm", "wmt20-zh-en", "DemoRetrieval", "DemoSTS", "DemoBillboard", "DemoPrompts", "ArguAna",
     ]  # fmt: skip
     assert select([]) == []
 
@@ -355,7 +393,7 @@ def test_one_name_in_two_own_files(tmp_path: Path) -> None:
     [
         ("name: ArguAna\ntype: STS\ndata: x", "task 'ArguAna': name: taken by a shipped task"),
         ("name: a\ntype: Summarization\ndata: x", "task 'a': type: own tasks can be Retrieval,"),
-        ("name: a\ntype: PromptRetrieval\ndata: x", "task 'a': type: own tasks can be"),
+        ("name: RTE\ntype: PromptRetrieval\ndata: x\noptions: {input: x}", "task 'RTE': name: taken by a shipped task"),
         ("name: a\ntype: STS\nparts: [STS12]", "task 'a': parts: own tasks have none"),
     ],
 )

@@ -80,7 +80,8 @@ def test_the_package_itself_is_light_and_loads_its_face_on_demand() -> None:
 def test_help_and_version(cli: Run) -> None:
     done = cli("--help")
     assert (done.code, done.err) == (0, "")
-    for word in ("--model", "--task", "--instructions", "--protocol", "--limit", "--hub", "leaderboard", "exit codes"):
+    for word in ("--model", "--task", "--instructions", "--protocol", "--limit", "--hub", "--selection", "--reader",
+                 "--reader-dtype", "leaderboard", "exit codes"):  # fmt: skip
         assert word in done.out
     assert cli("--version").out == f"instructor-eval {instructor_eval.__version__}\n"
 
@@ -239,7 +240,7 @@ def test_every_listing_in_every_format(arguments: list[str], form: str, cli: Run
 
 def test_tasks(cli: Run) -> None:
     assert cli("tasks").out.splitlines()[-1] == (
-        "56 mteb, 3 billboard, 11 prompt-retrieval, 3 demo, 12 parts of another task"
+        "56 mteb, 3 billboard, 11 prompt-retrieval, 4 demo, 12 parts of another task"
     )
     found = json.loads(cli("tasks", "--format", "json").out)
     assert [t["task"] for t in found] == list(shipped_cards())
@@ -324,7 +325,7 @@ def test_the_leaderboard_in_every_format(form: str, cli: Run, results: Path) -> 
     assert done.code == 0
     assert done.out.index("org/good") < done.out.index("org/bad") < done.out.index("hkunlp/instructor-")
     assert done.err == ("" if form != "table" else (
-        "\n1 results of another --protocol or --limit left out: give the same flags to see them\n"
+        "\n1 results of another --protocol, --limit or --reader left out: give the same flags to see them\n"
     ))  # fmt: skip
 
 
@@ -362,7 +363,7 @@ def test_reading_changes_nothing(cli: Run, results: Path) -> None:
 def test_validate_the_shipped_cards(cli: Run) -> None:
     done = cli("validate")
     assert done.code == 0
-    assert done.out.splitlines()[-1] == "85 good, 0 with errors"
+    assert done.out.splitlines()[-1] == "86 good, 0 with errors"
     found = {r["task"]: r["verdict"] for r in json.loads(cli("validate", "--format", "json").out)}
     assert set(found) == set(shipped_cards())
     assert all(v.startswith("ok") for v in found.values())
@@ -379,7 +380,7 @@ def test_validate_own_cards(cli: Run, tmp_path: Path) -> None:
         "schema.yaml": ("name: a\ntype: STS\nmetrik: x\ndata: sts", "metrik: unknown key"),
         "data.yaml": ("name: b\ntype: STS\ndata: nowhere", "nowhere: no such folder"),
         "taken.yaml": ("name: ArguAna\ntype: STS\ndata: sts", "name: taken by a shipped task"),
-        "type.yaml": ("name: c\ntype: PromptRetrieval\ndata: {id: a/b}", "type: own tasks can be"),
+        "type.yaml": ("name: c\ntype: Summarization\ndata: {id: a/b}", "type: own tasks can be"),
         "parts.yaml": ("name: d\ntype: STS\nparts: [STS12]", "parts: own tasks have none"),
         "role.yaml": ("name: e\ntype: STS\ndata: sts\ninstructions: {text: {org/m: x}}", "no instruction for the role"),
     }

@@ -29,9 +29,9 @@ def written(tmp_path: Path) -> Path:
 
 def test_every_documented_task_is_valid_and_runs(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cards = sorted(str(p) for p in written.glob("*.yaml"))
-    assert len(cards) == 9
+    assert len(cards) == 10
     assert main(["validate", *cards]) == 0
-    assert "9 good, 0 with errors" in capsys.readouterr().out
+    assert "10 good, 0 with errors" in capsys.readouterr().out
     model = tiny.build_instructor(written / "tiny", include_prompt_key=True)
     tasks = [argument for card in cards for argument in ("--task", card)]
     results = written / "results"
@@ -40,9 +40,10 @@ def test_every_documented_task_is_valid_and_runs(written: Path, capsys: pytest.C
     assert code == 0, printed
     assert "unified template" in printed
     scores = {s.task: s for s in Store(results).scores()}
-    assert len(scores) == 9
+    assert len(scores) == 10
     assert {s.type for s in scores.values()} == {
         "Retrieval", "STS", "PairClassification", "Classification", "Clustering", "Reranking", "TextEvaluation",
+        "PromptRetrieval",
     }  # fmt: skip
     query = scores["Tickets"].instructions["roles"]["query"]["text"]
     assert query == "Represent the support question for retrieving the article that answers it: "

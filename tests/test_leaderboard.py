@@ -96,7 +96,7 @@ def test_no_mean_of_categories_that_are_all_incomplete(make_score: MakeScore) ->
 def test_other_benchmarks_have_a_mean_of_their_own(make_score: MakeScore) -> None:
     found = board([make_score("DemoSTS", 0.5, benchmark="demo"), make_score("mine", 0.25, benchmark="own")])
     [row] = found.rows
-    assert (row.means["demo"].value, row.means["demo"].n, row.means["demo"].of) == (0.5, 1, 3)
+    assert (row.means["demo"].value, row.means["demo"].n, row.means["demo"].of) == (0.5, 1, 4)
     assert (row.means["own"].value, row.means["own"].of) == (0.25, 1)
     assert set(found.means) == {"demo", "own"}
     assert "MTEB-56" not in row.means
@@ -276,6 +276,112 @@ def test_columns_stand_in_the_order_of_the_cards_own_ones_last(make_score: MakeS
     names = ["zz-own", "mscoco", "aa-own", "STS12", "ArguAna"]
     found = board([make_score(n, 0.5) for n in names])
     assert found.tasks == ["ArguAna", "STS12", "mscoco", "aa-own", "zz-own"]
+
+
+# Readers of prompt retrieval
+
+
+@pytest.fixture
+def prompted(make_score: MakeScore) -> MakeScore:
+    """A prompt-retrieval score, by `nearest` unless said otherwise."""
+
+    def make(task: str = "RTE", value: float | None = 0.5, by: str = "nearest", **fields: object) -> Score:
+        asked = {"name": by, "fingerprint": f"print-{by}", "selection": "similar"}
+        given = {"type": "PromptRetrieval", "benchmark": "prompt-retrieval", "metric": "rougeL", "reader": asked}
+        return make_score(task, value, **(given | fields))
+
+    return make
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("readers", "asked", "shown"),
+    [
+        (["hf:z", "nearest", "endpoint:a"], None, "nearest"),
+        (["hf:z", "hf:a", "paper"], None, "hf:a"),
+        (["hf:z", "nearest"], "hf:z", "hf:z"),
+        (["hf:z", "nearest"], "hf:gone", None),
+    ],
+)
+def test_the_scores_of_one_reader(
+    readers: list[str], asked: str | None, shown: str | None, order: int, prompted: MakeScore, make_score: MakeScore
+) -> None:
+    values = {name: 0.1 * (1 + i) for i, name in enumerate(readers)}
+    scores = [prompted(value=values[name], by=name) for name in readers[::order]]
+    found = board([*scores, make_score("STS12", 0.9)], reader=asked and f"print-{asked}")
+    assert found.reader == shown
+    [row] = found.rows
+    assert row.tasks == {"STS12": 0.9} | ({"RTE": values[shown]} if shown else {})
+    assert found.left_out == len(readers) - (shown is not None)
+    assert (f"Prompt retrieval: answers by {shown}." in format_board(found, "table")) == (shown is not None)
+
+
+def test_only_readers_of_the_columns_asked_for_count(prompted: MakeScore) -> None:
+    scores = [prompted("RTE"), prompted("SST-5", by="hf:z"), prompted("SST-5", by="hf:y")]
+    found = board(scores, only=select(["SST-5"]))
+    assert (found.reader, found.rows[0].tasks, found.left_out) == ("hf:y", {"SST-5": 0.5}, 1)
+
+
+def test_without_prompt_retrieval_there_is_no_reader(make_score: MakeScore) -> None:
+    found = board([make_score("STS12", 0.5)])
+    assert found.reader is None
+    assert "Prompt retrieval" not in format_board(found, "table")
+
+
+def test_baselines_stand_beside_models(prompted: MakeScore) -> None:
+    scores = [prompted(value=0.6, instructions=name) for name in ("paper", "none")]
+    for name, value in (("bm25", 0.7), ("random", 0.3), ("random:1", 0.2)):
+        fields = {"model": f"{name} demonstrations", "fingerprint": f"selection-{name}", "instructions": "none"}
+        scores.append(prompted(value=value, **fields))
+    assert [(r.rank, r.model, r.instructions, r.tasks["RTE"]) for r in board(scores).rows] == [
+        (1, "bm25 demonstrations", "none", 0.7),
+        (2, "org/model", "none", 0.6),
+        (2, "org/model", "paper", 0.6),
+        (4, "random demonstrations", "none", 0.3),
+        (5, "random:1 demonstrations", "none", 0.2),
+    ]
+
+
+def test_published_prompt_retrieval_is_shown_marked_beside_measured(prompted: MakeScore) -> None:
+    names = {e.model for e in published().values() if "PromptRetrieval" in e.categories}
+    assert len(names) == 10
+    found = board([prompted()], published().values())
+    assert {r.model for r in found.rows[1:]} == names
+    assert found.means == ["PromptRetrieval"]
+    text = format_board(found, "table")
+    cells = {r["model"]: r["PromptRetrieval"] for r in csv.DictReader(io.StringIO(format_board(found, "csv")))}
+    assert cells.pop("org/model") == "50.00 (1/11)"
+    assert cells["hkunlp/instructor-large"] == "63.20*"
+    assert all(cell.endswith("*") for cell in cells.values())
+    assert "*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired." in text
+    assert "is retired, its numbers" not in text
+    # A task of the same kind from elsewhere has nothing to do with the paper's column, nor has one of MTEB.
+    own = board([prompted("DemoPrompts", benchmark="demo")], published().values())
+    assert [r.source for r in own.rows] == ["measured"]
+    assert "*:" not in format_board(own, "table")
+
+
+def test_the_mean_of_nine_is_marked_too_where_it_is_shown(prompted: MakeScore) -> None:
+    names = [c.name for c in shipped_cards().values() if c.benchmark == "prompt-retrieval"]
+    found = board([prompted(name, 0.25) for name in names], published().values())
+    cells = {r["model"]: r["Nine-category"] for r in csv.DictReader(io.StringIO(format_board(found, "csv")))}
+    assert cells["org/model"] == "25.00 (1/9)"
+    assert cells["hkunlp/instructor-large"] == "58.37*"
+    assert "GeoQuery and MultiWOZ: the paper's reader is retired" in format_board(found, "table")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "note"),
+    [
+        (["RTE"], None),
+        (["GeoQuery", "RTE"], "GeoQuery: the paper's reader is retired"),
+        (["MultiWOZ", "GeoQuery"], "GeoQuery and MultiWOZ: the paper's reader is retired"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(tasks: list[str], note: str | None, prompted: MakeScore) -> None:
+    text = format_board(board([prompted(t) for t in tasks], published().values()), "table")
+    assert ("reader is retired" in text) == (note is not None)
+    assert note is None or note in text
 
 
 # Formats

@@ -12,8 +12,16 @@ MTEB = {
     "pair_ap": "max",
     "clustering_256": "off",
     "empty_text": "encode",
+    "rouge": "mean",
+    "amazon": "all",
 }
-PAPER = MTEB | {"summeval_machine_instruction": "off", "pair_ap": "cosine", "clustering_256": "on"}
+PAPER = MTEB | {
+    "summeval_machine_instruction": "off",
+    "pair_ap": "cosine",
+    "clustering_256": "on",
+    "rouge": "bootstrap",
+    "amazon": "third-worst",
+}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,8 @@ PAPER = MTEB | {"summeval_machine_instruction": "off", "pair_ap": "cosine", "clu
         (["pair_ap=max", "paper"], PAPER),
         (["empty_text=error", "paper"], PAPER | {"empty_text": "error"}),
         (["summeval=v2", "summeval=v1"], MTEB),
+        (["rouge=bootstrap"], MTEB | {"rouge": "bootstrap"}),
+        (["paper", "amazon=all"], PAPER | {"amazon": "all"}),
     ],
 )
 def test_parse(given: list[str], expected: dict[str, str]) -> None:
@@ -42,6 +52,8 @@ def test_parse(given: list[str], expected: dict[str, str]) -> None:
         ("pair_ap", "unknown protocol choice 'pair_ap'"),
         ("pair_ap=", "--protocol pair_ap=: the values are max, cosine"),
         ("summeval=v3", "--protocol summeval=v3: the values are v1, v2"),
+        ("rouge=median", "--protocol rouge=median: the values are mean, bootstrap"),
+        ("amazon=worst", "--protocol amazon=worst: the values are all, third-worst"),
         ("PAPER", "unknown protocol choice 'PAPER'"),
         ("", "unknown protocol choice ''"),
     ],
@@ -64,5 +76,12 @@ def test_only_choices_that_can_change_a_number_are_part_of_its_identity() -> Non
         "pair_ap": {"PairClassification"},
         "clustering_256": {"Clustering"},
         "empty_text": set(TYPES),
+        "rouge": {"PromptRetrieval"},
+        "amazon": {"PromptRetrieval"},
     }
     assert protocol.relevant(PAPER, "PairClassification") == {"pair_ap": "cosine", "empty_text": "encode"}
+    assert protocol.relevant(PAPER, "PromptRetrieval") == {
+        "rouge": "bootstrap",
+        "amazon": "third-worst",
+        "empty_text": "encode",
+    }

@@ -18,6 +18,7 @@ from instructor_eval import protocol, runner, scorers
 from instructor_eval.cards import read_cards, select, shipped_cards
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import parse_set
+from instructor_eval.plan import Request
 from instructor_eval.store import Store
 from instructor_eval.types import Card, RunSettings, Score
 
@@ -68,7 +69,7 @@ def run(tmp_path: Path) -> Run:
     ) -> tuple[runner.Summary, list[str]]:
         names = {c.name for c in cards} | set(shipped_cards())
         lines: list[str] = []
-        request = runner.Request(
+        request = Request(
             models=[str(m) for m in models],
             cards=cards,
             instruction_sets=[parse_set(s, names) for s in sets],
@@ -135,7 +136,8 @@ def test_every_stored_score_is_recomputed_from_its_items(run: Run, plain: Path, 
     run([plain], select([], ["demo"]), limit=20)
     store = Store(tmp_path / "results")
     scores = list(store.scores())
-    assert len(scores) == 3
+    assert {s.task for s in scores} == {"DemoRetrieval", "DemoSTS", "DemoBillboard", "DemoPrompts"}
+    assert len(scores) == 4
     for score in scores:
         items = store.items(score)
         assert scorers.compute(score.metric, items) == score.score
@@ -257,9 +259,7 @@ def test_bad_input_is_found_before_anything_is_computed(run: Run, plain: Path, t
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UserError, match="cannot write results"):
-        request = runner.Request(
-            [str(plain)], cards, [parse_set("paper", set())], RunSettings({}), Store(blocked / "r")
-        )
+        request = Request([str(plain)], cards, [parse_set("paper", set())], RunSettings({}), Store(blocked / "r"))
         runner.execute(request, print)
 
 

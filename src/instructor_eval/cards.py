@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.adapters.prompts.recipe import OPTIONS, recipe_of
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.paths import shipped
 from instructor_eval.types import FAMILIES, Card, Template
@@ -46,9 +47,9 @@ TYPES: dict[str, TaskType] = {
     "STS": TaskType({"text": ("sentence", "")}, ("cosine_spearman", "cosine_pearson"), ("columns",)),
     "Summarization": TaskType({"text": ("summary", "retrieval")}, ("cosine_spearman",)),
     "TextEvaluation": TaskType({"text": ("text", "")}, ("pearson",)),
-    "PromptRetrieval": TaskType({"example": ("example", "retrieving examples")}, ("rougeL",)),
+    "PromptRetrieval": TaskType({"example": ("example", "retrieving examples")}, ("rougeL",), OPTIONS),
 }
-OWN_TYPES = tuple(t for t in TYPES if t not in ("Summarization", "PromptRetrieval"))
+OWN_TYPES = tuple(t for t in TYPES if t != "Summarization")
 
 _FILE_KEYS = ("benchmark", "source", "tasks")
 _TASK_KEYS = (
@@ -128,21 +129,22 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
         raise where.error("name", "expected 1 to 200 characters")
     type_ = where.one_of("type", where.text(raw, "type"), TYPES)
     kind = TYPES[type_]
-    data_id, revision, folder = _data(raw, where)
+    data = _data(raw, where)
     template, is_default = _template(raw, where, kind)
     options = where.mapping("options", raw.get("options", {}))
     where.known(options, kind.options, "options.")
     _check_options(options, where)
-    return Card(
+    card = Card(
         name=name,
         benchmark=where.text(raw, "benchmark", benchmark),
         type=type_,
         metric=where.one_of("metric", where.text(raw, "metric", kind.metrics[0]), kind.metrics),
         split=where.text(raw, "split", "test"),
         subset=where.text(raw, "subset", "default"),
-        data_id=data_id,
-        data_revision=revision,
-        folder=folder,
+        data_id=data.id,
+        data_revision=data.revision,
+        data_mirror=data.mirror,
+        folder=data.folder,
         template=template,
         template_is_default=is_default,
         instructions=_instructions(raw, where, tuple(template.roles)),
@@ -153,29 +155,45 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
         source=where.text(raw, "source", source),
         file=file,
     )
+    if type_ == "PromptRetrieval":
+        recipe_of(card)
+    return card
 
 
-def _data(raw: Mapping[str, Any], where: _Where) -> tuple[str | None, str | None, Path | None]:
+@dataclass(frozen=True)
+class _Data:
+    """Where a task's data is."""
+
+    id: str | None = None
+    revision: str | None = None
+    mirror: str | None = None
+    folder: Path | None = None
+
+
+def _data(raw: Mapping[str, Any], where: _Where) -> _Data:
     if raw.get("parts"):
         if "data" in raw:
             raise where.error("data", "a task has either parts or data of its own")
-        return None, None, None
+        return _Data()
     data = raw.get("data")
     if isinstance(data, str):
         data = {"folder": data}
     if not isinstance(data, dict):
         raise where.error("data", "expected a folder, or {id: ..., revision: ...}")
-    where.known(data, ("id", "revision", "folder"), "data.")
+    where.known(data, ("id", "revision", "mirror", "folder"), "data.")
     if ("id" in data) == ("folder" in data):
         raise where.error("data", "give either a folder or an id")
+    if "folder" in data and len(data) > 1:
+        raise where.error("data", "a folder has no revision and no mirror")
     for key in data:
         if not where.text(data, key).strip():
             raise where.error(f"data.{key}", "expected a text, it is empty")
     if "folder" in data:
         folder = Path(where.text(data, "folder")).expanduser()
-        return None, None, folder if folder.is_absolute() else where.file.parent / folder
+        return _Data(folder=folder if folder.is_absolute() else where.file.parent / folder)
     revision = where.text(data, "revision") if "revision" in data else None
-    return where.text(data, "id"), revision, None
+    mirror = where.text(data, "mirror") if "mirror" in data else None
+    return _Data(where.text(data, "id"), revision, mirror)
 
 
 def _template(raw: Mapping[str, Any], where: _Where, kind: TaskType) -> tuple[Template, bool]:

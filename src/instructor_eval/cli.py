@@ -19,11 +19,11 @@ _COMMANDS = {
     "models": "list the models whose instructions or published scores are known, and those with results",
     "leaderboard": "print the table of all results",
     "validate": "check task cards and own data, before any model loads",
-    "cache": "show, check or shrink the cache of vectors",
+    "cache": "show, check or shrink the cache of vectors and answers",
 }
 _CACHE_ACTIONS = {
     "info": "show what is kept of which model",
-    "verify": "check every vector; drop what is damaged",
+    "verify": "check every vector and answer; drop what is damaged",
     "prune": "drop what was not used for longest, or what one model left",
     "clear": "drop everything",
 }
@@ -119,7 +119,7 @@ def _root_parser() -> argparse.ArgumentParser:
         "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"
     )
     what.add_argument("--benchmark", action="append", default=[], metavar="NAME",
-                      help="all tasks of mteb, billboard or demo; repeatable")  # fmt: skip
+                      help="all tasks of mteb, billboard, prompt-retrieval or demo; repeatable")  # fmt: skip
     what.add_argument(
         "--instructions", action="append", default=[], metavar="SET",
         help="paper (default), paper:MODEL, template, none, or a YAML file; repeatable, results stand side by side",
@@ -127,6 +127,19 @@ def _root_parser() -> argparse.ArgumentParser:
     what.add_argument("--protocol", action="append", default=[], metavar="CHOICE",
                       help="mteb (default), paper, or CHOICE=VALUE (docs/protocol.md); repeatable")  # fmt: skip
     what.add_argument("--limit", type=_positive, metavar="N", help="cut every task to N items, for a quick look")
+    prompts = parser.add_argument_group("prompt retrieval")
+    prompts.add_argument(
+        "--selection", action="append", default=[], metavar="HOW",
+        help="how demonstrations are chosen: similar (default), random[:SEED], bm25; repeatable",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--reader", metavar="READER",
+        help="what answers: nearest (default; no model), hf:MODEL, endpoint:URL[#MODEL], paper (GPT-J)",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--reader-dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+        help="numeric form of an hf: reader; auto is bfloat16 on a GPU, float32 elsewhere",
+    )  # fmt: skip
     _add_run_options(parser)
     return parser
 
@@ -227,6 +240,8 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     board.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
     board.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
     board.add_argument("--limit", type=_positive, metavar="N", help="results made with this --limit")
+    board.add_argument("--reader", metavar="READER",
+                       help="prompt-retrieval results of this reader; needed where there are several")  # fmt: skip
     board.add_argument("--no-published", action="store_true", help="leave published scores out")
     board.add_argument("--format", choices=_BOARD_FORMATS, default="table")
 
@@ -264,7 +279,11 @@ def _cache_parsers(cache: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     parsers["info"].add_argument("--format", choices=("table", "json"), default="table")
     prune = parsers["prune"]
     prune.add_argument("--size", type=_size, metavar="SIZE", help="until the cache takes no more, as 500M or 2T")
-    prune.add_argument("--model", metavar="NAME", help="only this model's: its name, name@revision, or fingerprint")
+    prune.add_argument(
+        "--model",
+        metavar="NAME",
+        help="only this model's: its name, name@revision or fingerprint; or a reader's answers",
+    )
     prune.add_argument("--older-than", type=_positive, metavar="DAYS", help="only what was not used for so many days")
     return list(parsers.values())
 

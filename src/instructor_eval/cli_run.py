@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -16,18 +18,22 @@ from instructor_eval.instructions import parse_set
 from instructor_eval.leaderboard import build
 from instructor_eval.published import published
 from instructor_eval.store import Store
-from instructor_eval.types import Card, RunSettings
+from instructor_eval.types import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache import Cache
 
 _INSTALL = "pip install 'instructor-eval[run]'"
-_NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets")
+_NEEDED = (
+    *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets"),
+    *("bm25s", "requests", "rouge_score"),  # prompt retrieval
+)
 
 
 def run_root(options: argparse.Namespace) -> int:
     """`evaluate --model ... --task ...`: run, file, print the board of what was asked for."""
-    if not options.model:
+    without_model = options.selection and all(s not in ("similar", "") for s in options.selection)
+    if not options.model and not without_model:
         raise UserError("no --model given: name a hub id, a folder, or minilm (the embedded model)")
     if not options.task and not options.benchmark:
         raise UserError("no --task or --benchmark given: `evaluate tasks` lists them")
@@ -38,13 +44,14 @@ def run_demo(options: argparse.Namespace) -> int:
     """`evaluate demo`: the embedded model on the embedded tasks."""
     options.model, options.task, options.benchmark = ["minilm"], [], ["demo"]
     options.instructions, options.protocol, options.limit = [], [], None
+    options.selection, options.reader, options.reader_dtype = [], None, "auto"
     options.offline = True
     options.command = ["evaluate", "demo"]
     code = _run(options)
     if code == EXIT_OK and not options.quiet:
         results = "" if str(options.results) == "results" else f" --results {options.results}"
         print(
-            "\nThis was all-MiniLM-L6-v2 on three small sets that ship with the tool. Next:\n"
+            "\nThis was all-MiniLM-L6-v2 on four small sets that ship with the tool. Next:\n"
             f"  evaluate leaderboard{results} --format md\n"
             "      the same table for a document\n"
             "  evaluate tasks DemoRetrieval\n"
@@ -80,52 +87,57 @@ def _run(options: argparse.Namespace) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     cards = select(options.task, options.benchmark)
+    others = [card.name for card in cards if card.type != "PromptRetrieval"]
+    if not options.model and others:
+        raise UserError(f"no --model given: {others[0]} needs one: a hub id, a folder, or minilm (the embedded model)")
     choices = protocol.parse(options.protocol)
     names = {*shipped_cards(), *(c.name for c in cards)}
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
-    from instructor_eval.encoder.cache import MemoryCache, VectorCache, default_folder
+    from instructor_eval.plan import Request
     from instructor_eval.progress import Progress
-    from instructor_eval.runner import Request, execute
+    from instructor_eval.runner import execute
 
     Progress.enabled = not options.quiet
-    settings = RunSettings(protocol=choices, limit=options.limit, hub=options.hub, offline=options.offline)
     store = Store(options.results)
-    cache: Cache
-    if options.no_cache:
-        cache = MemoryCache()  # what one run embeds twice is still computed once
-    else:
-        cache = VectorCache(options.cache or default_folder(), limit=options.cache_size, warn=_warn)
-    request = Request(
-        models=options.model,
-        cards=cards,
-        instruction_sets=sets,
-        settings=settings,
-        store=store,
-        device=options.device,
-        variant=options.variant,
-        batch_tokens=options.batch_tokens,
-        compiled=options.compile,
-        cache=cache,
-        vector_dtype=options.cache_dtype,
-        family=options.family,
-        trust_remote_code=options.trust_remote_code,
-        known_models=list(published()),
-        command=options.command,
-        debug=options.debug,
-    )
-    try:
+    with contextlib.ExitStack() as closing:
+        settings = RunSettings(protocol=choices, limit=options.limit, hub=options.hub, offline=options.offline)
+        settings, selections = _prompting(options, cards, settings, closing)
+        request = Request(
+            models=options.model,
+            cards=cards,
+            instruction_sets=sets,
+            settings=settings,
+            store=store,
+            device=options.device,
+            variant=options.variant,
+            batch_tokens=options.batch_tokens,
+            compiled=options.compile,
+            cache=_vector_cache(options, closing),
+            vector_dtype=options.cache_dtype,
+            family=options.family,
+            trust_remote_code=options.trust_remote_code,
+            selections=selections,
+            known_models=list(published()),
+            command=options.command,
+            debug=options.debug,
+        )
         summary = execute(request, (lambda _line: None) if options.quiet else _say)
-    finally:
-        cache.close()
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for score in failures:
             print(f"evaluate: {score.task} failed: {score.error}", file=sys.stderr)
     if len(failures) == len(summary.scores):
         return EXIT_ERROR
-    board = build(store.scores(), published().values(), protocol=choices, limit=options.limit, only=_columns(cards))
+    board = build(
+        store.scores(),
+        published().values(),
+        protocol=choices,
+        limit=options.limit,
+        only=_columns(cards),
+        reader=settings.reader.fingerprint if settings.reader else None,
+    )
     print()
     print(format_board(board, "table"))
     if not options.quiet:
@@ -135,6 +147,52 @@ def _run(options: argparse.Namespace) -> int:
             f"results in {options.results}"
         )
     return EXIT_ERROR if summary.failed else EXIT_OK
+
+
+def _vector_cache(options: argparse.Namespace, closing: contextlib.ExitStack) -> Cache:
+    from instructor_eval.encoder.cache import MemoryCache, VectorCache, default_folder
+
+    cache: Cache
+    if options.no_cache:
+        cache = MemoryCache()  # what one run embeds twice is still computed once
+    else:
+        cache = VectorCache(options.cache or default_folder(), limit=options.cache_size, warn=_warn)
+    closing.callback(cache.close)
+    return cache
+
+
+def _prompting(
+    options: argparse.Namespace, cards: list[Card], settings: RunSettings, closing: contextlib.ExitStack
+) -> tuple[RunSettings, list[Selection]]:
+    """What prompt-retrieval tasks need beside a model: selections, a reader, and where its answers are kept.
+
+    Raises:
+        UserError: they are asked for and no such task is, or they cannot be had.
+    """
+    if not any(card.type == "PromptRetrieval" for card in cards):
+        flags = {
+            "--selection": options.selection,
+            "--reader": options.reader,
+            "--reader-dtype": options.reader_dtype != "auto",
+        }
+        given = [flag for flag, value in flags.items() if value]
+        if given:
+            raise UserError(f"{given[0]} is for prompt-retrieval tasks, and no --task or --benchmark names one")
+        return settings, [SIMILAR]
+    from instructor_eval.adapters.prompts.selection import parse_selection
+    from instructor_eval.encoder.cache import default_folder
+    from instructor_eval.readers.answers import AnswerCache
+    from instructor_eval.readers.load import load_reader
+
+    selections = [parse_selection(text) for text in options.selection] or [SIMILAR]
+    reader = load_reader(
+        options.reader or "nearest", device=options.device, dtype=options.reader_dtype, offline=options.offline
+    )
+    closing.callback(reader.close)
+    reader.describe()  # what is wrong with a model or an endpoint shows before anything is computed
+    answers = AnswerCache(None if options.no_cache else options.cache or default_folder(), warn=_warn)
+    closing.callback(answers.close)
+    return dataclasses.replace(settings, reader=reader, answers=answers), list(dict.fromkeys(selections))
 
 
 def _columns(cards: list[Card]) -> list[Card]:

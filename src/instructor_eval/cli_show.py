@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from instructor_eval import protocol
 from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, own_cards, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.leaderboard import Board, Mean, Row, build
+from instructor_eval.leaderboard import Board, Row, build, reader_label
 from instructor_eval.paths import shipped
 from instructor_eval.published import published
+from instructor_eval.readers.load import PAPER_READER
 from instructor_eval.store import Store
 from instructor_eval.tables import blocks, render
-from instructor_eval.types import Card
+from instructor_eval.types import Card, Score
 
 
 def tasks(options: argparse.Namespace) -> int:
@@ -151,30 +153,74 @@ def leaderboard(options: argparse.Namespace) -> int:
             f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results"
         )
     only = select(options.task, options.benchmark) if options.task or options.benchmark else None
+    scores = list(Store(options.results).scores())
     board = build(
-        Store(options.results).scores(),
+        scores,
         () if options.no_published else published().values(),
         protocol=protocol.parse(options.protocol),
         limit=options.limit,
         only=only,
+        reader=_reader(options.reader, scores),
     )
     print(format_board(board, options.format))
     if board.left_out and options.format == "table":
         print(
-            f"\n{board.left_out} results of another --protocol or --limit left out: give the same flags to see them",
+            f"\n{board.left_out} results of another --protocol, --limit or --reader left out: give the same flags to "
+            "see them",
             file=sys.stderr,
         )
     return EXIT_OK
+
+
+def _reader(text: str | None, scores: Iterable[Score]) -> str | None:
+    """The fingerprint of the reader that `--reader` names: by its name, its label or the fingerprint itself.
+
+    Raises:
+        UserError: none of the results has it, or several readers go by that name.
+    """
+    if text is None:
+        return None
+    known: dict[str, dict[str, Any]] = {s.reader["fingerprint"]: s.reader for s in scores if s.reader}
+    labels = {key: reader_label(reader) for key, reader in known.items()}
+    name = PAPER_READER if text == "paper" else text
+    found = [key for key, label in labels.items() if name == label] or [
+        key for key, reader in known.items() if name in (reader["name"], key)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"--reader {text}: several readers go by that name: give a fingerprint, {' or '.join(found)}")
+    there = f"there are {', '.join(sorted(set(labels.values())))}" if labels else "there are no such results yet"
+    raise UserError(f"--reader {text}: no prompt-retrieval result was answered by it: {there}")
 
 
 def _percent(value: float | None) -> str | None:
     return None if value is None else f"{100 * value:.2f}"
 
 
-def _mean_cell(mean: Mean | None) -> str | None:
+def _mean_cell(row: Row, name: str, board: Board) -> str | None:
+    mean = row.means.get(name)
     if mean is None:
         return None
-    return f"{100 * mean.value:.2f}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+    mark = "*" if _is_other_reader(row, name, board) else ""
+    return f"{100 * mean.value:.2f}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+
+
+def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
+    """Whether a published mean was made with language models that did not answer here."""
+    return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
+
+
+def _prompting_notes(board: Board, means: list[str]) -> list[str]:
+    if board.reader is None:
+        return []
+    notes = [f"Prompt retrieval: answers by {board.reader}."]
+    if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
+        notes.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
+    retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
+    if retired:
+        notes.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
+    return notes
 
 
 def _cell(row: Row, task: str) -> str | None:
@@ -194,7 +240,7 @@ def format_board(board: Board, form: str) -> str:
             r.rank,
             r.model,
             r.instructions,
-            *(_mean_cell(r.means.get(m)) for m in means),
+            *(_mean_cell(r, m, board) for m in means),
             *(_cell(r, t) for t in board.tasks),
         ]
         for r in board.rows
@@ -206,6 +252,7 @@ def format_board(board: Board, form: str) -> str:
             notes.append("(n/of): a mean over n of the tasks that belong to it.")
         if any(r.source == "published" for r in board.rows):
             notes.append("published: others' numbers, not measured here (results/reference).")
+        notes += _prompting_notes(board, means)
         return f"{text}\n\n{' '.join(notes)}"
     return render(headers, rows, form, left=3)
 
@@ -266,6 +313,10 @@ def _check(card: Card) -> str:
 
             segments = load_segments(card.folder)
             text = f"{len(segments):,} segments, {sum(len(s.hypotheses) for s in segments):,} hypotheses"
+        elif card.type == "PromptRetrieval":
+            from instructor_eval.adapters.prompt_retrieval import describe as describe_prompts
+
+            text = describe_prompts(card)
         else:
             from instructor_eval.adapters.folder import describe
 

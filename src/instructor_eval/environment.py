@@ -23,6 +23,8 @@ _LIBRARIES = (
     "scipy",
     "scikit-learn",
     "pytrec-eval-terrier",
+    "rouge-score",
+    "bm25s",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from instructor_eval.cards import shipped_cards
 from instructor_eval.protocol import relevant
@@ -59,7 +60,9 @@ class Board:
     tasks: list[str]
     means: list[str]
     left_out: int = 0
-    """Stored scores of another protocol or limit than the one asked for."""
+    """Stored scores of another protocol, limit or reader than the one asked for."""
+    reader: str | None = None
+    """What answered the prompts of the prompt-retrieval scores shown; None where there are none."""
 
 
 def build(
@@ -69,8 +72,9 @@ def build(
     protocol: Mapping[str, str],
     limit: int | None = None,
     only: Sequence[Card] | None = None,
+    reader: str | None = None,
 ) -> Board:
-    """The board of all scores of one protocol and limit.
+    """The board of all scores of one protocol, limit and reader.
 
     Args:
         scores: Stored scores; of several with the same row and task the newest counts.
@@ -79,17 +83,19 @@ def build(
         protocol: The protocol choices that scores must have been made with.
         limit: The `--limit` that scores must have been made with; None means whole tasks.
         only: Restrict the columns to these tasks.
+        reader: Of prompt retrieval, the scores that the reader with this fingerprint answered; by default those of
+            `nearest`, or else of the first by name.
     """
     wanted = {c.name for c in only} if only is not None else None
+    asked = [s for s in scores if wanted is None or s.task in wanted]
+    chosen = [s for s in asked if s.limit == limit and s.protocol == relevant(dict(protocol), s.type)]
+    readers = {s.reader["fingerprint"]: reader_label(s.reader) for s in chosen if s.reader}
+    if reader is None and readers:
+        reader = min(readers, key=lambda key: (readers[key] != "nearest", readers[key], key))
+    shown = [s for s in chosen if not s.reader or s.reader["fingerprint"] == reader]
     rows: dict[tuple[str, str, str, str], Row] = {}
     newest: dict[tuple[object, str], str] = {}
-    left_out = 0
-    for score in scores:
-        if wanted is not None and score.task not in wanted:
-            continue
-        if score.limit != limit or score.protocol != relevant(dict(protocol), score.type):
-            left_out += 1
-            continue
+    for score in shown:
         model = score.model
         key = (model["name"], model["fingerprint"], model["variant"], score.instructions["set"])
         row = rows.setdefault(
@@ -113,10 +119,11 @@ def build(
     else:
         columns = [t for t in known if t in seen] + sorted(seen - set(known))
     columns = [t for t in columns if not (t in known and known[t].part_of in columns)]
+    prompted = any(t in known and known[t].benchmark == "prompt-retrieval" for t in columns)
     others = [
         Row(e.model, "published", "published", "", tasks=dict(e.tasks), means=_published_means(e))
         for e in entries
-        if not columns or any(t in e.tasks for t in columns)
+        if not columns or any(t in e.tasks for t in columns) or (prompted and "PromptRetrieval" in e.categories)
     ]
     own = _own_benchmarks(measured, known)
     for row in measured + others:
@@ -127,7 +134,13 @@ def build(
     all_rows = measured + others
     means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip
-    return Board(all_rows, columns, means, left_out)
+    return Board(all_rows, columns, means, len(asked) - len(shown), readers.get(reader or ""))
+
+
+def reader_label(reader: Mapping[str, Any]) -> str:
+    """What a table calls a reader: its name, with the numeric form where that is not float32."""
+    form = reader.get("dtype", "float32")
+    return f"{reader['name']}{'' if form == 'float32' else f' ({form})'}"
 
 
 def _tell_apart(rows: list[Row]) -> None:

@@ -18,11 +18,20 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pair_ap": ("max", "cosine"),
     "clustering_256": ("off", "on"),
     "empty_text": ("encode", "error"),
+    "rouge": ("mean", "bootstrap"),
+    "amazon": ("all", "third-worst"),
 }
 """Choice -> its values; the first is the default, and what mteb does."""
 
 # What the authors' code of 2022 did (github xlang-ai/instructor-embedding, commit 9a9742c).
-PAPER = {"summeval": "v1", "summeval_machine_instruction": "off", "pair_ap": "cosine", "clustering_256": "on"}
+PAPER = {
+    "summeval": "v1",
+    "summeval_machine_instruction": "off",
+    "pair_ap": "cosine",
+    "clustering_256": "on",
+    "rouge": "bootstrap",
+    "amazon": "third-worst",
+}
 
 
 def parse(given: Sequence[str]) -> dict[str, str]:
@@ -54,5 +63,6 @@ def relevant(choices: dict[str, str], task_type: str) -> dict[str, str]:
         "Summarization": {"summeval", "summeval_machine_instruction"},
         "PairClassification": {"pair_ap"},
         "Clustering": {"clustering_256"},
+        "PromptRetrieval": {"rouge", "amazon"},
     }.get(task_type, set())
     return {name: value for name, value in choices.items() if name in concerned}

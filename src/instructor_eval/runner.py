@@ -7,47 +7,24 @@ import datetime
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval import scorers
 from instructor_eval.adapters.registry import adapter_for
-from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import Engine, default_variant, pick_device
-from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.encoder.task import BoundEncoder
+from instructor_eval.encoder.engine import Engine, Totals, pick_device
+from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.environment import hardware, versions
 from instructor_eval.errors import UserError, one_line
-from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
+from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
-from instructor_eval.store import Store, identity
-from instructor_eval.types import Card, Outcome, Resolved, RunSettings, Score
+from instructor_eval.readers.nearest import NearestReader
+from instructor_eval.store import identity
+from instructor_eval.types import Card, Outcome, Resolved, Score
 
 _COUNTS = ("texts", "unique", "hits", "tokens")
-
-
-@dataclass
-class Request:
-    """What one invocation asks for."""
-
-    models: Sequence[str]
-    cards: Sequence[Card]
-    instruction_sets: Sequence[InstructionSet]
-    settings: RunSettings
-    store: Store
-    device: str = "auto"
-    variant: str = "auto"
-    batch_tokens: int | None = None
-    compiled: bool = False
-    cache: Cache | None = None
-    vector_dtype: str = "float32"
-    family: str | None = None
-    trust_remote_code: bool = False
-    known_models: list[str] = field(default_factory=list)
-    command: list[str] = field(default_factory=list)
-    debug: bool = False
 
 
 @dataclass
@@ -58,15 +35,6 @@ class Summary:
     ran: int = 0
     kept: int = 0
     failed: int = 0
-
-
-@dataclass
-class _Planned:
-    """One model under one instruction set, with the instructions of every task worked out."""
-
-    checkpoint: Checkpoint
-    set_name: str
-    instructions: dict[str, dict[str, Resolved]]
 
 
 def execute(request: Request, say: Callable[[str], None]) -> Summary:
@@ -82,14 +50,14 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
             adapter_for(card)
     if request.device != "auto":
         pick_device(request.device)
-    planned = _plan(request, say)
+    planned = plan_run(request, say)
     started = _now()
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
     engine: Engine | None = None  # one model in memory at a time
     for plan in planned:
-        if engine is None or engine.checkpoint is not plan.checkpoint:
+        if plan.checkpoint is not None and (engine is None or engine.checkpoint is not plan.checkpoint):
             engine = Engine(
                 plan.checkpoint,
                 device=request.device,
@@ -98,73 +66,25 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
                 cache=request.cache,
                 compiled=request.compiled,
             )
-        _run_model(request, plan, engine, summary, say)
+        _run_model(request, plan, engine if plan.checkpoint else None, summary, say)
     _write_manifest(request, name, started, summary, ended=_now())
     return summary
 
 
-def _variant(request: Request) -> str:
-    """The numeric form asked for, with what vectors are rounded to if they are."""
-    form = default_variant(request.device) if request.variant == "auto" else request.variant
-    return form if request.vector_dtype == "float32" else f"{form}+{request.vector_dtype}"
-
-
-def _plan(request: Request, say: Callable[[str], None]) -> list[_Planned]:
-    planned: list[_Planned] = []
-    variant = _variant(request)
-    for text in dict.fromkeys(request.models):
-        spec = ModelSpec.parse(text)
-        checkpoint = locate(
-            spec,
-            offline=request.settings.offline,
-            known=request.known_models,
-            family=request.family,
-            with_code=request.trust_remote_code,
-        )
-        checkpoint = dataclasses.replace(checkpoint, variant=variant)
-        revision, form = checkpoint.revision[:40], "" if variant == "fp32" else f", as {variant}"
-        say(f"model {checkpoint.name} ({revision}){form}: family {checkpoint.family}, {checkpoint.family_rule}")
-        rule = ModelRule(
-            name=checkpoint.name,
-            family=checkpoint.family,
-            prompts=checkpoint.prompts,
-            prompts_rule=checkpoint.prompts_rule,
-        )
-        seen: set[str] = set()
-        for given in request.instruction_sets:
-            chosen = _usable(given, checkpoint, request, say)
-            set_name = effective_name(chosen, rule)
-            instructions = {c.name: resolve_all(c, chosen, rule) for c in request.cards if not c.parts}
-            if set_name in seen:
-                continue
-            seen.add(set_name)
-            planned.append(_Planned(checkpoint, set_name, instructions))
-    return planned
-
-
-def _usable(
-    chosen: InstructionSet, checkpoint: Checkpoint, request: Request, say: Callable[[str], None]
-) -> InstructionSet:
-    """The set, or none where a plain model is one of several rows and cannot use a file of instructions.
-
-    Alone it stays, and is an error further on: the user asked for nothing else.
-    """
-    several = len(request.models) > 1 or len(request.instruction_sets) > 1
-    if checkpoint.family != "plain" or chosen.kind != "file" or not several:
-        return chosen
-    say(f"  takes no instructions: {chosen.path} is not used (with --family prefix it would be)")
-    return InstructionSet("none", "none")
-
-
-def _run_model(request: Request, plan: _Planned, engine: Engine, summary: Summary, say: Callable[[str], None]) -> None:
+def _run_model(
+    request: Request, plan: Planned, engine: Engine | None, summary: Summary, say: Callable[[str], None]
+) -> None:
     done: dict[str, Score] = {}
-    width = max(len(c.name) for c in request.cards)
-    for card in request.cards:
+    if plan.checkpoint is None:
+        say(f"{plan.model['name']}: no model, the same for all of them")
+    width = max(len(c.name) for c in plan.cards)
+    for card in plan.cards:
         head = f"  {card.name:<{width}} [{plan.set_name}]"
         if card.parts:
             score, kept = _aggregate(card, plan, done, request)
         else:
-            say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
+            if plan.checkpoint is not None:
+                say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
             score, kept = _run_task(request, card, plan, engine)
         done[card.name] = score
         summary.scores.append(score)
@@ -194,7 +114,7 @@ def say_instructions(
         say(f"  {card.name} {role}: {text!r} ({instruction.rule})")
 
 
-def _blank(request: Request, card: Card, plan: _Planned) -> Score:
+def _blank(request: Request, card: Card, plan: Planned) -> Score:
     """A score with everything that is known before the data is read."""
     return Score(
         identity="",
@@ -202,7 +122,7 @@ def _blank(request: Request, card: Card, plan: _Planned) -> Score:
         task=card.name,
         benchmark=card.benchmark,
         type=card.type,
-        model=plan.checkpoint.describe(),
+        model=plan.model,
         instructions={
             "set": plan.set_name,
             "roles": {
@@ -214,9 +134,19 @@ def _blank(request: Request, card: Card, plan: _Planned) -> Score:
         protocol=relevant(dict(request.settings.protocol), card.type),
         seed=request.settings.seed,
         limit=request.settings.limit,
+        reader=_reader(request, card, plan),
+        notes=list(card.notes),
         command=request.command,
         created=_now(),
     )
+
+
+def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
+    """What answers the prompts of a prompt-retrieval task, and how their demonstrations are chosen."""
+    if card.type != "PromptRetrieval":
+        return {}
+    reader = request.settings.reader or NearestReader()
+    return {**reader.describe(), "selection": plan.selection.name}
 
 
 def _metric(card: Card, request: Request) -> str:
@@ -228,6 +158,7 @@ def _metric(card: Card, request: Request) -> str:
 
 
 def _identity(score: Score, card: Card) -> str:
+    asked = {k: score.reader[k] for k in ("fingerprint", "selection") if score.reader}
     return identity(
         {
             "task": card.name,
@@ -243,23 +174,23 @@ def _identity(score: Score, card: Card) -> str:
             "protocol_version": PROTOCOL_VERSION,
             "seed": score.seed,
             "limit": score.limit,
+            **({"reader": asked} if asked else {}),
         }
     )
 
 
-def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine) -> tuple[Score, bool]:
+def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None) -> tuple[Score, bool]:
     """The score of one task, and whether it was there already."""
     score = _blank(request, card, plan)
     started = time.perf_counter()
     outcome: Outcome | None = None
-    encoder = BoundEncoder(
-        engine,
-        plan.instructions[card.name],
-        request.settings.protocol,
-        task=card.name,
-        is_clustering=card.type == "Clustering",
-    )
-    before = dataclasses.replace(engine.totals)
+    encoder: BoundEncoder | NoModel
+    if engine is None:
+        encoder, totals = NoModel(plan.model["name"]), Totals()
+    else:
+        encoder, totals = _bound(engine, request, card, plan), engine.totals
+    before = dataclasses.replace(totals)
+    settings = dataclasses.replace(request.settings, selection=plan.selection)
 
     def attempt(step: Callable[[], Any]) -> Any:
         try:
@@ -273,24 +204,23 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine) -> t
         return None
 
     adapter = adapter_for(card)
-    score.data["key"] = attempt(lambda: adapter.data_key(card, request.settings))
+    score.data["key"] = attempt(lambda: adapter.data_key(card, settings))
     score.identity = _identity(score, card)
     if score.error is None:
         found = request.store.find(score)
         if found is not None:
             return found, True
         with encoder.progress:
-            outcome = attempt(lambda: adapter.run(card, encoder, request.settings))
-    totals = engine.totals
+            outcome = attempt(lambda: adapter.run(card, encoder, settings))
     score.timings = {
         "total": round(time.perf_counter() - started, 3),
         "encode": round(totals.seconds - before.seconds, 3),
         "load": round(totals.load - before.load, 3),
     }
     score.counts = {name: getattr(totals, name) - getattr(before, name) for name in _COUNTS}
-    if engine.drift:
+    if engine is not None and engine.drift:
         score.metrics = {"vector_drift": engine.drift}
-    score.environment = {"versions": versions(), "hardware": hardware(engine.device)}
+    score.environment = {"versions": versions(), "hardware": hardware(engine.device if engine else "cpu")}
     if outcome is None:
         request.store.write(score)
         return score, False
@@ -298,6 +228,16 @@ def _run_task(request: Request, card: Card, plan: _Planned, engine: Engine) -> t
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)
     return score, False
+
+
+def _bound(engine: Engine, request: Request, card: Card, plan: Planned) -> BoundEncoder:
+    return BoundEncoder(
+        engine,
+        plan.instructions[card.name],
+        request.settings.protocol,
+        task=card.name,
+        is_clustering=card.type == "Clustering",
+    )
 
 
 def _fill(score: Score, outcome: Outcome) -> None:
@@ -309,7 +249,7 @@ def _fill(score: Score, outcome: Outcome) -> None:
     score.n_items = len(outcome.items["id"])
 
 
-def _aggregate(card: Card, plan: _Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
+def _aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
     """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
     score = _blank(request, card, plan)
     parts = [done[name] for name in card.parts]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # reading commands need no numpy
     import numpy as np
     import numpy.typing as npt
 
+    from instructor_eval.readers.answers import AnswerCache
+    from instructor_eval.readers.types import Reader
+
     Vectors: TypeAlias = npt.NDArray[np.float32]
 else:
     Vectors = Any
@@ -53,6 +56,8 @@ class Card:
     subset: str = "default"
     data_id: str | None = None
     data_revision: str | None = None
+    data_mirror: str | None = None
+    """Where a local mirror has the data, if not under `data_id`."""
     folder: Path | None = None
     """The data's folder, for the user's own tasks and the demo; None for tasks located by `data_id`."""
     template: Template = Template()
@@ -137,6 +142,27 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True)
+class Selection:
+    """How demonstrations are chosen in prompt retrieval: `similar`, `bm25`, or `random` with a seed."""
+
+    kind: str = "similar"
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """As it is written on the command line."""
+        return f"random:{self.seed}" if self.seed else self.kind
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a model takes part."""
+        return self.kind == "similar"
+
+
+SIMILAR = Selection()
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """What a run asks of every task."""
 
@@ -145,6 +171,12 @@ class RunSettings:
     limit: int | None = None
     hub: Path | None = None
     offline: bool = False
+    selection: Selection = SIMILAR
+    """Prompt retrieval: how demonstrations are chosen."""
+    reader: Reader | None = None
+    """Prompt retrieval: what answers the prompts; `nearest` where none is given."""
+    answers: AnswerCache | None = None
+    """Prompt retrieval: where a reader's answers are kept."""
 
 
 @dataclass
@@ -169,6 +201,10 @@ class Score:
     items_file: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
     """id, revision, key (what names the content beforehand), hash (of the texts and gold values really used)"""
+    reader: dict[str, Any] = field(default_factory=dict)
+    """Prompt retrieval: name and fingerprint of what answered, and how demonstrations were selected."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the score must know: the card's notes."""
     protocol: dict[str, str] = field(default_factory=dict)
     seed: int = 42
     limit: int | None = None

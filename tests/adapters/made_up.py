@@ -20,6 +20,8 @@ PROTOCOL = {
     "pair_ap": "max",
     "clustering_256": "off",
     "empty_text": "encode",
+    "rouge": "mean",
+    "amazon": "all",
 }
 _WORDS = {
     "garden": "rose soil spade seed worm leaf compost bloom hedge lawn trowel root",
@@ -75,7 +77,7 @@ def embed(texts, instruction: str) -> np.ndarray:
     return np.asarray(rows, dtype=np.float32)
 
 
-ROLE_INSTRUCTION = {"query": "ask ", "document": "tell ", "text": "say "}
+ROLE_INSTRUCTION = {"query": "ask ", "document": "tell ", "text": "say ", "example": "show "}
 
 
 class FakeEncoder:

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from instructor_eval.adapters.registry import adapter_for
-from instructor_eval.cards import shipped_cards
-from instructor_eval.errors import UserError
+from instructor_eval.cards import OWN_TYPES, TYPES, shipped_cards
 from instructor_eval.types import Adapter, Card
 
 SHIPPED = shipped_cards()
-WANTED = {"mteb": "MtebAdapter", "billboard": "BillboardAdapter"}
+WANTED = {"mteb": "MtebAdapter", "billboard": "BillboardAdapter", "prompt-retrieval": "PromptRetrievalAdapter"}
+OF_THEIR_TYPE = {"TextEvaluation": "BillboardAdapter", "PromptRetrieval": "PromptRetrievalAdapter"}
 
 
 @pytest.mark.parametrize("name", [n for n, c in SHIPPED.items() if c.benchmark in WANTED and not c.parts])
@@ -22,24 +22,25 @@ def test_shipped_cards(name):
 
 def test_the_demo_is_read_as_a_users_own_data():
     kinds = {n: type(adapter_for(c)).__name__ for n, c in SHIPPED.items() if c.benchmark == "demo"}
-    assert kinds == {"DemoRetrieval": "FolderAdapter", "DemoSTS": "FolderAdapter", "DemoBillboard": "BillboardAdapter"}
+    assert kinds == {
+        "DemoRetrieval": "FolderAdapter",
+        "DemoSTS": "FolderAdapter",
+        "DemoBillboard": "BillboardAdapter",
+        "DemoPrompts": "PromptRetrievalAdapter",
+    }
 
 
-@pytest.mark.parametrize(
-    "type_", ["Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "TextEvaluation"]
-)
+@pytest.mark.parametrize("type_", OWN_TYPES)
 def test_own_cards(tmp_path, type_):
     card = Card(name="Own", benchmark="own", type=type_, metric="m", folder=tmp_path)
-    assert type(adapter_for(card)).__name__ == ("BillboardAdapter" if type_ == "TextEvaluation" else "FolderAdapter")
+    assert type(adapter_for(card)).__name__ == OF_THEIR_TYPE.get(type_, "FolderAdapter")
     by_id = dataclasses.replace(card, folder=None, data_id="a/b")
-    assert type(adapter_for(by_id)).__name__ == ("BillboardAdapter" if type_ == "TextEvaluation" else "MtebAdapter")
+    assert type(adapter_for(by_id)).__name__ == OF_THEIR_TYPE.get(type_, "MtebAdapter")
 
 
-@pytest.mark.parametrize("name", [n for n, c in SHIPPED.items() if c.benchmark == "prompt-retrieval"])
-def test_prompt_retrieval_cannot_be_run_yet(name):
-    with pytest.raises(UserError) as e:
-        adapter_for(SHIPPED[name])
-    assert str(e.value) == f"task {name}: prompt-retrieval tasks have a card but cannot be run in this version"
+def test_own_types_are_all_but_summarization():
+    assert set(OWN_TYPES) == set(TYPES) - {"Summarization"}
+    assert set(OF_THEIR_TYPE) < set(OWN_TYPES)
 
 
 def test_there_are_cards_of_every_benchmark():
@@ -47,6 +48,6 @@ def test_there_are_cards_of_every_benchmark():
     assert {b: benchmarks.count(b) for b in ("billboard", "prompt-retrieval", "demo")} == {
         "billboard": 3,
         "prompt-retrieval": 11,
-        "demo": 3,
+        "demo": 4,
     }
     assert sum(c.benchmark == "mteb" and c.part_of is None for c in SHIPPED.values()) == 56

@@ -94,6 +94,9 @@ def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
         return "cosine_ap"
     if card.type == "Summarization":
         return f"summeval_{protocol['summeval']}"
+    if card.type == "PromptRetrieval":
+        groups = "_third_worst_group" if card.name == "Amazon" and protocol["amazon"] == "third-worst" else ""
+        return f"rougeL{groups}{'_bootstrap' if protocol['rouge'] == 'bootstrap' else ''}"
     return card.metric
 
 

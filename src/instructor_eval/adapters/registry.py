@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from instructor_eval.errors import UserError
 from instructor_eval.types import Adapter, Card
 
 
 def adapter_for(card: Card) -> Adapter:
-    """The adapter of a card's benchmark and type. Imports it, and with it what it needs.
-
-    Raises:
-        UserError: there is none yet.
-    """
+    """The adapter of a card's benchmark and type. Imports it, and with it what it needs."""
     if card.type == "TextEvaluation":
         from instructor_eval.adapters.billboard import BillboardAdapter
 
         return BillboardAdapter()
     if card.type == "PromptRetrieval":
-        raise UserError(f"task {card.name}: prompt-retrieval tasks have a card but cannot be run in this version")
+        from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter
+
+        return PromptRetrievalAdapter()
     if card.folder is not None:
         from instructor_eval.adapters.folder import FolderAdapter
 

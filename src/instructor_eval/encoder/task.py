@@ -44,7 +44,7 @@ class BoundEncoder:
         self._task = task
         self.progress = Progress(task)
         """How far it is; to be closed when the task ends."""
-        self._sum = 0
+        self._hash = TextsHash()
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim].
@@ -71,12 +71,46 @@ class BoundEncoder:
         for text in texts:
             if self._refuses_empty and not text.strip():
                 raise UserError(f"{self._task}: a {role} has no text: mend the data, or --protocol empty_text=encode")
+        self._hash.add(texts, role)
+
+    def texts_hash(self) -> str:
+        """Hash of all texts encoded so far with their roles, whatever the order and chunks they came in."""
+        return self._hash.hex()
+
+
+class NoModel:
+    """In an encoder's place where nothing is embedded: it takes note of the texts, and its vectors have no length."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.progress = Progress("")
+        self._hash = TextsHash()
+
+    def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
+        """float32 [len(texts), 0]."""
+        self._hash.add(texts, role)
+        return np.empty((len(texts), 0), dtype=np.float32)
+
+    def texts_hash(self) -> str:
+        """Hash of all texts seen so far; a model that embeds the same texts has the same."""
+        return self._hash.hex()
+
+
+class TextsHash:
+    """Hash of texts with their roles, whatever the order and chunks they come in.
+
+    The sum of the texts' SHA-256 values modulo 2^256: a guard against mistakes, not against an attacker.
+    """
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def add(self, texts: Sequence[str], role: str) -> None:
+        """Take note of texts."""
+        for text in texts:
             digest = hashlib.sha256(f"{role}\0{text}".encode("utf-8", "surrogatepass")).digest()
             self._sum = (self._sum + int.from_bytes(digest, "little")) % _MODULUS
 
-    def texts_hash(self) -> str:
-        """Hash of all texts encoded so far with their roles, whatever the order and chunks they came in.
-
-        The sum of the texts' SHA-256 values modulo 2^256: a guard against mistakes, not against an attacker.
-        """
+    def hex(self) -> str:
+        """64 hex digits."""
         return f"{self._sum:064x}"

@@ -33,7 +33,14 @@ def find(spec: str, name: str, *, offline: bool) -> tuple[Path, str]:
     Raises:
         UserError: there is none, or it cannot be had.
     """
-    model = ModelSpec.parse(spec)
+    try:
+        model = ModelSpec.parse(spec)
+        return _folder_of(model, name, offline=offline)
+    except UserError as e:
+        raise e if str(e).startswith("reader ") else UserError(f"reader {name}: {e}") from e
+
+
+def _folder_of(model: ModelSpec, name: str, *, offline: bool) -> tuple[Path, str]:
     if model.name == EMBEDDED:
         raise UserError(f"reader {name}: this is an embedding model: give a causal language model")
     if Path(model.name).is_dir():

@@ -22,11 +22,13 @@ def load_reader(text: str, *, device: str = "auto", dtype: str = "auto", offline
     kind, colon, rest = (PAPER_READER if text == "paper" else text).partition(":")
     if (kind, colon) == ("nearest", ""):
         return NearestReader()
-    if kind == "hf" and rest:
+    if kind in ("hf", "endpoint") and not rest:
+        raise UserError(f"reader '{text}': give {'a model, hf:org/name or hf:FOLDER' if kind == 'hf' else 'a URL'}")
+    if kind == "hf":
         from instructor_eval.readers.hf import HfReader
 
         return HfReader(rest, device=device, dtype=dtype, offline=offline)
-    if kind == "endpoint" and rest:
+    if kind == "endpoint":
         from instructor_eval.readers.endpoint import EndpointReader
 
         return EndpointReader(rest)

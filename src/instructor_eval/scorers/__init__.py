@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from instructor_eval.errors import UserError
-from instructor_eval.scorers import classification, clustering, correlation, ranking
+from instructor_eval.scorers import classification, clustering, correlation, ranking, rouge
 from instructor_eval.types import Items
 
 _METRICS: dict[str, Callable[[Items], float]] = {
@@ -22,6 +22,10 @@ _METRICS: dict[str, Callable[[Items], float]] = {
     "summeval_v1": correlation.summeval_v1,
     "summeval_v2": correlation.summeval_v2,
     "mean_of_parts": ranking.mean_of_parts,
+    "rougeL": rouge.mean,
+    "rougeL_bootstrap": rouge.bootstrap_middle,
+    "rougeL_third_worst_group": lambda items: rouge.mean(rouge.third_worst_group(items)),
+    "rougeL_third_worst_group_bootstrap": lambda items: rouge.bootstrap_middle(rouge.third_worst_group(items)),
 }
 
 

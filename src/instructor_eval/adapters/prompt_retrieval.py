@@ -1,0 +1,236 @@
+"""Prompt retrieval: does the embedder find good in-context examples?
+
+Paper, section 4.1; the authors' code, `evaluation/prompt_retrieval` at commit 9a9742c. A pool of labelled examples and
+the test items are embedded; each item's nearest examples become the demonstrations of a prompt; a reader answers it;
+Rouge-L says how well. What differs from task to task stands in its card (`prompts/recipe.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from instructor_eval import scorers
+from instructor_eval.adapters.mteb_score import effective_metric, gold_hash
+from instructor_eval.adapters.prompts.budget import budget_tokenizer
+from instructor_eval.adapters.prompts.layouts import detect, read
+from instructor_eval.adapters.prompts.prompt import Example, Item, question, render, render_item
+from instructor_eval.adapters.prompts.recipe import Recipe, recipe_of
+from instructor_eval.adapters.prompts.sampling import Drawn, draw
+from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose
+from instructor_eval.errors import UserError
+from instructor_eval.hub import files_key, mirror_folder, snapshot
+from instructor_eval.readers.ask import ask
+from instructor_eval.readers.nearest import NearestReader
+from instructor_eval.readers.types import Question
+from instructor_eval.types import Card, Items, Outcome, RunSettings, Selection, TaskEncoder
+
+_ROLE = "example"
+
+
+class PromptRetrievalAdapter:
+    """The eleven sets of the paper, and own tasks of the same kind."""
+
+    def data_key(self, card: Card, settings: RunSettings) -> str:
+        """The pinned revision on the hub, or a hash of the local folder's files.
+
+        Raises:
+            UserError: the data cannot be had.
+        """
+        folder = _local(card, settings)
+        if folder is not None:
+            return files_key(folder)
+        if card.data_revision is None:
+            raise _missing(card)
+        return f"hub:{card.data_id}@{card.data_revision}"
+
+    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
+        """Draw, embed, choose, ask, score.
+
+        Raises:
+            UserError: the data is missing or broken, a card asks for what cannot be, or the reader gives up.
+        """
+        recipe = recipe_of(card)
+        prepared = prepare(card, recipe, encoder, settings)
+        reader = settings.reader or NearestReader()
+        answers = ask(reader, [p.question for p in prepared], settings.answers, label=f"{card.name} reading")
+        items = _judge(recipe, [p.item for p in prepared], [answer.text for answer in answers.answers])
+        items |= {
+            "demonstrations": [[example.id for example in p.demonstrations] for p in prepared],
+            "similarities": [p.similarities for p in prepared],
+            "prompt_hash": [_prompt_hash(p.question) for p in prepared],
+        }
+        if answers.answers[0].losses:
+            items["losses"] = [list(answer.losses) for answer in answers.answers]
+        metric = effective_metric(card, settings.protocol)
+        return Outcome(
+            metric=metric,
+            score=scorers.compute(metric, items),
+            items=items,
+            metrics=_beside(recipe, items, answers.asked, answers.hits),
+            gold_hash=gold_hash(zip(items["id"], items["gold"], strict=True)),
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One test item with its prompt."""
+
+    item: Item
+    demonstrations: list[Example]
+    """In the order of the prompt: the most similar last."""
+    similarities: list[float]
+    question: Question
+
+
+def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSettings) -> list[Prepared]:
+    """Every test item's prompt.
+
+    Raises:
+        UserError: the data is missing or broken, or there is nothing to choose.
+    """
+    drawn = load(card, recipe, settings)
+    rankings = _rank(recipe, drawn, encoder, settings.selection)
+    tokenizer = budget_tokenizer(offline=settings.offline)
+    pool = render(recipe, drawn.pool, tokenizer)
+    items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
+    lengths = [example.tokens for example in pool]
+    found = []
+    for item, ranking in zip(items, rankings, strict=False):  # with --limit there are more rankings than items
+        chosen = choose(
+            ranking,
+            lengths,
+            item.tokens,
+            budget=recipe.budget,
+            longest=recipe.example_budget,
+            most=recipe.most,
+        )
+        if len(chosen) == len(pool):
+            raise UserError(
+                f"task {card.name}: the pool's {len(pool):,} examples all fit into one prompt, so there is nothing to "
+                "choose: give a larger pool, or set options.most in the card"
+            )
+        demonstrations = [pool[i] for i in chosen]
+        similarities = [float(ranking.similarity[i]) for i in chosen]
+        found.append(Prepared(item, demonstrations, similarities, question(recipe, item, demonstrations, tokenizer)))
+    return found
+
+
+def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
+    """The pool and the test items of a task, drawn as the protocol says.
+
+    Raises:
+        UserError: the data is missing, broken, or too little.
+    """
+    folder = _local(card, settings)
+    if folder is None:
+        if card.data_revision is None:
+            raise _missing(card)
+        folder = snapshot(
+            "dataset", str(card.data_id), card.data_revision, offline=settings.offline, wanted=_wanted(card, recipe)
+        )
+    where = {"subset": card.subset, "pool_split": recipe.pool_split, "test_split": card.split}
+    pool, test = read(detect(folder, recipe.layout, **where), folder, **where)
+    return draw(recipe.sampling, pool, test, pool_size=recipe.pool, test_size=recipe.test, seed=recipe.seed)
+
+
+def describe(card: Card) -> str:
+    """Read and check an own task's data, and say in a few words what is there."""
+    recipe = recipe_of(card)
+    drawn = load(card, recipe, RunSettings(protocol={}))
+    for name, row in (*drawn.pool, *drawn.test):
+        for template in (recipe.input, recipe.embed, recipe.query, recipe.preamble):
+            recipe.text(template, row, name)
+        recipe.answer(row, name)
+    return f"{len(drawn.pool):,} examples in the pool, {len(drawn.test):,} test items"
+
+
+def _wanted(card: Card, recipe: Recipe) -> list[str]:
+    """Patterns of the files that a task reads of a hub repository, which may hold many data sets."""
+    stems = [
+        stem
+        for split in (recipe.pool_split, card.split)
+        for stem in (f"{split}-*.parquet", f"{split}/*.parquet", f"{split}.jsonl")
+    ]
+    if card.subset != "default":
+        return [f"{card.subset}/{stem}" for stem in stems] + [f"data/{stem}" for stem in stems]
+    return [*stems, *(f"data/{stem}" for stem in stems)]
+
+
+def _local(card: Card, settings: RunSettings) -> Path | None:
+    if card.folder is not None:
+        if not card.folder.is_dir():
+            raise UserError(f"task {card.name}: {card.folder}: no such folder: `data` in the card says where it is")
+        return card.folder
+    for data_id in (card.data_mirror, card.data_id):
+        folder = mirror_folder(settings.hub, data_id) if data_id else None
+        if folder is not None:
+            return folder
+    return None
+
+
+def _missing(card: Card) -> UserError:
+    return UserError(
+        f"data set {card.data_id} ({card.name}) is on no public data hub: put its files into "
+        f"DIR/datasets/{card.data_id}/ and give --hub DIR (`evaluate tasks {card.name}` says which files)"
+    )
+
+
+def _rank(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder, selection: Selection) -> Iterator[Ranking]:
+    """Every test item's view of the pool. All items are embedded whatever the limit: their mean is taken off."""
+    pool = [recipe.text(recipe.embed, row, name) for name, row in drawn.pool]
+    test = [recipe.text(recipe.embed, row, name) for name, row in drawn.test]
+    vectors = encoder.encode([*pool, *test], _ROLE)  # without a model, this only takes note of the texts
+    if selection.kind == "bm25":
+        return by_bm25(pool, test)
+    if selection.kind == "random":
+        return by_lot(len(pool), len(test), selection.seed)
+    return by_cosine(vectors[: len(pool)], vectors[len(pool) :], recipe.centre)
+
+
+def _judge(recipe: Recipe, items: Sequence[Item], answers: Sequence[str]) -> Items:
+    """Prediction, gold and value of every item.
+
+    On label tasks the authors compare label ids, so that Rouge-L is 1 where they are equal and 0 elsewhere.
+    """
+    gold = [item.gold.strip() for item in items]
+    predicted = [(answer if recipe.has_options else f"{recipe.starts}{answer}").strip() for answer in answers]
+    right = [float(p == g) for p, g in zip(predicted, gold, strict=True)]
+    values = right if recipe.labels is not None else rouge_l(predicted, gold)
+    found: Items = {
+        "id": [item.id for item in items],
+        "gold": gold,
+        "prediction": predicted,
+        "value": values,
+        "correct": right,
+    }
+    if any("group" in item.row for item in items):
+        found["group"] = [str(item.row["group"]) for item in items]
+    return found
+
+
+def rouge_l(predictions: Sequence[str], gold: Sequence[str]) -> list[float]:
+    """Rouge-L F1 with stemming, by the `rouge-score` library (Lin 2004), one value a pair."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    return [float(scorer.score(g, p)["rougeL"].fmeasure) for p, g in zip(predictions, gold, strict=True)]
+
+
+def _beside(recipe: Recipe, items: Items, asked: int, hits: int) -> dict[str, float]:
+    """Figures beside the score: accuracy where there is one, how full the prompts were, what the reader was asked."""
+    counts = [len(names) for names in items["demonstrations"]]
+    figures = {"demonstrations_mean": float(np.mean(counts)), "without_demonstrations": float(counts.count(0))}
+    if recipe.has_options:
+        figures["accuracy"] = float(np.mean(items["correct"]))
+    return {**figures, "rougeL": scorers.compute("rougeL", items), "asked": float(asked), "answers_cached": float(hits)}
+
+
+def _prompt_hash(asked: Question) -> str:
+    """Hash of the exact prompt and its options."""
+    text = "\0".join((asked.prompt, *asked.options))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

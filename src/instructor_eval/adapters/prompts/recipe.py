@@ -1,0 +1,212 @@
+"""What a prompt-retrieval card says in its `options`: where its examples lie, how they are drawn, shown and asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from instructor_eval.errors import UserError
+from instructor_eval.types import Card
+
+Row = Mapping[str, Any]
+Fail = Callable[[str, str], UserError]
+_FIELD = re.compile(r"\{(\w+)(?:\.(\d+))?\}")
+CENTRES = ("both", "pool", "none")
+OVERLONG = ("error", "zero-shot")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one task's prompts are made (paper, section 4.1; the authors' code, `evaluation/prompt_retrieval`).
+
+    Texts are templates: `{field}` stands for a field of the example, `{field.0}` for the first of a list, and nothing
+    else is looked at.
+    """
+
+    task: str
+    input: str
+    """What the reader is shown of an example, before the answer."""
+    embed: str
+    """What is embedded of it: never the answer."""
+    output: str = "{output}"
+    """The answer, where the task has neither labels nor choices."""
+    labels: Mapping[str, str] | None = None
+    """Label tasks: the data's label -> the word shown and chosen. The order is the order of the options."""
+    choices: str | None = None
+    """Multiple choice: the field that holds an example's options; its `label` is the right one's place."""
+    query: str = ""
+    """What the reader is shown of the test item, where that is not `input`."""
+    end: str = ""
+    """What closes a demonstration, where answers are generated."""
+    preamble: str = ""
+    """What stands before the demonstrations, filled from the test item."""
+    starts: str = ""
+    """What a generated answer is put behind, where the query holds its beginning ("SELECT")."""
+    max_tokens: int = 64
+    stop: tuple[str, ...] = ()
+    centre: str = "both"
+    """Whose mean is taken off the vectors: each side's own, the pool's only, or none's."""
+    budget: int = 1000
+    """GPT-2 tokens of demonstrations and test item together."""
+    example_budget: int | None = None
+    """A longer example is passed over."""
+    most: int | None = None
+    """Only so many nearest examples are looked at."""
+    overlong: str = "error"
+    """A test item that alone exceeds the budget: `error`, or `zero-shot` as in the authors' code."""
+    one_line: str | None = None
+    """A field whose line breaks are taken out."""
+    layout: tuple[str, ...] = ("rows",)
+    pool_split: str = "pool"
+    sampling: str = "splits"
+    pool: int | None = None
+    """Pool examples drawn; None takes all."""
+    test: int | None = None
+    seed: int = 0
+
+    @property
+    def has_options(self) -> bool:
+        """Whether the reader chooses among options; otherwise it generates."""
+        return self.labels is not None or self.choices is not None
+
+    def text(self, template: str, row: Row, example: str) -> str:
+        """Fill a template.
+
+        Raises:
+            UserError: the example has no such field.
+        """
+
+        def value(match: re.Match[str]) -> str:
+            field = match[1]
+            if field not in row:
+                raise UserError(
+                    f"task {self.task}: example {example} has no field '{field}': it has {', '.join(map(str, row))}"
+                )
+            found = row[field]
+            if match[2] is not None:
+                if not isinstance(found, Sequence) or int(match[2]) >= len(found):
+                    raise UserError(f"task {self.task}: example {example}: '{field}' has no place {match[2]}")
+                found = found[int(match[2])]
+            text = str(found)
+            return text.replace("\n", "") if field == self.one_line else text
+
+        return _FIELD.sub(value, template)
+
+    def options(self, row: Row, example: str) -> tuple[str, ...]:
+        """The answers to choose from, none where one is generated."""
+        if self.labels is not None:
+            return tuple(self.labels.values())
+        if self.choices is None:
+            return ()
+        found = row.get(self.choices)
+        if not isinstance(found, Sequence) or isinstance(found, str) or len(found) < 2:
+            raise UserError(f"task {self.task}: example {example}: '{self.choices}' should be a list of two or more")
+        return tuple(str(option) for option in found)
+
+    def answer(self, row: Row, example: str) -> str:
+        """The example's right answer, as it is shown.
+
+        Raises:
+            UserError: its label is none of the card's.
+        """
+        if not self.has_options:
+            return self.text(self.output, row, example)
+        label = str(row.get("label"))
+        if self.labels is not None:
+            if label not in self.labels:
+                known = ", ".join(self.labels)
+                raise UserError(
+                    f"task {self.task}: example {example} has the unknown label '{label}': known are {known}"
+                )
+            return self.labels[label]
+        options = self.options(row, example)
+        if not label.isdecimal() or int(label) >= len(options):
+            raise UserError(
+                f"task {self.task}: example {example}: 'label' should be 0 to {len(options) - 1}, found '{label}'"
+            )
+        return options[int(label)]
+
+
+_TEXTS = ("input", "embed", "output", "choices", "query", "end", "preamble", "starts", "one_line", "pool_split")
+_NUMBERS = ("budget", "example_budget", "most", "max_tokens", "pool", "test")
+_CHOICES = {"centre": CENTRES, "overlong": OVERLONG}
+OPTIONS = (*_TEXTS, *_NUMBERS, *_CHOICES, "labels", "stop", "layout", "sampling", "retired_reader")
+"""The keys a card's `options` may have."""
+
+
+def recipe_of(card: Card) -> Recipe:
+    """Read and check a card's options.
+
+    Raises:
+        UserError: one is missing, of another kind than expected, or does not go with the others.
+    """
+    raw = card.options
+
+    def fail(key: str, message: str) -> UserError:
+        return UserError(f"{card.file}: task '{card.name}': options.{key}: {message}")
+
+    known = _plain(raw, fail) | _lists(raw, fail)
+    if "input" not in known:
+        raise fail("input", "it is missing: what the reader is shown of an example, with {field} for its fields")
+    known.setdefault("embed", known["input"])
+    if "labels" in raw:
+        known["labels"] = _labels(raw["labels"], fail)
+        if "choices" in raw or "output" in raw:
+            raise fail("labels", "a task has labels, choices or an output, not two of them")
+    return Recipe(task=card.name, **known)
+
+
+def _plain(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
+    """Texts, numbers and choices."""
+    found: dict[str, Any] = {}
+    for key in raw:
+        value = raw[key]
+        if key in _TEXTS:
+            if not isinstance(value, str):
+                raise fail(key, f"expected a text, found {type(value).__name__}")
+        elif key in _NUMBERS:
+            if type(value) is not int or value < 1:
+                raise fail(key, "expected a whole number of at least 1")
+        elif key in _CHOICES:
+            if value not in _CHOICES[key]:
+                raise fail(key, f"unknown value '{value}': known are {', '.join(_CHOICES[key])}")
+        else:
+            continue
+        found[key] = value
+    return found
+
+
+def _labels(given: Any, fail: Fail) -> dict[str, str]:
+    """`labels` as label -> word; a list stands for labels that are shown as they are."""
+    if isinstance(given, list):
+        given = {label: label for label in given}
+    if not isinstance(given, dict) or not all(isinstance(word, str) and word.strip() for word in given.values()):
+        raise fail("labels", "expected a mapping of labels to the words that stand for them, texts in quotes")
+    labels = {str(label): word for label, word in given.items()}
+    if len(labels) < 2 or len(set(labels.values())) < len(labels):
+        raise fail("labels", "expected two or more, each with a word of its own")
+    return labels
+
+
+def _lists(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
+    from instructor_eval.adapters.prompts.layouts import LAYOUTS
+    from instructor_eval.adapters.prompts.sampling import KINDS
+
+    found: dict[str, Any] = {}
+    for key in ("stop", "layout"):
+        if key in raw:
+            values = [raw[key]] if isinstance(raw[key], str) else raw[key]
+            if not isinstance(values, list) or not values or not all(isinstance(v, str) and v for v in values):
+                raise fail(key, "expected a text or a list of texts")
+            found[key] = tuple(values)
+    for key, value, known in (
+        *(("layout", v, LAYOUTS) for v in found.get("layout", ())),
+        *((("sampling", raw["sampling"], KINDS),) if "sampling" in raw else ()),
+    ):
+        if value not in known:
+            raise fail(key, f"unknown value '{value}': known are {', '.join(known)}")
+    if "sampling" in raw:
+        found["sampling"] = raw["sampling"]
+    return found

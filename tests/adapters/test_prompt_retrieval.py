@@ -1,0 +1,378 @@
+"""The adapter: all eleven tasks on made-up files of their original layout, own tasks, baselines, limits, scores."""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import random
+
+import numpy as np
+import pytest
+from made_up import FakeEncoder, jsonl, settings
+
+from instructor_eval import scorers
+from instructor_eval.adapters import prompt_retrieval
+from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter, describe, rouge_l
+from instructor_eval.cards import read_cards, shipped_cards
+from instructor_eval.encoder.task import NoModel
+from instructor_eval.errors import UserError
+from instructor_eval.readers.types import Answer
+from instructor_eval.types import Selection
+
+ADAPTER = PromptRetrievalAdapter()
+ELEVEN = [c.name for c in shipped_cards().values() if c.benchmark == "prompt-retrieval"]
+
+
+class QuickEncoder:
+    """Vectors by a hash of the text: quick, and different for different texts."""
+
+    name = "quick"
+
+    def encode(self, texts, role, *, bare=False):
+        assert (role, bare) == ("example", False)
+        self.texts = list(texts)
+        rows = [np.frombuffer(hashlib.sha256(t.encode()).digest(), dtype=np.uint8) for t in texts]
+        return (np.stack(rows).astype(np.float32) - 100) / 50
+
+
+def sentences(n, seed=0):
+    lot = random.Random(seed)
+    words = [
+        "river",
+        "stone",
+        "bridge",
+        "lamp",
+        "cloud",
+        "paper",
+        "violin",
+        "garden",
+        "winter",
+        "copper",
+        "signal",
+        "harbour",
+        "meadow",
+    ]
+    return [f"{' '.join(lot.choices(words.split(), k=6))} {seed} {i}" for i in range(n)]
+
+
+def tsv(path, header, rows):
+    path.write_text("\n".join("\t".join(map(str, row)) for row in [header, *rows]) + "\n", encoding="utf-8")
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def rte(folder):
+    texts = sentences(2767)
+    rows = [(i, t, f"so {t}", ("entailment", "not_entailment")[i % 2]) for i, t in enumerate(texts)]
+    tsv(folder / "train.tsv", ("index", "sentence1", "sentence2", "label"), rows[::2])
+    tsv(folder / "test.tsv", ("index", "sentence1", "sentence2", "label"), rows[1::4])
+    tsv(folder / "dev.tsv", ("index", "sentence1", "sentence2", "label"), rows[3::4])
+
+
+def sst5(folder):
+    for name, n in (("train", 3005), ("test", 260)):
+        lines = [f"__label__{1 + i % 5}\t{t}" for i, t in enumerate(sentences(n, n))]
+        (folder / f"sst_{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+def mrpc(folder):
+    header = ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String")
+    for name, n in (("train", 3005), ("dev", 260)):
+        rows = [(i % 2, i, i + 1, t, f"or {t}") for i, t in enumerate(sentences(n, n))]
+        tsv(folder / f"{name}.tsv", header, rows)
+
+
+def dbpedia(folder):
+    for name, n in (("train", 3005), ("test", 260)):
+        with (folder / f"{name}.csv").open("w", newline="") as f:
+            csv.writer(f).writerows((1 + i % 14, f"Title {i}", t) for i, t in enumerate(sentences(n, n)))
+
+
+def hellaswag(folder):
+    for name, n in (("train", 3005), ("val", 260)):
+        jsonl(
+            folder / f"hellaswag_{name}.jsonl",
+            [
+                {"ctx_a": t, "ctx_b": "he", "ctx": f"{t} he", "activity_label": "Walking", "label": i % 4,
+                 "endings": [f"goes {w} {i}." for w in ("home", "away", "out", "in")]}
+                for i, t in enumerate(sentences(n, n))
+            ],
+        )  # fmt: skip
+
+
+def wilds(folder, test):
+    rows = [{"text": t, "label": i % 2, "meta": [i, 0, 0, 0]} for i, t in enumerate(sentences(3005))]
+    write_json(folder / "x_train.json", rows)
+    write_json(folder / "x_test.json", test)
+
+
+def amazon(folder):
+    wilds(folder, [{"text": t, "label": i % 5, "meta": [i % 22]} for i, t in enumerate(sentences(22 * 52, 9))])
+
+
+def civil(folder):
+    wilds(folder, [{"text": t, "label": 1, "meta": [0, 0, 0, i % 2]} for i, t in enumerate(sentences(600, 9))])
+
+
+def natural(folder, make):
+    instances = [make(i, t) for i, t in enumerate(sentences(3300))]
+    write_json(folder / "task.json", {"Definition": ["x"], "Instances": instances})
+
+
+def multirc(folder):
+    natural(folder, lambda i, t: {
+        "input": f"Sentence: {t} \nQuestion: what is {i}?", "output": [("Yes.", "No.")[i % 2]]})  # fmt: skip
+
+
+def coda(folder):
+    natural(folder, lambda i, t: {"input": t, "output": [f"On {' '.join(t.split()[:3])}"]})
+
+
+def geoquery(folder):
+    for name, n in (("train", 391), ("eval", 344)):
+        write_json(folder / f"geoquery_{name}.json", [
+            {"question": t, "query": f"SELECT {i} FROM state WHERE {' AND '.join(t.split())} ;", "seq_in": f"{t} | s",
+             "db_table_names": ["state"], "db_column_names": [{"table_id": 0, "column_name": "name"}],
+             "db_column_types": ["text"]}
+            for i, t in enumerate(sentences(n, n))
+        ])  # fmt: skip
+
+
+def mwoz(folder):
+    for name, n in (("train", 1003), ("test", 150)):
+        turns = [
+            {"ID": f"d{i}", "turn_id": turn, "domains": ["hotel"],
+             "dialog": {"sys": ["none"] if not turn else ["sure"], "usr": [f"{t} {turn}"]},
+             "slot_values": {}, "last_slot_values": {"hotel-area": "north"} if turn else {},
+             "turn_slot_values": {"hotel-name": t.split()[0]}}
+            for i, t in enumerate(sentences(n, n)) for turn in range(2)
+        ]  # fmt: skip
+        write_json(folder / f"mw24_100p_{name}.json", turns)
+
+
+FILES = {
+    "RTE": ("rte", rte), "SST-5": ("sst5", sst5), "MRPC": ("mrpc", mrpc), "DBpedia-14": ("dbpedia_14", dbpedia),
+    "HellaSwag": ("hellaswag", hellaswag), "Amazon": ("amazon", amazon), "CivilComments": ("civil", civil),
+    "MultiRC": ("multirc", multirc), "CODA-19": ("coda19", coda), "GeoQuery": ("geoquery", geoquery),
+    "MultiWOZ": ("mwoz", mwoz),
+}  # fmt: skip
+
+
+def mirror(tmp_path, name):
+    folder, write = FILES[name]
+    target = tmp_path / "datasets" / "prompt_retrieval" / folder
+    target.mkdir(parents=True)
+    write(target)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ELEVEN)
+def test_every_task_of_the_paper_runs(name, tmp_path):
+    card, hub = shipped_cards()[name], mirror(tmp_path, name)
+    assert ADAPTER.data_key(card, settings(hub)).startswith("files:sha256:")
+    encoder = QuickEncoder()
+    outcome = ADAPTER.run(card, encoder, settings(hub))
+    n = 1000 if name == "Amazon" else 256
+    pool = {"RTE": 2490, "GeoQuery": 391, "MultiWOZ": 2000}.get(name, 3000)
+    assert len(encoder.texts) == pool + n
+    items = outcome.items
+    assert len(items["id"]) == len(set(items["id"])) == n
+    assert outcome.metric == "rougeL"
+    assert outcome.score == scorers.compute("rougeL", items) == pytest.approx(np.mean(items["value"]))
+    assert 0 < outcome.score < 1
+    assert ("accuracy" in outcome.metrics) == (name not in ("CODA-19", "GeoQuery", "MultiWOZ"))
+    for shown, similarities in zip(items["demonstrations"], items["similarities"], strict=True):
+        assert len(shown) == len(similarities) == len(set(shown)) > 0
+        assert similarities == sorted(similarities)
+        assert name not in ("Amazon", "CivilComments") or len(shown) <= 2
+        assert name != "CODA-19" or len(shown) <= 16
+    assert not set(items["id"]) & {d for shown in items["demonstrations"] for d in shown}
+    assert ("group" in items) == (name == "Amazon")
+
+
+@pytest.mark.parametrize("name", ["RTE", "SST-5", "MRPC", "DBpedia-14", "Amazon", "CivilComments", "MultiRC"])
+def test_on_label_tasks_rouge_of_the_labels_is_accuracy(name, tmp_path):
+    """The authors give Rouge label ids; by the library itself, on the ids that a card has."""
+    card = shipped_cards()[name]
+    labels = {word: label for label, word in card.options["labels"].items()}
+    outcome = ADAPTER.run(card, QuickEncoder(), settings(mirror(tmp_path, name)))
+    ids = [[str(labels[word]) for word in outcome.items[column]] for column in ("prediction", "gold")]
+    assert rouge_l(*ids) == outcome.items["value"] == outcome.items["correct"]
+    assert outcome.metrics["accuracy"] == outcome.score
+
+
+def test_on_hellaswag_rouge_compares_the_endings(tmp_path):
+    outcome = ADAPTER.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings(mirror(tmp_path, "HellaSwag")))
+    assert outcome.items["value"] == rouge_l(outcome.items["prediction"], outcome.items["gold"])
+    assert outcome.metrics["accuracy"] < outcome.score
+
+
+def test_amazon_by_its_third_worst_reviewer(tmp_path):
+    hub = mirror(tmp_path, "Amazon")
+    outcome = ADAPTER.run(shipped_cards()["Amazon"], QuickEncoder(), settings(hub, amazon="third-worst"))
+    assert outcome.metric == "rougeL_third_worst_group"
+    groups = {}
+    for group, right in zip(outcome.items["group"], outcome.items["correct"], strict=True):
+        groups.setdefault(group, []).append(right)
+    assert (len(groups), {len(v) for v in groups.values()}) == (20, {50})
+    assert outcome.score == pytest.approx(sorted(np.mean(v) for v in groups.values())[2])
+    paper = settings(hub, amazon="third-worst", rouge="bootstrap")
+    both = ADAPTER.run(shipped_cards()["Amazon"], QuickEncoder(), paper)
+    assert both.metric == "rougeL_third_worst_group_bootstrap"
+    assert both.score == pytest.approx(outcome.score, abs=0.03)
+
+
+LETTERS = ["alpha", "beta", "gamma"]
+
+
+def own(tmp_path, *, options="", test=None, pool=None):
+    """An own task: texts of three kinds, and a card."""
+    folder = tmp_path / "data"
+    folder.mkdir(exist_ok=True)
+    rows = [{"text": f"{LETTERS[i % 3]} {s}", "label": LETTERS[i % 3]} for i, s in enumerate(sentences(60))]
+    jsonl(folder / "pool.jsonl", rows if pool is None else pool)
+    rows = [{"text": f"{LETTERS[i % 3]} {s}", "label": LETTERS[i % 3]} for i, s in enumerate(sentences(12, 5))]
+    jsonl(folder / "test.jsonl", rows if test is None else test)
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "name: mine\ntype: PromptRetrieval\ndata: data\noptions:\n"
+        f"  input: 'Kind of: {{text}}'\n  embed: '{{text}}'\n  labels: [alpha, beta, gamma]\n{options or '  most: 4'}\n"
+    )
+    return read_cards(file)[0]
+
+
+def test_an_own_task(tmp_path):
+    card = own(tmp_path)
+    outcome = ADAPTER.run(card, FakeEncoder(), settings())
+    assert outcome.items["id"] == [f"test/{i}" for i in range(12)]
+    assert {len(d) for d in outcome.items["demonstrations"]} == {4}
+    assert outcome.items["gold"] == [LETTERS[i % 3] for i in range(12)]
+    assert describe(card) == "60 examples in the pool, 12 test items"
+
+
+def test_limit_keeps_the_prompts_of_the_first_items(tmp_path):
+    """All test items are embedded whatever the limit, since their mean is taken off."""
+    card = own(tmp_path)
+    whole, cut = (ADAPTER.run(card, FakeEncoder(), settings(limit=n)) for n in (None, 1))
+    for column in ("id", "demonstrations", "similarities", "prompt_hash", "value"):
+        assert cut.items[column] == whole.items[column][:1]
+
+
+class Listening:
+    """A reader that says the second option, and keeps what it is asked."""
+
+    name, fingerprint, is_cheap = "listening", "f" * 16, False
+
+    def __init__(self):
+        self.asked = []
+
+    def describe(self):
+        return {"name": self.name, "fingerprint": self.fingerprint}
+
+    def read(self, questions):
+        for place, question in enumerate(questions):
+            self.asked.append(question)
+            yield place, Answer(question.options[1], (1.0, 0.5, 2.0))
+
+    def close(self):
+        pass
+
+
+def test_a_reader_answers(tmp_path):
+    reader = Listening()
+    outcome = ADAPTER.run(own(tmp_path), FakeEncoder(), dataclasses.replace(settings(), reader=reader))
+    assert len(reader.asked) == 12
+    assert outcome.items["prediction"] == ["beta"] * 12
+    assert outcome.items["losses"] == [[1.0, 0.5, 2.0]] * 12
+    assert outcome.score == pytest.approx(4 / 12)
+    assert outcome.metrics["asked"] == 12
+    hashes = [hashlib.sha256("\0".join((q.prompt, *q.options)).encode()).hexdigest()[:16] for q in reader.asked]
+    assert outcome.items["prompt_hash"] == hashes
+
+
+@pytest.mark.parametrize("selection", [Selection("bm25"), Selection("random"), Selection("random", 3)])
+def test_baselines_embed_nothing(selection, tmp_path):
+    card, encoder = own(tmp_path), NoModel(selection.name)
+    chosen = dataclasses.replace(settings(), selection=selection)
+    outcome = ADAPTER.run(card, encoder, chosen)
+    again = ADAPTER.run(card, NoModel("x"), chosen)
+    assert outcome.items == again.items
+    assert {len(d) for d in outcome.items["demonstrations"]} == {4}
+    if selection.kind == "bm25":
+        assert outcome.score == 1.0  # the kind's own word stands in the text
+    other = ADAPTER.run(card, NoModel("x"), dataclasses.replace(settings(), selection=Selection("random", 9)))
+    assert other.items["demonstrations"] != outcome.items["demonstrations"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": "  budget: 3"}, "task mine: test item test/0 alone takes 13 GPT-2 tokens of a budget of 3: "),
+        (
+            {"options": "  most: 60\n  budget: 100000"},
+            "task mine: the pool's 60 examples all fit into one prompt, so there is nothing to choose: give a larger "
+            "pool, or set options.most in the card",
+        ),
+        ({"pool": [{"text": "a", "label": "delta"}]}, "task mine: example pool/0 has the unknown label 'delta': known"),
+        ({"test": [{"text": "a"}]}, "task mine: example test/0 has the unknown label 'None': known are alpha, beta"),
+        ({"pool": [{"label": "alpha"}]}, "task mine: example pool/0 has no field 'text': it has label"),
+    ],
+)
+def test_what_cannot_be_run(change, message, tmp_path):
+    with pytest.raises(UserError) as error:
+        ADAPTER.run(own(tmp_path, **change), FakeEncoder(), settings())
+    assert str(error.value).startswith(message)
+
+
+def test_items_over_budget_can_be_asked_without_demonstrations(tmp_path):
+    card = own(tmp_path, options="  budget: 3\n  overlong: zero-shot")
+    outcome = ADAPTER.run(card, FakeEncoder(), settings())
+    assert outcome.items["demonstrations"] == [[]] * 12
+    assert outcome.items["prediction"] == [""] * 12
+    assert (outcome.score, outcome.metrics["without_demonstrations"]) == (0.0, 12.0)
+
+
+def test_data_that_is_on_no_hub(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    with pytest.raises(UserError) as error:
+        ADAPTER.data_key(shipped_cards()["MultiRC"], settings(tmp_path))
+    assert str(error.value) == (
+        "data set prompt_retrieval/multirc (MultiRC) is on no public data hub: put its files into "
+        "DIR/datasets/prompt_retrieval/multirc/ and give --hub DIR (`evaluate tasks MultiRC` says which files)"
+    )
+
+
+def test_data_from_the_hub_is_a_snapshot_of_the_pinned_commit(tmp_path, monkeypatch):
+    """RTE in the hub's own layout, as a snapshot has it; only the files that are read are fetched."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "snapshot" / "rte"
+    folder.mkdir(parents=True)
+    for name, n in (("train", 2490), ("validation", 277)):
+        texts = sentences(n, n)
+        table = {"sentence1": texts, "sentence2": texts, "label": [i % 2 for i in range(n)], "idx": list(range(n))}
+        pq.write_table(pa.table(table), folder / f"{name}-00000-of-00001.parquet")
+    asked = []
+
+    def snapshot(kind, repo, revision, *, offline, wanted):
+        asked.append((kind, repo, revision, tuple(wanted)))
+        return tmp_path / "snapshot"
+
+    monkeypatch.setattr(prompt_retrieval, "snapshot", snapshot)
+    card = shipped_cards()["RTE"]
+    assert ADAPTER.data_key(card, settings()) == f"hub:nyu-mll/glue@{card.data_revision}"
+    outcome = ADAPTER.run(card, QuickEncoder(), settings())
+    assert len(outcome.items["id"]) == 256
+    assert asked[0][:3] == ("dataset", "nyu-mll/glue", "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c")
+    assert "rte/train-*.parquet" in asked[0][3]
+    assert not any(pattern.startswith("mrpc") for pattern in asked[0][3])
+
+
+def test_the_names_of_a_hub_layout_cannot_leave_the_mirror(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    card = dataclasses.replace(shipped_cards()["RTE"], data_mirror="../x")
+    with pytest.raises(UserError, match="is no id of the form org/name"):
+        ADAPTER.data_key(card, settings(tmp_path))
