@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
+
+from loopback import LoopbackServer
 
 Reshape = Callable[[dict[str, Any]], None]
 """Changes a reply before it is sent."""
@@ -131,7 +131,7 @@ class Asked:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: LoopbackServer
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet."""
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
     def _handle(self, body: dict[str, Any]) -> None:
-        ours = self.server.ours
+        ours = self.server.owner
         with ours._lock:
             number = len(ours.requests)
             ours.requests.append(Asked(self.command, self.path, body, dict(self.headers)))
@@ -230,27 +230,6 @@ def _error(message: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": None}}).encode()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, ours: CompletionsServer) -> None:
-        self.ours = ours
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is none of the tests' business."""
-
-
 class CompletionsServer:
     """`with CompletionsServer(TinyLM(folder)) as server:` serves it at `server.url`, the root of an API.
 
@@ -289,19 +268,12 @@ class CompletionsServer:
         return sum(asked.path == f"/v1/{name}" for asked in self.requests)
 
     def __enter__(self) -> CompletionsServer:
-        self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self._server = LoopbackServer(_Handler, self)
+        self.url = f"{self._server.url}/v1"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        for connection in list(self._server.open):
-            with contextlib.suppress(OSError):  # where it ended by itself
-                connection.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        self._server.stop()

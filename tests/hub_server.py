@@ -6,20 +6,20 @@ imported, so the tests that use it run them in a subprocess with `HubServer.env(
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import socket
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from loopback import LoopbackServer
 
 Kind = Literal["models", "datasets"]
 
@@ -150,13 +150,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: LoopbackServer
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet."""
 
     def _handle(self) -> None:
-        hub = self.server.hub
+        hub = self.server.owner
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
         hub.requests.append((self.command, self.path))
@@ -322,28 +322,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-class _Server(ThreadingHTTPServer):
-    """The listening socket; it remembers its open connections, to end them when it stops."""
-
-    daemon_threads = True
-
-    def __init__(self, hub: HubServer) -> None:
-        self.hub = hub
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is none of the tests' business."""
-
-
 class HubServer:
     """A hub on 127.0.0.1 that serves folders as model and data set repositories.
 
@@ -359,16 +337,13 @@ class HubServer:
         self._repos: dict[tuple[str, str], _Repo] = {}
         self._faults: dict[str, _Faults] = {}
         self._stopped = threading.Event()
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._server: LoopbackServer | None = None
 
     def __enter__(self) -> HubServer:
         self._stopped.clear()
-        self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = LoopbackServer(_Handler, self)
+        self.url = self._server.url
         # The poll interval bounds how long `stop` takes.
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
         return self
 
     def __exit__(
@@ -381,14 +356,8 @@ class HubServer:
         if self._server is None:
             return
         self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        for connection in list(self._server.open):
-            with contextlib.suppress(OSError):  # where it ended by itself
-                connection.shutdown(socket.SHUT_RDWR)
-        if self._thread is not None:
-            self._thread.join()
-        self._server = self._thread = None
+        self._server.stop()
+        self._server = None
 
     def add_model(self, repo_id: str, folder: Path | str, *, revision_sha: str | None = None) -> str:
         """Serve the folder's files as a commit of a model repository, and point `main` to it."""

@@ -174,6 +174,7 @@ BROKEN_TASKS = {
     "no data but an empty list of parts": ("name: mine\ntype: STS\nparts: []", "data: expected a folder"),
     "data is a list": ("name: mine\ntype: STS\ndata: [x]", "data: expected a folder"),
     "data of both kinds": ("name: mine\ntype: STS\ndata: {id: a/b, folder: c}", "data: give either a folder or an id"),
+    "folder with a mirror": ("name: mine\ntype: STS\ndata: {folder: x, mirror: y}", "data: a folder has no revision"),
     "data of no kind": ("name: mine\ntype: STS\ndata: {revision: x}", "data: give either a folder or an id"),
     "data with an unknown key": ("name: mine\ntype: STS\ndata: {path: x}", "data.path: unknown key"),
     "revision that is a number": ("name: mine\ntype: STS\ndata: {id: a/b, revision: 1}", "revision: expected a text"),

@@ -157,6 +157,8 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     )
     if type_ == "PromptRetrieval":
         recipe_of(card)
+        if isinstance(options.get("labels"), dict):  # a YAML key may be a number; options are part of the identity
+            options["labels"] = {str(label): word for label, word in options["labels"].items()}
     return card
 
 

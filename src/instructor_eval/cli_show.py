@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval import protocol
+from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, own_cards, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
@@ -101,6 +102,7 @@ def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]
         f"{card.name}: {card.type}, benchmark {card.benchmark}",
         f"  metric  {card.metric} on split {card.split}{subset}",
         f"  parts   {', '.join(card.parts)}" if card.parts else f"  data    {data}",
+        *_prompt_lines(card),
         *(f"  note    {note}" for note in card.notes),
         *([f"  source  {card.source}"] if card.source else []),
     ]
@@ -113,6 +115,22 @@ def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]
         lines += [f"    paper     {text!r} ({', '.join(names)})" for text, names in by_text.items()]
         lines.append(f"    template  {wording!r}")
     return lines
+
+
+def _prompt_lines(card: Card) -> list[str]:
+    """What a prompt-retrieval card asks, and of how many."""
+    if card.type != "PromptRetrieval":
+        return []
+    recipe = recipe_of(card)
+    how = "one of " + ", ".join(map(repr, recipe.labels.values())) if recipe.labels else "generated"
+    asked = "20 reviewers x 50 test items" if recipe.sampling == "reviewers" else f"{recipe.test or 'all'} test items"
+    drawn = [f"pool of {recipe.pool:,}" if recipe.pool else "the whole pool", asked]
+    return [
+        f"  shown   {recipe.input!r}",
+        f"  answer  {f'one of the field {recipe.choices}' if recipe.choices else how}",
+        f"  embeds  {recipe.embed!r}",
+        f"  drawn   {', '.join(drawn)} ({recipe.sampling}); prompts of {recipe.budget:,} GPT-2 tokens",
+    ]
 
 
 def models(options: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ prints what came of each scenario as JSON. Importing torch takes seconds and for
 afford a hundred kills. Nothing is computed before a fork, which would leave threads behind.
 """
 
-import ctypes
 import hashlib
 import json
 import os
@@ -27,6 +26,9 @@ from instructor_eval.encoder import cache_db, compute
 from instructor_eval.encoder.cache import VectorCache, keys_of
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
+from forked import drop_privileges, wait
 
 INSTRUCTION = "Represent the river: "
 COMMIT = 16
@@ -109,21 +111,6 @@ class Driver:
         """What a child left."""
         left = json.loads((place / f"{name}report.json").read_text())
         return {**left, "off": self.off(np.load(place / f"{name}{OUT}"))}
-
-
-def wait(number: int, seconds: float | None = None) -> int | None:
-    """A child's exit code, minus the signal that ended it; None if it still runs after `seconds`."""
-    until = time.monotonic() + (60.0 if seconds is None else seconds)
-    while time.monotonic() < until:
-        ended, status = os.waitpid(number, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.0005)
-    if seconds is None:
-        os.kill(number, signal.SIGKILL)
-        os.waitpid(number, 0)
-        raise TimeoutError("a child hangs")
-    return None
 
 
 def computed(place: Path) -> int:
@@ -244,13 +231,6 @@ def full(driver: Driver) -> dict[str, Any]:
             "faults": faults(place),
         }
     return results
-
-
-def drop_privileges() -> None:
-    """Even root must keep to the permissions of files from here on."""
-    version_3, this_process, none = 0x20080522, 0, (ctypes.c_uint32 * 6)()
-    if os.geteuid() == 0:
-        assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version_3, this_process), none) == 0
 
 
 def read_only(driver: Driver) -> dict[str, Any]:

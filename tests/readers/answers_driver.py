@@ -5,7 +5,6 @@
 prints what came of each scenario as JSON.
 """
 
-import ctypes
 import json
 import os
 import random
@@ -22,6 +21,9 @@ from typing import Any
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.types import Answer, Question
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
+from forked import drop_privileges, kill, wait
 
 KILLS = 40
 SECONDS = 0.002
@@ -92,25 +94,6 @@ def child(
     finally:
         sys.stderr.flush()
         os._exit(code)
-
-
-def wait(number: int, seconds: float | None = None) -> int | None:
-    """A child's exit code, minus the signal that ended it; None if it still runs after `seconds`."""
-    until = time.monotonic() + (60.0 if seconds is None else seconds)
-    while time.monotonic() < until:
-        ended, status = os.waitpid(number, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.0005)
-    if seconds is None:
-        kill(number)
-        raise TimeoutError("a child hangs")
-    return None
-
-
-def kill(number: int) -> None:
-    os.kill(number, signal.SIGKILL)
-    os.waitpid(number, 0)
 
 
 def report(place: Path, name: str = "") -> dict[str, Any]:
@@ -200,13 +183,6 @@ def full(folder: Path) -> dict[str, Any]:
         code = wait(child(place, logged=False, before=before, after=after))
         results[str(room)] = {"code": code, **report(place), "kept": len(kept(place)), "faults": faults(place)}
     return results
-
-
-def drop_privileges() -> None:
-    """Even root must keep to the permissions of files from here on."""
-    version_3, this_process, none = 0x20080522, 0, (ctypes.c_uint32 * 6)()
-    if os.geteuid() == 0:
-        assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version_3, this_process), none) == 0
 
 
 def read_only(folder: Path) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instructor_eval.encoder import cache_db
-from instructor_eval.readers import answers as module
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.types import Answer, Question
 
@@ -343,7 +342,7 @@ def test_a_lock_while_it_is_made_is_waited_for(tmp_path: Path, monkeypatch: pyte
             waits.append(seconds)
             other.execute("ROLLBACK")
 
-        monkeypatch.setattr(module.time, "sleep", sleep)
+        monkeypatch.setattr(cache_db.time, "sleep", sleep)
         assert _use(tmp_path, _questions(2)) == (0, [])
     assert len(waits) == 1
 

@@ -91,6 +91,16 @@ def prepare(connection: sqlite3.Connection) -> None:
     check_version(connection, empty_is_good=True)
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    use_wal(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Put a database into WAL mode: readers and a writer do not wait for each other."""
     until = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -100,11 +110,6 @@ def prepare(connection: sqlite3.Connection) -> None:
             if "locked" not in str(e) or time.monotonic() > until:
                 raise
             time.sleep(0.02)
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
 
 
 def check_version(connection: sqlite3.Connection, *, empty_is_good: bool = False) -> None:

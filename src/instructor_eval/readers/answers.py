@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import xxhash
 
-from instructor_eval.encoder.cache_db import connect, is_damage, reason
+from instructor_eval.encoder.cache_db import connect, is_damage, reason, use_wal
 from instructor_eval.errors import UserError
 from instructor_eval.readers.types import Answer, Question
 
@@ -28,7 +27,6 @@ VERSION = 1
 FILE_NAME = f"answers.v{VERSION}.sqlite3"
 COLUMNS = "key, reader, value, checksum"
 _KEYS_AT_ONCE = 500
-_BUSY_SECONDS = 60.0
 
 
 class AnswerCache:
@@ -134,15 +132,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")  # what is kept outlives the process, perhaps not a power cut
     if _is_made(connection):
         return
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError as e:  # another process makes it too, and this statement does not wait
-            if "locked" not in str(e) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
+    use_wal(connection)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, reader TEXT, value BLOB, checksum BLOB)"

@@ -8,6 +8,7 @@ from instructor_eval.adapters.prompts.prompt import question, render, render_ite
 from instructor_eval.adapters.prompts.recipe import Recipe, recipe_of
 from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.errors import UserError
+from instructor_eval.store import identity
 
 TOKENIZER = budget_tokenizer(offline=True)
 LABELS = Recipe(task="t", input="Say: {text}\nanswer:", embed="{text}", labels={"0": "no", "1": "yes indeed"})
@@ -180,6 +181,15 @@ def test_an_own_card_needs_no_more_than_an_input(tmp_path) -> None:
     file.write_text("name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: 'Q: {text}', labels: [a, b]}\n")
     recipe = recipe_of(read_cards(file)[0])
     assert recipe == Recipe(task="mine", input="Q: {text}", embed="Q: {text}", labels={"a": "a", "b": "b"})
+
+
+def test_labels_that_are_numbers_in_the_card_are_texts(tmp_path) -> None:
+    """A card's options are part of a score's identity, which cannot sort numbers among texts."""
+    file = tmp_path / "card.yaml"
+    file.write_text("name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: x, labels: {0: a, b: c}}\n")
+    [card] = read_cards(file)
+    assert card.options["labels"] == {"0": "a", "b": "c"}
+    assert identity({"options": dict(card.options)})
 
 
 def test_the_papers_cards_say_what_the_protocol_says() -> None:
