@@ -37,21 +37,7 @@ class QuickEncoder:
 
 def sentences(n, seed=0):
     lot = random.Random(seed)
-    words = [
-        "river",
-        "stone",
-        "bridge",
-        "lamp",
-        "cloud",
-        "paper",
-        "violin",
-        "garden",
-        "winter",
-        "copper",
-        "signal",
-        "harbour",
-        "meadow",
-    ]
+    words = "river stone bridge lamp cloud paper violin garden winter copper signal harbour meadow"
     return [f"{' '.join(lot.choices(words.split(), k=6))} {seed} {i}" for i in range(n)]
 
 

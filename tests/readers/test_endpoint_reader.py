@@ -566,7 +566,8 @@ def test_error_ends_what_waits(model: TinyLM) -> None:
 
 def test_ctrl_c_ends_the_process(model: TinyLM) -> None:
     code = (
-        "import sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job's children ignore it
         "from instructor_eval.readers.endpoint import EndpointReader\n"
         "from instructor_eval.readers.types import Question\n"
         "answers = EndpointReader(sys.argv[1]).read([Question('a', max_tokens=1)] * 50)\n"

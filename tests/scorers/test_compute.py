@@ -53,7 +53,7 @@ def test_a_missing_column_is_named(metric: str, column: str) -> None:
     assert str(error.value) == expected
 
 
-@pytest.mark.parametrize("metric", ["", "acuracy", "rougeL", "ndcg@10"])
+@pytest.mark.parametrize("metric", ["", "acuracy", "rouge-l", "ndcg@10"])
 def test_an_unknown_metric(metric: str) -> None:
     with pytest.raises(UserError) as error:
         scorers.compute(metric, ITEMS)

@@ -11,12 +11,11 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 from instructor_eval.errors import UserError
+from instructor_eval.readers.crew import Crew
 from instructor_eval.readers.endpoint_client import Client, checked, no_logprobs
 from instructor_eval.readers.types import Answer, Question
 
@@ -78,21 +77,10 @@ class EndpointReader:
             if not self._model:
                 self._find_model(client)
             yield 0, self._answer(client, questions[0])  # alone: what fails for all fails once
-            pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="endpoint")
-            pending: dict[Future[Answer], int] = {}
-            rest = iter(range(1, len(questions)))
-            try:
-                while True:
-                    for place in islice(rest, 2 * self._concurrency - len(pending)):
-                        pending[pool.submit(self._answer, client, questions[place])] = place
-                    if not pending:
-                        return
-                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    # Those with an error come last, so that no answer is lost to one.
-                    for future in sorted(done, key=lambda f: (f.exception() is not None, pending[f])):
-                        yield pending.pop(future), future.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+            crew = Crew(
+                lambda place: self._answer(client, questions[place]), range(1, len(questions)), self._concurrency
+            )
+            yield from crew
 
     def close(self) -> None:
         """Nothing is held between readings."""

@@ -56,7 +56,7 @@ def error(call, *arguments, **named):
 def test_the_layouts():
     assert set(LAYOUTS) == {
         "rows", "hub", "glue_tsv", "sst_fasttext", "dbpedia_csv", "hellaswag_jsonl", "natural_instructions",
-        "wilds_json", "geoquery_json", "multiwoz_json",
+        "wilds_json", "wilds_csv", "geoquery_json", "multiwoz_json",
     }  # fmt: skip
 
 
@@ -403,6 +403,7 @@ def test_missing_files_are_named(tmp_path, layout):
         "hub": "default/tr*-*.parquet or data/tr*-*.parquet or tr*-*.parquet or default/tr*/*.parquet or tr*.jsonl",
         "glue_tsv": "tr*.tsv or msr_paraphrase_train.txt", "sst_fasttext": "sst_tr*.txt", "dbpedia_csv": "tr*.csv",
         "hellaswag_jsonl": "hellaswag_tr*.jsonl", "natural_instructions": "task*.json or *.json",
+        "wilds_csv": "reviews.csv or all_data_with_identities.csv",
         "wilds_json": "*_tr*.json", "geoquery_json": "geoquery_tr*.json", "multiwoz_json": "mw24_100p_tr*.json",
     }[layout]  # fmt: skip
     write(tmp_path, {"train.jsonl": "", "train-0.parquet": "", "train.csv": "", "sst_train.txt": ""})

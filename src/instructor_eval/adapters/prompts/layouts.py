@@ -16,6 +16,8 @@ from instructor_eval.adapters.prompts import originals
 from instructor_eval.adapters.prompts.dialogues import multiwoz_json
 from instructor_eval.adapters.prompts.files import columns
 from instructor_eval.adapters.prompts.glue import glue_tsv
+from instructor_eval.adapters.prompts.wilds import FILES as WILDS_FILES
+from instructor_eval.adapters.prompts.wilds import wilds_csv
 from instructor_eval.adapters.rows import SUFFIXES, Row, find_file, read_rows
 from instructor_eval.errors import UserError, did_you_mean
 
@@ -115,6 +117,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             lambda _subset, _split: ("task*.json", "*.json"), originals.natural_instructions, one_set=True
         ),
         "wilds_json": Layout(_named("*_{}.json"), originals.wilds_json),
+        "wilds_csv": Layout(lambda _subset, _split: WILDS_FILES, wilds_csv),
         "geoquery_json": Layout(_named("geoquery_{}.json", validation="eval", test="eval"), originals.geoquery_json),
         "multiwoz_json": Layout(_named("mw24_100p_{}.json", validation="dev"), multiwoz_json),
     }

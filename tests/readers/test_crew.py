@@ -1,0 +1,85 @@
+"""Threads that ask: all is done, in bounds, faults last, and nothing goes on after the iterator is closed."""
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from instructor_eval.readers.crew import Crew
+
+
+def test_all_is_done_at_most_so_many_at_a_time() -> None:
+    now, most, lock = 0, 0, threading.Lock()
+
+    def work(place: int) -> int:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return place * place
+
+    assert sorted(Crew(work, range(3, 43), 4)) == [(n, n * n) for n in range(3, 43)]
+    assert 1 < most <= 4
+
+
+def test_nothing_to_do() -> None:
+    assert list(Crew(lambda place: place, [], 4)) == []
+
+
+def test_a_slow_consumer_is_not_run_ahead_of() -> None:
+    done: list[int] = []
+    answers = iter(Crew(lambda place: done.append(place), range(100), 3))
+    for taken in range(1, 4):
+        next(answers)
+        time.sleep(0.05)
+        assert len(done) <= taken + 6
+    answers.close()
+
+
+def test_a_fault_comes_after_the_results_that_are_there() -> None:
+    gate = threading.Event()
+
+    def work(place: int) -> int:
+        if place == 0:
+            gate.wait(5)
+            raise ValueError("broken")
+        if place == 3:
+            gate.set()
+            time.sleep(0.05)
+        return place
+
+    found = []
+    with pytest.raises(ValueError, match="broken"):
+        for place, _ in Crew(work, range(50), 2):
+            found.append(place)
+    assert {1, 2} <= set(found)
+    assert len(found) < 10
+
+
+def test_closed_early_its_threads_end() -> None:
+    started = itertools.count()
+    before = threading.active_count()
+    answers = iter(Crew(lambda place: (next(started), time.sleep(0.02)), range(1000), 5))
+    next(answers)
+    answers.close()
+    until = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+    assert next(started) < 20
+
+
+def test_a_process_does_not_wait_for_them() -> None:
+    code = (
+        "import time\nfrom instructor_eval.readers.crew import Crew\n"
+        "answers = iter(Crew(lambda place: place and time.sleep(60), range(9), 3))\nnext(answers)\n"
+    )
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    assert time.monotonic() - begun < 20
