@@ -150,7 +150,7 @@ def make_score() -> Callable[..., Score]:
             "benchmark": "mteb",
             "metric": "cosine_spearman",
             "created": "2026-01-01T00:00:00+00:00",
-            "protocol": protocol.relevant(protocol.parse([]), type_),
+            "protocol": protocol.relevant(protocol.parse([]), type_, task),
             "instructions": {"set": fields.pop("instructions", "paper"), "roles": {}},
         } | fields
         return Score(task=task, score=value, type=type_, model=model, **given)  # type: ignore[arg-type]

@@ -325,7 +325,7 @@ def test_the_leaderboard_in_every_format(form: str, cli: Run, results: Path) -> 
     assert done.code == 0
     assert done.out.index("org/good") < done.out.index("org/bad") < done.out.index("hkunlp/instructor-")
     assert done.err == ("" if form != "table" else (
-        "\n1 results of another --protocol, --limit or --reader left out: give the same flags to see them\n"
+        "\n1 result of another --protocol, --limit or --reader left out: give the same flags to see them\n"
     ))  # fmt: skip
 
 

@@ -316,6 +316,21 @@ def test_the_scores_of_one_reader(
     assert (f"Prompt retrieval: answers by {shown}." in format_board(found, "table")) == (shown is not None)
 
 
+def test_what_a_run_kept_counts_before_what_is_newer(make_score: MakeScore) -> None:
+    """Data changed and changed back: the older score is the run's, and the table shows it."""
+    old = make_score("STS12", 0.5, identity="a" * 16, created="2026-01-01T00:00:00+00:00")
+    new = make_score("STS12", 0.9, identity="b" * 16, created="2026-01-02T00:00:00+00:00")
+    for scores in ([old, new], [new, old]):
+        assert board(scores).rows[0].tasks == {"STS12": 0.9}
+        assert board(scores, current={"a" * 16}).rows[0].tasks == {"STS12": 0.5}
+
+
+@pytest.mark.parametrize("form", ["csv", "md", "latex", "json"])
+def test_an_export_names_the_reader(form: str, prompted: MakeScore, make_score: MakeScore) -> None:
+    assert "hf:z" in format_board(board([prompted(by="hf:z")]), form)
+    assert "reader" not in format_board(board([make_score("STS12", 0.5)]), form) or form == "json"
+
+
 def test_only_readers_of_the_columns_asked_for_count(prompted: MakeScore) -> None:
     scores = [prompted("RTE"), prompted("SST-5", by="hf:z"), prompted("SST-5", by="hf:y")]
     found = board(scores, only=select(["SST-5"]))

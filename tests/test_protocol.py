@@ -49,7 +49,7 @@ def test_parse(given: list[str], expected: dict[str, str]) -> None:
     [
         ("pair_app=max", "unknown protocol choice 'pair_app=max': did you mean pair_ap?"),
         ("zzz", "unknown protocol choice 'zzz': known are mteb, paper, and summeval,"),
-        ("pair_ap", "unknown protocol choice 'pair_ap'"),
+        ("pair_ap", "--protocol pair_ap needs a value: pair_ap=max or pair_ap=cosine"),
         ("pair_ap=", "--protocol pair_ap=: the values are max, cosine"),
         ("summeval=v3", "--protocol summeval=v3: the values are v1, v2"),
         ("rouge=median", "--protocol rouge=median: the values are mean, bootstrap"),
@@ -69,7 +69,7 @@ def test_the_papers_choices_are_known_ones() -> None:
 
 
 def test_only_choices_that_can_change_a_number_are_part_of_its_identity() -> None:
-    concerned = {name: {t for t in TYPES if name in protocol.relevant(MTEB, t)} for name in protocol.CHOICES}
+    concerned = {name: {t for t in TYPES if name in protocol.relevant(MTEB, t, "Amazon")} for name in protocol.CHOICES}
     assert concerned == {
         "summeval": {"Summarization"},
         "summeval_machine_instruction": {"Summarization"},
@@ -80,8 +80,9 @@ def test_only_choices_that_can_change_a_number_are_part_of_its_identity() -> Non
         "amazon": {"PromptRetrieval"},
     }
     assert protocol.relevant(PAPER, "PairClassification") == {"pair_ap": "cosine", "empty_text": "encode"}
-    assert protocol.relevant(PAPER, "PromptRetrieval") == {
+    assert protocol.relevant(PAPER, "PromptRetrieval", "Amazon") == {
         "rouge": "bootstrap",
         "amazon": "third-worst",
         "empty_text": "encode",
     }
+    assert protocol.relevant(PAPER, "PromptRetrieval", "RTE") == {"rouge": "bootstrap", "empty_text": "encode"}

@@ -127,6 +127,8 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     name = where.text(raw, "name")
     if not name.strip() or len(name) > 200:
         raise where.error("name", "expected 1 to 200 characters")
+    if not name.isprintable():
+        raise where.error("name", "it has line breaks or other characters that cannot be printed")
     type_ = where.one_of("type", where.text(raw, "type"), TYPES)
     kind = TYPES[type_]
     data = _data(raw, where)

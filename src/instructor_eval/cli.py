@@ -241,7 +241,7 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     board.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
     board.add_argument("--limit", type=_positive, metavar="N", help="results made with this --limit")
     board.add_argument("--reader", metavar="READER",
-                       help="prompt-retrieval results of this reader; needed where there are several")  # fmt: skip
+                       help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
     board.add_argument("--no-published", action="store_true", help="leave published scores out")
     board.add_argument("--format", choices=_BOARD_FORMATS, default="table")
 

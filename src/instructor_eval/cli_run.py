@@ -137,6 +137,7 @@ def _run(options: argparse.Namespace) -> int:
         limit=options.limit,
         only=_columns(cards),
         reader=settings.reader.fingerprint if settings.reader else None,
+        current={s.identity for s in summary.scores},
     )
     print()
     print(format_board(board, "table"))
@@ -185,6 +186,8 @@ def _prompting(
     from instructor_eval.readers.load import load_reader
 
     selections = [parse_selection(text) for text in options.selection] or [SIMILAR]
+    if options.reader_dtype != "auto" and not (options.reader or "").startswith(("hf:", "paper")):
+        raise UserError("--reader-dtype is for hf: readers: leave it out, or give --reader hf:MODEL")
     reader = load_reader(
         options.reader or "nearest", device=options.device, dtype=options.reader_dtype, offline=options.offline
     )

@@ -121,14 +121,19 @@ def _prompt_lines(card: Card) -> list[str]:
     """What a prompt-retrieval card asks, and of how many."""
     if card.type != "PromptRetrieval":
         return []
+    from instructor_eval.adapters.prompts.layouts import files_of  # not needed for other cards
+
     recipe = recipe_of(card)
     how = "one of " + ", ".join(map(repr, recipe.labels.values())) if recipe.labels else "generated"
     asked = "20 reviewers x 50 test items" if recipe.sampling == "reviewers" else f"{recipe.test or 'all'} test items"
     drawn = [f"pool of {recipe.pool:,}" if recipe.pool else "the whole pool", asked]
     return [
-        f"  shown   {recipe.input!r}",
-        f"  answer  {f'one of the field {recipe.choices}' if recipe.choices else how}",
+        f"  files   {files_of(card)}",
         f"  embeds  {recipe.embed!r}",
+        *([f"  first   {recipe.preamble!r}"] if recipe.preamble else []),
+        f"  shown   {recipe.input!r}",
+        *([f"  asked   {recipe.query!r}"] if recipe.query else []),
+        f"  answer  {f'one of the field {recipe.choices}' if recipe.choices else how}",
         f"  drawn   {', '.join(drawn)} ({recipe.sampling}); prompts of {recipe.budget:,} GPT-2 tokens",
     ]
 
@@ -182,11 +187,8 @@ def leaderboard(options: argparse.Namespace) -> int:
     )
     print(format_board(board, options.format))
     if board.left_out and options.format == "table":
-        print(
-            f"\n{board.left_out} results of another --protocol, --limit or --reader left out: give the same flags to "
-            "see them",
-            file=sys.stderr,
-        )
+        what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
+        print(f"\n{what} left out: give the same flags to see them", file=sys.stderr)
     return EXIT_OK
 
 
@@ -202,7 +204,7 @@ def _reader(text: str | None, scores: Iterable[Score]) -> str | None:
     labels = {key: reader_label(reader) for key, reader in known.items()}
     name = PAPER_READER if text == "paper" else text
     found = [key for key, label in labels.items() if name == label] or [
-        key for key, reader in known.items() if name in (reader["name"], key)
+        key for key, reader in known.items() if name in (reader["name"], reader["name"].partition("#")[0], key)
     ]
     if len(found) == 1:
         return found[0]
@@ -272,7 +274,11 @@ def format_board(board: Board, form: str) -> str:
             notes.append("published: others' numbers, not measured here (results/reference).")
         notes += _prompting_notes(board, means)
         return f"{text}\n\n{' '.join(notes)}"
-    return render(headers, rows, form, left=3)
+    if board.reader is not None:  # a table says it below; elsewhere two exports must differ
+        headers.insert(3, "reader")
+        for row, shown in zip(board.rows, rows, strict=True):
+            shown.insert(3, board.reader if row.source == "measured" else None)
+    return render(headers, rows, form, left=3 + (board.reader is not None))
 
 
 def _as_json(row: Row, board: Board) -> dict[str, Any]:
@@ -284,6 +290,7 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
         "fingerprint": row.fingerprint,
         "instructions": row.instructions,
         "source": row.source,
+        "reader": board.reader if row.source == "measured" else None,
         "borda": row.borda,
         "means": {m: dataclasses.asdict(v) for m, v in row.means.items()},
         "tasks": {t: row.tasks.get(t) for t in board.tasks},
@@ -334,7 +341,7 @@ def _check(card: Card) -> str:
         elif card.type == "PromptRetrieval":
             from instructor_eval.adapters.prompt_retrieval import describe as describe_prompts
 
-            text = describe_prompts(card)
+            text = describe_prompts(card, with_prompts=card.name not in shipped_cards())
         else:
             from instructor_eval.adapters.folder import describe
 

@@ -6,7 +6,7 @@ says how many it is over; a missing cell stays empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,7 @@ def build(
     limit: int | None = None,
     only: Sequence[Card] | None = None,
     reader: str | None = None,
+    current: Collection[str] = (),
 ) -> Board:
     """The board of all scores of one protocol, limit and reader.
 
@@ -85,16 +86,18 @@ def build(
         only: Restrict the columns to these tasks.
         reader: Of prompt retrieval, the scores that the reader with this fingerprint answered; by default those of
             `nearest`, or else of the first by name.
+        current: Identities of scores that count before newer ones: those a run has just made or kept, where data or
+            options were changed and changed back.
     """
     wanted = {c.name for c in only} if only is not None else None
     asked = [s for s in scores if wanted is None or s.task in wanted]
-    chosen = [s for s in asked if s.limit == limit and s.protocol == relevant(dict(protocol), s.type)]
+    chosen = [s for s in asked if s.limit == limit and s.protocol == relevant(dict(protocol), s.type, s.task)]
     readers = {s.reader["fingerprint"]: reader_label(s.reader) for s in chosen if s.reader}
     if reader is None and readers:
         reader = min(readers, key=lambda key: (readers[key] != "nearest", readers[key], key))
     shown = [s for s in chosen if not s.reader or s.reader["fingerprint"] == reader]
     rows: dict[tuple[str, str, str, str], Row] = {}
-    newest: dict[tuple[object, str], str] = {}
+    newest: dict[tuple[object, str], tuple[bool, str]] = {}
     for score in shown:
         model = score.model
         key = (model["name"], model["fingerprint"], model["variant"], score.instructions["set"])
@@ -102,8 +105,9 @@ def build(
             key, Row(key[0], key[3], "measured", key[2], str(model.get("revision", "")), model["fingerprint"])
         )
         if score.status == "ok" and score.score is not None:
-            if score.created >= newest.get((key, score.task), ""):
-                newest[key, score.task] = score.created
+            age = (score.identity in current, score.created)
+            if age >= newest.get((key, score.task), (False, "")):
+                newest[key, score.task] = age
                 row.tasks[score.task] = score.score
         else:
             row.failed.add(score.task)

@@ -48,6 +48,8 @@ def parse(given: Sequence[str]) -> dict[str, str]:
             chosen |= PAPER
         else:
             name, sep, value = text.partition("=")
+            if name in CHOICES and not sep:
+                raise UserError(f"--protocol {name} needs a value: {' or '.join(f'{name}={v}' for v in CHOICES[name])}")
             if not sep or name not in CHOICES:
                 hint = did_you_mean(name, CHOICES) or f": known are mteb, paper, and {', '.join(CHOICES)} with =VALUE"
                 raise UserError(f"unknown protocol choice '{text}'{hint}")
@@ -57,12 +59,12 @@ def parse(given: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def relevant(choices: dict[str, str], task_type: str) -> dict[str, str]:
-    """The choices that can change this type's number; only they are part of its identity."""
+def relevant(choices: dict[str, str], task_type: str, task: str = "") -> dict[str, str]:
+    """The choices that can change this task's number; only they are part of its identity."""
     concerned = {"empty_text"} | {
         "Summarization": {"summeval", "summeval_machine_instruction"},
         "PairClassification": {"pair_ap"},
         "Clustering": {"clustering_256"},
-        "PromptRetrieval": {"rouge", "amazon"},
+        "PromptRetrieval": {"rouge", "amazon"} if task == "Amazon" else {"rouge"},
     }.get(task_type, set())
     return {name: value for name, value in choices.items() if name in concerned}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval import scorers
+from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals, pick_device
@@ -131,8 +132,8 @@ def _blank(request: Request, card: Card, plan: Planned) -> Score:
         },
         metric=_metric(card, request),
         data={"id": card.data_id or (card.folder.name if card.folder else None), "revision": card.data_revision},
-        protocol=relevant(dict(request.settings.protocol), card.type),
-        seed=request.settings.seed,
+        protocol=relevant(dict(request.settings.protocol), card.type, card.name),
+        seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
         limit=request.settings.limit,
         reader=_reader(request, card, plan),
         notes=list(card.notes),

@@ -147,6 +147,7 @@ def _check(score: Score) -> None:
     """What every reader relies on: names are texts, and the score is a number where there is one."""
     texts = [score.status, score.task, score.benchmark, score.type, score.created, score.instructions["set"]]
     texts += [score.model[key] for key in ("name", "family", "fingerprint", "variant")]
+    texts += [score.reader[key] for key in ("name", "fingerprint") if score.reader]
     if not all(isinstance(text, str) for text in texts) or not isinstance(score.score, int | float | None):
         raise TypeError("a value is of another type than expected")
 

@@ -235,7 +235,46 @@ def test_an_own_task(tmp_path):
     assert outcome.items["id"] == [f"test/{i}" for i in range(12)]
     assert {len(d) for d in outcome.items["demonstrations"]} == {4}
     assert outcome.items["gold"] == [LETTERS[i % 3] for i in range(12)]
-    assert describe(card) == "60 examples in the pool, 12 test items"
+    for with_prompts in (True, False):
+        assert describe(card, with_prompts=with_prompts) == "60 examples in the pool, 12 test items"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": "  most: 60\n  budget: 100000"}, "task mine: the pool's 60 examples all fit into one prompt"),
+        ({"options": "  budget: 3"}, "task mine: test item test/0 alone takes 13 GPT-2 tokens of a budget of 3"),
+    ],
+)
+def test_what_no_run_would_take_is_found_beforehand(change, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        describe(own(tmp_path, **change), with_prompts=True)
+
+
+class Untouched(FakeEncoder):
+    """Fails where anything is embedded."""
+
+    def encode(self, texts, role, *, bare=False):
+        raise AssertionError("embedded before the data was looked at")
+
+
+def test_data_is_looked_at_before_anything_is_embedded(tmp_path):
+    rows = [{"text": "a b", "label": "alpha"}, {"text": "a b", "label": "alhpa"}]
+    with pytest.raises(UserError, match="example test/1 has the unknown label 'alhpa'"):
+        ADAPTER.run(own(tmp_path, test=rows), Untouched(), settings())
+
+
+def test_answers_that_rouge_cannot_see(tmp_path):
+    card = own(tmp_path)
+    card = dataclasses.replace(card, options={"input": "{text}", "output": "{said}", "most": 2})
+    jsonl(tmp_path / "data" / "pool.jsonl", [{"text": f"x {i}", "said": "日本語"} for i in range(9)])
+    jsonl(tmp_path / "data" / "test.jsonl", [{"text": f"y {i}", "said": "日本語"} for i in range(3)])
+    with pytest.raises(UserError) as error:
+        ADAPTER.run(card, Untouched(), settings())
+    assert str(error.value) == (
+        "task mine: test item test/0: Rouge-L sees letters a to z and digits only, of which its answer '日本語' has "
+        "none: give the card labels, or leave the item out"
+    )
 
 
 def test_limit_keeps_the_prompts_of_the_first_items(tmp_path):
@@ -278,6 +317,41 @@ def test_a_reader_answers(tmp_path):
     assert outcome.items["prompt_hash"] == hashes
 
 
+class Writing(Listening):
+    """A reader that writes the end of each query."""
+
+    def read(self, questions):
+        for place, question in enumerate(questions):
+            assert not question.options
+            yield place, Answer(" 7 FROM state WHERE x ;")
+
+
+def test_what_a_reader_writes_is_put_behind_what_the_prompt_holds(tmp_path):
+    chosen = dataclasses.replace(settings(mirror(tmp_path, "GeoQuery"), limit=3), reader=Writing())
+    outcome = ADAPTER.run(shipped_cards()["GeoQuery"], QuickEncoder(), chosen)
+    assert outcome.items["prediction"] == ["SELECT 7 FROM state WHERE x ;"] * 3
+    assert outcome.items["value"] == rouge_l(outcome.items["prediction"], outcome.items["gold"])
+
+
+def test_an_own_field_called_group_means_nothing(tmp_path):
+    rows = [{"text": f"{k} {s}", "label": k} for k, s in zip(LETTERS * 4, sentences(12, 5), strict=True)]
+    card = own(tmp_path, test=[rows[0] | {"group": "x"}, *rows[1:]])
+    assert "group" not in ADAPTER.run(card, FakeEncoder(), settings()).items
+
+
+def test_hellaswag_is_fetched_from_the_folder_that_the_hub_has(monkeypatch):
+    asked = []
+
+    def snapshot(kind, repo, revision, *, offline, wanted):
+        asked.extend(wanted)
+        raise UserError("not here")
+
+    monkeypatch.setattr(prompt_retrieval, "snapshot", snapshot)
+    with pytest.raises(UserError, match="not here"):
+        ADAPTER.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings())
+    assert {"data/train-*.parquet", "data/validation-*.parquet"} <= set(asked)
+
+
 @pytest.mark.parametrize("selection", [Selection("bm25"), Selection("random"), Selection("random", 3)])
 def test_baselines_embed_nothing(selection, tmp_path):
     card, encoder = own(tmp_path), NoModel(selection.name)
@@ -302,7 +376,12 @@ def test_baselines_embed_nothing(selection, tmp_path):
             "pool, or set options.most in the card",
         ),
         ({"pool": [{"text": "a", "label": "delta"}]}, "task mine: example pool/0 has the unknown label 'delta': known"),
-        ({"test": [{"text": "a"}]}, "task mine: example test/0 has the unknown label 'None': known are alpha, beta"),
+        ({"test": [{"text": "a"}]}, "task mine: example test/0 has no label: it has text"),
+        (
+            {"test": [{"text": "alpha x", "label": "alpha"}]},
+            "task mine: the test items' vectors are all equal, so nothing is left of them when their mean is taken "
+            "off: give more test items, or set options.centre to pool in the card",
+        ),
         ({"pool": [{"label": "alpha"}]}, "task mine: example pool/0 has no field 'text': it has label"),
     ],
 )
@@ -325,8 +404,8 @@ def test_data_that_is_on_no_hub(tmp_path):
     with pytest.raises(UserError) as error:
         ADAPTER.data_key(shipped_cards()["MultiRC"], settings(tmp_path))
     assert str(error.value) == (
-        "data set prompt_retrieval/multirc (MultiRC) is on no public data hub: put its files into "
-        "DIR/datasets/prompt_retrieval/multirc/ and give --hub DIR (`evaluate tasks MultiRC` says which files)"
+        "data set prompt_retrieval/multirc (MultiRC) is on no public data hub: put its files (task*.json) into "
+        "DIR/datasets/prompt_retrieval/multirc/ and give --hub DIR (`evaluate tasks MultiRC` says where they come from)"
     )
 
 

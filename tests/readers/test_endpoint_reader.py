@@ -376,7 +376,10 @@ def test_several_models(model: TinyLM, models: tuple[str, ...], line: str) -> No
 def test_models_are_not_listed(model: TinyLM) -> None:
     with CompletionsServer(model, faults=["404"]) as server:
         line = _error(_reader(server))
-    assert line == "endpoint:URL: HTTP 404 (told to answer 404): name the model: add #MODEL to the URL"
+    assert (
+        line == "endpoint:URL: HTTP 404 (told to answer 404): check the URL "
+        "(the API's root, as in http://localhost:8000/v1), or add #MODEL to it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from rouge_score import rouge_scorer, scoring
 
 from instructor_eval import scorers
 from instructor_eval.adapters.prompt_retrieval import rouge_l
+from instructor_eval.errors import UserError
 
 VALUES = list(np.random.default_rng(5).uniform(0, 1, 256))
 
@@ -33,9 +34,9 @@ def test_the_bootstrap_leaves_the_global_random_state_alone() -> None:
 
 
 def test_the_third_worst_group() -> None:
-    """Accuracies: a 0.5, b 0, c 0.5, d 1; a comes before c."""
+    """Accuracies: z 0.5, b 0, c 0.5, d 1; z comes before c, though not in the alphabet."""
     items = {
-        "group": ["a", "b", "c", "d", "a", "b", "c", "d"],
+        "group": ["z", "b", "c", "d", "z", "b", "c", "d"],
         "correct": [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0],
         "value": [0.9, 0.0, 0.1, 1.0, 0.2, 0.0, 0.3, 1.0],
     }
@@ -43,10 +44,14 @@ def test_the_third_worst_group() -> None:
     assert scorers.compute("rougeL_third_worst_group_bootstrap", items) in (0.1, 0.2, 0.3, pytest.approx(0.2))
 
 
-@pytest.mark.parametrize("groups", [None, ["a", "b", "a", "b"]])
-def test_with_fewer_groups_all_items_count(groups: list[str] | None) -> None:
-    items = {"value": [1.0, 0.0, 0.5, 0.5], "correct": [1.0, 0.0, 0.0, 0.0]} | ({"group": groups} if groups else {})
-    assert scorers.compute("rougeL_third_worst_group", items) == 0.5
+def test_fewer_groups_have_no_third_worst() -> None:
+    items = {"value": [1.0, 0.0], "correct": [1.0, 0.0], "group": ["a", "b"]}
+    with pytest.raises(UserError) as error:
+        scorers.compute("rougeL_third_worst_group", items)
+    assert str(error.value) == "the third worst of 2 reviewers: raise --limit, or take --protocol amazon=all"
+    del items["group"]
+    with pytest.raises(UserError, match="the items hold no column 'group'"):
+        scorers.compute("rougeL_third_worst_group", items)
 
 
 def test_rouge_l_by_hand() -> None:

@@ -8,6 +8,8 @@ Rouge-L says how well. What differs from task to task stands in its card (`promp
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,12 @@ import numpy as np
 from instructor_eval import scorers
 from instructor_eval.adapters.mteb_score import effective_metric, gold_hash
 from instructor_eval.adapters.prompts.budget import budget_tokenizer
-from instructor_eval.adapters.prompts.layouts import detect, read
+from instructor_eval.adapters.prompts.layouts import detect, files_of, read
 from instructor_eval.adapters.prompts.prompt import Example, Item, question, render, render_item
-from instructor_eval.adapters.prompts.recipe import Recipe, recipe_of
+from instructor_eval.adapters.prompts.recipe import SEED, Recipe, recipe_of
 from instructor_eval.adapters.prompts.sampling import Drawn, draw
 from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose
+from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError
 from instructor_eval.hub import files_key, mirror_folder, snapshot
 from instructor_eval.readers.ask import ask
@@ -30,6 +33,7 @@ from instructor_eval.readers.types import Question
 from instructor_eval.types import Card, Items, Outcome, RunSettings, Selection, TaskEncoder
 
 _ROLE = "example"
+_ROUGE_SEES = re.compile("[a-z0-9]")
 
 
 class PromptRetrievalAdapter:
@@ -94,10 +98,12 @@ def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSetti
         UserError: the data is missing or broken, or there is nothing to choose.
     """
     drawn = load(card, recipe, settings)
-    rankings = _rank(recipe, drawn, encoder, settings.selection)
     tokenizer = budget_tokenizer(offline=settings.offline)
+    # First what can be wrong with the data: embedding may take hours.
     pool = render(recipe, drawn.pool, tokenizer)
     items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
+    _check_gold(recipe, items)
+    rankings = _rank(recipe, drawn, encoder, settings.selection)
     lengths = [example.tokens for example in pool]
     found = []
     for item, ranking in zip(items, rankings, strict=False):  # with --limit there are more rankings than items
@@ -120,6 +126,15 @@ def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSetti
     return found
 
 
+def _check_gold(recipe: Recipe, items: Sequence[Item]) -> None:
+    for item in items:
+        if recipe.labels is None and not _ROUGE_SEES.search(item.gold.lower()):
+            raise UserError(
+                f"task {recipe.task}: test item {item.id}: Rouge-L sees letters a to z and digits only, of which its "
+                f"answer {item.gold[:40]!r} has none: give the card labels, or leave the item out"
+            )
+
+
 def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
     """The pool and the test items of a task, drawn as the protocol says.
 
@@ -135,17 +150,24 @@ def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
         )
     where = {"subset": card.subset, "pool_split": recipe.pool_split, "test_split": card.split}
     pool, test = read(detect(folder, recipe.layout, **where), folder, **where)
-    return draw(recipe.sampling, pool, test, pool_size=recipe.pool, test_size=recipe.test, seed=recipe.seed)
+    return draw(recipe.sampling, pool, test, pool_size=recipe.pool, test_size=recipe.test, seed=SEED)
 
 
-def describe(card: Card) -> str:
-    """Read and check an own task's data, and say in a few words what is there."""
+def describe(card: Card, *, with_prompts: bool) -> str:
+    """Read and check an own task's data, and say in a few words what is there.
+
+    With prompts, every item's is made from random demonstrations, as far as the libraries for that are installed.
+    """
     recipe = recipe_of(card)
-    drawn = load(card, recipe, RunSettings(protocol={}))
-    for name, row in (*drawn.pool, *drawn.test):
-        for template in (recipe.input, recipe.embed, recipe.query, recipe.preamble):
-            recipe.text(template, row, name)
-        recipe.answer(row, name)
+    settings = RunSettings(protocol={}, offline=True, selection=Selection("random"))
+    drawn = load(card, recipe, settings)
+    if with_prompts and importlib.util.find_spec("tokenizers"):
+        prepare(card, recipe, NoModel("validate"), settings)
+    else:
+        for name, row in (*drawn.pool, *drawn.test):
+            for template in (recipe.input, recipe.embed, recipe.query, recipe.preamble):
+                recipe.text(template, row, name)
+            recipe.answer(row, name)
     return f"{len(drawn.pool):,} examples in the pool, {len(drawn.test):,} test items"
 
 
@@ -175,8 +197,8 @@ def _local(card: Card, settings: RunSettings) -> Path | None:
 
 def _missing(card: Card) -> UserError:
     return UserError(
-        f"data set {card.data_id} ({card.name}) is on no public data hub: put its files into "
-        f"DIR/datasets/{card.data_id}/ and give --hub DIR (`evaluate tasks {card.name}` says which files)"
+        f"data set {card.data_id} ({card.name}) is on no public data hub: put its files ({files_of(card)}) into "
+        f"DIR/datasets/{card.data_id}/ and give --hub DIR (`evaluate tasks {card.name}` says where they come from)"
     )
 
 
@@ -189,7 +211,13 @@ def _rank(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder, selection: Selecti
         return by_bm25(pool, test)
     if selection.kind == "random":
         return by_lot(len(pool), len(test), selection.seed)
-    return by_cosine(vectors[: len(pool)], vectors[len(pool) :], recipe.centre)
+    test_vectors = vectors[len(pool) :]
+    if recipe.centre == "both" and not np.ptp(test_vectors, axis=0).any():
+        raise UserError(
+            f"task {recipe.task}: the test items' vectors are all equal, so nothing is left of them when their mean is "
+            "taken off: give more test items, or set options.centre to pool in the card"
+        )
+    return by_cosine(vectors[: len(pool)], test_vectors, recipe.centre)
 
 
 def _judge(recipe: Recipe, items: Sequence[Item], answers: Sequence[str]) -> Items:
@@ -208,7 +236,7 @@ def _judge(recipe: Recipe, items: Sequence[Item], answers: Sequence[str]) -> Ite
         "value": values,
         "correct": right,
     }
-    if any("group" in item.row for item in items):
+    if recipe.sampling == "reviewers":
         found["group"] = [str(item.row["group"]) for item in items]
     return found
 
@@ -222,11 +250,10 @@ def rouge_l(predictions: Sequence[str], gold: Sequence[str]) -> list[float]:
 
 
 def _beside(recipe: Recipe, items: Items, asked: int, hits: int) -> dict[str, float]:
-    """Figures beside the score: accuracy where there is one, how full the prompts were, what the reader was asked."""
+    """Figures beside the score: accuracy or exact match, how full the prompts were, what the reader was asked."""
     counts = [len(names) for names in items["demonstrations"]]
     figures = {"demonstrations_mean": float(np.mean(counts)), "without_demonstrations": float(counts.count(0))}
-    if recipe.has_options:
-        figures["accuracy"] = float(np.mean(items["correct"]))
+    figures["accuracy" if recipe.has_options else "exact_match"] = float(np.mean(items["correct"]))
     return {**figures, "rougeL": scorers.compute("rougeL", items), "asked": float(asked), "answers_cached": float(hits)}
 
 

@@ -89,7 +89,11 @@ class EndpointReader:
         return Client(self._url, self._concurrency, self._timeout, self._tries, self._wait)
 
     def _find_model(self, client: Client) -> None:
-        names = client.ask("models", _model_names, hint="name the model: add #MODEL to the URL")
+        names = client.ask(
+            "models",
+            _model_names,
+            hint="check the URL (the API's root, as in http://localhost:8000/v1), or add #MODEL to it",
+        )
         if len(names) != 1:
             listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             what = f"the server has {len(names)} models ({listed})" if names else "the server lists no model"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from instructor_eval.errors import UserError
 from instructor_eval.types import Items
 
 _RESAMPLES = 1000
@@ -27,15 +28,18 @@ def bootstrap_middle(items: Items) -> float:
 
 
 def third_worst_group(items: Items) -> Items:
-    """The items of the group with the third lowest accuracy (all of them where there are fewer groups or none).
+    """The items of the group with the third lowest accuracy.
 
     The authors' Amazon figure is of that reviewer alone: the tenth percentile of 20 (`main_amazon.py`; WILDS).
     Equal accuracies keep the order in which their groups come.
+
+    Raises:
+        UserError: there are fewer groups.
     """
-    groups = items.get("group", [])
+    groups = items["group"]
     names = list(dict.fromkeys(groups))
     if len(names) <= _WORST:
-        return items
+        raise UserError(f"the third worst of {len(names)} reviewers: raise --limit, or take --protocol amazon=all")
     right = {name: [c for c, g in zip(items["correct"], groups, strict=True) if g == name] for name in names}
     chosen = sorted(names, key=lambda name: float(np.mean(right[name])))[_WORST]
     return {"value": [v for v, g in zip(items["value"], groups, strict=True) if g == chosen]}

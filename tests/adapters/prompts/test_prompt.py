@@ -5,7 +5,7 @@ import pytest
 
 from instructor_eval.adapters.prompts.budget import budget_tokenizer
 from instructor_eval.adapters.prompts.prompt import question, render, render_item
-from instructor_eval.adapters.prompts.recipe import Recipe, recipe_of
+from instructor_eval.adapters.prompts.recipe import SEED, Recipe, recipe_of
 from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.errors import UserError
 from instructor_eval.store import identity
@@ -103,6 +103,16 @@ def test_a_test_item_that_alone_exceeds_the_budget() -> None:
     assert render_item(lenient, "x", {"text": "one two three four five six", "label": 0}, TOKENIZER).tokens == 6
 
 
+def test_an_option_that_leaves_no_room_for_the_question() -> None:
+    recipe = Recipe(task="t", input="{a}", embed="{a}", choices="ends")
+    with pytest.raises(UserError) as error:
+        ask(recipe, [], {"a": "why", "ends": ["x", "word " * 300], "label": 0})
+    assert str(error.value) == (
+        "task t: test item test/0: an option takes 302 GPT-2 tokens and leaves no room for the question "
+        "(254 together): shorten it"
+    )
+
+
 def test_line_breaks_are_taken_out_of_one_field() -> None:
     recipe = Recipe(task="t", input="{text}\n{other}", embed="{text}", one_line="text", output="{text}")
     assert recipe.text(recipe.input, {"text": "a\nb", "other": "c\nd"}, "x") == "ab\nc\nd"
@@ -122,7 +132,8 @@ def test_templates_look_at_fields_only() -> None:
     [
         (LABELS, {"label": 0}, "task t: example test/0 has no field 'text': it has label"),
         (LABELS, {"text": "a", "label": 2}, "task t: example test/0 has the unknown label '2': known are 0, 1"),
-        (LABELS, {"text": "a"}, "task t: example test/0 has the unknown label 'None': known are 0, 1"),
+        (LABELS, {"text": "a"}, "task t: example test/0 has no label: it has text"),
+        (LABELS, {"text": "a", "label": None}, "task t: example test/0 has no label: it has text, label"),
         (
             Recipe(task="t", input="{a}", embed="{a}", choices="ends"),
             {"a": "x", "ends": ["a", "b"], "label": 2},
@@ -138,6 +149,14 @@ def test_templates_look_at_fields_only() -> None:
             {"a": ["x"]},
             "task t: example test/0: 'a' has no place 3",
         ),
+        (
+            Recipe(task="t", input="{a.0}", embed="{a}", output="{a}"),
+            {"a": "x"},
+            "task t: example test/0: 'a' has no place 0",
+        ),
+        (LABELS, {"text": None, "label": 0}, "task t: example test/0: 'text' should be a text, found nothing"),
+        (LABELS, {"text": ["a"], "label": 0}, "task t: example test/0: 'text' should be a text, found list"),
+        (LABELS, {"text": True, "label": 0}, "task t: example test/0: 'text' should be a text, found bool"),
     ],
 )
 def test_examples_that_do_not_fit_the_card(recipe: Recipe, row: dict, message: str) -> None:
@@ -159,9 +178,24 @@ BAD = {
     "equal words": ("{input: x, labels: {0: a, 1: a}}", "options.labels: expected two or more, each with a word"),
     "labels no texts": (
         "{input: x, labels: {0: 1, 1: 2}}",
-        "options.labels: expected a mapping of labels to the words",
+        "options.labels: expected a list of labels, or label: word",
     ),
-    "two kinds": ("{input: x, labels: [a, b], output: y}", "options.labels: a task has labels, choices or an output"),
+    "two kinds": ("{input: x, labels: [a, b], output: y}", "options.output: a task has labels, choices or an output"),
+    "choices and output": ("{input: x, choices: c, output: y}", "options.output: a task has labels, choices or an"),
+    "idle": (
+        "{input: x, labels: [a, b], stop: y}",
+        "options.stop: it is for answers that are generated: this task has",
+    ),
+    "blanks": ("{input: x, labels: {0: a, 1: ' a'}}", "options.labels: expected two or more, each with a word of its"),
+    "lists of labels": ("{input: x, labels: [[a], b]}", "options.labels: expected different texts: put yes, no and"),
+    "labels of YAML": ("{input: x, labels: [yes, no]}", "options.labels: expected different texts: put yes, no and"),
+    "labels twice": ("{input: x, labels: [a, a, b]}", "options.labels: expected different texts: put yes, no and"),
+    "keys of YAML": ("{input: x, labels: {yes: a, no: b}}", "options.labels: a label is yes, no, true or false: put"),
+    "label as both": ("{input: x, labels: {1: a, '1': b, 2: c}}", "options.labels: a label stands there twice, as a"),
+    "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it tells the answer: leave {label} out"),
+    "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it tells the answer: leave {o} out"),
+    "sampling list": ("{input: x, sampling: [one]}", "options.sampling: unknown value '['one']': known are splits,"),
+    "retired": ("{input: x, retired_reader: maybe}", "options.retired_reader: unknown value 'maybe': known are True"),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),
 }
 
@@ -202,7 +236,7 @@ def test_the_papers_cards_say_what_the_protocol_says() -> None:
     assert {n for n, r in recipes.items() if r.centre == "pool"} == set(recipes) - both
     for name, recipe in recipes.items():
         budget = {"CODA-19": 1900, "GeoQuery": 3800, "MultiWOZ": 3800}.get(name, 1000)
-        assert (recipe.budget, recipe.seed) == (budget, 0)
+        assert (recipe.budget, SEED) == (budget, 0)
         assert recipe.test == (None if name == "Amazon" else 256)
         assert recipe.most == {"Amazon": 2, "CivilComments": 2, "CODA-19": 16}.get(name)
         assert recipe.has_options == (name not in ("CODA-19", "GeoQuery", "MultiWOZ"))

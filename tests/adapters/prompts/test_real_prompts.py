@@ -1,7 +1,6 @@
 """On real data with a real model: pool and test rows, chosen demonstrations, their order and every prompt's text equal
 those of `by_hand`."""
 
-import csv
 import json
 import random
 
@@ -67,9 +66,3 @@ def test_the_reference_draws_are_those_of_random_sample(reference):
     assert lot.sample(range(8544), 3000) == drawn["sst5"]["train_indices"]
     assert lot.sample(range(2210), 256) == drawn["sst5"]["eval_indices_into_test"]
     assert random.Random(0).sample(range(277), 256) == drawn["rte"]["eval_indices_into_glue_validation"]
-
-
-def test_the_instructions_are_the_authors(reference):
-    with (reference / "instructions_head.csv").open(encoding="utf-8", newline="") as f:
-        rows = [row for row in csv.reader(f) if "PromptRetrieval" in row[:2]]
-    assert len(rows) == 11

@@ -16,10 +16,12 @@ from instructor_eval.adapters.prompts import originals
 from instructor_eval.adapters.prompts.dialogues import multiwoz_json
 from instructor_eval.adapters.prompts.files import columns
 from instructor_eval.adapters.prompts.glue import glue_tsv
+from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.adapters.prompts.wilds import FILES as WILDS_FILES
 from instructor_eval.adapters.prompts.wilds import wilds_csv
 from instructor_eval.adapters.rows import SUFFIXES, Row, find_file, read_rows
 from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.types import Card
 
 __all__ = ["LAYOUTS", "Layout", "Row", "Split", "columns", "detect", "read"]
 
@@ -168,6 +170,17 @@ def detect(folder: Path, layouts: Sequence[str], *, subset: str, pool_split: str
             return name
         looked_for.append(f"{_wanted(how, subset, missing[0])} ({name})")
     raise UserError(f"{folder}: none of the files that are needed is in it: looked for {'; '.join(looked_for)}")
+
+
+def files_of(card: Card) -> str:
+    """What the files that a task is read from are called, in each of the layouts it may have."""
+    recipe = recipe_of(card)
+    found = []
+    for layout in recipe.layout:
+        how = _layout(layout)
+        splits = ["instances"] if how.one_set else ["pool" if layout == "rows" else recipe.pool_split, card.split]
+        found.append(", ".join(dict.fromkeys(how.patterns(card.subset, split)[0] for split in splits)))
+    return " or ".join(found)
 
 
 def _layout(name: str) -> Layout:

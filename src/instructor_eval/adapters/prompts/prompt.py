@@ -91,7 +91,12 @@ def question(recipe: Recipe, item: Item, demonstrations: Sequence[Example], toke
         )
     options = tuple(f"{_ANSWER}{option}" for option in item.options)
     longest = max(tokenizer.counts(options))
+    if longest >= _MOST_OF_ONE:
+        raise UserError(
+            f"task {recipe.task}: test item {item.id}: an option takes {longest:,} GPT-2 tokens and leaves no room for "
+            f"the question ({_MOST_OF_ONE} together): shorten it"
+        )
     shown = _BETWEEN.join(f"{d.input}{_ANSWER}{d.answer}" for d in demonstrations)
-    asked = tokenizer.head(f"{_BETWEEN}{item.query}", max(1, _MOST_OF_ONE - longest))
+    asked = tokenizer.head(f"{_BETWEEN}{item.query}", _MOST_OF_ONE - longest)
     prompt = tokenizer.tail(f"{item.preamble}{shown}{asked}", _MOST_TOKENS - longest)
     return Question(prompt, options, most_similar=nearest)

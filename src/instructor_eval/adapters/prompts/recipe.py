@@ -12,9 +12,11 @@ from instructor_eval.types import Card
 
 Row = Mapping[str, Any]
 Fail = Callable[[str, str], UserError]
-_FIELD = re.compile(r"\{(\w+)(?:\.(\d+))?\}")
+_FIELD = re.compile(r"\{(\w+)(?:\.(\d{1,6}))?\}")
 CENTRES = ("both", "pool", "none")
 OVERLONG = ("error", "zero-shot")
+SEED = 0
+"""Of the draws of pool and test items: the authors'."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ class Recipe:
     """A test item that alone exceeds the budget: `error`, or `zero-shot` as in the authors' code."""
     one_line: str | None = None
     """A field whose line breaks are taken out."""
+    retired_reader: bool = False
+    """The paper's reader for this task is no more, so that no number can be compared with the paper's."""
     layout: tuple[str, ...] = ("rows",)
     pool_split: str = "pool"
     sampling: str = "splits"
     pool: int | None = None
     """Pool examples drawn; None takes all."""
     test: int | None = None
-    seed: int = 0
 
     @property
     def has_options(self) -> bool:
@@ -86,9 +89,13 @@ class Recipe:
                 )
             found = row[field]
             if match[2] is not None:
-                if not isinstance(found, Sequence) or int(match[2]) >= len(found):
+                if not isinstance(found, list) or int(match[2]) >= len(found):
                     raise UserError(f"task {self.task}: example {example}: '{field}' has no place {match[2]}")
                 found = found[int(match[2])]
+            if not isinstance(found, str | int | float) or isinstance(found, bool):
+                kind = "nothing" if found is None else type(found).__name__
+                name = match[0][1:-1]
+                raise UserError(f"task {self.task}: example {example}: '{name}' should be a text, found {kind}")
             text = str(found)
             return text.replace("\n", "") if field == self.one_line else text
 
@@ -113,6 +120,8 @@ class Recipe:
         """
         if not self.has_options:
             return self.text(self.output, row, example)
+        if row.get("label") is None:
+            raise UserError(f"task {self.task}: example {example} has no label: it has {', '.join(map(str, row))}")
         label = str(row.get("label"))
         if self.labels is not None:
             if label not in self.labels:
@@ -122,7 +131,7 @@ class Recipe:
                 )
             return self.labels[label]
         options = self.options(row, example)
-        if not label.isdecimal() or int(label) >= len(options):
+        if not label.isdecimal() or len(label) > 6 or int(label) >= len(options):
             raise UserError(
                 f"task {self.task}: example {example}: 'label' should be 0 to {len(options) - 1}, found '{label}'"
             )
@@ -131,8 +140,9 @@ class Recipe:
 
 _TEXTS = ("input", "embed", "output", "choices", "query", "end", "preamble", "starts", "one_line", "pool_split")
 _NUMBERS = ("budget", "example_budget", "most", "max_tokens", "pool", "test")
-_CHOICES = {"centre": CENTRES, "overlong": OVERLONG}
-OPTIONS = (*_TEXTS, *_NUMBERS, *_CHOICES, "labels", "stop", "layout", "sampling", "retired_reader")
+_CHOICES = {"centre": CENTRES, "overlong": OVERLONG, "retired_reader": (True, False)}
+_GENERATING = ("end", "starts", "stop", "max_tokens")
+OPTIONS = (*_TEXTS, *_NUMBERS, *_CHOICES, "labels", "stop", "layout", "sampling")
 """The keys a card's `options` may have."""
 
 
@@ -151,11 +161,20 @@ def recipe_of(card: Card) -> Recipe:
     if "input" not in known:
         raise fail("input", "it is missing: what the reader is shown of an example, with {field} for its fields")
     known.setdefault("embed", known["input"])
+    answers = [key for key in ("labels", "choices", "output") if key in raw]
+    if len(answers) > 1:
+        raise fail(answers[1], "a task has labels, choices or an output, not two of them")
     if "labels" in raw:
         known["labels"] = _labels(raw["labels"], fail)
-        if "choices" in raw or "output" in raw:
-            raise fail("labels", "a task has labels, choices or an output, not two of them")
-    return Recipe(task=card.name, **known)
+    idle = [key for key in _GENERATING if key in raw and answers in (["labels"], ["choices"])]
+    if idle:
+        raise fail(idle[0], f"it is for answers that are generated: this task has {answers[0]}")
+    recipe = Recipe(task=card.name, **known)
+    shown = {"label"} if recipe.has_options else {match[1] for match in _FIELD.finditer(recipe.output)}
+    for key in ("input", "embed", "query", "preamble"):
+        if told := shown & {match[1] for match in _FIELD.finditer(getattr(recipe, key))}:
+            raise fail(key, f"it tells the answer: leave {{{min(told)}}} out")
+    return recipe
 
 
 def _plain(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
@@ -171,7 +190,7 @@ def _plain(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
                 raise fail(key, "expected a whole number of at least 1")
         elif key in _CHOICES:
             if value not in _CHOICES[key]:
-                raise fail(key, f"unknown value '{value}': known are {', '.join(_CHOICES[key])}")
+                raise fail(key, f"unknown value '{value}': known are {', '.join(map(str, _CHOICES[key]))}")
         else:
             continue
         found[key] = value
@@ -180,12 +199,18 @@ def _plain(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
 
 def _labels(given: Any, fail: Fail) -> dict[str, str]:
     """`labels` as label -> word; a list stands for labels that are shown as they are."""
-    if isinstance(given, list):
+    if isinstance(given, list) and all(isinstance(x, str) for x in given) and len(set(given)) == len(given):
         given = {label: label for label in given}
+    if isinstance(given, list):
+        raise fail("labels", "expected different texts: put yes, no and numbers in quotes")
     if not isinstance(given, dict) or not all(isinstance(word, str) and word.strip() for word in given.values()):
-        raise fail("labels", "expected a mapping of labels to the words that stand for them, texts in quotes")
+        raise fail("labels", "expected a list of labels, or label: word for each; put yes, no and numbers in quotes")
+    if any(isinstance(label, bool) for label in given):
+        raise fail("labels", "a label is yes, no, true or false: put it in quotes")
     labels = {str(label): word for label, word in given.items()}
-    if len(labels) < 2 or len(set(labels.values())) < len(labels):
+    if len(labels) < len(given):
+        raise fail("labels", "a label stands there twice, as a number and as a text")
+    if len(labels) < 2 or len({word.strip() for word in labels.values()}) < len(labels):
         raise fail("labels", "expected two or more, each with a word of its own")
     return labels
 
@@ -201,12 +226,13 @@ def _lists(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
             if not isinstance(values, list) or not values or not all(isinstance(v, str) and v for v in values):
                 raise fail(key, "expected a text or a list of texts")
             found[key] = tuple(values)
-    for key, value, known in (
-        *(("layout", v, LAYOUTS) for v in found.get("layout", ())),
-        *((("sampling", raw["sampling"], KINDS),) if "sampling" in raw else ()),
-    ):
-        if value not in known:
-            raise fail(key, f"unknown value '{value}': known are {', '.join(known)}")
     if "sampling" in raw:
         found["sampling"] = raw["sampling"]
+    for key, values, known in (
+        ("layout", found.get("layout", ()), LAYOUTS),
+        ("sampling", [found["sampling"]] if "sampling" in raw else [], KINDS),
+    ):
+        for value in values:
+            if not isinstance(value, str) or value not in known:
+                raise fail(key, f"unknown value '{value}': known are {', '.join(known)}")
     return found
