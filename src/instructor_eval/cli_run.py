@@ -58,6 +58,8 @@ def run_demo(options: argparse.Namespace) -> int:
             "      a task's card, with its instructions\n"
             f"  evaluate --model hkunlp/instructor-base --benchmark demo{results}\n"
             "      an INSTRUCTOR beside it (downloads the model)\n"
+            f"  evaluate --task DemoPrompts --selection bm25 --selection random{results}\n"
+            "      demonstrations chosen without a model beside it\n"
             "  evaluate --model minilm --task STSBenchmark\n"
             "      a task of the paper (downloads its data)\n"
             "  evaluate --model minilm --task ./my-task.yaml\n"
