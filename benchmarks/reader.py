@@ -36,7 +36,7 @@ def build(folder: Path, layers: int, width: int) -> None:
 
 
 def prompts(count: int) -> list[str]:
-    """Prompts as SST-5's are: 24 short demonstrations, about 700 tokens."""
+    """Prompts as SST-5's are: 24 short demonstrations, about 840 tokens."""
     lot = random.Random(0)
 
     def sentence() -> str:
