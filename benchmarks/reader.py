@@ -50,8 +50,8 @@ def prompts(count: int) -> list[str]:
     return [prompt() for _ in range(count)]
 
 
-def loop(folder: Path, asked: list[str]) -> list[list[float]]:
-    """Every option by itself."""
+def loop(folder: Path, asked: list[str]) -> tuple[list[list[float]], float]:
+    """Every option by itself: losses, and seconds without loading."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -68,12 +68,11 @@ def loop(folder: Path, asked: list[str]) -> list[list[float]]:
                 logits = model(ids).logits[0, start - 1 : -1]
                 losses.append(float(torch.nn.functional.cross_entropy(logits, ids[0, start:])))
             found.append(losses)
-    loop.seconds = time.perf_counter() - started  # type: ignore[attr-defined]
-    return found
+    return found, time.perf_counter() - started
 
 
-def ours(folder: Path, asked: list[str]) -> list[list[float]]:
-    """The reader."""
+def ours(folder: Path, asked: list[str]) -> tuple[list[list[float]], float]:
+    """The reader: losses, and seconds without loading."""
     from instructor_eval.readers.hf import HfReader
     from instructor_eval.readers.types import Question
 
@@ -82,8 +81,8 @@ def ours(folder: Path, asked: list[str]) -> list[list[float]]:
     list(reader.read(questions[:1]))  # loaded
     started = time.perf_counter()
     answers = dict(reader.read(questions))
-    ours.seconds = time.perf_counter() - started  # type: ignore[attr-defined]
-    return [list(answers[i].losses) for i in range(len(asked))]
+    seconds = time.perf_counter() - started
+    return [list(answers[i].losses) for i in range(len(asked))], seconds
 
 
 def main() -> None:
@@ -100,9 +99,8 @@ def main() -> None:
         folder = Path(name)
         build(folder, options.layers, options.width)
         for _ in range(options.repeats):
-            theirs, mine = loop(folder, asked), ours(folder, asked)
-            off = max(abs(a - b) for t, m in zip(theirs, mine, strict=True) for a, b in zip(t, m, strict=True))
-            a, b = loop.seconds, ours.seconds  # type: ignore[attr-defined]
+            (theirs, a), (mine, b) = loop(folder, asked), ours(folder, asked)
+            off = max(abs(x - y) for t, m in zip(theirs, mine, strict=True) for x, y in zip(t, m, strict=True))
             ratios.append(a / b)
             print(
                 f"loop {len(asked) / a:.2f} questions/s, ours {len(asked) / b:.2f}; ratio {a / b:.2f}; "

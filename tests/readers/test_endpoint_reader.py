@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import random
@@ -17,20 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import completions_server as cs
 import pytest
+from completions_server import CompletionsServer, Fault, TinyLM
+from tiny_lm import build_gpt2
 
 from instructor_eval.errors import UserError
 from instructor_eval.readers.endpoint import EndpointReader, option_tokens
 from instructor_eval.readers.types import Answer, Question
-
-pytestmark = pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("requests", "torch", "transformers", "tokenizers")),
-    reason="needs the extra `run`",
-)
-
-import completions_server as cs  # noqa: E402
-from completions_server import CompletionsServer, Fault, TinyLM  # noqa: E402
-from tiny_lm import build_gpt2  # noqa: E402
 
 KEY = "sk-very-secret-0123456789"
 QUESTIONS = [
