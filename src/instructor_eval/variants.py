@@ -1,0 +1,204 @@
+"""Variants: one numeric form of a model, and what its vectors are kept as. Plain values; no torch here.
+
+A variant has a canonical text, `form[+embedding][@dim]`: `fp32`, `int8-dynamic`, `bf16+binary@256`. That text is the
+command line's syntax, part of the fingerprint, and the name in every table.
+
+Forms are looked up in `FORMS`, and after it among the entry points `instructor_eval.forms` of installed packages, each
+of which names a `Form`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from instructor_eval.errors import UserError, did_you_mean
+
+BASELINE = "fp32"
+EMBEDDINGS = {
+    "float32": 32,
+    "float16": 16,
+    "int8": 8,
+    "uint8": 8,
+    "binary": 1,
+    "ubinary": 1,
+    "binary-rescore": 1,
+}
+"""What vectors can be kept as, with the bits a value takes."""
+_ENTRY_POINTS = "instructor_eval.forms"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A numeric form of the network, and what it takes to run it."""
+
+    name: str
+    what: str
+    """One line for `evaluate variants`."""
+    build: str
+    """`module:function` that makes it: (checkpoint, device, options) -> `encoder.forms.hidden.Hidden`."""
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    modules: tuple[str, ...] = ()
+    """Modules that must be installed beside the extra `run`."""
+    extra: str = ""
+    """The extra that brings them."""
+    capability: tuple[int, int] = (0, 0)
+    """On a GPU: the least CUDA compute capability."""
+    recipe: int = 0
+    """Raised when the same name comes to mean other numbers: part of the fingerprint unless 0."""
+
+
+FORMS: dict[str, Form] = {
+    form.name: form
+    for form in (
+        Form("fp32", "float32: the baseline", "instructor_eval.encoder.forms.floats:build"),
+        Form("bf16", "bfloat16 weights and products", "instructor_eval.encoder.forms.floats:build"),
+        Form("fp16", "float16 weights and products; T5 may overflow, and is then refused",
+             "instructor_eval.encoder.forms.floats:build"),
+        Form("int8", "ours: 7-bit integer products, a scale for each channel and each token; int8 embeddings",
+             "instructor_eval.encoder.forms.quantized:build", recipe=1),
+        Form("int8-dynamic", "torch.quantize_dynamic of every Linear, one scale a matrix (the one-line recipe)",
+             "instructor_eval.encoder.forms.torch_dynamic:build", devices=("cpu",), recipe=1),
+        Form("int8-weight", "weights and embeddings in int8, a scale a channel; float32 products",
+             "instructor_eval.encoder.forms.quantized:build", recipe=1),
+        Form("int4-weight", "weights in int4, a scale for each 32; embeddings in int8; float32 products",
+             "instructor_eval.encoder.forms.quantized:build", recipe=1),
+        Form("fp8", "float8 (e4m3) products, a scale for each channel and each token",
+             "instructor_eval.encoder.forms.quantized:build", devices=("cuda",), capability=(8, 9), recipe=1),
+        Form("onnx-int8", "ONNX Runtime, dynamic int8, a scale a channel",
+             "instructor_eval.encoder.forms.onnx_runtime:build", devices=("cpu",),
+             modules=("onnxruntime", "onnx"), extra="onnx", recipe=1),
+        Form("openvino-int8", "OpenVINO, int8 weights, a scale a channel",
+             "instructor_eval.encoder.forms.openvino:build", devices=("cpu",),
+             modules=("openvino", "onnx"), extra="openvino", recipe=1),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One numeric form of a model and of its vectors."""
+
+    form: str = BASELINE
+    embedding: str = "float32"
+    dim: int | None = None
+    """Vectors are cut to their first `dim` values; None keeps all."""
+
+    def __str__(self) -> str:
+        plus = "" if self.embedding == "float32" else f"+{self.embedding}"
+        return f"{self.form}{plus}" + ("" if self.dim is None else f"@{self.dim}")
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read `form[+embedding][@dim]`.
+
+        Raises:
+            UserError: an unknown form or embedding, or a dim that is no whole number of at least 1.
+        """
+        rest, at, dim = text.strip().partition("@")
+        name, plus, embedding = rest.partition("+")
+        if at and not (dim.isascii() and dim.isdigit() and int(dim) >= 1):
+            raise UserError(f"variant '{text}': '{dim}' is not a number of dimensions: write {rest or BASELINE}@256")
+        form(name, of=text)
+        return cls(name, parse_embedding(embedding) if plus else "float32", int(dim) if at else None)
+
+    @property
+    def dtype_of_vectors(self) -> str:
+        """The embedding's name, with rescoring left out: it is a way of searching, not of keeping."""
+        return self.embedding.removesuffix("-rescore")
+
+    def bytes_per_vector(self, dim: int) -> int:
+        """What an index keeps of one text whose full vector has `dim` values."""
+        return -(-(self.dim or dim) * EMBEDDINGS[self.embedding] // 8)
+
+
+def parse_embedding(text: str) -> str:
+    """A name of `EMBEDDINGS`.
+
+    Raises:
+        UserError: it is none.
+    """
+    if text not in EMBEDDINGS:
+        hint = did_you_mean(text, EMBEDDINGS) or f": give one of {', '.join(EMBEDDINGS)}"
+        raise UserError(f"unknown embedding '{text}'{hint}")
+    return text
+
+
+def canonical(text: str) -> str:
+    """The canonical text of a variant, or the text itself where it names a form that is not known here."""
+    try:
+        return str(Variant.parse(text))
+    except UserError:
+        return text
+
+
+def known_forms() -> dict[str, Form]:
+    """All forms by name: ours, then those of installed packages."""
+    return {**_others(), **FORMS}
+
+
+def form(name: str, *, of: str = "") -> Form:
+    """The form of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    known = known_forms()
+    if name not in known:
+        hint = did_you_mean(name, known) or f": forms are {', '.join(known)}"
+        raise UserError(f"unknown variant '{of or name}'{hint}")
+    return known[name]
+
+
+def check_installed(names: Sequence[str]) -> None:
+    """Whether the libraries that these forms need are here; none of them is imported.
+
+    Raises:
+        UserError: one is not: it names the extra.
+    """
+    for name in names:
+        wanted = form(name)
+        missing = [m for m in wanted.modules if importlib.util.find_spec(m) is None]
+        if missing:
+            extra = f"instructor-eval[{wanted.extra}]" if wanted.extra else " ".join(missing)
+            raise UserError(f"variant {name} needs {' and '.join(missing)}: pip install '{extra}'")
+
+
+def check_device(names: Sequence[str], device: str) -> None:
+    """Whether these forms run on `device`, which is cpu, cuda or cuda:1.
+
+    Raises:
+        UserError: one does not: it names the device it needs.
+    """
+    kind = device.partition(":")[0]
+    for name in names:
+        wanted = form(name)
+        if kind not in wanted.devices:
+            where = "a GPU (--device cuda)" if wanted.devices == ("cuda",) else "--device cpu"
+            raise UserError(f"variant {name} does not run on {device}: it needs {where}")
+        if kind == "cuda" and wanted.capability > (0, 0):
+            import torch
+
+            here = torch.cuda.get_device_capability(device)
+            if here < wanted.capability:
+                need, got = (".".join(map(str, c)) for c in (wanted.capability, here))
+                raise UserError(f"variant {name} needs a GPU of compute capability {need}: {device} has {got}")
+
+
+@cache
+def _others() -> dict[str, Form]:
+    found: dict[str, Form] = {}
+    for point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
+        if point.name in FORMS:
+            continue
+        try:
+            loaded = point.load()
+        except Exception as e:  # whatever a stranger's package raises on import
+            raise UserError(f"form {point.name} of {point.value} cannot be loaded ({e}): uninstall or mend it") from e
+        if not isinstance(loaded, Form) or loaded.name != point.name:
+            raise UserError(f"form {point.name}: {point.value} is no Form of that name")
+        found[point.name] = loaded
+    return found
