@@ -161,7 +161,7 @@ def test_a_models_row_says_its_numeric_form(dtype: str, plain: Path, tmp_path: P
         settings=RunSettings(protocol=protocol.parse([]), offline=True),
         store=Store(tmp_path),
         device="cpu",
-        vector_dtype=dtype,
+        stored=dtype,
         selections=(SIMILAR, BM25),
     )
     model, without = plan_run(request, print)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import instructor_eval
 from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean
+from instructor_eval.variants import EMBEDDINGS
 
 _BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
 _LISTING_FORMATS = ("table", "json", "csv")
@@ -17,6 +18,7 @@ _COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",
     "tasks": "list the tasks, or show one card with its literal instructions",
     "models": "list the models whose instructions or published scores are known, and those with results",
+    "variants": "list the numeric forms, with what each needs",
     "leaderboard": "print the table of all results",
     "validate": "check task cards and own data, before any model loads",
     "cache": "show, check or shrink the cache of vectors and answers",
@@ -147,8 +149,7 @@ def _root_parser() -> argparse.ArgumentParser:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
-    how.add_argument("--variant", choices=("auto", "fp32", "bf16"), default="auto",
-                     help="the model's numeric form; auto is bf16 on a GPU, fp32 elsewhere")  # fmt: skip
+    _add_variant_options(how)
     how.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
     how.add_argument("--compile", action="store_true", help="compile the model first: for long runs on a GPU")
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),
@@ -162,6 +163,27 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--quiet", action="store_true", help="print the table only")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_variant_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--variant", action="append", type=_listed, default=[], metavar="FORM[+EMBEDDING][@DIM],...",
+        help="numeric forms of the model (evaluate variants): auto (default: bf16 on a GPU, fp32 elsewhere), int8, "
+        "bf16+binary@256, ...; repeatable, each is a row",
+    )  # fmt: skip
+    group.add_argument(
+        "--embedding", action="append", type=_listed, default=[], metavar="KIND,...",
+        help=f"what vectors are kept as, for every --variant: {', '.join(EMBEDDINGS)}; repeatable",
+    )  # fmt: skip
+    group.add_argument("--truncate-dim", action="append", type=_positive, default=[], metavar="N",
+                       help="keep the first N values of each vector, for every --variant; repeatable")  # fmt: skip
+
+
+def _listed(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty part: write fp32,int8")
+    return parts
 
 
 def _add_cache_options(group: argparse._ArgumentGroup) -> None:
@@ -234,6 +256,9 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     models.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     models.add_argument("--format", choices=_LISTING_FORMATS, default="table")
 
+    variants = command("variants")
+    variants.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+
     board = command("leaderboard")
     board.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
     board.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
@@ -252,12 +277,13 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     cache = command("cache")
     actions = _cache_parsers(cache)
 
-    for parser in (tasks, models, board, validate, *actions):
+    for parser in (tasks, models, variants, board, validate, *actions):
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return {
         "demo": (demo, lazily("cli_run", "run_demo")),
         "tasks": (tasks, lazily("cli_show", "tasks")),
         "models": (models, lazily("cli_show", "models")),
+        "variants": (variants, lazily("cli_variants", "variants")),
         "leaderboard": (board, lazily("cli_show", "leaderboard")),
         "validate": (validate, lazily("cli_show", "validate")),
         "cache": (cache, lazily("cli_cache", "run")),

@@ -113,11 +113,13 @@ def _run(options: argparse.Namespace) -> int:
             settings=settings,
             store=store,
             device=options.device,
-            variant=options.variant,
+            variants=[text for part in options.variant for text in part],
+            embeddings=[text for part in options.embedding for text in part],
+            dims=options.truncate_dim,
             batch_tokens=options.batch_tokens,
             compiled=options.compile,
             cache=_vector_cache(options, closing),
-            vector_dtype=options.cache_dtype,
+            stored=options.cache_dtype,
             family=options.family,
             trust_remote_code=options.trust_remote_code,
             selections=selections,
@@ -140,6 +142,7 @@ def _run(options: argparse.Namespace) -> int:
         only=_columns(cards),
         reader=settings.reader.fingerprint if settings.reader else None,
         current={s.identity for s in summary.scores},
+        items=store.items,
     )
     print()
     print(format_board(board, "table"))

@@ -1,4 +1,4 @@
-"""What a run will do: models x instruction sets, with every task's instructions, and the baselines without a model."""
+"""What a run will do: models x variants x instruction sets, all instructions worked out; and rows without a model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import default_variant
+from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.errors import UserError
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.store import Store
 from instructor_eval.types import SIMILAR, Card, Resolved, RunSettings, Selection
+from instructor_eval.variants import FP32, Variant, check_device, check_installed, grid
 
 
 @dataclass
@@ -26,11 +28,15 @@ class Request:
     settings: RunSettings
     store: Store
     device: str = "auto"
-    variant: str = "auto"
+    variants: Sequence[str] = ()
+    """Texts of variants or forms; `auto`, or none: what suits the device."""
+    embeddings: Sequence[str] = ()
+    dims: Sequence[int] = ()
     batch_tokens: int | None = None
     compiled: bool = False
     cache: Cache | None = None
-    vector_dtype: str = "float32"
+    stored: str = "float32"
+    """What the cache keeps vectors as."""
     family: str | None = None
     trust_remote_code: bool = False
     selections: Sequence[Selection] = (SIMILAR,)
@@ -42,13 +48,16 @@ class Request:
 
 @dataclass
 class Planned:
-    """One model under one instruction set, with the instructions of every task worked out; or a baseline without."""
+    """One variant of a model under one instruction set, with every task's instructions; or a baseline without."""
 
     checkpoint: Checkpoint | None
     set_name: str
     instructions: dict[str, dict[str, Resolved]]
     cards: list[Card]
     selection: Selection = SIMILAR
+    loaded: Checkpoint | None = None
+    """What is loaded for it: the same object for all variants of one form."""
+    variant: Variant = FP32
 
     @property
     def model(self) -> dict[str, Any]:
@@ -56,10 +65,23 @@ class Planned:
         return self.checkpoint.describe() if self.checkpoint else baseline(self.selection)
 
 
-def _variant(request: Request) -> str:
-    """The numeric form asked for, with what vectors are rounded to if they are."""
-    form = default_variant(request.device) if request.variant == "auto" else request.variant
-    return form if request.vector_dtype == "float32" else f"{form}+{request.vector_dtype}"
+def variants_of(request: Request) -> list[Variant]:
+    """The variants asked for, those of one form side by side; their libraries and devices are there.
+
+    Raises:
+        UserError: a variant that cannot be read, or cannot run here, or does not go with a float16 cache.
+    """
+    device = pick_device(request.device)
+    found = grid(request.variants, request.embeddings, request.dims, auto=default_variant(device))
+    forms = list(dict.fromkeys(v.form for v in found))
+    check_installed(forms)
+    check_device(forms, device)
+    if request.stored == "float32":
+        return found
+    clash = next((v for v in found if v.dtype_of_vectors not in ("float32", request.stored) or v.dim), None)
+    if clash:
+        raise UserError(f"variant {clash} is made of float32 vectors: leave --cache-dtype {request.stored} out")
+    return list(dict.fromkeys(Variant(v.form, request.stored) for v in found))
 
 
 def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
@@ -76,35 +98,57 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
         if request.models:
             say(f"no model is used: --selection {' '.join(s.name for s in baselines)} chooses without one")
         return [_without_model(selection, prompted) for selection in baselines]
-    variant = _variant(request)
+    variants = variants_of(request)
     for text in dict.fromkeys(request.models):
         spec = ModelSpec.parse(text)
-        checkpoint = locate(
+        found = locate(
             spec,
             offline=request.settings.offline,
             known=request.known_models,
             family=request.family,
             with_code=request.trust_remote_code,
         )
-        checkpoint = dataclasses.replace(checkpoint, variant=variant)
-        revision, form = checkpoint.revision[:40], "" if variant == "fp32" else f", as {variant}"
-        say(f"model {checkpoint.name} ({revision}){form}: family {checkpoint.family}, {checkpoint.family_rule}")
-        rule = ModelRule(
-            name=checkpoint.name,
-            family=checkpoint.family,
-            prompts=checkpoint.prompts,
-            prompts_rule=checkpoint.prompts_rule,
-        )
-        seen: set[str] = set()
-        for given in request.instruction_sets:
-            chosen = _usable(given, checkpoint, request, say)
-            set_name = effective_name(chosen, rule)
-            instructions = {c.name: resolve_all(c, chosen, rule) for c in cards if not c.parts}
-            if set_name in seen:
-                continue
-            seen.add(set_name)
-            planned.append(Planned(checkpoint, set_name, instructions, cards))
+        checkpoint = dataclasses.replace(found, stored=request.stored)
+        _check_dims(checkpoint, variants)
+        revision, forms = checkpoint.revision[:40], ", ".join(map(str, variants))
+        shown = "" if variants == [FP32] else f", as {forms}"
+        say(f"model {checkpoint.name} ({revision}){shown}: family {checkpoint.family}, {checkpoint.family_rule}")
+        sets = _instructions(checkpoint, request, cards, say)
+        loaded = {v.form: dataclasses.replace(checkpoint, variant=v.form) for v in variants}
+        for variant in variants:
+            as_variant = dataclasses.replace(checkpoint, variant=str(variant))
+            for set_name, instructions in sets.items():
+                planned.append(
+                    Planned(as_variant, set_name, instructions, cards, loaded=loaded[variant.form], variant=variant)
+                )
     return planned + [_without_model(selection, prompted) for selection in baselines if prompted]
+
+
+def _check_dims(checkpoint: Checkpoint, variants: Sequence[Variant]) -> None:
+    for variant in variants:
+        if (variant.dim or 0) > checkpoint.dim:
+            raise UserError(
+                f"variant {variant}: vectors of {checkpoint.name} have {checkpoint.dim} values, which cannot be cut to "
+                f"{variant.dim}: give fewer"
+            )
+
+
+def _instructions(
+    checkpoint: Checkpoint, request: Request, cards: list[Card], say: Callable[[str], None]
+) -> dict[str, dict[str, dict[str, Resolved]]]:
+    """Instruction set -> task -> role -> instruction; sets that come to the same for this model once."""
+    rule = ModelRule(
+        name=checkpoint.name,
+        family=checkpoint.family,
+        prompts=checkpoint.prompts,
+        prompts_rule=checkpoint.prompts_rule,
+    )
+    found: dict[str, dict[str, dict[str, Resolved]]] = {}
+    for given in request.instruction_sets:
+        chosen = _usable(given, checkpoint, request, say)
+        instructions = {c.name: resolve_all(c, chosen, rule) for c in cards if not c.parts}
+        found.setdefault(effective_name(chosen, rule), instructions)
+    return found
 
 
 def _without_model(selection: Selection, cards: list[Card]) -> Planned:

@@ -1,4 +1,4 @@
-"""Models x instruction sets x tasks: plan, run, file. The only module that knows all the rooms."""
+"""Models x variants x instruction sets x tasks: plan, run, file. The only module that knows all the rooms."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Resolved, Score
+from instructor_eval.variants import FP32
 
 _COUNTS = ("texts", "unique", "hits", "tokens")
 
@@ -58,9 +59,9 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     _write_manifest(request, name, started, summary, ended=None)
     engine: Engine | None = None  # one model in memory at a time
     for plan in planned:
-        if plan.checkpoint is not None and (engine is None or engine.checkpoint is not plan.checkpoint):
+        if plan.loaded is not None and (engine is None or engine.checkpoint is not plan.loaded):
             engine = Engine(
-                plan.checkpoint,
+                plan.loaded,
                 device=request.device,
                 batch_tokens=request.batch_tokens,
                 trust_remote_code=request.trust_remote_code,
@@ -80,7 +81,8 @@ def _run_model(
         say(f"{plan.model['name']}: no model, the same for all of them")
     width = max(len(c.name) for c in plan.cards)
     for card in plan.cards:
-        head = f"  {card.name:<{width}} [{plan.set_name}]"
+        form = "" if plan.variant == FP32 else f", {plan.variant}"
+        head = f"  {card.name:<{width}} [{plan.set_name}{form}]"
         if card.parts:
             score, kept = _aggregate(card, plan, done, request)
         else:
@@ -226,6 +228,7 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
         request.store.write(score)
         return score, False
     _fill(score, outcome)
+    score.embedding = encoder.embedding()
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)
     return score, False
@@ -238,6 +241,7 @@ def _bound(engine: Engine, request: Request, card: Card, plan: Planned) -> Bound
         request.settings.protocol,
         task=card.name,
         is_clustering=card.type == "Clustering",
+        variant=plan.variant,
     )
 
 

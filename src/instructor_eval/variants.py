@@ -59,14 +59,16 @@ FORMS: dict[str, Form] = {
         Form("fp16", "float16 weights and products; T5 may overflow, and is then refused",
              "instructor_eval.encoder.forms.floats:build"),
         Form("int8", "ours: 7-bit integer products, a scale for each channel and each token; int8 embeddings",
-             "instructor_eval.encoder.forms.quantized:build", recipe=1),
+             "instructor_eval.encoder.forms.quantized:build", devices=("cpu",), recipe=1),
         Form("int8-dynamic", "torch.quantize_dynamic of every Linear, one scale a matrix (the one-line recipe)",
              "instructor_eval.encoder.forms.torch_dynamic:build", devices=("cpu",), recipe=1),
         Form("int8-weight", "weights and embeddings in int8, a scale a channel; float32 products",
              "instructor_eval.encoder.forms.quantized:build", recipe=1),
         Form("int4-weight", "weights in int4, a scale for each 32; embeddings in int8; float32 products",
              "instructor_eval.encoder.forms.quantized:build", recipe=1),
-        Form("fp8", "float8 (e4m3) products, a scale for each channel and each token",
+        Form("int8-gpu", "as int8, bfloat16 between the products",
+             "instructor_eval.encoder.forms.quantized:build", devices=("cuda",), capability=(8, 0), recipe=1),
+        Form("fp8", "float8 (e4m3) products, a scale for each channel and each token; bfloat16 between them",
              "instructor_eval.encoder.forms.quantized:build", devices=("cuda",), capability=(8, 9), recipe=1),
         Form("onnx-int8", "ONNX Runtime, dynamic int8, a scale a channel",
              "instructor_eval.encoder.forms.onnx_runtime:build", devices=("cpu",),
@@ -113,6 +115,36 @@ class Variant:
     def bytes_per_vector(self, dim: int) -> int:
         """What an index keeps of one text whose full vector has `dim` values."""
         return -(-(self.dim or dim) * EMBEDDINGS[self.embedding] // 8)
+
+
+FP32 = Variant()
+"""The baseline variant."""
+
+
+def grid(
+    forms: Sequence[str], embeddings: Sequence[str], dims: Sequence[int], *, auto: str = BASELINE
+) -> list[Variant]:
+    """Every form with every embedding and every dim, those of one form side by side; nothing twice.
+
+    Args:
+        forms: Texts of forms or of whole variants; `auto`, or none at all, is the form of that name.
+        embeddings: Names of `EMBEDDINGS`; none: what the texts say.
+        dims: Numbers of dimensions; none: what the texts say.
+        auto: The form that the device prefers.
+
+    Raises:
+        UserError: a text cannot be read, or says itself what a list says too.
+    """
+    found: dict[Variant, None] = {}
+    for text in forms or ["auto"]:
+        given = Variant(auto) if text == "auto" else Variant.parse(text)
+        for named, listed, flag in (("+" in text, embeddings, "--embedding"), ("@" in text, dims, "--truncate-dim")):
+            if named and listed:
+                raise UserError(f"variant '{text}' says what {flag} says too: leave one of them out")
+        for embedding in embeddings or [given.embedding]:
+            found |= {Variant(given.form, parse_embedding(embedding), d): None for d in (dims or [given.dim])}
+    order = list(dict.fromkeys(v.form for v in found))
+    return sorted(found, key=lambda v: order.index(v.form))
 
 
 def parse_embedding(text: str) -> str:

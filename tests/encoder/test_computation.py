@@ -36,8 +36,9 @@ class Ready:
 class FakeNetwork:
     """A text of n tokens of value v has the vector [n, v, 1]; more than `room` padded tokens do not fit."""
 
-    def __init__(self, room: int = 10**9) -> None:
+    def __init__(self, room: int = 10**9, most: int | None = None) -> None:
         self.device = torch.device("cpu")
+        self.most = most
         self.room = room
         self.batches: list[list[int]] = []
         self.refused = self.freed = 0

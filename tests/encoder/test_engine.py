@@ -140,6 +140,7 @@ class IdsNetwork:
     """The vector of a text is its token ids."""
 
     device = torch.device("cpu")
+    most = None
 
     def start(self, rows, skip) -> IdsPending:
         return IdsPending(rows)

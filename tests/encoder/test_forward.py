@@ -30,8 +30,10 @@ from instructor_eval.encoder import model as model_module
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.fast_bert import FastBert
 from instructor_eval.encoder.fast_t5 import FastT5, relative_buckets
-from instructor_eval.encoder.model import Network, _Slow, pool, use_cores
-from instructor_eval.encoder.packed import Ids, Linear, Packed, pack
+from instructor_eval.encoder.forms import floats
+from instructor_eval.encoder.forms.floats import Slow
+from instructor_eval.encoder.model import Network, pool, use_cores
+from instructor_eval.encoder.packed import LAID_OUT, Ids, Linear, Packed, pack
 
 CPU = torch.device("cpu")
 LENGTHS = [512, 300, 300, 129, 128, 64, 17, 17, 17, 5, 2, 1, 1]
@@ -244,7 +246,7 @@ OTHERS = {
 def test_other_models_go_by_transformers(tmp_path: Path, plain_folder: Path, kind: str) -> None:
     made = OTHERS[kind]()
     encoder = engine(other_kind(tmp_path / "other", plain_folder, made))
-    assert isinstance(encoder.network._hidden, _Slow)
+    assert isinstance(encoder.network._hidden.network, Slow)
     ours = encoder.encode(TEXTS, "")
     for text, vector in zip(TEXTS, ours, strict=True):
         ids = torch.tensor([encoder.tokenizer.encode(text).ids])
@@ -264,15 +266,15 @@ class OwnT5(T5EncoderModel):
 
 
 def test_a_subclass_is_not_taken_for_the_original() -> None:
-    assert isinstance(model_module._fast(bert(), lay_out=True), FastBert)
-    assert isinstance(model_module._fast(t5("gated-gelu"), lay_out=True), FastT5)
-    assert model_module._fast(seeded(OwnBert, bert().config), lay_out=True) is None
-    assert model_module._fast(seeded(OwnT5, t5("relu").config), lay_out=True) is None
+    assert isinstance(floats.fast(bert(), LAID_OUT), FastBert)
+    assert isinstance(floats.fast(t5("gated-gelu"), LAID_OUT), FastT5)
+    assert floats.fast(seeded(OwnBert, bert().config), LAID_OUT) is None
+    assert floats.fast(seeded(OwnT5, t5("relu").config), LAID_OUT) is None
 
 
 @pytest.mark.parametrize("kind", ["gated-silu", "gelu", "gated-relu"])
 def test_an_unknown_feed_forward_is_not_taken(kind: str) -> None:
-    assert model_module._fast(t5(kind), lay_out=True) is None
+    assert floats.fast(t5(kind), LAID_OUT) is None
 
 
 def test_gated_t5_from_a_checkpoint(tmp_path: Path, instructor_folder: Path) -> None:
@@ -284,7 +286,7 @@ def test_gated_t5_from_a_checkpoint(tmp_path: Path, instructor_folder: Path) -> 
     made.save_pretrained(folder)
     edit_json(folder / "config.json", model_type="t5")
     encoder = engine(folder, family="prefix")
-    assert isinstance(encoder.network._hidden, FastT5)
+    assert isinstance(encoder.network._hidden.network, FastT5)
     ids = torch.tensor([encoder.tokenizer.encode(SENTENCE).ids])
     with torch.inference_mode():
         theirs = made(input_ids=ids).last_hidden_state[0].numpy()
@@ -369,5 +371,5 @@ def test_compiling_changes_no_vector(
 
 
 def test_the_tiny_checkpoints_take_the_fast_way(instructor_folder: Path, plain_folder: Path) -> None:
-    assert isinstance(Network(read(instructor_folder), "cpu")._hidden, FastT5)
-    assert isinstance(Network(read(plain_folder), "cpu")._hidden, FastBert)
+    assert isinstance(Network(read(instructor_folder), "cpu")._hidden.network, FastT5)
+    assert isinstance(Network(read(plain_folder), "cpu")._hidden.network, FastBert)

@@ -105,12 +105,16 @@ def test_another_family_misses(tmp_path: Path, instructor_folder: Path) -> None:
     assert largest(encoder.encode(TEXTS, DOCUMENT), before) > 1e-3
 
 
-VARIANTS = ["fp32", "bf16", "fp32+float16", "bf16+float16"]
+VARIANTS = [
+    *("fp32", "bf16", "fp16", "int8", "int8-dynamic", "int8-weight", "int4-weight", "onnx-int8", "openvino-int8"),
+    *("fp32+float16", "bf16+float16", "int8+float16"),
+]
 
 
 def as_variant(folder: Path, variant: str, **settings: object) -> Engine:
     checkpoint = read_checkpoint(folder, name=NAME, revision="local", family="instructor")
-    return Engine(dataclasses.replace(checkpoint, variant=variant), device="cpu", **settings)
+    stored = "float16" if variant.endswith("float16") else "float32"
+    return Engine(dataclasses.replace(checkpoint, variant=variant, stored=stored), device="cpu", **settings)
 
 
 def test_every_variant_has_its_own_vectors(tmp_path: Path, instructor_folder: Path) -> None:

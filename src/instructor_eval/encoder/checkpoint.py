@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from instructor_eval.encoder import family as family_rules
 from instructor_eval.errors import UserError
 from instructor_eval.paths import file_sha256
+from instructor_eval.variants import Variant, known_forms
 
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU")
@@ -74,12 +76,14 @@ class Checkpoint:
     prompts: Mapping[str, str]
     prompts_rule: str
     variant: str = "fp32"
-    """The numeric form: of the transformer (fp32, bf16), and of the vectors if they are rounded (fp32+float16)."""
+    """Canonical text of the variant: the numeric form, and what vectors are kept as (`variants.py`)."""
+    stored: str = "float32"
+    """What the cache keeps vectors as; float16 rounds them when they are computed, too."""
 
     @property
-    def vector_dtype(self) -> str:
-        """What vectors are rounded to."""
-        return self.variant.partition("+")[2] or "float32"
+    def form(self) -> str:
+        """The numeric form of the transformer."""
+        return re.split("[+@]", self.variant)[0]
 
     @property
     def dim(self) -> int:
@@ -98,7 +102,19 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash (16 hex digits) of everything that changes a vector.
+        """Hash (16 hex digits) of everything that changes a vector as tasks see it."""
+        return self._hash(self.variant)
+
+    @cached_property
+    def cached_fingerprint(self) -> str:
+        """The same, of a vector as the cache keeps it: before it is cut or rounded to what an index would hold.
+
+        All precisions of one form are made of the same vectors; forms share nothing.
+        """
+        return self._hash(self.form if self.stored == "float32" else f"{self.form}+{self.stored}")
+
+    def _hash(self, variant: str) -> str:
+        """Hash of everything that changes a vector.
 
         Weights and configuration by content, the tokenizer by content and by its behaviour on `PROBES` (library
         versions have changed one without the other), pooling, normalisation, maximum length, family, numeric form.
@@ -107,7 +123,7 @@ class Checkpoint:
         tokenizer = self.transformer / "tokenizer.json"
         parts = {
             "version": FINGERPRINT_VERSION,
-            "weights": [[p.relative_to(self.folder).as_posix(), file_sha256(p)] for p in weights],
+            "weights": [[p.relative_to(self.folder).as_posix(), _sha256(p)] for p in weights],
             "config": file_sha256(self.transformer / "config.json"),
             "tokenizer": file_sha256(tokenizer) if tokenizer.exists() else None,
             "probes": [self.tokenizer.encode(p).ids for p in PROBES],
@@ -117,8 +133,11 @@ class Checkpoint:
             "max_length": self.max_length,
             "lowercase": self.lowercase,
             "skips_instruction": self.skips_instruction,
-            "variant": self.variant,
+            "variant": variant,
         }
+        recipe = known_forms()[self.form].recipe
+        if recipe:  # what this form's name stands for may change
+            parts["recipe"] = recipe
         code = sorted(self.transformer.glob("*.py"))  # what --trust-remote-code lets run
         if code:
             parts["code"] = [[p.name, file_sha256(p)] for p in code]
@@ -133,9 +152,20 @@ class Checkpoint:
             "family_rule": self.family_rule,
             "fingerprint": self.fingerprint,
             "variant": self.variant,
-            "dim": self.dim,
+            "dim": Variant.parse(self.variant).dim or self.dim,
             "max_length": self.max_length,
         }
+
+
+def _sha256(path: Path) -> str:
+    """A weight file's hash; one file is read once however many variants are made of it."""
+    stat = path.stat()
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, _size: int, _modified: int) -> str:
+    return file_sha256(path)
 
 
 def hidden_size(config: Mapping[str, Any]) -> int:

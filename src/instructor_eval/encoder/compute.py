@@ -82,7 +82,7 @@ class Computation:
 
     def _run_window(self, work: Work, at: Sequence[int], rows: list[Ids], keeper: _Keeper) -> None:
         lengths = [len(r) for r in rows]
-        most = min(work.most or COMMIT_TEXTS, COMMIT_TEXTS)
+        most = min(work.most or COMMIT_TEXTS, self.network.most or COMMIT_TEXTS, COMMIT_TEXTS)
         todo = deque(token_batches(lengths, self.budget, most=most))
         running: tuple[list[int], Pending] | None = None
 

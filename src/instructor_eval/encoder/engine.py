@@ -17,6 +17,7 @@ from instructor_eval.encoder import text_rules
 from instructor_eval.encoder.cache import Cache, Space, keys_of
 from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
 from instructor_eval.encoder.compute import Computation, Work
+from instructor_eval.encoder.precision import rounded
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import Vectors
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 # Texts looked up at once. Vectors computed in one call lie in blocks by length: a block should be wanted once.
 _LOOK_UP = 262_144
 _STREAMED = 16_384
-# float16 keeps 11 bits, so a row moves by at most 2^-11 of its length; more means values beyond its range.
-_LARGEST_DRIFT = 1e-3
 
 
 @dataclass
@@ -76,12 +75,12 @@ class Engine:
         self.dim = checkpoint.dim
         self.cache = cache
         self.space = Space(
-            self.fingerprint,
+            checkpoint.cached_fingerprint,
             checkpoint.name,
             checkpoint.revision,
-            checkpoint.variant,
+            checkpoint.form if checkpoint.stored == "float32" else f"{checkpoint.form}+{checkpoint.stored}",
             self.dim,
-            checkpoint.vector_dtype,
+            checkpoint.stored,
         )
         self.batch_tokens = batch_tokens
         self.totals = Totals()
@@ -143,7 +142,7 @@ class Engine:
         keys: list[bytes] = []
         for start in range(0, len(unique), _LOOK_UP):
             part = unique[start : start + _LOOK_UP]
-            part_keys = keys_of(self.fingerprint, instruction, part) if self.cache else []
+            part_keys = keys_of(self.space.fingerprint, instruction, part) if self.cache else []
             hit = np.zeros(len(part), dtype=np.bool_)
             if self.cache:
                 hit = self.cache.read(self.space, part_keys, vectors[start : start + len(part)])
@@ -261,18 +260,11 @@ class Engine:
         """The vectors as the cache will give them back: a cold run and a warm one see the same."""
         if self.space.dtype == "float32":
             return vectors
-        with np.errstate(over="ignore"):
-            rounded = vectors.astype(self.space.dtype).astype(np.float32)
-        exact = vectors.astype(np.float64)  # whose squares stay within range
-        moved = np.linalg.norm(rounded - exact, axis=1) / np.linalg.norm(exact, axis=1)
-        drift = float(moved.max())
-        if not drift <= _LARGEST_DRIFT:
-            raise ModelOutputError(
-                f"model {self.checkpoint.name}: {self.space.dtype} does not hold its vectors (one moves by "
-                f"{drift:.2g} of its length): use --cache-dtype float32"
-            )
+        kept, drift = rounded(
+            vectors, self.space.dtype, model=self.checkpoint.name, instead="use --cache-dtype float32"
+        )
         self.drift = max(self.drift, drift)
-        return rounded
+        return kept
 
 
 def default_variant(device: str) -> str:

@@ -7,13 +7,14 @@ scaling, one table of relative position biases for all layers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.encoder.packed import Linear, Packed, Segment
+from instructor_eval.encoder.packed import LAID_OUT, Arithmetic, Packed, Segment
 
 # What `feed_forward_proj` may say, with the activation of each: T5 1.0 and 1.1.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
@@ -22,16 +23,16 @@ _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
 class FastT5:
     """The encoder of a loaded `T5EncoderModel`; it holds that model's weights in the form it computes with."""
 
-    def __init__(self, model: Any, *, lay_out: bool = True) -> None:
+    def __init__(self, model: Any, arithmetic: Arithmetic = LAID_OUT) -> None:
         config = model.config
         self.heads, self.head_width = int(config.num_heads), int(config.d_kv)
         self.eps = float(config.layer_norm_epsilon)
-        self.embedding: Tensor = model.shared.weight
+        self.embedding = arithmetic.table(model.shared.weight)
         stack = model.encoder
         self.bias_table: Tensor = stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight
         self.far = int(config.relative_attention_max_distance)
         self._bias: Tensor | None = None
-        self.layers = [_Layer(block, gated=bool(config.is_gated_act), lay_out=lay_out) for block in stack.block]
+        self.layers = [_Layer(block, arithmetic, gated=bool(config.is_gated_act)) for block in stack.block]
         self.final_norm: Tensor = stack.final_layer_norm.weight
 
     @staticmethod
@@ -39,17 +40,21 @@ class FastT5:
         """Whether this is one of the two kinds of feed-forward that are known here."""
         return _ACTIVATIONS.get(str(config.feed_forward_proj)) == str(config.dense_act_fn)
 
-    def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width]."""
-        x = functional.embedding(batch.ids, self.embedding)
+    def __call__(self, batch: Packed, watch: Callable[[str, Tensor], None] | None = None) -> Tensor:
+        """Last hidden states [tokens, width]; `watch` is shown what each part of each block adds up to."""
+        x = self.embedding(batch.ids)
         biases = [self._segment_bias(s) for s in batch.segments]
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             qkv = layer.qkv(self._norm(x, layer.norm_1))
             x = layer.out(self._attend(qkv, batch, biases), added=x)
+            if watch:
+                watch(f"the attention of block {number}", x)
             hidden = layer.up(self._norm(x, layer.norm_2))
             if layer.gate is not None:
                 hidden = functional.gelu(layer.gate(self._norm(x, layer.norm_2)), approximate="tanh").mul_(hidden)
             x = layer.down(hidden, added=x)
+            if watch:
+                watch(f"the feed-forward layer of block {number}", x)
         return self._norm(x, self.final_norm)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -104,16 +109,17 @@ def relative_buckets(distances: Tensor, buckets: int, far: int) -> Tensor:
 class _Layer:
     """Weights of one block: queries, keys and values as one product."""
 
-    def __init__(self, block: Any, *, gated: bool, lay_out: bool) -> None:
+    def __init__(self, block: Any, arithmetic: Arithmetic, *, gated: bool) -> None:
         attention, dense = block.layer[0], block.layer[1]
         parts = attention.SelfAttention
         self.norm_1: Tensor = attention.layer_norm.weight
         self.norm_2: Tensor = dense.layer_norm.weight
-        self.qkv = Linear(torch.cat([parts.q.weight, parts.k.weight, parts.v.weight]), lay_out=lay_out)
-        self.out = Linear(parts.o.weight, lay_out=lay_out)
+        linear = arithmetic.linear
+        self.qkv = linear(torch.cat([parts.q.weight, parts.k.weight, parts.v.weight]))
+        self.out = linear(parts.o.weight)
         feed = dense.DenseReluDense
-        self.gate = Linear(feed.wi_0.weight, lay_out=lay_out) if gated else None
+        self.gate = linear(feed.wi_0.weight) if gated else None
         weight, activation = (feed.wi_1.weight, "none") if gated else (feed.wi.weight, "relu")
-        self.up = Linear(weight, activation=activation, lay_out=lay_out)
+        self.up = linear(weight, activation=activation)
         # transformers may keep this one in float32
-        self.down = Linear(feed.wo.weight.to(parts.o.weight.dtype), lay_out=lay_out)
+        self.down = linear(feed.wo.weight.to(parts.o.weight.dtype))

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, BertModel, MT5EncoderModel, T5EncoderModel
-from transformers.utils import logging as transformers_logging
 
 from instructor_eval.encoder.checkpoint import Checkpoint, Dense, dense_file
 from instructor_eval.encoder.compute import OutOfMemory
-from instructor_eval.encoder.fast_bert import FastBert
-from instructor_eval.encoder.fast_t5 import FastT5
+from instructor_eval.encoder.forms.hidden import Hidden, Options, Sizes
 from instructor_eval.encoder.packed import Ids, Packed, pack
 from instructor_eval.encoder.weights import read_tensors
 from instructor_eval.errors import UserError
 from instructor_eval.types import Vectors
+from instructor_eval.variants import form
 
-# A text encoder works without these; transformers fills them at random when a checkpoint leaves them out.
-_UNUSED = ("pooler.", "decoder.", "lm_head.", "cls.")
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_GPU_ALIGN = 8
 _ALLOCATION_FAILED = ("not enough memory", "can't allocate memory")
 
 
@@ -53,11 +47,11 @@ class Pending:
 class Network:
     """A checkpoint on a device, in evaluation mode.
 
-    T5 and BERT run by our own forward pass (`fast_t5`, `fast_bert`), everything else by transformers'. Pooling, Dense
-    and normalisation are in float32 whatever the variant.
+    Its transformer runs in the checkpoint's numeric form (`forms/`), T5 and BERT by our own forward pass where the form
+    is ours. Pooling, Dense and normalisation are in float32 whatever the form.
 
     Args:
-        checkpoint: What to load; its `variant` is the numeric form of the transformer.
+        checkpoint: What to load; its `form` is the numeric form of the transformer.
         device: cpu, cuda, cuda:1.
         trust_remote_code: Let the checkpoint run code of its own.
         compiled: Compile the forward pass: minutes at first, for long runs on a GPU.
@@ -70,17 +64,25 @@ class Network:
         self.device = torch.device(device)
         if self.device.type == "cpu":
             use_cores()
-        transformer = _load_transformer(checkpoint, trust_remote_code=trust_remote_code)
-        transformer.to(self.device).eval().requires_grad_(requires_grad=False)
+        options = Options(trust_remote_code=trust_remote_code, compiled=compiled)
+        hidden = _builder(checkpoint.form)(checkpoint, self.device, options)
         self.head = nn.ModuleList(_load_dense(d) for d in checkpoint.dense)
         self.head.to(self.device).eval().requires_grad_(requires_grad=False)
         self.pad_id = int(checkpoint.config.get("pad_token_id") or 0)
-        fast = _fast(transformer, lay_out=not compiled)
-        self._hidden: Any = fast or _Slow(transformer)
-        # How rows are laid out: end to end, padded to one width, or that rounded up to what GPU kernels like.
-        self._align = (_GPU_ALIGN if self.device.type == "cuda" else 0) if fast else 1
-        if compiled:
-            self._hidden = torch.compile(self._hidden.__call__, dynamic=True)
+        self._proof = hidden.proof()  # before anything is computed: a form is not taken on trust
+        self._sizes = _with_head(hidden.sizes(), self.head)
+        self.most = 1 if hidden.alone else None
+        """Texts in a batch at most."""
+        self._hidden: Hidden = hidden
+        self._align = hidden.align
+
+    def proof(self) -> str:
+        """What runs, read off the network as it was made."""
+        return self._proof
+
+    def sizes(self) -> Sizes:
+        """Bytes of all weights."""
+        return self._sizes
 
     @torch.inference_mode()
     def start(self, rows: Sequence[Ids], skip: int) -> Pending:
@@ -162,30 +164,6 @@ def pool(hidden: Tensor, mask: Tensor | None, mode: str) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
 
 
-class _Slow:
-    """A transformer that has no forward pass of ours, run by transformers on a padded batch."""
-
-    def __init__(self, transformer: Any) -> None:
-        self.transformer = transformer
-
-    def __call__(self, batch: Packed) -> Tensor:
-        """Hidden states [tokens, width], padding included."""
-        [segment] = batch.segments
-        ids = batch.ids.view(segment.rows, segment.width)
-        mask = torch.ones_like(ids) if segment.attended is None else segment.attended.long()
-        hidden: Tensor = self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
-        return hidden.flatten(0, 1)
-
-
-def _fast(transformer: Any, *, lay_out: bool) -> FastT5 | FastBert | None:
-    """Our own forward pass, for exactly the classes it was written for."""
-    if type(transformer) in (T5EncoderModel, MT5EncoderModel) and FastT5.supports(transformer.config):
-        return FastT5(transformer, lay_out=lay_out)
-    if type(transformer) is BertModel and FastBert.supports(transformer.config):
-        return FastBert(transformer, lay_out=lay_out)
-    return None
-
-
 def use_cores() -> None:
     """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
     if "OMP_NUM_THREADS" in os.environ:
@@ -205,36 +183,16 @@ def _cores_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | No
         return None
 
 
-def _load_transformer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
-    loader = {"t5": T5EncoderModel, "mt5": MT5EncoderModel}.get(str(checkpoint.config.get("model_type")), AutoModel)
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        model, info = loader.from_pretrained(
-            str(checkpoint.transformer),
-            dtype=_DTYPES[checkpoint.variant.partition("+")[0]],
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
-        )
-    except Exception as e:  # transformers raises many kinds for a checkpoint it cannot read
-        if "trust_remote_code" in str(e):
-            raise UserError(
-                f"model {checkpoint.name} brings code of its own: read it, then run again with --trust-remote-code"
-            ) from e
-        raise UserError(f"model {checkpoint.name} cannot be loaded ({str(e)[:300]})") from e
-    finally:
-        transformers_logging.set_verbosity(level)
-    missing = sorted(k for k in info["missing_keys"] if not k.startswith(_UNUSED))
-    wrong = sorted(str(k[0]) for k in info.get("mismatched_keys", ()))
-    if missing or wrong:
-        what = f"lacks {missing[0]}" if missing else f"has another shape of {wrong[0]}"
-        raise UserError(
-            f"model {checkpoint.name} {what} ({len(missing) + len(wrong)} such weights): this is not a whole checkpoint"
-        )
-    return model
+def _builder(name: str) -> Callable[[Checkpoint, torch.device, Options], Hidden]:
+    """The function that makes a form: `module:function` of the registry."""
+    module, _, function = form(name).build.partition(":")
+    found: Callable[[Checkpoint, torch.device, Options], Hidden] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _with_head(sizes: Sizes, head: nn.Module) -> Sizes:
+    dense = sum(p.nelement() * p.element_size() for p in head.parameters())
+    return Sizes(sizes.resident + dense, sizes.file + dense)
 
 
 def _load_dense(dense: Dense) -> nn.Module:

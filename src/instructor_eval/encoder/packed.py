@@ -7,10 +7,11 @@ kernel to many small ones: there all rows are padded to one width and make one s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,14 @@ def _to(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+class Product(Protocol):
+    """A linear layer, in whatever numbers."""
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """[tokens, in] -> [tokens, out]; `added` goes with no activation."""
+        ...
+
+
 class Linear:
     """`activation(x @ weight.T + bias)`, or that plus `added`.
 
@@ -129,3 +138,28 @@ class Linear:
 
 def _close(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+class Table:
+    """An embedding table."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """int64 [tokens] -> [tokens, width]."""
+        return functional.embedding(ids, self.weight)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a forward pass is made of."""
+
+    linear: Callable[..., Product]
+    """(weight, bias, activation=none|relu|gelu) -> a linear layer"""
+    table: Callable[[Tensor], Callable[[Tensor], Tensor]]
+    """The large embedding table -> ids to vectors"""
+
+
+LAID_OUT = Arithmetic(Linear, Table)
+PLAIN = Arithmetic(partial(Linear, lay_out=False), Table)

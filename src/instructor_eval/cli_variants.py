@@ -1,0 +1,32 @@
+"""`evaluate variants`: the numeric forms, and what vectors can be kept as."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+
+from instructor_eval.errors import EXIT_OK
+from instructor_eval.tables import render
+from instructor_eval.variants import EMBEDDINGS, Form, known_forms
+
+
+def variants(options: argparse.Namespace) -> int:
+    """`evaluate variants`: the list. Nothing heavy is imported."""
+    rows = [[f.name, f.what, _needs(f)] for f in known_forms().values()]
+    print(render(["form", "what", "needs"], rows, options.format, left=3))
+    if options.format == "table":
+        print(
+            "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, what "
+            f"vectors are kept as\n({', '.join(EMBEDDINGS)}), and how many of their values."
+        )
+    return EXIT_OK
+
+
+def _needs(form: Form) -> str:
+    missing = [m for m in form.modules if importlib.util.find_spec(m) is None]
+    parts = ["a GPU"] if form.devices == ("cuda",) else ["a CPU"] if form.devices == ("cpu",) else []
+    if form.capability > (0, 0):
+        parts[-1] += f" of compute capability {'.'.join(map(str, form.capability))}"
+    if form.extra:
+        parts.append(f"pip install 'instructor-eval[{form.extra}]'" if missing else f"extra {form.extra} (installed)")
+    return "; ".join(parts)

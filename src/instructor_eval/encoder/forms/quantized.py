@@ -1,0 +1,169 @@
+"""The forms whose arithmetic is our own (`products.py`): int8, int8-weight, int4-weight; on a GPU int8-gpu and fp8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.fast_bert import FastBert
+from instructor_eval.encoder.fast_t5 import FastT5
+from instructor_eval.encoder.forms import floats, products
+from instructor_eval.encoder.forms.hidden import Options, Sizes
+from instructor_eval.encoder.packed import Arithmetic, Packed, Product, Segment
+from instructor_eval.errors import UserError
+
+_LARGE_TABLE = 4096  # rows from which an embedding table is one of words, not of positions or types
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a form is made of."""
+
+    linear: type[Any]
+    weights: torch.dtype
+    """What its linear layers hold, for the proof."""
+    rest: torch.dtype = torch.float32
+    """The type of all that is not quantized."""
+
+
+_KINDS = {
+    "int8": _Kind(products.Int8Linear, torch.int8),
+    "int8-gpu": _Kind(products.Int8Linear, torch.int8, torch.bfloat16),
+    "int8-weight": _Kind(products.Int8WeightLinear, torch.int8),
+    "int4-weight": _Kind(products.Int4WeightLinear, torch.uint8),
+    "fp8": _Kind(products.Fp8Linear, torch.float8_e4m3fn, torch.bfloat16),
+}
+
+
+def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> QuantizedHidden:
+    """The network with every linear layer and the large embedding table quantized; all else in floats.
+
+    Raises:
+        UserError: the transformer has no linear layer, or compiling was asked for.
+    """
+    if options.compiled:
+        raise UserError(f"--compile goes with fp32, bf16 and fp16, not with {checkpoint.form}: leave it out")
+    kind = _KINDS[checkpoint.form]
+    transformer = floats.load_transformer(checkpoint, kind.rest, trust_remote_code=options.trust_remote_code)
+    transformer.to(device)
+    made: list[_Counted] = []
+
+    def linear(weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Product:
+        made.append(_Counted(kind.linear(weight, bias, activation=activation)))
+        return made[-1]
+
+    network: FastT5 | FastBert | floats.Slow | None = floats.fast(transformer, Arithmetic(linear, products.Int8Table))
+    if network is None:
+        _replace(transformer, linear)
+        network = floats.Slow(transformer)
+    if not made:
+        raise UserError(f"model {checkpoint.name} has no linear layer to quantize: use --variant fp32")
+    return QuantizedHidden(network, made, kind, device)
+
+
+class QuantizedHidden:
+    """A network of quantized products.
+
+    Args:
+        network: What runs.
+        made: Its products.
+        kind: What they should be.
+        device: Where it is.
+    """
+
+    alone = False
+
+    def __init__(
+        self, network: FastT5 | FastBert | floats.Slow, made: list[_Counted], kind: _Kind, device: torch.device
+    ) -> None:
+        self.network, self.align = network, floats.alignment(network, device)
+        self._made, self._kind, self._device = made, kind, device
+        self._size = floats.total_bytes(floats.tensors_of(network))
+
+    def __call__(self, batch: Packed) -> Tensor:
+        """Last hidden states [tokens, width]."""
+        return self.network(batch)
+
+    def sizes(self) -> Sizes:
+        """Bytes of the weights with their scales; a file of this form holds the same."""
+        return Sizes(resident=self._size, file=self._size)
+
+    @torch.inference_mode()
+    def proof(self) -> str:
+        """How many products a forward pass ran in quantized form; it runs one, of a single token.
+
+        Raises:
+            RuntimeError: it ran none, or a linear layer of floats is there.
+        """
+        before = [p.calls for p in self._made]
+        ids = torch.zeros(max(1, self.align), dtype=torch.int64, device=self._device)
+        self.network(Packed(ids, (Segment(0, 1, len(ids)),)))
+        ran = sum(p.calls > b for p, b in zip(self._made, before, strict=True))
+        wrong = [p for p in self._made if p.product.weight.dtype != self._kind.weights]
+        left = [m for m in _modules(self.network) if isinstance(m, nn.Linear)]
+        if not ran or wrong or left:
+            raise RuntimeError(f"{ran} products ran, {len(wrong) + len(left)} of them not in {self._kind.weights}")
+        name = str(self._kind.weights).removeprefix("torch.")
+        engines = ", ".join(sorted({p.product.engine for p in self._made}))
+        return f"{ran} of {len(self._made)} products with weights in {name}, multiplied by {engines}"
+
+
+class _Counted:
+    """A product that counts how often it is used."""
+
+    def __init__(self, product: Any) -> None:
+        self.product = product
+        self.calls = 0
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        self.calls += 1
+        out: Tensor = self.product(x, added)
+        return out
+
+
+class _Layer(nn.Module):
+    """A product in the place of a `torch.nn.Linear`."""
+
+    weight = bias = None  # some models ask for their type
+
+    def __init__(self, product: Product) -> None:
+        super().__init__()
+        self.product = product
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] -> [..., channels]."""
+        rows = x.flatten(0, -2)
+        return self.product(rows).reshape(*x.shape[:-1], -1)
+
+
+class _Words(nn.Module):
+    """A table in the place of a `torch.nn.Embedding`."""
+
+    weight = None
+
+    def __init__(self, table: products.Int8Table) -> None:
+        super().__init__()
+        self.table = table
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[...] -> [..., width]."""
+        return self.table(ids.flatten()).reshape(*ids.shape, -1)
+
+
+def _replace(module: nn.Module, linear: Any) -> None:
+    """Put products in the place of all linear layers, and int8 tables in that of large embedding tables."""
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            setattr(module, name, _Layer(linear(child.weight, child.bias)))
+        elif type(child) is nn.Embedding and child.num_embeddings >= _LARGE_TABLE:
+            setattr(module, name, _Words(products.Int8Table(child.weight)))
+        else:
+            _replace(child, linear)
+
+
+def _modules(network: Any) -> list[nn.Module]:
+    return list(network.transformer.modules()) if isinstance(network, floats.Slow) else []
