@@ -21,7 +21,7 @@ from instructor_eval.encoder.cache_db import VARIABLE as CACHE_VARIABLE
 from instructor_eval.progress import Progress
 from instructor_eval.types import Score
 
-HUB_VARIABLE = "INSTRUCTOR_EVAL_HUB"
+HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 _CACHES, _NUMBERS = Path(tempfile.gettempdir()) / f"instructor-eval-tests-{os.getpid()}", itertools.count()
 # The same examples in every run, and no clock.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
@@ -35,6 +35,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
     # No test may see vectors of another, or of the user's.
     os.environ[CACHE_VARIABLE] = str(_CACHES / str(next(_NUMBERS)))
+    os.environ[COST_VARIABLE] = "off"  # measuring takes seconds: those tests that are of it turn it on
 
 
 def pytest_unconfigure() -> None:
@@ -128,7 +129,13 @@ def bare_environment() -> Callable[[Path], dict[str, str]]:
 
 
 def _bare_environment(home: Path) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "HF_HUB_OFFLINE": "1",
+        COST_VARIABLE: "off",
+    }
 
 
 @pytest.fixture

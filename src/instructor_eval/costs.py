@@ -1,0 +1,274 @@
+"""What a numeric form of a model costs on one machine: the record, and the folder it is kept in.
+
+    DIR/costs/<model>/<form>.<identity>.json
+
+A record holds what was measured, round by round; rates and ratios are computed from it. No torch here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from instructor_eval.errors import DamagedFileError, UserError
+from instructor_eval.paths import slug
+from instructor_eval.store import atomic_write
+
+SCHEMA_VERSION = 1
+_STEADY = 1.25
+
+
+@dataclass(frozen=True)
+class Cold:
+    """A form in a fresh process: from its start to the first vector, and the memory it took. Seconds and bytes.
+
+    The files lie in the system's file cache: what is timed is the computer's work, not its disk.
+    """
+
+    import_seconds: float
+    """Python started; torch, transformers and the form's own libraries imported"""
+    load_seconds: float
+    """weights and tokenizer read, and brought into the form"""
+    first_vector_seconds: float
+    """one short text embedded"""
+    memory_before_bytes: int
+    """the process in memory before the model was loaded: Python and libraries"""
+    memory_after_bytes: int
+    """the process in memory after the sample was encoded"""
+    memory_peak_bytes: int
+    """the most the process had in memory, loading included, up to the end of the sample"""
+    gpu_peak_bytes: int | None = None
+    """on a GPU: the most that torch had allocated there"""
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the process to the first vector."""
+        return self.import_seconds + self.load_seconds + self.first_vector_seconds
+
+    @property
+    def peak_bytes(self) -> int:
+        """The peak on the device: of its memory on a GPU, of the process elsewhere."""
+        return self.memory_peak_bytes if self.gpu_peak_bytes is None else self.gpu_peak_bytes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One form of one model on one device of one machine."""
+
+    identity: str
+    """hash of everything that a measured time depends on, as far as it is known beforehand"""
+    model: str
+    revision: str
+    form: str
+    fingerprint: str
+    """of the model in this form"""
+    baseline: str
+    """the form it took turns with"""
+    baseline_fingerprint: str
+    device: str
+    machine: Mapping[str, Any]
+    """processor, cores, threads, library versions"""
+    texts: int
+    """of the fixed sample, from its start (`sample_texts`)"""
+    tokens: int
+    """of those texts as the model reads them, instruction and special tokens included"""
+    seconds: tuple[float, ...]
+    """for one pass over the texts, round by round"""
+    baseline_seconds: tuple[float, ...]
+    """for the baseline's pass in the same rounds"""
+    resident_bytes: int
+    """weights in memory, as they are computed with"""
+    file_bytes: int
+    """weights in a file of this form"""
+    baseline_file_bytes: int
+    proof: str
+    """what ran, read off the network itself"""
+    measured: str
+    """when, in ISO 8601"""
+    cold: Cold | None = None
+    """None: not measured, or that failed"""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def rounds(self) -> int:
+        """How often each form had its turn."""
+        return len(self.seconds)
+
+    @property
+    def texts_per_second(self) -> float:
+        """By the median of the rounds."""
+        return self.texts / median(self.seconds)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """By the median of the rounds; padding does not count."""
+        return self.tokens / median(self.seconds)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """How many times as fast as the baseline, round by round."""
+        return tuple(base / own for base, own in zip(self.baseline_seconds, self.seconds, strict=True))
+
+    @property
+    def speed_ratio(self) -> float:
+        """How many times as fast as the baseline: the median of the rounds' ratios."""
+        return median(self.ratios)
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether the rounds differ so much that something else was running."""
+        return any(max(values) > _STEADY * min(values) for values in (self.seconds, self.ratios))
+
+    @property
+    def size_ratio(self) -> float:
+        """How many times smaller than the baseline's file."""
+        return self.baseline_file_bytes / self.file_bytes
+
+    def for_score(self) -> dict[str, Any]:
+        """What a score file says of the form's cost (`Score.cost`); bytes, seconds, texts and tokens a second.
+
+        What was not measured is absent.
+        """
+        known: dict[str, Any] = {
+            "identity": self.identity,
+            "form": self.form,
+            "baseline": self.baseline,
+            "device": self.device,
+            "resident_bytes": self.resident_bytes,
+            "file_bytes": self.file_bytes,
+            "size_ratio": round(self.size_ratio, 4),
+            "texts_per_second": round(self.texts_per_second, 3),
+            "tokens_per_second": round(self.tokens_per_second, 1),
+            "speed_ratio": round(self.speed_ratio, 4),
+            "speed_ratio_min": round(min(self.ratios), 4),
+            "speed_ratio_max": round(max(self.ratios), 4),
+            "texts": self.texts,
+            "tokens": self.tokens,
+            "rounds": self.rounds,
+            "proof": self.proof,
+            "measured": self.measured,
+        }
+        if self.cold:
+            known |= {
+                "cold_start_seconds": round(self.cold.seconds, 3),
+                "prepare": {
+                    name: round(getattr(self.cold, name), 3)
+                    for name in ("import_seconds", "load_seconds", "first_vector_seconds")
+                },
+                "peak_memory_bytes": self.cold.peak_bytes,
+                "memory_before_load_bytes": self.cold.memory_before_bytes,
+                "memory_after_bytes": self.cold.memory_after_bytes,
+            }
+        return known
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Cost:
+        """The record again.
+
+        Raises:
+            TypeError: a field is missing or of another kind than it should be.
+        """
+        fields = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
+        for name in ("seconds", "baseline_seconds"):
+            fields[name] = tuple(fields.get(name) or ())
+        if fields.get("cold") is not None:
+            fields["cold"] = Cold(**fields["cold"])
+        cost = cls(**fields)
+        cost._check()
+        return cost
+
+    def _check(self) -> None:
+        """What every reader relies on."""
+        texts = [self.identity, self.model, self.form, self.fingerprint, self.baseline, self.proof, self.measured]
+        numbers: list[float] = [self.texts, self.tokens, self.resident_bytes, self.file_bytes, self.baseline_file_bytes]
+        numbers += [*self.seconds, *self.baseline_seconds]
+        rounds = len(self.seconds) == len(self.baseline_seconds) > 0
+        if not rounds or not all(isinstance(text, str) for text in texts) or not isinstance(self.machine, dict):
+            raise TypeError("a value is of another type than expected")
+        if not all(isinstance(number, int | float) and number > 0 for number in numbers):
+            raise TypeError("a number is missing or not above 0")
+        cold = [] if self.cold is None else [v for v in dataclasses.astuple(self.cold) if v is not None]
+        if not all(isinstance(number, int | float) for number in cold):
+            raise TypeError("a value of the cold start is no number")
+
+
+class CostStore:
+    """The costs in one results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, model: str, form: str, identity: str) -> Path:
+        """Where a cost is kept."""
+        return self.root / "costs" / slug(model) / f"{slug(form)}.{identity}.json"
+
+    def find(self, model: str, form: str, identity: str) -> Cost | None:
+        """The cost with this identity, if there is one; a damaged one is none, and is replaced by the next.
+
+        Raises:
+            UserError: its schema version is unknown.
+        """
+        path = self.path(model, form, identity)
+        try:
+            return read_cost(path) if path.exists() else None
+        except DamagedFileError:
+            return None
+
+    def write(self, cost: Cost) -> Path:
+        """File a cost; an older one of the same identity is replaced.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        path = self.path(cost.model, cost.form, cost.identity)
+        content = json.dumps(cost.to_json(), ensure_ascii=False, indent=1) + "\n"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, lambda f: f.write(content.encode("utf-8", "backslashreplace")))
+        except OSError as e:
+            reason = (e.strerror or str(e)).lower()
+            raise UserError(f"cannot write {path}: {reason}: mend that and run the same command again") from e
+        return path
+
+    def all(self) -> Iterator[Cost]:
+        """Every stored cost, ordered by path.
+
+        Raises:
+            UserError: a file that is not a whole cost of a known schema version.
+        """
+        folder = self.root / "costs"
+        if folder.is_dir():
+            for path in sorted(folder.rglob("*.json")):
+                yield read_cost(path)
+
+
+def read_cost(path: Path) -> Cost:
+    """Read one cost file.
+
+    Raises:
+        DamagedFileError: it cannot be read, or is not whole.
+        UserError: its schema version is unknown.
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as e:
+        raise DamagedFileError(f"{path}: not a readable cost file ({e}): delete it and measure again") from e
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
+            "instructor-eval, use that one or another --results folder"
+        )
+    try:
+        return Cost.from_json(raw)
+    except TypeError as e:
+        raise DamagedFileError(f"{path}: not a whole cost file ({e}): delete it and measure again") from e
