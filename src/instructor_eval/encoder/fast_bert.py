@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.encoder.packed import LAID_OUT, Arithmetic, Packed
+from instructor_eval.encoder.packed import LAID_OUT, Arithmetic, Packed, attend
 
 
 class FastBert:
@@ -62,7 +62,7 @@ class FastBert:
         for segment, mask in zip(batch.segments, masks, strict=True):
             shape = (segment.rows, segment.width, 3, self.heads, width // self.heads)
             q, k, v = qkv[segment.start : segment.end].view(shape).permute(2, 0, 3, 1, 4)
-            attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            attended = attend(q, k, v, mask)
             out[segment.start : segment.end] = attended.transpose(1, 2).reshape(-1, width)
         return out
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.encoder.packed import LAID_OUT, Arithmetic, Packed, Segment
+from instructor_eval.encoder.packed import LAID_OUT, Arithmetic, Packed, Segment, attend
 
 # What `feed_forward_proj` may say, with the activation of each: T5 1.0 and 1.1.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
@@ -71,7 +71,7 @@ class FastT5:
         for segment, bias in zip(batch.segments, biases, strict=True):
             shape = (segment.rows, segment.width, 3, self.heads, self.head_width)
             q, k, v = qkv[segment.start : segment.end].view(shape).permute(2, 0, 3, 1, 4)
-            attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+            attended = attend(q, k, v, bias, scale=1.0)
             out[segment.start : segment.end] = attended.transpose(1, 2).reshape(-1, inner)
         return out
 

@@ -222,7 +222,7 @@ def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(path: str) -> None:
+    def refuses(path: str, **_options: object) -> None:
         raise OSError(f"{path}: failed to map segment from shared object")
 
     monkeypatch.setattr(kernel, "_is_its_processor", lambda: True)

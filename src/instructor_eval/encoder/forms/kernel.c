@@ -126,39 +126,48 @@ static inline void finish(const struct layer *layer, long channel, const int32_t
     }
 }
 
-/* x [rows, inputs] -> out [rows, channels]; added [rows, channels] or NULL. Returns 0, or 1 without memory. */
-int products(const struct layer *layer, const float *x, const float *added, float *out, long rows) {
-    const long block = rows < BLOCK ? rows : BLOCK, n = layer->channels, padded = layer->padded;
-    uint8_t *q = aligned_alloc(64, (size_t)((block * padded + 63) / 64 * 64));
+/* Rows `first` to `first + here` of x, at most BLOCK of them. Returns 0, or 1 without memory. */
+static int block_of(const struct layer *layer, const float *x, const float *added, float *out, long first, long here) {
+    const long n = layer->channels, padded = layer->padded;
+    uint8_t *q = aligned_alloc(64, (size_t)((here * padded + 63) / 64 * 64));
     if (!q) return 1;
     float scale[BLOCK];
     int32_t zero[BLOCK], sums[4][16];
-    float spare_in[16], spare_out[16];
-    for (long first = 0; first < rows; first += block) {
-        const long here = rows - first < block ? rows - first : block;
-        for (long r = 0; r < here; r++)
-            quantize(x + (first + r) * layer->inputs, q + r * padded, scale + r, zero + r, layer->inputs, padded);
-        for (long channel = 0; channel < n; channel += 16) {
-            const int8_t *panel = layer->weight + channel * padded;
-            const long wide = n - channel < 16 ? n - channel : 16;
-            for (long r = 0; r < here; r += 4) {
-                const long last = here - 1;
-                const uint8_t *four[4];
-                for (long j = 0; j < 4; j++) four[j] = q + (r + j < last ? r + j : last) * padded;
-                tile(four, panel, padded, sums);
-                for (long j = 0; j < 4 && r + j < here; j++) {
-                    const long at = (first + r + j) * n + channel;
-                    if (wide == 16) {
-                        finish(layer, channel, sums[j], scale[r + j], zero[r + j], added ? added + at : NULL, out + at);
-                    } else {
-                        if (added) memcpy(spare_in, added + at, (size_t)wide * sizeof(float));
-                        finish(layer, channel, sums[j], scale[r + j], zero[r + j], added ? spare_in : NULL, spare_out);
-                        memcpy(out + at, spare_out, (size_t)wide * sizeof(float));
-                    }
+    float spare_in[16] = {0}, spare_out[16];
+    for (long r = 0; r < here; r++)
+        quantize(x + (first + r) * layer->inputs, q + r * padded, scale + r, zero + r, layer->inputs, padded);
+    for (long channel = 0; channel < n; channel += 16) {
+        const int8_t *panel = layer->weight + channel * padded;
+        const long wide = n - channel < 16 ? n - channel : 16;
+        for (long r = 0; r < here; r += 4) {
+            const uint8_t *four[4];
+            for (long j = 0; j < 4; j++) four[j] = q + (r + j < here ? r + j : here - 1) * padded;
+            tile(four, panel, padded, sums);
+            for (long j = 0; j < 4 && r + j < here; j++) {
+                const long at = (first + r + j) * n + channel;
+                if (wide == 16) {
+                    finish(layer, channel, sums[j], scale[r + j], zero[r + j], added ? added + at : NULL, out + at);
+                } else {
+                    if (added) memcpy(spare_in, added + at, (size_t)wide * sizeof(float));
+                    finish(layer, channel, sums[j], scale[r + j], zero[r + j], added ? spare_in : NULL, spare_out);
+                    memcpy(out + at, spare_out, (size_t)wide * sizeof(float));
                 }
             }
         }
     }
     free(q);
     return 0;
+}
+
+/* x [rows, inputs] -> out [rows, channels]; added [rows, channels] or NULL. Returns 0, or 1 without memory.
+ *
+ * Every thread gets as many blocks, of nearly the same number of rows. */
+int products(const struct layer *layer, const float *x, const float *added, float *out, long rows, int threads) {
+    const long least = (rows + BLOCK - 1) / BLOCK, blocks = (least + threads - 1) / threads * threads;
+    const long share = ((rows + blocks - 1) / blocks + 3) / 4 * 4;
+    int failed = 0;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(| : failed)
+    for (long first = 0; first < rows; first += share)
+        failed |= block_of(layer, x, added, out, first, rows - first < share ? rows - first : share);
+    return failed;
 }

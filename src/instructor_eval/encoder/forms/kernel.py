@@ -1,4 +1,4 @@
-"""Our own int8 product (`kernel.c`), compiled when a model is loaded and called without Python's lock.
+"""Our own int8 product (`kernel.c`), compiled when a model is loaded; it runs on torch's threads.
 
 The source is part of this package. It is compiled into a private temporary folder, loaded, and the file deleted: half a
 second, and no library lies about that somebody else could have put there. Where there is no compiler, or the processor
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ PANEL = 16
 STEP = 8
 """Inputs that are multiplied together."""
 _SOURCE = Path(__file__).with_name("kernel.c")
-_FLAGS = ("-O3", "-mavx2", "-mfma", "-fPIC", "-shared")
+_FLAGS = ("-O3", "-mavx2", "-mfma", "-fPIC", "-fopenmp")
 _SECONDS = 60
 _ROWS_A_THREAD = 4  # fewer are not worth a second thread
 _ALIGN = 64
@@ -80,26 +80,10 @@ class KernelLayer:
         if added is not None:
             added = added.float().expand_as(out).contiguous()
         threads = min(torch.get_num_threads(), max(1, len(x) // _ROWS_A_THREAD))
-        share = _up(-(-len(x) // threads), 4)
-        starts = range(0, len(x), share)
-        if len(starts) <= 1:
-            done = [self._part(x, added, out, 0, len(x))]
-        else:
-            done = list(_pool(threads).map(lambda i: self._part(x, added, out, i, min(share, len(x) - i)), starts))
-        if any(done):
+        addend = None if added is None else added.data_ptr()
+        if self._products(ctypes.byref(self._layer), x.data_ptr(), addend, out.data_ptr(), len(x), threads):
             raise MemoryError("no memory for a block of quantized rows")
         return out
-
-    def _part(self, x: Tensor, added: Tensor | None, out: Tensor, first: int, rows: int) -> int:
-        at = first * 4
-        code: int = self._products(
-            ctypes.byref(self._layer),
-            x.data_ptr() + at * x.shape[1],
-            None if added is None else added.data_ptr() + at * self.channels,
-            out.data_ptr() + at * self.channels,
-            rows,
-        )
-        return code
 
 
 @cache
@@ -110,20 +94,38 @@ def load() -> Callable[..., int] | None:
     compiler = next((c for c in (os.environ.get("CC"), "cc", "gcc", "clang") if c and shutil.which(c.split()[0])), None)
     if compiler is None:
         return None
+    threads = _threads_library()
+    if threads is None:
+        return None
     with tempfile.TemporaryDirectory(prefix="instructor-eval-") as folder:
-        target = Path(folder) / "kernel.so"
+        made, target = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
+        steps = ([*_FLAGS, "-c", str(_SOURCE), "-o", str(made)], ["-shared", str(made), "-o", str(target)])
         try:
-            subprocess.run(  # noqa: S603 - the user's own compiler on our own source, no shell
-                [*shlex.split(compiler), *_FLAGS, "-o", str(target), str(_SOURCE)],
-                check=True, capture_output=True, timeout=_SECONDS,
-            )  # fmt: skip
+            for step in steps:
+                subprocess.run(  # noqa: S603 - the user's own compiler on our own source, no shell
+                    [*shlex.split(compiler), *step], check=True, capture_output=True, timeout=_SECONDS
+                )
+            ctypes.CDLL(threads, mode=ctypes.RTLD_GLOBAL)
             products: Any = ctypes.CDLL(str(target)).products
         except (OSError, subprocess.SubprocessError):
             return None
-    products.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_long)
+    products.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int)
     products.restype = ctypes.c_int
     function: Callable[..., int] = products
     return function
+
+
+def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
+    """The OpenMP library that torch has loaded.
+
+    The kernel is linked to none of its own: a second set of threads would fight with torch's, which stay awake for a
+    while after each of its operators.
+    """
+    try:
+        found = re.findall(r"(/\S*lib[gi]omp\S*\.so\S*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return None
+    return str(found[0]) if found else None
 
 
 def _is_its_processor(path: Path = Path("/proc/cpuinfo")) -> bool:
@@ -134,11 +136,6 @@ def _is_its_processor(path: Path = Path("/proc/cpuinfo")) -> bool:
         return False
     flags = set(line.split())
     return {"avx2", "fma"} <= flags and not flags & {"avx512_vnni", "avx_vnni"}
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="int8")
 
 
 def _up(n: int, multiple: int) -> int:
