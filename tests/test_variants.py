@@ -36,7 +36,7 @@ def test_there_and_back(form: str, embedding: str, dim: int | None) -> None:
         ("fp32@", ["'' is not a number of dimensions", "fp32@256"]),
         ("fp32@0", ["'0'"]),
         ("fp32@-3", ["'-3'"]),
-        ("fp32@１２", ["not a number"]),
+        ("fp32@\uff11\uff12", ["not a number"]),
         ("fp32@256+binary", ["'256+binary' is not a number"]),
     ],
 )

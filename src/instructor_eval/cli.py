@@ -18,11 +18,13 @@ _COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",
     "tasks": "list the tasks, or show one card with its literal instructions",
     "models": "list the models whose instructions or published scores are known, and those with results",
+    "measure": "measure what the numeric forms of a model cost here: speed, size, memory, cold start",
     "variants": "list the numeric forms, with what each needs",
     "leaderboard": "print the table of all results",
     "validate": "check task cards and own data, before any model loads",
     "cache": "show, check or shrink the cache of vectors and answers",
 }
+_COSTS = ("auto", "full", "off")
 _CACHE_ACTIONS = {
     "info": "show what is kept of which model",
     "verify": "check every vector and answer; drop what is damaged",
@@ -150,6 +152,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
     _add_variant_options(how)
+    how.add_argument("--cost", choices=_COSTS, default=_cost_default(),
+                     help="measure size, speed and memory of each form once and file them with its scores: auto "
+                     "(default), full (cold start of a single form too), off")  # fmt: skip
     how.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
     how.add_argument("--compile", action="store_true", help="compile the model first: for long runs on a GPU")
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),
@@ -215,6 +220,11 @@ def _hub_default() -> Path | None:
     return Path(value) if value else None
 
 
+def _cost_default() -> str:
+    value = os.environ.get("INSTRUCTOR_EVAL_COST", "auto")
+    return value if value in _COSTS else "auto"
+
+
 def _positive(text: str) -> int:
     try:
         value = int(text)
@@ -256,6 +266,11 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     models.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     models.add_argument("--format", choices=_LISTING_FORMATS, default="table")
 
+    from instructor_eval import cli_measure  # light
+
+    measure = command("measure")
+    cli_measure.add_options(measure)
+
     variants = command("variants")
     variants.add_argument("--format", choices=_LISTING_FORMATS, default="table")
 
@@ -277,12 +292,13 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     cache = command("cache")
     actions = _cache_parsers(cache)
 
-    for parser in (tasks, models, variants, board, validate, *actions):
+    for parser in (tasks, models, measure, variants, board, validate, *actions):
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return {
         "demo": (demo, lazily("cli_run", "run_demo")),
         "tasks": (tasks, lazily("cli_show", "tasks")),
         "models": (models, lazily("cli_show", "models")),
+        "measure": (measure, lazily("cli_measure", "run")),
         "variants": (variants, lazily("cli_variants", "variants")),
         "leaderboard": (board, lazily("cli_show", "leaderboard")),
         "validate": (validate, lazily("cli_show", "validate")),

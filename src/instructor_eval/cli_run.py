@@ -46,6 +46,7 @@ def run_demo(options: argparse.Namespace) -> int:
     options.instructions, options.protocol, options.limit = [], [], None
     options.selection, options.reader, options.reader_dtype = [], None, "auto"
     options.offline = True
+    options.cost = "off"  # its numbers should be there at once
     options.command = ["evaluate", "demo"]
     code = _run(options)
     if code == EXIT_OK and not options.quiet:
@@ -116,6 +117,7 @@ def _run(options: argparse.Namespace) -> int:
             variants=[text for part in options.variant for text in part],
             embeddings=[text for part in options.embedding for text in part],
             dims=options.truncate_dim,
+            cost=options.cost,
             batch_tokens=options.batch_tokens,
             compiled=options.compile,
             cache=_vector_cache(options, closing),

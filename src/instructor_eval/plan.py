@@ -35,6 +35,8 @@ class Request:
     batch_tokens: int | None = None
     compiled: bool = False
     cache: Cache | None = None
+    cost: str = "auto"
+    """Whether costs are measured: auto (cold start only where there is more than fp32), full, off."""
     stored: str = "float32"
     """What the cache keeps vectors as."""
     family: str | None = None
