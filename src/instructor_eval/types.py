@@ -6,7 +6,7 @@ scorers turn vectors into an `Outcome` (items, and a score computed from them); 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # reading commands need no numpy
 
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.types import Reader
+    from instructor_eval.variants import Variant
 
     Vectors: TypeAlias = npt.NDArray[np.float32]
 else:
@@ -109,6 +110,16 @@ class TaskEncoder(Protocol):
 
     name: str
     """The model's name, for those libraries that want one."""
+    variant: Variant
+    """What its vectors are kept as: a search may have to go another way than by cosine."""
+
+    def calibrate(self, texts: Iterable[str], role: str) -> None:
+        """Say what will be searched, before the first `encode`: int8 takes every dimension's range from it.
+
+        The first call counts. Where none comes, the texts of the first `encode` do. Other variants do not look at
+        `texts` at all.
+        """
+        ...
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim], in input order."""

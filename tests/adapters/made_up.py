@@ -13,6 +13,7 @@ import numpy as np
 
 from instructor_eval.cards import shipped_cards
 from instructor_eval.types import Card, RunSettings
+from instructor_eval.variants import Variant
 
 PROTOCOL = {
     "summeval": "v1",
@@ -84,9 +85,13 @@ class FakeEncoder:
     """A `TaskEncoder` that keeps what it is asked."""
 
     name = "fake/encoder"
+    variant = Variant()
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, bool, list[str]]] = []
+
+    def calibrate(self, texts, role):
+        """Nothing to calibrate."""
 
     def encode(self, texts, role, *, bare=False):
         """`embed` under the role's instruction."""

@@ -537,7 +537,7 @@ def test_a_limit_of_one_pair_in_rows_says_so(tmp_path):
         ADAPTER.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path, limit=1))
 
 
-class ConstantEncoder:
+class ConstantEncoder(FakeEncoder):
     """The same vector for every text."""
 
     name = "constant"
@@ -647,7 +647,7 @@ def test_a_broken_mirror_is_one_line_that_names_the_folder(tmp_path, capfd, faul
 
 
 def test_a_fault_of_the_encoder_is_not_blamed_on_the_data(evaluated):
-    class Faulty:
+    class Faulty(FakeEncoder):
         name = "faulty"
 
         def encode(self, texts, role, *, bare=False):

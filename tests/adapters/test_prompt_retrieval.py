@@ -28,6 +28,9 @@ class QuickEncoder:
 
     name = "quick"
 
+    def calibrate(self, texts, role):
+        """Nothing to calibrate."""
+
     def encode(self, texts, role, *, bare=False):
         assert (role, bare) == ("example", False)
         self.texts = list(texts)

@@ -289,7 +289,11 @@ def test_streams_that_cannot_be_used(model: LibraryEncoder) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"variant": "fp16"}, ["unknown variant 'fp16'", "auto, fp32, bf16"]),
+        ({"variant": "fp61"}, ["unknown variant 'fp61'", "did you mean fp16"]),
+        ({"variant": "fp32+int9"}, ["unknown embedding 'int9'", "int8"]),
+        ({"variant": "fp32+binary@x"}, ["variant 'fp32+binary@x'", "'x' is not a number of dimensions"]),
+        ({"variant": "fp32+binary-rescore"}, ["variant 'fp32+binary-rescore'", "documents with +binary"]),
+        ({"variant": "fp32@33"}, ["variant fp32@33", "has 32 dimensions", "at most @32"]),
         ({"family": "e5"}, ["unknown family 'e5'", "instructor, prefix, plain"]),
         ({"batch_tokens": 0}, ["batch_tokens 0"]),
         ({"device": "tpu"}, ["unknown device 'tpu'"]),
@@ -308,6 +312,58 @@ def test_the_numeric_form(instructor_folder: Path, model: LibraryEncoder) -> Non
     vectors = half.encode(TEXTS, DOCUMENT)
     assert vectors.dtype == np.float32
     assert TOLERANCE < largest(vectors, model.encode(TEXTS, DOCUMENT)) < 0.1
+
+
+def kept_as(folder: Path, variant: str) -> LibraryEncoder:
+    return load_encoder(folder, family="instructor", device="cpu", variant=variant)
+
+
+def test_what_vectors_are_kept_as(instructor_folder: Path, model: LibraryEncoder) -> None:
+    full = model.encode(TEXTS, DOCUMENT)
+    cut = full[:, :8] / np.linalg.norm(full[:, :8], axis=1, keepdims=True)
+    for variant, expected in {
+        "fp32@8": cut,
+        "auto@8": cut,
+        "fp32+float16": full.astype(np.float16).astype(np.float32),
+        "auto+binary": np.sign(full),
+        "fp32+ubinary@8": np.sign(cut),
+    }.items():
+        encoder = kept_as(instructor_folder, variant)
+        vectors = encoder.encode(TEXTS, DOCUMENT)
+        assert largest(vectors, expected) < 1e-6, variant
+        assert vectors.dtype == np.float32
+        assert encoder.dim == vectors.shape[1]
+        assert encoder.fingerprint != model.fingerprint
+        assert largest(encoder.encode(PAIRS[0][1], PAIRS[0][0]), encoder.encode(PAIRS)[0]) < TOLERANCE
+        assert largest(np.concatenate(list(encoder.stream(TEXTS, DOCUMENT))), vectors) < TOLERANCE
+        assert encoder.encode([]).shape == (0, encoder.dim)
+        scaled = encoder.encode(TEXTS, DOCUMENT, normalize_embeddings=True)
+        np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 1, atol=1e-6)
+        encoder.calibrate(TEXTS, DOCUMENT)  # not needed, and nothing happens
+        assert encoder.precision.calibration is None
+
+
+@pytest.mark.parametrize("name", ["int8", "uint8"])
+def test_int8_wants_to_be_calibrated(instructor_folder: Path, model: LibraryEncoder, name: str) -> None:
+    encoder = kept_as(instructor_folder, f"fp32+{name}@9")
+    texts = [f"{SENTENCE} {i}" for i in range(25)]
+    for use in (lambda: encoder.encode(texts, DOCUMENT), lambda: encoder.encode([]), lambda: encoder.stream(texts)):
+        with one_line(f"fp32+{name}@9", "calibrate(texts, instruction)"):
+            use()
+    assert encoder.engine.totals.texts == 0  # said before anything is computed
+    for texts_of, words in (([], "no text to calibrate on"), ("one text", "texts of type str"), ([1], "input 0")):
+        with one_line(words):
+            encoder.calibrate(texts_of)
+    encoder.calibrate(iter(texts[::-1]), DOCUMENT)
+    full = model.encode(texts, DOCUMENT)[:, :9]
+    cut = full / np.linalg.norm(full, axis=1, keepdims=True)
+    vectors, ranges = encoder.encode(texts, DOCUMENT), encoder.precision.calibration
+    assert largest(ranges.low, cut.min(axis=0)) < TOLERANCE
+    assert 0 < largest(vectors, cut) < np.ptp(cut, axis=0).max() / 2 / 255 + TOLERANCE
+    assert (ranges.texts, ranges.instruction, ranges.origin) == (25, DOCUMENT, "given")
+    assert largest(np.concatenate(list(encoder.stream(texts, DOCUMENT))), vectors) < TOLERANCE
+    encoder.calibrate(texts, QUESTION)
+    assert largest(encoder.precision.calibration.low, ranges.low) > 1e-3  # a later call takes an earlier one's place
 
 
 def test_the_cache_gives_the_same_bits(instructor_folder: Path, model: LibraryEncoder, tmp_path: Path) -> None:

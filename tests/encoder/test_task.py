@@ -1,6 +1,7 @@
 """The encoder as one task sees it."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.task import BoundEncoder
+from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.progress import Progress
 from instructor_eval.types import Resolved
+from instructor_eval.variants import Variant
 
 INSTRUCTIONS = {
     "query": Resolved(QUESTION, "card"),
@@ -143,3 +146,139 @@ def test_the_rule_counts_what_a_prefix_model_reads(instructor_folder: Path, arou
     ours = bound(prefix, clustering=True, clustering_256="on").encode(texts, "query")
     assert largest(ours[0], prefix.encode(texts[:1], QUESTION)[0]) < TOLERANCE
     assert largest(ours[1], prefix.encode(texts[1:], "")[0]) < TOLERANCE
+
+
+# What vectors are kept as
+
+
+def kept_as(encoder: Engine, variant: str, *, clustering: bool = False, **protocol: str) -> BoundEncoder:
+    parsed = Variant.parse(variant)
+    return BoundEncoder(encoder, INSTRUCTIONS, protocol, task="Made", is_clustering=clustering, variant=parsed)
+
+
+def full(encoder: Engine, texts: list[str], instruction: str) -> np.ndarray:
+    return encoder.encode(texts, instruction)
+
+
+def ranges(task: BoundEncoder) -> tuple[np.ndarray, np.ndarray]:
+    found = task.embedding()["calibration"]
+    return np.float32(found["low"]), np.float32(found["high"])
+
+
+MANY = [f"{SENTENCE} {i}" for i in range(30)]
+
+
+def test_no_variant_is_whole_vectors_in_float32(instructor: Engine) -> None:
+    task = bound(instructor)
+    assert task.variant == Variant()
+    assert task.embedding() == {"precision": "float32", "dim": 24, "bytes_per_vector": 96}
+    task.calibrate(iter([]), "query")
+
+
+def test_each_precision_of_the_same_vectors(instructor: Engine) -> None:
+    vectors = full(instructor, MANY, QUESTION)
+    cut = vectors[:, :8] / np.linalg.norm(vectors[:, :8], axis=1, keepdims=True)
+    expected = {
+        "fp32@8": cut,
+        "fp32+float16": vectors.astype(np.float16).astype(np.float32),
+        "fp32+binary": np.sign(vectors),
+        "fp32+ubinary@8": np.sign(cut),
+        "fp32+binary-rescore@8": cut,  # a query
+    }
+    for variant, values in expected.items():
+        task = kept_as(instructor, variant)
+        assert largest(task.encode(MANY, "query"), values) < 1e-6, variant
+        assert task.embedding()["dim"] == values.shape[1]
+    documents = kept_as(instructor, "fp32+binary-rescore").encode(MANY, "document")
+    assert np.array_equal(documents, np.sign(full(instructor, MANY, DOCUMENT)))
+
+
+def test_the_engine_is_asked_for_whole_vectors_under_any_precision(instructor_folder: Path, tmp_path: Path) -> None:
+    encoder = engine(instructor_folder, family="instructor", cache=VectorCache(tmp_path, warn=pytest.fail))
+    kept_as(encoder, "fp32").encode(MANY, "query")
+    computed = encoder.totals.tokens
+    for variant in ("fp32+int8", "fp32+binary@8", "fp32@5", "fp32+float16"):
+        kept_as(encoder, variant).encode(MANY, "query")
+    assert encoder.totals.tokens == computed > 0
+    assert np.array_equal(kept_as(encoder, "fp32").encode(MANY, "query"), full(encoder, MANY, QUESTION))
+
+
+def test_int8_takes_its_ranges_from_what_it_is_given(instructor: Engine) -> None:
+    corpus, queries = MANY[:20], MANY[20:]
+    task, plain = kept_as(instructor, "fp32+int8"), bound(instructor)
+    task.calibrate(iter(corpus), "document")
+    task.calibrate(["another text altogether"], "document")  # the first call counts
+    encoded = {role: task.encode(texts, role) for role, texts in (("query", queries), ("document", corpus))}
+    vectors = {role: plain.encode(texts, role) for role, texts in (("query", queries), ("document", corpus))}
+    low, high = ranges(task)
+    assert largest(low, vectors["document"].min(axis=0)) < TOLERANCE
+    assert largest(high, vectors["document"].max(axis=0)) < TOLERANCE
+    for role, decoded in encoded.items():
+        inside = np.clip(vectors[role], low, high)
+        assert largest(decoded, inside) < (high - low).max() / 2 / 255 + TOLERANCE
+    assert largest(encoded["query"], vectors["query"]) > 0.05  # another instruction: much of it is outside
+    found = task.embedding()
+    assert (found["precision"], found["bytes_per_vector"]) == ("int8", 24)
+    about = {name: found["calibration"][name] for name in ("texts", "origin", "role", "instruction")}
+    assert about == {"texts": 20, "origin": "corpus", "role": "document", "instruction": DOCUMENT}
+    assert 0.01 < found["calibration"]["clipped"] < 1
+    assert json.loads(json.dumps(found)) == found
+    assert task.texts_hash() == plain.texts_hash()  # the calibration is no part of it
+
+
+def test_int8_takes_its_ranges_from_the_first_texts_if_it_is_given_none(instructor: Engine) -> None:
+    task, named = kept_as(instructor, "fp32+uint8"), kept_as(instructor, "fp32+uint8")
+    assert task.encode([], "query").shape == (0, 24)
+    first = task.encode([*MANY[:9], MANY[0]], "query")
+    task.encode(MANY, "document")
+    about = {name: task.embedding()["calibration"][name] for name in ("texts", "origin", "role", "instruction")}
+    assert about == {"texts": 9, "origin": "first texts", "role": "query", "instruction": QUESTION}
+    named.calibrate(MANY[:9], "query")
+    assert largest(named.encode([*MANY[:9], MANY[0]], "query"), first) < TOLERANCE
+    assert named.embedding()["calibration"]["origin"] == "corpus"
+
+
+def test_calibration_computes_nothing_twice(instructor_folder: Path, tmp_path: Path) -> None:
+    encoder = engine(instructor_folder, family="instructor", cache=VectorCache(tmp_path, warn=pytest.fail))
+    task = kept_as(encoder, "fp32+int8")
+    task.calibrate(MANY, "document")
+    computed = encoder.totals.tokens
+    task.encode(MANY, "document")
+    assert encoder.totals.tokens == computed > 0
+
+    alone = engine(instructor_folder, family="instructor")
+    kept_as(alone, "fp32+int8").encode(MANY, "document")  # on the first texts, without a cache
+    assert alone.totals.tokens == computed
+
+
+def test_calibration_knows_the_256_token_rule(instructor: Engine, around_the_limit: dict[int, str]) -> None:
+    texts = [*around_the_limit.values(), *MANY]
+    task = kept_as(instructor, "fp32+int8", clustering=True, clustering_256="on")
+    task.calibrate(texts, "query")
+    decoded = task.encode(texts, "query")
+    vectors = bound(instructor, clustering=True, clustering_256="on").encode(texts, "query")
+    low, high = ranges(task)
+    assert largest(low, vectors.min(axis=0)) < TOLERANCE and largest(high, vectors.max(axis=0)) < TOLERANCE
+    assert largest(decoded, vectors) < (high - low).max() / 2 / 255 + TOLERANCE
+    by_rule = full(instructor, texts, QUESTION)
+    assert largest(low, by_rule.min(axis=0)) > 1e-3 or largest(high, by_rule.max(axis=0)) > 1e-3
+
+
+def test_calibration_refuses_empty_texts_as_encoding_does(instructor: Engine) -> None:
+    with one_line("Made", "a document has no text", "--protocol empty_text=encode"):
+        kept_as(instructor, "fp32+int8", empty_text="error").calibrate(["a", " "], "document")
+    task = kept_as(instructor, "fp32+binary", empty_text="error")
+    task.calibrate(["a", " "], "document")  # not looked at
+    assert task.embedding()["precision"] == "binary"
+
+
+def test_a_variant_with_too_many_dimensions(instructor: Engine) -> None:
+    with one_line("fp32@25", NAME, "24 dimensions"):
+        kept_as(instructor, "fp32@25")
+
+
+def test_without_a_model_nothing_is_kept() -> None:
+    nothing = NoModel("bm25")
+    nothing.calibrate(["a"], "example")
+    assert nothing.encode(["a", "b"], "example").shape == (2, 0)
+    assert (nothing.embedding(), nothing.variant) == ({}, Variant())

@@ -53,6 +53,7 @@ class BillboardAdapter:
             UserError: the data is missing or broken, or the model gives no usable vectors.
         """
         segments = load_segments(_folder(card, settings))[: settings.limit]
+        encoder.calibrate([t for s in segments for t in (*s.references, *s.hypotheses)], "text")
         references = encoder.encode([r for s in segments for r in s.references], "text")
         hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
         values = max_over_references(

@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import scorers
+from instructor_eval.adapters.mteb_binary import cosines, exact_cosines, is_binary, paired_cosines
+from instructor_eval.adapters.mteb_corpus import calibrate, split_of
+from instructor_eval.encoder.hamming import rescored
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
@@ -31,14 +34,21 @@ _TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precis
 
 
 class MtebEncoder:
-    """Our encoder in the form mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`."""
+    """Our encoder in the form mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`.
 
-    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
+    Args:
+        encoder: The model as the task sees it.
+        bare_from_call: The call of `encode` from which on the instruction is left out.
+        searches: Whether documents are searched for, rather than candidates compared that are all given.
+    """
+
+    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None, searches: bool = False) -> None:
         from mteb.models.model_meta import ModelMeta
 
         self._encoder = encoder
         self._calls = 0
         self._bare_from_call = bare_from_call
+        self._rescores = searches and encoder.variant.embedding == "binary-rescore"
         self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
 
     def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:
@@ -50,13 +60,22 @@ class MtebEncoder:
         return self._encoder.encode([str(t) for t in inputs.dataset["text"]], role, bare=bare)
 
     def similarity(self, a: Any, b: Any) -> Any:
-        """Cosine of every pair."""
+        """Cosine of every pair; in a search by `binary-rescore`, its two stages.
+
+        mteb searches a corpus in chunks of 50,000 documents, so that is what candidates are chosen from.
+        """
+        if self._rescores:
+            return rescored(np.asarray(a), np.asarray(b))
+        if self._encoder.variant.embedding in ("binary", "ubinary"):
+            return cosines(a, b)
         from mteb.similarity_functions import cos_sim
 
         return cos_sim(a, b)
 
     def similarity_pairwise(self, a: Any, b: Any) -> Any:
         """Cosine of corresponding rows."""
+        if is_binary(self._encoder.variant):
+            return paired_cosines(a, b)
         from mteb.similarity_functions import pairwise_cos_sim
 
         return pairwise_cos_sim(a, b)
@@ -111,7 +130,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     if card.type == "Summarization":
         _choose_summarization_evaluator(task, settings.protocol["summeval"])
     machine_bare = card.type == "Summarization" and settings.protocol["summeval_machine_instruction"] == "off"
-    bridge = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None)
+    bridge = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None, searches=card.type == "Retrieval")
     caught: dict[str, Any] = {}
 
     def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
@@ -120,13 +139,15 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     task._save_task_predictions = catch
     if card.type in ("Retrieval", "Reranking"):
         _catch_queries(task, caught)
-    results = task.evaluate(
-        bridge,
-        split=card.split,
-        subsets_to_run=[card.subset],
-        encode_kwargs={"show_progress_bar": False},
-        prediction_folder=Path("unused"),
-    )
+    calibrate(task, card, encoder)
+    with exact_cosines(encoder.variant):
+        results = task.evaluate(
+            bridge,
+            split=card.split,
+            subsets_to_run=[card.subset],
+            encode_kwargs={"show_progress_bar": False},
+            prediction_folder=Path("unused"),
+        )
     scores = results[card.subset]
     items, gold = _ITEMS[card.type](task, card, caught, scores)
     metrics = {k: float(v) for k, v in scores.items() if isinstance(v, int | float) and np.isfinite(v)}
@@ -151,12 +172,6 @@ def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:
     """Hash of the gold values with their item ids, in a fixed order."""
     rows = sorted(json.dumps(row, ensure_ascii=False, default=str) for row in gold)
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _split(task: Any, card: Card) -> Any:
-    """The data of the scored split: `dataset[subset][split]`, or `dataset[split]` where there are no subsets."""
-    data = task.dataset
-    return data[card.subset][card.split] if card.subset in data else data[card.split]
 
 
 def _choose_summarization_evaluator(task: Any, version: str) -> None:
@@ -214,14 +229,14 @@ def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any
 
 
 def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
-    gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in _split(task, card)["score"]]
+    gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in split_of(task, card)["score"]]
     ids = [str(i) for i in range(len(gold))]
     cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
     return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
 
 
 def _pair_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
-    data = _split(task, card)
+    data = split_of(task, card)
     labels = data[0][task.label_column_name] if len(data) == 1 else data[task.label_column_name]
     gold = [int(x) for x in labels]
     ids = [str(i) for i in range(len(gold))]
@@ -243,7 +258,7 @@ def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores:
     def label(value: Any) -> str:
         return names[int(value)] if names else str(value)
 
-    gold = [label(x) for x in _split(task, card)[task.label_column_name]]
+    gold = [label(x) for x in split_of(task, card)[task.label_column_name]]
     draws = caught["predictions"]
     ids = [str(i) for i in range(len(gold))]
     predictions = [[label(draw[i]) for draw in draws] for i in range(len(gold))]
@@ -255,7 +270,7 @@ def _classification_items(task: Any, card: Card, caught: dict[str, Any], scores:
 def _clustering_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     values = [float(v) for v in scores["v_measures"]]
     ids = [str(i) for i in range(len(values))]
-    labels = [row[task.label_column_name] for row in _split(task, card)]
+    labels = [row[task.label_column_name] for row in split_of(task, card)]
     items: Items = {"id": ids, "v_measure": values, "size": [len(x) for x in labels]}
     return items, ((i, list(map(str, x))) for i, x in zip(ids, labels, strict=True))
 
@@ -264,7 +279,7 @@ def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: 
     predictions = caught["predictions"]
     cosines = [[float(x) for x in row] for row in predictions["cosine_scores"]]
     gold = [[float(x) for x in row] for row in predictions["human_scores"]]
-    ids = _scored_articles(task, _split(task, card), gold)
+    ids = _scored_articles(task, split_of(task, card), gold)
     pairs = [article_correlation(c, g) for c, g in zip(cosines, gold, strict=True)]
     items: Items = {
         "id": ids,

@@ -206,6 +206,7 @@ def _rank(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder, selection: Selecti
     """Every test item's view of the pool. All items are embedded whatever the limit: their mean is taken off."""
     pool = [recipe.text(recipe.embed, row, name) for name, row in drawn.pool]
     test = [recipe.text(recipe.embed, row, name) for name, row in drawn.test]
+    encoder.calibrate(pool, _ROLE)
     vectors = encoder.encode([*pool, *test], _ROLE)  # without a model, this only takes note of the texts
     if selection.kind == "bm25":
         return by_bm25(pool, test)

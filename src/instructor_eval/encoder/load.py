@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,23 +15,52 @@ import numpy as np
 from instructor_eval.encoder.cache import DEFAULT_LIMIT, VectorCache
 from instructor_eval.encoder.engine import Engine, default_variant
 from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.encoder.precision import CALIBRATED, WHOLE, Precision, calibration_texts
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import FAMILIES, Vectors
+from instructor_eval.variants import Variant
 
 Pair: TypeAlias = Sequence[Any]
 """[instruction, text], or [instruction, text, 0] as INSTRUCTOR's model cards have it."""
 Texts: TypeAlias = str | Iterable[str] | Iterable[Pair]
-VARIANTS = ("auto", "fp32", "bf16")
 
 
 class LibraryEncoder:
-    """An encoder with the fewest surprises: texts and an instruction in, vectors out."""
+    """An encoder with the fewest surprises: texts and an instruction in, vectors out.
 
-    def __init__(self, engine: Engine) -> None:
+    Vectors are float32 whatever the variant keeps of them: the values that an index of its precision computes with.
+    """
+
+    def __init__(self, engine: Engine, variant: Variant = WHOLE) -> None:
         self.engine = engine
-        self.dim = engine.dim
+        self.precision = Precision(
+            variant, dim=engine.dim, normalize=engine.checkpoint.normalize, model=engine.checkpoint.name
+        )
+        self.dim = self.precision.dim
         self.fingerprint = engine.fingerprint
+
+    def calibrate(self, texts: Iterable[str], instruction: str = "") -> None:
+        """Take every dimension's range, which int8 and uint8 need, from at most 10,000 of these texts.
+
+        Nothing is done for other variants. A later call takes the place of an earlier one.
+
+        Args:
+            texts: Texts as they will be searched; which are taken does not depend on their order.
+            instruction: What they will be under.
+
+        Raises:
+            UserError: there are none, or as `encode`.
+        """
+        _check_many(texts)
+        if self.precision.variant.embedding not in CALIBRATED:
+            return
+        chosen = calibration_texts(_strings(texts))
+        if not chosen:
+            raise UserError("there is no text to calibrate on: give some as they will be searched")
+        instruction = _instruction(instruction)
+        vectors = self.engine.encode(chosen, instruction)
+        self.precision.calibrate(vectors, instruction=instruction, origin="given")
 
     def encode(
         self,
@@ -64,7 +94,8 @@ class LibraryEncoder:
             normalize_embeddings: Scale every text's vector to length 1, whatever the model does.
 
         Raises:
-            UserError: an input or an option that cannot be used, or the model gives no usable vector for a text.
+            UserError: an input or an option that cannot be used, the model gives no usable vector for a text, or
+                int8 was not calibrated.
             TypeError: neither `texts` nor `sentences` is given, or both are.
         """
         if (texts is None) == (sentences is None):
@@ -95,19 +126,21 @@ class LibraryEncoder:
             UserError: as `encode`; here when the text's turn comes.
         """
         _check_many(texts)
-        return self.engine.stream(_strings(texts), _instruction(instruction))
+        self.precision.check()
+        return map(self.precision.kept, self.engine.stream(_strings(texts), _instruction(instruction)))
 
     def _vectors(self, pairs: list[tuple[str, str]], batch_size: int | None, *, show: bool) -> Vectors:
+        self.precision.check()
         by_instruction: dict[str, list[int]] = {}
         for i, (instruction, _) in enumerate(pairs):
             by_instruction.setdefault(instruction, []).append(i)
-        vectors = np.empty((len(pairs), self.dim), dtype=np.float32)
+        vectors = np.empty((len(pairs), self.engine.dim), dtype=np.float32)
         name = Path(self.engine.checkpoint.name).name
         with Progress(name if show and sys.stderr.isatty() else "") as progress:
             for instruction, at in by_instruction.items():
                 texts = [pairs[i][1] for i in at]
                 vectors[at] = self.engine.encode(texts, instruction, progress=progress, most=batch_size)
-        return vectors
+        return self.precision.kept(vectors)
 
     def _check_device(self, device: str | None) -> None:
         wanted, here = (str(d).replace("cuda:0", "cuda") for d in (device, self.engine.device))
@@ -194,7 +227,8 @@ def load_encoder(
     Args:
         model: What `evaluate --model` takes.
         device: auto, cpu, cuda, cuda:1.
-        variant: fp32, bf16, or auto: bf16 on a GPU, fp32 elsewhere.
+        variant: `form[+embedding][@dim]` as for `evaluate --variant`: `fp32`, `bf16+binary@256`. The form auto is bf16
+            on a GPU, fp32 elsewhere.
         batch_tokens: Tokens in a batch, padding included; by default what suits the device.
         cache: Folder of a vector cache, made if it is not there; none by default.
         cache_size: Bytes that this cache may grow to; None for no limit.
@@ -206,25 +240,34 @@ def load_encoder(
     Raises:
         UserError: the model cannot be had or read, or an option cannot be used.
     """
-    if variant not in VARIANTS:
-        raise UserError(f"unknown variant '{variant}': give one of {', '.join(VARIANTS)}")
     if family is not None and family not in FAMILIES:
         raise UserError(f"unknown family '{family}': give one of {', '.join(FAMILIES)}")
     if batch_tokens is not None and batch_tokens < 1:
         raise UserError(f"batch_tokens {batch_tokens} is not a whole number of at least 1")
+    chosen = _variant(variant, device)
     spec = ModelSpec.parse(str(model))
     checkpoint = locate(spec, offline=offline, known=[], family=family, with_code=trust_remote_code)
-    form = default_variant(device) if variant == "auto" else variant
     return LibraryEncoder(
         Engine(
-            dataclasses.replace(checkpoint, variant=form),
+            dataclasses.replace(checkpoint, variant=str(chosen)),
             device=device,
             batch_tokens=batch_tokens,
             trust_remote_code=trust_remote_code,
             cache=VectorCache(Path(cache), limit=cache_size, warn=_warn) if cache is not None else None,
             compiled=compiled,
-        )
+        ),
+        chosen,
     )
+
+
+def _variant(text: str, device: str) -> Variant:
+    form, *rest = re.split("([+@])", text, maxsplit=1)
+    chosen = Variant.parse("".join([default_variant(device) if form == "auto" else form, *rest]))
+    if chosen.embedding == "binary-rescore":
+        raise UserError(
+            f"variant '{text}': rescoring is a way of searching: embed documents with +binary, and queries without"
+        )
+    return chosen
 
 
 def _warn(line: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.precision import WHOLE, Precision, calibration_texts
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import Resolved, Vectors
+from instructor_eval.variants import Variant
 
 _MODULUS = 1 << 256
 CLUSTERING_LIMIT = 256
@@ -25,6 +28,10 @@ class BoundEncoder:
         protocol: The run's protocol choices; `empty_text` and `clustering_256` matter here.
         task: Name of the task, for its progress.
         is_clustering: Whether the 256-token rule of the paper's code applies to this task.
+        variant: What vectors are kept as; its form is the engine's.
+
+    Raises:
+        UserError: the variant has more dimensions than the model.
     """
 
     def __init__(
@@ -35,8 +42,10 @@ class BoundEncoder:
         *,
         task: str,
         is_clustering: bool = False,
+        variant: Variant = WHOLE,
     ) -> None:
         self.name = engine.checkpoint.name
+        self.variant = variant
         self._engine = engine
         self._instructions = instructions
         self._refuses_empty = protocol.get("empty_text") == "error"
@@ -45,17 +54,57 @@ class BoundEncoder:
         self.progress = Progress(task)
         """How far it is; to be closed when the task ends."""
         self._hash = TextsHash()
+        # The engine and its cache know full vectors only: all precisions share them.
+        self._precision = Precision(
+            variant, dim=engine.dim, normalize=engine.checkpoint.normalize, model=engine.checkpoint.name
+        )
+
+    def calibrate(self, texts: Iterable[str], role: str) -> None:
+        """Take every dimension's range from at most 10,000 of `texts`, where the variant needs ranges.
+
+        They are embedded under the instruction of `role`, and not part of `texts_hash`. The first call counts.
+
+        Raises:
+            ModelOutputError: a vector is not usable.
+            UserError: an empty text, where the protocol says that is an error.
+        """
+        if not self._precision.needs_calibration:
+            return
+        chosen = calibration_texts(texts)
+        if chosen:
+            self._refuse_empty(chosen, role)
+            instruction = self._instructions[role].text
+            self._precision.calibrate(self._full(chosen, instruction), role=role, instruction=instruction)
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim].
+
+        These are the values that an index of the variant's precision computes with. Without an earlier `calibrate`,
+        the first texts are what int8 is calibrated on.
 
         Raises:
             ModelOutputError: a vector is not usable.
             UserError: an empty text, where the protocol says that is an error.
         """
         texts = list(texts)
-        self._record(texts, role)
+        self._refuse_empty(texts, role)
+        self._hash.add(texts, role)
         instruction = "" if bare else self._instructions[role].text
+        vectors = self._full(texts, instruction)
+        if not texts:
+            return vectors[:, : self._precision.dim]
+        if self._precision.needs_calibration:
+            place = {text: i for i, text in enumerate(texts)}
+            first = vectors[[place[text] for text in calibration_texts(texts)]]
+            self._precision.calibrate(first, role=role, instruction=instruction, origin="first texts")
+        return self._precision.kept(vectors, as_query=role == "query")
+
+    def embedding(self) -> dict[str, Any]:
+        """What vectors were kept as, for the score file: `Precision.describe`."""
+        return self._precision.describe()
+
+    def _full(self, texts: list[str], instruction: str) -> Vectors:
+        """The model's own vectors."""
         if not (self._drops_over_limit and instruction):
             return self._engine.encode(texts, instruction, progress=self.progress)
         # The paper's code: a text that makes the input longer than 256 tokens is embedded without the instruction.
@@ -67,11 +116,9 @@ class BoundEncoder:
                 vectors[at] = self._engine.encode([texts[i] for i in at], used, progress=self.progress)
         return vectors
 
-    def _record(self, texts: list[str], role: str) -> None:
-        for text in texts:
-            if self._refuses_empty and not text.strip():
-                raise UserError(f"{self._task}: a {role} has no text: mend the data, or --protocol empty_text=encode")
-        self._hash.add(texts, role)
+    def _refuse_empty(self, texts: list[str], role: str) -> None:
+        if self._refuses_empty and not all(text.strip() for text in texts):
+            raise UserError(f"{self._task}: a {role} has no text: mend the data, or --protocol empty_text=encode")
 
     def texts_hash(self) -> str:
         """Hash of all texts encoded so far with their roles, whatever the order and chunks they came in."""
@@ -81,10 +128,19 @@ class BoundEncoder:
 class NoModel:
     """In an encoder's place where nothing is embedded: it takes note of the texts, and its vectors have no length."""
 
+    variant = WHOLE
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.progress = Progress("")
         self._hash = TextsHash()
+
+    def calibrate(self, texts: Iterable[str], role: str) -> None:
+        """Nothing to calibrate."""
+
+    def embedding(self) -> dict[str, Any]:
+        """Nothing was kept."""
+        return {}
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
         """float32 [len(texts), 0]."""

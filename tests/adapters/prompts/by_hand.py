@@ -20,6 +20,9 @@ class Recorder:
     def __init__(self, model):
         self.model, self.texts = model, []
 
+    def calibrate(self, texts, role):
+        """Nothing to calibrate."""
+
     def encode(self, texts, role, *, bare=False):
         assert role == "example"
         self.texts = list(texts)

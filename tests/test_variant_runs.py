@@ -1,0 +1,159 @@
+"""Runs of several variants from the command line: what is computed, filed, measured and refused."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from safetensors.numpy import load_file, save_file
+
+from instructor_eval.encoder import engine as engine_module
+from instructor_eval.variants import Variant
+
+DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--offline")
+Run = Callable[..., Any]
+
+
+def scores(folder: Path) -> dict[str, dict[str, Any]]:
+    """Variant -> the score file's content."""
+    found = [json.loads(p.read_text(encoding="utf-8")) for p in (folder / "scores").rglob("*.json")]
+    assert len({s["identity"] for s in found}) == len(found)
+    return {s["model"]["variant"]: s for s in found}
+
+
+def test_a_grid_is_a_row_each(cli: Run, tmp_path: Path) -> None:
+    done = cli(*DEMO, "--variant", "fp32,int8", "--embedding", "float32,int8", "--embedding", "binary",
+               "--truncate-dim", "384", "--truncate-dim", "64")  # fmt: skip
+    assert done.code == 0, done.err
+    found = scores(tmp_path / "results")
+    parts = itertools.product(("fp32", "int8"), ("", "+int8", "+binary"), (384, 64))
+    assert set(found) == {f"{form}{embedding}@{dim}" for form, embedding, dim in parts}
+    assert found["fp32@384"]["score"] > found["fp32+binary@64"]["score"]
+    assert len({s["model"]["fingerprint"] for s in found.values()}) == len(found)
+    for text, score in found.items():
+        variant = Variant.parse(text)
+        assert score["model"]["dim"] == score["embedding"]["dim"] == variant.dim
+        assert score["embedding"]["bytes_per_vector"] == variant.bytes_per_vector(384)
+        assert ("calibration" in score["embedding"]) == (variant.embedding == "int8")
+        assert text in done.out
+
+
+def test_a_form_is_loaded_once_for_all_its_embeddings(cli: Run, tmp_path: Path, monkeypatch) -> None:
+    loads = []
+    make = engine_module.Engine.network.fget
+    assert make is not None
+
+    def network(self: Any) -> Any:
+        if self._network is None:
+            loads.append(self.checkpoint.variant)
+        return make(self)
+
+    monkeypatch.setattr(engine_module.Engine, "network", property(network))
+    done = cli(*DEMO, "--variant", "fp32,int8,fp32+binary,int8+uint8", "--no-cache")
+    assert done.code == 0, done.err
+    assert loads == ["fp32", "int8"]
+    found = scores(tmp_path / "results")
+    assert found["fp32+binary"]["counts"]["hits"] == found["fp32"]["counts"]["unique"]
+    assert found["int8"]["counts"]["hits"] == 0
+
+
+def test_variants_in_a_second_run_are_kept(cli: Run) -> None:
+    command = (*DEMO, "--variant", "fp32,fp32+int8@100,int8-weight")
+    assert "3 run, 0 kept" in cli(*command).out
+    assert "0 run, 3 kept" in cli(*command).out
+
+
+def test_costs_are_filed_with_the_scores(cli: Run, tmp_path: Path) -> None:
+    done = cli(*DEMO, "--variant", "fp32,int8,int8+binary", "--cost", "auto")
+    assert done.code == 0, done.err
+    assert "measuring what fp32, int8 cost here" in done.out
+    found = scores(tmp_path / "results")
+    assert found["int8"]["cost"] == found["int8+binary"]["cost"], "the cost of a form"
+    for form in ("fp32", "int8"):
+        cost = found[form]["cost"]
+        assert cost["resident_bytes"] > 0 < cost["texts_per_second"]
+        assert cost["cold_start_seconds"] > 0 < cost["peak_memory_bytes"]
+        assert cost["baseline"] == "fp32"
+    assert found["fp32"]["cost"]["speed_ratio"] == found["fp32"]["cost"]["size_ratio"] == 1.0
+    assert 3.5 < found["int8"]["cost"]["size_ratio"] < 4.0
+    assert "products with weights in int8" in found["int8"]["cost"]["proof"]
+    again = cli(*DEMO, "--variant", "fp32,int8,int8+binary", "--cost", "auto")
+    assert "measuring" not in again.out
+    assert scores(tmp_path / "results") == found
+
+
+def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
+    cli(*DEMO, "--cost", "off")
+    assert scores(tmp_path / "results")["fp32"]["cost"] == {}
+    done = cli(*DEMO, "--cost", "auto")
+    assert "0 run, 1 kept" in done.out
+    cost = scores(tmp_path / "results")["fp32"]["cost"]
+    assert cost["texts_per_second"] > 0
+    assert cost.get("cold_start_seconds") is None, "one form alone: no process of its own"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--variant", "fp8"), ["variant fp8 does not run on cpu", "GPU"]),
+        (("--variant", "fp32,int8-gpu"), ["variant int8-gpu does not run on cpu"]),
+        (("--variant", "int9"), ["unknown variant 'int9'", "int8"]),
+        (("--variant", "fp32,"), ["empty part", "fp32,int8"]),
+        (("--embedding", "int4"), ["unknown embedding 'int4'", "int8"]),
+        (("--truncate-dim", "385"), ["fp32@385", "384 values", "give fewer"]),
+        (("--truncate-dim", "0"), ["'0' is not a whole number of at least 1"]),
+        (("--variant", "fp32+int8", "--embedding", "binary"), ["says what --embedding says too"]),
+        (("--variant", "fp32+int8", "--cache-dtype", "float16"), ["leave --cache-dtype float16 out"]),
+        (("--truncate-dim", "8", "--cache-dtype", "float16"), ["fp32@8", "leave --cache-dtype float16 out"]),
+    ],
+)
+def test_what_cannot_run_ends_before_any_task(
+    cli: Run, tmp_path: Path, options: tuple[str, ...], words: list[str]
+) -> None:
+    error = cli(*DEMO, *options).error
+    assert all(word in error for word in words), error
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_missing_extra_ends_before_any_task(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from instructor_eval import variants
+
+    find = variants.importlib.util.find_spec
+    monkeypatch.setattr(
+        variants.importlib.util, "find_spec", lambda name, *a: None if name == "onnxruntime" else find(name, *a)
+    )
+    error = cli(*DEMO, "--variant", "fp32,onnx-int8").error
+    assert "variant onnx-int8 needs onnxruntime: pip install 'instructor-eval[onnx]'" in error
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_an_overflow_fails_that_variant_and_no_other(cli: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    tiny.build_instructor(folder)
+    tensors = {k: v.copy() for k, v in load_file(folder / "model.safetensors").items()}
+    for part in ("wi", "wo"):
+        tensors[f"encoder.block.1.layer.1.DenseReluDense.{part}.weight"] *= 2000
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    done = cli("--model", str(folder), "--family", "instructor", "--task", "DemoSTS", "--variant", "fp32,fp16,bf16",
+               "--instructions", "template")  # fmt: skip
+    assert done.code == 2
+    assert "FAILED: model" in done.out
+    assert "leaves the range of float16 (65,504) in the feed-forward layer of block 1" in done.out
+    found = scores(tmp_path / "results")
+    assert {text: score["status"] for text, score in found.items()} == {"fp32": "ok", "fp16": "failed", "bf16": "ok"}
+    assert found["fp16"]["score"] is None
+
+
+def test_the_list_of_forms(cli: Run) -> None:
+    done = cli("variants")
+    assert done.code == 0
+    for form in ("fp32", "int8-dynamic", "fp8", "onnx-int8"):
+        assert form in done.out
+    rows = json.loads(cli("variants", "--format", "json").out)
+    assert {"form": "int8-gpu", "what": "as int8, bfloat16 between the products",
+            "needs": "a GPU of compute capability 8.0"} in rows  # fmt: skip
