@@ -27,8 +27,8 @@ from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals
 from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.environment import memory, usable_cores
 from instructor_eval.errors import UserError
-from instructor_eval.machine import memory, usable_cores
 from instructor_eval.measure import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
 from instructor_eval.sample_texts import INSTRUCTION, LONGEST, sample, words_of
 from instructor_eval.variants import Form

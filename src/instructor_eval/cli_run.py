@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from instructor_eval import protocol
+from instructor_eval.board_text import format_board
 from instructor_eval.cards import select, shipped_cards
-from instructor_eval.cli_show import format_board
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.instructions import parse_set
 from instructor_eval.leaderboard import build

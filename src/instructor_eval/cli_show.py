@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -14,15 +13,16 @@ from typing import Any
 
 from instructor_eval import protocol
 from instructor_eval.adapters.prompts.recipe import recipe_of
+from instructor_eval.board_text import format_board
 from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, own_cards, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.leaderboard import Board, Row, build, reader_label
+from instructor_eval.leaderboard import build, reader_label
 from instructor_eval.paths import shipped
 from instructor_eval.published import published
 from instructor_eval.readers.load import PAPER_READER
 from instructor_eval.store import Store
-from instructor_eval.tables import blocks, render
+from instructor_eval.tables import render
 from instructor_eval.types import Card, Score
 
 
@@ -176,7 +176,8 @@ def leaderboard(options: argparse.Namespace) -> int:
             f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results"
         )
     only = select(options.task, options.benchmark) if options.task or options.benchmark else None
-    scores = list(Store(options.results).scores())
+    store = Store(options.results)
+    scores = list(store.scores())
     board = build(
         scores,
         () if options.no_published else published().values(),
@@ -184,6 +185,7 @@ def leaderboard(options: argparse.Namespace) -> int:
         limit=options.limit,
         only=only,
         reader=_reader(options.reader, scores),
+        items=store.items,
     )
     print(format_board(board, options.format))
     if board.left_out and options.format == "table":
@@ -212,90 +214,6 @@ def _reader(text: str | None, scores: Iterable[Score]) -> str | None:
         raise UserError(f"--reader {text}: several readers go by that name: give a fingerprint, {' or '.join(found)}")
     there = f"there are {', '.join(sorted(set(labels.values())))}" if labels else "there are no such results yet"
     raise UserError(f"--reader {text}: no prompt-retrieval result was answered by it: {there}")
-
-
-def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{100 * value:.2f}"
-
-
-def _mean_cell(row: Row, name: str, board: Board) -> str | None:
-    mean = row.means.get(name)
-    if mean is None:
-        return None
-    mark = "*" if _is_other_reader(row, name, board) else ""
-    return f"{100 * mean.value:.2f}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
-
-
-def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
-    """Whether a published mean was made with language models that did not answer here."""
-    return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
-
-
-def _prompting_notes(board: Board, means: list[str]) -> list[str]:
-    if board.reader is None:
-        return []
-    notes = [f"Prompt retrieval: answers by {board.reader}."]
-    if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
-        notes.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
-    retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
-    if retired:
-        notes.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
-    return notes
-
-
-def _cell(row: Row, task: str) -> str | None:
-    return "failed" if task in row.failed else _percent(row.tasks.get(task))
-
-
-def format_board(board: Board, form: str) -> str:
-    """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete."""
-    if not board.rows and form not in ("csv", "json"):
-        return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
-    if form == "json":
-        return json.dumps([_as_json(r, board) for r in board.rows], ensure_ascii=False, indent=1)
-    means = [m for m in board.means if any(m in r.means for r in board.rows)]
-    headers = ["rank", "model", "instructions", *means, *board.tasks]
-    rows = [
-        [
-            r.rank,
-            r.model,
-            r.instructions,
-            *(_mean_cell(r, m, board) for m in means),
-            *(_cell(r, t) for t in board.tasks),
-        ]
-        for r in board.rows
-    ]
-    if form == "table":
-        text = blocks(headers, rows, left=3, width=shutil.get_terminal_size((120, 40)).columns)
-        notes = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
-        if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
-            notes.append("(n/of): a mean over n of the tasks that belong to it.")
-        if any(r.source == "published" for r in board.rows):
-            notes.append("published: others' numbers, not measured here (results/reference).")
-        notes += _prompting_notes(board, means)
-        return f"{text}\n\n{' '.join(notes)}"
-    if board.reader is not None:  # a table says it below; elsewhere two exports must differ
-        headers.insert(3, "reader")
-        for row, shown in zip(board.rows, rows, strict=True):
-            shown.insert(3, board.reader if row.source == "measured" else None)
-    return render(headers, rows, form, left=3 + (board.reader is not None))
-
-
-def _as_json(row: Row, board: Board) -> dict[str, Any]:
-    return {
-        "rank": row.rank,
-        "model": row.model,
-        "revision": row.revision,
-        "variant": row.variant,
-        "fingerprint": row.fingerprint,
-        "instructions": row.instructions,
-        "source": row.source,
-        "reader": board.reader if row.source == "measured" else None,
-        "borda": row.borda,
-        "means": {m: dataclasses.asdict(v) for m, v in row.means.items()},
-        "tasks": {t: row.tasks.get(t) for t in board.tasks},
-        "failed": sorted(row.failed),
-    }
 
 
 def validate(options: argparse.Namespace) -> int:

@@ -70,5 +70,19 @@ def hardware(device: str) -> dict[str, Any]:
 
 def peak_memory_mb() -> int:
     """The largest resident size of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1024 if sys.platform != "darwin" else 1024 * 1024)
+    return memory()[1] // 1024**2
+
+
+def memory() -> tuple[int, int]:
+    """Bytes of this process in memory now, and at most so far.
+
+    On Linux both are those of this program alone. `ru_maxrss`, which other systems are asked for, is handed on from
+    the process that started it: a child of one with a model in memory seems to have had that model too.
+    """
+    if sys.platform == "linux":
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        sizes = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+        if "VmRSS" in sizes and "VmHWM" in sizes:
+            return int(sizes["VmRSS"][0]) * 1024, int(sizes["VmHWM"][0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak, peak

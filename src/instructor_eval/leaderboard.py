@@ -1,7 +1,7 @@
 """The leaderboard: rows model x instruction set, columns tasks and their means, from stored scores alone.
 
 Published scores stand in rows of their own, marked, and take no part in ranks. A mean over an incomplete set of tasks
-says how many it is over; a missing cell stays empty.
+says how many it is over; a missing cell stays empty. Variants of one model stand below their baseline (`siblings.py`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from instructor_eval import siblings
 from instructor_eval.cards import shipped_cards
 from instructor_eval.protocol import relevant
 from instructor_eval.published import CATEGORIES, Published
+from instructor_eval.siblings import Figures, ReadItems
+from instructor_eval.stats import Difference
 from instructor_eval.types import Card, Score
 
 MTEB_TYPES = CATEGORIES[:7]
@@ -49,7 +52,37 @@ class Row:
     means: dict[str, Mean] = field(default_factory=dict)
     """The MTEB types, MTEB-56, Billboard, PromptRetrieval, the paper's nine-category mean, other benchmarks."""
     borda: float | None = None
+    """None for published rows and for children."""
     rank: int | None = None
+    name: str = ""
+    """The model's bare name; `model` is what tells the row apart."""
+    base: str = ""
+    """Fingerprint of the checkpoint as fp32; empty where the scores do not say."""
+    scores: dict[str, Score] = field(default_factory=dict, repr=False)
+    """The stored scores behind `tasks`, those of parts included."""
+    parent: Row | None = field(default=None, repr=False, compare=False)
+    """The row of the baseline variant, for rows of another variant of the same model."""
+    children: list[Row] = field(default_factory=list, repr=False, compare=False)
+    delta: dict[str, Difference] = field(default_factory=dict)
+    """Of a child: task -> its score less the parent's."""
+    not_comparable: dict[str, str] = field(default_factory=dict)
+    """Of a child: task -> why its score cannot be compared with the parent's."""
+    delta_macro: Difference | None = None
+    """Of a child: the mean of `delta`."""
+    figures: Figures = field(default_factory=Figures)
+    """Size and speed, of parents and children."""
+    pareto: bool | None = None
+    """Whether no sibling is at least as good in quality, size, speed and index and better in one; None is unknown."""
+
+    @property
+    def short(self) -> str:
+        """The variant, for a place where the model is known; told apart where two rows have it."""
+        return self.variant + self.model.removeprefix(self.name).removeprefix(f" ({self.variant})")
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """The newest measurement of the variant, as filed; empty where there is none."""
+        return siblings.newest_cost(self)
 
 
 @dataclass
@@ -63,6 +96,13 @@ class Board:
     """Stored scores of another protocol, limit or reader than the one asked for."""
     reader: str | None = None
     """What answered the prompts of the prompt-retrieval scores shown; None where there are none."""
+    without_interval: list[str] = field(default_factory=list)
+    """Comparisons of variants whose items are missing or damaged, each as "task (variant)"."""
+
+    @property
+    def parents(self) -> list[Row]:
+        """Rows that have variants below them."""
+        return [row for row in self.rows if row.children]
 
 
 def build(
@@ -74,8 +114,12 @@ def build(
     only: Sequence[Card] | None = None,
     reader: str | None = None,
     current: Collection[str] = (),
+    items: ReadItems | None = None,
 ) -> Board:
     """The board of all scores of one protocol, limit and reader.
+
+    Variants of one model stand below the baseline variant's row and carry no rank: models are ranked against each other
+    by their baselines, so that a model does not push others down by existing in many variants.
 
     Args:
         scores: Stored scores; of several with the same row and task the newest counts.
@@ -88,32 +132,21 @@ def build(
             `nearest`, or else of the first by name.
         current: Identities of scores that count before newer ones: those a run has just made or kept, where data or
             options were changed and changed back.
+        items: Reads a score's items, `Store.items` for example; asked only where a variant is compared with its
+            baseline. None leaves the differences without intervals.
     """
     wanted = {c.name for c in only} if only is not None else None
-    asked = [s for s in scores if wanted is None or s.task in wanted]
-    chosen = [s for s in asked if s.limit == limit and s.protocol == relevant(dict(protocol), s.type, s.task)]
+    parts = {part for c in only or () for part in c.parts}  # no columns, but what the interval of their whole comes of
+    found = [s for s in scores if wanted is None or s.task in wanted | parts]
+    asked = [s for s in found if wanted is None or s.task in wanted]
+    chosen = [s for s in found if s.limit == limit and s.protocol == relevant(dict(protocol), s.type, s.task)]
     readers = {s.reader["fingerprint"]: reader_label(s.reader) for s in chosen if s.reader}
     if reader is None and readers:
         reader = min(readers, key=lambda key: (readers[key] != "nearest", readers[key], key))
     shown = [s for s in chosen if not s.reader or s.reader["fingerprint"] == reader]
-    rows: dict[tuple[str, str, str, str], Row] = {}
-    newest: dict[tuple[object, str], tuple[bool, str]] = {}
-    for score in shown:
-        model = score.model
-        key = (model["name"], model["fingerprint"], model["variant"], score.instructions["set"])
-        row = rows.setdefault(
-            key, Row(key[0], key[3], "measured", key[2], str(model.get("revision", "")), model["fingerprint"])
-        )
-        if score.status == "ok" and score.score is not None:
-            age = (score.identity in current, score.created)
-            if age >= newest.get((key, score.task), (False, "")):
-                newest[key, score.task] = age
-                row.tasks[score.task] = score.score
-        else:
-            row.failed.add(score.task)
-    measured = list(rows.values())
-    for row in measured:
-        row.failed -= set(row.tasks)
+    left_out = len(asked) - sum(wanted is None or s.task in wanted for s in shown)
+    measured = _measured(shown, current, wanted)
+    siblings.link(measured)
     _tell_apart(measured)
     seen = {t for row in measured for t in (*row.tasks, *row.failed)}
     known = shipped_cards()
@@ -132,13 +165,48 @@ def build(
     own = _own_benchmarks(measured, known)
     for row in measured + others:
         row.means = _means(row, known, own) | row.means
-    _rank(measured, columns)
-    measured.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
+    heads = [row for row in measured if row.parent is None]
+    _rank(heads, columns)
+    heads.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
+    without_interval: list[str] = []
+    for row in heads:
+        if row.children:
+            without_interval += siblings.compare(row, columns, items)
+            siblings.weigh(row, columns)
+    measured = [row for head in heads for row in (head, *head.children)]
     others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
     all_rows = measured + others
     means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip
-    return Board(all_rows, columns, means, len(asked) - len(shown), readers.get(reader or ""))
+    return Board(all_rows, columns, means, left_out, readers.get(reader or ""), without_interval)
+
+
+def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collection[str] | None) -> list[Row]:
+    """A row for each model, variant and instruction set, with the newest score of every task."""
+    rows: dict[tuple[str, str, str, str], Row] = {}
+    for score in scores:
+        model, is_wanted = score.model, wanted is None or score.task in wanted
+        key = (model["name"], model["fingerprint"], model["variant"], score.instructions["set"])
+        if key not in rows:
+            revision, base = str(model.get("revision", "")), str(model.get("base_fingerprint", ""))
+            rows[key] = Row(key[0], key[3], "measured", key[2], revision, key[1], name=key[0], base=base)
+        row = rows[key]
+        if score.status != "ok" or score.score is None:
+            row.failed |= {score.task} if is_wanted else set()
+            continue
+        before = row.scores.get(score.task)
+        if before is None or _age(score, current) >= _age(before, current):
+            row.scores[score.task] = score
+            if is_wanted:
+                row.tasks[score.task] = score.score
+    for row in rows.values():
+        row.failed -= set(row.tasks)
+    return [row for row in rows.values() if row.tasks or row.failed]
+
+
+def _age(score: Score, current: Collection[str]) -> tuple[bool, str]:
+    """The later of two is the one that counts."""
+    return score.identity in current, score.created
 
 
 def reader_label(reader: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +30,25 @@ def machine(device: str) -> dict[str, Any]:
 def usable_cores() -> int:
     """Cores that this process may run on: a container often has fewer than the machine."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, cores_of_container() or allowed)
+
+
+def cores_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """The processor share that cgroup v2 grants, rounded up; None if there is no bound."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return min(allowed, max(1, -(-int(quota) // int(period))))
+        quota, period = path.read_text(encoding="ascii").split()
+        return max(1, -(-int(quota) // int(period)))
     except (OSError, ValueError):  # no such file, or "max"
-        return allowed
+        return None
 
 
-def memory() -> tuple[int, int]:
-    """Bytes of this process in memory now, and at most so far.
-
-    On Linux both are those of this program alone. `ru_maxrss`, which other systems are asked for, is handed on from
-    the process that started it: a child of one with a model in memory seems to have had that model too.
-    """
-    if sys.platform == "linux":
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-        sizes = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
-        if "VmRSS" in sizes and "VmHWM" in sizes:
-            return int(sizes["VmRSS"][0]) * 1024, int(sizes["VmHWM"][0]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return peak, peak
+def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str] | None:
+    """The instructions that an x86 processor says it has; None where there is no such list."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return set(next(line for line in lines if line.startswith("flags")).split())
+    except (OSError, StopIteration):  # no Linux, or no x86
+        return None
 
 
 def _versions() -> dict[str, str]:

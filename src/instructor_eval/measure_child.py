@@ -28,7 +28,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     from instructor_eval import variants
     from instructor_eval.encoder.checkpoint import read_checkpoint
     from instructor_eval.encoder.engine import Engine
-    from instructor_eval.machine import memory
+    from instructor_eval.environment import memory
     from instructor_eval.sample_texts import FIRST, sample
 
     # What loading would import, with the form's own libraries: counted as import, not as load.

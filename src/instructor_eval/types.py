@@ -202,7 +202,7 @@ class Score:
     benchmark: str
     type: str
     model: dict[str, Any]
-    """name, revision, family, family_rule, fingerprint, variant, dim, max_length"""
+    """name, revision, family, family_rule, fingerprint, base_fingerprint (of its fp32), variant, dim, max_length"""
     instructions: dict[str, Any]
     """set, and per role the literal text with the rule it came from"""
     metric: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -141,8 +142,9 @@ def grid(
         for named, listed, flag in (("+" in text, embeddings, "--embedding"), ("@" in text, dims, "--truncate-dim")):
             if named and listed:
                 raise UserError(f"variant '{text}' says what {flag} says too: leave one of them out")
+        kept: Sequence[int | None] = dims or [given.dim]
         for embedding in embeddings or [given.embedding]:
-            found |= {Variant(given.form, parse_embedding(embedding), d): None for d in (dims or [given.dim])}
+            found |= dict.fromkeys(Variant(given.form, parse_embedding(embedding), dim) for dim in kept)
     order = list(dict.fromkeys(v.form for v in found))
     return sorted(found, key=lambda v: order.index(v.form))
 
@@ -157,6 +159,11 @@ def parse_embedding(text: str) -> str:
         hint = did_you_mean(text, EMBEDDINGS) or f": give one of {', '.join(EMBEDDINGS)}"
         raise UserError(f"unknown embedding '{text}'{hint}")
     return text
+
+
+def form_of(text: str) -> str:
+    """The name of the form in the canonical text of a variant."""
+    return re.split("[+@]", text)[0]
 
 
 def canonical(text: str) -> str:

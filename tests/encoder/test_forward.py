@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from instructor_eval.encoder import model as model_module
+from instructor_eval import machine
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.fast_bert import FastBert
 from instructor_eval.encoder.fast_t5 import FastT5, relative_buckets
@@ -305,19 +305,6 @@ def test_bf16_is_near_and_is_another_model(request: pytest.FixtureRequest, kind:
     assert 1 - (ours * theirs).sum(axis=1).min() < 0.05
 
 
-@pytest.mark.parametrize(
-    ("content", "cores"), [("200000 100000\n", 2), ("150000 100000", 2), ("1000 100000", 1), ("max 100000\n", None)]
-)
-def test_the_cores_of_a_container(tmp_path: Path, content: str, cores: int | None) -> None:
-    path = tmp_path / "cpu.max"
-    path.write_text(content)
-    assert model_module._cores_of_container(path) == cores
-
-
-def test_no_container(tmp_path: Path) -> None:
-    assert model_module._cores_of_container(tmp_path / "none") is None
-
-
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Numbers of threads that torch is told; it believes to have 64."""
@@ -325,7 +312,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(torch, "set_num_threads", told.append)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(model_module.os, "sched_getaffinity", lambda _: range(8), raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: range(8), raising=False)
     return told
 
 
@@ -333,7 +320,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_no_more_threads_than_cores(
     monkeypatch: pytest.MonkeyPatch, threads: list[int], granted: int | None, used: int
 ) -> None:
-    monkeypatch.setattr(model_module, "_cores_of_container", lambda: granted)
+    monkeypatch.setattr(machine, "cores_of_container", lambda: granted)
     use_cores()
     assert threads == [used]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,7 +16,7 @@ from typing import Any
 from instructor_eval.encoder import family as family_rules
 from instructor_eval.errors import UserError
 from instructor_eval.paths import file_sha256
-from instructor_eval.variants import Variant, known_forms
+from instructor_eval.variants import BASELINE, Variant, form_of, known_forms
 
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU")
@@ -83,7 +82,7 @@ class Checkpoint:
     @property
     def form(self) -> str:
         """The numeric form of the transformer."""
-        return re.split("[+@]", self.variant)[0]
+        return form_of(self.variant)
 
     @property
     def dim(self) -> int:
@@ -135,7 +134,7 @@ class Checkpoint:
             "skips_instruction": self.skips_instruction,
             "variant": variant,
         }
-        recipe = known_forms()[self.form].recipe
+        recipe = known_forms()[form_of(variant)].recipe
         if recipe:  # what this form's name stands for may change
             parts["recipe"] = recipe
         code = sorted(self.transformer.glob("*.py"))  # what --trust-remote-code lets run
@@ -151,6 +150,7 @@ class Checkpoint:
             "family": self.family,
             "family_rule": self.family_rule,
             "fingerprint": self.fingerprint,
+            "base_fingerprint": self._hash(BASELINE),
             "variant": self.variant,
             "dim": Variant.parse(self.variant).dim or self.dim,
             "max_length": self.max_length,

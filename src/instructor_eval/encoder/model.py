@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from instructor_eval.encoder.forms.hidden import Hidden, Options, Sizes
 from instructor_eval.encoder.packed import Ids, Packed, pack
 from instructor_eval.encoder.weights import read_tensors
 from instructor_eval.errors import UserError
+from instructor_eval.machine import usable_cores
 from instructor_eval.types import Vectors
 from instructor_eval.variants import form
 
@@ -166,21 +166,8 @@ def pool(hidden: Tensor, mask: Tensor | None, mode: str) -> Tensor:
 
 def use_cores() -> None:
     """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
-    if "OMP_NUM_THREADS" in os.environ:
-        return
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = min(allowed, _cores_of_container() or allowed)
-    if allowed < torch.get_num_threads():
-        torch.set_num_threads(allowed)
-
-
-def _cores_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
-    """The processor share that cgroup v2 grants, rounded up; None if there is no bound."""
-    try:
-        quota, period = path.read_text(encoding="ascii").split()
-        return max(1, -(-int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file, or "max"
-        return None
+    if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
+        torch.set_num_threads(usable_cores())
 
 
 def _builder(name: str) -> Callable[[Checkpoint, torch.device, Options], Hidden]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from instructor_eval.machine import processor_flags
 
 Ids = npt.NDArray[np.int32]
 _TYPICAL_TOKENS = 2048  # oneDNN chooses a layout for products of this many rows
@@ -170,16 +171,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scale: float
 
 
 @cache
-def is_native(dtype: torch.dtype, path: Path = Path("/proc/cpuinfo")) -> bool:
+def is_native(dtype: torch.dtype) -> bool:
     """Whether this machine's CPU computes with `dtype`; where it does not say, it is taken to."""
     wanted = {torch.bfloat16: {"avx512_bf16", "amx_bf16"}, torch.float16: {"avx512_fp16", "amx_fp16"}}.get(dtype)
-    if wanted is None:
-        return True
-    try:
-        line = next(x for x in path.read_text(encoding="utf-8").splitlines() if x.startswith("flags"))
-    except (OSError, StopIteration):  # no Linux, or no x86
-        return True
-    return bool(wanted & set(line.split()))
+    flags = processor_flags()
+    return wanted is None or flags is None or bool(wanted & flags)
 
 
 class Table:

@@ -222,15 +222,14 @@ def test_fp16_by_transformers_names_the_layer(tmp_path: Path, instructor_folder:
         assert np.isfinite(vectors).all()
 
 
-def test_watching_changes_nothing(instructor_folder: Path, plain_folder: Path) -> None:
-    for folder in (instructor_folder, plain_folder):
-        network = Network(read(folder), "cpu")._hidden.network
-        batch = pack([np.arange(5, dtype=np.int32), np.arange(3, dtype=np.int32)], torch.device("cpu"))
-        seen: list[str] = []
-        with torch.inference_mode():
-            watched = network(batch, watch=lambda name, x: seen.append(name))
-            assert torch.equal(watched, network(batch))
-        assert len(seen) == 2 * len(network.layers)
+def test_watching_changes_nothing(folder: Path) -> None:
+    network = Network(read(folder), "cpu")._hidden.network
+    batch = pack([np.arange(5, dtype=np.int32), np.arange(3, dtype=np.int32)], torch.device("cpu"))
+    seen: list[str] = []
+    with torch.inference_mode():
+        watched = network(batch, watch=lambda name, x: seen.append(name))
+        assert torch.equal(watched, network(batch))
+    assert len(seen) == 2 * len(network.layers)
 
 
 def test_an_arithmetic_for_a_gpu_runs_here_too(instructor_folder: Path) -> None:

@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from instructor_eval.machine import processor_flags
+
 PANEL = 16
 """Channels that are computed together."""
 STEP = 8
@@ -128,13 +130,9 @@ def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
     return str(found[0]) if found else None
 
 
-def _is_its_processor(path: Path = Path("/proc/cpuinfo")) -> bool:
+def _is_its_processor() -> bool:
     """AVX2 without VNNI: with VNNI, oneDNN multiplies 8-bit integers in one instruction."""
-    try:
-        line = next(x for x in path.read_text(encoding="utf-8").splitlines() if x.startswith("flags"))
-    except (OSError, StopIteration):  # no Linux, or no x86
-        return False
-    flags = set(line.split())
+    flags = processor_flags() or set()
     return {"avx2", "fma"} <= flags and not flags & {"avx512_vnni", "avx_vnni"}
 
 

@@ -1,0 +1,284 @@
+"""Variants of one model beside each other: which is the parent, what each child loses, costs, and is not beaten in.
+
+Rows are siblings where name, revision, instruction set and, as far as it is known, the checkpoint's content are the
+same. The parent is the baseline variant; everything of a child is told as its difference from the parent, on the items
+both have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from instructor_eval import stats
+from instructor_eval.errors import UserError
+from instructor_eval.stats import Difference, NotComparableError
+from instructor_eval.types import Items, Score
+from instructor_eval.variants import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
+
+if TYPE_CHECKING:
+    from instructor_eval.leaderboard import Row
+
+ReadItems: TypeAlias = Callable[[Score], Items]
+_SECOND_CHOICE = "bf16"
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a variant costs; None is unknown."""
+
+    file_bytes: int | None = None
+    smaller: float | None = None
+    """File bytes of the parent over its own."""
+    faster: float | None = None
+    """Speed over the parent's, both measured in turns in one run; never from two runs."""
+    vector_bytes: int | None = None
+    """What an index keeps of one text."""
+    device: str | None = None
+    """Where `faster` was measured."""
+
+
+def link(rows: Iterable[Row]) -> None:
+    """Make parents and children of the rows of one model, revision, instruction set and checkpoint.
+
+    A family with two rows of the baseline variant stays as it is: two checkpoints go by one name, and nothing says to
+    which of them the others belong.
+    """
+    for family in _families(rows):
+        # A baseline that failed at everything is none.
+        able = [row for row in family if row.tasks] or family
+        baseline = min((canonical(row.variant) for row in able), key=lambda v: (v != BASELINE, v != _SECOND_CHOICE, v))
+        parents = [row for row in able if canonical(row.variant) == baseline]
+        if len(parents) > 1 or len(family) == 1:
+            continue
+        [parent] = parents
+        parent.children = sorted(
+            (r for r in family if r is not parent), key=lambda r: (_order(r.variant), r.fingerprint)
+        )
+        for row in parent.children:
+            row.parent = parent
+
+
+def _families(rows: Iterable[Row]) -> list[list[Row]]:
+    """Rows of one checkpoint each; one that does not say of which joins the only one there is of its name."""
+    named: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    for row in rows:
+        by_base = named.setdefault((row.name, row.revision, row.instructions), {})
+        by_base.setdefault(row.base or (row.fingerprint if row.variant == BASELINE else ""), []).append(row)
+    found: list[list[Row]] = []
+    for by_base in named.values():
+        unknown = by_base.pop("", [])
+        families = list(by_base.values())
+        if len(families) <= 1:
+            families = [[*(row for family in families for row in family), *unknown]]
+        found += families
+    return found
+
+
+def _order(text: str) -> tuple[int, str, int, int, str]:
+    """Forms as they are registered, then how vectors are kept, then their length, the whole one first."""
+    try:
+        variant = Variant.parse(text)
+    except UserError:  # written by another version, or with a package that is not here
+        return len(FORMS) + 1, "", 0, 0, text
+    forms, embeddings = list(FORMS), list(EMBEDDINGS)
+    place = forms.index(variant.form) if variant.form in forms else len(forms)
+    return place, variant.form, embeddings.index(variant.embedding), variant.dim or 0, text
+
+
+def compare(parent: Row, tasks: Sequence[str], items: ReadItems | None) -> list[str]:
+    """Fill `delta`, `not_comparable` and `delta_macro` of a parent's children.
+
+    Args:
+        parent: The parent.
+        tasks: The tasks to compare; a whole (CQADupstackRetrieval) is compared through its parts.
+        items: Reads a score's items; None leaves every difference without an interval.
+
+    Returns:
+        The comparisons that have no interval because items are missing or damaged, each as "task (variant)".
+    """
+    unread: list[str] = []
+    for task in tasks:
+        if task not in parent.scores:
+            continue
+        evidence = _Evidence(items)  # for one task: a parent's items are read once for all children, and let go
+        for child in parent.children:
+            if task in child.scores:
+                try:
+                    child.delta[task] = _difference(child, parent, task, evidence)
+                except NotComparableError as e:
+                    child.not_comparable[task] = str(e)
+                except _UnreadError:
+                    child.delta[task] = _bare(child.scores[task], parent.scores[task])
+                    unread.append(f"{task} ({child.variant})")
+    for child in parent.children:
+        if child.delta:
+            child.delta_macro = stats.mean(child.delta.values())
+    return unread
+
+
+class _UnreadError(Exception):
+    """Items that an interval needs cannot be had."""
+
+
+class _Evidence:
+    """Items of scores, each read once."""
+
+    def __init__(self, read: ReadItems | None) -> None:
+        self.read = read
+        self._parents: dict[str, Items] = {}
+
+    def difference(self, child: Score, parent: Score) -> Difference:
+        """The difference of two scores from their items.
+
+        Raises:
+            NotComparableError: they are not of the same items.
+            _UnreadError: items are missing, or are not those that the scores were computed from.
+        """
+        if self.read is None:
+            return _bare(child, parent)
+        try:
+            if parent.task not in self._parents:
+                self._parents[parent.task] = self.read(parent)
+            seed = f"{child.identity} {parent.identity} {child.task}"
+            found = stats.paired(child.metric, self.read(child), self._parents[parent.task], seed_text=seed)
+        except (UserError, LookupError, TypeError, ValueError) as e:  # what columns of a damaged file lead to
+            raise _UnreadError from e
+        if abs(found.delta - _bare(child, parent).delta) > _SAME:
+            raise _UnreadError
+        return found
+
+
+def _bare(child: Score, parent: Score) -> Difference:
+    return Difference((child.score or 0.0) - (parent.score or 0.0), n=child.n_items)
+
+
+def _difference(child: Row, parent: Row, task: str, evidence: _Evidence) -> Difference:
+    """One task's difference; a mean of parts has the interval of the mean of its parts' differences.
+
+    Raises:
+        NotComparableError: the scores are not of one evaluation.
+        _UnreadError: items are missing, or parts are, or they are not those that the whole was computed from.
+    """
+    mine, theirs = child.scores[task], parent.scores[task]
+    reason = stats.why_not(mine, theirs)
+    if reason:
+        raise NotComparableError(reason)
+    if mine.metric != "mean_of_parts":
+        return evidence.difference(mine, theirs)
+    bare = _bare(mine, theirs)
+    if evidence.read is None:
+        return bare
+    parts = [
+        _difference(child, parent, part, evidence) for part in _parts(mine, theirs, evidence.read, (child, parent))
+    ]
+    found = stats.mean(parts)
+    if found.n < len(parts) or abs(found.delta - bare.delta) > _SAME:
+        raise _UnreadError
+    return found
+
+
+def _parts(mine: Score, theirs: Score, read: ReadItems, rows: Sequence[Row]) -> list[str]:
+    """The tasks that a whole is the mean of, by its own items; never a whole again.
+
+    Raises:
+        NotComparableError: the two are means of different parts.
+        _UnreadError: that cannot be read, or one of the rows has no score of one of them.
+    """
+    try:
+        names, others = ([str(i) for i in read(score)["id"]] for score in (mine, theirs))
+    except (UserError, LookupError) as e:
+        raise _UnreadError from e
+    if sorted(names) != sorted(others):
+        raise NotComparableError("other parts")
+    scores = [row.scores.get(name) for name in names for row in rows]
+    if not names or any(score is None or score.metric == mine.metric for score in scores):
+        raise _UnreadError
+    return names
+
+
+def weigh(parent: Row, tasks: Sequence[str]) -> None:
+    """Fill `figures` and `pareto` of a parent and its children; quality is taken over `tasks`."""
+    base = newest_cost(parent)
+    file_bytes = _number(base, "file_bytes")
+    known = [(row, newest_cost(row)) for row in parent.children]
+    for row, cost in known:
+        # A ratio to something else than the parent says nothing here.
+        fits = canonical(str(cost.get("baseline") or parent.variant)) == canonical(parent.variant)
+        size = _number(cost, "file_bytes")
+        smaller = file_bytes / size if file_bytes and size else _number(cost, "size_ratio") if fits else None
+        faster = _number(cost, "speed_ratio") if fits else None
+        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.get("device"))
+    timed = any(row.figures.faster for row in parent.children) or _number(base, "speed_ratio") == 1.0
+    parent.figures = Figures(
+        _whole(file_bytes),
+        1.0 if file_bytes else None,
+        1.0 if timed else None,
+        _vector_bytes(parent),
+        base.get("device"),
+    )
+    family = [parent, *parent.children]
+    for row in family:
+        if _is_weighed(row):
+            row.pareto = not any(_beats(other, row, tasks) for other in family if other is not row)
+
+
+def newest_cost(row: Row) -> dict[str, Any]:
+    """The newest measurement among a row's scores; empty where none was measured."""
+    measured = [s for s in row.scores.values() if s.cost]
+    return max(measured, key=lambda s: s.created).cost if measured else {}
+
+
+def _number(cost: dict[str, Any], key: str) -> float | None:
+    """A positive figure of a score file, which anyone may have edited."""
+    value = cost.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _vector_bytes(row: Row) -> int | None:
+    """Bytes of a stored vector: as filed; else by the variant's name; else four a value."""
+    filed = (s.embedding for s in row.scores.values() if _number(s.embedding, "bytes_per_vector"))
+    found = next(filed, None)
+    if found is not None:
+        return int(found["bytes_per_vector"])
+    dim = next((int(d) for s in row.scores.values() if (d := _number(s.model, "dim"))), None)
+    if dim is None:
+        return None
+    try:
+        return Variant.parse(row.variant).bytes_per_vector(dim)
+    except UserError:
+        return 4 * dim
+
+
+def _is_weighed(row: Row) -> bool:
+    """Whether enough is known of a row to say that nothing beats it."""
+    figures = row.figures
+    return bool(row.tasks) and None not in (figures.file_bytes, figures.faster, figures.vector_bytes)
+
+
+def _beats(one: Row, other: Row, tasks: Sequence[str]) -> bool:
+    """Whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
+
+    Quality is the mean score over those of the tasks that both have and that can be compared. Speeds measured on two
+    devices are not compared, a parent's excepted: children's are ratios to it.
+    """
+    if not (_is_weighed(one) and _is_weighed(other)):
+        return False
+    a, b = one.figures, other.figures
+    left_out = {*one.not_comparable, *other.not_comparable}
+    shared = [t for t in tasks if t in one.tasks and t in other.tasks and t not in left_out]
+    if not shared or (one.parent is not None and other.parent is not None and a.device != b.device):
+        return False
+    gains = (
+        sum(one.tasks[t] - other.tasks[t] for t in shared),
+        (b.file_bytes or 0) - (a.file_bytes or 0),
+        (a.faster or 0.0) - (b.faster or 0.0),
+        (b.vector_bytes or 0) - (a.vector_bytes or 0),
+    )
+    return min(gains) >= 0 and max(gains) > 0
