@@ -71,7 +71,7 @@ FORMS: dict[str, Form] = {
              "instructor_eval.encoder.forms.quantized:build", devices=("cuda",), capability=(8, 0), recipe=1),
         Form("fp8", "float8 (e4m3) products, a scale for each channel and each token; bfloat16 between them",
              "instructor_eval.encoder.forms.quantized:build", devices=("cuda",), capability=(8, 9), recipe=1),
-        Form("onnx-int8", "ONNX Runtime, dynamic int8: 7-bit weights, a scale a channel, one for a text's activations; int8 embeddings",
+        Form("onnx-int8", "ONNX Runtime, dynamic int8: a scale a channel, one for all activations; int8 embeddings",
              "instructor_eval.encoder.forms.onnx_runtime:build", devices=("cpu",),
              modules=("onnxruntime", "onnx"), extra="onnx", recipe=1),
         Form("openvino-int8", "OpenVINO: weights and embeddings in int8, a scale a channel or row; float32 products",
