@@ -102,6 +102,7 @@ def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
     [
         (("--variant", "fp8"), ["variant fp8 does not run on cpu", "GPU"]),
         (("--variant", "fp32,int8-gpu"), ["variant int8-gpu does not run on cpu"]),
+        (("--variant", "fp32,int8", "--compile"), ["--compile does not go with variant int8"]),
         (("--variant", "int9"), ["unknown variant 'int9'", "int8"]),
         (("--variant", "fp32,"), ["empty part", "fp32,int8"]),
         (("--embedding", "int4"), ["unknown embedding 'int4'", "int8"]),

@@ -15,7 +15,7 @@ from instructor_eval.errors import UserError
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.store import Store
 from instructor_eval.types import SIMILAR, Card, Resolved, RunSettings, Selection
-from instructor_eval.variants import FP32, Variant, check_device, check_installed, grid
+from instructor_eval.variants import FP32, Variant, check_device, check_installed, form, grid
 
 
 @dataclass
@@ -78,6 +78,9 @@ def variants_of(request: Request) -> list[Variant]:
     forms = list(dict.fromkeys(v.form for v in found))
     check_installed(forms)
     check_device(forms, device)
+    eager = next((f for f in forms if request.compiled and not form(f).compiles), None)
+    if eager:
+        raise UserError(f"--compile does not go with variant {eager}: leave one of them out")
     if request.stored == "float32":
         return found
     clash = next((v for v in found if v.dtype_of_vectors not in ("float32", request.stored) or v.dim), None)

@@ -48,6 +48,8 @@ class Form:
     """The extra that brings them."""
     capability: tuple[int, int] = (0, 0)
     """On a GPU: the least CUDA compute capability."""
+    compiles: bool = False
+    """Whether `--compile` goes with it."""
     recipe: int = 0
     """Raised when the same name comes to mean other numbers: part of the fingerprint unless 0."""
 
@@ -55,10 +57,10 @@ class Form:
 FORMS: dict[str, Form] = {
     form.name: form
     for form in (
-        Form("fp32", "float32: the baseline", "instructor_eval.encoder.forms.floats:build"),
-        Form("bf16", "bfloat16 weights and products", "instructor_eval.encoder.forms.floats:build"),
+        Form("fp32", "float32: the baseline", "instructor_eval.encoder.forms.floats:build", compiles=True),
+        Form("bf16", "bfloat16 weights and products", "instructor_eval.encoder.forms.floats:build", compiles=True),
         Form("fp16", "float16 weights and products; T5 may overflow, and is then refused",
-             "instructor_eval.encoder.forms.floats:build"),
+             "instructor_eval.encoder.forms.floats:build", compiles=True),
         Form("int8", "ours: 7-bit integer products, a scale for each channel and each token; int8 embeddings",
              "instructor_eval.encoder.forms.quantized:build", devices=("cpu",), recipe=1),
         Form("int8-dynamic", "torch.quantize_dynamic of every Linear, one scale a matrix (the one-line recipe)",
