@@ -56,7 +56,7 @@ def test_every_library_example_runs_and_prints_what_it_says(
 ) -> None:
     """The blocks are one program, run in a folder with a corpus; a tiny checkpoint stands in for the hub's."""
     examples = PYTHON.findall((ROOT / "docs" / "library.md").read_text(encoding="utf-8"))
-    assert len(examples) == 7
+    assert len(examples) == 8
     model = tiny.build_instructor(tmp_path / "tiny", include_prompt_key=True)
     (tmp_path / "corpus.txt").write_text("the river\nthe city\nthe storm\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -36,6 +36,8 @@ def test_there_and_back(form: str, embedding: str, dim: int | None) -> None:
         ("fp32@", ["'' is not a number of dimensions", "fp32@256"]),
         ("fp32@0", ["'0'"]),
         ("fp32@-3", ["'-3'"]),
+        (f"fp32@{'9' * 5000}", ["'99999999999999999999' is not a number"]),
+        ("auto", ["unknown variant 'auto'"]),
         ("fp32@\uff11\uff12", ["not a number"]),
         ("fp32@256+binary", ["'256+binary' is not a number"]),
     ],
@@ -72,6 +74,7 @@ def test_a_grid() -> None:
     assert texts([], [], [], auto="bf16") == ["bf16"]
     assert texts(["auto", "int8", "fp32"], [], [], auto="bf16") == ["bf16", "int8", "fp32"]
     assert texts(["fp32", "fp32", "auto"], [], []) == ["fp32"]
+    assert texts(["auto+binary", "auto@8"], [], [], auto="bf16") == ["bf16+binary", "bf16@8"]
     assert texts([], ["float32", "binary"], [8, 4]) == ["fp32@8", "fp32@4", "fp32+binary@8", "fp32+binary@4"]
     # one form is loaded once: its variants stand together
     assert texts(["fp32", "int8", "fp32+binary"], [], []) == ["fp32", "fp32+binary", "int8"]

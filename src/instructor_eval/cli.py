@@ -24,7 +24,7 @@ _COMMANDS = {
     "validate": "check task cards and own data, before any model loads",
     "cache": "show, check or shrink the cache of vectors and answers",
 }
-_COSTS = ("auto", "full", "off")
+COSTS = ("auto", "full", "off")
 _CACHE_ACTIONS = {
     "info": "show what is kept of which model",
     "verify": "check every vector and answer; drop what is damaged",
@@ -152,7 +152,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
     _add_variant_options(how)
-    how.add_argument("--cost", choices=_COSTS, default=_cost_default(),
+    how.add_argument("--cost", choices=COSTS, default=_cost_default(),
                      help="measure size, speed and memory of each form once and file them with its scores: auto "
                      "(default), full (cold start of a single form too), off")  # fmt: skip
     how.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
@@ -221,8 +221,7 @@ def _hub_default() -> Path | None:
 
 
 def _cost_default() -> str:
-    value = os.environ.get("INSTRUCTOR_EVAL_COST", "auto")
-    return value if value in _COSTS else "auto"
+    return os.environ.get("INSTRUCTOR_EVAL_COST") or "auto"  # checked when it is used
 
 
 def _positive(text: str) -> int:

@@ -81,7 +81,11 @@ def _check_installed() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from instructor_eval.cli import COSTS
+
     _check_installed()
+    if options.cost not in COSTS:
+        raise UserError(f"INSTRUCTOR_EVAL_COST is '{options.cost}': give one of {', '.join(COSTS)}, or unset it")
     options.offline = options.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     if options.offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"

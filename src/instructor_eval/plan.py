@@ -83,6 +83,8 @@ def variants_of(request: Request) -> list[Variant]:
         raise UserError(f"--compile does not go with variant {eager}: leave one of them out")
     if request.stored == "float32":
         return found
+    if "float32" in request.embeddings:
+        raise UserError(f"--embedding float32 does not go with --cache-dtype {request.stored}: leave one of them out")
     clash = next((v for v in found if v.dtype_of_vectors not in ("float32", request.stored) or v.dim), None)
     if clash:
         raise UserError(f"variant {clash} is made of float32 vectors: leave --cache-dtype {request.stored} out")

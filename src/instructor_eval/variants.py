@@ -29,6 +29,7 @@ EMBEDDINGS = {
     "binary-rescore": 1,
 }
 """What vectors can be kept as, with the bits a value takes."""
+_DIGITS = 9  # of a number of dimensions
 _ENTRY_POINTS = "instructor_eval.forms"
 
 
@@ -97,16 +98,20 @@ class Variant:
         return f"{self.form}{plus}" + ("" if self.dim is None else f"@{self.dim}")
 
     @classmethod
-    def parse(cls, text: str) -> Variant:
-        """Read `form[+embedding][@dim]`.
+    def parse(cls, text: str, *, auto: str = "") -> Variant:
+        """Read `form[+embedding][@dim]`; the form `auto` is the one given, if one is.
 
         Raises:
             UserError: an unknown form or embedding, or a dim that is no whole number of at least 1.
         """
         rest, at, dim = text.strip().partition("@")
         name, plus, embedding = rest.partition("+")
-        if at and not (dim.isascii() and dim.isdigit() and int(dim) >= 1):
-            raise UserError(f"variant '{text}': '{dim}' is not a number of dimensions: write {rest or BASELINE}@256")
+        if name == "auto" and auto:
+            name = auto
+        if at and not (dim.isascii() and dim.isdigit() and len(dim) <= _DIGITS and int(dim) >= 1):
+            raise UserError(
+                f"variant '{text[:60]}': '{dim[:20]}' is not a number of dimensions: write {rest or BASELINE}@256"
+            )
         form(name, of=text)
         return cls(name, parse_embedding(embedding) if plus else "float32", int(dim) if at else None)
 
@@ -140,7 +145,7 @@ def grid(
     """
     found: dict[Variant, None] = {}
     for text in forms or ["auto"]:
-        given = Variant(auto) if text == "auto" else Variant.parse(text)
+        given = Variant.parse(text, auto=auto)
         for named, listed, flag in (("+" in text, embeddings, "--embedding"), ("@" in text, dims, "--truncate-dim")):
             if named and listed:
                 raise UserError(f"variant '{text}' says what {flag} says too: leave one of them out")

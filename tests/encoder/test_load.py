@@ -294,6 +294,7 @@ def test_streams_that_cannot_be_used(model: LibraryEncoder) -> None:
         ({"variant": "fp32+binary@x"}, ["variant 'fp32+binary@x'", "'x' is not a number of dimensions"]),
         ({"variant": "fp32+binary-rescore"}, ["variant 'fp32+binary-rescore'", "documents with +binary"]),
         ({"variant": "fp32@33"}, ["variant fp32@33", "has 32 dimensions", "at most @32"]),
+        ({"variant": "fp8", "device": "cpu"}, ["variant fp8 does not run on cpu", "GPU"]),
         ({"family": "e5"}, ["unknown family 'e5'", "instructor, prefix, plain"]),
         ({"batch_tokens": 0}, ["batch_tokens 0"]),
         ({"device": "tpu"}, ["unknown device 'tpu'"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,13 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from instructor_eval.encoder.cache import DEFAULT_LIMIT, VectorCache
-from instructor_eval.encoder.engine import Engine, default_variant
+from instructor_eval.encoder.engine import Engine, default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.precision import CALIBRATED, WHOLE, Precision, calibration_texts
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import FAMILIES, Vectors
-from instructor_eval.variants import Variant
+from instructor_eval.variants import Variant, check_device, check_installed
 
 Pair: TypeAlias = Sequence[Any]
 """[instruction, text], or [instruction, text, 0] as INSTRUCTOR's model cards have it."""
@@ -60,6 +59,8 @@ class LibraryEncoder:
             raise UserError("there is no text to calibrate on: give some as they will be searched")
         instruction = _instruction(instruction)
         vectors = self.engine.encode(chosen, instruction)
+        if (vectors == vectors[0]).all():
+            raise UserError("one text, or texts of one vector, show no range to calibrate on: give some hundred")
         self.precision.calibrate(vectors, instruction=instruction, origin="given")
 
     def encode(
@@ -261,8 +262,9 @@ def load_encoder(
 
 
 def _variant(text: str, device: str) -> Variant:
-    form, *rest = re.split("([+@])", text, maxsplit=1)
-    chosen = Variant.parse("".join([default_variant(device) if form == "auto" else form, *rest]))
+    chosen = Variant.parse(text, auto=default_variant(device))
+    check_installed([chosen.form])
+    check_device([chosen.form], pick_device(device))
     if chosen.embedding == "binary-rescore":
         raise UserError(
             f"variant '{text}': rescoring is a way of searching: embed documents with +binary, and queries without"

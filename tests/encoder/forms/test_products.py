@@ -206,10 +206,9 @@ def test_weights_take_seven_bits() -> None:
     assert scale.tolist() == [np.float32(2) / np.float32(63), 1.0]
 
 
-def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     load = kernel.load.__wrapped__
     monkeypatch.setattr(kernel, "_is_its_processor", lambda: True)
-    monkeypatch.setenv("CC", "")
     monkeypatch.setattr(kernel.shutil, "which", lambda name: None)
     assert load() is None
     monkeypatch.setattr(kernel.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -219,6 +218,45 @@ def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     monkeypatch.setattr(kernel.subprocess, "run", fails)
     assert load() is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "first"),
+    [("", ["cc"]), (" ", ["cc"]), ("gcc 'x", ["cc"]), ("ccache gcc", ["ccache", "gcc"]), ("clang", ["clang"])],
+)
+def test_which_compiler(variable: str, first: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", variable)
+    monkeypatch.setattr(kernel.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert kernel.compilers()[0] == first
+
+
+def test_a_compiler_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not kernel._is_its_processor():
+        pytest.skip("another kind of processor")
+    monkeypatch.setenv("CC", "false")
+    assert kernel.load.__wrapped__() is not None
+
+
+@pytest.mark.parametrize("line", ["/a folder/libgomp-a1.so.1", "/x/libiomp5.so"])
+def test_the_threads_torch_has_loaded(line: str, tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    maps.write_text(f"7f-80 r-xp 0000 08:01 12   /lib/libc.so.6\n7f-80 r-xp 0000 08:01 12   {line}\n")
+    assert kernel._threads_library(maps) == line
+    assert kernel._threads_library(tmp_path / "none") is None
+
+
+def test_no_rows_and_narrow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = torch.randn(4, 9)
+    narrow = torch.full((2, 9), 1e-38)
+    narrow[0, 0] = -1e-38
+    for name, layer in engines(monkeypatch, weight).items():
+        assert layer(torch.empty(0, 9)).shape == (0, 4), name
+        assert not layer(narrow).any(), name
+
+
+def test_weights_beyond_the_scales_of_int4() -> None:
+    with pytest.raises(ModelOutputError, match="float16's range"):
+        Int4WeightLinear(torch.full((2, 32), 1e5))
 
 
 def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> None:

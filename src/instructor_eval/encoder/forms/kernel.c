@@ -17,6 +17,7 @@
 
 #define BLOCK 192 /* rows quantized and multiplied together: they stay in the second-level cache */
 #define LEVELS 127.0f
+#define LEAST 1e-30f /* a narrower row is taken for zeros: 127 / range must stay finite */
 
 static inline __m256 least(__m256 a) {
     a = _mm256_min_ps(a, _mm256_permute2f128_ps(a, a, 1));
@@ -43,7 +44,7 @@ static void quantize(const float *x, uint8_t *q, float *scale, int32_t *zero, lo
         lo = x[i] < lo ? x[i] : lo;
         hi = x[i] > hi ? x[i] : hi;
     }
-    float range = hi - lo, inverse = range > 0 ? LEVELS / range : 0.0f;
+    float range = hi - lo > LEAST ? hi - lo : 0.0f, inverse = range > 0 ? LEVELS / range : 0.0f;
     int32_t z = _mm_cvtss_si32(_mm_set_ss(-lo * inverse));
     *scale = (range > 0 ? range / LEVELS : 1.0f) + not_finite; /* a fault upstream must show in the vectors */
     *zero = z;
@@ -163,6 +164,7 @@ static int block_of(const struct layer *layer, const float *x, const float *adde
  *
  * Every thread gets as many blocks, of nearly the same number of rows. */
 int products(const struct layer *layer, const float *x, const float *added, float *out, long rows, int threads) {
+    if (rows <= 0 || threads <= 0) return 0;
     const long least = (rows + BLOCK - 1) / BLOCK, blocks = (least + threads - 1) / threads * threads;
     const long share = ((rows + blocks - 1) / blocks + 3) / 4 * 4;
     int failed = 0;

@@ -30,7 +30,8 @@ PANEL = 16
 STEP = 8
 """Inputs that are multiplied together."""
 _SOURCE = Path(__file__).with_name("kernel.c")
-_FLAGS = ("-O3", "-mavx2", "-mfma", "-fPIC", "-fopenmp")
+# No contraction: a fused product and sum would round otherwise than the other ways to multiply.
+_FLAGS = ("-O3", "-mavx2", "-mfma", "-ffp-contract=off", "-fPIC", "-fopenmp")
 _SECONDS = 60
 _ROWS_A_THREAD = 4  # fewer are not worth a second thread
 _ALIGN = 64
@@ -93,28 +94,45 @@ def load() -> Callable[..., int] | None:
     """The compiled function `products`, or None where it cannot be had."""
     if not _is_its_processor():
         return None
-    compiler = next((c for c in (os.environ.get("CC"), "cc", "gcc", "clang") if c and shutil.which(c.split()[0])), None)
-    if compiler is None:
-        return None
     threads = _threads_library()
     if threads is None:
         return None
+    products = next((made for c in compilers() if (made := _compiled(c, threads)) is not None), None)
+    if products is None:
+        return None
+    products.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int)
+    products.restype = ctypes.c_int
+    function: Callable[..., int] = products
+    return function
+
+
+def compilers() -> list[list[str]]:
+    """The C compilers that are here, $CC first, each as the beginning of a command."""
+    found = []
+    for text in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        try:
+            command = shlex.split(text)
+        except ValueError:  # an unclosed quote
+            continue
+        if command and shutil.which(command[0]):
+            found.append(command)
+    return found
+
+
+def _compiled(compiler: list[str], threads: str) -> Any:
+    """The function `products`, or None if this compiler cannot make it or it cannot be loaded."""
     with tempfile.TemporaryDirectory(prefix="instructor-eval-") as folder:
         made, target = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
         steps = ([*_FLAGS, "-c", str(_SOURCE), "-o", str(made)], ["-shared", str(made), "-o", str(target)])
         try:
             for step in steps:
                 subprocess.run(  # noqa: S603 - the user's own compiler on our own source, no shell
-                    [*shlex.split(compiler), *step], check=True, capture_output=True, timeout=_SECONDS
+                    [*compiler, *step], check=True, capture_output=True, timeout=_SECONDS
                 )
             ctypes.CDLL(threads, mode=ctypes.RTLD_GLOBAL)
-            products: Any = ctypes.CDLL(str(target)).products
+            return ctypes.CDLL(str(target)).products
         except (OSError, subprocess.SubprocessError):
             return None
-    products.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int)
-    products.restype = ctypes.c_int
-    function: Callable[..., int] = products
-    return function
 
 
 def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
@@ -124,7 +142,7 @@ def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
     while after each of its operators.
     """
     try:
-        found = re.findall(r"(/\S*lib[gi]omp\S*\.so\S*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.findall(r"(/[^\n]*/lib[gi]omp[^/\n]*\.so[^/\n]*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         return None
     return str(found[0]) if found else None

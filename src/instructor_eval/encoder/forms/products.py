@@ -22,6 +22,7 @@ WEIGHT_LEVELS = 63
 """Weights take 7 bits, this to both sides."""
 GROUP = 32
 """Weights that share a scale in int4."""
+_LEAST_SPAN = 1e-30  # as LEAST in kernel.c
 _FP8_MOST = 448.0  # float8 e4m3
 _GPU_ROWS = 32  # torch._int_mm wants more than 16
 _GPU_MULTIPLE = 16
@@ -49,6 +50,7 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     low, high = x.amin(dim=1, keepdim=True).clamp_(max=0), x.amax(dim=1, keepdim=True).clamp_(min=0)
     span = high - low
+    span = torch.where(span > _LEAST_SPAN, span, torch.zeros_like(span))
     levels = torch.full_like(span, ACTIVATION_LEVELS)  # a number / tensor is rounded twice in torch
     inverse = torch.where(span > 0, levels / span, torch.zeros_like(span))
     zero = torch.round(-low * inverse)
@@ -59,6 +61,9 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 class Int8Linear:
     """7-bit activations, a scale and a zero point a row, times 7-bit weights, a scale a channel; exact integer sums.
+
+    (oneDNN and float32 hand the sums on in float32: exact up to 2^24, which only rows of more than 2,097 inputs, nearly
+    all at the ends of their range, can pass.)
 
     On x86 with AVX2 our kernel runs, elsewhere on a CPU oneDNN's, on a GPU cuBLAS', and where there is none of them the
     integers are multiplied as float32.
@@ -167,6 +172,10 @@ def quantize_groups(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     low = whole.amin(dim=2, keepdim=True).half()
     step = ((whole.amax(dim=2, keepdim=True) - low.float()) / 15).half()
     step = torch.where(step > 0, step, torch.ones_like(step))
+    if not (torch.isfinite(low).all() and torch.isfinite(step).all()):
+        raise ModelOutputError(
+            "a weight is beyond float16's range, which int4's scales have: use --variant int8-weight"
+        )
     values = torch.round((whole - low.float()) / step.float()).clamp_(0, 15).to(torch.uint8)
     first, second = values.chunk(2, dim=2)
     return (first | (second << 4)).contiguous(), step, low
@@ -198,7 +207,7 @@ class Fp8Linear:
 
 
 def _to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
-    """float8 values with a scale for each row, [rows, 1]; a row that is not finite has the scale NaN."""
+    """float8 values with a scale for each row, [rows, 1]; a row that is not finite gives NaN."""
     most = x.abs().amax(dim=1, keepdim=True)
     scale = torch.where(most > 0, most / _FP8_MOST, torch.ones_like(most)).float()
     return (x / scale).clamp_(-_FP8_MOST, _FP8_MOST).to(torch.float8_e4m3fn), scale

@@ -58,7 +58,7 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
 
     network: FastT5 | FastBert | floats.Slow | None = floats.fast(transformer, Arithmetic(linear, products.Int8Table))
     if network is None:
-        _replace(transformer, linear)
+        _replace(transformer, linear, {})
         network = floats.Slow(transformer)
     if not made:
         raise UserError(f"model {checkpoint.name} has no linear layer to quantize: use --variant fp32")
@@ -101,7 +101,13 @@ class QuantizedHidden:
         """
         before = [p.calls for p in self._made]
         ids = torch.zeros(max(1, self.align), dtype=torch.int64, device=self._device)
-        self.network(Packed(ids, (Segment(0, 1, len(ids)),)))
+        try:
+            self.network(Packed(ids, (Segment(0, 1, len(ids)),)))
+        except (RuntimeError, NotImplementedError) as e:  # torch has no such product on this device
+            raise UserError(
+                f"{self._kind.linear.__name__} cannot run on {self._device} with torch {torch.__version__} "
+                f"({str(e)[:200]}): use --variant bf16"
+            ) from e
         ran = sum(p.calls > b for p, b in zip(self._made, before, strict=True))
         wrong = [p for p in self._made if p.product.weight.dtype != self._kind.weights]
         left = [m for m in _modules(self.network) if isinstance(m, nn.Linear)]
@@ -154,15 +160,23 @@ class _Words(nn.Module):
         return self.table(ids.flatten()).reshape(*ids.shape, -1)
 
 
-def _replace(module: nn.Module, linear: Any) -> None:
-    """Put products in the place of all linear layers, and int8 tables in that of large embedding tables."""
-    for name, child in module.named_children():
-        if type(child) is nn.Linear:
-            setattr(module, name, _Layer(linear(child.weight, child.bias)))
-        elif type(child) is nn.Embedding and child.num_embeddings >= _LARGE_TABLE:
-            setattr(module, name, _Words(products.Int8Table(child.weight)))
-        else:
-            _replace(child, linear)
+def _replace(module: nn.Module, linear: Any, made: dict[int, nn.Module]) -> None:
+    """Put products in the place of all linear layers, and int8 tables in that of large embedding tables.
+
+    `made` holds what stands for a weight that several modules share.
+    """
+    for name, child in list(module._modules.items()):  # named_children() leaves out those that stand in two places
+        is_table = type(child) is nn.Embedding and child.num_embeddings >= _LARGE_TABLE
+        if child is None:
+            continue
+        if type(child) is not nn.Linear and not is_table:
+            _replace(child, linear, made)
+            continue
+        weight: Any = child.weight
+        key = id(weight)
+        if key not in made:
+            made[key] = _Words(products.Int8Table(weight)) if is_table else _Layer(linear(weight, child.bias))
+        setattr(module, name, made[key])
 
 
 def _modules(network: Any) -> list[nn.Module]:
