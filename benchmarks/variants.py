@@ -37,8 +37,8 @@ FORMS = (
     *("int8-dynamic", "onnx-int8", "openvino-int8"),
 )
 PRECISIONS = (
-    *("fp32+float16", "fp32+int8", "fp32+uint8", "fp32+binary", "fp32+ubinary", "fp32+binary-rescore"),
-    *("fp32@256", "fp32@128", "fp32+int8@256", "fp32+binary@256", "int8+int8", "int8+binary-rescore"),
+    *("fp32+float16", "fp32+int8", "fp32+binary", "fp32+binary-rescore", "fp32@256", "fp32@128"),
+    *("int8+int8", "int8+binary-rescore"),
 )
 SAMPLE = (("scifact/corpus.jsonl", 400), ("stsbenchmark-sts/test.jsonl", 300), ("banking77/test.jsonl", 300))
 NEAREST = 10

@@ -110,6 +110,10 @@ def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
         (("--truncate-dim", "0"), ["'0' is not a whole number of at least 1"]),
         (("--variant", "fp32+int8", "--embedding", "binary"), ["says what --embedding says too"]),
         (("--variant", "fp32+int8", "--cache-dtype", "float16"), ["leave --cache-dtype float16 out"]),
+        (
+            ("--embedding", "float32", "--cache-dtype", "float16"),
+            ["--embedding float32 does not go with --cache-dtype"],
+        ),
         (("--truncate-dim", "8", "--cache-dtype", "float16"), ["fp32@8", "leave --cache-dtype float16 out"]),
     ],
 )
@@ -148,6 +152,11 @@ def test_an_overflow_fails_that_variant_and_no_other(cli: Run, tmp_path: Path) -
     found = scores(tmp_path / "results")
     assert {text: score["status"] for text, score in found.items()} == {"fp32": "ok", "fp16": "failed", "bf16": "ok"}
     assert found["fp16"]["score"] is None
+
+
+def test_a_wrong_default_of_cost_is_said(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTRUCTOR_EVAL_COST", "bogus")
+    assert "INSTRUCTOR_EVAL_COST is 'bogus': give one of auto, full, off" in cli(*DEMO).error
 
 
 def test_the_list_of_forms(cli: Run) -> None:

@@ -1,9 +1,11 @@
 """What the numeric forms of a model cost here: speed side by side, sizes, cold start, memory.
 
-Speed is measured in one process: the baseline and the other forms take turns, each round encodes the whole sample once
-with each, and what counts is the median over rounds of the ratio within a round. A machine that is slower for a while
-slows both sides of a ratio. The sample is fixed (`sample_texts`): its first `COUNT` texts, or fewer where one pass of
-the baseline would take longer than `PASS_SECONDS`. Nothing is read from or written to a cache of vectors.
+Speed is measured in one process, two forms at a time: the baseline and one other take turns, each round encodes the
+whole sample once with each, and what counts is the median over rounds of the ratio within a round. A machine that is
+slower for a while slows both sides of a ratio. Then that form is let go of, before the next is loaded; the baseline
+stays. The sample is fixed (`sample_texts`): its first `COUNT` texts, or fewer where one pass of the baseline would take
+longer than about `PASS_SECONDS`, two seconds: a first run should not wait long. Nothing is read from or written to a
+cache of vectors.
 
 Cold start and memory are measured in a process of its own for each form (`cold_start`).
 
@@ -14,7 +16,6 @@ is not measured again. No torch at the top: finding kept costs is light.
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import datetime
 import gc
@@ -26,20 +27,20 @@ from typing import Any, Protocol
 
 from instructor_eval import variants
 from instructor_eval.cold_start import cold_start
-from instructor_eval.costs import Cost, CostStore
+from instructor_eval.costs import Cold, Cost, CostStore
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals, pick_device
 from instructor_eval.errors import UserError
-from instructor_eval.machine import machine
+from instructor_eval.machine import compiler, machine
 from instructor_eval.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.store import identity
 from instructor_eval.variants import BASELINE
 
-MEASUREMENT_VERSION = 1
+MEASUREMENT_VERSION = 2
 """Raised when the way of measuring changes: part of a cost's identity."""
 COUNT = {"cpu": 256, "cuda": 4096}
 """Texts of the sample: a GPU wants several full batches."""
-PASS_SECONDS = 4.0
+PASS_SECONDS = 2.0
 """What one pass of the baseline takes at most, about."""
 ROUNDS = 3
 _LEAST_TEXTS = 8
@@ -75,14 +76,24 @@ class How:
 
 @dataclass(frozen=True)
 class _Timed:
-    """One form, as the rounds left it."""
+    """One form, as its rounds left it: alone, or in turns with the baseline."""
 
     texts: int
     tokens: int
     seconds: tuple[float, ...]
+    baseline_seconds: tuple[float, ...]
     resident: int
     file: int
+    baseline_file: int
     proof: str
+
+
+class _FormError(UserError):
+    """A form that cannot be measured."""
+
+    def __init__(self, form: str, line: str) -> None:
+        super().__init__(line)
+        self.form = form
 
 
 def measure_run(
@@ -90,26 +101,25 @@ def measure_run(
     root: Path,
     how: How | None = None,
     *,
-    engines: Sequence[Engine] = (),
     again: bool = False,
     say: Say = lambda _line: None,
     warn: Say = lambda _line: None,
 ) -> dict[str, Cost]:
     """The cost of every form of one model on this machine, measured where the results folder does not have it.
 
-    What is measured is filed as soon as it is known.
+    What is measured is filed as soon as it is known. At most two networks are in this process's memory at a time.
 
     Args:
         checkpoints: One model in the variants asked for; of each, the form counts.
         root: The results folder.
         how: How to run and measure.
-        engines: Loaded engines, used in place of loading their forms again; their cache and totals are left alone.
-        again: Measure also what is there.
+        again: Measure also what is there; an old cold start stays until the new one is known.
         say: Told what is being done.
         warn: Told of a form that could not be measured, or not wholly; the others go on.
 
     Returns:
-        Form -> cost, the baseline first. A form that `warn` was told of is missing, or has no `cold`.
+        Form -> cost, the baseline first. A form that `warn` was told of is missing, or has no `cold`, or an
+        older one.
 
     Raises:
         UserError: a form does not run here, the baseline cannot be measured, or the folder cannot be written.
@@ -123,21 +133,23 @@ def measure_run(
     here = machine(how.device)
     names = {form: _identity(forms[form], forms[BASELINE], how, here) for form in forms}
     costs: dict[str, Cost] = {}
+    older: dict[str, Cold | None] = {}
     for form, checkpoint in forms.items():
-        found = None if again else store.find(checkpoint.name, form, names[form])
-        if found is not None and found.rounds >= how.rounds:
+        found = store.find(checkpoint.name, form, names[form])
+        if found is not None and found.rounds >= how.rounds and not again:
             costs[form] = found
             say(f"{form}: measured {found.measured[:16].replace('T', ' ')} UTC, kept")
-    missing = [form for form in forms if form not in costs]
-    if missing:
-        timed = _time_forms({form: forms[form] for form in (BASELINE, *missing)}, how, engines, say, warn)
-        for form in missing:
-            if form in timed:
-                costs[form] = _cost(names[form], forms[form], forms[BASELINE], how, here, timed)
-                store.write(costs[form])
+        else:
+            older[form] = found.cold if found else None
+    _give_back(how.device)  # what the caller has let go of
+    if older:
+        for form, timed in _time_forms(forms, list(older), how, say, warn):
+            cost = _cost(names[form], forms[form], forms[BASELINE], how, here, timed)
+            costs[form] = dataclasses.replace(cost, cold=older[form])
+            store.write(costs[form])
         _give_back(how.device)
     for form in forms:
-        if how.cold and form in costs and costs[form].cold is None:
+        if how.cold and form in costs and (form in older or costs[form].cold is None):
             _add_cold(costs, forms[form], how, store, say, warn)
     return {form: costs[form] for form in forms if form in costs}
 
@@ -152,7 +164,10 @@ def forms_of(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
 
 
 def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapping[str, Any]) -> str:
-    """Rounds are not in it: more of them are the same measurement."""
+    """Rounds are not in it: more of them are the same measurement.
+
+    Which kernel `int8` runs on depends on a compiler being there.
+    """
     return identity(
         {
             "measurement": MEASUREMENT_VERSION,
@@ -165,6 +180,7 @@ def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapp
             "compiled": how.compiled,
             "texts": how.texts,
             "machine": dict(here),
+            **({"compiler": compiler()} if checkpoint.form == "int8" else {}),
         }
     )
 
@@ -180,9 +196,8 @@ def _cost(
     baseline: Checkpoint,
     how: How,
     here: Mapping[str, Any],
-    timed: Mapping[str, _Timed],
+    timed: _Timed,
 ) -> Cost:
-    own, base = timed[checkpoint.form], timed[baseline.form]
     return Cost(
         identity=name,
         model=checkpoint.name,
@@ -193,93 +208,42 @@ def _cost(
         baseline_fingerprint=baseline.fingerprint,
         device=how.device,
         machine=here,
-        texts=own.texts,
-        tokens=own.tokens,
-        seconds=own.seconds,
-        baseline_seconds=base.seconds,
-        resident_bytes=own.resident,
-        file_bytes=own.file,
-        baseline_file_bytes=base.file,
-        proof=own.proof,
+        texts=timed.texts,
+        tokens=timed.tokens,
+        seconds=timed.seconds,
+        baseline_seconds=timed.baseline_seconds,
+        resident_bytes=timed.resident,
+        file_bytes=timed.file,
+        baseline_file_bytes=timed.baseline_file,
+        proof=timed.proof,
         measured=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
     )
 
 
 def _time_forms(
-    forms: Mapping[str, Checkpoint], how: How, engines: Sequence[Engine], say: Say, warn: Say
-) -> dict[str, _Timed]:
-    """Load the forms, all into this process, and let them take turns. What was loaded here is let go of at the end."""
+    forms: Mapping[str, Checkpoint], wanted: Sequence[str], how: How, say: Say, warn: Say
+) -> Iterator[tuple[str, _Timed]]:
+    """Time the forms `wanted`, one after another in turns with the baseline; the baseline alone where it is alone.
+
+    The baseline's own times, where they are wanted, are those of its first pair.
+    """
+    say(f"{BASELINE}: loading")
     instruction = instruction_for(forms[BASELINE])
-    ready: dict[str, Engine] = {}
-    texts: list[str] = []
-    tokens: dict[str, int] = {}
-    for form, checkpoint in forms.items():
+    with _named(BASELINE, forms[BASELINE]):
+        baseline = _engine(forms[BASELINE], how)
+        texts = sample(_count(baseline, instruction, how))
+    base_tokens = _warm_up(baseline, forms[BASELINE], texts, say)
+    open_ = BASELINE in wanted
+    for form in [f for f in wanted if f != BASELINE] + [BASELINE] * open_:
+        if form == BASELINE and not open_:
+            return
         try:
-            with _named(form, checkpoint):
+            if form == BASELINE:
+                pair = _time_pair(forms, BASELINE, {BASELINE: baseline}, {BASELINE: base_tokens}, texts, how, say)
+            else:
                 say(f"{form}: loading")
-                engine = _bare(checkpoint, how, engines)
-                if form == BASELINE:
-                    texts = sample(_count(engine, instruction, how))
-                say(f"{form}: one pass to warm up ({len(texts):,} texts)")
-                before = engine.totals.tokens
-                engine.encode(texts, instruction)
-                tokens[form] = engine.totals.tokens - before
-                ready[form] = engine
-        except UserError as e:
-            if form == BASELINE:
-                raise
-            warn(str(e))
-
-    def announce(number: int, order: Sequence[str]) -> None:
-        say(f"round {number} of {how.rounds}: {', '.join(order)}")
-
-    seconds = take_turns(ready, texts, instruction, how.rounds, announce=announce)
-    timed: dict[str, _Timed] = {}
-    for form, engine in ready.items():
-        try:
-            with _named(form, forms[form]):
-                sizes, proof = engine.network.sizes(), engine.network.proof()
-                timed[form] = _Timed(len(texts), tokens[form], tuple(seconds[form]), sizes.resident, sizes.file, proof)
-        except UserError as e:
-            if form == BASELINE:
-                raise
-            warn(str(e))
-    return timed
-
-
-@contextlib.contextmanager
-def _named(form: str, checkpoint: Checkpoint) -> Iterator[None]:
-    """Whatever a form's libraries raise, as one line that names the form."""
-    try:
-        yield
-    except UserError as e:
-        raise UserError(f"variant {form} cannot be measured: {e}") from e
-    except Exception as e:  # onnxruntime, openvino and torch raise kinds of their own
-        raise UserError(
-            f"variant {form} of {checkpoint.name} cannot be measured: {type(e).__name__}: {str(e)[:400]}: "
-            "leave it out, or report this"
-        ) from e
-
-
-def _bare(checkpoint: Checkpoint, how: How, engines: Sequence[Engine]) -> Engine:
-    """An engine without a cache: one of those given with its loaded network, or a new one."""
-    for given in engines:
-        theirs = given.checkpoint
-        same = (theirs.folder, theirs.family) == (checkpoint.folder, checkpoint.family)
-        if same and theirs.form == checkpoint.form and given.device == how.device:
-            _ = given.network  # loaded now, if it was not: the copy then shares it
-            bare = copy.copy(given)
-            bare.cache, bare.totals, bare.batch_tokens = None, Totals(), how.batch_tokens
-            return bare
-    return Engine(
-        checkpoint,
-        device=how.device,
-        batch_tokens=how.batch_tokens,
-        trust_remote_code=how.trust_remote_code,
-        compiled=how.compiled,
-    )
-
-
+                pair = {}
+    ...
 def _count(engine: Encodes, instruction: str, how: How) -> int:
     """How many texts are measured with."""
     return how.texts or fitting(engine, instruction, COUNT.get(how.device.partition(":")[0], COUNT["cpu"]))
