@@ -115,6 +115,22 @@ def test_which_variant_is_the_parent(variants: list[str], parent: str, made: Mad
     assert [row.variant for row in found.rows if row.parent is None] == [parent]
 
 
+@pytest.mark.parametrize("form", ["table", "md", "latex"])
+def test_only_fp32_is_called_the_baseline(form: str, made: Made) -> None:
+    for name in ("int8", "int8-dynamic"):
+        made.add(name)
+    text = format_board(made.board(), form)
+    assert "(baseline)" not in text
+    assert "int8 (compared with)" in text
+    if form == "table":
+        assert "Variants of org/model (int8), instructions paper; no fp32 row: compared with int8\n" in text
+        assert "org/model (int8), instructions paper, no fp32 row: compared with int8:\n" in text
+        assert "from the row compared with over" in text
+    made.add("fp32")
+    assert "fp32 (baseline)" in format_board(made.board(), form)
+    assert "compared with" not in format_board(made.board(), form)
+
+
 def test_one_row_alone_has_no_family(made: Made) -> None:
     made.add("bf16", cost=COSTS["bf16"])
     found = made.board()
@@ -184,6 +200,7 @@ def test_a_baseline_that_failed_at_everything_is_none(made: Made, make_score: Ma
     assert [(row.variant, row.rank) for row in found.rows] == [("bf16", 1), ("fp32", None), ("int8", None)]
     assert found.rows[1].delta_macro is None
     assert "fp32: no task to compare" in format_board(found, "table")
+    assert "fp32 has no scores: compared with bf16:" in format_board(found, "table")
 
 
 # Ranks
@@ -404,6 +421,43 @@ def test_the_newest_measurement_counts(made: Made) -> None:
     assert of(made.board())["int8"].cost == {"speed_ratio": 3.0}
 
 
+def test_two_ratios_to_one_baseline_give_the_ratio_to_the_parent(made: Made) -> None:
+    """On a GPU the baseline of all costs is fp32, and the parent may be bf16."""
+    beside = {"baseline": "fp32", "device": "cuda"}
+    made.add("bf16", cost=beside | {"speed_ratio": 2.0, "size_ratio": 2.0})
+    made.add("fp16", cost=beside | {"speed_ratio": 3.0, "size_ratio": 2.0})
+    made.add("fp8", cost=beside | {"speed_ratio": 1.0, "size_ratio": 4.0})
+    found = made.board()
+    figures = {short: (row.figures.smaller, row.figures.faster) for short, row in of(found).items()}
+    assert figures == {"bf16": (None, 1.0), "fp16": (1.0, 1.5), "fp8": (2.0, 0.5)}
+    text = format_board(found, "table")
+    assert "fp16: the same size, 1.5x faster here, " in text
+    assert "speed not compared" not in text
+
+
+@pytest.mark.parametrize(
+    ("parent", "why"),
+    [
+        ({}, "measured beside fp32, but bf16 was not"),
+        ({"baseline": "fp32", "device": "cuda"}, "measured beside fp32, but bf16 was not"),
+        ({"baseline": "bf16", "device": "cuda", "speed_ratio": 1.0}, "measured beside fp32, but bf16 beside bf16"),
+        ({"device": "cuda", "speed_ratio": 1.0}, "measured beside fp32, but bf16 beside nothing named"),
+        ({"baseline": "fp32", "device": "cpu", "speed_ratio": 1.0}, "measured on cuda, but bf16 on cpu"),
+        ({"baseline": "fp32", "speed_ratio": 1.0}, "measured on cuda, but bf16 on a device not named"),
+    ],
+)
+def test_words_say_why_a_speed_is_not_compared(parent: dict[str, Any], why: str, made: Made) -> None:
+    made.add("bf16", cost=parent)
+    for name in ("fp16", "int8"):
+        made.add(name, cost={"speed_ratio": 3.0, "baseline": "fp32", "device": "cuda"})
+    made.add("int8-weight", cost={"file_bytes": 7})
+    made.add("int8+binary")
+    found = made.board()
+    assert all(row.figures.faster is None for row in found.rows[1:])
+    line = f"\n  speed not compared: fp16, int8 ({why}); int8-weight (no speed among its figures)"
+    assert format_board(found, "table").count(line) == 1
+
+
 @pytest.mark.parametrize("value", ["fast", None, -1, 0, True, [2]])
 def test_an_odd_figure_is_unknown(value: object, made: Made) -> None:
     made.add("fp32", cost=COSTS["fp32"])
@@ -436,6 +490,10 @@ def pareto(made: Made, variants: dict[str, tuple[float, int, float, int]], **dev
         ((0.0, 90, 1.1, 9), {"fp32", "int8"}),
         ((-0.1, 100, 1.0, 8), {"fp32"}),
         ((-0.1, 110, 0.9, 9), {"fp32"}),
+        ((0.0, 100, 1.02, 8), {"fp32", "int8"}),  # as fast, as far as one can tell
+        ((0.1, 100, 0.98, 8), {"int8"}),
+        ((-0.1, 100, 1.02, 8), {"fp32"}),
+        ((0.1, 100, 0.96, 8), {"fp32", "int8"}),
     ],
 )
 def test_the_front(int8: tuple[float, int, float, int], front: set[str], made: Made) -> None:
@@ -492,7 +550,9 @@ def child(delta: Difference | None, *, smaller: float | None = None, faster: flo
 
 
 LOSS = Difference(-0.003, -0.005, -0.001, 0.001, 12, "normal")
+BOUNDED = "without a loss shown, or room for one above 1.0 points"
 NONE = Difference(-0.001, -0.004, 0.002, 0.0015, 12, "normal")
+OPEN = Difference(-0.0212, -0.0437, 0.0002, 0.01, 4, "normal")
 GAIN = Difference(0.003, 0.001, 0.005, 0.001, 1, "t")
 
 
@@ -506,7 +566,18 @@ GAIN = Difference(0.003, 0.001, 0.005, 0.001, 1, "t")
          "(could hide up to 0.40)"),
         (child(GAIN, smaller=1.02, faster=0.99, index=8),
          "int8: the same size, as fast here, 32x smaller index, +0.30 points [+0.10, +0.50] on 1 task: a real gain"),
-        (child(Difference(0.0, 0.0, 0.0, 0.0, 2)), "int8: 0.00 points [0.00, 0.00] on 2 tasks: not an item differs"),
+        (child(Difference(0.0, 0.0, 0.0, 0.0, 2)),
+         "int8: 0.00 points [0.00, 0.00] on 2 tasks: no difference in the score or in its interval"),
+        (child(Difference(0.002, 0.0, 0.006, 0.002, 1, "bootstrap")),
+         "int8: +0.20 points [0.00, +0.60] on 1 task: no loss in the interval"),
+        (child(Difference(0.002, 0.0, 0.0, 0.002, 1, "bootstrap")),
+         "int8: +0.20 points [0.00, 0.00] on 1 task: no loss in the interval"),
+        (child(Difference(-0.0212, -0.0437, 0.0002, 0.01, 4, "normal")),
+         "int8: -2.12 points [-4.37, +0.02] on 4 tasks: undecided: could lose up to 4.37"),
+        (child(Difference(0.0, -0.02, 0.02, 0.01, 1, "t", weak=True)),
+         "int8: 0.00 points [-2.00, +2.00] on 1 task: undecided: could lose up to 2.00 (weak: few items)"),
+        (child(Difference(0.0, -0.01, 0.01, 0.005, 4, "normal")),
+         "int8: 0.00 points [-1.00, +1.00] on 4 tasks: no loss shown (could hide up to 1.00)"),
         (child(Difference(-0.2, n=3)),
          "int8: -20.00 points on 3 tasks: whether that is a loss cannot be told without an interval"),
         (child(Difference(-0.2, -0.3, -0.1, 0.05, 3, "t", weak=True)),
@@ -532,18 +603,27 @@ def family(*rows: Row) -> Row:
 @pytest.mark.parametrize(
     ("rows", "lines"),
     [
-        ([child(LOSS, smaller=9, faster=9)], ["no variant is without a loss shown: fp32 stays"]),
+        ([child(LOSS, smaller=9, faster=9)], [f"no variant is {BOUNDED}: fp32 stays"]),
         ([child(NONE, smaller=4.0, faster=0.5)],
-         ["without a loss shown: smallest: int8 (could hide up to 0.40, 12 tasks); fastest: fp32 itself"]),
+         [f"{BOUNDED}: smallest: int8 (could hide up to 0.40, 12 tasks); fastest: fp32 itself"]),
         ([child(NONE, smaller=4.0, faster=2.0), child(LOSS, smaller=8.0, faster=9.0, variant="int4-weight"),
           child(GAIN, smaller=2.0, faster=3.0, variant="bf16", index=64)],
-         ["without a loss shown: smallest: int8 (could hide up to 0.40, 12 tasks); "
+         [f"{BOUNDED}: smallest: int8 (could hide up to 0.40, 12 tasks); "
           "fastest and smallest index: bf16 (no loss in the interval, 1 task)"]),
         ([child(NONE, smaller=4.0, faster=2.0, device="cpu"),
           child(NONE, smaller=2.0, faster=3.0, variant="fp8", device="cuda")],
-         ["without a loss shown: smallest and fastest on cpu: int8 (could hide up to 0.40, 12 tasks); "
+         [f"{BOUNDED}: smallest and fastest on cpu: int8 (could hide up to 0.40, 12 tasks); "
           "fastest on cuda: fp8 (could hide up to 0.40, 12 tasks)"]),
-        ([child(NONE)], ["without a loss shown: int8"]),
+        ([child(NONE)], [f"{BOUNDED}: int8"]),
+        ([child(OPEN, index=8)],
+         [f"no variant is {BOUNDED}: fp32 stays", "undecided, could lose more than 1.0 points: int8 (up to 4.37)"]),
+        ([child(NONE, smaller=4.0), child(OPEN, smaller=8.0, index=8, variant="int8-weight+binary")],
+         [f"{BOUNDED}: smallest: int8 (could hide up to 0.40, 12 tasks)",
+          "undecided, could lose more than 1.0 points: int8-weight+binary (up to 4.37)"]),
+        ([child(NONE, smaller=4.0, faster=1.02)],  # as fast, as far as one can tell
+         [f"{BOUNDED}: smallest: int8 (could hide up to 0.40, 12 tasks)"]),
+        ([child(NONE, smaller=2.0, faster=1.5), child(NONE, smaller=2.0, faster=1.53, variant="int8-dynamic")],
+         [f"{BOUNDED}: smallest and fastest: int8 (could hide up to 0.40, 12 tasks)"]),
         ([child(Difference(0.1, n=3), smaller=9)], []),
         ([child(Difference(0.1, 0.05, 0.2, 0.01, 2, "t", weak=True), smaller=9)], []),
         ([child(None, smaller=9)], []),
@@ -583,7 +663,7 @@ def test_table(full: Board) -> None:
     assert "fp32 (baseline)" in variants
     assert "\n  int8: 4.0x smaller, 2.0x faster here, -" in words
     assert "on 2 tasks: a real loss\n" in words
-    assert "\n  without a loss shown: smallest and fastest: bf16 (could hide up to " in words
+    assert f"\n  {BOUNDED}: smallest and fastest: bf16 (could hide up to " in words
     assert all(line.isprintable() for line in text.splitlines())
 
 

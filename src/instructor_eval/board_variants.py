@@ -1,7 +1,7 @@
 """Variants beside their baselines, as text: a table for each parent, and a line for each child in plain words.
 
 A difference is told with its interval. Where the interval holds 0 nothing is shown, which is not that nothing is lost:
-the words give the loss that could still hide in it.
+the words give the loss that could still hide in it, and call it undecided where that is more than `MARGIN`.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ from typing import Any
 
 from instructor_eval.errors import printable
 from instructor_eval.leaderboard import Board, Row
+from instructor_eval.siblings import NOISE, alike
 from instructor_eval.stats import Difference
 from instructor_eval.tables import blocks, render
+from instructor_eval.variants import BASELINE, canonical
 
 CSV_COLUMNS = [
     "variant", "parent", "delta", "delta_low", "delta_high", "delta_tasks", "file_bytes", "times_smaller",
     "times_faster", "device", "index_bytes_per_million_texts", "pareto",
 ]  # fmt: skip
 """What CSV has behind the columns of the score table; `delta` in points (x 100), as the scores are."""
+MARGIN = 0.01
+"""The loss that a variant may leave room for and still be named as one to deploy: one point."""
+_BOUNDED = f"without a loss shown, or room for one above {100 * MARGIN:.1f} points"
 _MILLION = 1_000_000
 _MARKS = {"better": "▲", "worse": "▼", "same": "=", "unknown": "?"}
 _WORDS = {"better": "better", "worse": "worse", "same": "=", "unknown": "?"}  # LaTeX has no such marks without packages
 _MEANINGS = {
     "better": "▲ better.",
     "worse": "▼ worse.",
-    "same": "=: no difference shown, the interval holds 0.",
+    "same": "=: no difference shown, the interval holds 0; that does not show that there is none.",
     "unknown": "?: no interval.",
 }
-_AS_GOOD_AS_ONE = 0.03
 
 
 def as_json(row: Row) -> dict[str, Any]:
@@ -77,7 +81,8 @@ def tables(board: Board, form: str) -> list[str]:
         found = []
         for parent in board.parents:
             headers, rows = _table([parent], form)
-            found.append(printable(f"Variants of {parent.model}, instructions {parent.instructions}"))
+            title = f"Variants of {parent.model}, instructions {parent.instructions}"
+            found.append(printable("; ".join(filter(None, [title, _without_baseline(parent)]))))
             found.append(blocks(headers, rows, left=1, width=width))
         return found
     if not board.parents:
@@ -93,7 +98,7 @@ def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str 
     """Headers and rows; columns of which nothing is known are left out."""
     rows = [row for parent in parents for row in (parent, *parent.children)]
     columns: dict[str, Callable[[Row], str | None]] = {
-        "variant": lambda row: row.short if row.parent else f"{row.variant} (baseline)",
+        "variant": lambda row: row.short if row.parent else _parent_cell(row),
         "points [95 %]" if form == "latex" else "Δ points [95 %]": lambda row: _delta_cell(row, form),
         "tasks": _tasks_cell,
         "size MB": lambda row: _megabytes(row.figures.file_bytes),
@@ -105,6 +110,18 @@ def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str 
     cells = {header: [cell(row) for row in rows] for header, cell in columns.items()}
     shown = {header: column for header, column in cells.items() if any(column)}
     return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
+
+
+def _without_baseline(parent: Row) -> str:
+    """What to say where a family is compared with something else than fp32; empty where it is fp32."""
+    if canonical(parent.variant) == BASELINE:
+        return ""
+    failed = any(canonical(child.variant) == BASELINE for child in parent.children)
+    return f"{f'{BASELINE} has no scores' if failed else f'no {BASELINE} row'}: compared with {parent.variant}"
+
+
+def _parent_cell(parent: Row) -> str:
+    return f"{parent.variant} ({'compared with' if _without_baseline(parent) else 'baseline'})"
 
 
 def _delta_cell(row: Row, form: str) -> str | None:
@@ -169,7 +186,8 @@ def reading(board: Board) -> list[str]:
 def _legend(board: Board) -> list[str]:
     rows = [row for parent in board.parents for row in (parent, *parent.children)]
     deltas = [row.delta_macro for row in rows if row.delta_macro]
-    lines = ["Δ: mean difference from the baseline over the tasks both have, and its 95 % interval, in points."]
+    whom = "the row compared with" if any(map(_without_baseline, board.parents)) else "the baseline"
+    lines = [f"Δ: mean difference from {whom} over the tasks both have, and its 95 % interval, in points."]
     marks = {delta.verdict for delta in deltas}
     lines += [text for verdict, text in _MEANINGS.items() if verdict in marks]
     if any(delta.weak for delta in deltas):
@@ -185,7 +203,8 @@ def _legend(board: Board) -> list[str]:
         lines.append("index MB/1M: the vectors of a million texts.")
     if any(row.pareto is not None for row in rows):
         lines.append(
-            "Pareto *: no sibling is at least as good in score, file size, speed and index, and better in one."
+            "Pareto *: no sibling is at least as good in score, file size, speed and index, and better in one; speeds "
+            f"within {100 * NOISE:.0f} % are equal."
         )
     apart = [f"{task} ({row.short}: {why})" for row in rows for task, why in row.not_comparable.items()]
     if apart:
@@ -200,9 +219,20 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _reading_of(parent: Row) -> str:
-    title = f"{parent.model}, instructions {parent.instructions}, beside {parent.variant}:"
-    lines = [title, *(f"  {line_of(child)}" for child in parent.children), *(f"  {line}" for line in deploy(parent))]
-    return "\n".join(map(printable, lines))
+    compared = _without_baseline(parent) or f"beside {parent.variant}"
+    title = f"{parent.model}, instructions {parent.instructions}, {compared}"
+    told = [*map(line_of, parent.children), *_untimed(parent), *deploy(parent)]
+    return "\n".join(map(printable, [f"{title}:", *(f"  {line}" for line in told)]))
+
+
+def _untimed(parent: Row) -> list[str]:
+    """One line on the children that were measured and have no speed beside the parent."""
+    reasons: dict[str, list[str]] = {}
+    for child in parent.children:
+        if child.figures.untimed:
+            reasons.setdefault(child.figures.untimed, []).append(child.short)
+    said = "; ".join(f"{_some(names)} ({why})" for why, names in reasons.items())
+    return [f"speed not compared: {said}"] if said else []
 
 
 def line_of(child: Row) -> str:
@@ -232,37 +262,62 @@ def _verdict(delta: Difference) -> str:
         return "whether that is a loss cannot be told without an interval"
     if delta.verdict != "same":
         return f"a real {'gain' if delta.verdict == 'better' else 'loss'}{weak}"
-    room = _room(delta)
-    return f"no loss shown ({room}){weak}" if room else "not an item differs"
+    if _risk(delta) > MARGIN:
+        return f"undecided: could lose up to {_lost(delta)}{weak}"
+    if delta.delta == delta.low == delta.high == 0:  # of the scores: items can differ where a metric does not see it
+        return f"no difference in the score or in its interval{weak}"
+    return f"no loss shown ({_room(delta)}){weak}" if _risk(delta) else f"no loss in the interval{weak}"
+
+
+def _risk(delta: Difference) -> float:
+    """The largest loss in the interval, 0 where it holds none; not for a difference without one."""
+    return max(0.0, -(delta.low or 0.0))
+
+
+def _lost(delta: Difference) -> str:
+    return _points(_risk(delta)).lstrip("+")
 
 
 def _room(delta: Difference) -> str:
-    """What an interval that shows no loss leaves room for; empty where there is none at all."""
-    low = delta.low or 0.0
-    return f"could hide up to {_points(-low).lstrip('+')}" if low < 0 else ""
+    """What an interval that shows no loss leaves room for."""
+    return f"could hide up to {_lost(delta)}" if _risk(delta) else "no loss in the interval"
 
 
 def _times(ratio: float | None, more: str, less: str, same: str) -> str | None:
-    """`2.4x smaller`; within 3 % `same`."""
+    """`2.4x smaller`; `same` where `alike`."""
     if ratio is None:
         return None
-    if abs(ratio - 1) < _AS_GOOD_AS_ONE:
+    if alike(ratio):
         return same
     shown = max(ratio, 1 / ratio)
     return f"{shown:.{1 if shown < 9.95 else 0}f}x {more if ratio > 1 else less}"
 
 
 def deploy(parent: Row) -> list[str]:
-    """What to deploy, in one line: the smallest, the fastest, and the one of the smallest index, without a loss shown.
+    """What to deploy: a line of the smallest, the fastest, and the one of the smallest index; a line of the undecided.
 
-    Children whose loss is shown are no candidates, nor are those whose interval is missing or weak; the baseline is.
+    Children whose loss is shown are no candidates, nor those whose interval is missing or weak, or leaves room for a
+    loss above `MARGIN`; the parent is one.
     """
-    judged = [c for c in parent.children if c.delta_macro and not c.delta_macro.weak and c.delta_macro.low is not None]
-    chosen = [c for c in judged if c.delta_macro and c.delta_macro.verdict != "worse"]
+    judged = [
+        (c, c.delta_macro)
+        for c in parent.children
+        if c.delta_macro and not c.delta_macro.weak and c.delta_macro.low is not None
+    ]
     if not judged:
         return []
+    without = [(c, delta) for c, delta in judged if delta.verdict != "worse"]
+    open_ones = [f"{c.short} (up to {_lost(delta)})" for c, delta in without if _risk(delta) > MARGIN]
+    return [
+        _choice(parent, [c for c, delta in without if _risk(delta) <= MARGIN]),
+        *([f"undecided, could lose more than {100 * MARGIN:.1f} points: {_some(open_ones)}"] if open_ones else []),
+    ]
+
+
+def _choice(parent: Row, chosen: Sequence[Row]) -> str:
+    """What is best in each respect, of the parent and the candidates."""
     if not chosen:
-        return [f"no variant is without a loss shown: {parent.variant} stays"]
+        return f"no variant is {_BOUNDED}: {parent.variant} stays"
     rows = [parent, *chosen]
     best = [
         _best("smallest", rows, lambda row: row.figures.smaller),
@@ -273,7 +328,7 @@ def deploy(parent: Row) -> list[str]:
     for what, answer in filter(None, best):
         told.setdefault(answer, []).append(what)
     said = "; ".join(f"{' and '.join(whats)}: {answer}" for answer, whats in told.items())
-    return [f"without a loss shown: {said or ', '.join(c.short for c in chosen)}"]
+    return f"{_BOUNDED}: {said or ', '.join(c.short for c in chosen)}"
 
 
 def _fastest(rows: Sequence[Row]) -> list[tuple[str, str] | None]:
@@ -283,19 +338,25 @@ def _fastest(rows: Sequence[Row]) -> list[tuple[str, str] | None]:
     for device in devices:
         here = [row for row in rows if row.parent is None or row.figures.device == device]
         where = f" on {device}" if len(devices) > 1 and device else ""
-        found.append(_best(f"fastest{where}", here, lambda row: row.figures.faster))
+        found.append(_best(f"fastest{where}", here, lambda row: row.figures.faster, alike))
     return found
 
 
-def _best(what: str, rows: Sequence[Row], worth: Callable[[Row], float | None]) -> tuple[str, str] | None:
-    """`what`, and the row worth most; of equals the first in the table.
+def _best(
+    what: str,
+    rows: Sequence[Row],
+    worth: Callable[[Row], float | None],
+    equal: Callable[[float], bool] = lambda ratio: ratio == 1,
+) -> tuple[str, str] | None:
+    """`what`, and the row worth most; of equals, by the ratio of their worths, the first in the table.
 
     None where rows do not differ, or the baseline's worth is unknown.
     """
     known = [(value, row) for row in rows if (value := worth(row)) is not None]
-    if not known or known[0][1].parent is not None or len({value for value, _ in known}) == 1:
+    most = max((value for value, _ in known), default=0.0)
+    if not known or known[0][1].parent is not None or all(equal(most / value) for value, _ in known):
         return None
-    _, row = max(known, key=lambda pair: pair[0])
+    row = next(row for value, row in known if equal(most / value))
     if row.delta_macro is None:
         return what, f"{row.variant} itself"
-    return what, f"{row.short} ({_room(row.delta_macro) or 'no loss in the interval'}, {_tasks(row.delta_macro)})"
+    return what, f"{row.short} ({_room(row.delta_macro)}, {_tasks(row.delta_macro)})"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ReadItems: TypeAlias = Callable[[Score], Items]
 _SECOND_CHOICE = "bf16"
 _SAME = 1e-9
+NOISE = 0.03
+"""Ratios nearer to 1 than this are told as equal, and speeds are compared as equal: a choice, not a measured noise."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,18 @@ class Figures:
     smaller: float | None = None
     """File bytes of the parent over its own."""
     faster: float | None = None
-    """Speed over the parent's, both measured in turns in one run; never from two runs."""
+    """Speed over the parent's: measured in turns with it, or both in turns with one baseline on one device."""
     vector_bytes: int | None = None
     """What an index keeps of one text."""
     device: str | None = None
     """Where `faster` was measured."""
+    untimed: str = ""
+    """Why `faster` is unknown although the variant was measured."""
+
+
+def alike(ratio: float) -> bool:
+    """Whether a positive ratio is within `NOISE` of 1, in either direction."""
+    return max(ratio, 1 / ratio) < 1 + NOISE
 
 
 def link(rows: Iterable[Row]) -> None:
@@ -205,13 +214,12 @@ def weigh(parent: Row, tasks: Sequence[str]) -> None:
     file_bytes = _number(base, "file_bytes")
     known = [(row, newest_cost(row)) for row in parent.children]
     for row, cost in known:
-        # A ratio to something else than the parent says nothing here.
-        fits = canonical(str(cost.get("baseline") or parent.variant)) == canonical(parent.variant)
         size = _number(cost, "file_bytes")
-        smaller = file_bytes / size if file_bytes and size else _number(cost, "size_ratio") if fits else None
-        faster = _number(cost, "speed_ratio") if fits else None
-        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.get("device"))
-    timed = any(row.figures.faster for row in parent.children) or _number(base, "speed_ratio") == 1.0
+        smaller = file_bytes / size if file_bytes and size else _to_parent("size_ratio", cost, base, parent)
+        why = _untimed(cost, base, parent)
+        faster = None if why else _to_parent("speed_ratio", cost, base, parent)
+        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.get("device"), why)
+    timed = any(row.figures.faster for row in parent.children) or _number(base, "speed_ratio") is not None
     parent.figures = Figures(
         _whole(file_bytes),
         1.0 if file_bytes else None,
@@ -223,6 +231,37 @@ def weigh(parent: Row, tasks: Sequence[str]) -> None:
     for row in family:
         if _is_weighed(row):
             row.pareto = not any(_beats(other, row, tasks) for other in family if other is not row)
+
+
+def _baseline(cost: dict[str, Any], parent: Row) -> str:
+    """What a cost's ratios are to; where it does not say, the parent."""
+    return canonical(str(cost.get("baseline") or parent.variant))
+
+
+def _to_parent(key: str, cost: dict[str, Any], base: dict[str, Any], parent: Row) -> float | None:
+    """A ratio to the parent: as filed, or through the baseline that both were measured against; else None."""
+    own, against = _number(cost, key), _baseline(cost, parent)
+    if own is None or against == canonical(parent.variant):
+        return own
+    theirs = _number(base, key)
+    return own / theirs if theirs and _baseline(base, parent) == against else None
+
+
+def _untimed(cost: dict[str, Any], base: dict[str, Any], parent: Row) -> str:
+    """Why a measured child's speed cannot be told beside the parent's; empty where it can, or nothing was measured."""
+    against, device = _baseline(cost, parent), cost.get("device")
+    if cost and _number(cost, "speed_ratio") is None:
+        return "no speed among its figures"
+    if not cost or against == canonical(parent.variant):
+        return ""
+    if _number(base, "speed_ratio") is None:
+        return f"measured beside {against}, but {parent.variant} was not"
+    if _baseline(base, parent) != against:
+        return f"measured beside {against}, but {parent.variant} beside {base.get('baseline') or 'nothing named'}"
+    if device is None or device != base.get("device"):
+        known = [str(d or "a device not named") for d in (device, base.get("device"))]
+        return f"measured on {known[0]}, but {parent.variant} on {known[1]}"
+    return ""
 
 
 def newest_cost(row: Row) -> dict[str, Any]:
@@ -265,8 +304,8 @@ def _is_weighed(row: Row) -> bool:
 def _beats(one: Row, other: Row, tasks: Sequence[str]) -> bool:
     """Whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
 
-    Quality is the mean score over those of the tasks that both have and that can be compared. Speeds measured on two
-    devices are not compared, a parent's excepted: children's are ratios to it.
+    Quality is the mean score over those of the tasks that both have and that can be compared. Speeds that are `alike`
+    are equal; those measured on two devices are not compared, a parent's excepted: children's are ratios to it.
     """
     if not (_is_weighed(one) and _is_weighed(other)):
         return False
@@ -275,10 +314,11 @@ def _beats(one: Row, other: Row, tasks: Sequence[str]) -> bool:
     shared = [t for t in tasks if t in one.tasks and t in other.tasks and t not in left_out]
     if not shared or (one.parent is not None and other.parent is not None and a.device != b.device):
         return False
+    mine, theirs = a.faster or 0.0, b.faster or 0.0  # both known and positive: they are weighed
     gains = (
         sum(one.tasks[t] - other.tasks[t] for t in shared),
         (b.file_bytes or 0) - (a.file_bytes or 0),
-        (a.faster or 0.0) - (b.faster or 0.0),
+        0.0 if alike(mine / theirs) else mine - theirs,
         (b.vector_bytes or 0) - (a.vector_bytes or 0),
     )
     return min(gains) >= 0 and max(gains) > 0
