@@ -175,6 +175,20 @@ def test_numbers_are_whole_and_at_least_one(measure: Measure) -> None:
             measure(flag, "0")
 
 
+@pytest.mark.parametrize("given", [",,bf16", "bf16,", "", " , "])
+def test_a_list_has_no_empty_part(measure: Measure, given: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match="has an empty part: write fp32,int8"):
+        measure("--variant", given)
+
+
+def test_auto_is_what_suits_the_device(measure: Measure) -> None:
+    assert measure("--variant", "auto", "--rounds", "1")[0] == 0
+    assert [c.form for c in CostStore(Path("results")).all()] == ["fp32"]
+    assert [str(v) for v in cli_measure.parse_variants(["auto", "int8", "bf16"], auto="bf16")] == [
+        "fp32", "bf16", "int8"
+    ]  # fmt: skip
+
+
 def test_a_form_that_fails_is_said_and_the_others_are_printed(
     measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -23,12 +25,12 @@ from instructor_eval import measure as measure_module
 from instructor_eval import measure_child, variants
 from instructor_eval.cold_start import cold_start
 from instructor_eval.costs import Cold, Cost, CostStore
-from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals
 from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.environment import memory, usable_cores
+from instructor_eval.environment import memory
 from instructor_eval.errors import UserError
+from instructor_eval.machine import usable_cores
 from instructor_eval.measure import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
 from instructor_eval.sample_texts import INSTRUCTION, LONGEST, sample, words_of
 from instructor_eval.variants import Form
@@ -181,7 +183,7 @@ def test_what_a_score_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "most", "expected"), [(13.0, 256, 52), (1.0, 256, 8), (1e6, 256, 256), (1e6, 4, 4), (0.1, 4, 4)]
+    ("rate", "most", "expected"), [(13.0, 256, 26), (1.0, 256, 8), (1e6, 256, 256), (1e6, 4, 4), (0.1, 4, 4)]
 )
 def test_a_pass_is_bounded(rate: float, most: int, expected: int) -> None:
     clock, log = Clock(), []
@@ -191,7 +193,9 @@ def test_a_pass_is_bounded(rate: float, most: int, expected: int) -> None:
 
 def test_one_slow_probe_does_not_shrink_the_sample() -> None:
     clock = Clock()
-    engine = Fake(clock, [], "x", passes=[9.0, 3.0, 1.0])  # loading, choosing kernels, and then 8 texts in a second
+    engine = Fake(
+        clock, [], "x", passes=[9.0, 1.5, 0.5]
+    )  # loading, choosing kernels, and then 8 texts in half a second
     assert fitting(engine, "I: ", 256, clock=clock) == 32
 
 
@@ -260,26 +264,71 @@ def test_plain_models_are_given_no_instruction(tmp_path: Path, checkpoint: Check
     assert instruction_for(checkpoint) == INSTRUCTION
 
 
-def test_a_loaded_engine_is_used_and_left_as_it_was(
-    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = MemoryCache()
-    loaded = Engine(both[1], device="cpu", cache=cache, batch_tokens=64)
-    vectors = loaded.encode(sample(2), INSTRUCTION)
-    totals, made = dataclasses.replace(loaded.totals), []
+def live_networks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The forms whose engines are alive whenever another one has been made."""
+    made: list[weakref.ref[Engine]] = []
+    seen: list[tuple[str, ...]] = []
 
     def recorded(checkpoint: Checkpoint, **options: Any) -> Engine:
-        made.append(checkpoint.form)
-        return Engine(checkpoint, **options)
+        engine = Engine(checkpoint, **options)
+        made.append(weakref.ref(engine))
+        seen.append(tuple(alive.checkpoint.form for ref in made if (alive := ref())))
+        return engine
 
     monkeypatch.setattr(measure_module, "Engine", recorded)
-    costs = measure_run(both, tmp_path, QUICK, engines=[loaded])
-    assert made == ["fp32"]
-    assert costs["bf16"].tokens == costs["fp32"].tokens  # all of them computed, none found
-    assert loaded.totals == totals
-    assert (loaded.cache, loaded.batch_tokens) == (cache, 64)
-    assert np.array_equal(loaded.encode(sample(2), INSTRUCTION), vectors)
-    assert loaded.totals.hits == totals.hits + 2
+    return seen
+
+
+def test_forms_are_timed_in_pairs_and_two_networks_are_in_memory_at_most(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, lines = live_networks(monkeypatch), list[str]()
+    filed: list[tuple[str, ...]] = []
+    forms = [dataclasses.replace(checkpoint, variant=v) for v in ("fp32", "bf16", "int8", "fp16")]
+
+    def say(line: str) -> None:
+        lines.append(line)
+        filed.append(tuple(c.form for c in CostStore(tmp_path).all()))
+
+    costs = measure_run(forms, tmp_path, QUICK, say=say, warn=pytest.fail)
+    assert seen == [("fp32",), ("fp32", "bf16"), ("fp32", "int8"), ("fp32", "fp16")]
+    rounds = [line.partition(": ")[2] for line in lines if line.startswith("round ")]
+    assert rounds == [f"{a}, {b}" for f in ("bf16", "int8", "fp16") for a, b in (("fp32", f), (f, "fp32"), ("fp32", f))]
+    assert list(costs) == ["fp32", "bf16", "int8", "fp16"]
+    assert costs["fp32"].seconds == costs["bf16"].baseline_seconds
+    assert len({c.baseline_seconds for c in costs.values()}) == 3, "each pair has its own"
+    assert filed[lines.index("int8: loading")] == ("bf16", "fp32"), "filed pair by pair"
+
+
+def test_no_network_is_in_memory_during_a_cold_start(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Engine]] = []
+
+    def recorded(checkpoint: Checkpoint, **options: Any) -> Engine:
+        engine = Engine(checkpoint, **options)
+        made.append(weakref.ref(engine))
+        return engine
+
+    def started(_checkpoint: Checkpoint, **_: Any) -> Cold:
+        assert len(made) == 2
+        assert not any(ref() for ref in made)
+        return COLD
+
+    monkeypatch.setattr(measure_module, "Engine", recorded)
+    monkeypatch.setattr(measure_module, "cold_start", started)
+    measure_run(both, tmp_path, dataclasses.replace(QUICK, cold=True))
+
+
+def test_which_int8_kernel_runs_is_part_of_its_identity(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = [checkpoint, dataclasses.replace(checkpoint, variant="int8")]
+    first = measure_run(forms, tmp_path, dataclasses.replace(QUICK, rounds=1))
+    monkeypatch.setattr(measure_module, "compilers", lambda: [["another"]])
+    second = measure_run(forms, tmp_path, dataclasses.replace(QUICK, rounds=1))
+    assert second["fp32"] == first["fp32"]
+    assert second["int8"].identity != first["int8"].identity
 
 
 def test_forms_are_named_once_and_without_embeddings(checkpoint: Checkpoint) -> None:
@@ -308,6 +357,85 @@ def test_a_form_that_fails_does_not_end_the_others(
     [line] = lines
     assert line.startswith("variant broken of ")
     assert "cannot be measured: ModuleNotFoundError" in line
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, form: str, at: int, error: BaseException) -> None:
+    """The engine of `form` raises at its call number `at`, counted from 1."""
+
+    class Failing(Engine):
+        calls = 0
+
+        def encode(self, *arguments: Any, **options: Any) -> Any:
+            self.calls += self.checkpoint.form == form
+            if self.checkpoint.form == form and self.calls == at:
+                raise error
+            return super().encode(*arguments, **options)
+
+    monkeypatch.setattr(measure_module, "Engine", Failing)
+
+
+def test_a_form_that_fails_in_a_round_is_left_out(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "bf16", 3, RuntimeError("[ONNXRuntimeError] : 6\nout of memory"))
+    lines: list[str] = []
+    forms = [*both, dataclasses.replace(both[0], variant="fp16")]
+    costs = measure_run(forms, tmp_path, QUICK, warn=lines.append)
+    assert list(costs) == ["fp32", "fp16"]
+    assert costs["fp32"].seconds == costs["fp16"].baseline_seconds
+    [line] = lines
+    assert line.startswith(f"variant bf16 of {both[0].name} cannot be measured: RuntimeError: [ONNXRuntimeError] : 6 ")
+
+
+def test_a_baseline_whose_every_partner_fails_is_timed_alone(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "bf16", 2, RuntimeError("no"))
+    lines: list[str] = []
+    said: list[str] = []
+    costs = measure_run(both, tmp_path, QUICK, say=said.append, warn=lines.append)
+    assert list(costs) == ["fp32"]
+    assert len(lines) == 1
+    assert said[-1] == "round 3 of 3: fp32"
+
+
+def test_a_baseline_that_fails_in_a_round_ends_it(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "fp32", 2, RuntimeError("no"))
+    with pytest.raises(UserError, match=r"variant fp32 of .* cannot be measured: RuntimeError: no"):
+        measure_run(both, tmp_path, QUICK)
+
+
+def test_an_interruption_in_a_round_passes_through(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "bf16", 2, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        measure_run(both, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("killed")])
+def test_an_old_cold_start_stays_until_the_new_one_is_there(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    how, newer = dataclasses.replace(QUICK, cold=True), dataclasses.replace(COLD, load_seconds=9.0)
+    monkeypatch.setattr(measure_module, "cold_start", lambda _checkpoint, **_: COLD)
+    first = measure_run(both, tmp_path, how)
+
+    def fails(_checkpoint: Checkpoint, **_: Any) -> Cold:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measure_module, "cold_start", fails)
+        with contextlib.suppress(KeyboardInterrupt):
+            measure_run(both, tmp_path, how, again=True)
+    filed = {c.form: c for c in CostStore(tmp_path).all()}
+    assert {form: c.cold for form, c in filed.items()} == {"fp32": COLD, "bf16": COLD}
+    assert filed["bf16"].seconds != first["bf16"].seconds
+    monkeypatch.setattr(measure_module, "cold_start", lambda _checkpoint, **_: newer)
+    assert {c.cold for c in measure_run(both, tmp_path, how, again=True).values()} == {newer}
+    assert {c.cold for c in CostStore(tmp_path).all()} == {newer}
 
 
 def test_without_the_baseline_there_is_nothing_to_compare(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -436,7 +564,7 @@ def test_a_process_that_cannot_be_started_or_does_not_end(
 def test_memory_where_proc_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     now, peak = memory()
     assert 0 < now <= peak
-    monkeypatch.setattr(machine_module.sys, "platform", "freebsd")
+    monkeypatch.setattr("sys.platform", "freebsd")
     now, peak = memory()
     assert 1024**2 < now == peak
 

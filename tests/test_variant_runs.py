@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,10 @@ import pytest
 import tiny
 from safetensors.numpy import load_file, save_file
 
+from instructor_eval import measure as measure_module
+from instructor_eval.costs import Cold
 from instructor_eval.encoder import engine as engine_module
+from instructor_eval.errors import UserError
 from instructor_eval.variants import Variant
 
 DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--offline")
@@ -95,6 +100,89 @@ def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
     cost = scores(tmp_path / "results")["fp32"]["cost"]
     assert cost["texts_per_second"] > 0
     assert cost.get("cold_start_seconds") is None, "one form alone: no process of its own"
+
+
+def test_a_cost_without_cold_start_gets_it_when_it_is_asked_for(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+
+    def cold(checkpoint: Any, **_: Any) -> Cold:
+        starts.append(checkpoint.form)
+        return Cold(3.0, 2.0, 0.5, 4, 5, 6)
+
+    monkeypatch.setattr(measure_module, "cold_start", cold)
+    cli(*DEMO, "--cost", "auto")
+    before = scores(tmp_path / "results")["fp32"]["cost"]
+    assert "cold_start_seconds" not in before
+    monkeypatch.setattr(measure_module, "_time_forms", lambda *_: pytest.fail("timed again"))
+    done = cli(*DEMO, "--cost", "full")
+    assert "0 run, 1 kept" in done.out
+    after = scores(tmp_path / "results")["fp32"]["cost"]
+    assert after["cold_start_seconds"] == 5.5
+    assert before.items() <= after.items()
+    assert "measuring" not in cli(*DEMO, "--cost", "full").out
+    assert starts == ["fp32"]
+
+
+def test_costs_are_measured_after_the_last_model_with_no_network_in_memory(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines: list[weakref.ref[Any]] = []
+    models = [tiny.build_plain(tmp_path / name) for name in ("one", "two")]
+    measured = []
+    make = engine_module.Engine.__init__
+
+    def init(self: Any, *arguments: Any, **options: Any) -> None:
+        engines.append(weakref.ref(self))
+        make(self, *arguments, **options)
+
+    def measure_run(checkpoints: list[Any], root: Path, *_: Any, **__: Any) -> dict[str, Any]:
+        gc.collect()
+        assert len(engines) == 4
+        assert not any(ref() for ref in engines)
+        assert len(list((root / "scores").rglob("*.json"))) == 4
+        measured.append((Path(checkpoints[0].name).name, sorted({c.form for c in checkpoints})))
+        return {}
+
+    monkeypatch.setattr(engine_module.Engine, "__init__", init)
+    monkeypatch.setattr(measure_module, "measure_run", measure_run)
+    done = cli(*DEMO[2:], "--model", models[0], "--model", models[1], "--variant", "fp32,bf16", "--cost", "auto")
+    assert done.code == 0, done.err
+    assert "no cost measured" not in done.out
+    assert measured == [("one", ["bf16", "fp32"]), ("two", ["bf16", "fp32"])]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error:\nlost"), MemoryError(), UserError("killed")])
+def test_no_cost_that_fails_ends_a_run(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(measure_module, "measure_run", fails)
+    done = cli(*DEMO, "--cost", "auto")
+    assert done.code == 0, done.err
+    [line] = [line for line in done.out.splitlines() if "no cost measured" in line]
+    assert line.startswith("  no cost measured: ")
+    assert "1 run, 0 kept" in done.out
+    assert scores(tmp_path / "results")["fp32"]["status"] == "ok"
+    [run] = (tmp_path / "results" / "runs").rglob("*.json")
+    assert json.loads(run.read_text())["ended"], "the run is written down as ended"
+
+
+def test_debug_shows_where_a_cost_failed_and_an_interruption_is_none_of_these(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(error: BaseException) -> Callable[..., None]:
+        def measure_run(*_: Any, **__: Any) -> None:
+            raise error
+
+        return measure_run
+
+    monkeypatch.setattr(measure_module, "measure_run", fails(RuntimeError("where")))
+    with pytest.raises(RuntimeError, match="where"):
+        cli(*DEMO, "--cost", "auto", "--debug")
+    monkeypatch.setattr(measure_module, "measure_run", fails(KeyboardInterrupt()))
+    assert cli(*DEMO, "--cost", "auto").code == 130
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,19 @@ def cores_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | Non
         return max(1, -(-int(quota) // int(period)))
     except (OSError, ValueError):  # no such file, or "max"
         return None
+
+
+def compilers() -> list[list[str]]:
+    """The C compilers that are here, $CC first, each as the beginning of a command; that one works is not tried."""
+    found: list[list[str]] = []
+    for text in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        try:
+            command = shlex.split(text)
+        except ValueError:  # a quotation without its end
+            continue
+        if command and shutil.which(command[0]):
+            found.append(command)
+    return found
 
 
 def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str] | None:

@@ -30,8 +30,8 @@ from instructor_eval.cold_start import cold_start
 from instructor_eval.costs import Cold, Cost, CostStore
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals, pick_device
-from instructor_eval.errors import UserError
-from instructor_eval.machine import compiler, machine
+from instructor_eval.errors import UserError, one_line
+from instructor_eval.machine import compilers, machine
 from instructor_eval.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.store import identity
 from instructor_eval.variants import BASELINE
@@ -86,6 +86,19 @@ class _Timed:
     file: int
     baseline_file: int
     proof: str
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A form in memory, warmed up."""
+
+    engine: Engine
+    tokens: int
+    """of the texts it is timed with"""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.engine.checkpoint
 
 
 class _FormError(UserError):
@@ -180,7 +193,7 @@ def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapp
             "compiled": how.compiled,
             "texts": how.texts,
             "machine": dict(here),
-            **({"compiler": compiler()} if checkpoint.form == "int8" else {}),
+            **({"compilers": compilers()} if checkpoint.form == "int8" else {}),
         }
     )
 
@@ -223,27 +236,108 @@ def _cost(
 def _time_forms(
     forms: Mapping[str, Checkpoint], wanted: Sequence[str], how: How, say: Say, warn: Say
 ) -> Iterator[tuple[str, _Timed]]:
-    """Time the forms `wanted`, one after another in turns with the baseline; the baseline alone where it is alone.
+    """Time the forms `wanted`, one after another, each in turns with the baseline.
 
-    The baseline's own times, where they are wanted, are those of its first pair.
+    The baseline's own times, if they are wanted, are those of the first pair; without any pair it is timed alone.
     """
-    say(f"{BASELINE}: loading")
-    instruction = instruction_for(forms[BASELINE])
-    with _named(BASELINE, forms[BASELINE]):
-        baseline = _engine(forms[BASELINE], how)
-        texts = sample(_count(baseline, instruction, how))
-    base_tokens = _warm_up(baseline, forms[BASELINE], texts, say)
-    open_ = BASELINE in wanted
-    for form in [f for f in wanted if f != BASELINE] + [BASELINE] * open_:
-        if form == BASELINE and not open_:
-            return
+    engine = _engine(forms[BASELINE], how, say)
+    with _named(forms[BASELINE]):
+        texts = sample(_count(engine, instruction_for(forms[BASELINE]), how))
+    baseline = _warmed_up(engine, texts, say)
+    pending = [BASELINE] if BASELINE in wanted else []
+    for form in wanted:
+        if form == BASELINE:
+            continue
+        timed: dict[str, _Timed] = {}
         try:
-            if form == BASELINE:
-                pair = _time_pair(forms, BASELINE, {BASELINE: baseline}, {BASELINE: base_tokens}, texts, how, say)
-            else:
-                say(f"{form}: loading")
-                pair = {}
-    ...
+            timed = _in_turns([baseline, _warmed_up(_engine(forms[form], how, say), texts, say)], texts, how, say)
+        except _FormError as e:
+            if e.form == BASELINE:
+                raise
+            warn(str(e))
+        _give_back(how.device)  # no name here holds the form: it goes before the next one comes
+        if timed:
+            yield from ((done, timed[done]) for done in (*pending, form))
+            pending = []
+    if pending:
+        yield from _in_turns([baseline], texts, how, say).items()
+
+
+def _engine(checkpoint: Checkpoint, how: How, say: Say) -> Engine:
+    """Without a cache: every text is computed in every round. The first text loads the network."""
+    say(f"{checkpoint.form}: loading")
+    with _named(checkpoint):
+        return Engine(
+            checkpoint,
+            device=how.device,
+            batch_tokens=how.batch_tokens,
+            trust_remote_code=how.trust_remote_code,
+            compiled=how.compiled,
+        )
+
+
+def _warmed_up(engine: Engine, texts: Sequence[str], say: Say) -> _Ready:
+    """After one pass, which loads the network and chooses kernels."""
+    checkpoint = engine.checkpoint
+    say(f"{checkpoint.form}: one pass to warm up ({len(texts):,} texts)")
+    with _named(checkpoint):
+        before = engine.totals.tokens
+        engine.encode(texts, instruction_for(checkpoint))
+    return _Ready(engine, engine.totals.tokens - before)
+
+
+def _in_turns(ready: Sequence[_Ready], texts: Sequence[str], how: How, say: Say) -> dict[str, _Timed]:
+    """The baseline, which comes first, and another form beside it, or none.
+
+    Raises:
+        _FormError: one of them fails.
+    """
+    forms = {one.checkpoint.form: one.checkpoint for one in ready}
+    base = ready[0]
+    seconds = take_turns(
+        {one.checkpoint.form: one.engine for one in ready},
+        texts,
+        instruction_for(base.checkpoint),
+        how.rounds,
+        turn=lambda form: _named(forms[form]),
+        announce=lambda number, order: say(f"round {number} of {how.rounds}: {', '.join(order)}"),
+    )
+    with _named(base.checkpoint):
+        base_file = base.engine.network.sizes().file
+    timed: dict[str, _Timed] = {}
+    for one in ready:
+        form = one.checkpoint.form
+        with _named(one.checkpoint):
+            sizes, proof = one.engine.network.sizes(), one.engine.network.proof()
+        timed[form] = _Timed(
+            texts=len(texts),
+            tokens=one.tokens,
+            seconds=tuple(seconds[form]),
+            baseline_seconds=tuple(seconds[base.checkpoint.form]),
+            resident=sizes.resident,
+            file=sizes.file,
+            baseline_file=base_file,
+            proof=proof,
+        )
+    return timed
+
+
+@contextlib.contextmanager
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Whatever a form's libraries raise, as one line that names the form."""
+    form = checkpoint.form
+    try:
+        yield
+    except UserError as e:
+        raise _FormError(form, f"variant {form} cannot be measured: {e}") from e
+    except Exception as e:  # onnxruntime, openvino and torch raise kinds of their own
+        raise _FormError(
+            form,
+            f"variant {form} of {checkpoint.name} cannot be measured: {type(e).__name__}: {one_line(str(e))[:400]}: "
+            "leave it out, or report this",
+        ) from e
+
+
 def _count(engine: Encodes, instruction: str, how: How) -> int:
     """How many texts are measured with."""
     return how.texts or fitting(engine, instruction, COUNT.get(how.device.partition(":")[0], COUNT["cpu"]))
@@ -280,11 +374,13 @@ def take_turns(
     rounds: int,
     *,
     clock: Clock = time.perf_counter,
+    turn: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: contextlib.nullcontext(),
     announce: Callable[[int, Sequence[str]], None] = lambda _number, _order: None,
 ) -> dict[str, list[float]]:
     """Seconds that each engine takes for all of `texts`, round by round.
 
-    Every round runs each engine once and begins with another one, so that none always follows the same.
+    Every round runs each engine once and begins with another one, so that none always follows the same. Each turn runs
+    within `turn(name)`.
     """
     names = list(engines)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -293,9 +389,10 @@ def take_turns(
         order = names[first:] + names[:first]
         announce(number + 1, order)
         for name in order:
-            started = clock()
-            engines[name].encode(texts, instruction)
-            seconds[name].append(clock() - started)
+            with turn(name):
+                started = clock()
+                engines[name].encode(texts, instruction)
+                seconds[name].append(clock() - started)
     return seconds
 
 

@@ -58,7 +58,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
     engine: Engine | None = None  # one form in memory at a time
-    for number, plan in enumerate(planned):
+    for plan in planned:
         if plan.loaded is not None and (engine is None or engine.checkpoint is not plan.loaded):
             engine = Engine(
                 plan.loaded,
@@ -69,51 +69,58 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
                 compiled=request.compiled,
             )
         _run_model(request, plan, engine if plan.checkpoint else None, summary, say)
-        if engine and plan.checkpoint and _model(plan) != _model(*planned[number + 1 : number + 2]):
-            _add_costs(request, [p for p in planned if _model(p) == _model(plan)], engine, summary, say)
+    engine = None  # what is measured next needs its memory
+    for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
+        _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
     _write_manifest(request, name, started, summary, ended=_now())
     return summary
 
 
-def _model(plan: Planned | None = None) -> tuple[str, str] | None:
-    return (plan.checkpoint.name, plan.checkpoint.revision) if plan and plan.checkpoint else None
+def _model(plan: Planned) -> tuple[str, str] | None:
+    return (plan.checkpoint.name, plan.checkpoint.revision) if plan.checkpoint else None
 
 
-def _add_costs(
-    request: Request, plans: list[Planned], engine: Engine, summary: Summary, say: Callable[[str], None]
-) -> None:
+def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Callable[[str], None]) -> None:
     """Measure what one model's forms cost here, and write it to those of its scores that do not say yet.
 
-    The scores are filed by then: a fault here costs none of them.
+    All scores are filed by then: a fault here costs none of them, and does not end the run.
     """
     checkpoints = [p.checkpoint for p in plans if p.checkpoint]
     prints = {c.fingerprint: c.form for c in checkpoints}
-    wanted = [s for s in summary.scores if s.status == "ok" and s.model["fingerprint"] in prints and not s.cost]
+    cold = request.cost == "full" or set(prints.values()) != {BASELINE}
+    wanted = [
+        s
+        for s in summary.scores
+        if s.status == "ok"
+        and s.model["fingerprint"] in prints
+        and (not s.cost or (cold and "cold_start_seconds" not in s.cost))
+    ]
     if request.cost == "off" or not wanted:
         return
-    from instructor_eval.measure import How, measure_run  # only where there is something to measure
-
     forms = {prints[s.model["fingerprint"]] for s in wanted}
-    how = How(
-        device=request.device,
-        batch_tokens=request.batch_tokens,
-        trust_remote_code=request.trust_remote_code,
-        compiled=request.compiled,
-        cold=request.cost == "full" or forms != {BASELINE},
-    )
     say(f"  measuring what {', '.join(dict.fromkeys([BASELINE, *sorted(forms)]))} cost here (--cost off leaves it out)")
     try:
-        costs = measure_run(
-            [c for c in checkpoints if c.form in forms], request.store.root, how, engines=[engine], warn=say
+        from instructor_eval.measure import How, measure_run  # only where there is something to measure
+
+        how = How(
+            device=request.device,
+            batch_tokens=request.batch_tokens,
+            trust_remote_code=request.trust_remote_code,
+            compiled=request.compiled,
+            cold=cold,
         )
+        costs = measure_run([c for c in checkpoints if c.form in forms], request.store.root, how, warn=say)
+        for score in wanted:
+            cost = costs.get(prints[score.model["fingerprint"]])
+            if cost is not None:
+                score.cost = cost.for_score()
+                request.store.write(score)
     except UserError as e:
         say(f"  no cost measured: {e}")
-        return
-    for score in wanted:
-        cost = costs.get(prints[score.model["fingerprint"]])
-        if cost is not None:
-            score.cost = cost.for_score()
-            request.store.write(score)
+    except Exception as e:  # a library's, perhaps
+        if request.debug:
+            raise
+        say("  " + one_line(f"no cost measured: unexpected {type(e).__name__}: {e} (--debug shows where)")[:500])
 
 
 def _run_model(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from instructor_eval import machine
 from instructor_eval.encoder.forms import kernel, products
 from instructor_eval.encoder.forms.products import (
     Fp8Linear,
@@ -209,9 +210,9 @@ def test_weights_take_seven_bits() -> None:
 def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     load = kernel.load.__wrapped__
     monkeypatch.setattr(kernel, "_is_its_processor", lambda: True)
-    monkeypatch.setattr(kernel.shutil, "which", lambda name: None)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert load() is None
-    monkeypatch.setattr(kernel.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
 
     def fails(*args: object, **kwargs: object) -> None:
         raise subprocess.CalledProcessError(1, "cc")
@@ -226,8 +227,8 @@ def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_which_compiler(variable: str, first: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", variable)
-    monkeypatch.setattr(kernel.shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert kernel.compilers()[0] == first
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert machine.compilers()[0] == first
 
 
 def test_a_compiler_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,7 @@ is of another kind, other operators compute the same integers (`products.py`).
 from __future__ import annotations
 
 import ctypes
-import os
 import re
-import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -23,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructor_eval.machine import processor_flags
+from instructor_eval.machine import compilers, processor_flags
 
 PANEL = 16
 """Channels that are computed together."""
@@ -104,19 +101,6 @@ def load() -> Callable[..., int] | None:
     products.restype = ctypes.c_int
     function: Callable[..., int] = products
     return function
-
-
-def compilers() -> list[list[str]]:
-    """The C compilers that are here, $CC first, each as the beginning of a command."""
-    found = []
-    for text in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        try:
-            command = shlex.split(text)
-        except ValueError:  # an unclosed quote
-            continue
-        if command and shutil.which(command[0]):
-            found.append(command)
-    return found
 
 
 def _compiled(compiler: list[str], threads: str) -> Any:
