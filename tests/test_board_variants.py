@@ -72,6 +72,12 @@ class Made:
         return board(self.scores, **({"items": self.items} | fields))
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables wrap at the terminal's width, whichever the tests run in."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def made(make_score: MakeScore) -> Made:
     return Made(make_score)
