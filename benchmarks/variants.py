@@ -77,7 +77,7 @@ def real(options: argparse.Namespace, forms: Sequence[str]) -> dict[str, str]:
     board = ["leaderboard", "--results", str(options.results), *tasks, "--no-published"]
     return {
         "board": captured([*board, "--format", "md"]),
-        "reading": captured(board).rpartition("\n\n")[2],
+        "reading": f"```text\n{captured(board).rpartition(chr(10) * 2)[2]}\n```",
         "cost": captured(["measure", "--model", "minilm", "--variant", ",".join(forms), "--results",
                           str(options.results), "--offline", "--format", "md"]),
         "neighbours": neighbours(forms, options.hub, options.cache),
@@ -98,7 +98,7 @@ def neighbours(forms: Sequence[str], hub: Path, cache: Path) -> str:
     texts = sample(hub)
     checkpoint = locate(ModelSpec.parse("minilm"), offline=True, known=[])
     rows = []
-    kept = VectorCache(cache)
+    kept = VectorCache(cache, warn=print)
     vectors = {}
     for form in dict.fromkeys(("fp32", *forms)):
         engine = Engine(dataclasses.replace(checkpoint, variant=form), device="cpu", cache=kept)
@@ -140,11 +140,11 @@ def run(command: list[str]) -> None:
 
 
 def captured(command: list[str]) -> str:
-    """What `evaluate ...` prints."""
+    """What `evaluate ...` prints, without the folders of this machine."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         evaluate(command)
-    return text.getvalue().strip()
+    return re.sub(r"; kept in \S+", "", text.getvalue().strip())
 
 
 def put(document: Path, name: str, text: str) -> None:
