@@ -10,6 +10,7 @@ from pathlib import Path
 
 import instructor_eval
 from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean
+from instructor_eval.flag_types import listed, positive
 from instructor_eval.variants import EMBEDDINGS
 
 _BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
@@ -130,7 +131,7 @@ def _root_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     what.add_argument("--protocol", action="append", default=[], metavar="CHOICE",
                       help="mteb (default), paper, or CHOICE=VALUE (docs/protocol.md); repeatable")  # fmt: skip
-    what.add_argument("--limit", type=_positive, metavar="N", help="cut every task to N items, for a quick look")
+    what.add_argument("--limit", type=positive, metavar="N", help="cut every task to N items, for a quick look")
     prompts = parser.add_argument_group("prompt retrieval")
     prompts.add_argument(
         "--selection", action="append", default=[], metavar="HOW",
@@ -155,7 +156,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--cost", choices=COSTS, default=_cost_default(),
                      help="measure size, speed and memory of each form once and file them with its scores: auto "
                      "(default), full (cold start of a single form too), off")  # fmt: skip
-    how.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
+    how.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in a batch, padding included")
     how.add_argument("--compile", action="store_true", help="compile the model first: for long runs on a GPU")
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),
                      help="how the model takes instructions, where its files do not show it")  # fmt: skip
@@ -172,23 +173,16 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_variant_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--variant", action="append", type=_listed, default=[], metavar="FORM[+EMBEDDING][@DIM],...",
+        "--variant", action="append", type=listed, default=[], metavar="FORM[+EMBEDDING][@DIM],...",
         help="numeric forms of the model (evaluate variants): auto (default: bf16 on a GPU, fp32 elsewhere), int8, "
         "bf16+binary@256, ...; repeatable, each is a row",
     )  # fmt: skip
     group.add_argument(
-        "--embedding", action="append", type=_listed, default=[], metavar="KIND,...",
+        "--embedding", action="append", type=listed, default=[], metavar="KIND,...",
         help=f"what vectors are kept as, for every --variant: {', '.join(EMBEDDINGS)}; repeatable",
     )  # fmt: skip
-    group.add_argument("--truncate-dim", action="append", type=_positive, default=[], metavar="N",
+    group.add_argument("--truncate-dim", action="append", type=positive, default=[], metavar="N",
                        help="keep the first N values of each vector, for every --variant; repeatable")  # fmt: skip
-
-
-def _listed(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty part: write fp32,int8")
-    return parts
 
 
 def _add_cache_options(group: argparse._ArgumentGroup) -> None:
@@ -222,16 +216,6 @@ def _hub_default() -> Path | None:
 
 def _cost_default() -> str:
     return os.environ.get("INSTRUCTOR_EVAL_COST") or "auto"  # checked when it is used
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
 
 
 def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Namespace], int]]]:
@@ -278,7 +262,7 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     board.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
     board.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
     board.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
-    board.add_argument("--limit", type=_positive, metavar="N", help="results made with this --limit")
+    board.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
     board.add_argument("--reader", metavar="READER",
                        help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
     board.add_argument("--no-published", action="store_true", help="leave published scores out")
@@ -325,7 +309,7 @@ def _cache_parsers(cache: argparse.ArgumentParser) -> list[argparse.ArgumentPars
         metavar="NAME",
         help="only this model's: its name, name@revision or fingerprint; or a reader's answers",
     )
-    prune.add_argument("--older-than", type=_positive, metavar="DAYS", help="only what was not used for so many days")
+    prune.add_argument("--older-than", type=positive, metavar="DAYS", help="only what was not used for so many days")
     return list(parsers.values())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.flag_types import listed, positive
 from instructor_eval.tables import render
 
 if TYPE_CHECKING:
@@ -27,16 +28,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `evaluate measure`."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="a hub id, a folder, or minilm")
     parser.add_argument(
-        "--variant", action="append", type=_listed, default=[], metavar="LIST",
+        "--variant", action="append", type=listed, default=[], metavar="LIST",
         help="forms to measure beside fp32, the baseline, as bf16,int8, or auto: what suits the device; "
         "FORM+EMBEDDING@DIM adds the size of its index",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
-    parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="how often all take turns (default 3)")
-    parser.add_argument("--texts", type=_positive, metavar="N",
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="how often all take turns (default 3)")
+    parser.add_argument("--texts", type=positive, metavar="N",
                         help="texts of the fixed sample (default: what fp32 takes about 2 s for, 256 at most; "
                              "on a GPU 4,096)")  # fmt: skip
-    parser.add_argument("--batch-tokens", type=_positive, metavar="N", help="tokens in a batch, padding included")
+    parser.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in a batch, padding included")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
                         help="where costs are kept (default ./results)")  # fmt: skip
     parser.add_argument("--again", action="store_true", help="measure also what is there")
@@ -222,21 +223,3 @@ def _mb(size: int) -> str:
 def _range(values: Sequence[int]) -> str:
     least, most = min(values), max(values)
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-def _listed(text: str) -> list[str]:
-    """As `cli` reads lists: that module imports this one."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty part: write fp32,int8")
-    return parts
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value

@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,17 @@ _LIBRARIES = (
 @cache
 def versions() -> dict[str, str]:
     """Versions of ourselves, Python and the libraries that can change a number; those not installed are left out."""
-    found = {"instructor-eval": instructor_eval.__version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
+    return {
+        "instructor-eval": instructor_eval.__version__,
+        "python": platform.python_version(),
+        **installed(_LIBRARIES),
+    }
+
+
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those of these libraries that are installed."""
+    found = {}
+    for name in names:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shlex
 import shutil
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import instructor_eval
-from instructor_eval.environment import hardware
+from instructor_eval.environment import hardware, installed
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnxruntime", "openvino")
 
@@ -25,7 +24,7 @@ def machine(device: str) -> dict[str, Any]:
         **{key: known[key] for key in ("processor", "cores", "system", "gpu") if key in known},
         "usable": usable_cores(),
         "omp_threads": os.environ.get("OMP_NUM_THREADS"),
-        "libraries": {"instructor-eval": instructor_eval.__version__, **_versions()},
+        "libraries": {"instructor-eval": instructor_eval.__version__, **installed(_LIBRARIES)},
     }
 
 
@@ -64,13 +63,3 @@ def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str] | None:
         return set(next(line for line in lines if line.startswith("flags")).split())
     except (OSError, StopIteration):  # no Linux, or no x86
         return None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

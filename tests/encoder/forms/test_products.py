@@ -149,7 +149,7 @@ def test_zeros_stay_zeros() -> None:
         assert not kind(torch.randn(3, 40))(torch.zeros(2, 40)).any()
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # torch says of its quantized tensors that they will go
 def test_int8_weights_are_those_torch_quantizes() -> None:
     """`torch.quantize_per_channel` with the same scales: an implementation of its own."""
     x, weight, bias, added = drawn(100, 30, 9)
