@@ -6,7 +6,7 @@ scorers turn vectors into an `Outcome` (items, and a score computed from them); 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -188,6 +188,9 @@ class RunSettings:
     """Prompt retrieval: what answers the prompts; `nearest` where none is given."""
     answers: AnswerCache | None = None
     """Prompt retrieval: where a reader's answers are kept."""
+    texts_only: bool = False
+    """A dry run: ask the encoder for every text, score nothing. The outcome is 0 of no items (for prompt retrieval:
+    the items that a reader would be asked of)."""
 
 
 @dataclass
@@ -221,6 +224,8 @@ class Score:
     notes: list[str] = field(default_factory=list)
     """What a reader of the score must know: the card's notes."""
     protocol: dict[str, str] = field(default_factory=dict)
+    protocol_version: str = "1"
+    """`protocol.PROTOCOL_VERSION` of the code that made it; files without it are of version 1"""
     seed: int = 42
     limit: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -228,9 +233,13 @@ class Score:
     timings: dict[str, float] = field(default_factory=dict)
     """seconds: total; of it encode (without loading) and load (of the model)"""
     environment: dict[str, Any] = field(default_factory=dict)
-    """library versions and hardware"""
+    """library versions and hardware; of a model, whether every vector was computed (`fresh`), and its probe's name"""
     command: list[str] = field(default_factory=list)
     """the argument vector that made it: run it again to repeat the result"""
     created: str = ""
     error: str | None = None
     schema_version: int = 1
+
+
+ReadItems: TypeAlias = Callable[[Score], Items]
+"""Reads the items of a stored score; a `UserError` where they are missing or not whole."""

@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from instructor_eval.types import Items
 
-# Pair columns that mteb takes the maximum over; a distance ranks the other way round.
 PAIR_SIMILARITIES = ("similarity", "cosine", "manhattan", "euclidean", "dot")
-_DISTANCES = ("manhattan", "euclidean")
+"""Pair columns that mteb takes the maximum over."""
+DISTANCES = ("manhattan", "euclidean")
+"""Those that rank the other way round."""
 
 
 def accuracy(items: Items) -> float:
@@ -45,6 +46,6 @@ def cosine_ap(items: Items) -> float:
 def max_ap(items: Items) -> float:
     """The best average precision among five similarities: mteb's main score."""
     return max(
-        average_precision(items["gold"], np.asarray(items[name]) * (-1 if name in _DISTANCES else 1))
+        average_precision(items["gold"], np.asarray(items[name]) * (-1 if name in DISTANCES else 1))
         for name in PAIR_SIMILARITIES
     )

@@ -27,11 +27,8 @@ def bootstrap_middle(items: Items) -> float:
     return float(np.percentile(means, 50))
 
 
-def third_worst_group(items: Items) -> Items:
-    """The items of the group with the third lowest accuracy.
-
-    The authors' Amazon figure is of that reviewer alone: the tenth percentile of 20 (`main_amazon.py`; WILDS).
-    Equal accuracies keep the order in which their groups come.
+def third_worst(items: Items) -> str:
+    """The name of the group with the third lowest accuracy; equal ones keep the order in which they come.
 
     Raises:
         UserError: there are fewer groups.
@@ -41,5 +38,16 @@ def third_worst_group(items: Items) -> Items:
     if len(names) <= _WORST:
         raise UserError(f"the third worst of {len(names)} reviewers: raise --limit, or take --protocol amazon=all")
     right = {name: [c for c, g in zip(items["correct"], groups, strict=True) if g == name] for name in names}
-    chosen = sorted(names, key=lambda name: float(np.mean(right[name])))[_WORST]
-    return {"value": [v for v, g in zip(items["value"], groups, strict=True) if g == chosen]}
+    return str(sorted(names, key=lambda name: float(np.mean(right[name])))[_WORST])
+
+
+def third_worst_group(items: Items) -> Items:
+    """The items of the group with the third lowest accuracy.
+
+    The authors' Amazon figure is of that reviewer alone: the tenth percentile of 20 (`main_amazon.py`; WILDS).
+
+    Raises:
+        UserError: there are fewer groups.
+    """
+    chosen = third_worst(items)
+    return {"value": [v for v, g in zip(items["value"], items["group"], strict=True) if g == chosen]}
