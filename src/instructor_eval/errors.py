@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_ERROR = 2
+EXIT_NOT_COMPARABLE = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -33,6 +34,11 @@ def one_line(text: str) -> str:
 def printable(text: str) -> str:
     """`text` with control characters replaced."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def reason(e: OSError) -> str:
+    """Why the system refused, in its own words: `no space left on device`."""
+    return (e.strerror or str(e)).lower()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -20,6 +20,15 @@ def positive(text: str) -> int:
     return value
 
 
+def not_negative(text: str) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    return 0 if text.strip() == "0" else positive(text)
+
+
 def listed(text: str) -> list[str]:
     """The parts of `a,b,c`.
 

@@ -16,7 +16,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,7 +83,7 @@ class Store:
                 items_path = Path(f"{base}.parquet")
                 atomic_write(items_path, lambda f: _write_parquet(items, f))
                 score.items_file = items_path.name
-            atomic_write(path, lambda f: f.write(_json_bytes(dataclasses.asdict(score))))
+            atomic_write(path, lambda f: f.write(json_bytes(dataclasses.asdict(score))))
         except OSError as e:
             raise UserError(f"cannot write {path.name} to {path.parent}: {_reason(e)}: {_GO_ON}") from e
         return path
@@ -93,7 +93,7 @@ class Store:
         path = self.root / "runs" / f"{slug(name)}.json"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, lambda f: f.write(_json_bytes(manifest)))
+            atomic_write(path, lambda f: f.write(json_bytes(manifest)))
         except OSError as e:
             raise UserError(f"cannot write {path}: {_reason(e)}: {_GO_ON}") from e
 
@@ -108,14 +108,22 @@ class Store:
             for path in sorted(folder.rglob("*.json")):
                 yield read_score(path)
 
-    def items(self, score: Score) -> Items:
-        """The items of a stored score.
+    def items(self, score: Score, *, without: Container[str] = ()) -> Items:
+        """The items of a stored score, all columns but those named.
 
         Raises:
             UserError: they are missing or cut short.
         """
         path = Path(f"{self._base(score)}.parquet")
-        return read_items(path)
+        return read_items(path, without=without)
+
+    def items_stamp(self, score: Score) -> str:
+        """Size and time of a score's items file, which change when it does; empty where there is none."""
+        try:
+            found = Path(f"{self._base(score)}.parquet").stat()
+        except OSError:
+            return ""
+        return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def read_score(path: Path) -> Score:
@@ -152,13 +160,14 @@ def _check(score: Score) -> None:
         raise TypeError("a value is of another type than expected")
 
 
-def read_items(path: Path) -> Items:
-    """Read an items file: column name -> one value an item."""
+def read_items(path: Path, *, without: Container[str] = ()) -> Items:
+    """Read an items file: column name -> one value an item; columns named in `without` are left out."""
     import pyarrow as pa  # 0.2 s that listing commands need not pay
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # `read_table` imports pandas, half a second, and takes `a=b` for a column
+            table = file.read(columns=[name for name in file.schema_arrow.names if name not in without])
     except (OSError, pa.ArrowException) as e:
         raise UserError(f"{path}: items missing or cut short ({e}): run the task again") from e
     return dict(table.to_pydict())
@@ -199,7 +208,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _json_bytes(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """`value` as JSON in UTF-8; NaN and infinities are null."""
     return (json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode(
         "utf-8", "backslashreplace"
     )

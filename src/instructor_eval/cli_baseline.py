@@ -1,0 +1,143 @@
+"""`evaluate baseline`: flags and printing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.cli_compare import add_baselines_option, add_side_options, find_side
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK
+
+if TYPE_CHECKING:
+    from instructor_eval.baselines import Baseline
+
+_ACTIONS = {
+    "set": "keep these results as the last baseline, and as the pinned one where there is none",
+    "show": "list the baselines, or what one holds",
+    "pin": "make the last baseline the pinned one, against which small losses add up",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of `evaluate baseline`."""
+    parser.set_defaults(show_help=parser.print_help)
+    choice = parser.add_subparsers(dest="action", metavar="ACTION", title="actions (evaluate baseline ACTION --help)")
+    parsers = {
+        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        for name, text in _ACTIONS.items()
+    }
+    keep = parsers["set"]
+    keep.add_argument(
+        "side", metavar="SIDE",
+        help="a score file, a run's manifest, a results folder, or MODEL[@VARIANT][:SET] of --results",
+    )  # fmt: skip
+    keep.add_argument("--name", default="main", help="what to call it (default main)")
+    keep.add_argument("--note", default="", metavar="TEXT", help="why, for people")
+    add_side_options(keep)
+    parsers["show"].add_argument("name", nargs="?", metavar="NAME", help="only this one, with its scores")
+    parsers["show"].add_argument("--format", choices=("table", "json"), default="table")
+    parsers["pin"].add_argument("name", nargs="?", default="main", metavar="NAME", help="default main")
+    for action in (parsers["show"], parsers["pin"]):
+        add_baselines_option(action)
+    for action in parsers.values():
+        action.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run(options: argparse.Namespace) -> int:
+    """`evaluate baseline`: one action; the return value is the exit code."""
+    if options.action is None:
+        options.show_help()
+        return EXIT_ERROR
+    return {"set": _set, "show": _show, "pin": _pin}[options.action](options)
+
+
+def _set(options: argparse.Namespace) -> int:
+    from instructor_eval import baselines
+
+    side = find_side(options, options.side)
+    path, written = baselines.set_baseline(
+        side, name=options.name, note=options.note, folder=options.baselines, tasks=options.task
+    )
+    found = baselines.load(path)
+    state = "is now" if written else "is already"
+    count = len(found.side.values)
+    print(f"baseline {options.name} {state} {found.side.label}: {count} task{'s' * (count != 1)}, {_size(found.size)}")
+    print(f"{path.parent}: commit this folder, and give baseline:{options.name} to a gate or a comparison")
+    return EXIT_OK
+
+
+def _pin(options: argparse.Namespace) -> int:
+    from instructor_eval import baselines
+
+    path = baselines.pin(options.name, folder=options.baselines)
+    print(f"pinned: {baselines.load(path).side.label}\n{path}: baseline:{options.name}/{baselines.PINNED}")
+    return EXIT_OK
+
+
+def _show(options: argparse.Namespace) -> int:
+    from instructor_eval import baselines
+    from instructor_eval.tables import render
+
+    every = [options.name] if options.name else baselines.names(options.baselines)
+    found = [
+        baselines.load(baselines.find(name, options.baselines, which))
+        for name in every
+        for which in (baselines.LAST, baselines.PINNED)
+        if which == baselines.LAST or baselines.has(name, which, options.baselines)
+    ]
+    if options.format == "json":
+        print(json.dumps([_described(b) for b in found], ensure_ascii=False, indent=1))
+        return EXIT_OK
+    if not found:
+        print(f"no baselines in {options.baselines}: make one with `evaluate baseline set SIDE`")
+        return EXIT_OK
+    headers = ["baseline", "which", "model", "variant", "instructions", "tasks", "set", "size", "note"]
+    rows = [
+        [
+            b.name, b.which, b.model["name"], b.model["variant"], b.instructions, len(b.side.values), b.created[:16],
+            _size(b.size), b.note,
+        ]
+        for b in found
+    ]  # fmt: skip
+    print(render(headers, rows, "table", left=5))
+    if options.name:
+        print()
+        print(_scores(found))
+    return EXIT_OK
+
+
+def _scores(found: list[Baseline]) -> str:
+    """The scores of one baseline, the last one's beside the pinned one's."""
+    from instructor_eval.difference_text import score_text
+    from instructor_eval.tables import render
+
+    tasks = {task: score for b in reversed(found) for task, score in b.side.scores.items() if task in b.side.values}
+    rows: list[list[Any]] = [
+        [task, score.type, score.metric, *(score_text(b.side.values.get(task)) for b in found), f"{score.n_items:,}"]
+        for task, score in sorted(tasks.items())
+    ]
+    return render(["task", "type", "metric", *(b.which for b in found), "items"], rows, "table", left=3)
+
+
+def _described(b: Baseline) -> dict[str, Any]:
+    tasks = {
+        task: {"type": s.type, "metric": s.metric, "score": s.score, "items": s.n_items, "identity": s.identity}
+        for task, s in sorted(b.side.scores.items())
+    }
+    return {
+        "name": b.name,
+        "which": b.which,
+        "label": b.side.label,
+        "model": b.model,
+        "instructions": b.instructions,
+        "created": b.created,
+        "note": b.note,
+        "path": str(b.path),
+        "bytes": b.size,
+        "tasks": tasks,
+    }
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"

@@ -1,0 +1,136 @@
+"""`evaluate compare`: flags and printing."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instructor_eval.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean, printable
+from instructor_eval.flag_types import not_negative, positive
+from instructor_eval.output import tell
+from instructor_eval.tables import BOARD_FORMATS
+
+if TYPE_CHECKING:
+    from instructor_eval.sides import Side
+
+_BASELINES = Path("results/baselines")  # sides.BASELINES, which --help need not import
+_EPILOG = """\
+a SIDE is the label of a row of the results folder, MODEL[@REVISION][@VARIANT][:INSTRUCTION SET]; a results folder,
+DIR[#LABEL]; a run's manifest or a score file (.json); baseline:NAME[/pinned]; or published:MODEL.
+
+  evaluate compare minilm@fp32 minilm@int8
+  evaluate compare minilm minilm@int8 minilm@fp32+binary
+  evaluate compare hkunlp/instructor-large:none hkunlp/instructor-large:paper
+  evaluate compare published:hkunlp/instructor-large hkunlp/instructor-large
+  evaluate compare baseline:main ./results-of-this-build --format md
+"""
+
+
+def add_side_options(parser: argparse.ArgumentParser) -> None:
+    """What says where sides are looked up, for every command that takes them."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
+    add_baselines_option(parser)
+    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these tasks; repeatable")
+    parser.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
+    parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
+    parser.add_argument("--reader", metavar="READER",
+                        help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
+
+
+def add_baselines_option(parser: argparse.ArgumentParser) -> None:
+    """Where kept baselines are."""
+    parser.add_argument("--baselines", type=Path, default=_BASELINES, metavar="DIR", help=f"default ./{_BASELINES}")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of `evaluate compare`."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("baseline", metavar="BASELINE", help="the side that the others are compared with")
+    parser.add_argument("candidates", nargs="+", metavar="SIDE", help="what is compared; several give one table")
+    add_side_options(parser)
+    parser.add_argument("--intersect", action="store_true",
+                        help="leave out, and name, the items and tasks that one side lacks")  # fmt: skip
+    parser.add_argument("--items", type=not_negative, metavar="N", help="items that moved most, a task (default 3)")
+    parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """`evaluate compare`: differences task by task, with intervals and p-values."""
+    from instructor_eval.compare import compare
+    from instructor_eval.compare_text import format_comparisons
+
+    baseline, *candidates = (find_side(options, text) for text in (options.baseline, *options.candidates))
+    tasks = tasks_of(options, baseline, *candidates)
+    with progress() as say:
+        found = [
+            compare(baseline, candidate, intersect=options.intersect, tasks=tasks, say=say) for candidate in candidates
+        ]
+    if not any(c.tasks for c in found):
+        raise UserError(
+            f"{baseline.label} and {found[0].candidate} have no task in common: run one of them on the other's"
+        )
+    tell(format_comparisons(found, options.format, items=options.items))
+    if not any(c.comparable for c in found):
+        print("evaluate: nothing can be compared: the reasons stand above", file=sys.stderr)
+        return EXIT_NOT_COMPARABLE
+    return EXIT_OK
+
+
+def tasks_of(options: argparse.Namespace, *found: Side) -> list[str] | None:
+    """The tasks that `--task` names, None for every one.
+
+    Raises:
+        UserError: a card that cannot be read, or a task that no side has.
+    """
+    from instructor_eval.cards import read_cards
+
+    names: list[str] = []
+    for text in options.task:
+        names += [c.name for c in read_cards(Path(text))] if text.endswith((".yaml", ".yml")) else [text]
+    known = list(dict.fromkeys(task for side in found for task in (*side.scores, *side.values, *side.failed)))
+    for name in names:
+        if name not in known:
+            hint = (
+                did_you_mean(name, known) or f": there are {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}"
+            )
+            raise UserError(f"--task {name}: no side has results of it{hint}")
+    return list(dict.fromkeys(names)) or None  # one task given twice must not count twice
+
+
+def find_side(options: argparse.Namespace, text: str) -> Side:
+    """The side that a text of the command line means.
+
+    Raises:
+        UserError: none, or several.
+    """
+    from instructor_eval import protocol, sides
+
+    return sides.resolve(
+        text,
+        results=options.results,
+        protocol=protocol.parse(options.protocol),
+        limit=options.limit,
+        reader=options.reader,
+        baselines=options.baselines,
+    )
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """On a terminal, one line that says what is being done and is gone at the end; else nothing."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _line: None
+        return
+
+    def say(line: str) -> None:
+        print(f"\r\x1b[K{printable(line)}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield say
+    finally:
+        say("")
