@@ -24,15 +24,7 @@ from instructor_eval.variants import Form
 COLD = Cold(3.0, 2.0, 0.54, 400_000_000, 500_000_000, 1_600_000_000)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny products gain nothing from more, and lose much where other tests want the same cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

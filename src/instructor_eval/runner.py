@@ -7,19 +7,21 @@ import datetime
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals, pick_device
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.environment import hardware, versions
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.plan import Planned, Request, plan_run
+from instructor_eval.probe import Prober
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.store import identity
@@ -58,6 +60,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
     engine: Engine | None = None  # one form in memory at a time
+    prober = Prober(None, request.store.root, say)
     for plan in planned:
         if plan.loaded is not None and (engine is None or engine.checkpoint is not plan.loaded):
             engine = Engine(
@@ -68,8 +71,10 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
                 cache=request.cache,
                 compiled=request.compiled,
             )
-        _run_model(request, plan, engine if plan.checkpoint else None, summary, say)
+            prober = Prober(engine, request.store.root, say, debug=request.debug)
+        _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
     engine = None  # what is measured next needs its memory
+    del prober
     for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
         _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
     _write_manifest(request, name, started, summary, ended=_now())
@@ -124,7 +129,12 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
 
 
 def _run_model(
-    request: Request, plan: Planned, engine: Engine | None, summary: Summary, say: Callable[[str], None]
+    request: Request,
+    plan: Planned,
+    engine: Engine | None,
+    prober: Prober,
+    summary: Summary,
+    say: Callable[[str], None],
 ) -> None:
     done: dict[str, Score] = {}
     if plan.checkpoint is None:
@@ -138,7 +148,7 @@ def _run_model(
         else:
             if plan.checkpoint is not None:
                 say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
-            score, kept = _run_task(request, card, plan, engine)
+            score, kept = _run_task(request, card, plan, engine, prober)
         done[card.name] = score
         summary.scores.append(score)
         if score.status == "failed":
@@ -185,6 +195,7 @@ def _blank(request: Request, card: Card, plan: Planned) -> Score:
         metric=_metric(card, request),
         data={"id": card.data_id or (card.folder.name if card.folder else None), "revision": card.data_revision},
         protocol=relevant(dict(request.settings.protocol), card.type, card.name),
+        protocol_version=PROTOCOL_VERSION,
         seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
         limit=request.settings.limit,
         reader=_reader(request, card, plan),
@@ -232,7 +243,29 @@ def _identity(score: Score, card: Card) -> str:
     )
 
 
-def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None) -> tuple[Score, bool]:
+def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[Score] = ()) -> Score:
+    """The score of a task as far as it is known before its data is read; under its identity it will be filed.
+
+    Args:
+        request: The run.
+        card: The task.
+        plan: The model's variant and instructions.
+        parts: The same of its parts, where it is the mean of parts.
+
+    Raises:
+        UserError: the data cannot be had.
+    """
+    score = _blank(request, card, plan)
+    if card.parts:
+        score.data["key"] = identity({p.task: p.identity for p in parts})
+    else:
+        settings = dataclasses.replace(request.settings, selection=plan.selection)
+        score.data["key"] = adapter_for(card).data_key(card, settings)
+    score.identity = _identity(score, card)
+    return score
+
+
+def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None, prober: Prober) -> tuple[Score, bool]:
     """The score of one task, and whether it was there already."""
     score = _blank(request, card, plan)
     started = time.perf_counter()
@@ -241,7 +274,7 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
     if engine is None:
         encoder, totals = NoModel(plan.model["name"]), Totals()
     else:
-        encoder, totals = _bound(engine, request, card, plan), engine.totals
+        encoder, totals = bound(engine, request, card, plan), engine.totals
     before = dataclasses.replace(totals)
     settings = dataclasses.replace(request.settings, selection=plan.selection)
 
@@ -273,7 +306,7 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
     score.counts = {name: getattr(totals, name) - getattr(before, name) for name in _COUNTS}
     if engine is not None and engine.drift:
         score.metrics = {"vector_drift": engine.drift}
-    score.environment = {"versions": versions(), "hardware": hardware(engine.device if engine else "cpu")}
+    score.environment = _environment(request, score, engine, prober)
     if outcome is None:
         request.store.write(score)
         return score, False
@@ -284,8 +317,28 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
     return score, False
 
 
-def _bound(engine: Engine, request: Request, card: Card, plan: Planned) -> BoundEncoder:
-    return BoundEncoder(
+def _environment(request: Request, score: Score, engine: Engine | None, prober: Prober) -> dict[str, Any]:
+    """What a score was made with.
+
+    Where there is a model, for the drift gate also whether this run computed every vector itself, and the probe of
+    what computed them.
+    """
+    if engine is None:
+        return {"versions": versions(), "hardware": hardware("cpu")}
+    found = {
+        "versions": versions(),
+        "hardware": hardware(engine.device),
+        "fresh": score.counts["hits"] == 0 or isinstance(request.cache, MemoryCache),
+    }
+    probe = prober.name()
+    return found | ({"probe": probe} if probe else {})
+
+
+def bound(
+    engine: Engine, request: Request, card: Card, plan: Planned, kind: type[BoundEncoder] = BoundEncoder
+) -> BoundEncoder:
+    """The engine as one task sees it."""
+    return kind(
         engine,
         plan.instructions[card.name],
         request.settings.protocol,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -82,7 +83,7 @@ class Engine:
             self.dim,
             checkpoint.stored,
         )
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = self._asked_batch_tokens = batch_tokens
         self.totals = Totals()
         self.drift = 0.0
         """How far rounding has moved a vector at most, as a share of its length."""
@@ -109,6 +110,16 @@ class Engine:
     def device(self) -> str:
         """The device in use, or the one that would be."""
         return str(self._network.device) if self._network else pick_device(self._wanted_device)
+
+    def uncached(self) -> Engine:
+        """The same network without a cache: it computes every text, and counts for itself."""
+        other = copy.copy(self)
+        other.cache, other.totals, other.drift = None, Totals(), 0.0
+        return other
+
+    def options(self) -> dict[str, Any]:
+        """How it was asked to compute, as far as the fingerprint does not hold it."""
+        return {"batch_tokens": self._asked_batch_tokens, "compiled": self._compiled}
 
     @cached_property
     def tokenizer(self) -> Any:
