@@ -243,13 +243,15 @@ def test_a_difference_is_of_the_published_scores_and_has_an_interval(made: Made)
     assert (row.delta_macro.delta, row.delta_macro.low, row.delta_macro.n) == (delta.delta, delta.low, 1)
 
 
-def test_a_parents_items_are_read_once_a_task_and_only_where_there_are_siblings(made: Made) -> None:
-    for name in ("fp32", "bf16", "int8"):
+def test_items_are_read_once_for_all_that_comes_of_them(made: Made) -> None:
+    variants = ("fp32", "bf16", "fp16", "int8", "int8-weight", "int4-weight", "fp32@32")
+    for name in variants:
         for task in ("SciFact", "ArguAna"):
             made.add(name, task)
     made.add("fp32", model="lonely", identity="lonely")
-    made.board()
-    assert sorted(made.asked) == sorted(f"{v}-{t}" for v in ("fp32", "bf16", "int8") for t in ("SciFact", "ArguAna"))
+    baseline = next(row.key for row in made.board(items=None).rows if row.model == "lonely")
+    made.board(baseline=baseline)
+    assert sorted(made.asked) == sorted([*(f"{v}-{t}" for v in variants for t in ("SciFact", "ArguAna")), "lonely"])
 
 
 def test_without_items_differences_have_no_interval(made: Made) -> None:
@@ -657,7 +659,7 @@ def test_table(full: Board) -> None:
     scores, variants, words = text.partition("\n\nScores x 100")[0], text.partition("Variants of")[2], text
     lines = scores.splitlines()
     assert [line.split()[:2] for line in lines[2:6]] == [
-        ["1", "org/model"], ["└", "bf16"], ["└", "int8"], ["2", "other"],
+        ["1", "[1,"], ["└", "bf16"], ["└", "int8"], ["2", "[2,"],
     ]  # fmt: skip
     rows = [line.split("  ") for line in variants.splitlines()]
     assert variants.startswith(" org/model, instructions paper\n")
@@ -675,7 +677,9 @@ def test_table(full: Board) -> None:
 
 def test_csv_has_further_columns_behind_the_old_ones(full: Board) -> None:
     table = list(csv.DictReader(io.StringIO(format_board(full, "csv"))))
-    assert list(table[0]) == ["rank", "model", "instructions", *full.means, *full.tasks, *CSV_COLUMNS]
+    old = ["rank", "model", "instructions", *full.means, *full.tasks, *CSV_COLUMNS]
+    ends = [f"{name}_{end}" for name in ("rank", *full.means, *full.tasks) for end in ("low", "high")]
+    assert list(table[0]) == old + ends
     by_model = {r["model"]: r for r in table}
     int8 = by_model["org/model (int8)"]
     assert (int8["rank"], int8["variant"], int8["parent"]) == ("", "int8", "org/model")
@@ -697,8 +701,8 @@ def test_json_has_everything(full: Board) -> None:
     assert set(int8["deltas"]) == {"SciFact", "ArguAna"}
     delta = int8["deltas"]["SciFact"]
     assert delta["delta"] == pytest.approx(int8["tasks"]["SciFact"] - parent["tasks"]["SciFact"], abs=1e-12)
-    assert set(delta) == {"delta", "low", "high", "se", "n", "method", "weak", "verdict"}
-    assert (int8["delta"]["n"], int8["delta"]["verdict"], int8["delta"]["method"]) == (2, "worse", "normal")
+    assert set(delta) == {"delta", "low", "high", "se", "n", "method", "weak", "verdict", "lower", "upper", "df"}
+    assert (int8["delta"]["n"], int8["delta"]["verdict"], int8["delta"]["method"]) == (2, "worse", "welch")
     assert (int8["cost"]["speed_ratio"], int8["times_smaller"], int8["pareto"]) == (2.0, 4.0, True)
     assert by_model["other"]["children"] == []
     assert by_model["hkunlp/instructor-xl"]["delta"] is None
@@ -743,17 +747,22 @@ def test_names_from_strangers_break_no_format(form: str, made: Made) -> None:
 # What reading costs
 
 
-def test_scipy_is_read_only_where_variants_are_compared(made: Made, tmp_path: Path) -> None:
+def test_what_a_look_at_the_board_loads(made: Made, tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom instructor_eval.cli import main\nmain(['leaderboard', '--results', sys.argv[1]])\n"
-        "print(sorted(m for m in sys.modules if m in ('scipy', 'pyarrow', 'torch', 'mteb')), file=sys.stderr)"
+        "import sys\nfrom instructor_eval.cli import main\nmain(['leaderboard', '--results', *sys.argv[1:]])\n"
+        "heavy = ('scipy.stats', 'pyarrow', 'torch', 'mteb')\n"
+        "print(sorted(m for m in sys.modules if m in heavy), file=sys.stderr)"
     )
-    heavy = []
     for name in ("fp32", "int8"):
         score = made.add(name)
         Store(tmp_path).write(score, made.kept[score.identity])
-        done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
-        heavy.append(done.stderr.strip())
-    assert heavy == ["[]", "['pyarrow', 'scipy']"]
-    assert "└ int8" in done.stdout
-    assert "Δ points" in done.stdout
+    found = []
+    for flags in (["--no-intervals"], [], []):
+        command = [sys.executable, "-c", program, tmp_path, *flags]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found.append((done.stderr.strip(), done.stdout))
+    # What was computed once is not computed again.
+    assert [heavy for heavy, _ in found] == ["[]", "['pyarrow', 'scipy.stats']", "[]"]
+    assert found[1][1] == found[2][1] != found[0][1]
+    assert "└ int8" in found[1][1]
+    assert "Δ points" in found[1][1]

@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from instructor_eval import board_variants
+from instructor_eval import board_variants, difference_text
 from instructor_eval.cards import shipped_cards
+from instructor_eval.difference_text import MARKS, score_text, some
+from instructor_eval.errors import printable
 from instructor_eval.leaderboard import Board, Row
 from instructor_eval.tables import blocks, render
+
+if TYPE_CHECKING:
+    from instructor_eval.spreads import Spread
 
 
 def format_board(board: Board, form: str) -> str:
     """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete.
 
-    Where variants stand below their baselines a second table tells what each loses, weighs and gains; JSON and CSV
-    have the same in further fields.
+    Intervals stand in the cells. Where variants stand below their baselines a second table tells what each loses,
+    weighs and gains. JSON and CSV have both in further fields.
     """
     if not board.rows and form not in ("csv", "json"):
         return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
@@ -27,11 +33,11 @@ def format_board(board: Board, form: str) -> str:
     headers = ["rank", "model", "instructions", *means, *board.tasks]
     rows = [
         [
-            r.rank,
+            _rank_cell(r, form),
             _label(r) if form == "table" else r.model,
             r.instructions,
-            *(_mean_cell(r, m, board) for m in means),
-            *(_cell(r, t) for t in board.tasks),
+            *(_mean_cell(r, m, board, form) for m in means),
+            *(_cell(r, t, form) for t in board.tasks),
         ]
         for r in board.rows
     ]
@@ -46,7 +52,13 @@ def format_board(board: Board, form: str) -> str:
     if form == "csv" and board.parents:
         headers += board_variants.CSV_COLUMNS
         rows = [[*shown, *board_variants.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    if form == "csv":
+        further = _csv_columns(board, means)
+        headers += further
+        rows = [[*shown, *(cell(r) for cell in further.values())] for r, shown in zip(board.rows, rows, strict=True)]
     table = render(headers, rows, form, left=3 + (board.reader is not None))
+    if form == "latex":
+        table = table.replace("±", r"$\pm$")
     return table if form == "csv" else "\n\n".join([table, *board_variants.tables(board, form)])
 
 
@@ -56,20 +68,71 @@ def _label(row: Row) -> str:
     return row.model if row.parent is None else f"└ {row.short}"
 
 
-def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{100 * value:.2f}"
+def _rank_cell(row: Row, form: str) -> Any:
+    if form == "csv" or row.rank_low is None:
+        return row.rank
+    return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
 
 
-def _cell(row: Row, task: str) -> str | None:
-    return "failed" if task in row.failed else _percent(row.tasks.get(task))
+def _cell(row: Row, task: str, form: str) -> str | None:
+    if task in row.failed:
+        return "failed"
+    text = score_text(row.tasks.get(task))
+    if text is None or form == "csv":
+        return text
+    text += _half(row.spreads.get(task))
+    mark = row.marks[task].verdict if task in row.marks else ""
+    if mark not in ("better", "worse"):
+        return text
+    # In front of the number, so that those of a column stay below each other.
+    return f"{text} {mark}" if form == "latex" else f"{MARKS[mark]} {text}"
 
 
-def _mean_cell(row: Row, name: str, board: Board) -> str | None:
+def _half(spread: Spread | None) -> str:
+    """` ±4.1`, half the interval's width in points; ` (±4.1)` where that is weak, and nothing where there is none."""
+    if spread is None or spread.half is None:
+        return ""
+    points = 100 * spread.half
+    text = f"±{points:.{1 if points >= 0.05 else 2}f}"
+    return f" ({text})" if spread.weak else f" {text}"
+
+
+def _mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
     mean = row.means.get(name)
     if mean is None:
         return None
     mark = "*" if _is_other_reader(row, name, board) else ""
-    return f"{100 * mean.value:.2f}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+    half = "" if form == "csv" else _half(row.mean_spreads.get(name))
+    return f"{100 * mean.value:.2f}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+
+
+def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:
+    """What CSV has behind everything else: ends of the intervals, and the marks; only those that there are."""
+    columns: dict[str, Callable[[Row], Any]] = {}
+
+    def ends(name: str, of: Callable[[Row], Mapping[str, Spread]]) -> None:
+        if any(name in of(row) for row in board.rows):
+            columns[f"{name}_low"] = lambda row: _end(of(row).get(name), "low")
+            columns[f"{name}_high"] = lambda row: _end(of(row).get(name), "high")
+
+    if any(row.rank_low is not None for row in board.rows):
+        columns |= {"rank_low": lambda row: row.rank_low, "rank_high": lambda row: row.rank_high}
+    for mean in means:
+        ends(mean, lambda row: row.mean_spreads)
+    for task in board.tasks:
+        ends(task, lambda row: row.spreads)
+    if board.baseline is not None:
+        columns |= {f"{task}_mark": _marks_of(task) for task in board.tasks}
+    return columns
+
+
+def _marks_of(task: str) -> Callable[[Row], str | None]:
+    return lambda row: row.marks[task].verdict if task in row.marks else None
+
+
+def _end(spread: Spread | None, which: str) -> str | None:
+    value = getattr(spread, which, None)
+    return None if value is None else f"{100 * value:.4f}"
 
 
 def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
@@ -85,7 +148,32 @@ def _notes(board: Board, means: list[str]) -> list[str]:
         notes.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
         notes.append("published: others' numbers, not measured here (results/reference).")
-    return notes + _prompting_notes(board, means)
+    return notes + _interval_notes(board) + _prompting_notes(board, means)
+
+
+def _interval_notes(board: Board) -> list[str]:
+    """What ±, the ranks' intervals and the marks mean, of those that are there."""
+    notes = []
+    spreads = [
+        s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
+    ]
+    if spreads:
+        notes.append("±: half of the 95 % interval, for other items of this kind.")
+    if any(s.weak for s in spreads):
+        notes.append("(±): too few items to rely on it.")
+    if any(row.rank_low is not None for row in board.rows):
+        notes.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
+    marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
+    if marks & {"better", "worse"}:
+        whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
+        notes.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+    elif board.baseline is not None and marks:
+        notes.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
+    if board.without_items:
+        notes.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
+    if board.unmarked:
+        notes.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
+    return [printable(note) for note in notes]
 
 
 def _prompting_notes(board: Board, means: list[str]) -> list[str]:
@@ -115,4 +203,14 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
         "tasks": {t: row.tasks.get(t) for t in board.tasks},
         "failed": sorted(row.failed),
         **board_variants.as_json(row),
+        "rank_low": row.rank_low,
+        "rank_high": row.rank_high,
+        "intervals": {t: _interval(s) for t, s in row.spreads.items()},
+        "mean_intervals": {m: _interval(s) for m, s in row.mean_spreads.items()},
+        "baseline": board.baseline.model if board.baseline else None,
+        "against_baseline": {t: difference_text.as_json(d) for t, d in row.marks.items()} if board.baseline else {},
     }
+
+
+def _interval(spread: Spread) -> dict[str, Any]:
+    return {name: getattr(spread, name) for name in ("low", "high", "se", "n", "method", "weak")}

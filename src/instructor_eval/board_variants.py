@@ -6,12 +6,13 @@ the words give the loss that could still hide in it, and call it undecided where
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from instructor_eval import difference_text
+from instructor_eval.difference_text import delta_header, mark, some
 from instructor_eval.errors import printable
 from instructor_eval.leaderboard import Board, Row
 from instructor_eval.siblings import NOISE, alike
@@ -28,8 +29,6 @@ MARGIN = 0.01
 """The loss that a variant may leave room for and still be named as one to deploy: one point."""
 _BOUNDED = f"without a loss shown, or room for one above {100 * MARGIN:.1f} points"
 _MILLION = 1_000_000
-_MARKS = {"better": "▲", "worse": "▼", "same": "=", "unknown": "?"}
-_WORDS = {"better": "better", "worse": "worse", "same": "=", "unknown": "?"}  # LaTeX has no such marks without packages
 _MEANINGS = {
     "better": "▲ better.",
     "worse": "▼ worse.",
@@ -44,8 +43,8 @@ def as_json(row: Row) -> dict[str, Any]:
     return {
         "parent": row.parent.model if row.parent else None,
         "children": [child.model for child in row.children],
-        "delta": _difference(row.delta_macro),
-        "deltas": {task: _difference(delta) for task, delta in row.delta.items()},
+        "delta": difference_text.as_json(row.delta_macro),
+        "deltas": {task: difference_text.as_json(delta) for task, delta in row.delta.items()},
         "not_comparable": row.not_comparable,
         "cost": row.cost,
         "file_bytes": figures.file_bytes,
@@ -54,10 +53,6 @@ def as_json(row: Row) -> dict[str, Any]:
         "bytes_per_vector": figures.vector_bytes,
         "pareto": row.pareto,
     }
-
-
-def _difference(delta: Difference | None) -> dict[str, Any] | None:
-    return None if delta is None else {**dataclasses.asdict(delta), "verdict": delta.verdict}
 
 
 def csv_cells(row: Row) -> list[Any]:
@@ -99,7 +94,7 @@ def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str 
     rows = [row for parent in parents for row in (parent, *parent.children)]
     columns: dict[str, Callable[[Row], str | None]] = {
         "variant": lambda row: row.short if row.parent else _parent_cell(row),
-        "points [95 %]" if form == "latex" else "Δ points [95 %]": lambda row: _delta_cell(row, form),
+        delta_header(form): lambda row: _delta_cell(row, form),
         "tasks": _tasks_cell,
         "size MB": lambda row: _megabytes(row.figures.file_bytes),
         "x smaller": lambda row: _ratio(row.figures.smaller),
@@ -128,8 +123,7 @@ def _delta_cell(row: Row, form: str) -> str | None:
     delta = row.delta_macro
     if delta is None:
         return "nothing to compare" if row.parent else None
-    mark = (_WORDS if form == "latex" else _MARKS)[delta.verdict]
-    return f"{_interval(delta)} {mark}{' (weak)' if delta.weak else ''}"
+    return f"{_interval(delta)} {mark(delta, form)}"
 
 
 def _interval(delta: Difference) -> str:
@@ -208,14 +202,10 @@ def _legend(board: Board) -> list[str]:
         )
     apart = [f"{task} ({row.short}: {why})" for row in rows for task, why in row.not_comparable.items()]
     if apart:
-        lines.append(f"Not compared: {_some(apart)}.")
+        lines.append(f"Not compared: {some(apart)}.")
     if board.without_interval:
-        lines.append(f"No interval, as items are missing or damaged: {_some(board.without_interval)}; run these again.")
+        lines.append(f"No interval, as items are missing or damaged: {some(board.without_interval)}; run these again.")
     return lines
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _reading_of(parent: Row) -> str:
@@ -231,7 +221,7 @@ def _untimed(parent: Row) -> list[str]:
     for child in parent.children:
         if child.figures.untimed:
             reasons.setdefault(child.figures.untimed, []).append(child.short)
-    said = "; ".join(f"{_some(names)} ({why})" for why, names in reasons.items())
+    said = "; ".join(f"{some(names)} ({why})" for why, names in reasons.items())
     return [f"speed not compared: {said}"] if said else []
 
 
@@ -310,7 +300,7 @@ def deploy(parent: Row) -> list[str]:
     open_ones = [f"{c.short} (up to {_lost(delta)})" for c, delta in without if _risk(delta) > MARGIN]
     return [
         _choice(parent, [c for c, delta in without if _risk(delta) <= MARGIN]),
-        *([f"undecided, could lose more than {100 * MARGIN:.1f} points: {_some(open_ones)}"] if open_ones else []),
+        *([f"undecided, could lose more than {100 * MARGIN:.1f} points: {some(open_ones)}"] if open_ones else []),
     ]
 
 

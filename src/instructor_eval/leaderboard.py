@@ -8,17 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from instructor_eval import siblings
+from instructor_eval import siblings, uncertainty
+from instructor_eval.board_evidence import Evidence
 from instructor_eval.cards import shipped_cards
 from instructor_eval.protocol import relevant
 from instructor_eval.published import CATEGORIES, Published
-from instructor_eval.siblings import Figures, ReadItems
+from instructor_eval.readers.names import default_reader, reader_label, readers_of
+from instructor_eval.siblings import Figures
 from instructor_eval.stats import Difference
-from instructor_eval.types import Card, Score
+from instructor_eval.types import Card, ReadItems, Score
+
+if TYPE_CHECKING:
+    from instructor_eval.kept_statistics import KeptStatistics
+    from instructor_eval.spreads import Spread
 
 MTEB_TYPES = CATEGORIES[:7]
+Key: TypeAlias = tuple[str, str, str, str]
+"""What makes a row: the model's name, its fingerprint, its variant and the instruction set."""
+
+
+def key_of(score: Score) -> Key:
+    """The row that a stored score is part of."""
+    return score.model["name"], score.model["fingerprint"], score.model["variant"], score.instructions["set"]
+
+
+def is_made_with(score: Score, protocol: Mapping[str, str], limit: int | None) -> bool:
+    """Whether a score was made with this `--limit` and with those of these protocol choices that concern its task."""
+    return score.limit == limit and score.protocol == relevant(dict(protocol), score.type, score.task)
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,9 @@ class Row:
     borda: float | None = None
     """None for published rows and for children."""
     rank: int | None = None
+    rank_low: int | None = None
+    """The ends of the rank's 95 % interval; None where nothing says how far the rank can be relied on."""
+    rank_high: int | None = None
     name: str = ""
     """The model's bare name; `model` is what tells the row apart."""
     base: str = ""
@@ -71,8 +92,19 @@ class Row:
     """Of a child: the mean of `delta`."""
     figures: Figures = field(default_factory=Figures)
     """Size and speed, of parents and children."""
+    spreads: dict[str, Spread] = field(default_factory=dict, repr=False)
+    """Task -> its score with its interval, where there are items."""
+    mean_spreads: dict[str, Spread] = field(default_factory=dict, repr=False)
+    """The same of the means, where every task in them has one."""
+    marks: dict[str, Difference] = field(default_factory=dict, repr=False)
+    """Task -> its score less that of the board's baseline row; without one, a child's `delta`."""
     pareto: bool | None = None
     """Whether no sibling is at least as good in quality, size, speed and index and better in one; None is unknown."""
+
+    @property
+    def key(self) -> Key:
+        """What makes the row."""
+        return self.name, self.fingerprint, self.variant, self.instructions
 
     @property
     def short(self) -> str:
@@ -98,6 +130,12 @@ class Board:
     """What answered the prompts of the prompt-retrieval scores shown; None where there are none."""
     without_interval: list[str] = field(default_factory=list)
     """Comparisons of variants whose items are missing or damaged, each as "task (variant)"."""
+    without_items: list[str] = field(default_factory=list)
+    """Scores whose items are missing or damaged, each as "task (model)"."""
+    baseline: Row | None = None
+    """The row that `marks` compare with, where one was named."""
+    unmarked: list[str] = field(default_factory=list)
+    """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
 
     @property
     def parents(self) -> list[Row]:
@@ -115,6 +153,8 @@ def build(
     reader: str | None = None,
     current: Collection[str] = (),
     items: ReadItems | None = None,
+    kept: KeptStatistics | None = None,
+    baseline: Key | None = None,
 ) -> Board:
     """The board of all scores of one protocol, limit and reader.
 
@@ -132,17 +172,17 @@ def build(
             `nearest`, or else of the first by name.
         current: Identities of scores that count before newer ones: those a run has just made or kept, where data or
             options were changed and changed back.
-        items: Reads a score's items, `Store.items` for example; asked only where a variant is compared with its
-            baseline. None leaves the differences without intervals.
+        items: Reads a score's items, `Store.items` for example. None leaves everything without intervals.
+        kept: Statistics of earlier calls; what is new is added.
+        baseline: The row that every other measured row is compared with, task by task.
     """
     wanted = {c.name for c in only} if only is not None else None
     parts = {part for c in only or () for part in c.parts}  # no columns, but what the interval of their whole comes of
     found = [s for s in scores if wanted is None or s.task in wanted | parts]
     asked = [s for s in found if wanted is None or s.task in wanted]
-    chosen = [s for s in found if s.limit == limit and s.protocol == relevant(dict(protocol), s.type, s.task)]
-    readers = {s.reader["fingerprint"]: reader_label(s.reader) for s in chosen if s.reader}
-    if reader is None and readers:
-        reader = min(readers, key=lambda key: (readers[key] != "nearest", readers[key], key))
+    chosen = [s for s in found if is_made_with(s, protocol, limit)]
+    readers = readers_of(chosen)
+    reader = default_reader(readers) if reader is None else reader
     shown = [s for s in chosen if not s.reader or s.reader["fingerprint"] == reader]
     left_out = len(asked) - sum(wanted is None or s.task in wanted for s in shown)
     measured = _measured(shown, current, wanted)
@@ -163,22 +203,23 @@ def build(
         if not columns or any(t in e.tasks for t in columns) or (prompted and "PromptRetrieval" in e.categories)
     ]
     own = _own_benchmarks(measured, known)
+    groups = _groups(known, own)
     for row in measured + others:
-        row.means = _means(row, known, own) | row.means
+        row.means = _means(row, groups) | row.means
     heads = [row for row in measured if row.parent is None]
     _rank(heads, columns)
     heads.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
-    without_interval: list[str] = []
-    for row in heads:
-        if row.children:
-            without_interval += siblings.compare(row, columns, items)
-            siblings.weigh(row, columns)
     measured = [row for head in heads for row in (head, *head.children)]
     others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
     all_rows = measured + others
     means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip
-    return Board(all_rows, columns, means, left_out, readers.get(reader or ""), without_interval)
+    board = Board(all_rows, columns, means, left_out, reader_label(readers[reader]) if reader in readers else None)
+    board.baseline = next((row for row in measured if row.key == baseline), None) if baseline else None
+    uncertainty.fill(board, heads, Evidence(items, kept), groups)
+    if kept is not None:
+        kept.save()
+    return board
 
 
 def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collection[str] | None) -> list[Row]:
@@ -186,7 +227,7 @@ def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collect
     rows: dict[tuple[str, str, str, str], Row] = {}
     for score in scores:
         model, is_wanted = score.model, wanted is None or score.task in wanted
-        key = (model["name"], model["fingerprint"], model["variant"], score.instructions["set"])
+        key = key_of(score)
         if key not in rows:
             revision, base = str(model.get("revision", "")), str(model.get("base_fingerprint", ""))
             rows[key] = Row(key[0], key[3], "measured", key[2], revision, key[1], name=key[0], base=base)
@@ -207,12 +248,6 @@ def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collect
 def _age(score: Score, current: Collection[str]) -> tuple[bool, str]:
     """The later of two is the one that counts."""
     return score.identity in current, score.created
-
-
-def reader_label(reader: Mapping[str, Any]) -> str:
-    """What a table calls a reader: its name, with the numeric form where that is not float32."""
-    form = reader.get("dtype", "float32")
-    return f"{reader['name']}{'' if form == 'float32' else f' ({form})'}"
 
 
 def _tell_apart(rows: list[Row]) -> None:
@@ -243,17 +278,23 @@ def _mean(row: Row, tasks: Sequence[str]) -> Mean | None:
     return Mean(sum(values) / len(values), len(values), len(tasks)) if values else None
 
 
-def _means(row: Row, known: Mapping[str, Card], own: Mapping[str, Sequence[str]]) -> dict[str, Mean]:
+def _groups(known: Mapping[str, Card], own: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The tasks of each mean but the nine categories'."""
     whole = [c for c in known.values() if c.part_of is None]
     groups = {t: [c.name for c in whole if c.benchmark == "mteb" and c.type == t] for t in MTEB_TYPES}
     groups["MTEB-56"] = [c.name for c in whole if c.benchmark == "mteb"]
     groups["Billboard"] = [c.name for c in whole if c.benchmark == "billboard"]
     groups["PromptRetrieval"] = [c.name for c in whole if c.benchmark == "prompt-retrieval"]
-    found = {name: mean for name, tasks in (groups | dict(own)).items() if (mean := _mean(row, tasks))}
+    return {**groups, **own}
+
+
+def _means(row: Row, groups: Mapping[str, Sequence[str]]) -> dict[str, Mean]:
+    found = {name: mean for name, tasks in groups.items() if (mean := _mean(row, tasks))}
     # The paper's "Avg. (70)": the mean of nine category means. A category counts once all its tasks are there.
-    categories = [found[c].value for c in CATEGORIES if c in found and found[c].complete]
+    categories = [c for c in CATEGORIES if c in found and found[c].complete]
     if categories:
-        found["Nine-category"] = Mean(sum(categories) / len(categories), len(categories), len(CATEGORIES))
+        values = [found[c].value for c in categories]
+        found["Nine-category"] = Mean(sum(values) / len(values), len(values), len(CATEGORIES))
     return found
 
 

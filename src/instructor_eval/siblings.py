@@ -7,20 +7,22 @@ both have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from instructor_eval import stats
+from instructor_eval.board_evidence import Evidence, UnreadError
 from instructor_eval.errors import UserError
 from instructor_eval.stats import Difference, NotComparableError
-from instructor_eval.types import Items, Score
+from instructor_eval.types import Score
 from instructor_eval.variants import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
 
 if TYPE_CHECKING:
     from instructor_eval.leaderboard import Row
+    from instructor_eval.spreads import Spread
 
-ReadItems: TypeAlias = Callable[[Score], Items]
 _SECOND_CHOICE = "bf16"
 _SAME = 1e-9
 NOISE = 0.03
@@ -97,115 +99,111 @@ def _order(text: str) -> tuple[int, str, int, int, str]:
     return place, variant.form, embeddings.index(variant.embedding), variant.dim or 0, text
 
 
-def compare(parent: Row, tasks: Sequence[str], items: ReadItems | None) -> list[str]:
-    """Fill `delta`, `not_comparable` and `delta_macro` of a parent's children.
+def compare(child: Row, parent: Row, task: str, evidence: Evidence) -> bool:
+    """Fill `delta` or `not_comparable` of a child for one task, where both have it.
 
     Args:
+        child: The child.
         parent: The parent.
-        tasks: The tasks to compare; a whole (CQADupstackRetrieval) is compared through its parts.
-        items: Reads a score's items; None leaves every difference without an interval.
+        task: The task to compare; a whole (CQADupstackRetrieval) is compared through its parts.
+        evidence: Of the scores' items; without any every difference stays without an interval.
 
     Returns:
-        The comparisons that have no interval because items are missing or damaged, each as "task (variant)".
+        Whether there was all that an interval needs: False where items are missing or damaged.
     """
-    unread: list[str] = []
-    for task in tasks:
-        if task not in parent.scores:
-            continue
-        evidence = _Evidence(items)  # for one task: a parent's items are read once for all children, and let go
-        for child in parent.children:
-            if task in child.scores:
-                try:
-                    child.delta[task] = _difference(child, parent, task, evidence)
-                except NotComparableError as e:
-                    child.not_comparable[task] = str(e)
-                except _UnreadError:
-                    child.delta[task] = _bare(child.scores[task], parent.scores[task])
-                    unread.append(f"{task} ({child.variant})")
+    if task not in parent.scores or task not in child.scores:
+        return True
+    try:
+        child.delta[task] = difference(child, parent, task, evidence)
+    except NotComparableError as e:
+        child.not_comparable[task] = str(e)
+    except UnreadError:
+        child.delta[task] = _bare(child.scores[task], parent.scores[task])
+        return False
+    return True
+
+
+def sum_up(parent: Row) -> None:
+    """Fill `delta_macro` of a parent's children."""
     for child in parent.children:
         if child.delta:
             child.delta_macro = stats.mean(child.delta.values())
-    return unread
 
 
-class _UnreadError(Exception):
-    """Items that an interval needs cannot be had."""
+def difference(child: Row, parent: Row, task: str, evidence: Evidence, *, instructions: bool = True) -> Difference:
+    """One task's difference; a mean of parts has the interval of the mean of its parts' differences.
+
+    Args:
+        child: One row.
+        parent: The other.
+        task: A task that both have a score of.
+        evidence: Of the scores' items.
+        instructions: Whether the instruction texts of both must be the same.
+
+    Raises:
+        NotComparableError: the scores are not of one evaluation.
+        UnreadError: items are missing, or parts are, or they are not those that the whole was computed from.
+    """
+    mine, theirs = child.scores[task], parent.scores[task]
+    reason = stats.why_not(mine, theirs, instructions=instructions)
+    if reason:
+        raise NotComparableError(reason)
+    bare = _bare(mine, theirs)
+    if not evidence.readable:
+        return bare
+    if mine.metric != "mean_of_parts":
+        return evidence.difference(mine, theirs)
+    names, others = (evidence.parts(score) for score in (mine, theirs))
+    if sorted(names) != sorted(others):
+        raise NotComparableError("other parts")
+    _check_parts(names, mine, (child, parent))
+    parts = [difference(child, parent, part, evidence, instructions=instructions) for part in names]
+    found = stats.mean(parts)
+    if found.n < len(parts) or abs(found.delta - bare.delta) > _SAME:
+        raise UnreadError
+    return found
 
 
-class _Evidence:
-    """Items of scores, each read once."""
+def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spread:
+    """One score's interval; a mean of parts has that of the mean of its parts.
 
-    def __init__(self, read: ReadItems | None) -> None:
-        self.read = read
-        self._parents: dict[str, Items] = {}
+    Args:
+        row: The row.
+        task: A task that it has a score of.
+        evidence: Of the scores' items.
+        replicates: Whether the score's replicates are wanted too.
 
-    def difference(self, child: Score, parent: Score) -> Difference:
-        """The difference of two scores from their items.
+    Raises:
+        UnreadError: items are missing, or parts are, or they are not those that the score was computed from.
+    """
+    score = row.scores[task]
+    if score.metric != "mean_of_parts":
+        return evidence.spread(score, replicates=replicates)
+    from instructor_eval.spreads import of_parts
 
-        Raises:
-            NotComparableError: they are not of the same items.
-            _UnreadError: items are missing, or are not those that the scores were computed from.
-        """
-        if self.read is None:
-            return _bare(child, parent)
-        try:
-            if parent.task not in self._parents:
-                self._parents[parent.task] = self.read(parent)
-            seed = f"{child.identity} {parent.identity} {child.task}"
-            found = stats.paired(child.metric, self.read(child), self._parents[parent.task], seed_text=seed)
-        except (UserError, LookupError, TypeError, ValueError) as e:  # what columns of a damaged file lead to
-            raise _UnreadError from e
-        if abs(found.delta - _bare(child, parent).delta) > _SAME:
-            raise _UnreadError
-        return found
+    names = evidence.parts(score)
+    _check_parts(names, score, (row,))
+    parts = [evidence.spread(row.scores[part], replicates=replicates) for part in names]
+    value = score.score or 0.0
+    found = of_parts(parts, value)
+    if found is None or abs(math.fsum(p.value for p in parts) / len(parts) - value) > _SAME:
+        raise UnreadError
+    return found
+
+
+def _check_parts(names: Sequence[str], whole: Score, rows: Sequence[Row]) -> None:
+    """Whether every row has a score of every part, which is never a whole again.
+
+    Raises:
+        UnreadError: one is missing, or there are no parts.
+    """
+    scores = [row.scores.get(name) for name in names for row in rows]
+    if not names or any(score is None or score.metric == whole.metric for score in scores):
+        raise UnreadError
 
 
 def _bare(child: Score, parent: Score) -> Difference:
     return Difference((child.score or 0.0) - (parent.score or 0.0), n=child.n_items)
-
-
-def _difference(child: Row, parent: Row, task: str, evidence: _Evidence) -> Difference:
-    """One task's difference; a mean of parts has the interval of the mean of its parts' differences.
-
-    Raises:
-        NotComparableError: the scores are not of one evaluation.
-        _UnreadError: items are missing, or parts are, or they are not those that the whole was computed from.
-    """
-    mine, theirs = child.scores[task], parent.scores[task]
-    reason = stats.why_not(mine, theirs)
-    if reason:
-        raise NotComparableError(reason)
-    if mine.metric != "mean_of_parts":
-        return evidence.difference(mine, theirs)
-    bare = _bare(mine, theirs)
-    if evidence.read is None:
-        return bare
-    parts = [
-        _difference(child, parent, part, evidence) for part in _parts(mine, theirs, evidence.read, (child, parent))
-    ]
-    found = stats.mean(parts)
-    if found.n < len(parts) or abs(found.delta - bare.delta) > _SAME:
-        raise _UnreadError
-    return found
-
-
-def _parts(mine: Score, theirs: Score, read: ReadItems, rows: Sequence[Row]) -> list[str]:
-    """The tasks that a whole is the mean of, by its own items; never a whole again.
-
-    Raises:
-        NotComparableError: the two are means of different parts.
-        _UnreadError: that cannot be read, or one of the rows has no score of one of them.
-    """
-    try:
-        names, others = ([str(i) for i in read(score)["id"]] for score in (mine, theirs))
-    except (UserError, LookupError) as e:
-        raise _UnreadError from e
-    if sorted(names) != sorted(others):
-        raise NotComparableError("other parts")
-    scores = [row.scores.get(name) for name in names for row in rows]
-    if not names or any(score is None or score.metric == mine.metric for score in scores):
-        raise _UnreadError
-    return names
 
 
 def weigh(parent: Row, tasks: Sequence[str]) -> None:

@@ -1,0 +1,121 @@
+"""How long `evaluate leaderboard` takes, with its intervals and comparisons computed and out of what is kept of them.
+
+    python benchmarks/board.py
+
+A made-up results folder: 3 models in 5 forms each, 30 tasks of the types that MTEB has, 1,500 items each (clustering:
+20 splits). Every call is a process of its own, imports and reading included. The sides take turns: `computed` has no
+kept statistics, `kept` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The output
+of the first two is compared: what is kept must say what is computed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from instructor_eval import protocol, scorers
+from instructor_eval.cards import shipped_cards
+from instructor_eval.store import Store
+from instructor_eval.types import Items, Score
+
+MODELS, FORMS, N, SPLITS = ("one", "two", "three"), ("fp32", "bf16", "int8", "int8-weight", "int4-weight"), 1500, 20
+TASKS = {
+    "Retrieval": 8, "Reranking": 3, "Clustering": 5, "PairClassification": 2, "Classification": 6, "STS": 6,
+}  # fmt: skip
+METRICS = {
+    "Retrieval": "ndcg_at_10", "Reranking": "map_at_1000", "Clustering": "v_measure", "PairClassification": "max_ap",
+    "Classification": "accuracy", "STS": "cosine_spearman",
+}  # fmt: skip
+
+
+def main() -> None:
+    """Make the folder, take turns, print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        count = fill(Store(folder))
+        print(f"{count} scores: {len(MODELS)} models x {len(FORMS)} forms x {sum(TASKS.values())} tasks of {N:,} items")
+        times: dict[str, list[float]] = {"computed": [], "kept": [], "scores alone": []}
+        for _ in range(rounds):
+            for file in folder.glob("statistics/*"):
+                file.unlink()
+            said = {side: timed(folder, times, side) for side in times}
+            if said["computed"] != said["kept"]:
+                sys.exit("what is kept says something else than what is computed")
+        size = sum(file.stat().st_size for file in folder.glob("statistics/*"))
+        middle = {side: statistics.median(seconds) for side, seconds in times.items()}
+        for side, seconds in middle.items():
+            print(f"  {side:13} {seconds:7.2f} s  (of {', '.join(f'{t:.2f}' for t in sorted(times[side]))})")
+        print(f"kept: {middle['computed'] / middle['kept']:.0f} times as fast as computed, {size / 1e6:.1f} MB")
+
+
+def timed(folder: Path, times: dict[str, list[float]], side: str) -> str:
+    """One call's output; its seconds go to `times`."""
+    flags = ["--no-intervals"] if side == "scores alone" else []
+    command = [sys.executable, "-m", "instructor_eval.cli", "leaderboard", "--results", str(folder), "--format", "json"]
+    start = time.perf_counter()
+    done = subprocess.run([*command, *flags], capture_output=True, text=True, check=True, env={**os.environ})
+    times[side].append(time.perf_counter() - start)
+    return done.stdout
+
+
+def fill(store: Store) -> int:
+    """Make scores and items; how many scores there are."""
+    cards = [c for c in shipped_cards().values() if c.benchmark == "mteb" and not c.parts and not c.part_of]
+    chosen = [card for kind, n in TASKS.items() for card in [c for c in cards if c.type == kind][:n]]
+    count = 0
+    for t, card in enumerate(chosen):
+        hard = np.random.default_rng(t).random(N)
+        for m, model in enumerate(MODELS):
+            own = np.random.default_rng((t, m)).normal(size=N)
+            for f, form in enumerate(FORMS):
+                noise = 0.3 * own + 0.02 * f * np.random.default_rng((t, m, f)).normal(size=N)
+                items = items_of(card.type, hard, noise)
+                value = scorers.compute(METRICS[card.type], items)
+                store.write(score_of(card.name, card.type, model, form, value, len(items["id"])), items)
+                count += 1
+    return count
+
+
+def items_of(kind: str, hard: np.ndarray, noise: np.ndarray) -> Items:
+    """Items of one task as a run files them, but for columns that no metric asks for."""
+    ids = [f"item-{i}" for i in range(N)]
+    values = np.clip(hard + noise, 0, 1)
+    if kind == "Clustering":
+        return {"id": ids[:SPLITS], "v_measure": (0.4 + 0.05 * values[:SPLITS]).tolist()}
+    if kind == "Classification":
+        predictions = [["yes" if v > k / 10 else "no" for k in range(10)] for v in values]
+        share = [row.count("yes") / 10 for row in predictions]
+        return {"id": ids, "gold": ["yes"] * N, "predictions": predictions, "value": share}
+    if kind == "PairClassification":
+        near = {name: (hard + noise).tolist() for name in ("similarity", "cosine", "dot")}
+        far = {name: (-hard - noise).tolist() for name in ("manhattan", "euclidean")}
+        return {"id": ids, "gold": (hard > 0.6).astype(int).tolist(), **near, **far}
+    if kind == "STS":
+        return {"id": ids, "gold": np.round(5 * hard, 1).tolist(), "cosine": (hard + noise).tolist()}
+    return {"id": ids, METRICS[kind]: values.tolist()}
+
+
+def score_of(task: str, kind: str, model: str, form: str, value: float, n: int) -> Score:
+    """A score as a run files it."""
+    named = {"name": f"org/{model}", "revision": "main", "family": "plain", "fingerprint": f"{model}-{form}",
+             "variant": form, "dim": 384}  # fmt: skip
+    return Score(
+        identity=f"{model}-{form}", status="ok", task=task, benchmark="mteb", type=kind, model=named,
+        instructions={"set": "none", "roles": {}}, metric=METRICS[kind], score=value, n_items=n,
+        protocol=protocol.relevant(protocol.parse([]), kind, task), created="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
