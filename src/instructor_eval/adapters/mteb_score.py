@@ -140,6 +140,11 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     if card.type in ("Retrieval", "Reranking"):
         _catch_queries(task, caught)
     calibrate(task, card, encoder)
+    if settings.texts_only:
+        from instructor_eval.adapters.mteb_texts import see_texts
+
+        see_texts(task, card, encoder, bare_from_call=1 if machine_bare else None)
+        return Outcome(metric=metric, score=0.0, items={"id": []})
     with exact_cosines(encoder.variant):
         results = task.evaluate(
             bridge,

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from instructor_eval.hub import files_key, mirror_folder, snapshot
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.readers.types import Question
-from instructor_eval.types import Card, Items, Outcome, RunSettings, Selection, TaskEncoder
+from instructor_eval.types import Card, Items, Outcome, RunSettings, Selection, TaskEncoder, Vectors
 
 _ROLE = "example"
 _ROUGE_SEES = re.compile("[a-z0-9]")
@@ -59,6 +60,11 @@ class PromptRetrievalAdapter:
             UserError: the data is missing or broken, a card asks for what cannot be, or the reader gives up.
         """
         recipe = recipe_of(card)
+        if settings.texts_only:
+            ready = _ready(card, recipe, settings)
+            _embed(recipe, ready.drawn, encoder)
+            seen: Items = {"id": [item.id for item in ready.items]}
+            return Outcome(metric=effective_metric(card, settings.protocol), score=0.0, items=seen)
         prepared = prepare(card, recipe, encoder, settings)
         reader = settings.reader or NearestReader()
         answers = ask(reader, [p.question for p in prepared], settings.answers, label=f"{card.name} reading")
@@ -97,16 +103,13 @@ def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSetti
     Raises:
         UserError: the data is missing or broken, or there is nothing to choose.
     """
-    drawn = load(card, recipe, settings)
-    tokenizer = budget_tokenizer(offline=settings.offline)
     # First what can be wrong with the data: embedding may take hours.
-    pool = render(recipe, drawn.pool, tokenizer)
-    items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
-    _check_gold(recipe, items)
-    rankings = _rank(recipe, drawn, encoder, settings.selection)
+    ready = _ready(card, recipe, settings)
+    pool = ready.pool
+    rankings = _rank(recipe, ready.drawn, encoder, settings.selection)
     lengths = [example.tokens for example in pool]
     found = []
-    for item, ranking in zip(items, rankings, strict=False):  # with --limit there are more rankings than items
+    for item, ranking in zip(ready.items, rankings, strict=False):  # with --limit there are more rankings than items
         chosen = choose(
             ranking,
             lengths,
@@ -122,8 +125,29 @@ def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSetti
             )
         demonstrations = [pool[i] for i in chosen]
         similarities = [float(ranking.similarity[i]) for i in chosen]
-        found.append(Prepared(item, demonstrations, similarities, question(recipe, item, demonstrations, tokenizer)))
+        found.append(
+            Prepared(item, demonstrations, similarities, question(recipe, item, demonstrations, ready.tokenizer))
+        )
     return found
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A task's data, checked, and rendered as far as no vectors are needed."""
+
+    drawn: Drawn
+    tokenizer: Any
+    pool: list[Example]
+    items: list[Item]
+
+
+def _ready(card: Card, recipe: Recipe, settings: RunSettings) -> _Ready:
+    drawn = load(card, recipe, settings)
+    tokenizer = budget_tokenizer(offline=settings.offline)
+    pool = render(recipe, drawn.pool, tokenizer)
+    items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
+    _check_gold(recipe, items)
+    return _Ready(drawn, tokenizer, pool, items)
 
 
 def _check_gold(recipe: Recipe, items: Sequence[Item]) -> None:
@@ -204,10 +228,7 @@ def _missing(card: Card) -> UserError:
 
 def _rank(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder, selection: Selection) -> Iterator[Ranking]:
     """Every test item's view of the pool. All items are embedded whatever the limit: their mean is taken off."""
-    pool = [recipe.text(recipe.embed, row, name) for name, row in drawn.pool]
-    test = [recipe.text(recipe.embed, row, name) for name, row in drawn.test]
-    encoder.calibrate(pool, _ROLE)
-    vectors = encoder.encode([*pool, *test], _ROLE)  # without a model, this only takes note of the texts
+    pool, test, vectors = _embed(recipe, drawn, encoder)
     if selection.kind == "bm25":
         return by_bm25(pool, test)
     if selection.kind == "random":
@@ -219,6 +240,14 @@ def _rank(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder, selection: Selecti
             "taken off: give more test items, or set options.centre to pool in the card"
         )
     return by_cosine(vectors[: len(pool)], test_vectors, recipe.centre)
+
+
+def _embed(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder) -> tuple[list[str], list[str], Vectors]:
+    """The texts of the pool, those of the test items, and the vectors of both together."""
+    pool = [recipe.text(recipe.embed, row, name) for name, row in drawn.pool]
+    test = [recipe.text(recipe.embed, row, name) for name, row in drawn.test]
+    encoder.calibrate(pool, _ROLE)
+    return pool, test, encoder.encode([*pool, *test], _ROLE)  # without a model, this only takes note of the texts
 
 
 def _judge(recipe: Recipe, items: Sequence[Item], answers: Sequence[str]) -> Items:

@@ -1,0 +1,243 @@
+"""`evaluate plan`: flags and printing. The flags of a run are those of `evaluate` itself (`cli`)."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.tables import LISTING_FORMATS, render
+
+if TYPE_CHECKING:
+    from instructor_eval.detectable import Detectable, Lookup
+    from instructor_eval.dry_run import DryRun, Row
+    from instructor_eval.encoder.counting import KnownKeys
+    from instructor_eval.plan import Request
+    from instructor_eval.rates import Seconds
+
+SCHEMA_VERSION = 1
+_COLUMNS = ("model", "variant", "instructions", "task", "type", "status", "texts", "unique", "cached", "shared",
+            "compute", "tokens", "questions")  # fmt: skip
+_STATUS = {"kept": "kept", "whole": "parts", "failed": "fails"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of `evaluate plan` beside those of a run."""
+    group = parser.add_argument_group("the plan")
+    group.add_argument("--no-calibration", action="store_true",
+                       help="load no network, and leave out the time: measuring takes seconds a form")  # fmt: skip
+    group.add_argument("--baseline", metavar="SIDE",
+                       help="what the candidate will be compared with (as for `evaluate compare`): the differences "
+                       "that can be detected are taken from its items")  # fmt: skip
+    group.add_argument("--baselines", type=Path, default=Path("results/baselines"), metavar="DIR",
+                       help="where baseline:NAME is kept (default ./results/baselines)")  # fmt: skip
+    group.add_argument("--format", choices=LISTING_FORMATS, default="table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Count, estimate, print; 2 where a task would fail."""
+    from instructor_eval import cli_run
+
+    cli_run.check_asked(options)
+    options.command = ["evaluate", "plan"]
+    asked = cli_run.prepare(options)
+    from instructor_eval.dry_run import dry_run
+    from instructor_eval.progress import Progress
+
+    Progress.enabled = not options.quiet
+    with contextlib.ExitStack() as closing:
+        request = cli_run.request_of(options, asked, closing, dry=True)
+        lookup = _lookup(options, request)
+        known = _known(options)
+        closing.callback(known.close)
+        found = dry_run(request, known, lookup, _speaker(options), calibrate=not options.no_calibration)
+    for row in found.failed:
+        print(f"evaluate: {row.task} would fail: {row.error}", file=sys.stderr)
+    if len(found.failed) == len(found.rows):
+        return EXIT_ERROR
+    if options.format == "json":
+        print(json.dumps(_as_json(found), ensure_ascii=False, indent=1, allow_nan=False))
+    elif options.format == "csv":
+        rows = [_record(row) for row in found.rows]
+        print(render(list(rows[0]), [list(row.values()) for row in rows], "csv"))
+    else:
+        print("" if options.quiet else "\n", end="")
+        print(_table(found, calibrated=not options.no_calibration))
+        if not options.quiet:
+            cheap = request.settings.reader is None or request.settings.reader.is_cheap
+            print("\n" + "\n".join(_closing(found, options, reader_is_cheap=cheap)))
+    return EXIT_ERROR if found.failed else EXIT_OK
+
+
+def _speaker(options: argparse.Namespace) -> Any:
+    if options.quiet:
+        return lambda _line: None
+    return lambda line: print(line, file=sys.stdout if options.format == "table" else sys.stderr, flush=True)
+
+
+def _warn(line: str) -> None:
+    print(f"evaluate: {line}", file=sys.stderr, flush=True)
+
+
+def _known(options: argparse.Namespace) -> KnownKeys:
+    from instructor_eval.encoder.cache import MemoryCache, default_folder
+    from instructor_eval.encoder.counting import KnownKeys
+
+    if options.no_cache:
+        return KnownKeys(None, limit=MemoryCache().limit, warn=_warn)
+    return KnownKeys(options.cache or default_folder(), warn=_warn)
+
+
+def _lookup(options: argparse.Namespace, request: Request) -> Lookup:
+    from instructor_eval import sides
+    from instructor_eval.detectable import Lookup
+
+    settings = request.settings
+    baseline = None
+    if options.baseline is not None:
+        baseline = sides.resolve(
+            options.baseline,
+            results=options.results,
+            protocol=settings.protocol,
+            limit=settings.limit,
+            reader=settings.reader.fingerprint if settings.reader else None,
+            baselines=options.baselines,
+        )
+        if baseline.read is None:
+            raise UserError(f"--baseline {options.baseline}: it has no items, from which differences could be judged")
+    return Lookup(request.store.scores(), request.store.items, baseline)
+
+
+# What is printed
+
+
+def _table(found: DryRun, *, calibrated: bool) -> str:
+    systems = len({row.system for row in found.rows}) > 1
+    asks = any(row.questions for row in found.rows)
+    headers = ["task", *["system"] * systems, "texts", "unique", "cached", "shared", "to compute", "tokens",
+               *["questions"] * asks, *["time"] * calibrated, "detectable"]  # fmt: skip
+
+    def line(row: Row) -> list[Any]:
+        head = [row.task, *[row.system] * systems]
+        if row.status != "run":
+            rest = [None] * (len(headers) - len(head) - 2)
+            return [*head, _STATUS[row.status], *rest, _points(row.detectable)]
+        counts = [row.texts, row.unique, row.cached, row.shared, row.compute, row.tokens, *[row.questions] * asks]
+        return [*head, *map(_count, counts), *[_time(row.seconds)] * calibrated, _points(row.detectable)]
+
+    texts, asked = sum(row.texts for row in found.rows), sum(row.questions for row in found.rows)
+    counts = [texts, found.unique, found.cached, None, found.compute, found.tokens, *[asked] * asks]
+    total = ["total", *[None] * systems, *map(_count, counts), *[_time(found.seconds)] * calibrated,
+             _points(found.detectable)]  # fmt: skip
+    return render(headers, [*map(line, found.rows), total], "table", left=1 + systems)
+
+
+def _count(value: int | None) -> str | None:
+    return None if value is None else f"{value:,}"
+
+
+def _time(seconds: Seconds | None) -> str | None:
+    return None if seconds is None else str(seconds) if seconds.high else "0 s"
+
+
+def _points(found: Detectable | None) -> str | None:
+    """In points, with two figures below ten."""
+    if found is None:
+        return None
+    points = 100 * found.effect
+    return (
+        f"{'≤ ' if found.at_most else ''}{points:.2f}"
+        if points < 10
+        else f"{'≤ ' if found.at_most else ''}{points:.1f}"
+    )
+
+
+def _closing(found: DryRun, options: argparse.Namespace, *, reader_is_cheap: bool) -> list[str]:
+    """What the columns mean, what they rest on, and what is not estimated."""
+    lines = []
+    if any(row.status == "kept" for row in found.rows):
+        lines.append(f"kept: the result is in {options.results} already, nothing is encoded")
+    if any(row.status == "whole" for row in found.rows):
+        lines.append("parts: the mean of tasks that have rows of their own")
+    lines.append(
+        "cached: vectors that the cache holds now; shared: computed earlier in the same run; the total counts each "
+        "text once for a model, form and instruction"
+    )
+    where = "on this device" if not found.device else f"on {found.device}"
+    for name, rates in found.rates.items():
+        low, high = min(r.low for r in rates), max(r.high for r in rates)
+        speed = f"{low:,.0f} to {high:,.0f}" if f"{low:,.0f}" != f"{high:,.0f}" else f"{low:,.0f}"
+        lines.append(f"time: of encoding {where}, {name} at {speed} tokens/s by length of text")
+    left_out = ["downloads", "loading", "scoring"]
+    left_out += [] if reader_is_cheap else ["the reader's answers"]
+    left_out += ["measuring costs (--cost)"] if options.cost != "off" else []
+    lines.append(f"not estimated: {', '.join(left_out)}")
+    return [*lines, *_basis(found, options)]
+
+
+def _basis(found: DryRun, options: argparse.Namespace) -> list[str]:
+    known = [row.detectable for row in found.rows if row.detectable is not None]
+    if not known:
+        missing = "--baseline SIDE with items, or other results of these tasks, would tell"
+        return [f"detectable: not known: {missing}"]
+    lines = [
+        "detectable: points that a one-sided test at 5 % finds with 80 % power; in the total, of the mean over tasks"
+    ]
+    pairs = list(dict.fromkeys(pair for d in known if not d.at_most for pair in d.pairs))
+    if len(pairs) == 1:
+        lines.append(f"  if the candidate differs from the baseline as {pairs[0][0]} does from {pairs[0][1]}")
+    elif pairs:
+        to = f"from {pairs[0][1]}" if options.baseline else "from each other"
+        names = dict.fromkeys(name for pair in pairs for name in (pair[:1] if options.baseline else pair))
+        lines.append(f"  if the candidate differs from the baseline as these do {to} (the median): {', '.join(names)}")
+    if any(d.at_most for d in known):
+        lines.append("  ≤: from one system's items, as if the candidate's errors had nothing to do with its: at most")
+    return lines
+
+
+def _record(row: Row) -> dict[str, Any]:
+    """A row for programs: seconds, and fractions of 1."""
+    known = row.detectable
+    return {
+        **{name: getattr(row, name) for name in _COLUMNS},
+        "seconds_low": round(row.seconds.low, 3) if row.seconds else None,
+        "seconds_high": round(row.seconds.high, 3) if row.seconds else None,
+        "detectable": known.effect if known else None,
+        "detectable_at_most": known.at_most if known else None,
+        "detectable_units": known.n if known else None,
+        "error": row.error,
+    }
+
+
+def _as_json(found: DryRun) -> dict[str, Any]:
+    total, known = found.seconds, found.detectable
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tasks": [
+            {**_record(row), "detectable_from": [list(filter(None, p)) for p in row.detectable.pairs]}
+            if row.detectable
+            else _record(row)
+            for row in found.rows
+        ],
+        "total": {
+            "texts": sum(row.texts for row in found.rows),
+            "unique": found.unique,
+            "cached": found.cached,
+            "compute": found.compute,
+            "tokens": found.tokens,
+            "questions": sum(row.questions for row in found.rows),
+            "seconds_low": round(total.low, 3) if total else None,
+            "seconds_high": round(total.high, 3) if total else None,
+            "detectable": known.effect if known else None,
+            "detectable_at_most": known.at_most if known else None,
+        },
+        "device": found.device or None,
+        "rates": {
+            name: [{"tokens_per_second_low": r.low, "tokens_per_second_high": r.high} for r in rates]
+            for name, rates in found.rates.items()
+        },
+    }
