@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import instructor_eval
 from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean
 from instructor_eval.flag_types import listed, positive
+from instructor_eval.output import flush, silence
+from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.variants import EMBEDDINGS
 
-_BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
-_LISTING_FORMATS = ("table", "json", "csv")
 _COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",
     "tasks": "list the tasks, or show one card with its literal instructions",
@@ -22,7 +25,11 @@ _COMMANDS = {
     "measure": "measure what the numeric forms of a model cost here: speed, size, memory, cold start",
     "variants": "list the numeric forms, with what each needs",
     "leaderboard": "print the table of all results",
-    "validate": "check task cards and own data, before any model loads",
+    "compare": "compare two runs, models or variants task by task, with intervals and tests",
+    "gate": "decide whether a candidate may pass: quality, drift, speed; made for CI",
+    "baseline": "keep the results that a gate compares with, as files fit for git",
+    "plan": "what a run would encode, how long that takes, and what it could detect; nothing is run",
+    "validate": "check task cards and own data before any model loads, or stored results",
     "cache": "show, check or shrink the cache of vectors and answers",
 }
 COSTS = ("auto", "full", "off")
@@ -39,7 +46,9 @@ Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own
   evaluate --model minilm --task STSBenchmark --task SciFact --hub ./mirror
   evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
 """
-_EXIT_CODES = "exit codes: 0 done, 2 an error or a failed task, 130 interrupted"
+_EXIT_CODES = """\
+exit codes: 0 done, 2 an error or a failed task, 4 nothing could be compared, 130 interrupted; of gate also
+1 REGRESSED, 3 INCONCLUSIVE (with --fail-on-inconclusive), 4 NOT COMPARABLE"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,11 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the return value is the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    code = EXIT_OK
+    _never_for_want_of_a_sign()
     try:
         try:
             code = _dispatch(arguments)
         finally:  # after --help too, which leaves by SystemExit
-            sys.stdout.flush()
+            flush()
     except UserError as e:
         if debug:
             raise
@@ -70,14 +81,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+        silence()
     return code
 
 
 def entry() -> None:
-    """The console script."""
-    sys.exit(main())
+    """The console script; what breaks it ends with 2, for Python's own 1 is what a gate says of a bad model."""
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001 # told in full: it is a fault of ours
+        with contextlib.suppress(OSError, ValueError):  # nobody may be listening there either
+            traceback.print_exc()
+        code = EXIT_ERROR
+    sys.exit(code)
+
+
+def _never_for_want_of_a_sign() -> None:
+    """Where the output can hold no `Δ`, an escape stands for it."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -86,7 +108,9 @@ def _dispatch(arguments: list[str]) -> int:
         if command == "cache" and arguments[1:] and not arguments[1].startswith("-"):
             _check_known("cache action", arguments[1], "actions", _CACHE_ACTIONS)
         parser, run = _parsers()[command]
-        return run(parser.parse_args(arguments[1:]))
+        options = parser.parse_args(arguments[1:])
+        options.command = ["evaluate", *arguments]
+        return run(options)
     parser = _root_parser()
     if not arguments:
         parser.print_help()
@@ -115,6 +139,12 @@ def _root_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"instructor-eval {instructor_eval.__version__}")
+    _add_task_options(parser)
+    _add_run_options(parser)
+    return parser
+
+
+def _add_task_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to run")
     what.add_argument(
         "--model", action="append", default=[], metavar="MODEL",
@@ -145,8 +175,6 @@ def _root_parser() -> argparse.ArgumentParser:
         "--reader-dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
         help="numeric form of an hf: reader; auto is bfloat16 on a GPU, float32 elsewhere",
     )  # fmt: skip
-    _add_run_options(parser)
-    return parser
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -243,19 +271,28 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     tasks.add_argument("--type", metavar="TYPE", help="only this task type")
     tasks.add_argument("--search", metavar="TEXT", help="only names that contain TEXT, in any case")
     tasks.add_argument("--model", metavar="MODEL", help="with TASK: the instructions of this hub id only")
-    tasks.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+    tasks.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
     models = command("models")
     models.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    models.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+    models.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
-    from instructor_eval import cli_measure  # light
+    from instructor_eval import cli_baseline, cli_compare, cli_gate, cli_measure, cli_plan, cli_validate  # light
 
     measure = command("measure")
     cli_measure.add_options(measure)
 
+    compare, gate, plan = command("compare"), command("gate"), command("plan")
+    cli_compare.add_options(compare)
+    cli_gate.add_options(gate)
+    _add_task_options(plan)
+    _add_run_options(plan)
+    cli_plan.add_options(plan)
+    baseline = command("baseline")
+    cli_baseline.add_options(baseline)
+
     variants = command("variants")
-    variants.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+    variants.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
     board = command("leaderboard")
     board.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
@@ -266,16 +303,18 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     board.add_argument("--reader", metavar="READER",
                        help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
     board.add_argument("--no-published", action="store_true", help="leave published scores out")
-    board.add_argument("--format", choices=_BOARD_FORMATS, default="table")
+    board.add_argument("--baseline", metavar="ROW",
+                       help="mark what differs from this row: MODEL[@VARIANT][:INSTRUCTIONS]")  # fmt: skip
+    board.add_argument("--no-intervals", action="store_true", help="scores alone; no file of items is read")
+    board.add_argument("--format", choices=BOARD_FORMATS, default="table")
 
     validate = command("validate")
-    validate.add_argument("cards", nargs="*", type=Path, metavar="CARD", help="own cards; default: the shipped ones")
-    validate.add_argument("--format", choices=_LISTING_FORMATS, default="table")
+    cli_validate.add_options(validate)
 
     cache = command("cache")
     actions = _cache_parsers(cache)
 
-    for parser in (tasks, models, measure, variants, board, validate, *actions):
+    for parser in (tasks, models, measure, variants, board, compare, gate, validate, *actions):
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return {
         "demo": (demo, lazily("cli_run", "run_demo")),
@@ -284,7 +323,11 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
         "measure": (measure, lazily("cli_measure", "run")),
         "variants": (variants, lazily("cli_variants", "variants")),
         "leaderboard": (board, lazily("cli_show", "leaderboard")),
-        "validate": (validate, lazily("cli_show", "validate")),
+        "compare": (compare, lazily("cli_compare", "run")),
+        "gate": (gate, lazily("cli_gate", "run")),
+        "baseline": (baseline, lazily("cli_baseline", "run")),
+        "plan": (plan, lazily("cli_plan", "run")),
+        "validate": (validate, lazily("cli_validate", "run")),
         "cache": (cache, lazily("cli_cache", "run")),
     }
 

@@ -8,13 +8,15 @@ import dataclasses
 import importlib.util
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instructor_eval import protocol
 from instructor_eval.board_text import format_board
 from instructor_eval.cards import select, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
-from instructor_eval.instructions import parse_set
+from instructor_eval.instructions import InstructionSet, parse_set
+from instructor_eval.kept_statistics import KeptStatistics
 from instructor_eval.leaderboard import build
 from instructor_eval.published import published
 from instructor_eval.store import Store
@@ -22,6 +24,7 @@ from instructor_eval.types import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache import Cache
+    from instructor_eval.plan import Request
 
 _INSTALL = "pip install 'instructor-eval[run]'"
 _NEEDED = (
@@ -32,12 +35,21 @@ _NEEDED = (
 
 def run_root(options: argparse.Namespace) -> int:
     """`evaluate --model ... --task ...`: run, file, print the board of what was asked for."""
+    check_asked(options)
+    return _run(options)
+
+
+def check_asked(options: argparse.Namespace) -> None:
+    """Whether anything is to be run.
+
+    Raises:
+        UserError: no model, or no task.
+    """
     without_model = options.selection and all(s not in ("similar", "") for s in options.selection)
     if not options.model and not without_model:
         raise UserError("no --model given: name a hub id, a folder, or minilm (the embedded model)")
     if not options.task and not options.benchmark:
         raise UserError("no --task or --benchmark given: `evaluate tasks` lists them")
-    return _run(options)
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -80,7 +92,22 @@ def _check_installed() -> None:
         raise UserError(f"running a model needs {', '.join(missing)}: {_INSTALL}")
 
 
-def _run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What flags name, read and checked."""
+
+    cards: list[Card]
+    choices: dict[str, str]
+    """Protocol choices."""
+    sets: list[InstructionSet]
+
+
+def prepare(options: argparse.Namespace) -> Asked:
+    """Read the flags that `evaluate` and `evaluate plan` share, and set the environment that libraries look at.
+
+    Raises:
+        UserError: a library is not installed, a name is unknown, or flags do not go together.
+    """
     from instructor_eval.cli import COSTS
 
     _check_installed()
@@ -102,37 +129,61 @@ def _run(options: argparse.Namespace) -> int:
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
+    return Asked(cards, choices, sets)
+
+
+def request_of(
+    options: argparse.Namespace, asked: Asked, closing: contextlib.ExitStack, *, dry: bool = False
+) -> Request:
+    """What is to be run.
+
+    Args:
+        options: The flags.
+        asked: What they name.
+        closing: Closes what is opened here.
+        dry: Nothing will be computed: no cache is opened, which would make one.
+
+    Raises:
+        UserError: flags do not go together, or a reader cannot be had.
+    """
     from instructor_eval.plan import Request
+
+    settings = RunSettings(protocol=asked.choices, limit=options.limit, hub=options.hub, offline=options.offline)
+    settings, selections = _prompting(options, asked.cards, settings, closing, dry=dry)
+    return Request(
+        models=options.model,
+        cards=asked.cards,
+        instruction_sets=asked.sets,
+        settings=settings,
+        store=Store(options.results),
+        device=options.device,
+        variants=[text for part in options.variant for text in part],
+        embeddings=[text for part in options.embedding for text in part],
+        dims=options.truncate_dim,
+        cost=options.cost,
+        batch_tokens=options.batch_tokens,
+        compiled=options.compile,
+        cache=None if dry else _vector_cache(options, closing),
+        stored=options.cache_dtype,
+        family=options.family,
+        trust_remote_code=options.trust_remote_code,
+        selections=selections,
+        known_models=list(published()),
+        command=options.command,
+        debug=options.debug,
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    asked = prepare(options)
+    cards, choices = asked.cards, asked.choices
     from instructor_eval.progress import Progress
     from instructor_eval.runner import execute
 
     Progress.enabled = not options.quiet
-    store = Store(options.results)
     with contextlib.ExitStack() as closing:
-        settings = RunSettings(protocol=choices, limit=options.limit, hub=options.hub, offline=options.offline)
-        settings, selections = _prompting(options, cards, settings, closing)
-        request = Request(
-            models=options.model,
-            cards=cards,
-            instruction_sets=sets,
-            settings=settings,
-            store=store,
-            device=options.device,
-            variants=[text for part in options.variant for text in part],
-            embeddings=[text for part in options.embedding for text in part],
-            dims=options.truncate_dim,
-            cost=options.cost,
-            batch_tokens=options.batch_tokens,
-            compiled=options.compile,
-            cache=_vector_cache(options, closing),
-            stored=options.cache_dtype,
-            family=options.family,
-            trust_remote_code=options.trust_remote_code,
-            selections=selections,
-            known_models=list(published()),
-            command=options.command,
-            debug=options.debug,
-        )
+        request = request_of(options, asked, closing)
+        settings, store = request.settings, request.store
         summary = execute(request, (lambda _line: None) if options.quiet else _say)
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
@@ -149,6 +200,7 @@ def _run(options: argparse.Namespace) -> int:
         reader=settings.reader.fingerprint if settings.reader else None,
         current={s.identity for s in summary.scores},
         items=store.items,
+        kept=KeptStatistics.of(store),
     )
     print()
     print(format_board(board, "table"))
@@ -174,7 +226,7 @@ def _vector_cache(options: argparse.Namespace, closing: contextlib.ExitStack) ->
 
 
 def _prompting(
-    options: argparse.Namespace, cards: list[Card], settings: RunSettings, closing: contextlib.ExitStack
+    options: argparse.Namespace, cards: list[Card], settings: RunSettings, closing: contextlib.ExitStack, *, dry: bool
 ) -> tuple[RunSettings, list[Selection]]:
     """What prompt-retrieval tasks need beside a model: selections, a reader, and where its answers are kept.
 
@@ -204,6 +256,8 @@ def _prompting(
     )
     closing.callback(reader.close)
     reader.describe()  # what is wrong with a model or an endpoint shows before anything is computed
+    if dry:
+        return dataclasses.replace(settings, reader=reader), list(dict.fromkeys(selections))
     answers = AnswerCache(None if options.no_cache else options.cache or default_folder(), warn=_warn)
     closing.callback(answers.close)
     return dataclasses.replace(settings, reader=reader, answers=answers), list(dict.fromkeys(selections))

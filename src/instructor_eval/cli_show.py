@@ -1,4 +1,4 @@
-"""The commands that read: tasks, models, leaderboard, validate. None of them imports torch or mteb."""
+"""The commands that read: tasks, models, leaderboard. None of them imports torch or mteb."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from instructor_eval import protocol
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.board_text import format_board
-from instructor_eval.cards import OWN_TYPES, TYPES, benchmarks, own_cards, read_cards, select, shipped_cards
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
+from instructor_eval.cards import TYPES, benchmarks, read_cards, select, shipped_cards
+from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.leaderboard import build, reader_label
-from instructor_eval.paths import shipped
+from instructor_eval.kept_statistics import KeptStatistics
+from instructor_eval.leaderboard import Key, build, key_of
 from instructor_eval.published import published
-from instructor_eval.readers.load import PAPER_READER
+from instructor_eval.readers.names import find_reader, readers_of
 from instructor_eval.store import Store
 from instructor_eval.tables import render
-from instructor_eval.types import Card, Score
+from instructor_eval.types import Card
 
 
 def tasks(options: argparse.Namespace) -> int:
@@ -178,15 +177,20 @@ def leaderboard(options: argparse.Namespace) -> int:
     only = select(options.task, options.benchmark) if options.task or options.benchmark else None
     store = Store(options.results)
     scores = list(store.scores())
+    reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
     board = build(
         scores,
         () if options.no_published else published().values(),
         protocol=protocol.parse(options.protocol),
         limit=options.limit,
         only=only,
-        reader=_reader(options.reader, scores),
-        items=store.items,
+        reader=reader,
+        items=None if options.no_intervals else store.items,
+        kept=None if options.no_intervals else KeptStatistics.of(store),
+        baseline=_baseline(options, reader),
     )
+    if options.baseline is not None and board.baseline is None:
+        raise UserError(f"--baseline {options.baseline}: that row is not on this board: name one that is")
     print(format_board(board, options.format))
     if board.left_out and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
@@ -194,77 +198,26 @@ def leaderboard(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _reader(text: str | None, scores: Iterable[Score]) -> str | None:
-    """The fingerprint of the reader that `--reader` names: by its name, its label or the fingerprint itself.
+def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:
+    """The row that `--baseline` names.
 
     Raises:
-        UserError: none of the results has it, or several readers go by that name.
+        UserError: there is none, several go by that name, or it has no items to compare with.
     """
-    if text is None:
+    if options.baseline is None:
         return None
-    known: dict[str, dict[str, Any]] = {s.reader["fingerprint"]: s.reader for s in scores if s.reader}
-    labels = {key: reader_label(reader) for key, reader in known.items()}
-    name = PAPER_READER if text == "paper" else text
-    found = [key for key, label in labels.items() if name == label] or [
-        key for key, reader in known.items() if name in (reader["name"], reader["name"].partition("#")[0], key)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"--reader {text}: several readers go by that name: give a fingerprint, {' or '.join(found)}")
-    there = f"there are {', '.join(sorted(set(labels.values())))}" if labels else "there are no such results yet"
-    raise UserError(f"--reader {text}: no prompt-retrieval result was answered by it: {there}")
+    if options.no_intervals:
+        raise UserError("--baseline marks what differs beyond its interval: leave --no-intervals out")
+    from instructor_eval.sides import resolve as side
 
-
-def validate(options: argparse.Namespace) -> int:
-    """`evaluate validate`: cards against the schema, own data against the card."""
-    root = shipped("tasks")
-    files = options.cards or [
-        root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"
-    ]  # fmt: skip
-    rows: list[list[Any]] = []
-    bad = 0
-    for file in files:
-        try:
-            cards = read_cards(file) if file.resolve().is_relative_to(root.resolve()) else own_cards(str(file))
-        except UserError as e:
-            bad += 1
-            rows.append([str(file), None, None, f"ERROR {e}"])
-            continue
-        for card in cards:
-            verdict = _check(card)
-            bad += verdict.startswith("ERROR")
-            rows.append([file.name if file.is_relative_to(root) else str(file), card.name, card.type, verdict])
-    print(render(["file", "task", "type", "verdict"], rows, options.format, left=4))
-    if options.format == "table":
-        print(f"\n{len(rows) - bad} good, {bad} with errors")
-    return EXIT_ERROR if bad else EXIT_OK
-
-
-def _check(card: Card) -> str:
-    """What a card holds, or what is wrong with it."""
-    try:
-        for role in () if card.parts else card.roles:
-            for name in PAPER_MODELS:
-                resolve(card, role, InstructionSet("paper", "paper"), ModelRule(name, "instructor"))
-        if card.folder is None:
-            return "ok"
-        if card.type not in OWN_TYPES:
-            return f"ERROR type {card.type}: own tasks can be {', '.join(OWN_TYPES)}"
-        if card.type == "TextEvaluation":
-            from instructor_eval.adapters.billboard import load_segments  # numpy and scipy
-
-            segments = load_segments(card.folder)
-            text = f"{len(segments):,} segments, {sum(len(s.hypotheses) for s in segments):,} hypotheses"
-        elif card.type == "PromptRetrieval":
-            from instructor_eval.adapters.prompt_retrieval import describe as describe_prompts
-
-            text = describe_prompts(card, with_prompts=card.name not in shipped_cards())
-        else:
-            from instructor_eval.adapters.folder import describe
-
-            text = describe(card)
-    except UserError as e:
-        return f"ERROR {e}"
-    no_instruction = not card.instructions
-    return f"ok: {text}" + ("; no instruction of its own: the unified template is used" if no_instruction else "")
+    found = side(
+        options.baseline,
+        results=options.results,
+        protocol=protocol.parse(options.protocol),
+        limit=options.limit,
+        reader=reader,
+    )
+    score = next(iter(found.scores.values()), None)
+    if score is None:
+        raise UserError(f"--baseline {options.baseline}: it has no stored scores to compare with: name a measured row")
+    return key_of(score)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from instructor_eval.errors import DamagedFileError, UserError
+from instructor_eval.errors import DamagedFileError, UserError, reason
 from instructor_eval.paths import slug
 from instructor_eval.store import atomic_write
 
@@ -235,8 +235,7 @@ class CostStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, lambda f: f.write(content.encode("utf-8", "backslashreplace")))
         except OSError as e:
-            reason = (e.strerror or str(e)).lower()
-            raise UserError(f"cannot write {path}: {reason}: mend that and run the same command again") from e
+            raise UserError(f"cannot write {path}: {reason(e)}: mend that and run the same command again") from e
         return path
 
     def all(self) -> Iterator[Cost]:
