@@ -313,7 +313,9 @@ def test_a_part_that_cannot_be_compared_keeps_the_whole_from_it(side: MakeSide) 
     assert only(compare(baseline, side("b", whole(200, FORUMS[1:])))).not_comparable == "other parts"
     missing = whole(200)
     del missing[FORUMS[0]]
-    assert str(only(compare(baseline, side("b", missing))).not_comparable).startswith(f"part {FORUMS[0]}: only in the baseline")
+    assert str(only(compare(baseline, side("b", missing))).not_comparable).startswith(
+        f"part {FORUMS[0]}: only in the baseline"
+    )
 
 
 def test_a_whole_of_other_parts_than_its_score_is_seen(side: MakeSide) -> None:
