@@ -46,11 +46,11 @@ CHANGED = 0.3
 
 def part(order: dict[str, Any]) -> dict[str, Any]:
     """Compare the two sides in this process."""
-    from instructor_eval.compare import compare
-    from instructor_eval.gate import judge
+    from instructor_eval.comparing.compare import compare
+    from instructor_eval.comparing.sides import resolve
+    from instructor_eval.gates.quality import judge
+    from instructor_eval.gates.thresholds import Thresholds
     from instructor_eval.protocol import parse
-    from instructor_eval.sides import resolve
-    from instructor_eval.thresholds import Thresholds
 
     started = time.perf_counter()
     sides = [resolve(label, results=Path(order["folder"]), protocol=parse([])) for label in ("base", "changed")]
@@ -147,9 +147,9 @@ def profile(folder: Path) -> None:
     import cProfile
     import pstats
 
-    from instructor_eval import compare
+    from instructor_eval.comparing import compare
+    from instructor_eval.comparing.sides import resolve
     from instructor_eval.protocol import parse
-    from instructor_eval.sides import resolve
 
     base, changed = (resolve(label, results=folder, protocol=parse([])) for label in ("base", "changed"))
     profiler = cProfile.Profile()

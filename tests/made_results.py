@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from test_stats import make_items
+from made_items import make_items
 
-from instructor_eval import evidence
+from instructor_eval.comparing import evidence
 from instructor_eval.store import Store
 from instructor_eval.types import Items, Score
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from instructor_eval.cli_compare import _BASELINES
-from instructor_eval.sides import BASELINES
+from instructor_eval.comparing.sides import BASELINES
 from instructor_eval.store import Store
 from instructor_eval.types import Items, Score
 

@@ -15,7 +15,7 @@ import made_results
 import pyarrow.parquet as pq
 import pytest
 
-from instructor_eval.compare_text import CSV_COLUMNS
+from instructor_eval.comparing.text import CSV_COLUMNS
 from instructor_eval.types import Score
 
 Run = Callable[..., Any]

@@ -16,8 +16,8 @@ import pytest
 import tiny
 
 from instructor_eval import cli_measure, variants
-from instructor_eval import measure as measure_module
-from instructor_eval.costs import Cold, CostStore
+from instructor_eval.costs import measure as measure_module
+from instructor_eval.costs.cost import Cold, CostStore
 from instructor_eval.errors import UserError
 from instructor_eval.variants import Form
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import tiny
 
-from instructor_eval import rates
 from instructor_eval.encoder.cache import VectorCache
+from instructor_eval.planning import rates
 
 Run = Callable[..., Any]
 DEMO = ("--task", "DemoSTS", "--task", "DemoBillboard", "--device", "cpu")

@@ -10,7 +10,7 @@ from instructor_eval.cli_compare import add_baselines_option, add_side_options, 
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK
 
 if TYPE_CHECKING:
-    from instructor_eval.baselines import Baseline
+    from instructor_eval.comparing.baselines import Baseline
 
 _ACTIONS = {
     "set": "keep these results as the last baseline, and as the pinned one where there is none",
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _set(options: argparse.Namespace) -> int:
-    from instructor_eval import baselines
+    from instructor_eval.comparing import baselines
 
     side = find_side(options, options.side)
     path, written = baselines.set_baseline(
@@ -68,7 +68,7 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def _pin(options: argparse.Namespace) -> int:
-    from instructor_eval import baselines
+    from instructor_eval.comparing import baselines
 
     path = baselines.pin(options.name, folder=options.baselines)
     print(f"pinned: {baselines.load(path).side.label}\n{path}: baseline:{options.name}/{baselines.PINNED}")
@@ -76,7 +76,7 @@ def _pin(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from instructor_eval import baselines
+    from instructor_eval.comparing import baselines
     from instructor_eval.tables import render
 
     every = [options.name] if options.name else baselines.names(options.baselines)
@@ -109,7 +109,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _scores(found: list[Baseline]) -> str:
     """The scores of one baseline, the last one's beside the pinned one's."""
-    from instructor_eval.difference_text import score_text
+    from instructor_eval.comparing.difference_text import score_text
     from instructor_eval.tables import render
 
     tasks = {task: score for b in reversed(found) for task, score in b.side.scores.items() if task in b.side.values}

@@ -15,7 +15,7 @@ from instructor_eval.output import tell
 from instructor_eval.tables import BOARD_FORMATS
 
 if TYPE_CHECKING:
-    from instructor_eval.sides import Side
+    from instructor_eval.comparing.sides import Side
 
 _BASELINES = Path("results/baselines")  # sides.BASELINES, which --help need not import
 _EPILOG = """\
@@ -61,8 +61,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate compare`: differences task by task, with intervals and p-values."""
-    from instructor_eval.compare import compare
-    from instructor_eval.compare_text import format_comparisons
+    from instructor_eval.comparing.compare import compare
+    from instructor_eval.comparing.text import format_comparisons
 
     baseline, *candidates = (find_side(options, text) for text in (options.baseline, *options.candidates))
     tasks = tasks_of(options, baseline, *candidates)
@@ -108,7 +108,8 @@ def find_side(options: argparse.Namespace, text: str) -> Side:
     Raises:
         UserError: none, or several.
     """
-    from instructor_eval import protocol, sides
+    from instructor_eval import protocol
+    from instructor_eval.comparing import sides
 
     return sides.resolve(
         text,

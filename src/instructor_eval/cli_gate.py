@@ -15,12 +15,12 @@ from instructor_eval.errors import EXIT_OK, UserError
 from instructor_eval.output import tell
 
 if TYPE_CHECKING:
-    from instructor_eval.compare import Comparison
+    from instructor_eval.comparing.compare import Comparison
+    from instructor_eval.comparing.sides import Side
     from instructor_eval.encoder.checkpoint import Checkpoint
-    from instructor_eval.gate import Judgement
-    from instructor_eval.gate_outcome import Outcome, Plain
-    from instructor_eval.sides import Side
-    from instructor_eval.thresholds import Thresholds
+    from instructor_eval.gates.outcome import Outcome, Plain
+    from instructor_eval.gates.quality import Judgement
+    from instructor_eval.gates.thresholds import Thresholds
 
 _GATES = ("quality", "drift", "speed")
 _DEFAULT = "baseline:main"
@@ -70,16 +70,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate gate`: the verdict, its files, and the exit code."""
-    from instructor_eval import gate_ci, gate_files
-    from instructor_eval.gate_outcome import Outcome
-    from instructor_eval.gate_text import render_text
-    from instructor_eval.thresholds import Thresholds, read_thresholds
+    from instructor_eval.gates import ci, files
+    from instructor_eval.gates.outcome import Outcome
+    from instructor_eval.gates.text import render_text
+    from instructor_eval.gates.thresholds import Thresholds, read_thresholds
 
     output = options.output or options.results / "gate"
     if not options.self_test:
-        gate_files.prepare(output)  # before anything can go wrong: what an earlier gate left is not this one's
+        files.prepare(output)  # before anything can go wrong: what an earlier gate left is not this one's
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
-    report = gate_ci.report_url(options.report, os.environ)
+    report = ci.report_url(options.report, os.environ)
     gates = list(dict.fromkeys(options.gate)) or ["quality"]
     if options.self_test and gates != ["quality"]:
         raise UserError("--self-test is of the quality gate: leave --gate out")
@@ -105,11 +105,11 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.self_test:
         return _self_test(outcome)
-    text = render_text(outcome, gate_files.write(output, outcome))
-    problem = gate_ci.append_summary(outcome, os.environ)
+    text = render_text(outcome, files.write(output, outcome))
+    problem = ci.append_summary(outcome, os.environ)
     if problem:
         print(f"evaluate: {problem}", file=sys.stderr)
-    line = gate_ci.annotation(outcome, os.environ)
+    line = ci.annotation(outcome, os.environ)
     tell(f"{text}\n{line}" if line else text)
     return outcome.exit_code
 
@@ -119,7 +119,8 @@ def _baselines(options: argparse.Namespace) -> list[str]:
 
     So many small losses do not pass one by one. Empty where there is none yet and that is allowed.
     """
-    from instructor_eval import baselines, gate_ci
+    from instructor_eval.comparing import baselines
+    from instructor_eval.gates import ci
 
     folder = options.baselines
     found: list[str] = []
@@ -136,7 +137,7 @@ def _baselines(options: argparse.Namespace) -> list[str]:
             others = baselines.names(folder)
             there = f" (there are: {', '.join(others[:10])})" if others else ""
             said = f"no baseline '{name}' in {folder} yet{there}, and --allow-no-baseline: nothing was tested"
-            tell("\n".join([said, *gate_ci.warning(said, os.environ)]))
+            tell("\n".join([said, *ci.warning(said, os.environ)]))
         else:
             found.append(text)
             pinned = f"{text}/{baselines.PINNED}"
@@ -164,9 +165,9 @@ def _differ(options: argparse.Namespace, *texts: str) -> bool:
 def _quality(
     options: argparse.Namespace, candidate: Side, sides: Sequence[Side], thresholds: Thresholds
 ) -> list[Judgement]:
-    from instructor_eval.compare import compare
-    from instructor_eval.gate import judge
-    from instructor_eval.spoil import spoiled
+    from instructor_eval.comparing.compare import compare
+    from instructor_eval.gates.quality import judge
+    from instructor_eval.gates.spoil import spoiled
 
     judgements = []
     for side in sides:
@@ -185,7 +186,7 @@ def _check_reach(comparison: Comparison, thresholds: Thresholds) -> None:
     Raises:
         UserError: so many tasks, so low a level.
     """
-    from instructor_eval.gate import least_p
+    from instructor_eval.gates.quality import least_p
 
     least = least_p(comparison)
     if least >= thresholds.alpha:
@@ -197,8 +198,8 @@ def _check_reach(comparison: Comparison, thresholds: Thresholds) -> None:
 
 
 def _drift(options: argparse.Namespace, candidate: Side, side: Side, thresholds: Thresholds) -> Plain:
-    from instructor_eval import drift
-    from instructor_eval.gate_outcome import of_drift
+    from instructor_eval.gates import drift
+    from instructor_eval.gates.outcome import of_drift
 
     first, second = (_only(one, options.task) for one in (side, candidate))
     probes = (first.probe(), second.probe())
@@ -215,8 +216,8 @@ def _only(side: Side, tasks: Sequence[str]) -> Side:
 
 
 def _speed(options: argparse.Namespace, text: str, thresholds: Thresholds) -> Plain:
-    from instructor_eval import speed
-    from instructor_eval.gate_outcome import of_speed
+    from instructor_eval.gates import speed
+    from instructor_eval.gates.outcome import of_speed
 
     how = speed.How(device=options.device, trust_remote_code=options.trust_remote_code, slower=thresholds.speed.slower)
     pair = [_checkpoint(options, one) for one in (text, options.candidate)]
@@ -226,7 +227,7 @@ def _speed(options: argparse.Namespace, text: str, thresholds: Thresholds) -> Pl
 
 def _checkpoint(options: argparse.Namespace, text: str) -> Checkpoint:
     """The model of a side: that of its scores, or a name that can be loaded."""
-    from instructor_eval import speed
+    from instructor_eval.gates import speed
 
     try:
         side = find_side(options, text)
@@ -240,7 +241,7 @@ def _checkpoint(options: argparse.Namespace, text: str) -> Checkpoint:
 
 def _self_test(outcome: Outcome) -> int:
     """The gate must fail: what is not REGRESSED is an error of another kind."""
-    from instructor_eval.gate import REGRESSED
+    from instructor_eval.gates.quality import REGRESSED
 
     if outcome.verdict == REGRESSED:
         tell(f"self-test passed, so the gate fails: a loss of 10 points was put in and found\n{outcome.headline}")

@@ -16,7 +16,7 @@ from instructor_eval.flag_types import listed, positive
 from instructor_eval.tables import render
 
 if TYPE_CHECKING:
-    from instructor_eval.costs import Cost
+    from instructor_eval.costs.cost import Cost
     from instructor_eval.variants import Variant
 
 FORMATS = ("table", "md", "csv", "json")
@@ -57,9 +57,9 @@ def run(options: argparse.Namespace) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     from instructor_eval import variants
+    from instructor_eval.costs.measure import How, measure_run
     from instructor_eval.encoder.engine import default_variant, pick_device
     from instructor_eval.encoder.locate import ModelSpec, locate
-    from instructor_eval.measure import How, measure_run
     from instructor_eval.published import published
     from instructor_eval.store import Store
 

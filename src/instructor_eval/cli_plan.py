@@ -13,11 +13,11 @@ from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.tables import LISTING_FORMATS, render
 
 if TYPE_CHECKING:
-    from instructor_eval.detectable import Detectable, Lookup
-    from instructor_eval.dry_run import DryRun, Row
     from instructor_eval.encoder.counting import KnownKeys
     from instructor_eval.plan import Request
-    from instructor_eval.rates import Seconds
+    from instructor_eval.planning.detectable import Detectable, Lookup
+    from instructor_eval.planning.dry_run import DryRun, Row
+    from instructor_eval.planning.rates import Seconds
 
 SCHEMA_VERSION = 1
 _COLUMNS = ("model", "variant", "instructions", "task", "type", "status", "texts", "unique", "cached", "shared",
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     cli_run.check_asked(options)
     options.command = ["evaluate", "plan"]
     asked = cli_run.prepare(options)
-    from instructor_eval.dry_run import dry_run
+    from instructor_eval.planning.dry_run import dry_run
     from instructor_eval.progress import Progress
 
     Progress.enabled = not options.quiet
@@ -93,8 +93,8 @@ def _known(options: argparse.Namespace) -> KnownKeys:
 
 
 def _lookup(options: argparse.Namespace, request: Request) -> Lookup:
-    from instructor_eval import sides
-    from instructor_eval.detectable import Lookup
+    from instructor_eval.comparing import sides
+    from instructor_eval.planning.detectable import Lookup
 
     settings = request.settings
     baseline = None

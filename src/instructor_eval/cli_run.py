@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instructor_eval import protocol
-from instructor_eval.board_text import format_board
+from instructor_eval.board.kept import KeptStatistics
+from instructor_eval.board.leaderboard import build
+from instructor_eval.board.text import format_board
 from instructor_eval.cards import select, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.instructions import InstructionSet, parse_set
-from instructor_eval.kept_statistics import KeptStatistics
-from instructor_eval.leaderboard import build
 from instructor_eval.published import published
 from instructor_eval.store import Store
 from instructor_eval.types import SIMILAR, Card, RunSettings, Selection

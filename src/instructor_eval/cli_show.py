@@ -12,12 +12,12 @@ from typing import Any
 
 from instructor_eval import protocol
 from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.board_text import format_board
+from instructor_eval.board.kept import KeptStatistics
+from instructor_eval.board.leaderboard import Key, build, key_of
+from instructor_eval.board.text import format_board
 from instructor_eval.cards import TYPES, benchmarks, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.kept_statistics import KeptStatistics
-from instructor_eval.leaderboard import Key, build, key_of
 from instructor_eval.published import published
 from instructor_eval.readers.names import find_reader, readers_of
 from instructor_eval.store import Store
@@ -208,7 +208,7 @@ def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:
         return None
     if options.no_intervals:
         raise UserError("--baseline marks what differs beyond its interval: leave --no-intervals out")
-    from instructor_eval.sides import resolve as side
+    from instructor_eval.comparing.sides import resolve as side
 
     found = side(
         options.baseline,

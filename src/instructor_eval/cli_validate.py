@@ -16,7 +16,7 @@ from instructor_eval.tables import LISTING_FORMATS, render
 from instructor_eval.types import Card
 
 if TYPE_CHECKING:
-    from instructor_eval.consistency import Checked
+    from instructor_eval.checks.consistency import Checked
 
 _FEW = 20
 """So many good results are shown without being asked for."""
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         bad = _cards(options.cards, rows, known)
         closing.append(f"{len(rows) - bad} good, {bad} with errors")
     if options.results is not None:
-        from instructor_eval.consistency import check_results  # numpy and scipy
+        from instructor_eval.checks.consistency import check_results  # numpy and scipy
 
         results = check_results(options.results, known)
         bad += sum(bool(r.errors) for r in results)

@@ -20,8 +20,8 @@ from instructor_eval.encoder.engine import Engine, Totals, pick_device
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.environment import hardware, versions
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
-from instructor_eval.probe import Prober
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.store import identity
@@ -105,7 +105,7 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
     forms = {prints[s.model["fingerprint"]] for s in wanted}
     say(f"  measuring what {', '.join(dict.fromkeys([BASELINE, *sorted(forms)]))} cost here (--cost off leaves it out)")
     try:
-        from instructor_eval.measure import How, measure_run  # only where there is something to measure
+        from instructor_eval.costs.measure import How, measure_run  # only where there is something to measure
 
         how = How(
             device=request.device,

@@ -1,0 +1,1 @@
+"""The leaderboard: rows and columns from stored scores, variants below their baseline, intervals, text."""

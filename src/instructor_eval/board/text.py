@@ -1,0 +1,217 @@
+"""The board as text: the score table, the variants beside their baselines, and what to make of them in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.board import variants_text
+from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.cards import shipped_cards
+from instructor_eval.comparing import difference_text
+from instructor_eval.comparing.difference_text import MARKS, score_text, some
+from instructor_eval.errors import printable
+from instructor_eval.tables import blocks, render
+
+if TYPE_CHECKING:
+    from instructor_eval.board.spreads import Spread
+
+
+def format_board(board: Board, form: str) -> str:
+    """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete.
+
+    Intervals stand in the cells. Where variants stand below their baselines a second table tells what each loses,
+    weighs and gains. JSON and CSV have both in further fields.
+    """
+    if not board.rows and form not in ("csv", "json"):
+        return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
+    if form == "json":
+        return json.dumps([_as_json(r, board) for r in board.rows], ensure_ascii=False, indent=1)
+    means = [m for m in board.means if any(m in r.means for r in board.rows)]
+    headers = ["rank", "model", "instructions", *means, *board.tasks]
+    rows = [
+        [
+            _rank_cell(r, form),
+            _label(r) if form == "table" else r.model,
+            r.instructions,
+            *(_mean_cell(r, m, board, form) for m in means),
+            *(_cell(r, t, form) for t in board.tasks),
+        ]
+        for r in board.rows
+    ]
+    if form == "table":
+        width = shutil.get_terminal_size((120, 40)).columns
+        text = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(_notes(board, means))}"
+        return "\n\n".join([text, *variants_text.tables(board, form), *variants_text.reading(board)])
+    if board.reader is not None:  # a table says it below; elsewhere two exports must differ
+        headers.insert(3, "reader")
+        for row, shown in zip(board.rows, rows, strict=True):
+            shown.insert(3, board.reader if row.source == "measured" else None)
+    if form == "csv" and board.parents:
+        headers += variants_text.CSV_COLUMNS
+        rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    if form == "csv":
+        further = _csv_columns(board, means)
+        headers += further
+        rows = [[*shown, *(cell(r) for cell in further.values())] for r, shown in zip(board.rows, rows, strict=True)]
+    table = render(headers, rows, form, left=3 + (board.reader is not None))
+    if form == "latex":
+        table = table.replace("±", r"$\pm$")
+    return table if form == "csv" else "\n\n".join([table, *variants_text.tables(board, form)])
+
+
+def _label(row: Row) -> str:
+    """A child is known by its place below its parent."""
+    # A drawn corner: tabulate strips blanks.
+    return row.model if row.parent is None else f"└ {row.short}"
+
+
+def _rank_cell(row: Row, form: str) -> Any:
+    if form == "csv" or row.rank_low is None:
+        return row.rank
+    return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
+
+
+def _cell(row: Row, task: str, form: str) -> str | None:
+    if task in row.failed:
+        return "failed"
+    text = score_text(row.tasks.get(task))
+    if text is None or form == "csv":
+        return text
+    text += _half(row.spreads.get(task))
+    mark = row.marks[task].verdict if task in row.marks else ""
+    if mark not in ("better", "worse"):
+        return text
+    # In front of the number, so that those of a column stay below each other.
+    return f"{text} {mark}" if form == "latex" else f"{MARKS[mark]} {text}"
+
+
+def _half(spread: Spread | None) -> str:
+    """` ±4.1`, half the interval's width in points; ` (±4.1)` where that is weak, and nothing where there is none."""
+    if spread is None or spread.half is None:
+        return ""
+    points = 100 * spread.half
+    text = f"±{points:.{1 if points >= 0.05 else 2}f}"
+    return f" ({text})" if spread.weak else f" {text}"
+
+
+def _mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
+    mean = row.means.get(name)
+    if mean is None:
+        return None
+    mark = "*" if _is_other_reader(row, name, board) else ""
+    half = "" if form == "csv" else _half(row.mean_spreads.get(name))
+    return f"{100 * mean.value:.2f}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+
+
+def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:
+    """What CSV has behind everything else: ends of the intervals, and the marks; only those that there are."""
+    columns: dict[str, Callable[[Row], Any]] = {}
+
+    def ends(name: str, of: Callable[[Row], Mapping[str, Spread]]) -> None:
+        if any(name in of(row) for row in board.rows):
+            columns[f"{name}_low"] = lambda row: _end(of(row).get(name), "low")
+            columns[f"{name}_high"] = lambda row: _end(of(row).get(name), "high")
+
+    if any(row.rank_low is not None for row in board.rows):
+        columns |= {"rank_low": lambda row: row.rank_low, "rank_high": lambda row: row.rank_high}
+    for mean in means:
+        ends(mean, lambda row: row.mean_spreads)
+    for task in board.tasks:
+        ends(task, lambda row: row.spreads)
+    if board.baseline is not None:
+        columns |= {f"{task}_mark": _marks_of(task) for task in board.tasks}
+    return columns
+
+
+def _marks_of(task: str) -> Callable[[Row], str | None]:
+    return lambda row: row.marks[task].verdict if task in row.marks else None
+
+
+def _end(spread: Spread | None, which: str) -> str | None:
+    value = getattr(spread, which, None)
+    return None if value is None else f"{100 * value:.4f}"
+
+
+def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
+    """Whether a published mean was made with language models that did not answer here."""
+    return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
+
+
+def _notes(board: Board, means: list[str]) -> list[str]:
+    notes = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
+    if board.parents:
+        notes[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
+    if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
+        notes.append("(n/of): a mean over n of the tasks that belong to it.")
+    if any(r.source == "published" for r in board.rows):
+        notes.append("published: others' numbers, not measured here (results/reference).")
+    return notes + _interval_notes(board) + _prompting_notes(board, means)
+
+
+def _interval_notes(board: Board) -> list[str]:
+    """What ±, the ranks' intervals and the marks mean, of those that are there."""
+    notes = []
+    spreads = [
+        s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
+    ]
+    if spreads:
+        notes.append("±: half of the 95 % interval, for other items of this kind.")
+    if any(s.weak for s in spreads):
+        notes.append("(±): too few items to rely on it.")
+    if any(row.rank_low is not None for row in board.rows):
+        notes.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
+    marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
+    if marks & {"better", "worse"}:
+        whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
+        notes.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+    elif board.baseline is not None and marks:
+        notes.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
+    if board.without_items:
+        notes.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
+    if board.unmarked:
+        notes.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
+    return [printable(note) for note in notes]
+
+
+def _prompting_notes(board: Board, means: list[str]) -> list[str]:
+    if board.reader is None:
+        return []
+    notes = [f"Prompt retrieval: answers by {board.reader}."]
+    if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
+        notes.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
+    retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
+    if retired:
+        notes.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
+    return notes
+
+
+def _as_json(row: Row, board: Board) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "model": row.model,
+        "revision": row.revision,
+        "variant": row.variant,
+        "fingerprint": row.fingerprint,
+        "instructions": row.instructions,
+        "source": row.source,
+        "reader": board.reader if row.source == "measured" else None,
+        "borda": row.borda,
+        "means": {m: dataclasses.asdict(v) for m, v in row.means.items()},
+        "tasks": {t: row.tasks.get(t) for t in board.tasks},
+        "failed": sorted(row.failed),
+        **variants_text.as_json(row),
+        "rank_low": row.rank_low,
+        "rank_high": row.rank_high,
+        "intervals": {t: _interval(s) for t, s in row.spreads.items()},
+        "mean_intervals": {m: _interval(s) for m, s in row.mean_spreads.items()},
+        "baseline": board.baseline.model if board.baseline else None,
+        "against_baseline": {t: difference_text.as_json(d) for t, d in row.marks.items()} if board.baseline else {},
+    }
+
+
+def _interval(spread: Spread) -> dict[str, Any]:
+    return {name: getattr(spread, name) for name in ("low", "high", "se", "n", "method", "weak")}

@@ -1,0 +1,1 @@
+"""Whether stored results agree with themselves."""

@@ -1,0 +1,381 @@
+"""Is every stored result in itself consistent? `evaluate validate --results DIR`.
+
+A result is checked by itself (its file's name, score = metric(items), bounds, the identities of its type), against the
+data where they are at hand (the number of items), and against the others (the parts of a whole; results of the same
+data have the same items and gold values). Every finding names both numbers. A file that cannot be read is a finding of
+its own and hides no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from instructor_eval import scorers
+from instructor_eval.cards import TYPES, shipped_cards
+from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
+from instructor_eval.errors import UserError, one_line
+from instructor_eval.hub import files_key
+from instructor_eval.paths import slug
+from instructor_eval.store import read_items, read_score
+from instructor_eval.types import Card, Items, RunSettings, Score
+
+_LAST_BITS = 1e-12
+"""On other processors, and with other builds of NumPy, the last bits of a sum may differ."""
+_LONGEST = 300
+_MOST = 3
+_GOLD = ("gold", "relevant", "size")
+
+
+@dataclass
+class Checked:
+    """One result file and what was found."""
+
+    file: str
+    """Relative to the results folder."""
+    task: str | None = None
+    type: str | None = None
+    n_items: int = 0
+    failed: str | None = None
+    """The error that a run of this task ended with: nothing was scored, so that there is nothing else to check."""
+    counted: bool = False
+    """Whether the items were counted in the data."""
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """`ok ...`, `failed: ...` or `ERROR ...`."""
+        if self.errors:
+            more = f"; and {len(self.errors) - _MOST} more" if len(self.errors) > _MOST else ""
+            return f"ERROR {'; '.join(self.errors[:_MOST])}{more}"
+        if self.failed is not None:
+            return f"failed: {self.failed}"
+        return f"ok: {self.n_items:,} item{'s' * (self.n_items != 1)}{', as in the data' * self.counted}"
+
+
+def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Checked]:
+    """Check every result below `root`, ordered by path.
+
+    Args:
+        root: A results folder.
+        own: Own cards by name, whose data the items are counted against; the shipped ones' are known.
+
+    Raises:
+        UserError: there is no such folder, or nothing in it.
+    """
+    folder = root / "scores"
+    if not root.is_dir():
+        raise UserError(f"no results folder at {root}: run something first (`evaluate demo`), or name another")
+    files = sorted(folder.rglob("*.json"))
+    if not files:
+        raise UserError(f"no results in {folder}: run something first (`evaluate demo`), or name another folder")
+    others, counter = _Others(), _Counter({**shipped_cards(), **(own or {})})
+    results = []
+    for path in files:
+        checked = Checked(path.relative_to(root).as_posix())
+        results.append(checked)
+        try:
+            score = read_score(path)
+            checked.task, checked.type = score.task, score.type
+            checked.errors += _guarded("the file's name", _place, score, root, path)
+            if score.status != "ok":
+                checked.failed = one_line(str(score.error))[:_LONGEST]
+                checked.errors += _guarded("the failed result", _failure, score)
+                continue
+            items = read_items(path.with_suffix(".parquet"))
+            checked.errors += check_score(score, items)
+            checked.n_items = len(items.get("id", ()))
+            expected = counter.count(score)
+            if expected is not None:
+                checked.counted = True
+                if expected != checked.n_items:
+                    checked.errors.append(f"{checked.n_items:,} items, the data has {expected:,}")
+            checked.errors += _guarded("data", others.add, score, items, checked, path.parent)
+        except UserError as e:
+            checked.errors.append(str(e))
+        except (LookupError, TypeError, ValueError) as e:  # columns in a form that nothing of ours writes
+            checked.errors.append(one_line(f"{path}: cannot be read ({type(e).__name__}: {e})")[:_LONGEST])
+    others.compare()
+    return results
+
+
+def check_score(score: Score, items: Items) -> list[str]:
+    """What is wrong with one finished result, in words; nothing if it is consistent."""
+    found: list[str] = []
+    general: tuple[tuple[str, Check], ...] = (
+        ("status", _status),
+        ("counts of items", _lengths),
+        ("columns", _finite),
+        ("score", _score),
+        ("metrics", _main_metric),
+        ("counts", _counts),
+        ("limit", _limit),
+    )
+    checks = general if len(items.get("id", ())) else general[:2]
+    for what, check in checks:
+        found += _guarded(what, check, score, items)
+    for check in item_checks(score) if len(checks) > 2 else ():
+        found += _guarded(f"{score.type} items", check, score, items)
+    return found
+
+
+def _guarded(what: str, check: Callable[..., Iterator[str] | None], *arguments: object) -> list[str]:
+    """A check's findings; values of a kind that it cannot compute with are one."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of constant inputs: what comes of them is compared
+            return [one_line(text)[:_LONGEST] for text in check(*arguments) or ()]
+    except KeyError as e:
+        return [one_line(f"{what}: there is no {e}")[:_LONGEST]]
+    except UserError as e:
+        return [str(e)[:_LONGEST]]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+        return [one_line(f"{what}: cannot be checked ({type(e).__name__}: {e})")[:_LONGEST]]
+
+
+# One result
+
+
+def _place(score: Score, root: Path, path: Path) -> Iterator[str]:
+    """File and folders are named after what is in the file."""
+    expected = Path(
+        slug(score.model["name"]), slug(score.instructions["set"]), f"{slug(score.task)}.{score.identity}.json"
+    )
+    found = path.relative_to(root / "scores")
+    if found != expected:
+        yield f"filed as {found.as_posix()}, its content says {expected.as_posix()}"
+    if score.items_file is not None and score.items_file != f"{path.stem}.parquet":
+        yield f"items_file is {score.items_file}, the file beside it {path.stem}.parquet"
+
+
+def _failure(score: Score) -> Iterator[str]:
+    if score.status != "failed":
+        yield f"status is '{score.status}', it must be ok or failed"
+    if not (isinstance(score.error, str) and score.error.strip()):
+        yield "status is failed, and there is no error that says why"
+    if score.score is not None:
+        yield f"status is failed, and there is a score: {score.score!r}"
+
+
+def _status(score: Score, _items: Items) -> Iterator[str]:
+    if score.items_file is None:
+        yield "items_file is missing: nothing says what the score was computed from"
+    if score.error:
+        yield f"status is ok, and there is an error: {score.error}"
+    if score.type not in TYPES:
+        yield f"type {score.type} is none of {', '.join(TYPES)}"
+    card = shipped_cards().get(score.task)
+    if card is not None and card.type != score.type:
+        yield f"type {score.type}, the task's is {card.type}"
+
+
+def _lengths(score: Score, items: Items) -> Iterator[str]:
+    """n_items = number of ids = length of every column; no id twice."""
+    ids = items["id"]
+    if not ids:
+        yield "no items: the file is empty"
+    for name, values in items.items():
+        if len(values) != len(ids):
+            yield f"column {name} has {len(values):,} values, id {len(ids):,}"
+    if score.n_items != len(ids):
+        yield f"n_items is {score.n_items}, there are {len(ids):,} items"
+    seen: set[Any] = set()
+    twice = next((i for i in ids if i in seen or seen.add(i)), None)  # type: ignore[func-returns-value]
+    if twice is not None:
+        yield f"{len(ids):,} items, {len(set(ids)):,} different ids: {str(twice)[:80]} is there twice"
+
+
+def _finite(score: Score, items: Items) -> Iterator[str]:
+    """No column holds NaN, an infinity or nothing."""
+    for name, values in items.items():
+        bad = [] if _all_whole(values) else [i for i, value in enumerate(values) if not _is_whole(value)]
+        if bad:
+            yield (
+                f"column {name}: {values[bad[0]]!r:.80} at item {str(items['id'][bad[0]])[:80]}, {len(bad):,} of "
+                f"{len(values):,} values are missing or not finite"
+            )
+
+
+def _all_whole(values: list[Any]) -> bool:
+    """Whether a column is plainly sound: five times as fast as looking at each value."""
+    kinds = set(map(type, values))
+    if kinds == {list}:
+        return _all_whole(list(itertools.chain.from_iterable(values)))
+    return kinds == {str} or (kinds <= {int, float} and all(map(math.isfinite, values)))
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list):
+        return all(map(_is_whole, value))
+    return value is not None
+
+
+def _score(score: Score, items: Items) -> Iterator[str]:
+    """Score = metric(items), within the metric's bounds."""
+    if score.score is None or not math.isfinite(score.score):
+        yield f"status is ok, and the score is {score.score}"
+        return
+    low, high = metric_bounds(score.metric)
+    if not low - _LAST_BITS <= score.score <= high + _LAST_BITS:
+        yield f"score {score.score!r} is not between {low:g} and {high:g}, as {score.metric} must be"
+    value = scorers.compute(score.metric, items)
+    if not abs(score.score - value) <= _LAST_BITS:
+        yield f"score {score.score!r} is not {score.metric}(items) = {value!r}"
+
+
+def _main_metric(score: Score, _items: Items) -> Iterator[str]:
+    """The same figure among the further ones, where it is."""
+    value = score.metrics.get(score.metric)
+    if value is not None and score.score is not None and not abs(value - score.score) <= _LAST_BITS:
+        yield f"score is {score.score!r}, {score.metric} among the metrics {value!r}"
+
+
+def _counts(score: Score, _items: Items) -> Iterator[str]:
+    """Texts asked for >= unique ones >= those found in the cache >= 0."""
+    names = [name for name in ("texts", "unique", "hits") if name in score.counts]
+    values = [score.counts[name] for name in names]
+    for i in range(1, len(names)):
+        if values[i] > values[i - 1]:
+            yield f"counts: {names[i]} {values[i]:,} exceeds {names[i - 1]} {values[i - 1]:,}"
+    for name, value in score.counts.items():
+        if value < 0:
+            yield f"counts: {name} is {value:,}, it must be at least 0"
+
+
+def _limit(score: Score, items: Items) -> Iterator[str]:
+    """`--limit N`: at most N items, segments in Billboard."""
+    if score.limit is None or score.metric == "mean_of_parts":
+        return
+    n = len(set(items["segment"])) if score.type == "TextEvaluation" else len(items["id"])
+    if n > score.limit:
+        yield f"{n:,} {'segments' if score.type == 'TextEvaluation' else 'items'}, the limit is {score.limit:,}"
+
+
+# Against the data
+
+
+class _Counter:
+    """How many items a result's data has; each card's data is read once.
+
+    Only data with the very content that was scored count: a folder that has changed since proves nothing.
+    """
+
+    def __init__(self, cards: Mapping[str, Card]) -> None:
+        self._cards = cards
+        self._keys: dict[str, str | None] = {}
+        self._sizes: dict[tuple[str, int | None], int | None] = {}
+
+    def count(self, score: Score) -> int | None:
+        """The number of items, or None where the data is not at hand."""
+        card = self._cards.get(score.task)
+        if card is None or card.folder is None or card.type != score.type:
+            return None
+        if card.name not in self._keys:
+            self._keys[card.name] = files_key(card.folder) if card.folder.is_dir() else None
+        key = self._keys[card.name]
+        if key is None or key != score.data.get("key"):
+            return None
+        at = (card.name, score.limit)
+        if at not in self._sizes:
+            try:
+                self._sizes[at] = count_items(card, score.limit)
+            except UserError:  # a card that has come to disagree with its data; validating the card says so
+                self._sizes[at] = None
+        return self._sizes[at]
+
+
+def count_items(card: Card, limit: int | None) -> int:
+    """The number of items that a run of this card has; its data is in `card.folder`.
+
+    Raises:
+        UserError: the data is missing or broken.
+    """
+    if card.type == "TextEvaluation":
+        from instructor_eval.adapters.billboard import load_segments
+
+        return sum(len(segment.hypotheses) for segment in load_segments(card.folder or Path())[:limit])
+    if card.type == "PromptRetrieval":
+        from instructor_eval.adapters.prompt_retrieval import load as load_prompts
+        from instructor_eval.adapters.prompts.recipe import recipe_of
+
+        return len(load_prompts(card, recipe_of(card), RunSettings(protocol={}, offline=True)).test[:limit])
+    from instructor_eval.adapters.folder import Ranking, load
+
+    data = load(card)
+    if isinstance(data, Ranking):  # with a limit, queries without a relevant document are left out (mteb_limit.py)
+        n = sum(limit is None or any(grade > 0 for grade in docs.values()) for docs in data.qrels.values())
+    else:
+        n = len(next(iter(data[card.split].values())))
+    return n if limit is None else min(n, limit)
+
+
+# Against each other
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a result is, as far as a whole of it is concerned."""
+
+    folder: Path
+    task: str
+    settings: str
+
+    @classmethod
+    def of(cls, score: Score, folder: Path, task: str) -> _Part:
+        """`task` as measured in the way of `score`."""
+        ways = [score.model["fingerprint"], score.protocol, score.limit, score.seed]
+        return cls(folder, task, json.dumps(ways, sort_keys=True, default=str))
+
+
+class _Others:
+    """What can only be seen in several results: the parts of wholes, and one data set's items in all of them."""
+
+    def __init__(self) -> None:
+        self._scores: dict[_Part, list[float | None]] = defaultdict(list)
+        self._wholes: list[tuple[Score, Items, Checked, Path]] = []
+        self._gold: dict[str, dict[str, list[Checked]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, score: Score, items: Items, checked: Checked, folder: Path) -> None:
+        """Take note of a result."""
+        self._scores[_Part.of(score, folder, score.task)].append(score.score)
+        if score.metric == "mean_of_parts":
+            self._wholes.append((score, items, checked, folder))
+        elif score.data.get("hash"):
+            columns = [items[name] for name in ("id", *_GOLD) if name in items]
+            rows = sorted(json.dumps(row, default=str) for row in zip(*columns, strict=True))
+            content = hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+            data = json.dumps([score.task, score.data["hash"], score.limit, *[n for n in _GOLD if n in items]])
+            self._gold[data][content].append(checked)
+
+    def compare(self) -> None:
+        """Add to each result what is wrong with it."""
+        for score, items, checked, folder in self._wholes:
+            for task, value in zip(items.get("id", ()), items.get("value", ()), strict=False):
+                known = self._scores.get(_Part.of(score, folder, task), [])
+                if known and value not in known:
+                    own = " or ".join(repr(v) for v in dict.fromkeys(known))
+                    checked.errors.append(one_line(f"part {task}: {value!r} here, its own result has {own}")[:_LONGEST])
+        for contents in self._gold.values():
+            most = max(map(len, contents.values()))
+            usual = [found for found in contents.values() if len(found) == most]
+            for found in contents.values():
+                if len(contents) == 1 or (len(usual) == 1 and found is usual[0]):
+                    continue  # where as many say this as say that, all are suspect
+                other = next(o for o in usual if o is not found)[0]
+                for checked in found:
+                    checked.errors.append(
+                        f"{checked.n_items:,} items, other items or gold values than the {other.n_items:,} of "
+                        f"{other.file}, whose data hash is the same"
+                    )

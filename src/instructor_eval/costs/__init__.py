@@ -1,0 +1,1 @@
+"""What a numeric form costs: speed side by side, size, memory, cold start."""

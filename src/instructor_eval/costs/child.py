@@ -1,0 +1,85 @@
+"""A process of its own for one form of a model: how long it takes to the first vector, and how much memory.
+
+Started by `cold_start`, with its order as JSON on standard input; the answer is one line of JSON on standard output.
+Whatever else is printed there by a library goes to the errors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def run(order: dict[str, Any]) -> dict[str, Any]:
+    """Load the model of the order and encode; the values are those of `costs.Cold`, in its words.
+
+    Raises:
+        UserError: the model cannot be loaded, or gives no usable vectors.
+        RuntimeError: what was loaded is not of the form asked for.
+    """
+    import torch
+
+    from instructor_eval import variants
+    from instructor_eval.costs.sample_texts import FIRST, sample
+    from instructor_eval.encoder.checkpoint import read_checkpoint
+    from instructor_eval.encoder.engine import Engine
+    from instructor_eval.environment import memory
+
+    # What loading would import, with the form's own libraries: counted as import, not as load.
+    for module in ("instructor_eval.encoder.model", variants.form(order["form"]).build.partition(":")[0]):
+        importlib.import_module(module)
+    imported, (before, _) = time.monotonic(), memory()
+    checkpoint = read_checkpoint(
+        Path(order["folder"]), name=order["model"], revision=order["revision"], family=order["family"]
+    )
+    checkpoint = dataclasses.replace(checkpoint, variant=order["form"])
+    # Hashing the weights names results; who only serves vectors does not do it. It is known, and put where it is kept.
+    vars(checkpoint)["fingerprint"] = vars(checkpoint)["cached_fingerprint"] = order["fingerprint"]
+    engine = Engine(
+        checkpoint,
+        device=order["device"],
+        batch_tokens=order["batch_tokens"],
+        trust_remote_code=order["trust_remote_code"],
+        compiled=order["compiled"],
+    )
+    _ = engine.network, engine.tokenizer  # the network is checked to be of its form when it is made
+    loaded = time.monotonic()
+    engine.encode([FIRST], order["instruction"])
+    first = time.monotonic()
+    engine.encode(sample(order["texts"]), order["instruction"])
+    after, peak = memory()
+    on_gpu = engine.device.startswith("cuda")
+    return {
+        "import_seconds": imported - order["started"],
+        "load_seconds": loaded - imported,
+        "first_vector_seconds": first - loaded,
+        "memory_before_bytes": before,
+        "memory_after_bytes": after,
+        "memory_peak_bytes": peak,
+        "gpu_peak_bytes": torch.cuda.max_memory_allocated(engine.device) if on_gpu else None,
+    }
+
+
+def main() -> int:
+    """Carry out the order on standard input."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    from instructor_eval.errors import UserError
+
+    try:
+        answer.write(json.dumps(run(json.load(sys.stdin))) + "\n")
+    except UserError as e:  # any other error shows its traceback, of which the last line is passed on
+        sys.stderr.write(f"{e}\n")
+        return 2
+    answer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

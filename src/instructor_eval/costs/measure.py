@@ -1,0 +1,425 @@
+"""What the numeric forms of a model cost here: speed side by side, sizes, cold start, memory.
+
+Speed is measured in one process, two forms at a time: the baseline and one other take turns, each round encodes the
+whole sample once with each, and what counts is the median over rounds of the ratio within a round. A machine that is
+slower for a while slows both sides of a ratio. Then that form is let go of, before the next is loaded; the baseline
+stays. The sample is fixed (`sample_texts`): its first `COUNT` texts, or fewer where one pass of the baseline would take
+longer than about `PASS_SECONDS`, two seconds: a first run should not wait long. Nothing is read from or written to a
+cache of vectors.
+
+Cold start and memory are measured in a process of its own for each form (`cold_start`).
+
+Costs are kept in the results folder by an identity of everything they depend on that is known beforehand; what is there
+is not measured again. No torch at the top: finding kept costs is light.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from instructor_eval import variants
+from instructor_eval.costs.cold_start import cold_start
+from instructor_eval.costs.cost import Cold, Cost, CostStore
+from instructor_eval.costs.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
+from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.engine import Engine, Totals, pick_device
+from instructor_eval.errors import UserError, one_line
+from instructor_eval.machine import compilers, machine
+from instructor_eval.store import identity
+from instructor_eval.variants import BASELINE
+
+MEASUREMENT_VERSION = 2
+"""Raised when the way of measuring changes: part of a cost's identity."""
+COUNT = {"cpu": 256, "cuda": 4096}
+"""Texts of the sample: a GPU wants several full batches."""
+PASS_SECONDS = 2.0
+"""What one pass of the baseline takes at most, about."""
+ROUNDS = 3
+_LEAST_TEXTS = 8
+
+Say = Callable[[str], None]
+Clock = Callable[[], float]
+
+
+class Encodes(Protocol):
+    """What is timed: an `Engine`, or a stand-in."""
+
+    totals: Totals
+
+    def encode(self, texts: Sequence[str], instruction: str) -> Any:
+        """Embed the texts; done when it returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class How:
+    """How forms are run, and how thoroughly they are measured."""
+
+    device: str = "auto"
+    batch_tokens: int | None = None
+    trust_remote_code: bool = False
+    compiled: bool = False
+    rounds: int = ROUNDS
+    texts: int | None = None
+    """Exactly so many; None: as many of `COUNT` as a pass of about `PASS_SECONDS` takes."""
+    cold: bool = True
+    """Whether cold start and memory are measured, each form in a process of its own."""
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """One form, as its rounds left it: alone, or in turns with the baseline."""
+
+    texts: int
+    tokens: int
+    seconds: tuple[float, ...]
+    baseline_seconds: tuple[float, ...]
+    resident: int
+    file: int
+    baseline_file: int
+    proof: str
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A form in memory, warmed up."""
+
+    engine: Engine
+    tokens: int
+    """of the texts it is timed with"""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.engine.checkpoint
+
+
+class _FormError(UserError):
+    """A form that cannot be measured."""
+
+    def __init__(self, form: str, line: str) -> None:
+        super().__init__(line)
+        self.form = form
+
+
+def measure_run(
+    checkpoints: Sequence[Checkpoint],
+    root: Path,
+    how: How | None = None,
+    *,
+    again: bool = False,
+    say: Say = lambda _line: None,
+    warn: Say = lambda _line: None,
+) -> dict[str, Cost]:
+    """The cost of every form of one model on this machine, measured where the results folder does not have it.
+
+    What is measured is filed as soon as it is known. At most two networks are in this process's memory at a time.
+
+    Args:
+        checkpoints: One model in the variants asked for; of each, the form counts.
+        root: The results folder.
+        how: How to run and measure.
+        again: Measure also what is there; an old cold start stays until the new one is known.
+        say: Told what is being done.
+        warn: Told of a form that could not be measured, or not wholly; the others go on.
+
+    Returns:
+        Form -> cost, the baseline first. A form that `warn` was told of is missing, or has no `cold`, or an
+        older one.
+
+    Raises:
+        UserError: a form does not run here, the baseline cannot be measured, or the folder cannot be written.
+    """
+    how = how or How()
+    how = dataclasses.replace(how, device=pick_device(how.device))
+    forms = forms_of(checkpoints)
+    variants.check_installed(list(forms))
+    variants.check_device(list(forms), how.device)
+    store = CostStore(root)
+    here = machine(how.device)
+    names = {form: _identity(forms[form], forms[BASELINE], how, here) for form in forms}
+    costs: dict[str, Cost] = {}
+    older: dict[str, Cold | None] = {}
+    for form, checkpoint in forms.items():
+        found = store.find(checkpoint.name, form, names[form])
+        if found is not None and found.rounds >= how.rounds and not again:
+            costs[form] = found
+            say(f"{form}: measured {found.measured[:16].replace('T', ' ')} UTC, kept")
+        else:
+            older[form] = found.cold if found else None
+    _give_back(how.device)  # what the caller has let go of
+    if older:
+        for form, timed in _time_forms(forms, list(older), how, say, warn):
+            cost = _cost(names[form], forms[form], forms[BASELINE], how, here, timed)
+            costs[form] = dataclasses.replace(cost, cold=older[form])
+            store.write(costs[form])
+        _give_back(how.device)
+    for form in forms:
+        if how.cold and form in costs and (form in older or costs[form].cold is None):
+            _add_cold(costs, forms[form], how, store, say, warn)
+    return {form: costs[form] for form in forms if form in costs}
+
+
+def forms_of(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
+    """One model in each of its forms, its vectors kept as they are: form -> checkpoint, the baseline first."""
+    plain = {c.form: c for c in checkpoints if (c.variant, c.stored) == (c.form, "float32")}
+    return {
+        form: plain.get(form) or dataclasses.replace(checkpoints[0], variant=form, stored="float32")
+        for form in dict.fromkeys([BASELINE, *(c.form for c in checkpoints)])
+    }
+
+
+def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapping[str, Any]) -> str:
+    """Rounds are not in it: more of them are the same measurement.
+
+    Which kernel `int8` runs on depends on a compiler being there.
+    """
+    return identity(
+        {
+            "measurement": MEASUREMENT_VERSION,
+            "sample": SAMPLE_VERSION,
+            "fingerprint": checkpoint.fingerprint,
+            "baseline": baseline.fingerprint,
+            "instruction": instruction_for(checkpoint),
+            "device": how.device,
+            "batch_tokens": how.batch_tokens,
+            "compiled": how.compiled,
+            "texts": how.texts,
+            "machine": dict(here),
+            **({"compilers": compilers()} if checkpoint.form == "int8" else {}),
+        }
+    )
+
+
+def instruction_for(checkpoint: Checkpoint) -> str:
+    """What the sample is embedded under: nothing where the model takes no instructions."""
+    return "" if checkpoint.family == "plain" else INSTRUCTION
+
+
+def _cost(
+    name: str,
+    checkpoint: Checkpoint,
+    baseline: Checkpoint,
+    how: How,
+    here: Mapping[str, Any],
+    timed: _Timed,
+) -> Cost:
+    return Cost(
+        identity=name,
+        model=checkpoint.name,
+        revision=checkpoint.revision,
+        form=checkpoint.form,
+        fingerprint=checkpoint.fingerprint,
+        baseline=baseline.form,
+        baseline_fingerprint=baseline.fingerprint,
+        device=how.device,
+        machine=here,
+        texts=timed.texts,
+        tokens=timed.tokens,
+        seconds=timed.seconds,
+        baseline_seconds=timed.baseline_seconds,
+        resident_bytes=timed.resident,
+        file_bytes=timed.file,
+        baseline_file_bytes=timed.baseline_file,
+        proof=timed.proof,
+        measured=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _time_forms(
+    forms: Mapping[str, Checkpoint], wanted: Sequence[str], how: How, say: Say, warn: Say
+) -> Iterator[tuple[str, _Timed]]:
+    """Time the forms `wanted`, one after another, each in turns with the baseline.
+
+    The baseline's own times, if they are wanted, are those of the first pair; without any pair it is timed alone.
+    """
+    engine = _engine(forms[BASELINE], how, say)
+    with _named(forms[BASELINE]):
+        texts = sample(_count(engine, instruction_for(forms[BASELINE]), how))
+    baseline = _warmed_up(engine, texts, say)
+    pending = [BASELINE] if BASELINE in wanted else []
+    for form in wanted:
+        if form == BASELINE:
+            continue
+        timed: dict[str, _Timed] = {}
+        try:
+            timed = _in_turns([baseline, _warmed_up(_engine(forms[form], how, say), texts, say)], texts, how, say)
+        except _FormError as e:
+            if e.form == BASELINE:
+                raise
+            warn(str(e))
+        _give_back(how.device)  # no name here holds the form: it goes before the next one comes
+        if timed:
+            yield from ((done, timed[done]) for done in (*pending, form))
+            pending = []
+    if pending:
+        yield from _in_turns([baseline], texts, how, say).items()
+
+
+def _engine(checkpoint: Checkpoint, how: How, say: Say) -> Engine:
+    """Without a cache: every text is computed in every round. The first text loads the network."""
+    say(f"{checkpoint.form}: loading")
+    with _named(checkpoint):
+        return Engine(
+            checkpoint,
+            device=how.device,
+            batch_tokens=how.batch_tokens,
+            trust_remote_code=how.trust_remote_code,
+            compiled=how.compiled,
+        )
+
+
+def _warmed_up(engine: Engine, texts: Sequence[str], say: Say) -> _Ready:
+    """After one pass, which loads the network and chooses kernels."""
+    checkpoint = engine.checkpoint
+    say(f"{checkpoint.form}: one pass to warm up ({len(texts):,} texts)")
+    with _named(checkpoint):
+        before = engine.totals.tokens
+        engine.encode(texts, instruction_for(checkpoint))
+    return _Ready(engine, engine.totals.tokens - before)
+
+
+def _in_turns(ready: Sequence[_Ready], texts: Sequence[str], how: How, say: Say) -> dict[str, _Timed]:
+    """The baseline, which comes first, and another form beside it, or none.
+
+    Raises:
+        _FormError: one of them fails.
+    """
+    forms = {one.checkpoint.form: one.checkpoint for one in ready}
+    base = ready[0]
+    seconds = take_turns(
+        {one.checkpoint.form: one.engine for one in ready},
+        texts,
+        instruction_for(base.checkpoint),
+        how.rounds,
+        turn=lambda form: _named(forms[form]),
+        announce=lambda number, order: say(f"round {number} of {how.rounds}: {', '.join(order)}"),
+    )
+    with _named(base.checkpoint):
+        base_file = base.engine.network.sizes().file
+    timed: dict[str, _Timed] = {}
+    for one in ready:
+        form = one.checkpoint.form
+        with _named(one.checkpoint):
+            sizes, proof = one.engine.network.sizes(), one.engine.network.proof()
+        timed[form] = _Timed(
+            texts=len(texts),
+            tokens=one.tokens,
+            seconds=tuple(seconds[form]),
+            baseline_seconds=tuple(seconds[base.checkpoint.form]),
+            resident=sizes.resident,
+            file=sizes.file,
+            baseline_file=base_file,
+            proof=proof,
+        )
+    return timed
+
+
+@contextlib.contextmanager
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Whatever a form's libraries raise, as one line that names the form."""
+    form = checkpoint.form
+    try:
+        yield
+    except UserError as e:
+        raise _FormError(form, f"variant {form} cannot be measured: {e}") from e
+    except Exception as e:  # onnxruntime, openvino and torch raise kinds of their own
+        raise _FormError(
+            form,
+            f"variant {form} of {checkpoint.name} cannot be measured: {type(e).__name__}: {one_line(str(e))[:400]}: "
+            "leave it out, or report this",
+        ) from e
+
+
+def _count(engine: Encodes, instruction: str, how: How) -> int:
+    """How many texts are measured with."""
+    return how.texts or fitting(engine, instruction, COUNT.get(how.device.partition(":")[0], COUNT["cpu"]))
+
+
+def fitting(engine: Encodes, instruction: str, most: int, *, clock: Clock = time.perf_counter) -> int:
+    """How many texts of the sample one pass of about `PASS_SECONDS` takes, `most` at most.
+
+    A few texts are timed, then four times as many, until the time is long enough to tell. The better of two passes
+    counts: the first one over new lengths also chooses kernels for them.
+    """
+
+    def seconds(count: int) -> float:
+        started = clock()
+        engine.encode(sample(count), instruction)
+        return clock() - started
+
+    probe = min(_LEAST_TEXTS, most)
+    engine.encode(sample(probe), instruction)  # the first call loads
+    while True:
+        taken = seconds(probe)
+        if taken < PASS_SECONDS:
+            taken = min(taken, seconds(probe))
+        if probe == most or taken >= PASS_SECONDS / 8:
+            fits = int(probe * PASS_SECONDS / taken) if taken > 0 else most
+            return max(min(_LEAST_TEXTS, most), min(most, fits))
+        probe = min(4 * probe, most)
+
+
+def take_turns(
+    engines: Mapping[str, Encodes],
+    texts: Sequence[str],
+    instruction: str,
+    rounds: int,
+    *,
+    clock: Clock = time.perf_counter,
+    turn: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: contextlib.nullcontext(),
+    announce: Callable[[int, Sequence[str]], None] = lambda _number, _order: None,
+) -> dict[str, list[float]]:
+    """Seconds that each engine takes for all of `texts`, round by round.
+
+    Every round runs each engine once and begins with another one, so that none always follows the same. Each turn runs
+    within `turn(name)`.
+    """
+    names = list(engines)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number % len(names)
+        order = names[first:] + names[:first]
+        announce(number + 1, order)
+        for name in order:
+            with turn(name):
+                started = clock()
+                engines[name].encode(texts, instruction)
+                seconds[name].append(clock() - started)
+    return seconds
+
+
+def _give_back(device: str) -> None:
+    """Leave the memory of what was loaded here to the processes that come next."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+def _add_cold(costs: dict[str, Cost], checkpoint: Checkpoint, how: How, store: CostStore, say: Say, warn: Say) -> None:
+    form = checkpoint.form
+    say(f"{form}: cold start and memory, in a process of its own")
+    try:
+        cold = cold_start(
+            checkpoint,
+            device=how.device,
+            instruction=instruction_for(checkpoint),
+            texts=costs[form].texts,
+            batch_tokens=how.batch_tokens,
+            trust_remote_code=how.trust_remote_code,
+            compiled=how.compiled,
+        )
+    except UserError as e:
+        warn(str(e))
+        return
+    costs[form] = dataclasses.replace(costs[form], cold=cold)
+    store.write(costs[form])

@@ -1,0 +1,249 @@
+"""Probes: the vectors that a model gave here, for a small fixed sample of texts; what the drift gate compares.
+
+    DIR/probes/<model>/<fingerprint>.<digest>.npz
+
+A run that computes vectors takes a probe of its network once, fresh, never from the cache of vectors (which would hide
+a change of code or library). The score names it in `environment["probe"]`: fingerprint of the vectors as the cache
+knows them (of the numeric form, not of what an index keeps), and a digest of the vectors and all they were made with.
+The same vectors under the same circumstances are the same file; others never replace it.
+
+The file is NumPy's own, read without pickle: the array `vectors`, float32 [`COUNT`, dim], and `about`, JSON in UTF-8.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.costs.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
+from instructor_eval.environment import versions
+from instructor_eval.errors import DamagedFileError, UserError, one_line, reason
+from instructor_eval.machine import machine
+from instructor_eval.paths import slug
+from instructor_eval.store import atomic_write, identity
+from instructor_eval.types import Score, Vectors
+
+if TYPE_CHECKING:
+    from instructor_eval.encoder.engine import Engine
+
+SCHEMA_VERSION = 1
+COUNT = 32
+"""Texts of the sample: 3 to 200 words, about two seconds of a large model on a slow machine."""
+SUFFIX = ".npz"
+_NAME = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}")
+_LARGEST = 64 * 1024**2
+_MEND = "delete it and run a task again with --no-cache"
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The vectors of the sample, and what they were made with."""
+
+    model: str
+    revision: str
+    form: str
+    """the numeric form, and what the cache rounds vectors to, if it does"""
+    fingerprint: str
+    """of the model in this form: two probes with another one are of other vectors by intent"""
+    instruction: str
+    sample_version: int
+    versions: Mapping[str, str]
+    """of ourselves, Python and the libraries"""
+    machine: Mapping[str, Any]
+    """processor, cores, threads, device; how the run was asked to compute"""
+    created: str
+    vectors: Vectors
+    """float32 [texts, dim]"""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Everything but the vectors, as JSON has it."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "vectors"}
+
+    @property
+    def digest(self) -> str:
+        """Hash (16 hex digits) of the vectors, bit by bit, and of what they were made with; not of when."""
+        values = hashlib.sha256(repr(self.vectors.shape).encode() + self.vectors.tobytes()).hexdigest()
+        return identity({k: v for k, v in self.about.items() if k != "created"} | {"vectors": values})
+
+    @property
+    def name(self) -> str:
+        """How a score names it."""
+        return f"{self.fingerprint}.{self.digest}"
+
+
+class Prober:
+    """Takes the probe of one engine when it has computed something, and files it; a fault is one line, once.
+
+    Args:
+        engine: The engine of a run; None where nothing is embedded.
+        root: The results folder.
+        say: Told of a fault: a probe never costs a score.
+        debug: Raise what is no `UserError` instead.
+    """
+
+    def __init__(self, engine: Engine | None, root: Path, say: Callable[[str], None], *, debug: bool = False) -> None:
+        self._engine, self._root, self._say, self._debug = engine, root, say, debug
+        self._name: str | None = None
+        self._tried = False
+
+    def name(self) -> str | None:
+        """The name of the probe; None where this engine has computed nothing yet, or no probe could be taken.
+
+        A network that is not loaded is not loaded for it: whoever found all vectors in the cache has tested nothing.
+        """
+        if self._engine is not None and self._engine.totals.tokens and not self._tried:
+            self._tried = True
+            try:
+                probe = take(self._engine)
+                write(self._root, probe)
+                self._name = probe.name
+            except UserError as e:
+                self._say(f"  no probe taken, the drift gate will miss it: {e}")
+            except Exception as e:  # a library's, perhaps
+                if self._debug:
+                    raise
+                line = f"no probe taken, the drift gate will miss it: unexpected {type(e).__name__}: {e}"
+                self._say("  " + one_line(f"{line} (--debug shows where)")[:500])
+        return self._name
+
+
+def take(engine: Engine) -> Probe:
+    """Embed the sample, whatever the cache holds. The engine's totals do not count it.
+
+    Raises:
+        UserError: the network cannot be loaded, or gives no usable vectors.
+    """
+    checkpoint = engine.checkpoint
+    instruction = "" if checkpoint.family == "plain" else INSTRUCTION
+    fresh = engine.uncached()
+    vectors = fresh.encode(sample(COUNT), instruction)
+    here = machine(fresh.device)
+    return Probe(
+        model=checkpoint.name,
+        revision=checkpoint.revision,
+        form=engine.space.variant,
+        fingerprint=engine.space.fingerprint,
+        instruction=instruction,
+        sample_version=SAMPLE_VERSION,
+        versions={**here.pop("libraries", {}), **versions()},
+        machine={**here, "device": fresh.device, **fresh.options()},
+        created=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        vectors=vectors,
+    )
+
+
+def write(root: Path, probe: Probe) -> Path:
+    """File a probe; one of the same name is the same, and stays.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = _path(root, probe.model, probe.name)
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, lambda f: f.write(_content(probe)))
+        except OSError as e:
+            raise UserError(f"cannot write {path}: {reason(e)}: mend that and run the same command again") from e
+    return path
+
+
+def name_of(score: Score) -> str | None:
+    """The probe that a score names; None where it names none, or nothing that could be one's name."""
+    name = score.environment.get("probe")
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
+
+
+def find(root: Path, score: Score) -> Path | None:
+    """The file of a score's probe in a results folder; None where it names none, or the file is not there."""
+    name = name_of(score)
+    path = _path(root, score.model["name"], name) if name else None
+    return path if path and path.is_file() else None
+
+
+def newest(root: Path, scores: Iterable[Score]) -> Path | None:
+    """The file of the newest of these scores that has a probe."""
+    found = ((score.created, path) for score in scores if (path := find(root, score)))
+    return max(found, default=("", None))[1]
+
+
+def read(path: Path) -> Probe:
+    """Read a probe, wherever its file was copied.
+
+    Raises:
+        DamagedFileError: it cannot be read, is not whole, or its name is not that of its content.
+        UserError: its schema version is unknown.
+    """
+    try:
+        about, vectors = _load(path)
+    except (OSError, ValueError, LookupError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as e:
+        raise DamagedFileError(f"{path}: not a readable probe ({e}): {_MEND}") from e
+    version = about.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
+            "instructor-eval, use that one or run the task again"
+        )
+    known = {f.name for f in dataclasses.fields(Probe)} - {"vectors"}
+    try:
+        probe = Probe(**{k: v for k, v in about.items() if k in known}, vectors=vectors)
+        _check(probe)
+        named = path.name.removesuffix(SUFFIX)
+        if _NAME.fullmatch(named) and named != probe.name:
+            raise ValueError("its name is not that of its content: it was changed")
+    except (TypeError, ValueError) as e:
+        raise DamagedFileError(f"{path}: not a whole probe ({e}): {_MEND}") from e
+    return probe
+
+
+def _load(path: Path) -> tuple[dict[str, Any], Vectors]:
+    import numpy as np
+
+    if path.stat().st_size > _LARGEST:
+        raise ValueError("too large")
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > _LARGEST:
+            raise ValueError("too large")
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+        vectors, about = arrays["vectors"], json.loads(arrays["about"].tobytes())
+    if not isinstance(about, dict):
+        raise TypeError("no description")
+    return about, vectors
+
+
+def _check(probe: Probe) -> None:
+    """What every reader relies on."""
+    import numpy as np
+
+    texts = (probe.model, probe.revision, probe.form, probe.fingerprint, probe.instruction, probe.created)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(probe.sample_version, int):
+        raise TypeError("a value is of another type than expected")
+    if not isinstance(probe.versions, dict) or not isinstance(probe.machine, dict):
+        raise TypeError("a value is of another type than expected")
+    values = probe.vectors
+    if values.dtype != np.float32 or values.ndim != 2 or not np.isfinite(values).all() or not values.any(axis=1).all():
+        raise TypeError("its vectors are not finite numbers, or all zero")
+
+
+def _path(root: Path, model: str, name: str) -> Path:
+    return root / "probes" / slug(model) / f"{name}{SUFFIX}"
+
+
+def _content(probe: Probe) -> bytes:
+    import numpy as np
+
+    about = json.dumps(probe.about, ensure_ascii=True, sort_keys=True).encode("ascii")
+    buffer = io.BytesIO()
+    np.savez(buffer, vectors=probe.vectors, about=np.frombuffer(about, dtype=np.uint8))
+    return buffer.getvalue()

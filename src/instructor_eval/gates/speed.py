@@ -1,0 +1,347 @@
+"""The speed gate: two models loaded in this process take turns, and the ratio within a round is what counts.
+
+A number measured elsewhere or at another time is never compared: a machine that is slow for a while slows both sides of
+a ratio. What is judged is the interval of the median over the rounds (that of the sign test: of five rounds the least
+and the greatest, of fifteen the fourth and the twelfth), so that one bad round fails no build:
+
+| verdict      | when, with slower = candidate's seconds / baseline's and the limit 1.10      |
+|--------------|-------------------------------------------------------------------------------|
+| REGRESSED    | the whole interval is above 1.10                                              |
+| IMPROVED     | the whole interval is below 1 / 1.10                                          |
+| OK           | the whole interval is at 1.10 or below                                        |
+| INCONCLUSIVE | the rounds straddle the limit, also after three times as many                 |
+
+The texts are those of `evaluate measure`, so many that one pass of the baseline takes about two seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval import variants
+from instructor_eval.costs.measure import COUNT, Clock, Encodes, fitting, instruction_for, take_turns
+from instructor_eval.costs.sample_texts import sample
+from instructor_eval.encoder.engine import Engine, Totals, pick_device
+from instructor_eval.encoder.locate import EMBEDDED, ModelSpec, locate
+from instructor_eval.errors import UserError, one_line
+from instructor_eval.gates.quality import IMPROVED, INCONCLUSIVE, OK, REGRESSED
+from instructor_eval.gates.thresholds import SpeedLimit
+from instructor_eval.machine import machine
+from instructor_eval.variants import Variant
+
+if TYPE_CHECKING:
+    from instructor_eval.encoder.checkpoint import Checkpoint
+    from instructor_eval.types import Score
+
+ROUNDS = 5
+MOST = 3
+"""So many times the rounds asked for are run before the answer is INCONCLUSIVE."""
+_OUTSIDE = 1 / 16
+"""Chance that the median lies outside the interval, at most, where there are rounds enough: that of five."""
+_SIDES = ("baseline", "candidate")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class How:
+    """How both sides are run, and what is let pass."""
+
+    device: str = "auto"
+    batch_tokens: int | None = None
+    trust_remote_code: bool = False
+    compiled: bool = False
+    rounds: int = ROUNDS
+    """At first; up to `MOST` times as many where they straddle the limit."""
+    texts: int | None = None
+    """Exactly so many; None: what the baseline takes about two seconds for."""
+    slower: float = SpeedLimit.slower
+    """Candidate's time / baseline's that passes."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Both sides, as their rounds left them."""
+
+    verdict: str
+    baseline: str
+    candidate: str
+    limit: float
+    """Candidate's seconds / baseline's."""
+    baseline_seconds: tuple[float, ...]
+    """For one pass over the texts, round by round."""
+    candidate_seconds: tuple[float, ...]
+    texts: int
+    tokens: int
+    """Of the texts, as the baseline reads them."""
+    device: str
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    gate: str = "speed"
+
+    @property
+    def rounds(self) -> int:
+        """How often both had their turn."""
+        return len(self.candidate_seconds)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """How many times as fast as the baseline, round by round."""
+        pairs = zip(self.baseline_seconds, self.candidate_seconds, strict=True)
+        return tuple(base / own if own > 0 else math.inf for base, own in pairs)
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as the baseline: the median of the rounds' ratios."""
+        return median(self.ratios)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of that median."""
+        return interval(self.ratios)
+
+    @property
+    def line(self) -> str:
+        """The outcome in one line."""
+        low, high = self.interval
+        return (
+            f"speed: {self.verdict}: {self.ratio:.2f} times as fast as the baseline [{low:.2f}-{high:.2f}], at least "
+            f"{1 / self.limit:.2f} passes; {self.rounds} rounds in turn, {self.texts:,} texts, on {self.device}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as JSON has it; seconds, and ratios of speeds."""
+        low, high = self.interval
+        return dataclasses.asdict(self) | {
+            "ratio": self.ratio, "ratio_low": low, "ratio_high": high, "ratios": list(self.ratios),
+            "rounds": self.rounds, "line": self.line,
+        }  # fmt: skip
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """An interval of the median: the k-th least and greatest value, k by the sign test.
+
+    It misses the median of what the values are drawn from with a chance of 1/16 at most; of fewer than five values it
+    is the least and the greatest, and misses more often.
+    """
+    ordered, n, k, outside = sorted(values), len(values), 1, 2.0 ** (1 - len(values))
+    while k < (n + 1) // 2:
+        outside += 2 * math.comb(n, k) / 2**n
+        if outside > _OUTSIDE:
+            break
+        k += 1
+    return ordered[k - 1], ordered[n - k]
+
+
+def decide(ratios: Sequence[float], limit: float) -> str:
+    """The verdict on how many times as fast the candidate was, by round; `limit` is how many times slower passes."""
+    low, high = interval(ratios)
+    if high < 1 / limit:
+        return REGRESSED
+    if low > limit:
+        return IMPROVED
+    return OK if low >= 1 / limit else INCONCLUSIVE
+
+
+def compare_speed(
+    baseline: Checkpoint, candidate: Checkpoint, how: How | None = None, *, say: Say = lambda _line: None
+) -> Speed:
+    """Load both, let them take turns, and judge. Both are in memory at once; nothing is read from a cache or filed.
+
+    Raises:
+        UserError: one does not run here.
+    """
+    how = how or How()
+    device = pick_device(how.device)
+    checkpoints = dict(zip(_SIDES, (baseline, candidate), strict=True))
+    forms = [c.form for c in checkpoints.values()]
+    variants.check_installed(forms)
+    variants.check_device(forms, device)
+    engines: dict[str, Encodes] = {}
+    for side, checkpoint in checkpoints.items():
+        say(f"{side} {label(checkpoint)}: loading")
+        with _named(checkpoint):
+            engine = Engine(
+                checkpoint,
+                device=device,
+                batch_tokens=how.batch_tokens,
+                trust_remote_code=how.trust_remote_code,
+                compiled=how.compiled,
+            )
+            engines[side] = _Bound(engine, instruction_for(checkpoint))
+            engines[side].encode(sample(1), "")  # the network is loaded
+    found = race(
+        engines,
+        how,
+        most=COUNT.get(device.partition(":")[0], COUNT["cpu"]),
+        turn=lambda side: _named(checkpoints[side]),
+        say=say,
+    )
+    notes = [
+        f"{label(c)}: how vectors are kept takes no part in this, the form {c.form} was timed"
+        for c in {label(c): c for c in checkpoints.values()}.values()
+        if c.variant != c.form
+    ]
+    if baseline.cached_fingerprint == candidate.cached_fingerprint:
+        notes.append("both sides are the same model in the same form: what differs is noise")
+    return dataclasses.replace(
+        found,
+        baseline=label(baseline),
+        candidate=label(candidate),
+        device=device,
+        machine=machine(device),
+        notes=tuple(notes),
+    )
+
+
+def race(
+    engines: Mapping[str, Encodes],
+    how: How,
+    *,
+    most: int,
+    clock: Clock = time.perf_counter,
+    turn: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: contextlib.nullcontext(),
+    say: Say = lambda _line: None,
+) -> Speed:
+    """Let `baseline` and `candidate` take turns until the rounds agree, or have been many.
+
+    Args:
+        engines: The two, by these names; each knows its own instruction.
+        how: Rounds, texts and the limit.
+        most: Texts at most, where `how` does not say how many.
+        clock: Seconds.
+        turn: Each turn runs within `turn(name)`.
+        say: Told of every batch of rounds.
+    """
+    with turn("baseline"):
+        count = how.texts or fitting(engines["baseline"], "", most, clock=clock)
+    texts = sample(count)
+    tokens = 0
+    for side in _SIDES:
+        say(f"{side}: one pass to warm up ({count:,} texts)")
+        with turn(side):
+            before = engines[side].totals.tokens
+            engines[side].encode(texts, "")
+            tokens = tokens or engines[side].totals.tokens - before
+    seconds: dict[str, list[float]] = {side: [] for side in _SIDES}
+    verdict = INCONCLUSIVE
+    while verdict == INCONCLUSIVE and len(seconds["baseline"]) < MOST * how.rounds:
+        done = len(seconds["baseline"])
+        say(f"rounds {done + 1} to {done + how.rounds}, in turn")
+        for side, more in take_turns(engines, texts, "", how.rounds, clock=clock, turn=turn).items():
+            seconds[side] += more
+        both = zip(seconds["baseline"], seconds["candidate"], strict=True)
+        verdict = decide([a / b if b > 0 else math.inf for a, b in both], how.slower)
+    return Speed(
+        verdict=verdict,
+        baseline="baseline",
+        candidate="candidate",
+        limit=how.slower,
+        baseline_seconds=tuple(seconds["baseline"]),
+        candidate_seconds=tuple(seconds["candidate"]),
+        texts=count,
+        tokens=tokens,
+        device=how.device,
+    )
+
+
+def label(checkpoint: Checkpoint) -> str:
+    """`org/name@int8`."""
+    return f"{checkpoint.name}@{checkpoint.variant}"
+
+
+class _Bound:
+    """An engine under its own model's instruction: two models seldom share one."""
+
+    def __init__(self, engine: Engine, instruction: str) -> None:
+        self._engine, self._instruction = engine, instruction
+        self.totals: Totals = engine.totals
+
+    def encode(self, texts: Sequence[str], _instruction: str) -> Any:
+        return self._engine.encode(texts, self._instruction)
+
+
+# From what a user names to a model that can be loaded
+
+
+def split(text: str) -> tuple[str, str]:
+    """`MODEL[@REVISION][@VARIANT]` as the model and the variant, fp32 where none is named."""
+    with contextlib.suppress(OSError, ValueError):  # what no file can be called
+        if Path(text).is_dir():
+            return text, variants.BASELINE
+    head, at, rest = text.partition("@")
+    while at:
+        try:
+            return head, str(Variant.parse(rest))
+        except UserError:  # a revision, or a part of a folder's name
+            more, at, rest = rest.partition("@")
+            head = f"{head}@{more}"
+    return text, variants.BASELINE
+
+
+def by_name(
+    text: str, *, offline: bool = False, family: str | None = None, trust_remote_code: bool = False
+) -> Checkpoint:
+    """The model of `MODEL[@REVISION][@VARIANT]`: a folder, a hub id or minilm.
+
+    Raises:
+        UserError: it cannot be had, or has fewer dimensions than the variant.
+    """
+    from instructor_eval.published import published
+
+    model, variant = split(text)
+    found = locate(
+        ModelSpec.parse(model), offline=offline, known=list(published()), family=family, with_code=trust_remote_code
+    )
+    dim = Variant.parse(variant).dim
+    if dim and dim > found.dim:
+        raise UserError(f"variant {variant}: vectors of {found.name} have {found.dim} values: give fewer")
+    return dataclasses.replace(found, variant=variant)
+
+
+def by_score(score: Score, *, offline: bool = False, trust_remote_code: bool = False) -> Checkpoint:
+    """The model that a stored score is of, if it can still be had and is the same.
+
+    Raises:
+        UserError: there was none, its files are gone, or they are others now.
+    """
+    model = score.model
+    name, revision = str(model.get("name", "")), str(model.get("revision", ""))
+    if str(model.get("fingerprint", "")).startswith("selection-") or not revision:
+        raise UserError(f"'{name}' is no model that can be loaded: the speed gate compares models")
+    text = EMBEDDED if revision.startswith("pypi:") else name if revision == "local" else f"{name}@{revision}"
+    try:
+        found = by_name(
+            f"{text}@{model.get('variant') or variants.BASELINE}",
+            offline=offline,
+            family=str(model["family"]) if model.get("family_rule") == "--family" else None,
+            trust_remote_code=trust_remote_code,
+        )
+    except UserError as e:
+        raise UserError(f"the speed gate loads the model of '{name}', and cannot: {e}") from e
+    if model.get("base_fingerprint") not in (None, found.describe()["base_fingerprint"]):
+        raise UserError(
+            f"model '{name}' is no longer what was scored (its files have changed): name a model instead of results"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Whatever a model's libraries raise, as one line that names the model."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as e:  # onnxruntime, openvino and torch raise kinds of their own
+        raise UserError(
+            f"{label(checkpoint)} cannot be timed: {type(e).__name__}: {one_line(str(e))[:400]}: leave it out, or "
+            "report this"
+        ) from e

@@ -1,0 +1,471 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instructor_eval import protocol
+from instructor_eval.board.leaderboard import Board, Row, _rank, build
+from instructor_eval.board.text import format_board
+from instructor_eval.cards import select, shipped_cards
+from instructor_eval.protocol import relevant
+from instructor_eval.published import CATEGORIES, Published, published
+from instructor_eval.tables import BOARD_FORMATS
+from instructor_eval.types import Score
+
+MakeScore = Callable[..., Score]
+DEFAULT = protocol.parse([])
+PAPER = protocol.parse(["paper"])
+FORUMS = shipped_cards()["CQADupstackRetrieval"].parts
+
+
+def board(scores: Iterable[Score], published: Iterable[Published] = (), **fields: Any) -> Board:
+    return build(scores, published, **({"protocol": DEFAULT} | fields))
+
+
+def rows(found: Board) -> dict[str, Row]:
+    return {r.model: r for r in found.rows}
+
+
+def mteb(make_score: MakeScore, value: float, **fields: Any) -> list[Score]:
+    """A score of `value` on each of the 56 tasks and the forums."""
+    return [make_score(c.name, value, type=c.type, **fields) for c in shipped_cards().values() if c.benchmark == "mteb"]
+
+
+# Means
+
+
+def test_means_over_all_tasks_are_complete(make_score: MakeScore) -> None:
+    [row] = board(mteb(make_score, 0.5)).rows
+    assert set(row.means) == {*CATEGORIES[:7], "MTEB-56", "Nine-category"}
+    assert {n: m.of for n, m in row.means.items()} == {
+        "Retrieval": 15, "Reranking": 4, "Clustering": 11, "PairClassification": 3, "Classification": 12, "STS": 10,
+        "Summarization": 1, "MTEB-56": 56, "Nine-category": 9,
+    }  # fmt: skip
+    assert all(m.complete == (n != "Nine-category") for n, m in row.means.items())
+    assert (row.means["Nine-category"].n, row.means["Nine-category"].value) == (7, 0.5)
+
+
+def test_an_incomplete_mean_says_so(make_score: MakeScore) -> None:
+    found = board([make_score("STS12", 0.5), make_score("STS13", 0.75)])
+    [row] = found.rows
+    assert (row.means["STS"].value, row.means["STS"].n, row.means["STS"].of) == (0.625, 2, 10)
+    assert (row.means["MTEB-56"].n, row.means["MTEB-56"].of) == (2, 56)
+    assert not row.means["STS"].complete
+    assert "62.50 (2/10)" in format_board(found, "table")
+    assert "(n/of): a mean over n of the tasks" in format_board(found, "table")
+
+
+def test_the_whole_and_not_its_parts_counts_in_means(make_score: MakeScore) -> None:
+    scores = [make_score(f, 0.1, type="Retrieval") for f in FORUMS]
+    scores.append(make_score("CQADupstackRetrieval", 0.9, type="Retrieval"))
+    [row] = board(scores).rows
+    assert (row.means["Retrieval"].value, row.means["Retrieval"].n) == (0.9, 1)
+
+
+def test_the_nine_category_mean(make_score: MakeScore) -> None:
+    scores = mteb(make_score, 0.5)
+    scores += [make_score(n, 0.8, type="TextEvaluation", benchmark="billboard") for n in ("mscoco", "cnndm")]
+    [row] = board(scores).rows
+    # Billboard is not whole yet: it is no part of the mean.
+    assert (row.means["Nine-category"].n, row.means["Nine-category"].value) == (7, 0.5)
+    assert (row.means["Billboard"].n, row.means["Billboard"].of) == (2, 3)
+    scores.append(make_score("wmt20-zh-en", 0.8, type="TextEvaluation", benchmark="billboard"))
+    scores += [
+        make_score(c.name, 0.2, type=c.type, benchmark=c.benchmark)
+        for c in shipped_cards().values()
+        if c.benchmark == "prompt-retrieval"
+    ]
+    [row] = board(scores).rows
+    assert row.means["Nine-category"].complete
+    # The mean of nine categories, not of seventy tasks.
+    assert row.means["Nine-category"].value == pytest.approx((7 * 0.5 + 0.8 + 0.2) / 9)
+
+
+def test_no_mean_of_categories_that_are_all_incomplete(make_score: MakeScore) -> None:
+    [row] = board([make_score("STS12", 0.5), make_score("ArguAna", 0.5, type="Retrieval")]).rows
+    assert "Nine-category" not in row.means
+
+
+def test_other_benchmarks_have_a_mean_of_their_own(make_score: MakeScore) -> None:
+    found = board([make_score("DemoSTS", 0.5, benchmark="demo"), make_score("mine", 0.25, benchmark="own")])
+    [row] = found.rows
+    assert (row.means["demo"].value, row.means["demo"].n, row.means["demo"].of) == (0.5, 1, 4)
+    assert (row.means["own"].value, row.means["own"].of) == (0.25, 1)
+    assert set(found.means) == {"demo", "own"}
+    assert "MTEB-56" not in row.means
+
+
+# Ranks
+
+
+def ranked(table: dict[str, dict[str, float]], columns: list[str]) -> list[Row]:
+    made = [Row(name, "paper", "measured", tasks=dict(tasks)) for name, tasks in table.items()]
+    _rank(made, columns)
+    return made
+
+
+def test_borda_by_hand() -> None:
+    made = ranked(
+        {"a": {"x": 0.9, "y": 0.1, "z": 0.5}, "b": {"x": 0.5, "y": 0.5, "z": 0.5}, "c": {"x": 0.1, "y": 0.5}},
+        ["x", "y", "z"],
+    )
+    # x: a 2, b 1, c 0.  y: b and c beat a and tie.  z: a and b tie, both beat c, which has none.
+    assert {r.model: (r.borda, r.rank) for r in made} == {"a": (3.5, 2), "b": (4.0, 1), "c": (1.5, 3)}
+
+
+def test_equal_counts_share_a_rank() -> None:
+    made = ranked({"a": {"x": 0.5}, "b": {"x": 0.5}, "c": {"x": 0.1}, "d": {}}, ["x"])
+    assert {r.model: (r.borda, r.rank) for r in made} == {"a": (2.5, 1), "b": (2.5, 1), "c": (1.0, 3), "d": (0.0, 4)}
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from("xyz"), st.sampled_from([0.0, 0.5, 1.0])), max_size=6),
+)
+def test_borda_hands_out_every_point_once(tables: list[dict[str, float]]) -> None:
+    made = ranked({str(i): t for i, t in enumerate(tables)}, ["x", "y", "z"])
+    n = len(tables)
+    # One point for each pair of rows and task, but where neither has a result.
+    pairs = sum(task in tables[i] or task in tables[j] for task in "xyz" for i in range(n) for j in range(i))
+    assert sum(r.borda or 0 for r in made) == pairs
+    for one in made:
+        for other in made:
+            assert (one.rank < other.rank) == (one.borda > other.borda)  # type: ignore[operator]
+
+
+def test_rows_stand_in_the_order_of_their_ranks(make_score: MakeScore) -> None:
+    scores = [make_score("STS12", v, model=m) for m, v in (("low", 0.1), ("high", 0.9), ("also-high", 0.9))]
+    found = board(scores)
+    assert [(r.rank, r.model) for r in found.rows] == [(1, "also-high"), (1, "high"), (3, "low")]
+
+
+def test_a_part_counts_for_no_rank_beside_its_whole(make_score: MakeScore) -> None:
+    scores = []
+    for model, whole, part in (("a", 0.9, 0.1), ("b", 0.1, 0.9)):
+        scores.append(make_score("CQADupstackRetrieval", whole, type="Retrieval", model=model))
+        scores += [make_score(f, part, type="Retrieval", model=model) for f in FORUMS]
+    found = board(scores)
+    assert found.tasks == ["CQADupstackRetrieval"]
+    assert [r.model for r in found.rows] == ["a", "b"]
+
+
+def test_parts_alone_are_columns(make_score: MakeScore) -> None:
+    assert board([make_score(FORUMS[1], 0.5, type="Retrieval")]).tasks == [FORUMS[1]]
+
+
+# Published rows
+
+
+def test_published_rows_are_marked_and_never_ranked(make_score: MakeScore) -> None:
+    found = board([make_score("ArguAna", 0.0001, type="Retrieval", model="worst")], published().values())
+    assert [r.source for r in found.rows] == ["measured"] + ["published"] * 12
+    assert rows(found)["worst"].rank == 1
+    others = found.rows[1:]
+    assert all(r.rank is None and r.borda is None and r.instructions == "published" for r in others)
+    assert [r.tasks["ArguAna"] for r in others] == sorted((r.tasks["ArguAna"] for r in others), reverse=True)
+    assert "published: others' numbers, not measured here" in format_board(found, "table")
+
+
+def test_only_published_models_with_a_score_in_a_column_are_shown(make_score: MakeScore) -> None:
+    found = board([make_score("mine", 0.5, benchmark="own")], published().values())
+    assert [r.model for r in found.rows] == ["org/model"]
+
+
+def test_a_published_model_that_was_measured_too_has_two_rows(make_score: MakeScore) -> None:
+    name = "sentence-transformers/all-MiniLM-L6-v2"
+    found = board([make_score("STS12", 0.5, model=name)], published().values())
+    assert sorted(r.source for r in found.rows if r.model == name) == ["measured", "published"]
+
+
+def test_without_results_published_models_stand_there_by_their_means() -> None:
+    found = board([], published().values())
+    assert len(found.rows) == 16  # 12 with task scores, 4 that the paper's table alone has
+    assert found.tasks == []
+    large = rows(found)["hkunlp/instructor-large"]
+    assert 100 * large.means["MTEB-56"].value == pytest.approx(61.59, abs=0.01)
+    assert large.means["MTEB-56"].complete
+    assert 100 * large.means["Billboard"].value == pytest.approx(36.9)
+    assert 100 * large.means["Nine-category"].value == pytest.approx(58.4, abs=0.06)
+    assert large.means["Nine-category"].complete
+    minilm = rows(found)["sentence-transformers/all-MiniLM-L6-v2"]
+    assert minilm.means["Nine-category"].n == 7
+    assert "Billboard" not in minilm.means
+
+
+# Which scores count
+
+
+def test_two_checkpoints_under_one_name_are_told_apart(make_score: MakeScore) -> None:
+    scores = [make_score("STS12", v, fingerprint=f * 16) for f, v in (("a", 0.1), ("b", 0.9))]
+    assert [r.model for r in board(scores).rows] == ["org/model #bbbbbb", "org/model #aaaaaa"]
+    assert [r.model for r in board(scores[:1]).rows] == ["org/model"]
+
+
+def test_sets_of_instructions_and_variants_have_rows_of_their_own(make_score: MakeScore) -> None:
+    scores = [make_score("STS12", 0.9), make_score("STS12", 0.8, instructions="none")]
+    scores.append(make_score("STS12", 0.7, variant="bf16", fingerprint="e" * 16))
+    found = board(scores)
+    # A variant stands below its baseline (tests/test_board_variants.py), whatever its score.
+    assert [(r.model, r.instructions, r.variant) for r in found.rows] == [
+        ("org/model", "paper", "fp32"),
+        ("org/model (bf16)", "paper", "bf16"),
+        ("org/model", "none", "fp32"),
+    ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_newest_of_several_counts(order: int, make_score: MakeScore) -> None:
+    scores = [make_score(value=0.1, created="2026-01-01"), make_score(value=0.9, created="2026-02-01")]
+    [row] = board(scores[::order]).rows
+    assert row.tasks == {"STSBenchmark": 0.9}
+
+
+def test_a_failed_task_is_marked_unless_it_also_succeeded(make_score: MakeScore) -> None:
+    scores = [make_score("STS12", None), make_score("STS13", 0.5), make_score("STS14", None), make_score("STS14", 0.25)]
+    found = board(scores)
+    [row] = found.rows
+    assert row.failed == {"STS12"}
+    assert row.tasks == {"STS13": 0.5, "STS14": 0.25}
+    assert found.tasks == ["STS12", "STS13", "STS14"]
+    [line] = csv.DictReader(io.StringIO(format_board(found, "csv")))
+    assert (line["STS12"], line["STS13"], line["STS14"]) == ("failed", "50.00", "25.00")
+    assert (row.means["STS"].n, row.rank) == (2, 1)
+
+
+def test_a_failure_earns_no_point(make_score: MakeScore) -> None:
+    found = board([make_score("STS12", None, model="broken"), make_score("STS12", 0.0, model="zero")])
+    assert [(r.model, r.borda) for r in found.rows] == [("zero", 1.0), ("broken", 0.0)]
+
+
+def test_the_protocol_filters_what_it_concerns(make_score: MakeScore) -> None:
+    def pair(choices: dict[str, str], value: float) -> Score:
+        kind = "PairClassification"
+        return make_score("TwitterURLCorpus", value, type=kind, protocol=relevant(choices, kind))
+
+    scores = [pair(DEFAULT, 0.9), pair(PAPER, 0.8), make_score("STS12", 0.5)]
+    found = board(scores)
+    assert (found.rows[0].tasks, found.left_out) == ({"STS12": 0.5, "TwitterURLCorpus": 0.9}, 1)
+    found = board(scores, protocol=PAPER)
+    assert (found.rows[0].tasks, found.left_out) == ({"STS12": 0.5, "TwitterURLCorpus": 0.8}, 1)
+    found = board(scores, protocol=protocol.parse(["empty_text=error"]))
+    assert (found.rows, found.left_out) == ([], 3)
+
+
+def test_limited_scores_never_mix_with_whole_ones(make_score: MakeScore) -> None:
+    scores = [make_score("STS12", 0.9, limit=10), make_score("STS13", 0.5), make_score("STS14", 0.7, limit=20)]
+    assert (board(scores).rows[0].tasks, board(scores).left_out) == ({"STS13": 0.5}, 2)
+    assert (board(scores, limit=10).rows[0].tasks, board(scores, limit=10).left_out) == ({"STS12": 0.9}, 2)
+
+
+def test_only_the_tasks_asked_for(make_score: MakeScore) -> None:
+    scores = [make_score("STS12", 0.9), make_score("STS13", 0.5, limit=3), make_score("STS14", 0.7)]
+    found = board(scores, only=select(["STS14", "STS15", "STS12"]))
+    assert found.tasks == ["STS14", "STS15", "STS12"]
+    assert found.rows[0].tasks == {"STS12": 0.9, "STS14": 0.7}
+    assert found.left_out == 0
+    found = board([make_score("CQADupstackRetrieval", 0.5, type="Retrieval")], only=select(["CQADupstackRetrieval"]))
+    assert found.tasks == ["CQADupstackRetrieval"]
+
+
+def test_columns_stand_in_the_order_of_the_cards_own_ones_last(make_score: MakeScore) -> None:
+    names = ["zz-own", "mscoco", "aa-own", "STS12", "ArguAna"]
+    found = board([make_score(n, 0.5) for n in names])
+    assert found.tasks == ["ArguAna", "STS12", "mscoco", "aa-own", "zz-own"]
+
+
+# Readers of prompt retrieval
+
+
+@pytest.fixture
+def prompted(make_score: MakeScore) -> MakeScore:
+    """A prompt-retrieval score, by `nearest` unless said otherwise."""
+
+    def make(task: str = "RTE", value: float | None = 0.5, by: str = "nearest", **fields: object) -> Score:
+        asked = {"name": by, "fingerprint": f"print-{by}", "selection": "similar"}
+        given = {"type": "PromptRetrieval", "benchmark": "prompt-retrieval", "metric": "rougeL", "reader": asked}
+        return make_score(task, value, **(given | fields))
+
+    return make
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("readers", "asked", "shown"),
+    [
+        (["hf:z", "nearest", "endpoint:a"], None, "nearest"),
+        (["hf:z", "hf:a", "paper"], None, "hf:a"),
+        (["hf:z", "nearest"], "hf:z", "hf:z"),
+        (["hf:z", "nearest"], "hf:gone", None),
+    ],
+)
+def test_the_scores_of_one_reader(
+    readers: list[str], asked: str | None, shown: str | None, order: int, prompted: MakeScore, make_score: MakeScore
+) -> None:
+    values = {name: 0.1 * (1 + i) for i, name in enumerate(readers)}
+    scores = [prompted(value=values[name], by=name) for name in readers[::order]]
+    found = board([*scores, make_score("STS12", 0.9)], reader=asked and f"print-{asked}")
+    assert found.reader == shown
+    [row] = found.rows
+    assert row.tasks == {"STS12": 0.9} | ({"RTE": values[shown]} if shown else {})
+    assert found.left_out == len(readers) - (shown is not None)
+    assert (f"Prompt retrieval: answers by {shown}." in format_board(found, "table")) == (shown is not None)
+
+
+def test_what_a_run_kept_counts_before_what_is_newer(make_score: MakeScore) -> None:
+    """Data changed and changed back: the older score is the run's, and the table shows it."""
+    old = make_score("STS12", 0.5, identity="a" * 16, created="2026-01-01T00:00:00+00:00")
+    new = make_score("STS12", 0.9, identity="b" * 16, created="2026-01-02T00:00:00+00:00")
+    for scores in ([old, new], [new, old]):
+        assert board(scores).rows[0].tasks == {"STS12": 0.9}
+        assert board(scores, current={"a" * 16}).rows[0].tasks == {"STS12": 0.5}
+
+
+@pytest.mark.parametrize("form", ["csv", "md", "latex", "json"])
+def test_an_export_names_the_reader(form: str, prompted: MakeScore, make_score: MakeScore) -> None:
+    assert "hf:z" in format_board(board([prompted(by="hf:z")]), form)
+    assert "reader" not in format_board(board([make_score("STS12", 0.5)]), form) or form == "json"
+
+
+def test_only_readers_of_the_columns_asked_for_count(prompted: MakeScore) -> None:
+    scores = [prompted("RTE"), prompted("SST-5", by="hf:z"), prompted("SST-5", by="hf:y")]
+    found = board(scores, only=select(["SST-5"]))
+    assert (found.reader, found.rows[0].tasks, found.left_out) == ("hf:y", {"SST-5": 0.5}, 1)
+
+
+def test_without_prompt_retrieval_there_is_no_reader(make_score: MakeScore) -> None:
+    found = board([make_score("STS12", 0.5)])
+    assert found.reader is None
+    assert "Prompt retrieval" not in format_board(found, "table")
+
+
+def test_baselines_stand_beside_models(prompted: MakeScore) -> None:
+    scores = [prompted(value=0.6, instructions=name) for name in ("paper", "none")]
+    for name, value in (("bm25", 0.7), ("random", 0.3), ("random:1", 0.2)):
+        fields = {"model": f"{name} demonstrations", "fingerprint": f"selection-{name}", "instructions": "none"}
+        scores.append(prompted(value=value, **fields))
+    assert [(r.rank, r.model, r.instructions, r.tasks["RTE"]) for r in board(scores).rows] == [
+        (1, "bm25 demonstrations", "none", 0.7),
+        (2, "org/model", "none", 0.6),
+        (2, "org/model", "paper", 0.6),
+        (4, "random demonstrations", "none", 0.3),
+        (5, "random:1 demonstrations", "none", 0.2),
+    ]
+
+
+def test_published_prompt_retrieval_is_shown_marked_beside_measured(prompted: MakeScore) -> None:
+    names = {e.model for e in published().values() if "PromptRetrieval" in e.categories}
+    assert len(names) == 10
+    found = board([prompted()], published().values())
+    assert {r.model for r in found.rows[1:]} == names
+    assert found.means == ["PromptRetrieval"]
+    text = format_board(found, "table")
+    cells = {r["model"]: r["PromptRetrieval"] for r in csv.DictReader(io.StringIO(format_board(found, "csv")))}
+    assert cells.pop("org/model") == "50.00 (1/11)"
+    assert cells["hkunlp/instructor-large"] == "63.20*"
+    assert all(cell.endswith("*") for cell in cells.values())
+    assert "*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired." in text
+    assert "is retired, its numbers" not in text
+    # A task of the same kind from elsewhere has nothing to do with the paper's column, nor has one of MTEB.
+    own = board([prompted("DemoPrompts", benchmark="demo")], published().values())
+    assert [r.source for r in own.rows] == ["measured"]
+    assert "*:" not in format_board(own, "table")
+
+
+def test_the_mean_of_nine_is_marked_too_where_it_is_shown(prompted: MakeScore) -> None:
+    names = [c.name for c in shipped_cards().values() if c.benchmark == "prompt-retrieval"]
+    found = board([prompted(name, 0.25) for name in names], published().values())
+    cells = {r["model"]: r["Nine-category"] for r in csv.DictReader(io.StringIO(format_board(found, "csv")))}
+    assert cells["org/model"] == "25.00 (1/9)"
+    assert cells["hkunlp/instructor-large"] == "58.37*"
+    assert "GeoQuery and MultiWOZ: the paper's reader is retired" in format_board(found, "table")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "note"),
+    [
+        (["RTE"], None),
+        (["GeoQuery", "RTE"], "GeoQuery: the paper's reader is retired"),
+        (["MultiWOZ", "GeoQuery"], "GeoQuery and MultiWOZ: the paper's reader is retired"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(tasks: list[str], note: str | None, prompted: MakeScore) -> None:
+    text = format_board(board([prompted(t) for t in tasks], published().values()), "table")
+    assert ("reader is retired" in text) == (note is not None)
+    assert note is None or note in text
+
+
+# Formats
+
+NASTY = ["<script>alert(1)</script>", "a|b", "a\nb\x1b[31m", "100 % & $x_1", '"quoted", with comma', "日本/モデル"]
+
+
+@pytest.fixture
+def nasty(make_score: MakeScore) -> Board:
+    scores = [make_score("STS12", 0.1 * i, model=m, instructions=m) for i, m in enumerate(NASTY, 1)]
+    scores += [make_score("mine|own <b>", None, model=NASTY[0], instructions=NASTY[0], benchmark="x|y")]
+    return board(scores, published().values())
+
+
+def test_json(nasty: Board) -> None:
+    found = json.loads(format_board(nasty, "json"))
+    assert {r["model"] for r in found if r["source"] == "measured"} == set(NASTY)
+    by_model = {r["model"]: r for r in found}
+    first = by_model["<script>alert(1)</script>"]
+    assert first["tasks"] == {"STS12": 0.1, "mine|own <b>": None}
+    assert first["failed"] == ["mine|own <b>"]
+    assert (first["rank"], first["variant"], first["fingerprint"]) == (6, "fp32", "f" * 16)
+    assert first["means"]["STS"] == {"value": 0.1, "n": 1, "of": 10}
+    assert by_model["hkunlp/instructor-xl"]["rank"] is None
+    assert by_model["hkunlp/instructor-xl"]["source"] == "published"
+
+
+def test_csv(nasty: Board) -> None:
+    table = list(csv.DictReader(io.StringIO(format_board(nasty, "csv"), newline="")))
+    assert len(table) == len(NASTY) + 12
+    assert {r["model"] for r in table[: len(NASTY)]} == set(NASTY)
+    assert all(None not in r and None not in r.values() for r in table)
+    assert [r["rank"] for r in table] == ["1", "2", "3", "4", "5", "6"] + [""] * 12
+    assert table[5]["mine|own <b>"] == "failed"
+
+
+def test_markdown(nasty: Board) -> None:
+    lines = format_board(nasty, "md").splitlines()
+    assert len(lines) == 2 + len(NASTY) + 12
+    columns = {line.replace("\\|", "").count("|") for line in lines}
+    assert len(columns) == 1
+    assert "<" not in "".join(lines)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_latex(nasty: Board) -> None:
+    text = format_board(nasty, "latex")
+    body = [line for line in text.splitlines() if line.endswith("\\\\")]
+    assert len({line.count("&") - line.count(r"\&") for line in body}) == 1
+    assert len(body) == 1 + len(NASTY) + 12
+    assert r"100 \% \& \$x\_1" in text
+    assert "<script>" not in text
+    assert "\x1b" not in text
+
+
+def test_table(nasty: Board) -> None:
+    text = format_board(nasty, "table")
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "failed" in text
+    assert "Borda count over the task columns, measured rows only." in text
+
+
+@pytest.mark.parametrize("form", BOARD_FORMATS)
+def test_nothing_to_show(form: str) -> None:
+    text = format_board(board([]), form)
+    if form == "json":
+        assert json.loads(text) == []
+    elif form == "csv":
+        assert list(csv.reader(io.StringIO(text))) == [["rank", "model", "instructions"]]
+    else:
+        assert text.startswith("no results yet: run `evaluate demo`")

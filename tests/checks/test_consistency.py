@@ -1,0 +1,568 @@
+"""Checks of stored results: none is false on results of every type, and each names what was done to a result."""
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from adapters.made_up import MIRRORS, FakeEncoder, settings
+from adapters.made_up import card as shipped
+from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
+
+from instructor_eval import scorers
+from instructor_eval.adapters.mteb_score import _query_items
+from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.cards import own_cards, select, shipped_cards
+from instructor_eval.checks.consistency import check_results, check_score
+from instructor_eval.errors import UserError
+from instructor_eval.hub import files_key
+from instructor_eval.protocol import relevant
+from instructor_eval.store import Store, identity
+from instructor_eval.types import Card, Items, Outcome, Score
+
+Result = tuple[Score, Items]
+DEMO = ("DemoRetrieval", "DemoSTS", "DemoBillboard", "DemoPrompts")
+QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
+ASK = "AskUbuntuDupQuestions"
+FORUMS = shipped_cards()["CQADupstackRetrieval"].parts
+
+
+def filed(card: Card, outcome: Outcome, *, limit: int | None = None, protocol: dict[str, str], key: str = "k") -> Score:
+    """What a run would file."""
+    return Score(
+        identity=identity({"task": card.name, "limit": limit, "protocol": protocol}),
+        status="ok",
+        task=card.name,
+        benchmark=card.benchmark,
+        type=card.type,
+        model={"name": "fake/encoder", "family": "plain", "fingerprint": "f" * 16, "variant": "fp32"},
+        instructions={"set": "paper", "roles": {}},
+        metric=outcome.metric,
+        score=outcome.score,
+        metrics=dict(outcome.metrics),
+        n_items=len(outcome.items["id"]),
+        items_file="beside",
+        data={"key": key, "hash": identity({"gold": outcome.gold_hash})},
+        protocol=relevant(protocol, card.type, card.name),
+        limit=limit,
+        counts={"texts": 10, "unique": 8, "hits": 3, "tokens": 99},
+        created="2026-01-01T00:00:00+00:00",
+    )
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """One result or more of every type, as the adapters make them, without a model."""
+    found: dict[str, Result] = {}
+
+    def run(label: str, card: Card, hub: Path | None = None, limit: int | None = None, **protocol: str) -> None:
+        asked = settings(hub, limit=limit, **protocol)
+        adapter = adapter_for(card)
+        outcome = adapter.run(card, FakeEncoder(), asked)
+        key = files_key(card.folder) if card.folder else "k"
+        score = filed(card, outcome, limit=limit, protocol=dict(asked.protocol), key=key)
+        found[label] = (score, outcome.items)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        for name in QUICK:
+            make = MIRRORS[name]
+            hub = tmp_path_factory.mktemp(name)
+            make(hub)
+            run(name, shipped(name), hub)
+            if name in ("SciFact", "AskUbuntuDupQuestions", "TwentyNewsgroupsClustering", "BIOSSES", "SummEval"):
+                run(f"{name} cut", shipped(name), hub, limit=6)
+            if name == "TwitterSemEval2015":
+                run("cosine", shipped(name), hub, pair_ap="cosine")
+            if name == "SummEval":
+                run("v2", shipped(name), hub, summeval="v2")
+        for name in DEMO:
+            run(name, shipped(name))
+            run(f"{name} cut", shipped(name), limit=7)
+        run("bootstrap", shipped("DemoPrompts"), rouge="bootstrap")
+    values: Items = {"id": list(FORUMS), "value": [0.02 * i for i in range(1, len(FORUMS) + 1)]}
+    whole = Outcome("mean_of_parts", scorers.compute("mean_of_parts", values), values)
+    found["whole"] = (filed(shipped("CQADupstackRetrieval"), whole, protocol={"empty_text": "encode"}), values)
+    return found
+
+
+def stored(root: Path, *results: Result) -> list[Path]:
+    """File results; the paths of their JSON files."""
+    return [Store(root).write(copy.deepcopy(score), items) for score, items in results]
+
+
+def errors(root: Path) -> list[str]:
+    """Everything that is found in a results folder."""
+    return [text for checked in check_results(root) for text in checked.errors]
+
+
+def test_no_check_is_false_on_results_of_every_type(real: dict[str, Result], tmp_path: Path) -> None:
+    assert {score.type for score, _ in real.values()} == {
+        "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",
+        "TextEvaluation", "PromptRetrieval",
+    }  # fmt: skip
+    stored(tmp_path, *real.values())
+    checked = check_results(tmp_path)
+    assert len(checked) == len(real)
+    assert [c.errors for c in checked] == [[]] * len(real)
+    assert {c.task for c in checked if c.counted} == set(DEMO)
+    assert sum(c.counted for c in checked) == 2 * len(DEMO) + 1
+    assert {c.verdict for c in checked if c.task == "DemoSTS"} == {
+        "ok: 193 items, as in the data",
+        "ok: 7 items, as in the data",
+    }
+
+
+def test_no_identity_of_rankings_is_false_on_trec_evals_own_values(real: dict[str, Result]) -> None:
+    """Graded and negative judgements, no relevant document or several, ties, short lists, misses."""
+    rng = np.random.default_rng(5)
+    qrels: dict[str, dict[str, int]] = {}
+    results: dict[str, dict[str, float]] = {}
+    for i in range(600):
+        n = int(rng.choice([3, 12, 150]))
+        grades = rng.choice([-1, 0, 0, 1, 1, 2, 3], size=int(rng.integers(1, 6)))
+        qrels[f"q{i}"] = {f"d{d}": int(g) for d, g in zip(rng.permutation(2 * n), grades, strict=False)}
+        qrels[f"q{i}"] |= {f"d{rng.integers(2 * n)}": 2} if i % 3 == 0 else {}
+        results[f"q{i}"] = {f"d{d}": float(np.float32(rng.integers(40)) / 40) for d in rng.permutation(2 * n)[:n]}
+    computed = calculate_retrieval_scores(results, qrels, [1, 3, 5, 10, 20, 100, 1000])
+    task = SimpleNamespace()
+    items, _ = _query_items(task, shipped("SciFact"), {
+        "scores": computed.all_scores, "qrels": qrels, "results": results, "k_values": [1, 10]
+    }, None)  # fmt: skip
+    assert {0, 1, 2, 3} <= set(items["relevant"])
+    assert any(0 < value < 1 for value in items["ndcg_at_1"])
+    alone = [i for i, n in enumerate(items["relevant"]) if n == 1]
+    assert {items["map_at_1000"][i] for i in alone} >= {0.0, 1.0, 0.5, 0.25}
+    assert min(len(top) for top in items["top"]) == 3
+    means = {
+        f"{name}_at_{key.partition('@')[2]}": value
+        for name in ("ndcg", "map", "recall", "precision", "mrr")
+        for key, value in getattr(computed, name).items()
+    }
+    score = dataclasses.replace(
+        real["SciFact"][0], score=scorers.compute("ndcg_at_10", items), n_items=600, metrics=means
+    )
+    assert means["ndcg_at_10"] == score.score
+    assert check_score(score, items) == []
+
+
+# One result. Each row: the result, what is done to it, what has to be said about it.
+
+Change = Callable[[Score, Items], Any]
+
+
+def put(column: str, value: object, at: int = 0) -> Change:
+    def change(_score: Score, items: Items) -> None:
+        items[column][at] = value
+
+    return change
+
+
+def field(name: str, value: object) -> Change:
+    return lambda score, _items: setattr(score, name, value)
+
+
+def beside(**figures: float) -> Change:
+    return lambda score, _items: score.metrics.update(figures)
+
+
+def one(items: Items, **column: float) -> int:
+    """The place of the first item with one relevant document and these values."""
+    return next(
+        i for i, n in enumerate(items["relevant"]) if n == 1 and all(items[k][i] == v for k, v in column.items())
+    )
+
+
+def second(name: str, value: float) -> Change:
+    """Change an item whose one relevant document is on rank 2."""
+
+    def change(_score: Score, items: Items) -> None:
+        items[name][one(items, map_at_10=0.5)] = value
+
+    return change
+
+
+def missed_but(name: str, value: float) -> Change:
+    """Change an item as if its one relevant document had not been found, but for one column."""
+
+    def change(_score: Score, items: Items) -> None:
+        at = one(items, map_at_10=0.5)
+        for column in items:
+            if "_at_" in column:
+                items[column][at] = value if column == name else 0.0
+
+    return change
+
+
+def several(name: str, change: Callable[[float], float], **where: float) -> Change:
+    """Change an item with two relevant documents, both among the first ten."""
+
+    def apply(_score: Score, items: Items) -> None:
+        ok = [i for i, n in enumerate(items["relevant"]) if n == 2 and items["recall_at_10"][i] == 1]
+        at = next(i for i in ok if all(items[k][i] == v for k, v in where.items()))
+        items[name][at] = change(items[name][at])
+
+    return apply
+
+
+def all_of(*changes: Change) -> Change:
+    def apply(score: Score, items: Items) -> None:
+        for change in changes:
+            change(score, items)
+
+    return apply
+
+
+def top_of(name: str, change: Callable[[list[Any]], object]) -> Change:
+    return lambda _score, items: change(items[name][0])
+
+
+def swap_ends(row: list[Any]) -> None:
+    row[0], row[-1] = row[-1], row[0]
+
+
+FAULTS: dict[str, tuple[str, Change, str]] = {
+    "score": ("DemoSTS", field("score", 0.5), "score 0.5 is not cosine_spearman(items) = 0."),
+    "score, barely": (
+        "DemoSTS", lambda s, _: setattr(s, "score", s.score + 1e-9), "is not cosine_spearman(items) = 0."),
+    "score above 1": ("DemoRetrieval", field("score", 1.5), "score 1.5 is not between 0 and 1, as ndcg_at_10 must be"),
+    "score below -1": ("DemoBillboard", field("score", -1.5), "score -1.5 is not between -1 and 1, as pearson must"),
+    "negative accuracy": ("MTOPDomainClassification", field("score", -0.1), "score -0.1 is not between 0 and 1"),
+    "no score": ("DemoSTS", field("score", None), "status is ok, and the score is None"),
+    "NaN score": ("DemoSTS", field("score", math.nan), "status is ok, and the score is nan"),
+    "text score": ("DemoSTS", field("score", "0.5"), "score: cannot be checked"),
+    "unknown metric": ("DemoSTS", field("metric", "dice"), "unknown metric 'dice'"),
+    "main metric": ("DemoSTS", beside(cosine_spearman=0.25), "cosine_spearman among the metrics 0.25"),
+    "n_items": ("DemoSTS", field("n_items", 192), "n_items is 192, there are 193 items"),
+    "length": ("DemoSTS", lambda _, i: i["gold"].pop(), "column gold has 192 values, id 193"),
+    "twice": ("DemoSTS", put("id", "1"), "193 items, 192 different ids: 1 is there twice"),
+    "NaN": ("DemoSTS", put("cosine", math.nan, 3), "column cosine: nan at item 3, 1 of 193 values are missing or not"),
+    "infinite": ("DemoSTS", put("gold", math.inf), "column gold: inf at item 0"),
+    "null": ("DemoBillboard", put("system", None), "column system: None at item s01/careful"),
+    "NaN within": (
+        "SciFact", lambda _, i: i["top_scores"][0].__setitem__(2, math.nan), "column top_scores: [0."),
+    "no items": ("DemoSTS", lambda _, i: [v.clear() for v in i.values()], "no items: the file is empty"),
+    "no ids": ("DemoSTS", lambda _, i: i.pop("id"), "counts of items: there is no 'id'"),
+    "no items file": ("DemoSTS", field("items_file", None), "items_file is missing"),
+    "error and ok": ("DemoSTS", field("error", "disk full"), "status is ok, and there is an error: disk full"),
+    "type": ("DemoSTS", field("type", "Retrieval"), "type Retrieval, the task's is STS"),
+    "unknown type": ("DemoSTS", field("type", "Dance"), "type Dance is none of Retrieval, Reranking"),
+    "hits": ("DemoSTS", field("counts", {"texts": 9, "unique": 5, "hits": 6}), "counts: hits 6 exceeds unique 5"),
+    "unique": ("DemoSTS", field("counts", {"texts": 4, "unique": 5, "hits": 1}), "counts: unique 5 exceeds texts 4"),
+    "negative": ("DemoSTS", field("counts", {"texts": 4, "tokens": -2}), "counts: tokens is -2, it must be at least 0"),
+    "counts in words": ("DemoSTS", field("counts", {"texts": "many", "unique": 3}), "counts: cannot be checked"),
+    "limit": ("DemoSTS cut", field("limit", 6), "7 items, the limit is 6"),
+    "limit of segments": ("DemoBillboard cut", field("limit", 6), "7 segments, the limit is 6"),
+    # rankings
+    "bounds": ("SciFact", put("ndcg_at_10", 1.25), "ndcg_at_10 is 1.25, it must be between 0 and 1"),
+    "negative relevant": ("SciFact", put("relevant", -1), "relevant is -1, it must be at least 0"),
+    "whole hits": ("SciFact", put("precision_at_10", 0.25), "precision_at_10 x 10 is 2.5, it must be a whole number"),
+    "P@10 and R@10": (
+        ASK, several("precision_at_10", lambda _: 0.3), "precision_at_10 x 10 is 3, the other count of hits in "
+        "the first 10 2"),
+    "recall grows": (
+        ASK, several("recall_at_100", lambda _: 0.5), "hits in the first 100 1 is less than hits in the "
+        "first 10 2"),
+    "P@1 and P@10": (
+        "DemoRetrieval", all_of(*(put(name, 0.0) for name in ("precision_at_10", "recall_at_10"))),
+        "hits in the first 10 0 is less than hits in the first 1 1"),
+    "MAP grows": (
+        ASK, several("map_at_1000", lambda v: v / 2), "is less than map_at_10"),
+    "MAP and recall": (
+        ASK, several("recall_at_10", lambda _: 0.5, map_at_10=1.0), "map_at_10 1 exceeds recall_at_10 0.5"),
+    "nDCG without hits": (
+        ASK, several("ndcg_at_1", lambda _: 0.0, precision_at_1=1.0), "ndcg_at_1 0 goes not with hits 1"),
+    "MRR": ("DemoRetrieval", second("map_at_1000", 0.7), "map_at_1000 is 0.7, with one relevant document it must"),
+    "nDCG@10 of a rank": (
+        "DemoRetrieval", second("ndcg_at_10", 0.7), "ndcg_at_10 is 0.7, its one relevant document at rank 2 "
+        "(map_at_1000 0.5) makes it 0.6309298"),
+    "P@1 = MRR@1": (
+        "DemoRetrieval", second("precision_at_1", 1.0), "precision_at_1 is 1, its one relevant document at rank 2"),
+    "P@1 = nDCG@1": (
+        "DemoRetrieval", second("ndcg_at_1", 1.0), "ndcg_at_1 is 1, its one relevant document at rank 2 (map_at_1000 "
+        "0.5) makes it 0"),
+    "recall of a miss": (
+        "DemoRetrieval", missed_but("recall_at_100", 1.0), "recall_at_100 is 1, its one relevant document not among "
+        "the first 1000 (map_at_1000 0) makes it 0"),
+    "P@10 of one": ("DemoRetrieval", second("precision_at_10", 0.2), "precision_at_10 is 0.2, its one relevant doc"),
+    "unsorted": ("SciFact", top_of("top_scores", swap_ends), "top_scores rise from"),
+    "top twice": (
+        "SciFact", lambda _, i: i["top"][0].__setitem__(1, i["top"][0][0]), "10 documents in top, 9 different"),
+    "top and its scores": ("SciFact", top_of("top_scores", list.pop), "10 in top, 9 in top_scores"),
+    "top too short": (
+        "DemoRetrieval", lambda _, i: (i["top"][0].clear(), i["top_scores"][0].clear()), "1 hits by precision_at_10, "
+        "0 documents in top"),
+    "no column": ("SciFact", lambda _, i: i.pop("relevant"), "Retrieval items: there is no 'relevant'"),
+    "means": ("DemoRetrieval", beside(recall_at_10=0.5), "metrics: recall_at_10 is 0.5, the mean recall_at_10 of the"),
+    "MRR@1 beside": ("DemoRetrieval", beside(mrr_at_1=0.7), "metrics: mrr_at_1 is 0.7, the mean precision_at_1 0."),
+    "R@1 with one": (
+        "one", beside(recall_at_1=0.6), "metrics: recall_at_1 is 0.6, the mean precision_at_1 0."),
+    # the other types
+    "share": ("MTOPDomainClassification", put("value", 0.55), "value is 0.55, the share of correct predictions "),
+    "share above 1": ("MTOPDomainClassification", put("value", 1.5), "value is 1.5, it must be between 0 and 1"),
+    "draws": ("MTOPDomainClassification", top_of("predictions", list.pop), "10 predictions, the first item 9"),
+    "label": ("TwitterSemEval2015", put("gold", 2), "gold is 2, not 0 or 1"),
+    "cosine of pairs": ("TwitterSemEval2015", put("cosine", 1.01), "cosine is 1.01, it must be between -1 and 1"),
+    "distance": ("TwitterSemEval2015", put("euclidean", -0.5), "euclidean is -0.5, it must be at least 0"),
+    "grade": ("BIOSSES", put("gold", 1.25), "gold is 1.25, it must be between 0 and 1"),
+    "cosine": ("BIOSSES", put("cosine", -1.01), "cosine is -1.01, it must be between -1 and 1"),
+    "V-measure": ("TwentyNewsgroupsClustering", put("v_measure", 1.1), "v_measure is 1.1, it must be between 0 and 1"),
+    "size": ("TwentyNewsgroupsClustering", put("size", 0), "size is 0, a split has at least one text"),
+    "rho": ("SummEval", put("rho", 0.125), "rho is 0.125, its grades and cosines give"),
+    "p": ("SummEval", put("p", 0.125), "p is 0.125, its grades and cosines give"),
+    "rho above 1": ("SummEval", put("rho", 1.5), "rho is 1.5, it must be between -1 and 1"),
+    "summaries": ("SummEval", top_of("cosine", list.pop), "6 grades, 5 cosines"),
+    "cosine of summaries": (
+        "SummEval", lambda _, i: i["cosine"][0].__setitem__(0, 1.5), "cosine is 1.5, it must be between -1 and 1"),
+    "segment": ("DemoBillboard", put("segment", "s99"), "item s01/careful: its segment and system are s99/careful"),
+    "hypotheses": (
+        "DemoBillboard", lambda _, i: [v.pop() for v in i.values()], "3 hypotheses, most segments have 4"),
+    "human cosine": ("DemoBillboard", put("value", 1.5), "value is 1.5, it must be between -1 and 1"),
+    "correct": ("DemoPrompts", put("prediction", "nothing"), "correct is 1, prediction = gold 0"),
+    "half correct": ("DemoPrompts", put("correct", 0.5), "correct is 0.5, not 0 or 1"),
+    "label task": ("DemoPrompts", put("value", 0.5), "value is 0.5, on a label task prediction = gold 1"),
+    "Rouge": ("DemoPrompts", put("value", 1.5), "value is 1.5, it must be between 0 and 1"),
+    "similarities": ("DemoPrompts", top_of("similarities", list.pop), "8 demonstrations, 7 similarities"),
+    "demonstrations": (
+        "DemoPrompts", lambda _, i: i["demonstrations"][0].__setitem__(1, i["demonstrations"][0][0]),
+        "8 demonstrations, 7 different"),
+    "accuracy beside": ("DemoPrompts", beside(accuracy=0.125), "metrics: accuracy is 0.125, the mean correct 0."),
+    "part": ("whole", put("value", 1.5), "value is 1.5, it must be between -1 and 1"),
+    "parts": ("whole", put("id", "Elsewhere"), "12 parts, the task has 12; only one side has"),
+}  # fmt: skip
+
+
+def of(real: dict[str, Result], label: str) -> Result:
+    if label != "one":
+        score, items = copy.deepcopy(real[label])
+    else:  # the queries with one relevant document
+        score, items = copy.deepcopy(real["DemoRetrieval"])
+        kept = [i for i, n in enumerate(items["relevant"]) if n == 1]
+        items = {name: [values[i] for i in kept] for name, values in items.items()}
+        score = dataclasses.replace(score, n_items=len(kept), score=scorers.compute(score.metric, items), metrics={})
+    # The first item is one with a right answer, where that matters.
+    if score.task == "DemoPrompts":
+        items = {name: sorted_by(values, items["correct"]) for name, values in items.items()}
+    if score.task == "DemoRetrieval":
+        items = {name: sorted_by(values, items["precision_at_1"]) for name, values in items.items()}
+    assert check_score(score, items) == []
+    return score, items
+
+
+def sorted_by(values: list[Any], key: list[float]) -> list[Any]:
+    return [v for _, v in sorted(zip(key, values, strict=True), key=lambda pair: -pair[0])]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named(real: dict[str, Result], name: str) -> None:
+    label, change, message = FAULTS[name]
+    score, items = of(real, label)
+    change(score, items)
+    found = check_score(score, items)
+    assert any(message in text for text in found), found
+    assert all("\n" not in text and len(text) <= 300 for text in found)
+
+
+def test_equal_scores_at_the_top_leave_mrr_room(real: dict[str, Result]) -> None:
+    """trec_eval and mteb may order two equal documents differently; only so far as there are such queries."""
+    score, items = of(real, "DemoRetrieval")
+    mean = sum(items["precision_at_1"]) / len(items["id"])
+    score.metrics["mrr_at_1"] = mean - 2 / len(items["id"])
+    for row in items["top_scores"][:2]:
+        row[1] = row[0]
+    assert check_score(score, items) == []
+    score.metrics["mrr_at_1"] = mean - 3 / len(items["id"])
+    assert len(check_score(score, items)) == 1
+
+
+def test_own_grades_may_have_any_scale(real: dict[str, Result]) -> None:
+    score, items = of(real, "BIOSSES")
+    score.task, items["gold"] = "Mine", [20 * g for g in items["gold"]]
+    assert check_score(score, items) == []
+
+
+# Files
+
+
+def rewrite(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_one_bad_file_hides_no_other(real: dict[str, Result], tmp_path: Path) -> None:
+    labels = ("DemoSTS", "DemoBillboard", "DemoPrompts", "SciFact", "BIOSSES", "SummEval", "DemoRetrieval")
+    paths = dict(zip(labels, stored(tmp_path, *(real[label] for label in labels)), strict=True))
+    paths["DemoSTS"].write_text('{"schema_version": 1, "task"')
+    rewrite(paths["DemoBillboard"], schema_version=9)
+    parquet = paths["DemoPrompts"].with_suffix(".parquet")
+    parquet.write_bytes(parquet.read_bytes()[:-20])
+    paths["SciFact"].with_suffix(".parquet").unlink()
+    rewrite(paths["BIOSSES"], model={})
+    rewrite(paths["SummEval"], metric="cosine_spearman", data=None, protocol=[1])
+    found = {c.file.rpartition("/")[2].partition(".")[0]: c for c in check_results(tmp_path)}
+    assert set(found) == set(labels)
+    assert "not a readable score file" in found["DemoSTS"].verdict
+    assert "schema version 9 is not 1" in found["DemoBillboard"].verdict
+    assert "items missing or cut short" in found["DemoPrompts"].verdict
+    assert "items missing or cut short" in found["SciFact"].verdict
+    assert "not a whole score file" in found["BIOSSES"].verdict
+    assert found["SummEval"].verdict.startswith("ERROR ")
+    assert found["DemoRetrieval"].verdict == "ok: 184 items, as in the data"
+
+
+def test_the_identity_is_in_the_file_name(real: dict[str, Result], tmp_path: Path) -> None:
+    (path,) = stored(tmp_path, real["DemoSTS"])
+    moved = path.with_name("DemoSTS.0000000000000000.json")
+    path.with_suffix(".parquet").rename(moved.with_suffix(".parquet"))
+    path.rename(moved)
+    [wrong, items_file] = errors(tmp_path)
+    assert wrong == f"filed as fake__encoder/paper/{moved.name}, its content says fake__encoder/paper/{path.name}"
+    assert items_file == f"items_file is {path.stem}.parquet, the file beside it {moved.stem}.parquet"
+
+
+@pytest.mark.parametrize(
+    ("field_name", "value"),
+    [("model", {"name": "other/model", "family": "plain", "fingerprint": "f" * 16, "variant": "fp32"}),
+     ("instructions", {"set": "none", "roles": {}}), ("task", "BIOSSES")],
+)  # fmt: skip
+def test_the_folders_agree_with_the_content(
+    real: dict[str, Result], tmp_path: Path, field_name: str, value: object
+) -> None:
+    (path,) = stored(tmp_path, real["DemoSTS"])
+    rewrite(path, **{field_name: value})
+    assert any(text.startswith("filed as ") for text in errors(tmp_path))
+
+
+def test_items_are_counted_in_the_data(real: dict[str, Result], tmp_path: Path) -> None:
+    score, items = of(real, "DemoSTS")
+    items = {name: values[:-3] for name, values in items.items()}
+    score.n_items, score.metrics = 190, {}
+    score.score = scorers.compute(score.metric, items)
+    stored(tmp_path, (score, items))
+    assert errors(tmp_path) == ["190 items, the data has 193"]
+
+
+def test_data_that_changed_since_proves_nothing(real: dict[str, Result], tmp_path: Path) -> None:
+    score, items = of(real, "DemoSTS")
+    score.data["key"] = "files:sha256:other"
+    stored(tmp_path, (score, items))
+    [checked] = check_results(tmp_path)
+    assert (checked.counted, checked.verdict) == (False, "ok: 193 items")
+
+
+@pytest.mark.parametrize(
+    ("type_", "files", "whole", "cut"),
+    [
+        ("Retrieval", {"corpus.jsonl": '{"_id": "d1", "text": "a"}\n{"_id": "d2", "text": "b"}\n',
+                       "queries.jsonl": '{"_id": "q0", "text": "x"}\n{"_id": "q1", "text": "y"}\n{"_id": "q2", '
+                       '"text": "z"}\n{"_id": "q3", "text": "unjudged"}\n',
+                       "qrels/test.jsonl": '{"query-id": "q0", "corpus-id": "d1", "score": 0}\n'
+                       '{"query-id": "q1", "corpus-id": "d1", "score": 1}\n'
+                       '{"query-id": "q2", "corpus-id": "d2", "score": 2}\n'}, 3, 2),
+        ("Reranking", {"test.jsonl": '{"query": "a", "positive": ["b"], "negative": ["c"]}\n' * 3}, 3, 2),
+        ("Classification", {"train.jsonl": '{"text": "a b", "label": "x"}\n{"text": "c d", "label": "y"}\n' * 4,
+                            "test.jsonl": '{"text": "a", "label": "x"}\n{"text": "c", "label": "y"}\n' * 2}, 4, 2),
+        ("PairClassification", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
+                                '{"sentence1": "a c", "sentence2": "d", "label": 0}\n' * 2}, 4, 2),
+        ("Clustering", {"test.jsonl": '{"sentences": ["a b", "c d", "e f"], "labels": ["x", "y", "x"]}\n' * 3}, 3, 2),
+        ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": 1}\n'
+                 '{"sentence1": "a c", "sentence2": "d", "score": 30}\n' * 2}, 4, 2),
+    ],
+)  # fmt: skip
+def test_own_data_is_counted_as_a_run_counts_it(
+    tmp_path: Path, type_: str, files: dict[str, str], whole: int, cut: int
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "mine.yaml").write_text(f"name: Mine\ntype: {type_}\ndata: data\n")
+    [card] = own_cards(str(tmp_path / "mine.yaml"))
+    for limit, expected in ((None, whole), (2, cut)):
+        asked = settings(limit=limit)
+        outcome = adapter_for(card).run(card, FakeEncoder(), asked)
+        score = filed(card, outcome, limit=limit, protocol=dict(asked.protocol), key=files_key(tmp_path / "data"))
+        assert score.n_items == expected
+        stored(tmp_path / "results", (score, outcome.items))
+    without, given = check_results(tmp_path / "results"), check_results(tmp_path / "results", {"Mine": card})
+    assert [c.errors for c in (*without, *given)] == [[]] * 4
+    assert [c.counted for c in (*without, *given)] == [False, False, True, True]
+
+
+def test_a_failed_run_is_no_error_but_must_say_why(make_score: Callable[..., Score], tmp_path: Path) -> None:
+    good = make_score(value=None, error="the disk\nis full", identity="1" * 16)
+    silent = make_score(value=None, error=" ", identity="2" * 16)
+    scored = dataclasses.replace(make_score(value=0.5, identity="3" * 16), status="failed", error="x")
+    odd = dataclasses.replace(make_score(value=None, identity="4" * 16), status="half", error="x")
+    for score in (good, silent, scored, odd):
+        Store(tmp_path).write(score)
+    assert [c.verdict for c in check_results(tmp_path)] == [
+        "failed: the disk is full",
+        "ERROR status is failed, and there is no error that says why",
+        "ERROR status is failed, and there is a score: 0.5",
+        "ERROR status is 'half', it must be ok or failed",
+    ]
+
+
+# Several results
+
+
+def test_a_part_is_worth_in_the_whole_what_it_is_worth_alone(real: dict[str, Result], tmp_path: Path) -> None:
+    whole, values = of(real, "whole")
+    assert [c.name for c in select(["CQADupstackRetrieval"])][-1] == whole.task
+    part, items = of(real, "DemoRetrieval")
+    part = dataclasses.replace(part, task=FORUMS[0], benchmark="mteb", data={}, identity="a" * 16)
+    values["value"][0] = part.score
+    whole.score = scorers.compute("mean_of_parts", values)
+    paths = stored(tmp_path, (whole, values), (part, items))
+    assert errors(tmp_path) == []
+    values["value"][0] = 0.25
+    whole.score = scorers.compute("mean_of_parts", values)
+    stored(tmp_path, (whole, values))
+    assert errors(tmp_path) == [f"part {FORUMS[0]}: 0.25 here, its own result has {part.score!r}"]
+    paths[1].unlink()  # no result of its own any more: nothing to compare with
+    other = dataclasses.replace(part, limit=500, identity="b" * 16)
+    stored(tmp_path, (other, items))
+    assert errors(tmp_path) == []  # measured in another way
+
+
+def variants(result: Result, n: int) -> list[Result]:
+    score, items = result
+    made = []
+    for i in range(n):
+        model = score.model | {"variant": f"v{i}", "fingerprint": f"{i:016x}"}
+        made.append((dataclasses.replace(score, model=model, identity=f"{i:016x}"), copy.deepcopy(items)))
+    return made
+
+
+def test_results_of_the_same_data_have_the_same_gold_values(real: dict[str, Result], tmp_path: Path) -> None:
+    found = variants(of(real, "SciFact"), 3)
+    for values in found[1][1].values():  # the order of items means nothing
+        values.reverse()
+    paths = stored(tmp_path, *found)
+    assert errors(tmp_path) == []
+    score, items = found[2]
+    at = items["relevant"].index(2)
+    several = {name: values[:at] + values[at + 1 :] for name, values in items.items()}
+    score.n_items, score.metrics, score.score = len(several["id"]), {}, scorers.compute(score.metric, several)
+    stored(tmp_path, (score, several))
+    n = len(items["id"])
+    assert errors(tmp_path) == [
+        f"{n - 1} items, other items or gold values than the {n} of "
+        f"{paths[0].relative_to(tmp_path).as_posix()}, whose data hash is the same"
+    ]
+    paths[0].unlink()  # now it is one against one
+    assert len(errors(tmp_path)) == 2
+
+
+def test_an_empty_folder_is_no_good_result(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no results folder at .*nowhere: run something first"):
+        check_results(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no results in "):
+        check_results(tmp_path)

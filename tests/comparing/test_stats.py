@@ -1,0 +1,478 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
+from scipy.stats import bootstrap, t, ttest_rel
+
+from instructor_eval import scorers
+from instructor_eval.comparing import resample, stats
+from instructor_eval.comparing.stats import Difference, NotComparableError, mean, paired, why_not
+from instructor_eval.errors import UserError
+from instructor_eval.types import Items, Score
+
+MakeScore = Callable[..., Score]
+
+# The metrics on counts
+
+
+@pytest.mark.parametrize("metric", BOOTSTRAPPED)
+def test_a_metric_on_counts_is_the_metric_of_the_drawn_items(metric: str) -> None:
+    items = make_items(metric)
+    width = 3 if metric == "pearson" else 1
+    units = [list(range(first, first + width)) for first in range(0, 60, width)]
+    # Within groups for the last one, as an empty group has no accuracy; for the others anything.
+    rng = np.random.default_rng(5)
+    strata = range(6) if "group" in items else [0]
+    size = len(units) // len(strata)
+    draws = [[g + len(strata) * k for g in strata for k in rng.integers(0, size, size)] for _ in range(20)]
+    draws.append(list(range(len(units))))
+    counts = np.stack([np.bincount(d, minlength=len(units)) for d in draws], axis=1).astype(float)
+    found = resample.statistic(metric, items)(counts)
+    for value, drawn in zip(found, draws, strict=True):
+        # Group by group, so that the groups keep their order: it decides between equal ones.
+        ordered = sorted(drawn, key=lambda u: (u % len(strata), u))
+        expanded = take(items, [i for u in ordered for i in units[u]])
+        assert value == pytest.approx(scorers.compute(metric, expanded), abs=1e-12)
+    assert len(set(np.round(found, 9))) > 5
+
+
+def test_every_metric_has_an_interval_or_is_a_mean_of_parts() -> None:
+    known = {*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts"}
+    assert set(scorers._METRICS) <= known
+    for metric in known - {"mean_of_parts"}:
+        found = paired(metric, make_items(metric, seed=1), make_items(metric, seed=2), seed_text="x")
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low < found.high
+
+
+def test_draws_are_the_same_on_every_machine_and_stay_in_their_groups() -> None:
+    seen: list[Any] = []
+
+    def spy(counts: Any) -> Any:
+        seen.append(counts.copy())
+        return counts[0]
+
+    def zero(counts: Any) -> Any:
+        return 0 * counts[0]
+
+    found = resample.differences(spy, zero, 5, seed_text="two identities and a task")
+    assert len(found) == 2000
+    assert found[:24].astype(int).tolist() == PINNED
+    assert np.all(np.concatenate(seen, axis=1).sum(axis=0) == 5)
+    assert np.mean(found) == pytest.approx(1, abs=0.1)
+    other = resample.differences(spy, zero, 5, seed_text="another")
+    assert not np.array_equal(found, other)
+    seen.clear()
+    resample.differences(spy, zero, 5, seed_text="x", strata=["b", "a", "b", "a", "b"])
+    counts = np.concatenate(seen, axis=1)
+    assert np.all(counts[[1, 3]].sum(axis=0) == 2)
+    assert np.all(counts[[0, 2, 4]].sum(axis=0) == 3)
+    assert {0, 1, 2, 3} == set(counts[0].astype(int))
+
+
+PINNED = [1, 0, 2, 1, 1, 0, 0, 0, 1, 0, 1, 1, 3, 0, 0, 0, 1, 1, 3, 1, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 2000), (1250, 2000), (2500, 1000), (100_000, 250)])
+def test_fewer_resamples_of_many_items(n: int, expected: int) -> None:
+    assert resample.resamples(n) == expected
+
+
+# Against scipy
+
+
+@pytest.mark.parametrize("metric", T_METRICS)
+def test_means_have_the_interval_of_the_paired_t_test(metric: str) -> None:
+    child, parent = make_items(metric, seed=1), make_items(metric, seed=2)
+    found = paired(metric, child, parent, seed_text="x")
+    column = T_METRICS[metric]
+    expected = ttest_rel(child[column], parent[column]).confidence_interval(0.95)
+    # Around the difference of the published scores, which may be rounded.
+    assert found.delta == pytest.approx(scorers.compute(metric, child) - scorers.compute(metric, parent), abs=1e-12)
+    shift = found.delta - np.mean(np.subtract(child[column], parent[column]))
+    assert abs(shift) < (0.01 if metric == "rougeL_bootstrap" else 1.1e-5)
+    assert (found.low, found.high) == pytest.approx((expected.low + shift, expected.high + shift), abs=1e-12)
+    assert (found.n, found.method, found.weak) == (60, "t", False)
+
+
+@pytest.mark.parametrize("metric", [m for m in BOOTSTRAPPED if m != "rougeL_third_worst_group"])
+def test_others_have_the_standard_error_of_scipys_paired_bootstrap(metric: str) -> None:
+    child, parent = make_items(metric, seed=1), make_items(metric, seed=2)
+    found = paired(metric, child, parent, seed_text="x")
+    assert found.low is not None
+    assert found.high is not None
+    n = 20 if metric == "pearson" else 60
+    width = 3 if metric == "pearson" else 1
+
+    def statistic(units: Any) -> float:
+        places = [int(u) * width + k for u in units for k in range(width)]
+        return scorers.compute(metric, take(child, places)) - scorers.compute(metric, take(parent, places))
+
+    result = bootstrap((np.arange(n),), statistic, method="percentile", n_resamples=1000, rng=np.random.default_rng(7))
+    assert found.se == pytest.approx(result.standard_error, rel=0.1)
+    half = float(t.ppf(0.975, n - 1)) * found.se
+    assert (found.low, found.high) == pytest.approx((found.delta - half, found.delta + half), abs=1e-12)
+    assert (found.n, found.method) == (n, "cluster bootstrap" if metric == "pearson" else "bootstrap")
+    assert found.low < found.delta < found.high
+
+
+# Against a known truth
+
+
+def spearman_of_normals(r: float) -> float:
+    """Spearman's rho of a bivariate normal with correlation r."""
+    return float(6 / np.pi * np.arcsin(r / 2))
+
+
+def sts(rng: np.random.Generator, n: int) -> tuple[Items, Items]:
+    gold = rng.normal(size=n)
+    shared = rng.normal(size=n)
+    child, parent = (0.8 * gold + 0.6 * s for s in (shared, 0.6 * shared + 0.8 * rng.normal(size=n)))
+    child = child + 0.5 * rng.normal(size=n)
+    ids = list(range(n))
+    return {"id": ids, "gold": gold, "cosine": child}, {"id": ids, "gold": gold, "cosine": parent}
+
+
+def billboard(rng: np.random.Generator, segments: int) -> tuple[Items, Items]:
+    """Systems of a segment share most of its difficulty, so that there are far fewer independent values than rows."""
+    segment = np.repeat(np.arange(segments), 5)
+    gold = rng.normal(size=segments)[segment] + 0.3 * rng.normal(size=5 * segments)
+    systems = [
+        gold + k * (rng.normal(size=segments)[segment] + 0.3 * rng.normal(size=5 * segments)) for k in (0.9, 0.6)
+    ]
+    return tuple(  # type: ignore[return-value]  # a pair
+        {"id": list(range(5 * segments)), "segment": segment.tolist(), "gold": gold.tolist(), "value": s.tolist()}
+        for s in systems
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "make", "n", "truth"),
+    [
+        ("cosine_spearman", sts, 80, spearman_of_normals(0.8 / 1.25**0.5) - spearman_of_normals(0.8)),
+        ("pearson", billboard, 50, 1 / 1.81**0.5 - 1 / 1.36**0.5),
+    ],
+)
+def test_intervals_hold_the_truth_about_95_times_in_100(metric: str, make: Any, n: int, truth: float) -> None:
+    rounds, held, sizes = 200, 0, []
+    for k in range(rounds):
+        child, parent = make(np.random.default_rng(1000 + k), n)
+        found = paired(metric, {c: list(v) for c, v in child.items()}, {c: list(v) for c, v in parent.items()},
+                       seed_text=str(k))  # fmt: skip
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= truth <= found.high
+        sizes.append(found.delta)
+    assert np.mean(sizes) == pytest.approx(truth, abs=0.02)  # the truth is one
+    assert 0.90 <= held / rounds <= 0.985
+
+
+def test_rows_of_a_segment_are_not_taken_for_independent() -> None:
+    child, parent = billboard(np.random.default_rng(3), 50)
+    by_segment = paired("pearson", child, parent, seed_text="x")
+    one_each = {"segment": [str(k) for k in range(250)]}
+    by_row = paired("pearson", child | one_each, parent | one_each, seed_text="x")
+    assert by_segment.se is not None
+    assert by_row.se is not None
+    assert by_segment.se > 1.5 * by_row.se
+    assert (by_segment.n, by_row.n) == (50, 250)
+
+
+# Items
+
+
+@pytest.mark.parametrize("metric", ["ndcg_at_10", "accuracy", "cosine_spearman", "max_ap", "pearson", "summeval_v1"])
+def test_the_order_of_items_does_not_matter(metric: str) -> None:
+    child, parent = make_items(metric, seed=1), make_items(metric, seed=2)
+    shuffled = take(child, np.random.default_rng(0).permutation(60))
+    expected, found = (paired(metric, c, parent, seed_text="x") for c in (child, shuffled))
+    assert dataclasses.astuple(found)[:4] == pytest.approx(dataclasses.astuple(expected)[:4], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"id": [f"j{k}" for k in range(60)]}, "other items"),
+        ({"id": ["i0"] * 60}, "other items"),
+        ({"gold": [0.5] * 59 + [0.1]}, "other gold values"),
+    ],
+)
+def test_what_is_not_of_the_same_items_is_not_compared(change: Items, reason: str) -> None:
+    items = make_items("cosine_spearman")
+    with pytest.raises(NotComparableError, match=reason):
+        paired("cosine_spearman", items | change, items, seed_text="x")
+    with pytest.raises(NotComparableError, match="other items"):
+        paired("cosine_spearman", items, take(items, range(59)), seed_text="x")
+
+
+@pytest.mark.parametrize(
+    ("metric", "change", "message"),
+    [
+        ("cosine_spearman", {"id": None}, "no column 'id'"),
+        ("cosine_spearman", {"cosine": None}, "no column 'cosine'"),
+        ("pearson", {"segment": None}, "no column 'segment'"),
+        ("accuracy", {"value": None}, "no column 'value'"),
+        ("mean_of_parts", {}, "compared part by part"),
+        ("unheard_of", {}, "unknown metric 'unheard_of'"),
+    ],
+)
+def test_items_that_are_not_whole(metric: str, change: dict[str, Any], message: str) -> None:
+    items = make_items(metric)
+    broken = {name: values for name, values in items.items() if name not in change}
+    for child, parent in ((broken, items), (items, broken), (broken, broken)):
+        with pytest.raises(UserError, match=message):
+            paired(metric, child, parent, seed_text="x")
+
+
+def test_identical_results_do_not_differ() -> None:
+    for metric in ("ndcg_at_10", "cosine_spearman", "pearson"):
+        items = make_items(metric)
+        found = paired(metric, items, items, seed_text="x")
+        assert (found.delta, found.low, found.high, found.se, found.verdict) == (0, 0, 0, 0, "same")
+
+
+def test_few_items_are_said_to_be_weak_and_one_has_no_interval() -> None:
+    def splits(n: int) -> Difference:
+        values = [0.5, 0.4, 0.7, 0.6, 0.3][:n]
+        child = {"id": list(range(n)), "v_measure": [v + 0.1 * (i + 1) for i, v in enumerate(values)]}
+        return paired("v_measure", child, {"id": list(range(n)), "v_measure": values}, seed_text="x")
+
+    assert [(splits(n).low is not None, splits(n).weak) for n in (1, 2, 4, 5)] == [
+        (False, False), (True, True), (True, True), (True, False),
+    ]  # fmt: skip
+    assert (splits(1).delta, splits(1).verdict, splits(1).n) == (pytest.approx(0.1), "unknown", 1)
+    weak = [
+        paired("cosine_spearman", make_items("cosine_spearman", n, 1), make_items("cosine_spearman", n, 2),
+               seed_text="x").weak
+        for n in (19, 20)
+    ]  # fmt: skip
+    assert weak == [True, False]
+
+
+def test_bounds_and_intervals_are_those_of_t() -> None:
+    drawn = np.random.default_rng(0).permutation(1001) / 1000
+    found = stats._around(0.4, drawn, 50, "bootstrap")
+    se = float(np.std(drawn, ddof=1))
+    assert (found.delta, found.se, found.weak, found.df) == (0.4, pytest.approx(se), False, 49)
+    assert (found.low, found.high) == pytest.approx((0.4 + se * t.ppf(0.025, 49), 0.4 + se * t.ppf(0.975, 49)))
+    assert (found.lower, found.upper) == pytest.approx((0.4 + se * t.ppf(0.05, 49), 0.4 + se * t.ppf(0.95, 49)))
+    nothing = stats._around(0.4, np.full(9, np.nan), 50, "bootstrap")
+    assert (nothing.delta, nothing.low, nothing.verdict) == (0.4, None, "unknown")
+
+
+def test_resamples_without_a_value_are_left_out() -> None:
+    """One positive among 30 pairs: a third of the resamples do not draw it."""
+    ids, gold = list(range(30)), [1] + [0] * 29
+    child = {"id": ids, "gold": gold, "cosine": np.linspace(1, 0, 30).tolist()}
+    parent = {"id": ids, "gold": gold, "cosine": [0.5, *np.linspace(1, 0, 29).tolist()]}
+    found = paired("cosine_ap", child, parent, seed_text="x")
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.delta < found.high
+    assert found.weak
+
+
+# Verdicts, means
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 0.2, "better"), (-0.2, -0.1, "worse"), (-0.1, 0.1, "same"), (0.0, 0.1, "same"), (-0.1, 0.0, "same"),
+        (None, None, "unknown"),
+    ],
+)  # fmt: skip
+def test_verdicts(low: float | None, high: float | None, verdict: str) -> None:
+    assert Difference(0.05, low, high).verdict == verdict
+
+
+def test_the_mean_over_tasks() -> None:
+    found = mean([Difference(0.1, 0, 0.2, 0.03, 50, "t"), Difference(-0.3, -0.4, -0.2, 0.04, 80, "bootstrap")])
+    assert found.delta == pytest.approx(-0.1)
+    assert found.se == pytest.approx(0.025)  # sqrt(.0009 + .0016) / 2
+    assert (found.low, found.high) == pytest.approx((-0.1 - 1.959964 * 0.025, -0.1 + 1.959964 * 0.025))
+    assert (found.n, found.method, found.weak) == (2, "welch", False)
+
+
+def test_the_mean_of_one_is_that_one_and_of_none_is_an_error() -> None:
+    one = Difference(0.1, 0.05, 0.3, 0.03, 50, "bootstrap")
+    assert mean([one]) == dataclasses.replace(one, n=1)
+    with pytest.raises(ValueError, match="no differences"):
+        mean([])
+
+
+def test_a_mean_and_its_interval_are_of_the_same_tasks() -> None:
+    with_interval = [Difference(d, d - 0.2, d + 0.2, 0.1, 50, "t") for d in (0.1, 0.2)]
+    found = mean([*with_interval, Difference(0.9)])
+    assert (found.delta, found.n) == (pytest.approx(0.15), 2)
+    bare = mean([Difference(0.1), Difference(0.2)])
+    assert (bare.delta, bare.n, bare.low, bare.verdict) == (pytest.approx(0.15), 2, None, "unknown")
+
+
+@pytest.mark.parametrize(("shaky", "firm", "weak"), [(0.1, 0.05, True), (0.05, 0.1, False), (0.0, 0.0, False)])
+def test_a_mean_is_weak_where_most_of_its_variance_is(shaky: float, firm: float, weak: bool) -> None:
+    given = [Difference(0, -1, 1, shaky, 3, "t", weak=True), Difference(0, -1, 1, firm, 50, "t")]
+    assert mean(given).weak is weak
+    assert mean(given[:1] * 2).weak
+
+
+def test_the_interval_of_the_mean_holds_the_truth() -> None:
+    """Six tasks of 40 items, whose effects are fixed: 95 of 100."""
+    held, effects = 0, np.linspace(-0.1, 0.2, 6)
+    for k in range(300):
+        rng = np.random.default_rng(k)
+        tasks = []
+        for effect in effects:
+            parent = rng.random(40)
+            child = parent + effect + 0.3 * rng.normal(size=40)
+            ids = list(range(40))
+            tasks.append(paired("v_measure", {"id": ids, "v_measure": child}, {"id": ids, "v_measure": parent},
+                                seed_text="x"))  # fmt: skip
+        found = mean(tasks)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= effects.mean() <= found.high
+    assert 0.92 <= held / 300 <= 0.98
+
+
+# Scores
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"model": "another/model", "variant": "int8", "fingerprint": "0", "created": "2027", "value": 0.1}, None),
+        ({"data": {"hash": "a", "key": "elsewhere"}}, None),
+        ({"data": {}}, "other data"),  # nothing says that it is the same
+        ({"data": {"hash": "b"}}, "other data"),
+        ({"task": "STS13"}, "other task"),
+        ({"metric": "cosine_pearson"}, "other metric"),
+        ({"protocol": {"empty_text": "error"}}, "other protocol"),
+        ({"limit": 3}, "other limit"),
+        ({"seed": 1}, "other seed"),
+        ({"reader": {"fingerprint": "z"}}, "other reader"),
+    ],
+)
+def test_which_scores_can_be_compared(change: dict[str, Any], reason: str | None, make_score: MakeScore) -> None:
+    given = {"task": "STS12", "data": {"hash": "a"}}
+    assert why_not(make_score(**(given | change)), make_score(**given)) == reason
+
+
+def test_the_literal_instructions_must_be_the_same(make_score: MakeScore) -> None:
+    one, other = make_score(), make_score()
+    one.instructions = {"set": "paper", "roles": {"text": {"text": "Represent: ", "rule": "card"}}}
+    assert why_not(one, other) == "other instruction texts"
+    other.instructions = {"set": "other name", "roles": {"text": {"text": "Represent: ", "rule": "template"}}}
+    assert why_not(one, other) is None
+
+
+# What it costs
+
+
+def test_it_is_light_until_items_are_compared() -> None:
+    program = (
+        "import sys\nfrom instructor_eval.comparing import stats\nstats.mean([stats.Difference(0.1)])\n"
+        "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
+        "stats.paired('v_measure', *[{'id': [1, 2], 'v_measure': [0.1, 0.2]}] * 2, seed_text='')\n"
+        "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['numpy', 'scipy']"]
+
+
+def test_the_shared_constants_are_what_they_say() -> None:
+    from scipy.stats import norm
+
+    assert norm.ppf(0.95) == pytest.approx(stats.Z_95, abs=1e-12)
+    assert norm.ppf(0.95) + norm.ppf(0.8) == pytest.approx(stats._Z_DETECT, abs=1e-12)
+
+
+# Many at once
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests  # a second and a half, which only this test needs
+
+    for n, seed in itertools.product((1, 2, 7, 70), range(5)):  # a call takes a tenth of a second
+        p = np.round(np.random.default_rng(seed).random(n) ** 3, 2)  # rounded: there are equal ones
+        assert stats.holm(p.tolist()) == pytest.approx(multipletests(p, method="holm")[1].tolist(), abs=1e-12)
+    assert stats.holm([]) == []
+
+
+def closed_bonferroni(p: list[float], weights: list[float]) -> list[float]:
+    """Every intersection of hypotheses tested by a weighted Bonferroni test; one is rejected where all of its are."""
+    sets = [s for size in range(1, len(p) + 1) for s in itertools.combinations(range(len(p)), size)]
+
+    def tested(s: tuple[int, ...]) -> float:
+        return min(1.0, min(p[i] * sum(weights[j] for j in s) / weights[i] for i in s))
+
+    return [max(tested(s) for s in sets if i in s) for i in range(len(p))]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40).map(lambda k: k / 40), st.sampled_from([1.0, 1.0, 2.0, 7.0])), min_size=1,
+             max_size=7)
+)  # fmt: skip
+def test_weighted_holm_is_the_closed_test(cells: list[tuple[float, float]]) -> None:
+    p, weights = [c[0] for c in cells], [c[1] for c in cells]
+    assert stats.holm(p, weights) == pytest.approx(closed_bonferroni(p, weights), abs=1e-12)
+    assert stats.holm(p, [1.0] * len(p)) == stats.holm(p)
+
+
+def test_half_of_alpha_for_the_mean() -> None:
+    """Ten tasks and their mean, which weighs as much as all of them: tested at 2.5 % and, alone left, at 5 %."""
+    weights = [1.0] * 10 + [10.0]
+    assert stats.holm([1.0] * 10 + [0.025], weights)[-1] == pytest.approx(0.05)
+    assert stats.holm([0.0025] + [1.0] * 10, weights)[0] == pytest.approx(0.05)
+    assert stats.holm([0.001] * 10 + [0.05], weights) == pytest.approx([0.02] * 10 + [0.05])
+
+
+# Power, means of tasks
+
+
+def test_what_can_be_detected() -> None:
+    """The figures of the specification: sd 0.12 of 300 queries, and of 1,406."""
+    assert stats.minimum_detectable(0.12 / 300**0.5) == pytest.approx(0.0172, abs=5e-5)
+    assert stats.minimum_detectable(0.12 / 1406**0.5) == pytest.approx(0.0080, abs=5e-5)
+    assert stats.items_needed(0.12, 0.01) == 891
+    assert stats.items_needed(0.12, stats.minimum_detectable(0.12 / 20)) in (400, 401)
+
+
+def test_the_degrees_of_freedom_are_welchs() -> None:
+    """Of two tasks with each sign: Welch's test of two samples."""
+    from scipy.stats import ttest_ind
+
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(0.1, 1, 12), rng.normal(0, 0.3, 40)
+    found = mean([stats._by_t(float(x.mean()), list(x), [0.0] * len(x)) for x in (a, -b)])
+    expected = ttest_ind(a, b, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert found.df == pytest.approx(expected.df)
+    assert (2 * found.low, 2 * found.high) == pytest.approx((interval.low, interval.high))  # type: ignore[operator]
+    assert stats.chance_of_mean(found).either == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize(
+    ("delta", "se", "loss", "gain"), [(0.0, 0.0, 1, 1), (-0.1, 0.0, 0, 1), (0.1, 0.0, 1, 0), (0.1, None, 1, 1)]
+)
+def test_p_without_a_spread(delta: float, se: float | None, loss: float, gain: float) -> None:
+    found = stats.chance_of_mean(Difference(delta, se=se))
+    assert (found.loss, found.gain) == (loss, gain)
+
+
+def test_the_paired_t_is_scipys() -> None:
+    child, parent = make_items("v_measure", 25, 1), make_items("v_measure", 25, 2)
+    expected = ttest_rel(child["v_measure"], parent["v_measure"], alternative="less").pvalue
+    assert stats.p_of_t(paired("v_measure", child, parent, seed_text="x")) == pytest.approx(expected)

@@ -1,0 +1,649 @@
+"""What a variant costs: the sample, the turns, the arithmetic, the child process, the store. No time is asserted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from instructor_eval import machine as machine_module
+from instructor_eval import variants
+from instructor_eval.costs import child as measure_child
+from instructor_eval.costs import cold_start as cold_start_module
+from instructor_eval.costs import measure as measure_module
+from instructor_eval.costs.cold_start import cold_start
+from instructor_eval.costs.cost import Cold, Cost, CostStore
+from instructor_eval.costs.measure import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
+from instructor_eval.costs.sample_texts import INSTRUCTION, LONGEST, sample, words_of
+from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.engine import Engine, Totals
+from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.environment import memory
+from instructor_eval.errors import UserError
+from instructor_eval.machine import usable_cores
+from instructor_eval.variants import Form
+
+SAMPLE_HASH = "b83b43d3e58f0d37"
+QUICK = How(device="cpu", texts=8, cold=False)
+COLD = Cold(3.0, 2.0, 0.5, 400_000_000, 500_000_000, 600_000_000)
+COST = Cost(
+    identity="0123456789abcdef",
+    model="org/model",
+    revision="main",
+    form="int8",
+    fingerprint="a" * 16,
+    baseline="fp32",
+    baseline_fingerprint="b" * 16,
+    device="cpu",
+    machine={"processor": "a processor", "cores": 8, "usable": 2, "libraries": {"torch": "2.0"}},
+    texts=100,
+    tokens=5000,
+    seconds=(2.0, 4.0, 5.0),
+    baseline_seconds=(4.0, 12.0, 5.0),
+    resident_bytes=30_000_000,
+    file_bytes=25_000_000,
+    baseline_file_bytes=100_000_000,
+    proof="72 of 72 products in int8",
+    measured="2026-01-01T00:00:00+00:00",
+    cold=COLD,
+)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.build_instructor(tmp_path_factory.mktemp("models") / "tiny 'odd; $(x)", include_prompt_key=True)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> Checkpoint:
+    return locate(ModelSpec.parse(str(folder)), offline=True, known=[])
+
+
+@pytest.fixture
+def both(checkpoint: Checkpoint) -> list[Checkpoint]:
+    return [checkpoint, dataclasses.replace(checkpoint, variant="bf16+int8@8")]
+
+
+class Clock:
+    """A clock that moves when it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Fake:
+    """Takes the seconds it is given, pass after pass, or a fixed time for each text."""
+
+    def __init__(self, clock: Clock, log: list[str], name: str, *, passes: Sequence[float] = (), each: float = 0.0):
+        self.clock, self.log, self.name, self.passes, self.each = clock, log, name, list(passes), each
+        self.totals = Totals()
+
+    def encode(self, texts: Sequence[str], instruction: str) -> None:
+        assert instruction == "I: "
+        self.log.append(self.name)
+        self.clock.now += self.passes.pop(0) if self.passes else self.each * len(texts)
+
+
+# The sample
+
+
+def test_the_sample_is_the_same_for_ever() -> None:
+    texts = sample(64)
+    assert hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16] == SAMPLE_HASH
+    assert sample(16) == texts[:16]
+    assert len(set(sample(4096))) == 4096
+
+
+def test_lengths_are_mixed_and_every_prefix_has_the_same_mix() -> None:
+    lengths = [words_of(i) for i in range(4096)]
+    assert median(lengths) == 40
+    assert 1 < min(lengths) < 5
+    assert 200 < max(lengths) <= LONGEST
+    whole = np.mean(lengths)
+    for count in (16, 32, 52, 64, 128):
+        assert abs(np.mean(lengths[:count]) / whole - 1) < 0.1, count
+    assert all(len(text.split()) == words_of(i) + 1 for i, text in enumerate(sample(40)))
+
+
+# Turns, medians and ratios
+
+
+def test_forms_take_turns_and_each_round_begins_with_another() -> None:
+    clock, log, rounds = Clock(), [], []
+    engines = {name: Fake(clock, log, name, each=1.0) for name in "abc"}
+    take_turns(engines, ["t"], "I: ", 4, clock=clock, announce=lambda number, order: rounds.append((number, *order)))
+    assert log == list("abcbcacababc")
+    assert rounds == [(1, *"abc"), (2, *"bca"), (3, *"cab"), (4, *"abc")]
+
+
+def test_times_are_kept_by_round() -> None:
+    clock = Clock()
+    engines = {
+        "fp32": Fake(clock, [], "fp32", passes=[4.0, 12.0, 5.0]),
+        "int8": Fake(clock, [], "int8", passes=[2.0, 4.0, 5.0]),
+    }
+    seconds = take_turns(engines, ["t"] * 100, "I: ", 3, clock=clock)
+    assert seconds == {"fp32": [4.0, 12.0, 5.0], "int8": [2.0, 4.0, 5.0]}
+
+
+def test_rates_are_medians_and_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    assert COST.ratios == (2.0, 3.0, 1.0)
+    assert COST.speed_ratio == 2.0  # and not 5 / 4, the ratio of the medians
+    assert COST.texts_per_second == 25.0
+    assert COST.tokens_per_second == 1250.0
+    assert COST.size_ratio == 4.0
+    assert COST.rounds == 3
+    assert COST.unsteady
+    assert not dataclasses.replace(COST, seconds=(2.0, 2.4), baseline_seconds=(4.0, 4.0)).unsteady
+    assert dataclasses.replace(COST, seconds=(2.0, 2.4), baseline_seconds=(5.0, 4.0)).unsteady  # one side, one way each
+
+
+def test_what_a_score_says() -> None:
+    assert COST.for_score() == {
+        "identity": "0123456789abcdef", "form": "int8", "baseline": "fp32", "device": "cpu",
+        "resident_bytes": 30_000_000, "file_bytes": 25_000_000, "size_ratio": 4.0,
+        "texts_per_second": 25.0, "tokens_per_second": 1250.0,
+        "speed_ratio": 2.0, "speed_ratio_min": 1.0, "speed_ratio_max": 3.0,
+        "texts": 100, "tokens": 5000, "rounds": 3,
+        "proof": "72 of 72 products in int8", "measured": "2026-01-01T00:00:00+00:00",
+        "cold_start_seconds": 5.5,
+        "prepare": {"import_seconds": 3.0, "load_seconds": 2.0, "first_vector_seconds": 0.5},
+        "peak_memory_bytes": 600_000_000, "memory_before_load_bytes": 400_000_000,
+        "memory_after_bytes": 500_000_000,
+    }  # fmt: skip
+    assert "peak_memory_bytes" not in dataclasses.replace(COST, cold=None).for_score()
+    on_gpu = dataclasses.replace(COST, cold=dataclasses.replace(COLD, gpu_peak_bytes=7))
+    assert on_gpu.for_score()["peak_memory_bytes"] == 7
+
+
+@pytest.mark.parametrize(
+    ("rate", "most", "expected"), [(13.0, 256, 26), (1.0, 256, 8), (1e6, 256, 256), (1e6, 4, 4), (0.1, 4, 4)]
+)
+def test_a_pass_is_bounded(rate: float, most: int, expected: int) -> None:
+    clock, log = Clock(), []
+    assert fitting(Fake(clock, log, "x", each=1 / rate), "I: ", most, clock=clock) == expected
+    assert clock.now < 3 * max(PASS_SECONDS, 8 / rate)
+
+
+def test_one_slow_probe_does_not_shrink_the_sample() -> None:
+    clock = Clock()
+    engine = Fake(
+        clock, [], "x", passes=[9.0, 1.5, 0.5]
+    )  # loading, choosing kernels, and then 8 texts in half a second
+    assert fitting(engine, "I: ", 256, clock=clock) == 32
+
+
+def test_a_clock_that_stands_still_measures_the_whole_sample() -> None:
+    assert fitting(Fake(Clock(), [], "x"), "I: ", 64, clock=lambda: 0.0) == 64
+
+
+# One model
+
+
+def test_every_form_is_measured_and_filed(both: list[Checkpoint], tmp_path: Path) -> None:
+    lines: list[str] = []
+    costs = measure_run(both, tmp_path, QUICK, say=lines.append, warn=pytest.fail)
+    assert list(costs) == ["fp32", "bf16"]
+    fp32, bf16 = costs.values()
+    assert fp32.ratios == (1.0, 1.0, 1.0)
+    assert fp32.size_ratio == 1.0
+    assert min(bf16.seconds) > 0
+    assert bf16.baseline_seconds == fp32.seconds
+    assert 1 < bf16.size_ratio <= 2
+    assert bf16.resident_bytes < fp32.resident_bytes
+    assert (bf16.texts, bf16.rounds, bf16.tokens) == (8, 3, fp32.tokens)
+    assert bf16.tokens > 8 * 10
+    assert "bfloat16" in bf16.proof
+    assert bf16.fingerprint == dataclasses.replace(both[0], variant="bf16").fingerprint
+    assert {c.form: c for c in CostStore(tmp_path).all()} == costs
+    assert lines == [
+        "fp32: loading", "fp32: one pass to warm up (8 texts)", "bf16: loading", "bf16: one pass to warm up (8 texts)",
+        "round 1 of 3: fp32, bf16", "round 2 of 3: bf16, fp32", "round 3 of 3: fp32, bf16",
+    ]  # fmt: skip
+
+
+def test_a_second_run_measures_nothing(both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = measure_run(both, tmp_path, QUICK)
+    more = dataclasses.replace(QUICK, rounds=4)
+    assert {c.rounds for c in measure_run(both, tmp_path, more).values()} == {4}
+    with monkeypatch.context() as patch:
+        patch.setattr(measure_module, "_time_forms", lambda *_: pytest.fail("measured again"))
+        lines: list[str] = []
+        kept = measure_run(both, tmp_path, QUICK, say=lines.append)  # fewer rounds than are there
+        assert {c.rounds for c in kept.values()} == {4}
+        assert [line.partition(":")[0] for line in lines] == ["fp32", "bf16"]
+        assert all(line.endswith("UTC, kept") for line in lines)
+    assert measure_run(both, tmp_path, QUICK, again=True)["bf16"].seconds != first["bf16"].seconds
+    monkeypatch.setattr(measure_module, "machine", lambda _device: {"processor": "another"})
+    assert measure_run(both, tmp_path, QUICK)["bf16"].machine == {"processor": "another"}
+    assert len(list(CostStore(tmp_path).all())) == 4
+
+
+def test_a_form_measured_later_takes_turns_with_the_baseline(both: list[Checkpoint], tmp_path: Path) -> None:
+    alone = measure_run(both[:1], tmp_path, QUICK)["fp32"]
+    costs = measure_run(both, tmp_path, QUICK)
+    assert costs["fp32"] == alone
+    assert len(costs["bf16"].baseline_seconds) == 3
+    assert costs["bf16"].baseline_seconds != alone.seconds
+
+
+def test_how_many_texts_is_found_out(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(measure_module.COUNT, "cpu", 16)
+    assert measure_run([checkpoint], tmp_path, How(device="cpu", cold=False))["fp32"].texts == 16
+
+
+def test_plain_models_are_given_no_instruction(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    plain = locate(ModelSpec.parse(str(tiny.build_plain(tmp_path / "plain"))), offline=True, known=[])
+    assert instruction_for(plain) == ""
+    assert instruction_for(checkpoint) == INSTRUCTION
+
+
+def live_networks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The forms whose engines are alive whenever another one has been made."""
+    made: list[weakref.ref[Engine]] = []
+    seen: list[tuple[str, ...]] = []
+
+    def recorded(checkpoint: Checkpoint, **options: Any) -> Engine:
+        engine = Engine(checkpoint, **options)
+        made.append(weakref.ref(engine))
+        seen.append(tuple(alive.checkpoint.form for ref in made if (alive := ref())))
+        return engine
+
+    monkeypatch.setattr(measure_module, "Engine", recorded)
+    return seen
+
+
+def test_forms_are_timed_in_pairs_and_two_networks_are_in_memory_at_most(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, lines = live_networks(monkeypatch), list[str]()
+    filed: list[tuple[str, ...]] = []
+    forms = [dataclasses.replace(checkpoint, variant=v) for v in ("fp32", "bf16", "int8", "fp16")]
+
+    def say(line: str) -> None:
+        lines.append(line)
+        filed.append(tuple(c.form for c in CostStore(tmp_path).all()))
+
+    costs = measure_run(forms, tmp_path, QUICK, say=say, warn=pytest.fail)
+    assert seen == [("fp32",), ("fp32", "bf16"), ("fp32", "int8"), ("fp32", "fp16")]
+    rounds = [line.partition(": ")[2] for line in lines if line.startswith("round ")]
+    assert rounds == [f"{a}, {b}" for f in ("bf16", "int8", "fp16") for a, b in (("fp32", f), (f, "fp32"), ("fp32", f))]
+    assert list(costs) == ["fp32", "bf16", "int8", "fp16"]
+    assert costs["fp32"].seconds == costs["bf16"].baseline_seconds
+    assert len({c.baseline_seconds for c in costs.values()}) == 3, "each pair has its own"
+    assert filed[lines.index("int8: loading")] == ("bf16", "fp32"), "filed pair by pair"
+
+
+def test_no_network_is_in_memory_during_a_cold_start(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Engine]] = []
+
+    def recorded(checkpoint: Checkpoint, **options: Any) -> Engine:
+        engine = Engine(checkpoint, **options)
+        made.append(weakref.ref(engine))
+        return engine
+
+    def started(_checkpoint: Checkpoint, **_: Any) -> Cold:
+        assert len(made) == 2
+        assert not any(ref() for ref in made)
+        return COLD
+
+    monkeypatch.setattr(measure_module, "Engine", recorded)
+    monkeypatch.setattr(measure_module, "cold_start", started)
+    measure_run(both, tmp_path, dataclasses.replace(QUICK, cold=True))
+
+
+def test_which_int8_kernel_runs_is_part_of_its_identity(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = [checkpoint, dataclasses.replace(checkpoint, variant="int8")]
+    first = measure_run(forms, tmp_path, dataclasses.replace(QUICK, rounds=1))
+    monkeypatch.setattr(measure_module, "compilers", lambda: [["another"]])
+    second = measure_run(forms, tmp_path, dataclasses.replace(QUICK, rounds=1))
+    assert second["fp32"] == first["fp32"]
+    assert second["int8"].identity != first["int8"].identity
+
+
+def test_forms_are_named_once_and_without_embeddings(checkpoint: Checkpoint) -> None:
+    given = [dataclasses.replace(checkpoint, variant=v, stored="float16") for v in ("bf16+binary@8", "bf16", "fp16")]
+    forms = forms_of(given)
+    assert list(forms) == ["fp32", "bf16", "fp16"]
+    assert [(c.variant, c.stored) for c in forms.values()] == [(f, "float32") for f in forms]
+    assert forms_of([checkpoint])["fp32"] is checkpoint
+
+
+# What goes wrong
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    form = Form(**{"name": "broken", "what": "", "build": "tests.no_such_module:build"} | fields)
+    monkeypatch.setitem(variants.FORMS, "broken", form)
+
+
+def test_a_form_that_fails_does_not_end_the_others(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    lines: list[str] = []
+    forms = [dataclasses.replace(both[0], variant="broken"), *both]
+    assert list(measure_run(forms, tmp_path, QUICK, warn=lines.append)) == ["fp32", "bf16"]
+    [line] = lines
+    assert line.startswith("variant broken of ")
+    assert "cannot be measured: ModuleNotFoundError" in line
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, form: str, at: int, error: BaseException) -> None:
+    """The engine of `form` raises at its call number `at`, counted from 1."""
+
+    class Failing(Engine):
+        calls = 0
+
+        def encode(self, *arguments: Any, **options: Any) -> Any:
+            self.calls += self.checkpoint.form == form
+            if self.checkpoint.form == form and self.calls == at:
+                raise error
+            return super().encode(*arguments, **options)
+
+    monkeypatch.setattr(measure_module, "Engine", Failing)
+
+
+def test_a_form_that_fails_in_a_round_is_left_out(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "bf16", 3, RuntimeError("[ONNXRuntimeError] : 6\nout of memory"))
+    lines: list[str] = []
+    forms = [*both, dataclasses.replace(both[0], variant="fp16")]
+    costs = measure_run(forms, tmp_path, QUICK, warn=lines.append)
+    assert list(costs) == ["fp32", "fp16"]
+    assert costs["fp32"].seconds == costs["fp16"].baseline_seconds
+    [line] = lines
+    assert line.startswith(f"variant bf16 of {both[0].name} cannot be measured: RuntimeError: [ONNXRuntimeError] : 6 ")
+
+
+def test_a_baseline_whose_every_partner_fails_is_timed_alone(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "bf16", 2, RuntimeError("no"))
+    lines: list[str] = []
+    said: list[str] = []
+    costs = measure_run(both, tmp_path, QUICK, say=said.append, warn=lines.append)
+    assert list(costs) == ["fp32"]
+    assert len(lines) == 1
+    assert said[-1] == "round 3 of 3: fp32"
+
+
+def test_a_baseline_that_fails_in_a_round_ends_it(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "fp32", 2, RuntimeError("no"))
+    with pytest.raises(UserError, match=r"variant fp32 of .* cannot be measured: RuntimeError: no"):
+        measure_run(both, tmp_path, QUICK)
+
+
+def test_an_interruption_in_a_round_passes_through(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "bf16", 2, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        measure_run(both, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("killed")])
+def test_an_old_cold_start_stays_until_the_new_one_is_there(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    how, newer = dataclasses.replace(QUICK, cold=True), dataclasses.replace(COLD, load_seconds=9.0)
+    monkeypatch.setattr(measure_module, "cold_start", lambda _checkpoint, **_: COLD)
+    first = measure_run(both, tmp_path, how)
+
+    def fails(_checkpoint: Checkpoint, **_: Any) -> Cold:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measure_module, "cold_start", fails)
+        with contextlib.suppress(KeyboardInterrupt):
+            measure_run(both, tmp_path, how, again=True)
+    filed = {c.form: c for c in CostStore(tmp_path).all()}
+    assert {form: c.cold for form, c in filed.items()} == {"fp32": COLD, "bf16": COLD}
+    assert filed["bf16"].seconds != first["bf16"].seconds
+    monkeypatch.setattr(measure_module, "cold_start", lambda _checkpoint, **_: newer)
+    assert {c.cold for c in measure_run(both, tmp_path, how, again=True).values()} == {newer}
+    assert {c.cold for c in CostStore(tmp_path).all()} == {newer}
+
+
+def test_without_the_baseline_there_is_nothing_to_compare(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    gone = dataclasses.replace(checkpoint, transformer=tmp_path / "gone")
+    vars(gone)["fingerprint"] = vars(gone)["cached_fingerprint"] = "f" * 16
+    with pytest.raises(UserError, match=r"variant fp32 .*cannot be measured"):
+        measure_run([gone], tmp_path, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"devices": ("cuda",)}, r"variant broken does not run on cpu: it needs a GPU"),
+        ({"modules": ("no_such_module_x",), "extra": "onnx"}, r"pip install 'instructor-eval\[onnx\]'"),
+    ],
+)
+def test_what_cannot_run_here_is_said_before_anything_is_measured(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], message: str
+) -> None:
+    broken(monkeypatch, **fields)
+    with pytest.raises(UserError, match=message):
+        measure_run([dataclasses.replace(both[0], variant="broken")], tmp_path, QUICK, say=pytest.fail)
+
+
+def test_interrupted_between_two_cold_starts_nothing_is_lost(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(checkpoint: Checkpoint, **_: Any) -> Cold:
+        if checkpoint.form == "bf16":
+            raise KeyboardInterrupt
+        return COLD
+
+    how = dataclasses.replace(QUICK, cold=True)
+    monkeypatch.setattr(measure_module, "cold_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure_run(both, tmp_path, how)
+    assert {c.form: c.cold for c in CostStore(tmp_path).all()} == {"fp32": COLD, "bf16": None}
+    monkeypatch.setattr(measure_module, "_time_forms", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(measure_module, "cold_start", lambda _checkpoint, **_: COLD)
+    assert measure_run(both, tmp_path, how)["bf16"].cold == COLD
+    assert {c.form: c.cold for c in CostStore(tmp_path).all()} == {"fp32": COLD, "bf16": COLD}
+
+
+def test_a_failing_process_costs_the_cold_start_only(
+    both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cold_start_module, "_COMMAND", [sys.executable, "-c", "raise MemoryError('not enough')"])
+    lines: list[str] = []
+    costs = measure_run(both, tmp_path, dataclasses.replace(QUICK, cold=True), warn=lines.append)
+    assert [c.cold for c in costs.values()] == [None, None]
+    assert len(lines) == 2
+    assert lines[1].startswith(f"variant bf16 of {both[0].name}, in a process of its own, failed: MemoryError: not en")
+
+
+# The process of its own
+
+
+def order(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"device": "cpu", "instruction": INSTRUCTION, "texts": 8}
+
+
+def test_a_process_of_its_own(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Really started, once: in a folder where a file would stand in for a library, from a path full of shell."""
+    (tmp_path / "json.py").write_text("raise RuntimeError('this is not the library')")
+    monkeypatch.chdir(tmp_path)
+    held = np.ones(600_000_000, dtype=np.uint8)  # this process's memory is none of that one's
+    cold = cold_start(dataclasses.replace(checkpoint, variant="bf16"), **order(checkpoint))
+    assert min(cold.import_seconds, cold.load_seconds, cold.first_vector_seconds) > 0
+    assert cold.seconds == pytest.approx(cold.import_seconds + cold.load_seconds + cold.first_vector_seconds)
+    assert 0 < cold.memory_before_bytes <= cold.memory_peak_bytes
+    assert cold.memory_after_bytes <= cold.memory_peak_bytes
+    assert cold.peak_bytes == cold.memory_peak_bytes
+    assert cold.gpu_peak_bytes is None
+    if sys.platform == "linux":
+        assert cold.memory_peak_bytes < memory()[0]
+    del held
+
+
+def test_the_same_in_this_process(checkpoint: Checkpoint) -> None:
+    answer = measure_child.run(
+        {
+            "folder": str(checkpoint.folder), "model": "m", "revision": "r", "family": "instructor", "form": "fp32",
+            "fingerprint": "not worked out again", "batch_tokens": None, "trust_remote_code": False,
+            "compiled": False, "started": 0.0, **order(checkpoint),
+        }
+    )  # fmt: skip
+    assert set(answer) == {f.name for f in dataclasses.fields(Cold)}
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was killed, as systems do when memory runs out"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", f"was ended by {signal.SIGTERM.name}"),
+        ("import sys; sys.exit('model m cannot be read: copy it')", "failed: model m cannot be read: copy it"),
+        ("import sys; sys.exit(3)", "failed: exit code 3"),
+        ("print('hello')", "failed: Expecting value"),
+        ("print('{}')", "failed: .*missing 6 required"),
+    ],
+)
+def test_how_a_process_fails_is_said_in_one_line(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, program: str, message: str
+) -> None:
+    monkeypatch.setattr(cold_start_module, "_COMMAND", [sys.executable, "-c", program])
+    with pytest.raises(UserError, match=message) as caught:
+        cold_start(checkpoint, **order(checkpoint))
+    assert str(caught.value).startswith(f"variant fp32 of {checkpoint.name}, in a process of its own, ")
+    assert str(caught.value).endswith(": what is measured is kept, `evaluate measure` tries this again")
+
+
+def test_a_process_that_cannot_be_started_or_does_not_end(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cold_start_module, "_COMMAND", [str(tmp_path / "no-python")])
+    with pytest.raises(UserError, match=r"could not be measured .*No such file"):
+        cold_start(checkpoint, **order(checkpoint))
+    monkeypatch.setattr(cold_start_module, "_COMMAND", [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(cold_start_module, "_TIMEOUT", 0.1)
+    with pytest.raises(UserError, match=r"could not be measured .*timed out"):
+        cold_start(checkpoint, **order(checkpoint))
+
+
+# The machine
+
+
+def test_memory_where_proc_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, peak = memory()
+    assert 0 < now <= peak
+    monkeypatch.setattr("sys.platform", "freebsd")
+    now, peak = memory()
+    assert 1024**2 < now == peak
+
+
+def test_cores_granted_by_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_module.Path, "read_text", lambda *_args, **_: "150000 100000\n")
+    monkeypatch.setattr(machine_module.os, "sched_getaffinity", lambda _: range(64), raising=False)
+    assert usable_cores() == 2
+    monkeypatch.setattr(machine_module.Path, "read_text", lambda *_args, **_: "max 100000\n")
+    assert usable_cores() == 64
+
+
+# The store
+
+
+def test_a_cost_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = CostStore(tmp_path)
+    for cost in (COST, dataclasses.replace(COST, identity="1" * 16, cold=None)):
+        path = store.write(cost)
+        assert path == tmp_path / "costs" / "org__model" / f"int8.{cost.identity}.json"
+        assert store.find(cost.model, cost.form, cost.identity) == cost
+    assert len(list(store.all())) == 2
+    assert store.find("org/model", "int8", "2" * 16) is None
+    assert list(CostStore(tmp_path / "none").all()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _raw: "{",
+        lambda raw: json.dumps({k: v for k, v in raw.items() if k != "proof"}),
+        lambda raw: json.dumps(raw | {"seconds": []}),
+        lambda raw: json.dumps(raw | {"seconds": [1.0]}),
+        lambda raw: json.dumps(raw | {"seconds": None}),
+        lambda raw: json.dumps(raw | {"seconds": 3}),
+        lambda raw: json.dumps(raw | {"file_bytes": 0}),
+        lambda raw: json.dumps(raw | {"texts": "many"}),
+        lambda raw: json.dumps(raw | {"model": 3}),
+        lambda raw: json.dumps(raw | {"cold": {"import_seconds": 1.0}}),
+        lambda raw: json.dumps(raw | {"cold": raw["cold"] | {"load_seconds": "long"}}),
+        lambda raw: json.dumps(raw | {"cold": 7}),
+    ],
+)
+def test_a_damaged_cost_is_no_cost(tmp_path: Path, damage: Callable[[dict[str, Any]], str]) -> None:
+    store = CostStore(tmp_path)
+    path = store.write(COST)
+    path.write_text(damage(json.loads(path.read_text())))
+    assert store.find(COST.model, COST.form, COST.identity) is None
+    with pytest.raises(UserError, match=r"not a (readable|whole) cost file .*: delete it and measure again"):
+        list(store.all())
+    store.write(COST)
+    assert store.find(COST.model, COST.form, COST.identity) == COST
+
+
+def test_an_unknown_schema_is_an_error_and_left_alone(tmp_path: Path) -> None:
+    store = CostStore(tmp_path)
+    path = store.write(COST)
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    before = path.read_bytes()
+    for read in (lambda: store.find(COST.model, COST.form, COST.identity), lambda: list(store.all())):
+        with pytest.raises(UserError, match="schema version 2 is not 1"):
+            read()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "a b\n\u202e", "..", "", "\udcff", "x" * 300])
+def test_names_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    store = CostStore(tmp_path / "results")
+    cost = dataclasses.replace(COST, model=name, form=name)
+    path = store.write(cost)
+    assert path.resolve().parent.parent == (tmp_path / "results" / "costs").resolve()
+    assert store.find(name, name, cost.identity) is not None
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "costs").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot write .*int8.*json: .*: mend that"):
+        CostStore(tmp_path).write(COST)
+
+
+def test_looking_for_costs_is_light() -> None:
+    program = (
+        "import sys, instructor_eval.costs.measure, instructor_eval.cli_measure, instructor_eval.costs.cost\n"
+        "print(sorted({'torch', 'transformers', 'mteb'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+    program = "import sys, instructor_eval.cli_measure; print('numpy' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"
