@@ -106,7 +106,6 @@ def padded(d: Numbers, n: int) -> Numbers:
 
 @pytest.fixture
 def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(randomise, "RESAMPLES", FEW_DRAWS)
     monkeypatch.setattr(randomise, "_FIRST", 99)
     monkeypatch.setattr(resample, "resamples", lambda _: FEW_DRAWS)
 
@@ -118,9 +117,9 @@ def test_the_twin_of_sign_flips_is_the_modules(kind: str, k: int, fewer_draws: N
     for row in d:
         whole = row[row != 0]
         # The flips of each unit, as the module draws them.
-        own, exact = randomise._flipped(np.eye(len(whole), dtype=np.int64), "x")
+        own, exact = randomise._flipped(np.eye(len(whole), dtype=np.int64), "x", FEW_DRAWS)
         loss, gain = sign_flip(whole[None], own.T.astype(np.float64), exact=exact)
-        found = randomise._sign_flip(row, "x")
+        found = randomise._sign_flip(row, "x", FEW_DRAWS)
         assert (found.loss, found.gain, found.exact) == (loss[0], gain[0], exact)
 
 
@@ -238,11 +237,10 @@ def test_the_twin_of_swaps_is_the_modules(metric: str, fewer_draws: None) -> Non
         scaled = [scale(v) for v in (gold, child, parent)]
         differ = (scaled[1] != scaled[2]).reshape(-1, width).any(axis=1)
         flipped = np.zeros((40, FEW_DRAWS))
-        flipped[differ] = randomise._flipped(np.eye(int(differ.sum()), dtype=np.int64), "x")[0].T
+        flipped[differ] = randomise._flipped(np.eye(int(differ.sum()), dtype=np.int64), "x", FEW_DRAWS)[0].T
         expected = swap(*scaled, flipped, width)
-        found = randomise.chance(
-            metric, items_of(metric, gold, child, width), items_of(metric, gold, parent, width), seed_text="x"
-        )
+        mine, theirs = (items_of(metric, gold, side, width) for side in (child, parent))
+        found = randomise.chance(metric, mine, theirs, seed_text="x", resamples=FEW_DRAWS)
         assert (found.loss, found.gain) == expected
 
 
@@ -276,7 +274,8 @@ def test_false_alarms_of_average_precision(n: int, repeats: int, fewer_draws: No
     for k in range(repeats):
         gold, child, parent = pairs(rng, n)
         mine, theirs = ({"id": range(n), "gold": gold, "cosine": side} for side in (child, parent))
-        found.append(randomise.chance("cosine_ap", mine, theirs, seed_text=str(k)))  # type: ignore[arg-type]
+        drawn = randomise.chance("cosine_ap", mine, theirs, seed_text=str(k), resamples=FEW_DRAWS)  # type: ignore[arg-type]
+        found.append(drawn)
     low, high = band(0.05, repeats)
     for p in ([c.loss for c in found], [c.gain for c in found]):
         assert low <= np.mean(np.array(p) <= 0.05) <= high
