@@ -4,6 +4,9 @@
     DIR/scores/<model>/<instruction set>/<task>.<identity>.parquet  its items, one row each
     DIR/runs/<time>-<hash>.json                                     what one invocation planned and how it ended
 
+Beside these lie costs/ (`costs.cost`), probes/ (`gates.probe`), statistics/ (`board.kept`) and baselines/
+(`comparing.baselines`).
+
 Files appear whole or not at all (temporary file, fsync, rename, items before the JSON that names them); a file that
 cannot be read as a whole is an error, never a guess.
 """
