@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from made_items import METRICS, whole_items
 
@@ -15,6 +17,7 @@ from instructor_eval.comparing.baselines import load, pin, read, read_named, set
 from instructor_eval.comparing.compact import compact
 from instructor_eval.comparing.sides import Side, side_of
 from instructor_eval.errors import UserError
+from instructor_eval.gates import probe
 from instructor_eval.types import Items, Score
 
 MakeScore = Callable[..., Score]
@@ -426,3 +429,45 @@ def test_a_kill_leaves_the_old_baseline_or_the_new_one(
         set_baseline(new, folder=tmp_path)
     assert read(path).values == (old if after < 3 else new).values
     assert read_named("main/pinned", folder=tmp_path).values == old.values
+
+
+# The vectors of the drift gate
+
+
+@pytest.fixture
+def with_probe(make_side: MakeSide, tmp_path: Path) -> Callable[[float], Side]:
+    """A side whose score names a probe of vectors that `first` begins, in a results folder of its own."""
+
+    def make(first: float) -> Side:
+        root = tmp_path / f"results {first}"
+        vectors = np.full((probe.COUNT, 4), first, dtype=np.float32)
+        taken = probe.Probe("org/model", "main", "fp32", "a" * 16, "", 1, {"torch": "2"}, {"cores": 2}, "2026", vectors)
+        probe.write(root, taken)
+        side = make_side("accuracy", seed=round(first))
+        for score in side.scores.values():
+            score.environment = {"probe": taken.name, "fresh": True, "versions": {"torch": "2"}}
+        return dataclasses.replace(side, root=root)
+
+    return make
+
+
+def test_vectors_come_along(with_probe: Callable[[float], Side], tmp_path: Path) -> None:
+    side = with_probe(1.0)
+    path, _ = set_baseline(side, folder=tmp_path / "b")
+    found, before = read(path).probe(), side.probe()
+    assert found is not None
+    assert before is not None
+    assert (found.name, found.vectors.tobytes()) == (before.name, before.vectors.tobytes())
+    [score] = read(path).scores.values()
+    assert score.environment == {"probe": found.name, "fresh": True}  # the rest changes where nothing else does
+    assert load(path).size == sum(len(c) for n, c in files(path.parent).items() if n != "pinned.json")
+
+
+def test_vectors_that_nothing_names_go(with_probe: Callable[[float], Side], tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    for first in (1.0, 2.0, 3.0):  # the first is pinned too
+        path, _ = set_baseline(with_probe(first), folder=folder)
+    kept = sorted(float(probe.read(p).vectors[0, 0]) for p in (path.parent / "probes").rglob("*.npz"))
+    assert kept == [1.0, 3.0]
+    pin(folder=folder)
+    assert [float(probe.read(p).vectors[0, 0]) for p in (path.parent / "probes").rglob("*.npz")] == [3.0]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from clocks import Clock
 
 from instructor_eval import machine as machine_module
 from instructor_eval import variants
@@ -78,16 +79,6 @@ def checkpoint(folder: Path) -> Checkpoint:
 @pytest.fixture
 def both(checkpoint: Checkpoint) -> list[Checkpoint]:
     return [checkpoint, dataclasses.replace(checkpoint, variant="bf16+int8@8")]
-
-
-class Clock:
-    """A clock that moves when it is told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Fake:

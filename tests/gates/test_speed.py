@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from clocks import Clock
 
 from instructor_eval.costs.sample_texts import INSTRUCTION
 from instructor_eval.encoder.engine import Engine, Totals
@@ -33,16 +34,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A plain model and an INSTRUCTOR."""
     folder = tmp_path_factory.mktemp("models")
     return tiny.build_plain(folder / "plain"), tiny.build_instructor(folder / "instr", include_prompt_key=True)
-
-
-class Clock:
-    """A clock that moves when it is told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Fake:

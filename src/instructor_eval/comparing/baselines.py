@@ -70,7 +70,7 @@ class Baseline:
     side: Side
     path: Path
     size: int
-    """Bytes of the manifest and of the items it names."""
+    """Bytes of the manifest, and of the items and vectors it names."""
 
 
 def is_baseline(folder: Path) -> bool:
@@ -161,6 +161,8 @@ def load(path: Path) -> Baseline:
         return items_of(score.metric, path, score.task, files[score.task], sums[score.task])
 
     side = side_of(label, scores.values(), items, str(path), root=path.parent)
+    vectors = probe.newest(path.parent, scores.values())
+    size += vectors.stat().st_size if vectors else 0
     return Baseline(name, path.stem, created, note, raw["model"], instructions, side, path, size)
 
 
