@@ -171,6 +171,6 @@ def make_score() -> Callable[..., Score]:
             "protocol": protocol.relevant(protocol.parse([]), type_, task),
             "instructions": {"set": fields.pop("instructions", "paper"), "roles": {}},
         } | fields
-        return Score(task=task, score=value, type=type_, model=model, **given)  # type: ignore[arg-type]
+        return Score(task=task, score=value, type=type_, model=model, **given)
 
     return make

@@ -285,7 +285,7 @@ def test_damaged_items_cost_the_interval_and_no_more(damage: str, whose: str, ma
     found = made.board()
     row = of(found)["int8"]
     assert row.delta["SciFact"].verdict == "unknown"
-    assert row.delta["SciFact"].delta == row.scores["SciFact"].score - of(found)["fp32"].scores["SciFact"].score  # type: ignore[operator]
+    assert row.delta["SciFact"].delta == row.scores["SciFact"].score - of(found)["fp32"].scores["SciFact"].score
     assert row.delta["ArguAna"].low is not None
     # The mean and its interval are of the same tasks: of the one that has an interval.
     assert row.delta_macro is not None

@@ -136,7 +136,7 @@ def test_borda_hands_out_every_point_once(tables: list[dict[str, float]]) -> Non
     assert sum(r.borda or 0 for r in made) == pairs
     for one in made:
         for other in made:
-            assert (one.rank < other.rank) == (one.borda > other.borda)  # type: ignore[operator]
+            assert (one.rank < other.rank) == (one.borda > other.borda)
 
 
 def test_rows_stand_in_the_order_of_their_ranks(make_score: MakeScore) -> None:

@@ -354,7 +354,7 @@ def test_items_cut_short_after_the_baseline_was_read(manifest: Path) -> None:
     [items] = (manifest.parent / "items").iterdir()
     items.write_bytes(items.read_bytes()[:-10])
     assert side.read is not None
-    assert "cut short or changed" in error(lambda: side.read(side.scores["T"]))  # type: ignore[misc]
+    assert "cut short or changed" in error(lambda: side.read(side.scores["T"]))
 
 
 def test_foreign_items_under_a_checksum_that_holds(manifest: Path) -> None:
@@ -364,7 +364,7 @@ def test_foreign_items_under_a_checksum_that_holds(manifest: Path) -> None:
     (manifest.parent / "items" / name).write_bytes(content)
     edited(manifest, set_entry("items", {"file": name, "sha256": digest}), signed=True)
     side = read(manifest)
-    assert f"{name}: no items of T" in error(lambda: side.read(side.scores["T"]))  # type: ignore[misc]
+    assert f"{name}: no items of T" in error(lambda: side.read(side.scores["T"]))
 
 
 def test_a_damaged_last_one_is_replaced_and_a_damaged_pinned_one_is_not(make_side: MakeSide, manifest: Path) -> None:

@@ -368,7 +368,7 @@ def everything(shuffle: int) -> str:
         fields = {"root"} & {f.name for f in dataclasses.fields(Side)}
         sides.append(
             Side(label=label, values=values, scores=scores, read=lambda s, kept=items: kept[s.task], source="here",
-                 failed={}, **dict.fromkeys(fields, None))  # type: ignore[misc]
+                 failed={}, **dict.fromkeys(fields, None))
         )  # fmt: skip
     judgement = quality.judge(compare(*sides), Thresholds())
     return json.dumps(dataclasses.asdict(judgement), sort_keys=True)

@@ -185,7 +185,7 @@ def test_sums_that_are_equal_but_for_rounding_count_as_equal() -> None:
 def test_up_to_twenty_units_that_differ_are_counted_out(changed: int, exact: bool, resamples: int) -> None:
     values = np.linspace(0.1, 0.9, 50)
     moved = values + np.where(np.arange(50) < changed, 0.01 * (np.arange(50) % 7 - 2.5), 0)
-    found = chance("accuracy", {"value": moved}, {"value": values}, seed_text="x")  # type: ignore[dict-item]
+    found = chance("accuracy", {"value": moved}, {"value": values}, seed_text="x")
     assert (found.exact, found.resamples) == (exact, resamples)
 
 

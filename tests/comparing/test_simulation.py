@@ -274,7 +274,7 @@ def test_false_alarms_of_average_precision(n: int, repeats: int, fewer_draws: No
     for k in range(repeats):
         gold, child, parent = pairs(rng, n)
         mine, theirs = ({"id": range(n), "gold": gold, "cosine": side} for side in (child, parent))
-        drawn = randomise.chance("cosine_ap", mine, theirs, seed_text=str(k), resamples=FEW_DRAWS)  # type: ignore[arg-type]
+        drawn = randomise.chance("cosine_ap", mine, theirs, seed_text=str(k), resamples=FEW_DRAWS)
         found.append(drawn)
     low, high = band(0.05, repeats)
     for p in ([c.loss for c in found], [c.gain for c in found]):

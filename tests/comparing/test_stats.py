@@ -460,7 +460,7 @@ def test_the_degrees_of_freedom_are_welchs() -> None:
     expected = ttest_ind(a, b, equal_var=False)
     interval = expected.confidence_interval(0.95)
     assert found.df == pytest.approx(expected.df)
-    assert (2 * found.low, 2 * found.high) == pytest.approx((interval.low, interval.high))  # type: ignore[operator]
+    assert (2 * found.low, 2 * found.high) == pytest.approx((interval.low, interval.high))
     assert stats.chance_of_mean(found).either == pytest.approx(expected.pvalue)
 
 

@@ -24,7 +24,7 @@ def known(folder: Path | None, **more: object) -> KnownKeys:
     def fail(line: str) -> None:
         raise AssertionError(line)
 
-    return KnownKeys(folder, **({"warn": fail} | more))  # type: ignore[arg-type]
+    return KnownKeys(folder, **({"warn": fail} | more))
 
 
 def hits(cache: KnownKeys, keys: list[bytes]) -> list[bool]:

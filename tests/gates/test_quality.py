@@ -68,7 +68,7 @@ def comparison(*tasks: TaskComparison) -> Comparison:
 def test_one_task(delta: float, se: float, options: dict[str, float], verdict: str) -> None:
     if (delta, se) == (0.05, 0.03):
         options = {"p": 0.95}
-    found = judge(comparison(task("A", delta, se, **options)), Thresholds())  # type: ignore[arg-type]
+    found = judge(comparison(task("A", delta, se, **options)), Thresholds())
     [only] = found.tasks
     assert (only.verdict, found.verdict, found.macro) == (verdict, verdict, None)
     assert only.message
@@ -80,7 +80,7 @@ def test_one_task(delta: float, se: float, options: dict[str, float], verdict: s
 def test_the_one_sided_bound_decides_ok() -> None:
     """Just inside and just outside of the margin."""
     se = 0.004
-    half = -stats._interval(0.0, se, N - 1, N, "t", False).lower  # type: ignore[operator]
+    half = -stats._interval(0.0, se, N - 1, N, "t", False).lower
     for delta, verdict in ((half - 0.01 + 1e-6, OK), (half - 0.01 - 1e-6, INCONCLUSIVE)):
         assert judge(comparison(task("A", delta, se)), Thresholds()).verdict == verdict
 
@@ -95,7 +95,7 @@ def test_a_margin_of_its_own() -> None:
 
 def test_the_level_of_the_tests() -> None:
     given = comparison(task("A", -0.03, 0.012))
-    assert stats.p_of_t(given.tasks[0].difference) == pytest.approx(0.0065, abs=1e-3)  # type: ignore[arg-type]
+    assert stats.p_of_t(given.tasks[0].difference) == pytest.approx(0.0065, abs=1e-3)
     assert judge(given, Thresholds()).verdict == REGRESSED
     assert judge(given, Thresholds(alpha=0.001)).verdict == INCONCLUSIVE
 
@@ -209,7 +209,7 @@ def test_many_tasks_are_tested_at_once() -> None:
     assert found.macro is not None
     assert found.tasks[0].p_adjusted == pytest.approx(0.2)
     assert found.tasks[0].verdict == INCONCLUSIVE
-    losses = [t.chance.loss for t in given.tasks if t.chance] + [given.macro_chance.loss]  # type: ignore[union-attr]
+    losses = [t.chance.loss for t in given.tasks if t.chance] + [given.macro_chance.loss]
     adjusted = stats.holm(losses, [1.0] * 10 + [10.0])
     assert [v.p_adjusted for v in [*found.tasks, found.macro]] == adjusted
     assert judge(comparison(given.tasks[0]), Thresholds()).tasks[0].verdict == REGRESSED  # alone it is

@@ -53,7 +53,8 @@ def test_each_class_has_its_own_rate_and_loading_does_not_count() -> None:
 def test_a_class_with_hardly_any_tokens_takes_its_neighbours_rate() -> None:
     machine = Machine()
     rates = measure_rates(machine, sample_of((2000, 10), (3, 50), (0, 0)), [100_000, 150, 0], clock=machine.clock)
-    assert rates[0] == rates[1] == rates[2] != None  # noqa: E711 # all three at once
+    assert rates[0] is not None
+    assert rates[0] == rates[1] == rates[2]
     assert measure_rates(machine, Sample(), [0, 0, 0], clock=machine.clock) == [None] * 3
 
 

@@ -13,7 +13,7 @@ import itertools
 import json
 import math
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,9 +189,8 @@ def _lengths(score: Score, items: Items) -> Iterator[str]:
             yield f"column {name} has {len(values):,} values, id {len(ids):,}"
     if score.n_items != len(ids):
         yield f"n_items is {score.n_items}, there are {len(ids):,} items"
-    seen: set[Any] = set()
-    twice = next((i for i in ids if i in seen or seen.add(i)), None)  # type: ignore[func-returns-value]
-    if twice is not None:
+    if len(set(ids)) < len(ids):
+        twice = next(i for i, count in Counter(ids).items() if count > 1)
         yield f"{len(ids):,} items, {len(set(ids)):,} different ids: {str(twice)[:80]} is there twice"
 
 

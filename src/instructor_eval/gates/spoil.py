@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +40,10 @@ def spoiled(candidate: Side, baseline: Side, loss: float = LOSS) -> Side:
                 kept[task] = dataclasses.replace(score, score=evidence.value(score.metric, items)), items
     scores = {task: kept[task][0] if task in kept else score for task, score in candidate.scores.items()}
     values = {task: scores[task].score or 0.0 for task in candidate.values if task in scores}
-    read: Callable[[Score], Items] = lambda score: kept[score.task][1]  # noqa: E731 # a Side's field
+    label = f"{candidate.label} with a loss of {100 * loss:.0f} points"
     return dataclasses.replace(
-        candidate, label=f"{candidate.label} with a loss of {100 * loss:.0f} points", values=values, scores=scores,
-        read=read,
-    )  # fmt: skip
+        candidate, label=label, values=values, scores=scores, read=lambda score: kept[score.task][1]
+    )
 
 
 def _spoil(score: Score, items: Items, target: float) -> tuple[Score, Items]:
