@@ -23,7 +23,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from instructor_eval.errors import DamagedFileError, UserError
+from instructor_eval.errors import DamagedFileError, UserError, reason
 from instructor_eval.paths import slug
 from instructor_eval.types import Items, Score
 
@@ -54,7 +54,7 @@ class Store:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as e:
-            raise UserError(f"cannot write results to {self.root}: {_reason(e)}: choose another with --results") from e
+            raise UserError(f"cannot write results to {self.root}: {reason(e)}: choose another with --results") from e
 
     def _base(self, score: Score) -> Path:
         model, instruction_set = score.model["name"], score.instructions["set"]
@@ -88,7 +88,7 @@ class Store:
                 score.items_file = items_path.name
             atomic_write(path, lambda f: f.write(json_bytes(dataclasses.asdict(score))))
         except OSError as e:
-            raise UserError(f"cannot write {path.name} to {path.parent}: {_reason(e)}: {_GO_ON}") from e
+            raise UserError(f"cannot write {path.name} to {path.parent}: {reason(e)}: {_GO_ON}") from e
         return path
 
     def write_run(self, name: str, manifest: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, lambda f: f.write(json_bytes(manifest)))
         except OSError as e:
-            raise UserError(f"cannot write {path}: {_reason(e)}: {_GO_ON}") from e
+            raise UserError(f"cannot write {path}: {reason(e)}: {_GO_ON}") from e
 
     def scores(self) -> Iterator[Score]:
         """Every stored score, ordered by path.
@@ -227,7 +227,3 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return value
-
-
-def _reason(e: OSError) -> str:
-    return (e.strerror or str(e)).lower()

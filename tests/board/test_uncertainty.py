@@ -56,11 +56,6 @@ class Made:
         return build(self.scores, **({"protocol": protocol.parse([]), "items": self.items} | fields))
 
 
-@pytest.fixture(autouse=True)
-def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-
-
 @pytest.fixture
 def made(make_score: MakeScore) -> Made:
     return Made(make_score)
