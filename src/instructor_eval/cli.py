@@ -25,6 +25,7 @@ _COMMANDS = {
     "measure": "measure what the numeric forms of a model cost here: speed, size, memory, cold start",
     "variants": "list the numeric forms, with what each needs",
     "leaderboard": "print the table of all results",
+    "report": "write all results as one HTML page that needs no network",
     "compare": "compare two runs, models or variants task by task, with intervals and tests",
     "gate": "decide whether a candidate may pass: quality, drift, speed; made for CI",
     "baseline": "keep the results that a gate compares with, as files fit for git",
@@ -277,7 +278,15 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     models.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     models.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
-    from instructor_eval import cli_baseline, cli_compare, cli_gate, cli_measure, cli_plan, cli_validate  # light
+    from instructor_eval import (  # light
+        cli_baseline,
+        cli_compare,
+        cli_gate,
+        cli_measure,
+        cli_plan,
+        cli_report,
+        cli_validate,
+    )
 
     measure = command("measure")
     cli_measure.add_options(measure)
@@ -295,18 +304,12 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     variants.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
     board = command("leaderboard")
-    board.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
-    board.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
-    board.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
-    board.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
-    board.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
-    board.add_argument("--reader", metavar="READER",
-                       help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
-    board.add_argument("--no-published", action="store_true", help="leave published scores out")
-    board.add_argument("--baseline", metavar="ROW",
-                       help="mark what differs from this row: MODEL[@VARIANT][:INSTRUCTIONS]")  # fmt: skip
-    board.add_argument("--no-intervals", action="store_true", help="scores alone; no file of items is read")
+    _add_board_options(board)
     board.add_argument("--format", choices=BOARD_FORMATS, default="table")
+
+    report = command("report")
+    cli_report.add_options(report)
+    _add_board_options(report)
 
     validate = command("validate")
     cli_validate.add_options(validate)
@@ -314,7 +317,7 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
     cache = command("cache")
     actions = _cache_parsers(cache)
 
-    for parser in (tasks, models, measure, variants, board, compare, gate, validate, *actions):
+    for parser in (tasks, models, measure, variants, board, report, compare, gate, validate, *actions):
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return {
         "demo": (demo, lazily("cli_run", "run_demo")),
@@ -323,6 +326,7 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
         "measure": (measure, lazily("cli_measure", "run")),
         "variants": (variants, lazily("cli_variants", "variants")),
         "leaderboard": (board, lazily("cli_show", "leaderboard")),
+        "report": (report, lazily("cli_report", "run")),
         "compare": (compare, lazily("cli_compare", "run")),
         "gate": (gate, lazily("cli_gate", "run")),
         "baseline": (baseline, lazily("cli_baseline", "run")),
@@ -330,6 +334,20 @@ def _parsers() -> dict[str, tuple[argparse.ArgumentParser, Callable[[argparse.Na
         "validate": (validate, lazily("cli_validate", "run")),
         "cache": (cache, lazily("cli_cache", "run")),
     }
+
+
+def _add_board_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
+    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
+    parser.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
+    parser.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
+    parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
+    parser.add_argument("--reader", metavar="READER",
+                       help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
+    parser.add_argument("--no-published", action="store_true", help="leave published scores out")
+    parser.add_argument("--baseline", metavar="ROW",
+                       help="mark what differs from this row: MODEL[@VARIANT][:INSTRUCTIONS]")  # fmt: skip
+    parser.add_argument("--no-intervals", action="store_true", help="scores alone; no file of items is read")
 
 
 def _cache_parsers(cache: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

@@ -7,13 +7,14 @@ import dataclasses
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from instructor_eval import protocol
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.leaderboard import Key, build, key_of
+from instructor_eval.board.leaderboard import Board, Key, build, key_of
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import TYPES, benchmarks, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
@@ -22,7 +23,7 @@ from instructor_eval.published import published
 from instructor_eval.readers.names import find_reader, readers_of
 from instructor_eval.store import Store
 from instructor_eval.tables import render
-from instructor_eval.types import Card
+from instructor_eval.types import Card, Items, Score
 
 
 def tasks(options: argparse.Namespace) -> int:
@@ -170,12 +171,42 @@ def models(options: argparse.Namespace) -> int:
 
 def leaderboard(options: argparse.Namespace) -> int:
     """`evaluate leaderboard`: the table of stored scores."""
+    store = Store(options.results)
+    board = board_of(options, store, KeptStatistics.of(store))
+    print(format_board(board, options.format))
+    if board.left_out and options.format == "table":
+        what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
+        print(f"\n{what} left out: give the same flags to see them", file=sys.stderr)
+    return EXIT_OK
+
+
+def board_of(
+    options: argparse.Namespace,
+    store: Store,
+    kept: KeptStatistics,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Board:
+    """The board that the flags of `evaluate leaderboard` ask for.
+
+    Args:
+        options: The flags.
+        store: The results folder.
+        kept: Its statistics.
+        say: Told of each score whose items are read.
+
+    Raises:
+        UserError: there is no such folder, a score in it is not whole, or a flag means nothing in it.
+    """
     if not options.results.is_dir():
         raise UserError(
             f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results"
         )
+
+    def read(score: Score) -> Items:
+        say(f"reading items: {score.task} of {score.model['name']} ({score.model['variant']})")
+        return store.items(score)
+
     only = select(options.task, options.benchmark) if options.task or options.benchmark else None
-    store = Store(options.results)
     scores = list(store.scores())
     reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
     board = build(
@@ -185,17 +216,13 @@ def leaderboard(options: argparse.Namespace) -> int:
         limit=options.limit,
         only=only,
         reader=reader,
-        items=None if options.no_intervals else store.items,
-        kept=None if options.no_intervals else KeptStatistics.of(store),
+        items=None if options.no_intervals else read,
+        kept=None if options.no_intervals else kept,
         baseline=_baseline(options, reader),
     )
     if options.baseline is not None and board.baseline is None:
         raise UserError(f"--baseline {options.baseline}: that row is not on this board: name one that is")
-    print(format_board(board, options.format))
-    if board.left_out and options.format == "table":
-        what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
-        print(f"\n{what} left out: give the same flags to see them", file=sys.stderr)
-    return EXIT_OK
+    return board
 
 
 def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:

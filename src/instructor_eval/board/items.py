@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections import OrderedDict
@@ -14,6 +15,7 @@ from instructor_eval.errors import UserError
 from instructor_eval.types import Items, ReadItems, Score
 
 if TYPE_CHECKING:
+    from instructor_eval.board.shapes import Shape
     from instructor_eval.board.spreads import Spread
 
 T = TypeVar("T")
@@ -70,6 +72,9 @@ class Evidence:
         except (UserError, LookupError, TypeError, ValueError) as e:  # what columns of a damaged file lead to
             raise UnreadError from e
         self._keep(key, computed, computed.replicates)
+        with contextlib.suppress(UnreadError):  # while the items are at hand; a page asks for it (`report/`)
+            if self._kept is not None:
+                self.shape(score)
         return computed
 
     def difference(self, child: Score, parent: Score) -> Difference:
@@ -94,6 +99,26 @@ class Evidence:
         if not abs(computed.delta - (_value(child) - _value(parent))) <= _SAME:
             raise UnreadError
         self._keep(key, computed)
+        return computed
+
+    def shape(self, score: Score) -> Shape:
+        """How the units of one score are spread.
+
+        Raises:
+            UnreadError: items are missing, or no shape can be made of them.
+        """
+        from instructor_eval.board import shapes
+
+        key, found = self._look_up("shape", score)
+        if found is not None:
+            with contextlib.suppress(TypeError):  # fields of another version
+                return shapes.Shape(**found[0])
+        try:
+            computed = shapes.shape(score.metric, self._items(score))
+        except (UserError, LookupError, TypeError, ValueError) as e:
+            raise UnreadError from e
+        if self._kept is not None and key is not None:
+            self._kept.put(key, dataclasses.asdict(computed))
         return computed
 
     def parts(self, score: Score) -> list[str]:

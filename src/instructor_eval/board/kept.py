@@ -28,7 +28,7 @@ MOST = 32 * 2**20
 _ENTRIES = 50_000
 _CODE = (
     *(f"comparing/{name}.py" for name in ("stats", "resample", "contributions", "evidence")),
-    *(f"board/{name}.py" for name in ("replicates", "spreads", "items")),
+    *(f"board/{name}.py" for name in ("replicates", "shapes", "spreads", "items")),
     *(f"scorers/{name}.py" for name in ("__init__", "classification", "clustering", "correlation", "ranking", "rouge")),
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ says how many it is over; a missing cell stays empty. Variants of one model stan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -67,6 +68,8 @@ class Row:
     tasks: dict[str, float] = field(default_factory=dict)
     """Task -> score, fractions of 1."""
     failed: set[str] = field(default_factory=set)
+    failures: dict[str, Score] = field(default_factory=dict, repr=False)
+    """What was filed of the failed tasks."""
     means: dict[str, Mean] = field(default_factory=dict)
     """The MTEB types, MTEB-56, Billboard, PromptRetrieval, the paper's nine-category mean, other benchmarks."""
     borda: float | None = None
@@ -232,8 +235,10 @@ def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collect
             revision, base = str(model.get("revision", "")), str(model.get("base_fingerprint", ""))
             rows[key] = Row(key[0], key[3], "measured", key[2], revision, key[1], name=key[0], base=base)
         row = rows[key]
-        if score.status != "ok" or score.score is None:
-            row.failed |= {score.task} if is_wanted else set()
+        if score.status != "ok" or score.score is None or not math.isfinite(score.score):
+            if is_wanted:
+                row.failed.add(score.task)
+                row.failures[score.task] = score
             continue
         before = row.scores.get(score.task)
         if before is None or _age(score, current) >= _age(before, current):

@@ -30,37 +30,55 @@ def format_board(board: Board, form: str) -> str:
         return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
     if form == "json":
         return json.dumps([_as_json(r, board) for r in board.rows], ensure_ascii=False, indent=1)
-    means = [m for m in board.means if any(m in r.means for r in board.rows)]
-    headers = ["rank", "model", "instructions", *means, *board.tasks]
-    rows = [
-        [
-            _rank_cell(r, form),
-            _label(r) if form == "table" else r.model,
-            r.instructions,
-            *(_mean_cell(r, m, board, form) for m in means),
-            *(_cell(r, t, form) for t in board.tasks),
-        ]
-        for r in board.rows
-    ]
+    means = means_shown(board)
+    headers, rows = _matrix(board, form)
     if form == "table":
         width = shutil.get_terminal_size((120, 40)).columns
-        text = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(_notes(board, means))}"
+        text = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(notes(board, means))}"
         return "\n\n".join([text, *variants_text.tables(board, form), *variants_text.reading(board)])
-    if board.reader is not None:  # a table says it below; elsewhere two exports must differ
-        headers.insert(3, "reader")
-        for row, shown in zip(board.rows, rows, strict=True):
-            shown.insert(3, board.reader if row.source == "measured" else None)
-    if form == "csv" and board.parents:
-        headers += variants_text.CSV_COLUMNS
-        rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
     if form == "csv":
-        further = _csv_columns(board, means)
-        headers += further
-        rows = [[*shown, *(cell(r) for cell in further.values())] for r, shown in zip(board.rows, rows, strict=True)]
+        return render(*csv_table(board), form)
     table = render(headers, rows, form, left=3 + (board.reader is not None))
     if form == "latex":
         table = table.replace("±", r"$\pm$")
-    return table if form == "csv" else "\n\n".join([table, *variants_text.tables(board, form)])
+    return "\n\n".join([table, *variants_text.tables(board, form)])
+
+
+def means_shown(board: Board) -> list[str]:
+    """The columns of means that some row has."""
+    return [m for m in board.means if any(m in r.means for r in board.rows)]
+
+
+def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
+    """Headers and rows of the board's CSV, a row for each of the board's in its order; None where there is nothing."""
+    headers, rows = _matrix(board, "csv")
+    if board.parents:
+        headers += variants_text.CSV_COLUMNS
+        rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    further = _csv_columns(board, means_shown(board))
+    headers += further
+    return headers, [[*shown, *(of(r) for of in further.values())] for r, shown in zip(board.rows, rows, strict=True)]
+
+
+def _matrix(board: Board, form: str) -> tuple[list[str], list[list[Any]]]:
+    """The score table: rank, model, instructions, means, tasks."""
+    means = means_shown(board)
+    headers = ["rank", "model", "instructions", *means, *board.tasks]
+    rows = [
+        [
+            rank_cell(r, form),
+            _label(r) if form == "table" else r.model,
+            r.instructions,
+            *(mean_cell(r, m, board, form) for m in means),
+            *(cell(r, t, form) for t in board.tasks),
+        ]
+        for r in board.rows
+    ]
+    if board.reader is not None and form != "table":  # a table says it below; elsewhere two exports must differ
+        headers.insert(3, "reader")
+        for row, shown in zip(board.rows, rows, strict=True):
+            shown.insert(3, board.reader if row.source == "measured" else None)
+    return headers, rows
 
 
 def _label(row: Row) -> str:
@@ -69,13 +87,15 @@ def _label(row: Row) -> str:
     return row.model if row.parent is None else f"└ {row.short}"
 
 
-def _rank_cell(row: Row, form: str) -> Any:
+def rank_cell(row: Row, form: str) -> Any:
+    """A row's rank, `1 [1, 2]` with its interval; None where it has none."""
     if form == "csv" or row.rank_low is None:
         return row.rank
     return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
 
 
-def _cell(row: Row, task: str, form: str) -> str | None:
+def cell(row: Row, task: str, form: str) -> str | None:
+    """A row's score of a task: `▼ 64.51 ±4.1`, `failed`, or None; CSV has the bare number."""
     if task in row.failed:
         return "failed"
     text = score_text(row.tasks.get(task))
@@ -98,7 +118,8 @@ def _half(spread: Spread | None) -> str:
     return f" ({text})" if spread.weak else f" {text}"
 
 
-def _mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
+def mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
+    """A row's mean: `74.16 ±3.8 (3/4)` where one of four tasks is missing; None where it has none."""
     mean = row.means.get(name)
     if mean is None:
         return None
@@ -141,52 +162,53 @@ def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
     return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
 
 
-def _notes(board: Board, means: list[str]) -> list[str]:
-    notes = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
+def notes(board: Board, means: list[str]) -> list[str]:
+    """What must be known to read the score table, a sentence or two each."""
+    told = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
     if board.parents:
-        notes[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
+        told[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
     if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
-        notes.append("(n/of): a mean over n of the tasks that belong to it.")
+        told.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
-        notes.append("published: others' numbers, not measured here (results/reference).")
-    return notes + _interval_notes(board) + _prompting_notes(board, means)
+        told.append("published: others' numbers, not measured here (results/reference).")
+    return told + _interval_notes(board) + _prompting_notes(board, means)
 
 
 def _interval_notes(board: Board) -> list[str]:
     """What ±, the ranks' intervals and the marks mean, of those that are there."""
-    notes = []
+    told = []
     spreads = [
         s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
     ]
     if spreads:
-        notes.append("±: half of the 95 % interval, for other items of this kind.")
+        told.append("±: half of the 95 % interval, for other items of this kind.")
     if any(s.weak for s in spreads):
-        notes.append("(±): too few items to rely on it.")
+        told.append("(±): too few items to rely on it.")
     if any(row.rank_low is not None for row in board.rows):
-        notes.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
+        told.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
     marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
     if marks & {"better", "worse"}:
         whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
-        notes.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+        told.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
     elif board.baseline is not None and marks:
-        notes.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
+        told.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
     if board.without_items:
-        notes.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
+        told.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
     if board.unmarked:
-        notes.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
-    return [printable(note) for note in notes]
+        told.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
+    return [printable(note) for note in told]
 
 
 def _prompting_notes(board: Board, means: list[str]) -> list[str]:
     if board.reader is None:
         return []
-    notes = [f"Prompt retrieval: answers by {board.reader}."]
+    told = [f"Prompt retrieval: answers by {board.reader}."]
     if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
-        notes.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
+        told.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
     retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
     if retired:
-        notes.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
-    return notes
+        told.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
+    return told
 
 
 def _as_json(row: Row, board: Board) -> dict[str, Any]:

@@ -38,7 +38,12 @@ UNITS = {
     "pearson": "segment",
     "mean_of_parts": "part",
 }
-"""Metric -> what statistics resample; queries for metrics at k, test examples for Rouge-L."""
+"""Metric -> what statistics resample; `unit_of` knows the others."""
+
+
+def unit_of(metric: str) -> str:
+    """What statistics of a metric resample: queries for metrics at k, test examples for Rouge-L."""
+    return UNITS.get(metric, "test example" if metric.startswith("rougeL") else "query")
 
 
 @dataclass(frozen=True)
@@ -267,7 +272,7 @@ def _blank(name: str, baseline: Side, candidate: Side) -> TaskComparison:
         name,
         kind,
         metric,
-        UNITS.get(metric, "test example" if metric.startswith("rougeL") else "query"),
+        unit_of(metric),
         _value(name, baseline),
         _value(name, candidate),
         command=tuple(mine.command) if mine else (),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from instructor_eval.comparing.stats import Difference
 from instructor_eval.errors import one_line
 from instructor_eval.gates.quality import EXIT_CODES, INCONCLUSIVE, ORDER, REGRESSED, Judgement, TaskVerdict, worst
 from instructor_eval.gates.thresholds import Thresholds
+from instructor_eval.repeat import single_task
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import TaskComparison
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NOTHING = "the two sides have no task that can be compared"
 _MOST_LEFT_OUT = 10
-_SINGLE_TASK = ("--task", "--benchmark")
 
 
 @dataclass(frozen=True)
@@ -189,22 +188,7 @@ def repeat_command(row: TaskVerdict) -> list[str]:
     """The command that runs this task alone again; empty where none is known."""
     if row.comparison is None or not row.comparison.command:
         return []
-    from instructor_eval.cards import shipped_cards
-
-    command, task = list(row.comparison.command), row.comparison.task
-    if len(command) < 2 or not command[1].startswith("-") or task not in shipped_cards():
-        return command  # `evaluate demo`, or a card of the user's own: which of its files this is cannot be known
-    kept: list[str] = []
-    skip = False
-    for word in command:
-        name, equals, _ = word.partition("=")
-        if skip:
-            skip = False
-        elif re.fullmatch(r"--[a-z]{2,}", name) and any(flag.startswith(name) for flag in _SINGLE_TASK):
-            skip = not equals
-        else:
-            kept.append(word)
-    return [*kept, "--task", task]
+    return single_task(row.comparison.command, row.comparison.task)
 
 
 def counts(rows: Sequence[TaskVerdict | Part]) -> str:

@@ -1,0 +1,99 @@
+"""`evaluate report`: flags, and where the page is written."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from instructor_eval.errors import EXIT_OK, UserError, reason
+from instructor_eval.output import tell
+
+_GATE = Path("gate/gate.json")
+_TITLE = "Embedding leaderboard"
+_EPILOG = """\
+one HTML file: no network, no server, readable with JavaScript off.
+
+  evaluate report --results results -o report.html
+  evaluate report --baseline minilm --open
+  evaluate report --task SciFact --task STSBenchmark --title "Release 2026-11"
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of `evaluate report` that the leaderboard does not have."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE",
+                        help="where the page is written (default ./report.html)")  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="show the page in the browser")
+    parser.add_argument("--title", default=_TITLE, metavar="TEXT", help=f"the page's headline (default: {_TITLE})")
+    gate = parser.add_mutually_exclusive_group()
+    gate.add_argument("--gate", type=Path, metavar="FILE",
+                      help="a gate.json whose verdict stands first (default RESULTS/gate/gate.json)")  # fmt: skip
+    gate.add_argument("--no-gate", action="store_true", help="leave the verdict out")
+
+
+def run(options: argparse.Namespace) -> int:
+    """`evaluate report`: the page of a results folder."""
+    from instructor_eval.board.items import Evidence
+    from instructor_eval.board.kept import KeptStatistics
+    from instructor_eval.cli_compare import progress
+    from instructor_eval.cli_show import board_of
+    from instructor_eval.report.page import Request, render
+    from instructor_eval.store import Store
+
+    output: Path = options.output
+    _check(output)
+    store = Store(options.results)
+    kept = KeptStatistics.of(store)
+    with progress() as say:
+        board = board_of(options, store, kept, say)
+        say("writing the page")
+        evidence = Evidence(None if options.no_intervals else store.items, kept)
+        page = render(Request(board, evidence, str(options.results), options.title, _gate(options), options.command))
+        kept.save()
+    _write(output, page)
+    found = "no results yet in it" if not board.rows else f"{len(board.rows)} rows, {len(board.tasks)} tasks"
+    tell(f"{output}: {found}, {len(page) / 1000:,.0f} kB")
+    if options.open:
+        _open(output)
+    return EXIT_OK
+
+
+def _gate(options: argparse.Namespace) -> Path | None:
+    if options.no_gate:
+        return None
+    if options.gate is not None:
+        return Path(options.gate)
+    there = Path(options.results) / _GATE
+    return there if there.exists() else None
+
+
+def _check(output: Path) -> None:
+    """Before anything is computed: can the page be written there at all?
+
+    Raises:
+        UserError: it is a folder, or its folder is missing.
+    """
+    if output.is_dir():
+        raise UserError(f"cannot write the page to {output}: it is a folder: name a file, such as {output}/report.html")
+    if not output.resolve().parent.is_dir():
+        raise UserError(f"cannot write the page to {output}: there is no folder {output.parent}: make it first")
+
+
+def _write(output: Path, page: bytes) -> None:
+    from instructor_eval.store import atomic_write
+
+    try:
+        atomic_write(output, lambda f: f.write(page))
+    except OSError as e:
+        raise UserError(f"cannot write the page to {output}: {reason(e)}: choose another file with -o") from e
+
+
+def _open(output: Path) -> None:
+    """Show the page; where there is no browser the file is there all the same."""
+    import webbrowser
+
+    if not webbrowser.open(output.resolve().as_uri()):
+        print(f"evaluate: no browser could be started: open {output} yourself", file=sys.stderr)

@@ -1,0 +1,98 @@
+"""From the command that made many scores to the one that makes a single one again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+from instructor_eval.types import Score
+
+_TASKS = ("--task", "--benchmark")
+_NUMERIC = ("--variant", "--embedding", "--truncate-dim")
+_EMBEDDED = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+def single_task(command: Sequence[str], task: str) -> list[str]:
+    """`command` with `task` in the place of all its tasks and benchmarks.
+
+    What is no plain run stays as it is (`evaluate demo`), and so does one of a card of the user's own: which of its
+    files that task is cannot be known.
+    """
+    from instructor_eval.cards import shipped_cards
+
+    if not _is_run(command) or task not in shipped_cards():
+        return list(command)
+    return [*_without(command, _TASKS), "--task", task]
+
+
+def single_score(score: Score) -> list[str]:
+    """The command that makes this score alone: its task, its variant, its model and its instruction set.
+
+    A flag that cannot be told apart stays as it was given; then others are made beside it. Empty where none was filed.
+    """
+    command = list(score.command)
+    if not _is_run(command):
+        return command
+    if any(_values(command, (flag,)) for flag in _NUMERIC):
+        command = [*_without(command, _NUMERIC), "--variant", str(score.model["variant"])]
+    name, revision = str(score.model["name"]), str(score.model.get("revision", ""))
+    names = {name, f"{name}@{revision}"}
+    command = _narrowed(command, "--model", lambda given: _EMBEDDED.get(given, given) in names)
+    command = _narrowed(command, "--instructions", lambda given: given == score.instructions["set"])
+    if score.reader:
+        command = _narrowed(command, "--selection", lambda given: given == score.reader.get("selection"))
+    return single_task(command, score.task)
+
+
+def _is_run(command: Sequence[str]) -> bool:
+    return len(command) > 1 and command[1].startswith("-")
+
+
+def _narrowed(command: list[str], flag: str, meant: Callable[[str], bool]) -> list[str]:
+    """Only the one value of a repeated flag that is meant, if it is there."""
+    given = _values(command, (flag,))
+    wanted = next((value for value in given if meant(value)), None)
+    if len(given) < 2 or wanted is None:
+        return command
+    return [*_without(command, (flag,)), flag, wanted]
+
+
+def _values(command: Sequence[str], flags: Collection[str]) -> list[str]:
+    return [value for flag, value in _flags(command) if flag in flags]
+
+
+def _without(command: Sequence[str], flags: Collection[str]) -> list[str]:
+    """The command without these flags and their values, however they were shortened."""
+    kept: list[str] = []
+    skip = False
+    for word in command:
+        name, equals, _ = word.partition("=")
+        if skip:
+            skip = False
+        elif _meant(name, flags):
+            skip = not equals
+        else:
+            kept.append(word)
+    return kept
+
+
+def _flags(command: Sequence[str]) -> list[tuple[str, str]]:
+    """Each flag under its whole name where that is one of ours, with the value behind it."""
+    every = (*_TASKS, *_NUMERIC, "--model", "--instructions", "--selection")
+    found = []
+    for place, word in enumerate(command):
+        name, equals, value = word.partition("=")
+        meant = _meant(name, every)
+        if meant:
+            after = command[place + 1] if place + 1 < len(command) else ""
+            found.append((meant, value if equals else after))
+    return found
+
+
+def _meant(name: str, flags: Collection[str]) -> str | None:
+    """The flag that a word stands for: argparse takes any beginning of one, and `--t` means none of these."""
+    if not re.fullmatch(r"--[a-z-]{2,}", name):
+        return None
+    return next((flag for flag in flags if flag == name), None) or next(
+        (flag for flag in flags if flag.startswith(name)), None
+    )

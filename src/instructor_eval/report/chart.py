@@ -1,0 +1,203 @@
+"""Quality against cost: which models are not beaten in both, drawn for each cost that is known of two or more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from instructor_eval.board.leaderboard import Board
+from instructor_eval.board.spreads import Spread, mean
+from instructor_eval.report import svg
+from instructor_eval.report.lines import VARIANT, Line
+
+WIDTH, HEIGHT = 760, 380
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 170, 14, 46
+_FEW = 14
+"""With at most so many points all are named, with more only those on the frontier."""
+_GAP = 13
+
+
+@dataclass
+class Dot:
+    """A row on the chart; places are in the drawing's units."""
+
+    line: Line
+    x: float
+    y: float
+    cost: float
+    quality: float
+    """Mean score, a fraction of 1."""
+    spread: Spread | None
+    complete: bool
+    """Whether its mean is over all the chart's tasks."""
+    best: bool = False
+    """Whether no complete dot is at least as good in both and better in one."""
+    low: float | None = None
+    high: float | None = None
+    label_y: float | None = None
+    """Where its name stands; None for none."""
+
+    name: str = ""
+    """As short as the chart needs it."""
+
+
+@dataclass
+class Chart:
+    """One drawing: the mean score against one cost, on a log axis.
+
+    The mean is over the tasks that all its rows have, where these are at least half of the board's, else over all.
+    """
+
+    key: str
+    title: str
+    """What the x axis is, with its unit."""
+    hint: str
+    """Which side is better."""
+    tasks: int
+    """How many tasks the mean is over, of so many."""
+    of: int
+    dots: list[Dot] = field(default_factory=list)
+    frontier: str = ""
+    """Path data."""
+    families: list[str] = field(default_factory=list)
+    """Path data: a line a model through its variants."""
+    x_ticks: list[tuple[float, str]] = field(default_factory=list)
+    y_ticks: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def best(self) -> list[Dot]:
+        """The frontier, the best first."""
+        return sorted((d for d in self.dots if d.best), key=lambda d: (-d.quality, d.name))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A cost that can be drawn."""
+
+    key: str
+    title: str
+    hint: str
+    of: Callable[[Line], float | None]
+    more_is_better: bool
+    unit: float = 1.0
+
+
+def texts_per_second(line: Line) -> float | None:
+    """Measured on the fixed sample, on the model's own machine."""
+    return _number(line, "texts_per_second")
+
+
+def file_bytes(line: Line) -> float | None:
+    """Weights in a file of this form."""
+    return _number(line, "file_bytes")
+
+
+def parameters(line: Line) -> float | None:
+    """Weights of the checkpoint, counted by the size of its fp32 file."""
+    cost = line.row.cost
+    size, ratio = _number(line, "file_bytes"), _number(line, "size_ratio")
+    return size * ratio / 4 if size and ratio and cost.get("baseline") == "fp32" else None
+
+
+AXES = (
+    Axis("speed", "texts a second", "faster is to the right", texts_per_second, more_is_better=True),
+    Axis("size", "weights on disk, MB", "smaller is to the left", file_bytes, more_is_better=False, unit=1e6),
+    Axis("parameters", "million parameters", "smaller is to the left", parameters, more_is_better=False, unit=1e6),
+)
+
+
+def charts(board: Board, lines: Sequence[Line]) -> list[Chart]:
+    """A chart for each axis that two rows or more have a place on, in the order of `AXES`."""
+    measured = [line for line in lines if line.row.source == "measured" and line.row.tasks]
+    found = (_chart(axis, board, measured) for axis in AXES)
+    return [chart for chart in found if chart is not None]
+
+
+def _number(line: Line, key: str) -> float | None:
+    value = line.row.cost.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        return None  # of a score file, which anyone may have edited
+    return float(value)
+
+
+def quality(line: Line, tasks: Sequence[str]) -> tuple[float, Spread | None, bool]:
+    """The mean over those of the tasks that a row has, its interval if every score has one, and whether it has all."""
+    there = [task for task in tasks if task in line.row.tasks]
+    value = sum(line.row.tasks[t] for t in there) / len(there)
+    spreads = [line.row.spreads[t] for t in there if t in line.row.spreads]
+    return value, mean(spreads) if len(spreads) == len(there) else None, len(there) == len(tasks)
+
+
+def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:
+    costs = {line: cost for line in lines if (cost := axis.of(line))}
+    if len(costs) < 2:
+        return None
+    shared = [task for task in board.tasks if all(task in line.row.tasks for line in costs)]
+    tasks = shared if 2 * len(shared) >= len(board.tasks) else board.tasks
+    known = {line: quality(line, tasks) for line in costs}
+    values = [v for value, spread, _ in known.values() for v in (value, *_ends(spread))]
+    low, high = min(values), max(values)
+    room = 0.05 * (high - low) or 0.01
+    y = svg.Scale(max(low - room, -1.0), min(high + room, 1.0), HEIGHT - _BOTTOM, _TOP)
+    units = [cost / axis.unit for cost in costs.values()]
+    x = svg.Scale(min(units) / 1.15, max(units) * 1.15, _LEFT, WIDTH - _RIGHT, log=True)
+    chart = Chart(axis.key, axis.title, axis.hint, len(tasks), len(board.tasks))
+    for line, cost in costs.items():
+        value, spread, complete = known[line]
+        dot = Dot(line, x(cost / axis.unit), y(value), cost / axis.unit, value, spread, complete)
+        if spread is not None and spread.low is not None and spread.high is not None:
+            dot.low, dot.high = y(max(spread.low, y.low)), y(min(spread.high, y.high))
+        chart.dots.append(dot)
+    _find_best(chart.dots, more_is_better=axis.more_is_better)
+    best = sorted((d for d in chart.dots if d.best), key=lambda d: d.x)
+    chart.frontier = _path(best) if len(best) > 1 else ""
+    for line in costs:
+        own = [d for d in chart.dots if d.line is line or (d.line.parent is line and d.line.kind == VARIANT)]
+        if len(own) > 1:
+            chart.families.append(_path(sorted(own, key=lambda d: (d.x, d.y))))
+    _name(chart.dots)
+    _place_names(chart.dots)
+    places = svg.log_ticks(x.low, x.high)
+    chart.x_ticks = [(x(v), f"{v:,.12g}") for v in (places if len(places) > 2 else svg.ticks(x.low, x.high, 5))]
+    chart.y_ticks = [(y(v), f"{100 * v:.10g}") for v in svg.ticks(y.low, y.high, 6)]
+    return chart
+
+
+def _ends(spread: Spread | None) -> list[float]:
+    return [v for v in (spread.low, spread.high) if v is not None] if spread else []
+
+
+def _find_best(dots: Sequence[Dot], *, more_is_better: bool) -> None:
+    sign = 1 if more_is_better else -1
+    complete = [(sign * d.cost, d.quality, d) for d in dots if d.complete]
+    for cost, value, dot in complete:
+        dot.best = not any(c >= cost and v >= value and (c > cost or v > value) for c, v, _ in complete)
+
+
+def _path(dots: Sequence[Dot]) -> str:
+    return "M" + "L".join(f"{d.x:g} {d.y:g}" for d in dots)
+
+
+def _name(dots: Sequence[Dot]) -> None:
+    """A variant goes by its own name where all dots are of one model and set, else behind its model's."""
+    heads = {dot.line.parent if dot.line.kind == VARIANT else dot.line for dot in dots}
+    for dot in dots:
+        row = dot.line.row
+        name = (row.name or row.model).rsplit("/", 1)[-1]
+        if dot.line.kind == VARIANT:
+            dot.name = row.short if len(heads) == 1 else f"{name} {row.short}"
+        else:
+            dot.name = name if dot.line.level == 0 else f"{name} · {row.instructions}"
+
+
+def _place_names(dots: Sequence[Dot]) -> None:
+    """Where names stand: those of all dots where these are few, else of some of the best; none over another."""
+    named = list(dots)
+    if len(dots) > _FEW:
+        best = sorted((d for d in dots if d.best), key=lambda d: d.x)
+        step = max(1.0, (len(best) - 1) / (_FEW - 3))  # both ends, and what lies evenly between
+        named = [best[i] for i in sorted({round(n * step) for n in range(_FEW)}) if i < len(best)]
+    places = svg.spread_apart([d.y for d in named], _GAP, _TOP + 4, HEIGHT - _BOTTOM)
+    for dot, place in zip(named, places, strict=True):
+        dot.label_y = place

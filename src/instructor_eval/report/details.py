@@ -1,0 +1,219 @@
+"""What stands behind a cell: items, instructions, data, machine, command. What cells share is told once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instructor_eval.board.items import Evidence, UnreadError
+from instructor_eval.board.shapes import BINS, Shape
+from instructor_eval.comparing.compare import unit_of
+from instructor_eval.comparing.difference_text import interval_text, score_text
+from instructor_eval.errors import one_line
+from instructor_eval.gates.quality import plural
+from instructor_eval.repeat import single_score
+from instructor_eval.report import svg
+from instructor_eval.report.lines import Line
+from instructor_eval.report.table import Column
+from instructor_eval.types import Score
+
+HEIGHT = 12
+"""Of a histogram, in its own units."""
+_INSTRUCTIONS, _DATA, _MACHINE = "i", "d", "e"
+_NOT_OF_THE_MACHINE = ("peak_memory_mb", "peak_gpu_memory_mb")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Something that several scores share, told once on the page: names with texts."""
+
+    id: str
+    rows: list[tuple[str, str]]
+    literal: bool = False
+    """Whether the texts are shown as they are, blanks and all."""
+
+
+@dataclass
+class Detail:
+    """One score of the table."""
+
+    key: str
+    """`c-ROW-COLUMN`."""
+    line: Line
+    column: Column
+    score: Score
+    main: str = ""
+    """`64.51`"""
+    interval: str = ""
+    """`95 % interval 60.40 to 68.62 (t)`"""
+    unit: str = ""
+    """`300 queries`"""
+    delta: str = ""
+    """Beside the line above: `-0.31 [-0.52, -0.10]`."""
+    bars: str = ""
+    bins: int = BINS
+    axis: str = ""
+    """What the histogram is of, and from where to where."""
+    worst: list[tuple[str, str]] = field(default_factory=list)
+    best: list[tuple[str, str]] = field(default_factory=list)
+    took: str = ""
+    command: str = ""
+    error: str = ""
+    bare: str = ""
+    """What is said where no text had an instruction."""
+    shared: list[Facts] = field(default_factory=list)
+
+
+class Shared:
+    """Facts told once: the same texts get the same id."""
+
+    def __init__(self) -> None:
+        self.by_task: dict[str, list[Facts]] = {}
+        self.machines: list[Facts] = []
+        self._known: dict[str, Facts] = {}
+
+    def instructions(self, score: Score, column: Column) -> Facts | None:
+        """The literal instruction of each role, with the rule it came from; None where no text had any."""
+        roles: Mapping[str, Any] = score.instructions.get("roles") or {}
+        if not any(_of_role(told, "text") for told in roles.values()):
+            return None
+        rows = [(str(role), _literal(told)) for role, told in roles.items()]
+        return self._of_task(_INSTRUCTIONS, column, rows, literal=True)
+
+    def data(self, score: Score, column: Column) -> Facts:
+        """Which data, in which revision, and how it was scored."""
+        data = score.data
+        named = {
+            "data": data.get("id"),
+            "revision": data.get("revision"),
+            "content": data.get("key"),
+            "texts and gold values": data.get("hash"),
+            "protocol": ", ".join(
+                [
+                    *(f"{k}={v}" for k, v in score.protocol.items()),
+                    f"version {score.protocol_version}",
+                    f"seed {score.seed}",
+                ]
+            ),
+            "limit": score.limit,
+            "reader": _reader(score),
+        }
+        return self._of_task(_DATA, column, [(k, str(v)) for k, v in named.items() if v not in (None, "")])
+
+    def machine(self, score: Score) -> Facts:
+        """Library versions and hardware."""
+        hardware = dict(score.environment.get("hardware") or {})
+        for name in _NOT_OF_THE_MACHINE:
+            hardware.pop(name, None)
+        versions = dict(score.environment.get("versions") or {})
+        rows = [(str(k), str(v)) for k, v in hardware.items()]
+        rows += [("versions", ", ".join(f"{k} {v}" for k, v in versions.items()))] if versions else []
+        found = self._find(_MACHINE, "", rows or [("machine", "was not filed")], literal=False)
+        if found not in self.machines:
+            self.machines.append(found)
+        return found
+
+    def _of_task(self, kind: str, column: Column, rows: list[tuple[str, str]], *, literal: bool = False) -> Facts:
+        found = self._find(kind, str(column.index), rows, literal=literal)
+        there = self.by_task.setdefault(column.name, [])
+        if found not in there:
+            there.append(found)
+        return found
+
+    def _find(self, kind: str, where: str, rows: list[tuple[str, str]], *, literal: bool) -> Facts:
+        key = json.dumps([kind, where, rows])
+        if key not in self._known:
+            self._known[key] = Facts(f"{kind}-{len(self._known)}", rows, literal)
+        return self._known[key]
+
+
+def details(lines: Sequence[Line], columns: Sequence[Column], shared: Shared, evidence: Evidence) -> list[Detail]:
+    """What stands behind every measured cell, task by task: neighbours have most in common."""
+    return [
+        _detail(line, column, score, shared, evidence)
+        for column in columns
+        if column.is_task
+        for line in lines
+        if (score := line.row.scores.get(column.name) or line.row.failures.get(column.name)) is not None
+    ]
+
+
+def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence) -> Detail:
+    task, row = column.name, line.row
+    found = Detail(f"c-{line.index}-{column.index}", line, column, score, command=shlex.join(single_score(score)))
+    instructions = shared.instructions(score, column)
+    if instructions is None:
+        found.bare = _no_instructions(score)
+    every = (instructions, shared.data(score, column), shared.machine(score))
+    found.shared = [facts for facts in every if facts is not None]
+    if task in row.failed:
+        found.error = one_line(score.error or "the score is not a number (NaN)")
+        return found
+    found.main = score_text(row.tasks[task]) or ""
+    spread = row.spreads.get(task)
+    found.unit = counted(score.n_items, "item")
+    if spread is not None and spread.low is not None and spread.high is not None:
+        weak = ", too few items to rely on" if spread.weak else ""
+        found.interval = f"95 % interval {100 * spread.low:.1f} to {100 * spread.high:.1f} ({spread.method}{weak})"
+        found.unit = counted(spread.n, unit_of(score.metric))
+    if task in line.delta and line.parent is not None:
+        found.delta = f"{interval_text(line.delta[task])} beside {line.parent.label}"
+    if task in line.not_comparable and line.parent is not None:
+        found.delta = f"cannot be compared with {line.parent.label}: {line.not_comparable[task]}"
+    found.took = _took(score)
+    with contextlib.suppress(UnreadError):  # without items there is nothing to draw
+        _draw(found, evidence.shape(score))
+    return found
+
+
+def _draw(found: Detail, shape: Shape) -> None:
+    found.bars = svg.bars(shape.counts, HEIGHT)
+    what = "the score of each" if shape.is_mean else "what each adds to the score"
+    found.axis = f"{what}, from {_points(shape.low)} to {_points(shape.high)}; median {_points(shape.median)}"
+    found.worst = [(str(name), _points(value)) for name, value in shape.worst]
+    found.best = [(str(name), _points(value)) for name, value in shape.best]
+
+
+def _points(value: float | str) -> str:
+    return f"{100 * float(value):.1f}"
+
+
+def counted(n: int, unit: str) -> str:
+    """`300 queries`."""
+    return f"{n:,} {plural(unit, n)}"
+
+
+def _of_role(told: object, key: str) -> str:
+    """`text` or `rule` of a role, of a file that anyone may have edited."""
+    return str(told.get(key, "")) if isinstance(told, Mapping) else ""
+
+
+def _no_instructions(score: Score) -> str:
+    rules = dict.fromkeys(_of_role(told, "rule") for told in (score.instructions.get("roles") or {}).values())
+    why = "; ".join(filter(None, rules))
+    return f"No text had an instruction{f' ({why})' if why else ''}."
+
+
+def _literal(told: object) -> str:
+    """`Represent the ...` and where it came from; an empty one is said to be empty."""
+    text, rule = _of_role(told, "text"), _of_role(told, "rule")
+    shown = f"“{text}”" if text else "(none)"
+    return f"{shown}  [{rule}]" if rule else shown
+
+
+def _reader(score: Score) -> str:
+    if not score.reader:
+        return ""
+    return f"{score.reader.get('name')}, demonstrations {score.reader.get('selection')}"
+
+
+def _took(score: Score) -> str:
+    total, counts = score.timings.get("total"), score.counts
+    told = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
+    if counts.get("texts"):
+        told.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
+    return ", ".join(told)

@@ -1,0 +1,424 @@
+"""The page: one HTML file that needs no network, and no JavaScript to be read.
+
+Everything is written here, once, by templates that escape every text. The page's own script arranges what is there:
+it sorts, filters, opens and copies. What stands behind single cells lies open in a small page; in a large one it is
+packed (DEFLATE, base64), and the script unpacks it when it is asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import instructor_eval
+from instructor_eval.board import text, variants_text
+from instructor_eval.board.items import Evidence
+from instructor_eval.board.leaderboard import Board
+from instructor_eval.comparing import stats
+from instructor_eval.comparing.difference_text import interval_text, some
+from instructor_eval.gates.text import MARKS
+from instructor_eval.report import chart, details, pack, pairs, table, verdict
+from instructor_eval.report.details import counted
+from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line, lines
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+INLINE = 150_000
+"""So many characters of parts lie open in the page; more are packed."""
+_ASSETS = Path(__file__).parent / "assets"
+_SHORT = 26
+
+
+@dataclass
+class Request:
+    """What the page is made of."""
+
+    board: Board
+    evidence: Evidence
+    """Of the board's scores, for differences between instruction sets."""
+    results: str
+    """The results folder, as the user named it."""
+    title: str = "Embedding leaderboard"
+    gate: Path | None = None
+    """The `gate.json` whose verdict stands first."""
+    command: Sequence[str] = ()
+    """The invocation that makes the page."""
+
+
+@dataclass
+class TaskSection:
+    """A task of the page."""
+
+    column: table.Column
+    summary: str
+    facts: list[dict[str, Any]]
+    details: list[str]
+    """Keys of what stands behind its scores."""
+
+
+@dataclass
+class ModelSection:
+    """A model of the page, with its rows."""
+
+    id: str
+    name: str
+    headers: list[str]
+    rows: list[list[str]]
+    reading: list[str]
+    """What its variants show, in words."""
+    pairs: list[tuple[str, str]]
+    """Key and label of each row beside another."""
+
+
+@dataclass
+class Page:
+    """Everything that the template says."""
+
+    title: str
+    results: str
+    command: str
+    summary: str = ""
+    version: str = instructor_eval.__version__
+    csp: str = ""
+    css: Markup | str = ""
+    js: Markup | str = ""
+    packed: str = ""
+    inline: bool = True
+    parts: dict[str, Markup] = field(default_factory=dict)
+    verdict: verdict.Verdict | None = None
+    verdict_command: str = ""
+    scores: int = 0
+    lines: list[Line] = field(default_factory=list)
+    columns: list[table.Column] = field(default_factory=list)
+    by_benchmark: list[table.Group] = field(default_factory=list)
+    by_type: list[table.Group] = field(default_factory=list)
+    cells: dict[Line, list[table.Cell]] = field(default_factory=dict)
+    sides: dict[Line, str] = field(default_factory=dict)
+    """What `evaluate compare` knows each line by."""
+    section_of: dict[Line, str] = field(default_factory=dict)
+    families: list[str] = field(default_factory=list)
+    variants: list[str] = field(default_factory=list)
+    benchmarks: list[str] = field(default_factory=list)
+    has_published: bool = False
+    charts: list[chart.Chart] = field(default_factory=list)
+    chart_note: str = ""
+    chart_reading: list[str] = field(default_factory=list)
+    """What the variants show, in words, where they are of one model."""
+    chart_width: int = chart.WIDTH
+    chart_height: int = chart.HEIGHT
+    notes: str = ""
+    left_out: str = ""
+    worth: list[tuple[str, str]] = field(default_factory=list)
+    models: list[ModelSection] = field(default_factory=list)
+    tasks: list[TaskSection] = field(default_factory=list)
+    machines: list[details.Facts] = field(default_factory=list)
+
+
+def render(request: Request) -> bytes:
+    """The whole page, UTF-8. The same board, gate and command give the same bytes.
+
+    Raises:
+        UserError: the gate's file cannot be read.
+    """
+    environment = _environment()
+    page = Page(request.title, request.results, shlex.join(request.command))
+    board = request.board
+    page.columns = table.columns(board)
+    page.lines = lines(board, request.evidence)
+    places = {c.name: c.index for c in page.columns if c.is_task}
+    if request.gate is not None:
+        page.verdict = verdict.read_verdict(request.gate, places)
+        page.verdict_command = shlex.join(page.verdict.command)
+    _fill_table(page, board)
+    _fill_charts(page, board)
+    parts = _Parts(page, environment)
+    _fill_sections(page, board, request.evidence, parts)
+    for drawn in page.charts[1:]:  # the first always lies open
+        parts.chart(drawn)
+    parts.decide()
+    _fill_head(page, board)
+    page.packed = _packed(page, board)
+    page.css, page.js = (_asset(name) for name in ("report.css", "report.js"))
+    page.csp = "; ".join([
+        "default-src 'none'", f"script-src {_hash(page.js)}", f"style-src {_hash(page.css)}", "img-src data:",
+        "base-uri 'none'", "form-action 'none'",
+    ])  # fmt: skip
+    written = environment.get_template("page.html.j2").render(page=page)
+    return written.encode("utf-8", "replace")
+
+
+class _Parts:
+    """The pieces that lie open or packed: what is behind a cell (`c-...`), two rows beside each other (`p-...`)."""
+
+    def __init__(self, page: Page, environment: Environment) -> None:
+        self._page = page
+        self._macros = environment.get_template("macros.html.j2").make_module()
+
+    def cell(self, found: details.Detail) -> None:
+        self._page.parts[found.key] = self._call("cell", found)
+
+    def pair(self, key: str, found: pairs.Pair) -> None:
+        self._page.parts[key] = self._call("forest", found, key)
+
+    def chart(self, found: chart.Chart) -> None:
+        self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page)
+
+    def decide(self) -> None:
+        """Whether all of them lie open."""
+        self._page.inline = sum(map(len, self._page.parts.values())) <= INLINE
+
+    def _call(self, name: str, *arguments: object) -> Markup:
+        from markupsafe import Markup
+
+        return Markup(getattr(self._macros, name)(*arguments).strip())  # noqa: S704 # a template's own output
+
+
+def _environment() -> Environment:
+    """Templates that escape every text and stop at a name they do not know."""
+    import jinja2
+    from markupsafe import Markup
+
+    def breakable(name: str) -> Markup:
+        """A long name may break between its words: `Banking77<wbr>Classification`."""
+        return Markup("<wbr>").join(re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[_-])", name))
+
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else clean(value),
+    )
+    filters: dict[str, Callable[[Any], Any]] = {
+        "mark": lambda word: MARKS.get(word, "?"),
+        "points": lambda value: f"{100 * value:.2f}",
+        "plain": lambda value: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
+        "interval": interval_text,
+        "rank": lambda row: "" if row.rank is None else str(text.rank_cell(row, "table")),
+        "short": lambda name: name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…",
+        "breakable": breakable,
+    }
+    found.filters |= filters
+    return found
+
+
+def clean(value: str) -> str:
+    """`value` without characters that are no text: control characters, turned directions, halves of surrogates."""
+    if value.isprintable():
+        return value
+    return "".join(c if c.isprintable() or c in "\n\xa0" else "\ufffd" for c in value)
+
+
+def _asset(name: str) -> Markup:
+    """A file of ours, as it is."""
+    from markupsafe import Markup
+
+    return Markup((_ASSETS / name).read_text(encoding="utf-8"))  # noqa: S704 # our own file
+
+
+def _hash(content: str) -> str:
+    """What the content security policy lets run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _packed(page: Page, board: Board) -> str:
+    """The board's CSV by columns, and the parts where they do not lie open."""
+    headers, rows = text.csv_table(board)
+    return pack.packed({
+        "columns": headers,
+        "values": [pack.BETWEEN.join(map(_bare, column)) for column in zip(*rows, strict=True)],
+        "tasks": [headers.index(task) for task in board.tasks],
+        "results": page.results,
+        "parts": [] if page.inline else pack.columns_of(page.parts),
+    })  # fmt: skip
+
+
+def _bare(value: object) -> str:
+    """A value of the CSV as text; nothing where there is none."""
+    return "" if value is None else str(value).replace(pack.BETWEEN, "\ufffd")
+
+
+def _fill_table(page: Page, board: Board) -> None:
+    page.by_benchmark = table.groups(page.columns, by_type=False)
+    page.by_type = table.groups(page.columns, by_type=True)
+    page.cells = table.cells(board, page.lines, page.columns)
+    page.families = sorted({line.family for line in page.lines} - {""})
+    page.variants = list(dict.fromkeys(line.row.variant for line in page.lines if line.kind != PUBLISHED))
+    page.benchmarks = list(dict.fromkeys(c.benchmark for c in page.columns if c.is_task))
+    page.has_published = any(line.kind == PUBLISHED for line in page.lines)
+    for line in page.lines:
+        row = line.row
+        name = f"{row.name}@{row.variant}:{row.instructions}"
+        page.sides[line] = f"published:{row.model}" if line.kind == PUBLISHED else name
+
+
+def _fill_charts(page: Page, board: Board) -> None:
+    page.charts = chart.charts(board, page.lines)
+    if not page.charts:
+        return
+    dots = page.charts[0].dots
+    devices = sorted({str(d.line.row.cost.get("device") or "a device not named") for d in dots})
+    told = [f"Speed: texts of a fixed sample, on {', '.join(devices)}, each model where it ran."]
+    if any(not d.complete for d in dots):
+        told.append("Hollow: a mean over some of these tasks only, and no candidate for the frontier.")
+    if any(d.low is not None for d in dots):
+        told.append("Bars: 95 % intervals, for other items of this kind.")
+    page.chart_note = " ".join(told)
+    heads = [line for line in page.lines if any(c.parent is line and c.kind == VARIANT for c in page.lines)]
+    if len(heads) == 1:
+        page.chart_reading = _reading(heads[0])
+
+
+def _fill_head(page: Page, board: Board) -> None:
+    measured = [line for line in page.lines if line.kind != PUBLISHED]
+    scores = [s for line in measured for s in (*line.row.scores.values(), *line.row.failures.values())]
+    page.scores = len(scores)
+    models = sum(line.kind == MODEL for line in measured)
+    counts = [counted(models, "model"), counted(len(measured), "row"), counted(len(board.tasks), "task")]
+    failed = sum(len(line.row.failed) for line in measured)
+    if failed:
+        counts.append(counted(failed, "failed score"))
+    published = len(page.lines) - len(measured)
+    if published:
+        counts.append(f"{published} published for comparison")
+    newest = max((s.created for s in scores), default="")[:10]
+    told = [", ".join(counts) if measured or published else "No results yet"]
+    ranked = [line for line in measured if line.row.rank == 1]
+    if len(ranked) == 1 and models > 1:
+        told.append(f"First by rank: {ranked[0].label}")
+    if newest:
+        told.append(f"Newest result of {newest}")
+    page.summary = ". ".join(told) + "."
+    page.notes = " ".join(text.notes(board, text.means_shown(board)))
+    if board.left_out:
+        what = counted(board.left_out, "result")
+        page.left_out = f"{what} of another protocol, limit or reader left out: give the same flags to see them."
+
+
+def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) -> None:
+    shared = details.Shared()
+    found = details.details(page.lines, page.columns, shared, evidence)
+    for detail in found:
+        parts.cell(detail)
+    places = {c.name: c.index for c in page.columns if c.is_task}
+    trees: list[list[Line]] = []
+    for line in page.lines:
+        if line.kind == MODEL:
+            trees.append([])
+        if line.kind != PUBLISHED:
+            trees[-1].append(line)
+    baseline = next((line for line in page.lines if line.row is board.baseline), None)
+    for tree in trees:
+        model = _model_section(tree, places, parts)
+        page.models.append(model)
+        page.section_of |= dict.fromkeys(tree, model.id)
+        for n, worth in enumerate(pairs.instructions_worth(tree, places, evidence)):
+            key = f"w-{tree[0].index}-{n}"
+            parts.pair(key, worth)
+            page.worth.append((key, f"{worth.candidate} beside {worth.baseline}"))
+        for line in tree if baseline is not None else []:
+            _pair_with_baseline(line, baseline, places, parts, model)
+    for column in page.columns:
+        if column.is_task:
+            keys = [d.key for d in found if d.column is column]
+            page.tasks.append(_task_section(column, [d for d in found if d.column is column], shared, keys))
+    page.machines = shared.machines
+
+
+def _pair_with_baseline(
+    line: Line, baseline: Line | None, places: Mapping[str, int], parts: _Parts, model: ModelSection
+) -> None:
+    if baseline is None or line.parent is baseline:
+        return
+    macro = stats.mean(line.row.marks.values()) if line.row.marks else None
+    found = pairs.with_baseline(line, baseline, macro, places)
+    if found is not None:
+        key = f"p-{line.index}-{baseline.index}"
+        parts.pair(key, found)
+        model.pairs.append((key, f"{found.candidate} beside {found.baseline}"))
+
+
+def _model_section(tree: Sequence[Line], places: Mapping[str, int], parts: _Parts) -> ModelSection:
+    columns: dict[str, Callable[[Line], str]] = {
+        "row": lambda line: line.short if line.parent else f"{line.row.variant} · {line.row.instructions}",
+        "Δ [95 %]": lambda line: interval_text(line.delta_macro) if line.delta_macro else "",
+        "size MB": lambda line: _figure(chart.file_bytes(line), 1e6, 1),
+        "texts/s": lambda line: _figure(chart.texts_per_second(line), 1, 1),
+        "x faster": lambda line: _figure(line.row.figures.faster, 1, 2),
+        "index MB per 1M texts": lambda line: _figure(line.row.figures.vector_bytes, 1, 0),
+        "Pareto": lambda line: "*" if line.row.pareto else "",
+        "family": lambda line: line.family,
+        "decided by": lambda line: _of_model(line, "family_rule"),
+        "dim": lambda line: _of_model(line, "dim"),
+        "max length": lambda line: _of_model(line, "max_length"),
+        "revision": lambda line: line.row.revision,
+        "fingerprint": lambda line: line.row.fingerprint,
+    }
+    rows = [[of(line) for of in columns.values()] for line in tree]
+    shown = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
+    heads = [line for line in tree if any(child.parent is line and child.kind == VARIANT for child in tree)]
+    section = ModelSection(
+        f"m-{tree[0].id}",
+        tree[0].row.name or tree[0].row.model,
+        [list(columns)[i] for i in shown],
+        [[row[i] for i in shown] for row in rows],
+        [told for head in heads for told in _reading(head)],
+        [],
+    )
+    for line in tree:
+        found = pairs.with_parent(line, places)
+        if found is not None and line.parent is not None:
+            key = f"p-{line.index}-{line.parent.index}"
+            parts.pair(key, found)
+            section.pairs.append((key, f"{found.candidate} beside {found.baseline}"))
+    return section
+
+
+def _reading(head: Line) -> list[str]:
+    """What to deploy, and a line for each variant, as the terminal has them."""
+    return [*variants_text.deploy(head.row), *map(variants_text.line_of, head.row.children)]
+
+
+def _of_model(line: Line, key: str) -> str:
+    known = [*line.row.scores.values(), *line.row.failures.values()]
+    return next((str(s.model[key]) for s in known if s.model.get(key) is not None), "")
+
+
+def _figure(value: float | None, unit: float, places: int) -> str:
+    return "" if value is None else f"{value / unit:,.{places}f}"
+
+
+def _whose(using: Sequence[Line], every: Sequence[Line]) -> str:
+    """Who uses something, as shortly as it is clear: nobody is named where all do, else instruction sets, or rows."""
+    if len(using) == len(every):
+        return ""
+    sets = {line.row.instructions for line in using}
+    if all((line in using) == (line.row.instructions in sets) for line in every):
+        return f": {some(sorted(sets))}"
+    return f": {some(list(dict.fromkeys(f'{line.row.name} · {line.row.instructions}' for line in using)))}"
+
+
+def _task_section(
+    column: table.Column, found: Sequence[details.Detail], shared: details.Shared, keys: list[str]
+) -> TaskSection:
+    metrics = sorted({d.score.metric for d in found})
+    told = [f"{column.type}, benchmark {column.benchmark}"]
+    told += [f"scored by {', '.join(metrics)}"] if metrics else []
+    units = list(dict.fromkeys(d.unit for d in found if d.unit))
+    told += [", ".join(units)] if units else []
+    told += list(dict.fromkeys(note for d in found for note in d.score.notes))
+    titles = {"i": "Instructions", "d": "Data and protocol"}
+    facts = []
+    for one in shared.by_task.get(column.name, []):
+        whose = _whose([d.line for d in found if one in d.shared], [d.line for d in found])
+        facts.append({"title": f"{titles[one.id[0]]}{whose}", "facts": one})
+    return TaskSection(column, "; ".join(told) + ".", facts, keys)

@@ -1,0 +1,164 @@
+"""Two rows beside each other, task by task: a line each with its difference and interval, drawn on one axis."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from instructor_eval.board.items import Evidence
+from instructor_eval.comparing import stats
+from instructor_eval.comparing.difference_text import interval_text, score_text
+from instructor_eval.comparing.stats import Difference
+from instructor_eval.report import svg
+from instructor_eval.report.lines import INSTRUCTIONS, Line, differences
+
+WIDTH = 200
+"""Of the drawing beside each task."""
+_NO_SET = "none"
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """One task, or the mean of all; places on the axis are in the drawing's units."""
+
+    name: str
+    baseline: str
+    candidate: str
+    delta: str
+    verdict: str
+    at: int
+    low: int | None
+    high: int | None
+    column: int | None = None
+    """The task's column on the page; None for a mean."""
+    word: str = ""
+    """A gate's verdict."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A candidate beside what it is compared with."""
+
+    candidate: str
+    baseline: str
+    rows: list[PairRow]
+    """The mean first, then what lost most."""
+    zero: int
+    """Where no difference is."""
+    left_out: list[str]
+    """Tasks that cannot be compared, each with its reason."""
+
+
+def pair(
+    candidate: str,
+    baseline: str,
+    deltas: Mapping[str, Difference],
+    scores: tuple[Mapping[str, float], Mapping[str, float]],
+    *,
+    columns: Mapping[str, int],
+    macro: Difference | None = None,
+    not_comparable: Mapping[str, str] | None = None,
+    words: Mapping[str, tuple[str, str]] | None = None,
+) -> Pair:
+    """A pair, drawn.
+
+    Args:
+        candidate: What it is called.
+        baseline: What it is compared with.
+        deltas: Task -> the candidate's score less the baseline's.
+        scores: The candidate's scores by task, and the baseline's.
+        columns: Task -> its column on the page.
+        macro: The mean of the differences, where there are several.
+        not_comparable: Task -> why nothing can be said.
+        words: Task -> a gate's verdict and what stands behind it; the empty name is the mean's.
+    """
+    named = dict(deltas)
+    shown = [macro] if macro is not None and len(named) > 1 else []
+    values = [v for d in (*named.values(), *shown) for v in (d.delta, d.low, d.high) if v is not None]
+    scale = svg.Scale(*svg.around_zero(values), 0.0, float(WIDTH))
+
+    def axis(value: float) -> int:
+        return round(scale(value))
+
+    def row(name: str, found: Difference, task: str | None) -> PairRow:
+        low, high = ((axis(v) if v is not None else None) for v in (found.low, found.high))
+        mine, theirs = ((score_text(side.get(task)) or "") if task else "" for side in scores)
+        column = columns.get(task) if task else None
+        said = (words or {}).get(task or "", ("", ""))
+        return PairRow(
+            name, theirs, mine, interval_text(found), found.verdict, axis(found.delta), low, high, column, *said
+        )
+
+    rows = [row(f"mean of {d.n} tasks", d, None) for d in shown]
+    rows += [row(task, d, task) for task, d in sorted(named.items(), key=lambda item: (item[1].delta, item[0]))]
+    return Pair(
+        candidate, baseline, rows, axis(0.0), [f"{task}: {why}" for task, why in (not_comparable or {}).items()]
+    )
+
+
+def with_parent(line: Line, columns: Mapping[str, int]) -> Pair | None:
+    """A line beside its parent; None where it has none, or nothing in common with it."""
+    if line.parent is None or not line.delta:
+        return None
+    return pair(
+        line.label,
+        line.parent.label,
+        line.delta,
+        (line.row.tasks, line.parent.row.tasks),
+        columns=columns,
+        macro=line.delta_macro,
+        not_comparable=line.not_comparable,
+    )
+
+
+def with_baseline(line: Line, baseline: Line, macro: Difference | None, columns: Mapping[str, int]) -> Pair | None:
+    """A line beside the board's baseline row; None where they have nothing in common."""
+    if line is baseline or not line.row.marks:
+        return None
+    marks = line.row.marks
+    return pair(line.label, baseline.label, marks, (line.row.tasks, baseline.row.tasks), columns=columns, macro=macro)
+
+
+def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], evidence: Evidence) -> list[Pair]:
+    """What instructions are worth: each set of a model beside `none`, or where that is not there beside its own.
+
+    Args:
+        lines: The lines of one model: the head, and below it the other instruction sets.
+        columns: Task -> its column on the page.
+        evidence: Of the scores' items.
+    """
+    head, others = lines[0], [line for line in lines[1:] if line.kind == INSTRUCTIONS]
+    bare = next((line for line in others if line.row.instructions == _NO_SET), None)
+    if bare is None:
+        beside = (with_parent(line, columns) for line in others)
+        return [one for one in beside if one is not None]
+    found: list[Pair] = []
+    for line in (head, *(line for line in others if line is not bare)):
+        if line is head:  # as the table has it, seen from the other side
+            deltas = {task: _turned(d) for task, d in bare.delta.items()}
+            reasons = bare.not_comparable
+        else:
+            deltas, reasons = differences(line.row, bare.row, columns, evidence)
+        if deltas:
+            macro, scores = stats.mean(deltas.values()), (line.row.tasks, bare.row.tasks)
+            names = (line.label, bare.label)
+            found.append(pair(*names, deltas, scores, columns=columns, macro=macro, not_comparable=reasons))
+    return found
+
+
+def _turned(found: Difference) -> Difference:
+    """The same difference, seen from the other side."""
+
+    def minus(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    return dataclasses.replace(
+        found,
+        delta=-found.delta,
+        low=minus(found.high),
+        high=minus(found.low),
+        lower=minus(found.upper),
+        upper=minus(found.lower),
+    )

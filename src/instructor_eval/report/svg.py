@@ -1,0 +1,80 @@
+"""Geometry for the page's drawings: numbers in, numbers and path data out. Templates write the elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_STEPS = (1, 2, 5, 10)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values to places on one axis of a drawing; a place may run against its value."""
+
+    low: float
+    high: float
+    start: float
+    """Where `low` is drawn."""
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The place of a value, to a tenth."""
+        low, high, at = (self._shape(v) for v in (self.low, self.high, value))
+        share = (at - low) / (high - low) if high > low else 0.5
+        return round(self.start + share * (self.end - self.start), 1)
+
+    def _shape(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values from `low` to `high`, at most about `most` of them."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / most
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * size for s in _STEPS if s * size >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten from `low` to `high`; only the powers where these are many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+    inside = [v for v in found if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
+    powers = [v for v in inside if math.log10(v) == round(math.log10(v))]
+    return powers if len(inside) > 8 and len(powers) > 1 else inside
+
+
+def bars(counts: Sequence[int], height: int) -> str:
+    """A histogram's outline as path data: a unit wide each bar, `height` high the highest; no count is invisible."""
+    most = max(counts, default=0)
+    tops = [height - (max(1, round(height * count / most)) if count else 0) for count in counts]
+    return f"M0 {height}" + "".join(f"V{top}h1" for top in tops) + f"V{height}z"
+
+
+def around_zero(values: Iterable[float]) -> tuple[float, float]:
+    """The ends of an axis that holds zero and all values, with a little room."""
+    every = [0.0, *(v for v in values if math.isfinite(v))]
+    low, high = min(every), max(every)
+    room = 0.06 * (high - low) or 0.001
+    return low - room, high + room
+
+
+def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places moved as little as needed to be `gap` from each other, in the same order, within `low` and `high`."""
+    order = sorted(range(len(places)), key=places.__getitem__)
+    found = list(places)
+    floor = low
+    for i in order:
+        found[i] = max(found[i], floor)
+        floor = found[i] + gap
+    ceiling = high
+    for i in reversed(order):
+        found[i] = min(found[i], ceiling)
+        ceiling = found[i] - gap
+    return [round(v, 1) for v in found]

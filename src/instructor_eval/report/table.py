@@ -1,0 +1,174 @@
+"""The table's columns and cells: the texts are the terminal's, so that both show the same."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from instructor_eval.board import text
+from instructor_eval.board.leaderboard import MTEB_TYPES, Board
+from instructor_eval.cards import shipped_cards
+from instructor_eval.comparing.difference_text import interval_text
+from instructor_eval.paths import slug
+from instructor_eval.report.lines import Line
+
+HEATS = 8
+"""Shades of a column, from its lowest score to its highest; 0 is none."""
+_ALL = "all"
+_MEANS = {"Nine-category": (_ALL, ""), "MTEB-56": ("mteb", ""), "Billboard": ("billboard", ""),
+          "PromptRetrieval": ("prompt-retrieval", "")}  # fmt: skip
+_PAPER = (_ALL, "mteb", "billboard", "prompt-retrieval")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task, or a mean of tasks."""
+
+    name: str
+    benchmark: str
+    type: str
+    """Empty for the mean of a whole benchmark."""
+    is_task: bool
+    id: str = ""
+    """Of the task's section on the page."""
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell; empty texts where there is nothing."""
+
+    main: str = ""
+    """The score, behind its mark if it has one: `▼ 64.51`."""
+    rest: str = ""
+    """What stands smaller behind it: ` ±4.1 (3/4)`."""
+    heat: int = 0
+    delta: str = ""
+    """Of a line below another: `-0.31 [-0.52, -0.10]`."""
+    verdict: str = ""
+    """Of the delta: better | worse | same | unknown."""
+    failed: bool = False
+
+    @property
+    def classes(self) -> str:
+        """Short, for there are thousands of cells: a letter for the shade, `x` for a failed one."""
+        return "x" if self.failed else chr(ord("a") + self.heat - 1) if self.heat else ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns that stand below one header."""
+
+    name: str
+    size: int
+    benchmark: str
+
+
+def columns(board: Board) -> list[Column]:
+    """Means and tasks, by benchmark and type; each mean before what it is the mean of.
+
+    A mean that only one of the columns belongs to is left out: the column says the same.
+    """
+    kinds = {task: _benchmark_and_type(task, board) for task in board.tasks}
+    found = [Column(m, *_place_of_mean(m), is_task=False) for m in text.means_shown(board)]
+    alone = {mean for mean in found if _below(mean, kinds.values()) == 1}
+    found = [c for c in found if c not in alone]
+    found += [Column(task, *kinds[task], is_task=True) for task in board.tasks]
+    benchmarks = [*_PAPER, *dict.fromkeys(c.benchmark for c in found if c.benchmark not in _PAPER)]
+    types = ["", *MTEB_TYPES, *dict.fromkeys(c.type for c in found if c.type and c.type not in MTEB_TYPES)]
+    found.sort(key=lambda c: (benchmarks.index(c.benchmark), types.index(c.type), c.is_task))
+    return [
+        Column(c.name, c.benchmark, c.type, c.is_task, f"t-{slug(c.name)}" if c.is_task else "", i)
+        for i, c in enumerate(found)
+    ]
+
+
+def groups(found: Sequence[Column], *, by_type: bool) -> list[Group]:
+    """Neighbouring columns of one benchmark, or of one type in it."""
+    return [
+        Group(kind if by_type else benchmark, len(list(of_kind)), benchmark)
+        for (benchmark, kind), of_kind in itertools.groupby(
+            found, key=lambda c: (c.benchmark, c.type if by_type else "")
+        )
+    ]
+
+
+def cells(board: Board, lines: Sequence[Line], found: Sequence[Column]) -> dict[Line, list[Cell]]:
+    """The cells of every line."""
+    shades = {
+        c: _shades(v for line in lines if (v := _value(line, c)) is not None and _is_whole(line, c)) for c in found
+    }
+    return {line: [_cell(board, line, c, shades[c]) for c in found] for line in lines}
+
+
+def _below(mean: Column, places: Iterable[tuple[str, str]]) -> int:
+    """How many of the tasks, each a benchmark and a type, belong to a mean."""
+    return sum(mean.benchmark in (_ALL, b) and mean.type in ("", kind) for b, kind in places)
+
+
+def _benchmark_and_type(task: str, board: Board) -> tuple[str, str]:
+    card = shipped_cards().get(task)
+    if card is not None:
+        return card.benchmark, card.type
+    score = next(s for row in board.rows for t, s in (*row.scores.items(), *row.failures.items()) if t == task)
+    return "own", score.type
+
+
+def _place_of_mean(name: str) -> tuple[str, str]:
+    return ("mteb", name) if name in MTEB_TYPES else _MEANS.get(name, (name, ""))
+
+
+def _value(line: Line, column: Column) -> float | None:
+    if column.is_task:
+        return line.row.tasks.get(column.name)
+    mean = line.row.means.get(column.name)
+    return mean.value if mean is not None else None
+
+
+def _is_whole(line: Line, column: Column) -> bool:
+    """Whether a value may be shaded beside the others: a mean over some of its tasks is another thing."""
+    return column.is_task or line.row.means[column.name].complete
+
+
+def _shades(values: Iterable[float]) -> tuple[float, float]:
+    every = list(values)
+    return (min(every), max(every)) if every else (0.0, 0.0)
+
+
+def _cell(board: Board, line: Line, column: Column, ends: tuple[float, float]) -> Cell:
+    row = line.row
+    shown = text.cell(row, column.name, "table") if column.is_task else text.mean_cell(row, column.name, board, "table")
+    if not shown:
+        return Cell()
+    if column.is_task and column.name in row.failed:
+        return Cell(shown, failed=True)
+    main, rest = _split(shown)
+    delta = line.delta.get(column.name) if column.is_task else None
+    return Cell(
+        main,
+        rest,
+        _heat(_value(line, column), ends) if _is_whole(line, column) else 0,
+        interval_text(delta) if delta else "",
+        delta.verdict if delta else "",
+    )
+
+
+def _split(shown: str) -> tuple[str, str]:
+    """`▼ 64.51 ±4.1` into `▼ 64.51` and ` ±4.1`."""
+    match = re.match(r"(?:[▲▼] )?\S+", shown)
+    end = match.end() if match else len(shown)
+    return shown[:end], shown[end:]
+
+
+def _heat(value: float | None, ends: tuple[float, float]) -> int:
+    low, high = ends
+    if value is None or not high > low:
+        return 0
+    return round(HEATS * (value - low) / (high - low))
+
+
+def task_columns(found: Sequence[Column]) -> Mapping[str, Column]:
+    """The columns of tasks, by name."""
+    return {c.name: c for c in found if c.is_task}

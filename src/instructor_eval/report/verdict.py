@@ -1,0 +1,127 @@
+"""What a gate has decided, read from its `gate.json`: the page's first line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from instructor_eval.comparing.difference_text import p_cell
+from instructor_eval.comparing.stats import Difference
+from instructor_eval.errors import UserError, reason
+from instructor_eval.gates.files import SCHEMA_VERSION
+from instructor_eval.gates.quality import ORDER
+from instructor_eval.report.pairs import Pair, pair
+
+_MOST_NOTES = 20
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A gate's outcome."""
+
+    verdict: str
+    headline: str
+    """One line, without the verdict."""
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """Verdict and words of every gate, where several ran."""
+    judged: list[Pair] = field(default_factory=list)
+    """The quality gate's tasks, drawn, one a baseline."""
+    notes: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    sentence: str = ""
+
+
+def read_verdict(path: Path, columns: Mapping[str, int]) -> Verdict:
+    """Read a gate's file.
+
+    Args:
+        path: The `gate.json`.
+        columns: Task -> its column on the page.
+
+    Raises:
+        UserError: it cannot be read, is of another schema version, or is not whole.
+    """
+    again = "run `evaluate gate` again, or leave it out with --no-gate"
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as e:
+        why = reason(e) if isinstance(e, OSError) else f"not readable ({e})"
+        raise UserError(f"{path}: {why}: {again}") from e
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: another version wrote it: {again}"
+        )
+    try:
+        return _verdict(raw, columns)
+    except (LookupError, TypeError, AttributeError, ValueError) as e:
+        raise UserError(f"{path}: not a whole gate.json ({e!r}): {again}") from e
+
+
+def _verdict(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Verdict:
+    verdict = str(raw["verdict"])
+    if verdict not in ORDER:
+        raise ValueError(f"unknown verdict {verdict!r}")
+    plain = [p for gate in ("drift", "speed") for p in raw.get(gate, [])]
+    lines = [(str(v), f"{gate} gate") for gate, v in raw["gates"].items()]
+    notes = [f"{p['name']}: {p['verdict']}: {p['message']}" for found in plain for p in found["parts"]]
+    notes += [str(note) for found in plain for note in found["notes"]]
+    for found in raw["quality"]:
+        notes += [f"left out, only on one side: {', '.join(map(str, found['left_out']))}"] if found["left_out"] else []
+    sentence = next((str(found["sentence"]) for found in raw["quality"]), "")
+    return Verdict(
+        verdict,
+        str(raw["headline"]).removeprefix(f"{verdict}: "),
+        lines if len(lines) > 1 else [],
+        [_judged(found, columns) for found in raw["quality"]],
+        notes[:_MOST_NOTES],
+        [str(word) for word in raw["command"]],
+        sentence,
+    )
+
+
+def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
+    """One judgement of the quality gate, drawn."""
+    tasks = {str(t["name"]): t for t in raw["tasks"]}
+    macro = raw["macro"]
+    every = {**tasks, **({"": macro} if macro else {})}
+    if not {t["verdict"] for t in every.values()} <= set(ORDER):
+        raise ValueError("a verdict is not known")
+
+    def side(which: str) -> dict[str, float]:
+        return {name: v for name, t in tasks.items() if (v := _number(t[which])) is not None}
+
+    return pair(
+        str(raw["candidate"]["label"]),
+        str(raw["baseline"]["label"]),
+        {name: d for name, t in tasks.items() if (d := _difference(t["difference"]))},
+        (side("candidate"), side("baseline")),
+        columns=columns,
+        macro=_difference(macro["difference"]) if macro else None,
+        not_comparable={name: str(t["message"]) for name, t in tasks.items() if not t["difference"]},
+        words={name: (str(t["verdict"]), _note(t)) for name, t in every.items()},
+    )
+
+
+def _note(task: Mapping[str, Any]) -> str:
+    """`p 0.012, margin 1.00`."""
+    p, margin = _number(task["p_adjusted"]), _number(task["margin"])
+    told = [] if p is None else [f"p {p_cell(p)}"]
+    return ", ".join([*told, *([] if margin is None else [f"margin {100 * margin:.2f}"])])
+
+
+def _difference(raw: Mapping[str, Any] | None) -> Difference | None:
+    delta = _number(raw["delta"]) if raw else None
+    if raw is None or delta is None:
+        return None
+    return Difference(delta, _number(raw["low"]), _number(raw["high"]), n=int(raw["n"]))
+
+
+def _number(value: object) -> float | None:
+    """A finite number of a file that anyone may have edited."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good and isinstance(value, int | float) else None
