@@ -22,6 +22,7 @@ from instructor_eval.progress import Progress
 from instructor_eval.types import Score
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
+BROWSER_VARIABLE = "INSTRUCTOR_EVAL_BROWSER"
 _CACHES, _NUMBERS = Path(tempfile.gettempdir()) / f"instructor-eval-tests-{os.getpid()}", itertools.count()
 # The same examples in every run, and no clock.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
@@ -29,10 +30,12 @@ settings.load_profile("tests")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names."""
+    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names; `browser` is asked for by its variable."""
     folder = os.environ.get(HUB_VARIABLE)
     if item.get_closest_marker("realdata") and not (folder and Path(folder).is_dir()):
         pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
+    if item.get_closest_marker("browser") and not os.environ.get(BROWSER_VARIABLE):
+        pytest.skip(f"{BROWSER_VARIABLE}=1 runs it, with chromium, chromium-driver and `npm install --prefix tests/report`")
     # No test may see vectors of another, or of the user's.
     os.environ[CACHE_VARIABLE] = str(_CACHES / str(next(_NUMBERS)))
     os.environ[COST_VARIABLE] = "off"  # measuring takes seconds: those tests that are of it turn it on
@@ -149,7 +152,7 @@ def _bare_environment(home: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_score() -> Callable[..., Score]:
     """A stored score as a run with mteb's protocol would leave it; every field can be given."""
 

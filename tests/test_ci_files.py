@@ -76,7 +76,7 @@ def test_the_workflow_runs_gates_and_uploads_in_this_order() -> None:
     assert workflow()[True] == {"pull_request": None, "workflow_dispatch": None}  # YAML 1.1 reads `on` as true
     names = [step.get("uses", step.get("run", "")).partition("@")[0] for step in steps()]
     order = ["actions/checkout", "actions/setup-python", "pip install", "actions/cache/restore", "evaluate --model",
-             "actions/cache/save", "evaluate gate", "--self-test", "actions/upload-artifact"]  # fmt: skip
+             "actions/cache/save", "evaluate gate", "--self-test", "evaluate report", "actions/upload-artifact"]  # fmt: skip
     assert len(names) == len(order)
     assert all(part in name for part, name in zip(order, names, strict=True)), names
 
@@ -88,6 +88,10 @@ def test_what_must_happen_after_a_failure_happens_always() -> None:
     gate = next(step["run"] for step in steps() if step.get("name") == "Gate")
     [words] = commands(gate)
     assert words[words.index("--output") + 1] == upload["with"]["path"]
+    page = next(step for step in steps() if step.get("name") == "Page")
+    assert page["if"] == "always()"
+    assert page["continue-on-error"] is True  # the gate decides, not its picture
+    assert f"-o {upload['with']['path']}/report.html" in page["run"]
 
 
 def test_the_caches_key_is_new_in_every_run_and_names_no_model() -> None:

@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_sources_the_data_and_nothing_else(wheel: Path) -> N
         names = {n for n in z.namelist() if ".dist-info/" not in n}
         contents = {n: z.read(n) for n in names}
     source = ROOT / "src"
-    files = (p for p in source.rglob("*") if p.suffix in (".py", ".c") or p.name == "py.typed")
+    files = (p for p in source.rglob("*") if p.suffix in (".py", ".c", ".j2", ".css", ".js") or p.name == "py.typed")
     expected = {p.relative_to(source).as_posix(): p for p in files}
     for folder in ("tasks", "results/reference"):
         files = (p for p in (ROOT / folder).rglob("*") if p.is_file())

@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
         page = render(Request(board, evidence, str(options.results), options.title, _gate(options), options.command))
         kept.save()
     _write(output, page)
-    found = "no results yet in it" if not board.rows else f"{len(board.rows)} rows, {len(board.tasks)} tasks"
+    measured = any(row.source == "measured" for row in board.rows)
+    found = f"{len(board.rows)} rows, {len(board.tasks)} tasks" if measured else "no results yet to show"
     tell(f"{output}: {found}, {len(page) / 1000:,.0f} kB")
     if options.open:
         _open(output)

@@ -65,6 +65,8 @@ def run_demo(options: argparse.Namespace) -> int:
         results = "" if str(options.results) == "results" else f" --results {options.results}"
         print(
             "\nThis was all-MiniLM-L6-v2 on four small sets that ship with the tool. Next:\n"
+            f"  evaluate report{results} --open\n"
+            "      all of it as one HTML page, with what stands behind each score\n"
             f"  evaluate leaderboard{results} --format md\n"
             "      the same table for a document\n"
             "  evaluate tasks DemoRetrieval\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -54,6 +53,8 @@ class Detail:
     """`300 queries`"""
     delta: str = ""
     """Beside the line above: `-0.31 [-0.52, -0.10]`."""
+    no_bars: str = ""
+    """Why there is no histogram."""
     bars: str = ""
     bins: int = BINS
     axis: str = ""
@@ -165,8 +166,11 @@ def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: 
     if task in line.not_comparable and line.parent is not None:
         found.delta = f"cannot be compared with {line.parent.label}: {line.not_comparable[task]}"
     found.took = _took(score)
-    with contextlib.suppress(UnreadError):  # without items there is nothing to draw
+    try:
         _draw(found, evidence.shape(score))
+    except UnreadError:
+        missing = "the items are missing or damaged, the command below makes them again"
+        found.no_bars = missing if evidence.readable else "--no-intervals, so no items were read"
     return found
 
 

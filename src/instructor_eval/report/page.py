@@ -21,7 +21,7 @@ from instructor_eval.board import text, variants_text
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import Board
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.difference_text import interval_text, some
+from instructor_eval.comparing.difference_text import interval_text, score_text, some
 from instructor_eval.gates.text import MARKS
 from instructor_eval.report import chart, details, pack, pairs, table, verdict
 from instructor_eval.report.details import counted
@@ -95,6 +95,8 @@ class Page:
     parts: dict[str, Markup] = field(default_factory=dict)
     verdict: verdict.Verdict | None = None
     verdict_command: str = ""
+    verdict_doubt: str = ""
+    """What is said where the gate judged other scores than the table shows."""
     scores: int = 0
     lines: list[Line] = field(default_factory=list)
     columns: list[table.Column] = field(default_factory=list)
@@ -138,6 +140,7 @@ def render(request: Request) -> bytes:
         page.verdict = verdict.read_verdict(request.gate, places)
         page.verdict_command = shlex.join(page.verdict.command)
     _fill_table(page, board)
+    page.verdict_doubt = _doubt(page)
     _fill_charts(page, board)
     parts = _Parts(page, environment)
     _fill_sections(page, board, request.evidence, parts)
@@ -188,7 +191,7 @@ def _environment() -> Environment:
 
     def breakable(name: str) -> Markup:
         """A long name may break between its words: `Banking77<wbr>Classification`."""
-        return Markup("<wbr>").join(re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[_-])", name))
+        return Markup("<wbr>").join(re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[_-])", clean(name)))
 
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS),
@@ -261,6 +264,23 @@ def _fill_table(page: Page, board: Board) -> None:
         page.sides[line] = f"published:{row.model}" if line.kind == PUBLISHED else name
 
 
+def _doubt(page: Page) -> str:
+    """Whether the gate judged what the table shows: its file may be of an earlier run."""
+    by_side = {side: line for line, side in page.sides.items()}
+    for found in page.verdict.judged if page.verdict else []:
+        for label, of in ((found.candidate, "candidate"), (found.baseline, "baseline")):
+            line = by_side.get(label)
+            other = [r.name for r in found.rows if line and r.column is not None and _differs(r, of, line)]
+            if other:
+                return f"The gate judged other scores of {label} than the table shows: {some(other)}. Run it again."
+    return ""
+
+
+def _differs(judged: pairs.PairRow, of: str, line: Line) -> bool:
+    shown = score_text(line.row.tasks.get(judged.name))
+    return bool(getattr(judged, of)) and shown is not None and getattr(judged, of) != shown
+
+
 def _fill_charts(page: Page, board: Board) -> None:
     page.charts = chart.charts(board, page.lines)
     if not page.charts:
@@ -291,7 +311,7 @@ def _fill_head(page: Page, board: Board) -> None:
     if published:
         counts.append(f"{published} published for comparison")
     newest = max((s.created for s in scores), default="")[:10]
-    told = [", ".join(counts) if measured or published else "No results yet"]
+    told = [", ".join(counts) if measured else "No results yet"]
     ranked = [line for line in measured if line.row.rank == 1]
     if len(ranked) == 1 and models > 1:
         told.append(f"First by rank: {ranked[0].label}")

@@ -18,6 +18,7 @@
   const FIXED = 3; // model, rank, instructions
   const filters = ["q", "family", "variant", "benchmark", "published"];
   let state = {};
+  let arranged = ""; // the sort and filters that the table shows
 
   // --- what is packed: the board's numbers, and in a large page what is behind its cells
   let unpacking = null;
@@ -88,10 +89,11 @@
   });
 
   // --- state and hash
-  function read() {
-    const found = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    return $(decodeURIComponent(location.hash.slice(1))) ? {} : found; // a plain link to a section is no state
+  // What a hash names on this page: an ordinary link to a section. null where it is a state, or nonsense.
+  function section(hash) {
+    try { return $(decodeURIComponent(hash.slice(1))); } catch { return null; }
   }
+  const read = () => (section(location.hash) ? {} : Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
   function set(changes) {
     state = Object.fromEntries(Object.entries({ ...state, ...changes }).filter(([, value]) => value));
     const text = new URLSearchParams(state).toString();
@@ -105,8 +107,12 @@
       if (field.type === "checkbox") field.checked = state[name] !== "off";
       else if (field !== document.activeElement || field.value !== (state[name] ?? "")) field.value = state[name] ?? "";
     }
-    sort();
-    filter();
+    const wanted = JSON.stringify([state.sort, state.dir, ...filters.map((name) => state[name])]);
+    if (wanted !== arranged) {
+      arranged = wanted;
+      sort();
+      filter();
+    }
     const axis = document.querySelector(`[name=axis][value="${CSS.escape(state.axis ?? "")}"]`);
     if (axis) axis.checked = true;
     openCell(state.open);
@@ -114,12 +120,12 @@
     compare();
   }
   addEventListener("hashchange", () => {
-    if (!$(decodeURIComponent(location.hash.slice(1)))) { state = read(); show(); }
+    if (!section(location.hash)) { state = read(); show(); }
   });
   // Links inside the page scroll, and leave the state in the hash alone.
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#"]');
-    const target = link && $(decodeURIComponent(link.hash.slice(1)));
+    const target = link && section(link.hash);
     if (!target) return;
     event.preventDefault();
     if ($("panel").open) set({ open: "" });
@@ -173,10 +179,9 @@
 
   // --- filtering
   for (const name of filters) {
-    $(name)?.addEventListener("input", (event) => {
-      const field = event.target;
-      set({ [name]: field.type === "checkbox" ? (field.checked ? "" : "off") : field.value });
-    });
+    const field = $(name);
+    const changed = () => set({ [name]: field.type === "checkbox" ? (field.checked ? "" : "off") : field.value });
+    if (field) field.oninput = field.onchange = changed;
   }
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("reset").onclick = () => set({ ...Object.fromEntries(filters.map((f) => [f, ""])), sort: "", dir: "" });
@@ -215,7 +220,7 @@
   for (const row of rows) {
     for (const cell of [...row.cells].slice(FIXED)) {
       dim(cell);
-      if (!heads[cell.cellIndex].querySelector("a") || !cell.firstChild) continue; // a mean, or nothing
+      if (!heads[cell.cellIndex].querySelector("a") || !cell.textContent.trim()) continue; // a mean, or nothing
       const button = make("button", { type: "button", tabIndex: -1 }, ...cell.childNodes);
       cell.append(button);
     }
@@ -363,7 +368,12 @@
 
   if ($("axes")) { // in a large page the other drawings are packed
     $("axes").hidden = false;
-    for (const holder of document.querySelectorAll(".charts > [data-part]")) part(holder.dataset.part).then((made) => holder.replaceWith(made ?? ""));
+    for (const holder of document.querySelectorAll(".charts > [data-part]")) {
+      part(holder.dataset.part).then((made) => {
+        made.firstElementChild.id = holder.dataset.part;
+        holder.replaceWith(made);
+      });
+    }
   }
   for (const radio of document.querySelectorAll("[name=axis]")) radio.onchange = () => set({ axis: radio.value });
   $("controls").hidden = false;

@@ -1,0 +1,586 @@
+"""`evaluate report`: the page it writes, what it says, and what it makes of files and names that mean harm."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import html
+import io
+import json
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import made_results
+import pytest
+
+from instructor_eval.report import page as pages
+from instructor_eval.store import Store
+from instructor_eval.types import Score
+
+Run = Callable[..., Any]
+MakeScore = Callable[..., Score]
+FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}
+HEAVY = ("torch", "mteb", "transformers", "datasets", "pandas", "sklearn", "tokenizers", "huggingface_hub")
+SAME = {"model": made_results.MINILM, "fingerprint": "fp32".ljust(16, "0")}
+VOID = {"meta", "link", "br", "wbr", "input", "img", "path", "circle"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements in order, with their attributes and texts."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self._open: str | None = None
+        self.feed(content.decode("utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs), (tag, attrs)
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self._open = tag
+        if tag in self.raw:
+            self.raw[tag].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = None
+
+    def handle_data(self, data: str) -> None:
+        if self._open in self.raw:
+            self.raw[self._open][-1] += data
+        else:
+            self.texts.append(data)
+
+    @property
+    def shape(self) -> list[tuple[str, ...]]:
+        """Elements with the names of their attributes; a name may break in other places than another."""
+        return [(tag, *sorted(attributes)) for tag, attributes in self.elements if tag != "wbr"]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+    @property
+    def packed(self) -> dict[str, Any]:
+        """RFC 1924's base 85 without the characters of HTML, DEFLATE without a head, JSON."""
+        [script] = [raw for raw, kind in zip(self.raw["script"], self.of("script"), strict=True) if kind.get("type")]
+        data = base64.b85decode(script.translate(str.maketrans(",./", "<>&")))
+        return json.loads(zlib.decompress(data, -15))
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def results(tmp_path: Path, make_score: MakeScore) -> Path:
+    """`./results` of `cli`: a model with a variant and a second set, and another that failed at a task."""
+    root = tmp_path / "results"
+    made_results.file(root, make_score, tasks=FEW, n=80)
+    made_results.file(root, make_score, tasks=FEW, n=80, variant="int8", change=made_results.lowered(0.5, 0.3))
+    made_results.file(root, make_score, tasks=FEW, n=80, instructions="none", seed=2)
+    two = {task: FEW[task] for task in ("SciFact", "STS12")}
+    store = made_results.file(root, make_score, tasks=two, n=80, model="org/other", seed=5)
+    store.write(make_score("RTE", None, type="PromptRetrieval", model="org/other", fingerprint=SAME["fingerprint"],
+                           identity="9" * 16, error="OutOfMemoryError: no room"))  # fmt: skip
+    return root
+
+
+@pytest.fixture
+def gated(cli: Run, results: Path) -> Path:
+    """The same, with the files of a gate in it."""
+    done = cli("gate", "--baseline", "minilm:paper", "--candidate", "minilm@int8", "--output", "results/gate")
+    assert done.code == 1
+    return results
+
+
+def read(path: Path | str = "report.html") -> Page:
+    return Page(Path(path).read_bytes())
+
+
+def rows(page: Page) -> list[dict[str, str]]:
+    return [attributes for attributes in page.of("tr") if "data-r" in attributes]
+
+
+def json_of(root: Path, task: str, variant: str = "fp32") -> Path:
+    """The file of a score of the first model with the paper's instructions."""
+    return next(
+        p for p in sorted(root.rglob("scores/**/paper/*.json"))
+        if (d := json.loads(p.read_bytes()))["task"] == task and d["model"]["variant"] == variant
+        and d["model"]["name"] == made_results.MINILM
+    )  # fmt: skip
+
+
+# What is written
+
+
+def test_one_file_is_written_and_its_size_said(cli: Run, results: Path, tmp_path: Path) -> None:
+    done = cli("report", "--no-published")
+    assert (done.code, done.err) == (0, "")
+    page = tmp_path / "report.html"
+    assert done.out == f"report.html: 4 rows, 3 tasks, {page.stat().st_size / 1000:,.0f} kB\n"
+    assert {p.name for p in tmp_path.iterdir()} == {"results", "report.html"}
+    assert [a["data-k"] for a in rows(read())] == ["model", "variant", "instructions", "model"]
+
+
+def test_the_page_is_where_it_was_wanted(cli: Run, results: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    results.rename(tmp_path / "elsewhere")
+    done = cli("report", "--results", "elsewhere", "-o", "out/page.html", "--title", "Release 2026-11")
+    assert done.out.startswith("out/page.html: ")
+    page = read("out/page.html")
+    assert page.packed["results"] == "elsewhere"
+    assert page.text.count("Release 2026-11") >= 2
+    assert "evaluate report --results elsewhere -o out/page.html --title 'Release 2026-11'" in page.text
+
+
+def test_the_page_is_whole(cli: Run, results: Path) -> None:
+    """Every element is closed, ids are unique, and every link inside the page leads somewhere."""
+    cli("report")
+    page = read()
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(set(ids)) == len(ids)
+    links = [a["href"][1:] for a in page.of("a")]
+    assert set(links) <= set(ids)
+    assert all(re.fullmatch(r"[\w.-]+", i) for i in ids)
+    assert "StrictUndefined" not in page.text
+    assert Path("report.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def test_cells_have_their_evidence(cli: Run, results: Path) -> None:
+    cli("report", "--no-published")
+    page = read()
+    cells = [a["id"] for a in page.of("article")]
+    assert len(cells) == len(set(cells)) == 3 * 4
+    assert "failed: OutOfMemoryError: no room" in page.text
+    assert "1 failed score" in page.text
+
+
+def test_the_csv_is_that_of_the_terminal(cli: Run, results: Path) -> None:
+    for flags in ((), ("--no-published",), ("--no-intervals",), ("--baseline", "org/other"), ("--task", "STS12")):
+        header, *lines = csv.reader(io.StringIO(cli("leaderboard", "--format", "csv", *flags).out))
+        assert cli("report", *flags).code == 0
+        packed = read().packed
+        assert packed["columns"] == header
+        columns = [column.split("\x7f") for column in packed["values"]]
+        assert [list(line) for line in zip(*columns, strict=True)] == lines
+        assert [header[i] for i in packed["tasks"]] == [t for t in header if t in FEW]
+
+
+def test_a_large_page_is_packed_and_says_the_same(cli: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("report", "-o", "open.html")
+    monkeypatch.setattr(pages, "INLINE", 0)
+    cli("report", "-o", "packed.html")
+    whole, packed = read("open.html"), read("packed.html")
+    assert whole.packed["parts"] == []
+    assert packed.of("article") == []
+    unpacked = dict(unpack(packed.packed["parts"]))
+    content = Path("open.html").read_text("utf-8")
+    articles = [key for key in unpacked if key.startswith("c-")]
+    assert set(articles) == {a["id"] for a in whole.of("article")}
+    for key, part in unpacked.items():
+        assert part in content, key
+
+
+def unpack(groups: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """As the docstring of pack.py says it."""
+    for group in groups:
+        keys = group["keys"].split("\x7f")
+        texts = [""] * len(keys)
+        for place in group["places"]:
+            column = [place] * len(keys) if isinstance(place, str) else place[0].split("\x7f")
+            assert len(column) == len(keys)
+            before = ""
+            for i, text in enumerate(column):
+                before = text or before
+                texts[i] += before
+        yield from zip(keys, texts, strict=True)
+
+
+def test_the_same_results_give_the_same_bytes(cli: Run, gated: Path, tmp_path: Path) -> None:
+    found = []
+    for fresh in (True, False, True):
+        if fresh:
+            (gated / "statistics" / "board.v1").unlink(missing_ok=True)
+        assert cli("report", "--baseline", "minilm:paper").code == 0
+        found.append((tmp_path / "report.html").read_bytes())
+    assert found[0] == found[1] == found[2]
+
+
+def test_another_process_writes_the_same_bytes(cli: Run, gated: Path, tmp_path: Path, cli_process: Run) -> None:
+    cli("report")
+    first = (tmp_path / "report.html").read_bytes()
+    (gated / "statistics" / "board.v1").unlink()
+    assert cli_process("report", env={"PYTHONHASHSEED": "7", "COLUMNS": "40"}).code == 0
+    assert (tmp_path / "report.html").read_bytes() == first
+
+
+def test_no_model_library_is_imported(gated: Path) -> None:
+    code = (
+        "import sys\nfrom instructor_eval.cli import main\nassert main(['report']) == 0\n"
+        f"assert not set({HEAVY!r}) & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=gated.parent, check=True, capture_output=True)
+
+
+# Flags
+
+
+def test_only_these_tasks(cli: Run, results: Path) -> None:
+    cli("report", "--task", "STS12", "--no-published")
+    page = read()
+    assert [page.packed["columns"][i] for i in page.packed["tasks"]] == ["STS12"]
+    assert {a["id"] for _, a in page.elements if a.get("id", "").startswith("t-")} == {"t-STS12"}
+    assert "did you mean STS12?" in cli("report", "--task", "STS1").error
+
+
+def test_published_rows_are_left_out_where_asked(cli: Run, results: Path) -> None:
+    cli("report")
+    assert {a["data-k"] for a in rows(read())} == {"model", "variant", "instructions", "published"}
+    cli("report", "--no-published")
+    assert {a["data-k"] for a in rows(read())} == {"model", "variant", "instructions"}
+
+
+def test_a_baseline_row_marks_and_pairs(cli: Run, results: Path) -> None:
+    cli("report", "--no-published")
+    assert "org/other · paper beside" not in read().text
+    assert cli("report", "--no-published", "--baseline", "minilm:paper").code == 0
+    assert f"org/other · paper beside {made_results.MINILM} · paper" in read().text
+    assert "name" in cli("report", "--baseline", "nobody").error
+    assert "leave --no-intervals out" in cli("report", "--baseline", "minilm", "--no-intervals").error
+
+
+def test_without_intervals_no_file_of_items_is_read(cli: Run, results: Path) -> None:
+    for path in results.rglob("scores/**/*.parquet"):
+        path.write_bytes(b"")
+    done = cli("report", "--no-intervals", "--no-published")
+    assert (done.code, done.err) == (0, "")
+    assert "±" not in read().text
+
+
+def test_a_browser_that_cannot_be_started_is_no_error(
+    cli: Run, results: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: bool(asked.append(url)))
+    done = cli("report", "--open")
+    assert done.code == 0
+    assert asked == [(tmp_path / "report.html").as_uri()]
+    assert done.err == "evaluate: no browser could be started: open report.html yourself\n"
+
+
+# Results that are not all there
+
+
+def test_no_results_folder(cli: Run, tmp_path: Path) -> None:
+    assert "no results folder at results: run something first" in cli("report").error
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_an_empty_folder_is_a_page_that_says_so(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for flags in ((), ("--no-published",)):
+        done = cli("report", *flags)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith("report.html: no results yet")
+        assert "No results yet" in read().text
+
+
+def test_one_result(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
+    made_results.file(tmp_path / "results", make_score, tasks={"STS12": FEW["STS12"]}, n=30)
+    done = cli("report", "--no-published")
+    assert (done.code, done.out[:28]) == (0, "report.html: 1 rows, 1 tasks")
+    page = read()
+    assert len(rows(page)) == len(page.of("article")) == 1
+
+
+def test_one_item(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
+    made_results.file(tmp_path / "results", make_score, tasks={"SciFact": FEW["SciFact"]}, n=1)
+    assert cli("report").code == 0
+    assert "1 query" in read().text
+
+
+def test_failed_tasks_alone(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
+    Store(tmp_path / "results").write(make_score("STS12", None, error="ValueError: two\nlines"))
+    assert cli("report", "--no-published").code == 0
+    page = read()
+    assert "failed: ValueError: two lines" in page.text
+    assert page.text.count("failed") >= 2
+
+
+def test_items_deleted_by_hand(cli: Run, results: Path) -> None:
+    for path in results.rglob("scores/**/SciFact.*.parquet"):
+        path.unlink()
+    done = cli("report", "--no-published")
+    assert (done.code, done.err) == (0, "")
+    text = read().text
+    assert "items are not whole" in text
+    assert text.count("No histogram: the items are missing or damaged") == 4
+
+
+def test_items_cut_short(cli: Run, results: Path) -> None:
+    json_of(results, "STS12").with_suffix(".parquet").write_bytes(b"PAR1")
+    assert cli("report", "--no-published").code == 0
+    assert read().text.count("No histogram: the items are missing or damaged") == 1
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_a_score_that_is_no_number_is_a_failed_cell(value: str, cli: Run, results: Path) -> None:
+    path = json_of(results, "SciFact")
+    path.write_text(re.sub(r'"score": [\d.]+', f'"score": {value}', path.read_text(), count=1))
+    done = cli("report", "--no-published")
+    assert (done.code, done.err) == (0, "")
+    page = read()
+    assert "failed: the score is not a number (NaN)" in page.text
+    assert sum(a.get("class") == "x" for a in page.of("td")) == 2  # and the one that failed before
+    headers, *lines = csv.reader(io.StringIO(cli("leaderboard", "--format", "csv", "--no-published").out))
+    assert [line[headers.index("SciFact")] for line in lines].count("failed") == 1
+
+
+def test_an_unknown_schema_version(cli: Run, results: Path, tmp_path: Path) -> None:
+    path = json_of(results, "SciFact")
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 9'))
+    assert "schema version 9 is not 1" in cli("report").error
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_damaged_score_file(cli: Run, results: Path) -> None:
+    path = json_of(results, "SciFact")
+    path.write_bytes(path.read_bytes()[:50])
+    assert "not a readable score file" in cli("report").error
+
+
+# The gate
+
+
+def test_the_gates_verdict_stands_first(cli: Run, gated: Path) -> None:
+    assert cli("report").code == 0
+    page = read()
+    assert [a["class"] for a in page.of("section")][0] == "verdict REGRESSED"
+    assert json.loads((gated / "gate" / "gate.json").read_bytes())["headline"].split(": ", 1)[1] in page.text
+    assert "evaluate gate --baseline minilm:paper --candidate minilm@int8" in page.text
+    cli("report", "--no-gate")
+    assert not [a for a in read().of("section") if "verdict" in a.get("class", "")]
+
+
+def test_another_gate_is_named(cli: Run, gated: Path, tmp_path: Path) -> None:
+    (gated / "gate").rename(tmp_path / "elsewhere")
+    cli("report")
+    assert "REGRESSED" not in read().text
+    assert cli("report", "--gate", "elsewhere/gate.json").code == 0
+    assert "REGRESSED" in read().text
+    assert "no such file or directory" in cli("report", "--gate", "nowhere/gate.json").error
+    assert "not allowed with" in cli("report", "--gate", "elsewhere/gate.json", "--no-gate").error
+
+
+def test_a_damaged_gate_is_one_line_and_can_be_left_out(cli: Run, gated: Path, tmp_path: Path) -> None:
+    file = gated / "gate" / "gate.json"
+    whole = json.loads(file.read_bytes())
+    for content in ("{", "[]", json.dumps(whole | {"schema_version": 2}), json.dumps(whole | {"quality": [{}]})):
+        file.write_text(content)
+        error = cli("report").error
+        assert "results/gate/gate.json: " in error
+        assert "leave it out with --no-gate" in error
+        assert not (tmp_path / "report.html").exists()
+    assert cli("report", "--no-gate").code == 0
+
+
+# Where it cannot be written
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(cli: Run, results: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    json_of(results, "SciFact").write_text("not read yet")
+    assert "it is a folder: name a file, such as folder/report.html" in cli("report", "-o", "folder").error
+    assert "it is a folder" in cli("report", "-o", ".").error
+    assert "there is no folder nowhere: make it first" in cli("report", "-o", "nowhere/page.html").error
+    assert "there is no folder file: make it first" in cli("report", "-o", "file/page.html").error
+
+
+def test_a_refusal_of_the_system_is_one_line_and_the_old_page_stays(
+    cli: Run, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_where: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "report.html").write_text("old")
+    monkeypatch.setattr("instructor_eval.store.tempfile.mkstemp", refuse)
+    error = cli("report").error
+    assert "cannot write the page to report.html: permission denied: choose another file with -o" in error
+    assert (tmp_path / "report.html").read_text() == "old"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux only")
+def test_a_folder_that_takes_no_files(cli: Run, results: Path) -> None:
+    assert "choose another file with -o" in cli("report", "-o", "/proc/report.html").error
+
+
+def test_results_that_cannot_be_written_are_read_all_the_same(cli: Run, results: Path) -> None:
+    (results / "statistics").write_text("no folder")
+    assert cli("report").code == 0
+
+
+# Texts that mean harm
+
+PLAIN = "harmless"
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "attribute": '" onmouseover="alert(1)',
+    "bare attribute": "x onmouseover=alert(1) ' onload='alert(1)",
+    "end of a script": "</script><img src=x onerror=alert(1)>",
+    "end of a style": "</style></title></textarea><!--",
+    "entity": "&lt;b&gt; &amp; &#60;i&#62;",
+    "template": "{{ 7 * 7 }} {% raw %} ${1}",
+    "turned": "safe\u202egnp.exe",
+    "arabic": "نموذج التضمين",
+    "long": "x" * 300,
+    "control": "nul\x00 bell\x07 esc\x1b[31m del\x7f two\nlines\ttab",
+    "surrogate": "half\ud800",
+    "address": "javascript:alert(1)//http://x.example/",
+}
+ROLES = {"text": {"text": PLAIN, "rule": PLAIN}}
+COST = {"baseline": "fp32", "device": PLAIN, "file_bytes": 90_000_000, "size_ratio": 1.0, "texts_per_second": 50.0,
+        "speed_ratio": 1.0}  # fmt: skip
+
+
+def put(value: Any, text: str) -> Any:
+    """`value` with `text` in the place of every PLAIN."""
+    if isinstance(value, dict):
+        return {k: put(v, text) for k, v in value.items()}
+    if isinstance(value, list):
+        return [put(v, text) for v in value]
+    return value.replace(PLAIN, text) if isinstance(value, str) else value
+
+
+def fill(root: Path, make_score: MakeScore, text: str) -> None:
+    """Results in which every name, instruction and message is this text; items only where a file can hold it."""
+    store = Store(root)
+    items = {"id": [f"{text} {i}" for i in range(30)], "ndcg_at_10": [i / 30 for i in range(30)]}
+    rows = [(text, "fp32", 0.4), (text, "int8", 0.3), ("none", "fp32", 0.2)]
+    for n, (instructions, variant, value) in enumerate(rows):
+        for m, task in enumerate((text, "SciFact")):
+            type_, metric = ("Retrieval", "ndcg_at_10") if m else (text, text)
+            of = {**items, "ndcg_at_10": [v + n / 100 for v in items["ndcg_at_10"]]} if m else None
+            score = make_score(
+                task, round(sum(of["ndcg_at_10"]) / 30, 5) if of else value, type=type_, metric=metric, model=text,
+                variant=variant, fingerprint=f"{variant}{text}", instructions=instructions, identity=f"{n}{m}" * 8,
+                n_items=30, cost=put(COST, text) | {"texts_per_second": 50.0 + 9 * n},
+                environment=put({"versions": {"torch": PLAIN}, "hardware": {"device": PLAIN}}, text),
+                command=["evaluate", "--model", text, "--task", text], notes=[text],
+                data={"id": text, "revision": text, "hash": text, "key": text}, timings={"total": 1.0},
+            )  # fmt: skip
+            score.model |= {"family": text, "family_rule": text, "revision": text, "dim": 8}
+            score.instructions["roles"] = put(ROLES, text)
+            store.write(score, of if text.isprintable() else None)
+    failed = make_score(f"{text}-2", None, type=text, model=text, fingerprint=f"fp32{text}", instructions=text,
+                        identity="5" * 16, error=f"OSError: {text}", command=[text, text])  # fmt: skip
+    failed.model |= {"family": text, "revision": text}
+    store.write(failed)
+
+
+def write_gate(path: Path, whole: dict[str, Any], text: str) -> None:
+    """The files of a real gate with the text in the place of names and words."""
+    found = json.loads(json.dumps(whole))
+    [quality] = found["quality"]
+    quality["baseline"]["label"] = quality["candidate"]["label"] = quality["sentence"] = text
+    for task in quality["tasks"]:
+        task |= {"name": f"{text} {task['name']}", "message": text}
+    quality["left_out"] = [text]
+    quality["tasks"][-1]["difference"] = None
+    found |= {"headline": text, "command": ["evaluate", text]}
+    found["drift"] = [{"parts": [{"name": text, "verdict": "OK", "message": text}], "notes": [text]}]
+    found["gates"] = {"quality": "REGRESSED", text: "OK"}
+    path.write_text(json.dumps(found))
+
+
+@pytest.fixture
+def whole_gate(cli: Run, tmp_path: Path, make_score: MakeScore) -> dict[str, Any]:
+    made_results.file(tmp_path / "r", make_score, tasks=FEW, n=40)
+    made_results.file(tmp_path / "r", make_score, tasks=FEW, n=40, variant="int8", change=made_results.lowered(1, 0.3))
+    cli("gate", "--results", "r", "--baseline", "minilm@fp32", "--candidate", "minilm@int8", "--output", "g")
+    return json.loads((tmp_path / "g" / "gate.json").read_bytes())
+
+
+def made_of(text: str, name: str, cli: Run, make_score: MakeScore, gate: dict[str, Any]) -> Page:
+    root = Path(f"results-{name}")
+    fill(root, make_score, text)
+    write_gate(Path("gate.json"), gate, text)
+    done = cli("report", "--results", root, "-o", f"{name}.html", "--gate", "gate.json", "--title", text)
+    assert (done.code, done.err) == (0, "")
+    return read(f"{name}.html")
+
+
+def cleaned(text: str) -> str:
+    """What is no text is shown as such."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_text_is_nothing_but_text(
+    name: str, cli: Run, make_score: MakeScore, whole_gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "INLINE", 10**9)
+    text = HOSTILE[name]
+    page = made_of(text, "hostile", cli, make_score, whole_gate)
+    assert_harmless(page, "hostile.html")
+    if text.isprintable():  # others have no items here, and what a stored surrogate reads as is another text
+        plain = made_of(PLAIN, "plain", cli, make_score, whole_gate)
+        assert page.shape == plain.shape
+        assert page.text.count(text) == plain.text.count(PLAIN) - 2 * (text not in page.text)
+    assert cleaned(text) in page.text
+    assert re.search(r"[^\n -~\xa0-\U0010ffff]", Path("hostile.html").read_text("utf-8")) is None
+
+
+def assert_harmless(page: Page, name: str) -> None:
+    """Only the page's own script and style run, and nothing is asked for from anywhere."""
+    assert [a.get("type", "") for a in page.of("script")] == ["application/octet-stream", ""]
+    assert len(page.of("style")) == 1
+    assert not {"img", "iframe", "object", "embed", "base", "b2", "textarea", "frame"} & {t for t, _ in page.elements}
+    for tag, attributes in page.elements:
+        assert not [a for a in attributes if a.startswith("on")], (tag, attributes)
+        for attribute in ("src", "href", "action", "formaction", "srcset", "data"):
+            assert re.match(r"#|data:,$|$", attributes.get(attribute, "")), (tag, attributes)
+    assert not [a for tag, a in page.elements if tag != "path" and "style" in a]
+    [policy] = [a["content"] for a in page.of("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    for rule, content in (("script-src", page.raw["script"][1]), ("style-src", page.raw["style"][0])):
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+    source = Path(name).read_text("utf-8")
+    assert html.unescape(policy) == policy
+    assert not [c for c in source if not c.isprintable() and c not in "\n\xa0"]
+
+
+@pytest.mark.parametrize("name", ["script", "attribute", "end of a script", "entity", "control", "surrogate"])
+def test_packed_texts_are_nothing_but_text(
+    name: str, cli: Run, make_score: MakeScore, whole_gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script puts the parts into the page as HTML: each of them is looked at alone."""
+    monkeypatch.setattr(pages, "INLINE", 0)
+    page = made_of(HOSTILE[name], "hostile", cli, make_score, whole_gate)
+    assert_harmless(page, "hostile.html")
+    parts = list(unpack(page.packed["parts"]))
+    assert len(parts) > 6
+    for _, part in parts:
+        found = Page(part.encode())
+        assert not {"script", "style", "img", "iframe"} & {tag for tag, _ in found.elements}
+        assert not [a for _, attributes in found.elements for a in attributes if a.startswith("on")]
+        assert {a["href"][0] for a in found.of("a")} <= {"#"}
+
+
+def test_a_harmless_page_is_harmless(cli: Run, gated: Path) -> None:
+    cli("report", "--baseline", "minilm:paper")
+    assert_harmless(read(), "report.html")
