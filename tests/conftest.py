@@ -30,12 +30,12 @@ settings.load_profile("tests")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names; `browser` is asked for by its variable."""
+    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names, `browser` its own variable."""
     folder = os.environ.get(HUB_VARIABLE)
     if item.get_closest_marker("realdata") and not (folder and Path(folder).is_dir()):
         pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
     if item.get_closest_marker("browser") and not os.environ.get(BROWSER_VARIABLE):
-        pytest.skip(f"{BROWSER_VARIABLE}=1 runs it, with chromium, chromium-driver and `npm install --prefix tests/report`")
+        pytest.skip(f"{BROWSER_VARIABLE} is not set: the README says what it needs")
     # No test may see vectors of another, or of the user's.
     os.environ[CACHE_VARIABLE] = str(_CACHES / str(next(_NUMBERS)))
     os.environ[COST_VARIABLE] = "off"  # measuring takes seconds: those tests that are of it turn it on

@@ -76,7 +76,8 @@ def test_the_workflow_runs_gates_and_uploads_in_this_order() -> None:
     assert workflow()[True] == {"pull_request": None, "workflow_dispatch": None}  # YAML 1.1 reads `on` as true
     names = [step.get("uses", step.get("run", "")).partition("@")[0] for step in steps()]
     order = ["actions/checkout", "actions/setup-python", "pip install", "actions/cache/restore", "evaluate --model",
-             "actions/cache/save", "evaluate gate", "--self-test", "evaluate report", "actions/upload-artifact"]  # fmt: skip
+             "actions/cache/save", "evaluate gate", "--self-test", "evaluate report",
+             "actions/upload-artifact"]  # fmt: skip
     assert len(names) == len(order)
     assert all(part in name for part, name in zip(order, names, strict=True)), names
 

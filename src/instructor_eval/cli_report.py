@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.board.kept import KeptStatistics
     from instructor_eval.cli_compare import progress
     from instructor_eval.cli_show import board_of
+    from instructor_eval.report.details import counted
     from instructor_eval.report.page import Request, render
     from instructor_eval.store import Store
 
@@ -50,12 +51,16 @@ def run(options: argparse.Namespace) -> int:
     with progress() as say:
         board = board_of(options, store, kept, say)
         say("writing the page")
-        evidence = Evidence(None if options.no_intervals else store.items, kept)
+        evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
         page = render(Request(board, evidence, str(options.results), options.title, _gate(options), options.command))
         kept.save()
     _write(output, page)
     measured = any(row.source == "measured" for row in board.rows)
-    found = f"{len(board.rows)} rows, {len(board.tasks)} tasks" if measured else "no results yet to show"
+    found = (
+        f"{counted(len(board.rows), 'row')}, {counted(len(board.tasks), 'task')}"
+        if measured
+        else "no results yet to show"
+    )
     tell(f"{output}: {found}, {len(page) / 1000:,.0f} kB")
     if options.open:
         _open(output)
@@ -77,19 +82,32 @@ def _check(output: Path) -> None:
     Raises:
         UserError: it is a folder, or its folder is missing.
     """
-    if output.is_dir():
-        raise UserError(f"cannot write the page to {output}: it is a folder: name a file, such as {output}/report.html")
-    if not output.resolve().parent.is_dir():
-        raise UserError(f"cannot write the page to {output}: there is no folder {output.parent}: make it first")
+    try:
+        if output.is_dir():
+            raise UserError(
+                f"cannot write the page to {output}: it is a folder: name a file, such as {output}/report.html"
+            )
+        if not output.resolve().parent.is_dir():
+            raise UserError(f"cannot write the page to {output}: there is no folder {output.parent}: make it first")
+    except OSError as e:  # a name that the system does not take
+        raise _not_written(output, e) from e
 
 
 def _write(output: Path, page: bytes) -> None:
     from instructor_eval.store import atomic_write
 
     try:
-        atomic_write(output, lambda f: f.write(page))
+        target = output.resolve()  # what a link points to, not the link
+        if target.exists() and not target.is_file():  # /dev/stdout, a pipe
+            target.write_bytes(page)
+        else:
+            atomic_write(target, lambda f: f.write(page))
     except OSError as e:
-        raise UserError(f"cannot write the page to {output}: {reason(e)}: choose another file with -o") from e
+        raise _not_written(output, e) from e
+
+
+def _not_written(output: Path, e: OSError) -> UserError:
+    return UserError(f"cannot write the page to {str(output)[:200]}: {reason(e)}: choose another file with -o")
 
 
 def _open(output: Path) -> None:

@@ -91,7 +91,7 @@ def _flags(command: Sequence[str]) -> list[tuple[str, str]]:
 
 def _meant(name: str, flags: Collection[str]) -> str | None:
     """The flag that a word stands for: argparse takes any beginning of one, and `--t` means none of these."""
-    if not re.fullmatch(r"--[a-z-]{2,}", name):
+    if not name.startswith("--") or not re.fullmatch(r"--[a-z-]{2,}", name):
         return None
     return next((flag for flag in flags if flag == name), None) or next(
         (flag for flag in flags if flag.startswith(name)), None

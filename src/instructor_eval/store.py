@@ -149,17 +149,35 @@ def read_score(path: Path) -> Score:
     try:
         score = Score(**{k: v for k, v in raw.items() if k in known})
         _check(score)
-    except (TypeError, LookupError) as e:
+    except (TypeError, LookupError, AttributeError) as e:
         raise DamagedFileError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
     return score
 
 
 def _check(score: Score) -> None:
-    """What every reader relies on: names are texts, and the score is a number where there is one."""
-    texts = [score.status, score.task, score.benchmark, score.type, score.created, score.instructions["set"]]
+    """What every reader relies on: fields are of their kind, names are texts, and the score is a number if it is there.
+
+    Raises:
+        TypeError, LookupError: something is not.
+    """
+    made, roles = score.environment, score.instructions.get("roles", {})
+    mappings = [
+        score.model, score.instructions, score.metrics, score.data, score.reader, score.embedding, score.cost,
+        score.protocol, score.counts, score.timings, made, made.get("hardware", {}), made.get("versions", {}),
+        roles, *roles.values(),
+    ]  # fmt: skip
+    texts = [score.identity, score.status, score.task, score.benchmark, score.type, score.metric, score.created]
+    texts += [score.instructions["set"], *score.notes, *score.command, score.error or ""]
     texts += [score.model[key] for key in ("name", "family", "fingerprint", "variant")]
     texts += [score.reader[key] for key in ("name", "fingerprint") if score.reader]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(score.score, int | float | None):
+    numbers = [score.score or 0, score.n_items, *score.counts.values(), *score.timings.values()]
+    if not (
+        all(isinstance(value, dict) for value in mappings)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int | float) for number in numbers)
+        and isinstance(score.notes, list)
+        and isinstance(score.command, list)
+    ):
         raise TypeError("a value is of another type than expected")
 
 

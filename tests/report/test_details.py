@@ -203,7 +203,9 @@ def test_reader_of_prompt_retrieval(made: Made) -> None:
 
 
 def test_a_failed_score_has_its_error_and_no_number(made: Made) -> None:
-    made.fail("SciFact", "OutOfMemoryError: no room\nfor a batch", command=["evaluate", "--model", "m", "--task", "SciFact"])
+    made.fail(
+        "SciFact", "OutOfMemoryError: no room\nfor a batch", command=["evaluate", "--model", "m", "--task", "SciFact"]
+    )
     found = alone(made)
     assert found.error == "OutOfMemoryError: no room for a batch"
     assert (found.main, found.interval, found.bars, found.took) == ("", "", "", "")

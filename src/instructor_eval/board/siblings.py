@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SECOND_CHOICE = "bf16"
 _SAME = 1e-9
+_LARGEST = 1e18
 NOISE = 0.03
 """Ratios nearer to 1 than this are told as equal, and speeds are compared as equal: a choice, not a measured noise."""
 
@@ -209,15 +210,15 @@ def _bare(child: Score, parent: Score) -> Difference:
 def weigh(parent: Row, tasks: Sequence[str]) -> None:
     """Fill `figures` and `pareto` of a parent and its children; quality is taken over `tasks`."""
     base = newest_cost(parent)
-    file_bytes = _number(base, "file_bytes")
+    file_bytes = positive(base, "file_bytes")
     known = [(row, newest_cost(row)) for row in parent.children]
     for row, cost in known:
-        size = _number(cost, "file_bytes")
+        size = positive(cost, "file_bytes")
         smaller = file_bytes / size if file_bytes and size else _to_parent("size_ratio", cost, base, parent)
         why = _untimed(cost, base, parent)
         faster = None if why else _to_parent("speed_ratio", cost, base, parent)
         row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.get("device"), why)
-    timed = any(row.figures.faster for row in parent.children) or _number(base, "speed_ratio") is not None
+    timed = any(row.figures.faster for row in parent.children) or positive(base, "speed_ratio") is not None
     parent.figures = Figures(
         _whole(file_bytes),
         1.0 if file_bytes else None,
@@ -238,21 +239,21 @@ def _baseline(cost: dict[str, Any], parent: Row) -> str:
 
 def _to_parent(key: str, cost: dict[str, Any], base: dict[str, Any], parent: Row) -> float | None:
     """A ratio to the parent: as filed, or through the baseline that both were measured against; else None."""
-    own, against = _number(cost, key), _baseline(cost, parent)
+    own, against = positive(cost, key), _baseline(cost, parent)
     if own is None or against == canonical(parent.variant):
         return own
-    theirs = _number(base, key)
+    theirs = positive(base, key)
     return own / theirs if theirs and _baseline(base, parent) == against else None
 
 
 def _untimed(cost: dict[str, Any], base: dict[str, Any], parent: Row) -> str:
     """Why a measured child's speed cannot be told beside the parent's; empty where it can, or nothing was measured."""
     against, device = _baseline(cost, parent), cost.get("device")
-    if cost and _number(cost, "speed_ratio") is None:
+    if cost and positive(cost, "speed_ratio") is None:
         return "no speed among its figures"
     if not cost or against == canonical(parent.variant):
         return ""
-    if _number(base, "speed_ratio") is None:
+    if positive(base, "speed_ratio") is None:
         return f"measured beside {against}, but {parent.variant} was not"
     if _baseline(base, parent) != against:
         return f"measured beside {against}, but {parent.variant} beside {base.get('baseline') or 'nothing named'}"
@@ -268,10 +269,11 @@ def newest_cost(row: Row) -> dict[str, Any]:
     return max(measured, key=lambda s: s.created).cost if measured else {}
 
 
-def _number(cost: dict[str, Any], key: str) -> float | None:
+def positive(cost: dict[str, Any], key: str) -> float | None:
     """A positive figure of a score file, which anyone may have edited."""
     value = cost.get(key)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LARGEST
+    return float(value) if good and value is not None else None
 
 
 def _whole(value: float | None) -> int | None:
@@ -280,11 +282,11 @@ def _whole(value: float | None) -> int | None:
 
 def _vector_bytes(row: Row) -> int | None:
     """Bytes of a stored vector: as filed; else by the variant's name; else four a value."""
-    filed = (s.embedding for s in row.scores.values() if _number(s.embedding, "bytes_per_vector"))
+    filed = (s.embedding for s in row.scores.values() if positive(s.embedding, "bytes_per_vector"))
     found = next(filed, None)
     if found is not None:
         return int(found["bytes_per_vector"])
-    dim = next((int(d) for s in row.scores.values() if (d := _number(s.model, "dim"))), None)
+    dim = next((int(d) for s in row.scores.values() if (d := positive(s.model, "dim"))), None)
     if dim is None:
         return None
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from instructor_eval.board import siblings
 from instructor_eval.board.leaderboard import Board
 from instructor_eval.board.spreads import Spread, mean
 from instructor_eval.report import svg
@@ -85,18 +85,18 @@ class Axis:
 
 def texts_per_second(line: Line) -> float | None:
     """Measured on the fixed sample, on the model's own machine."""
-    return _number(line, "texts_per_second")
+    return siblings.positive(line.row.cost, "texts_per_second")
 
 
 def file_bytes(line: Line) -> float | None:
     """Weights in a file of this form."""
-    return _number(line, "file_bytes")
+    return siblings.positive(line.row.cost, "file_bytes")
 
 
 def parameters(line: Line) -> float | None:
     """Weights of the checkpoint, counted by the size of its fp32 file."""
     cost = line.row.cost
-    size, ratio = _number(line, "file_bytes"), _number(line, "size_ratio")
+    size, ratio = siblings.positive(cost, "file_bytes"), siblings.positive(cost, "size_ratio")
     return size * ratio / 4 if size and ratio and cost.get("baseline") == "fp32" else None
 
 
@@ -112,13 +112,6 @@ def charts(board: Board, lines: Sequence[Line]) -> list[Chart]:
     measured = [line for line in lines if line.row.source == "measured" and line.row.tasks]
     found = (_chart(axis, board, measured) for axis in AXES)
     return [chart for chart in found if chart is not None]
-
-
-def _number(line: Line, key: str) -> float | None:
-    value = line.row.cost.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-        return None  # of a score file, which anyone may have edited
-    return float(value)
 
 
 def quality(line: Line, tasks: Sequence[str]) -> tuple[float, Spread | None, bool]:

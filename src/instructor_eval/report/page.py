@@ -236,10 +236,11 @@ def _hash(content: str) -> str:
 def _packed(page: Page, board: Board) -> str:
     """The board's CSV by columns, and the parts where they do not lie open."""
     headers, rows = text.csv_table(board)
+    first = headers.index("instructions") + 1 + (board.reader is not None) + len(text.means_shown(board))
     return pack.packed({
         "columns": headers,
         "values": [pack.BETWEEN.join(map(_bare, column)) for column in zip(*rows, strict=True)],
-        "tasks": [headers.index(task) for task in board.tasks],
+        "tasks": list(range(first, first + len(board.tasks))),
         "results": page.results,
         "parts": [] if page.inline else pack.columns_of(page.parts),
     })  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,8 +113,9 @@ def _benchmark_and_type(task: str, board: Board) -> tuple[str, str]:
     card = shipped_cards().get(task)
     if card is not None:
         return card.benchmark, card.type
-    score = next(s for row in board.rows for t, s in (*row.scores.items(), *row.failures.items()) if t == task)
-    return "own", score.type
+    found = (s for row in board.rows for t, s in (*row.scores.items(), *row.failures.items()) if t == task)
+    score = next(found, None)
+    return "own", score.type if score is not None else "no results yet"
 
 
 def _place_of_mean(name: str) -> tuple[str, str]:
@@ -166,7 +168,8 @@ def _heat(value: float | None, ends: tuple[float, float]) -> int:
     low, high = ends
     if value is None or not high > low:
         return 0
-    return round(HEATS * (value - low) / (high - low))
+    share = (value - low) / (high - low)
+    return round(HEATS * share) if math.isfinite(share) else 0
 
 
 def task_columns(found: Sequence[Column]) -> Mapping[str, Column]:

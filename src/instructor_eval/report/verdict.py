@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,30 +58,37 @@ def read_verdict(path: Path, columns: Mapping[str, int]) -> Verdict:
         )
     try:
         return _verdict(raw, columns)
-    except (LookupError, TypeError, AttributeError, ValueError) as e:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as e:
         raise UserError(f"{path}: not a whole gate.json ({e!r}): {again}") from e
 
 
 def _verdict(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Verdict:
-    verdict = str(raw["verdict"])
-    if verdict not in ORDER:
-        raise ValueError(f"unknown verdict {verdict!r}")
     plain = [p for gate in ("drift", "speed") for p in raw.get(gate, [])]
-    lines = [(str(v), f"{gate} gate") for gate, v in raw["gates"].items()]
-    notes = [f"{p['name']}: {p['verdict']}: {p['message']}" for found in plain for p in found["parts"]]
-    notes += [str(note) for found in plain for note in found["notes"]]
+    parts = [part for found in plain for part in found["parts"]]
+    verdict, headline, gates = raw["verdict"], raw["headline"], raw["gates"]
+    _check_known([verdict, *gates.values(), *(part["verdict"] for part in parts)])
+    notes = [": ".join(_texts([part["name"], part["verdict"], part["message"]])) for part in parts]
+    notes += [note for found in plain for note in _texts(found["notes"])]
     for found in raw["quality"]:
-        notes += [f"left out, only on one side: {', '.join(map(str, found['left_out']))}"] if found["left_out"] else []
-    sentence = next((str(found["sentence"]) for found in raw["quality"]), "")
+        left_out = _texts(found["left_out"])
+        notes += [f"left out, only on one side: {', '.join(left_out)}"] if left_out else []
+    sentences = _texts([found["sentence"] for found in raw["quality"]])
+    [headline] = _texts([headline])
     return Verdict(
         verdict,
-        str(raw["headline"]).removeprefix(f"{verdict}: "),
-        lines if len(lines) > 1 else [],
+        headline.removeprefix(f"{verdict}: "),
+        [(v, f"{gate} gate") for gate, v in gates.items()] if len(gates) > 1 else [],
         [_judged(found, columns) for found in raw["quality"]],
         notes[:_MOST_NOTES],
-        [str(word) for word in raw["command"]],
-        sentence,
+        _texts(raw["command"]),
+        next(iter(sentences), ""),
     )
+
+
+def _check_known(verdicts: Iterable[object]) -> None:
+    for verdict in verdicts:
+        if verdict not in ORDER:
+            raise ValueError(f"unknown verdict {str(verdict)[:80]!r}")
 
 
 def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
@@ -89,8 +96,7 @@ def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
     tasks = {str(t["name"]): t for t in raw["tasks"]}
     macro = raw["macro"]
     every = {**tasks, **({"": macro} if macro else {})}
-    if not {t["verdict"] for t in every.values()} <= set(ORDER):
-        raise ValueError("a verdict is not known")
+    _check_known([t["verdict"] for t in every.values()])
 
     def side(which: str) -> dict[str, float]:
         return {name: v for name, t in tasks.items() if (v := _number(t[which])) is not None}
@@ -122,6 +128,24 @@ def _difference(raw: Mapping[str, Any] | None) -> Difference | None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number of a file that anyone may have edited."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good and isinstance(value, int | float) else None
+    """A finite number, or None where the file has none.
+
+    Raises:
+        ValueError, OverflowError: it is something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _texts(values: object) -> list[str]:
+    """A list of texts.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{str(values)[:80]!r} is no list of texts")
+    return values

@@ -14,7 +14,7 @@
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const heads = [...$("heads").cells];
-  const names = heads.map((th) => th.textContent);
+  const names = heads.map((th) => (th.className === "mean" ? "mean " : "") + th.textContent);
   const FIXED = 3; // model, rank, instructions
   const filters = ["q", "family", "variant", "benchmark", "published"];
   let state = {};
