@@ -36,12 +36,17 @@ def single_score(score: Score) -> list[str]:
     if any(_values(command, (flag,)) for flag in _NUMERIC):
         command = [*_without(command, _NUMERIC), "--variant", str(score.model["variant"])]
     name, revision = str(score.model["name"]), str(score.model.get("revision", ""))
-    names = {name, f"{name}@{revision}"}
-    command = _narrowed(command, "--model", lambda given: _EMBEDDED.get(given, given) in names)
+    for exact in (f"{name}@{revision}", name):
+        command = _narrowed(command, "--model", _is(exact))
     command = _narrowed(command, "--instructions", lambda given: given == score.instructions["set"])
     if score.reader:
         command = _narrowed(command, "--selection", lambda given: given == score.reader.get("selection"))
     return single_task(command, score.task)
+
+
+def _is(name: str) -> Callable[[str], bool]:
+    """Whether a model given on the command line has this name."""
+    return lambda given: _EMBEDDED.get(given, given) == name
 
 
 def _is_run(command: Sequence[str]) -> bool:
@@ -90,8 +95,8 @@ def _flags(command: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _meant(name: str, flags: Collection[str]) -> str | None:
-    """The flag that a word stands for: argparse takes any beginning of one, and `--t` means none of these."""
-    if not name.startswith("--") or not re.fullmatch(r"--[a-z-]{2,}", name):
+    """The flag that a word stands for: argparse takes any beginning that is one flag's alone."""
+    if not name.startswith("--") or not re.fullmatch(r"--[a-z-]+", name):
         return None
     return next((flag for flag in flags if flag == name), None) or next(
         (flag for flag in flags if flag.startswith(name)), None

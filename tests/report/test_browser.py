@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -183,9 +184,12 @@ def test_sorting_moves_models_with_what_stands_below_them(browser: Browser, page
     falling = heads()
     assert len(falling) > 5
     assert falling == sorted(falling, reverse=True)
+    own = {f"{MINILM}@{rest}" for rest in ("fp32:paper", "int8:paper", "fp32:none")}
     sides = [tr.get_attribute("data-side") for tr in browser.all("#board tbody tr")]
     place = sides.index(f"{MINILM}@fp32:paper")
-    assert sides[place + 1 : place + 3] == [f"{MINILM}@int8:paper", f"{MINILM}@fp32:none"]
+    assert set(sides[place : place + 3]) == own
+    children = [float(c.replace("▼", "").split()[0]) for c in column(browser, "SciFact")[place + 1 : place + 3]]
+    assert children == sorted(children, reverse=True)
     assert sort(browser, "SciFact") == "ascending"
     assert heads() == sorted(falling)
     assert sort(browser, "SciFact") == "none"
@@ -230,6 +234,35 @@ def test_a_benchmark_narrows_the_columns(browser: Browser, page: Path) -> None:
         "return [...document.querySelectorAll('#board tbody tr')].map(r => [...r.cells].filter(c => !c.hidden).length)"
     )
     assert set(widths) == {len(seen)}
+
+
+def test_filtered_rows_are_sorted_as_they_are_seen(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    Select(browser.one("#family")).select_by_visible_text("plain")
+    assert sort(browser, "SciFact") == "descending"
+    cells = [c for c in column(browser, "SciFact")]
+    seen = [float(c.replace("▼", "").split()[0]) for c, row in zip(cells, browser.all("#board tbody tr"), strict=True)
+            if row.is_displayed()]  # fmt: skip
+    assert len(seen) == 4
+    assert seen == sorted(seen, reverse=True)
+    assert f"{MINILM} · int8 | paper" in shown(browser)
+
+
+def test_a_mean_over_some_tasks_stands_behind_whole_ones(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.click("#heads button[aria-label='Sort by mean MTEB-56']")
+    means = browser.run(
+        "const at = [...document.querySelectorAll('#heads th')].findIndex(t => t.textContent.startsWith('MTEB-56'));"
+        "return [...document.querySelectorAll('#board tbody tr[data-l=\"0\"]')].map(r => r.cells[at].textContent)"
+    )
+    partial = ["/" in mean for mean in means if mean.strip()]
+    assert partial == sorted(partial)
+    assert 0 < sum(partial) < len(partial)
+
+
+def test_the_text_filter_knows_a_variant_by_its_model(browser: Browser, page: Path) -> None:
+    browser.open(page, "q=minilm&variant=int8")
+    assert shown(browser) == [f"{MINILM} · int8 | paper"]
 
 
 # --- behind a cell
@@ -344,6 +377,21 @@ def test_a_link_that_means_nothing_any_more_shows_the_page(browser: Browser, pag
     assert browser.console == []
 
 
+def test_back_closes_the_panel_and_undoes_a_jump(browser: Browser, page: Path) -> None:
+    browser.open(page, "q=minilm")
+    open_cell(browser, row_of(browser, MINILM, "fp32", "paper"), "SciFact")
+    browser.driver.back()
+    browser.wait(lambda: not browser.run("return document.querySelector('#panel').open"))
+    assert browser.state == "q=minilm"
+    browser.driver.forward()
+    browser.wait(lambda: browser.run("return document.querySelector('#panel').open"))
+    browser.driver.back()
+    browser.click("#heads a[href='#t-SciFact']")
+    assert "at=t-SciFact" in browser.state
+    browser.driver.back()
+    browser.wait(lambda: browser.state == "q=minilm")
+
+
 # --- by keyboard alone
 
 
@@ -363,9 +411,9 @@ def test_everything_is_reached_by_keyboard(browser: Browser, page: Path) -> None
     browser.one("body").send_keys(Keys.TAB)
     assert focus() == "Skip to the table"
     press(Keys.ENTER)
-    assert focus() == "Table of scores" or browser.run("return document.activeElement.id") == "board"
+    assert browser.run("return document.activeElement.matches('td > button')")
     for _ in range(60):
-        press(Keys.TAB)
+        press(Keys.SHIFT + Keys.TAB)
         if focus() == "Sort by SciFact":
             break
     press(Keys.ENTER)
@@ -387,6 +435,28 @@ def test_everything_is_reached_by_keyboard(browser: Browser, page: Path) -> None
     browser.wait(lambda: not browser.run("return document.querySelector('#panel').open"))
     assert browser.driver.switch_to.active_element == second
     assert "open=" not in browser.state
+
+
+@pytest.mark.parametrize("state", ["variant=int8", "benchmark=billboard", "q=other"])
+def test_a_filter_leaves_a_cell_for_the_tab_key(browser: Browser, page: Path, state: str) -> None:
+    browser.open(page, state)
+    [reached] = browser.all('td > button[tabindex="0"]')
+    assert reached.is_displayed()
+
+
+def test_the_focused_cell_is_not_behind_the_first_column(browser: Browser, page: Path) -> None:
+    browser.size(390)
+    browser.open(page)
+    browser.all("td > button")[3].click()
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    browser.wait(lambda: not browser.run("return document.querySelector('#panel').open"))
+    for _ in range(3):
+        browser.driver.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
+    left, edge = browser.run(
+        "const e = document.activeElement; return [e.getBoundingClientRect().left,"
+        " e.closest('tr').cells[0].getBoundingClientRect().right]"
+    )
+    assert left >= edge - 1
 
 
 # --- two rows
@@ -425,6 +495,19 @@ def test_any_two_rows_have_their_differences_and_the_command_for_more(browser: B
     browser.wait(lambda: folders.OTHER in browser.text("#pair"))
 
 
+def test_the_other_way_round_and_one_row_with_itself(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    Select(browser.one("#a")).select_by_visible_text(f"{MINILM}@int8:paper")
+    Select(browser.one("#b")).select_by_visible_text(f"{MINILM}@fp32:paper")
+    browser.wait(lambda: "the other way round" in browser.text("#pair"))
+    assert browser.all("#pair .iv")
+    Select(browser.one("#a")).select_by_visible_text(f"{MINILM}@fp32:paper")
+    browser.wait(lambda: browser.text("#pair") == "Choose two different rows.")
+    published = browser.one("#board tr[data-side='published:hkunlp/instructor-large']").get_attribute("data-side")
+    Select(browser.one("#b")).select_by_visible_text(str(published))
+    browser.wait(lambda: "Published scores have no items" in browser.text("#pair"))
+
+
 def test_what_instructions_are_worth(browser: Browser, page: Path, packed: Path) -> None:
     for one in (page, packed):
         browser.open(one)
@@ -460,10 +543,14 @@ def test_downloads_are_the_terminals_numbers(
         assert download(browser, folder, "#csv", "leaderboard.csv").decode() == wanted
         objects: list[dict[str, Any]] = json.loads(download(browser, folder, "#json", "leaderboard.json"))
         for line, value in zip(csv.DictReader(io.StringIO(wanted)), objects, strict=True):
-            assert list(line) == list(value)
+            assert [key for key in value if not key.endswith("_coverage")] == list(line)
             for key, text in line.items():
-                assert value[key] == (float(text) if isinstance(value[key], int | float) else text or None)
+                mean = re.fullmatch(r"([\d.]+)\*? \((\d+/\d+)\)", text)
+                number = mean[1] if mean else text
+                assert value[key] == (float(number) if isinstance(value[key], int | float) else text or None)
+                assert value.get(f"{key}_coverage") == (mean[2] if mean else None)
         assert isinstance(objects[0]["SciFact"], float)
+        assert (type(objects[0]["MTEB-56"]), objects[0]["MTEB-56_coverage"]) == (float, "5/56")
         assert browser.console == []
 
 
@@ -487,7 +574,7 @@ def test_without_javascript_all_is_there_and_nothing_is_dead(browser: Browser, p
     cell = driver.find_element(By.CSS_SELECTOR, "#t-SciFact .cell")
     assert cell.is_displayed()
     assert "300 queries" in cell.text
-    assert "Worst" in cell.text
+    assert "Lowest" in cell.text
 
 
 def test_dark_and_light_follow_the_reader(browser: Browser, page: Path) -> None:

@@ -94,7 +94,7 @@ def test_the_ends_of_the_histogram(made: Made) -> None:
     assert found.worst == [("a", "0.0"), ("b", "12.5"), ("c", "25.0")]
     assert found.best == [("x", "100.0"), ("y", "87.5"), ("z", "75.0")]
     assert found.axis == "the score of each, from 0.0 to 100.0; median 50.0"
-    assert found.bars.startswith("M0 12V")
+    assert found.bars.startswith("M0 16V")
     assert found.bars.count("h1") == found.bins == 12
 
 

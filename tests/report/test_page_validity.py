@@ -101,7 +101,7 @@ def test_hostile_names_are_inert_and_legible(browser: Browser, written: dict[str
     assert count >= 3 * len(HOSTILE)
     for place in range(0, count, 5):
         browser.run("document.querySelectorAll('td > button')[arguments[0]].click()", place)
-        browser.wait(lambda: browser.run("return document.querySelector('#panel-body article') !== null"))
+        browser.wait(lambda: browser.run("return document.querySelector('#panel').open"))
     browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.run("return window.pwned") is None
     assert browser.console == []

@@ -43,11 +43,14 @@ def shape(metric: str, items: Items) -> Shape:
 
     from instructor_eval.comparing.contributions import contributions, mean_column
 
-    ids, values = contributions(metric, items)
+    with np.errstate(invalid="ignore"):  # what comes of infinity is found below
+        ids, values = contributions(metric, items)
     if not ids or not np.isfinite(values).all():
         raise ValueError("no items, or values that are not finite")
     least, most = float(values.min()), float(values.max())
     low, high = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
     counts, _ = np.histogram(values, bins=BINS, range=(low, high))
     named = np.asarray(ids)
     rising = np.lexsort((named, values))[:NAMED]

@@ -272,7 +272,7 @@ def newest_cost(row: Row) -> dict[str, Any]:
 def positive(cost: dict[str, Any], key: str) -> float | None:
     """A positive figure of a score file, which anyone may have edited."""
     value = cost.get(key)
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LARGEST
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 1 / _LARGEST < value < _LARGEST
     return float(value) if good and value is not None else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,8 @@ class Chart:
     """What the x axis is, with its unit."""
     hint: str
     """Which side is better."""
+    unit: str
+    """What stands behind a value: `90.3 MB on disk`."""
     tasks: int
     """How many tasks the mean is over, of so many."""
     of: int
@@ -61,7 +64,7 @@ class Chart:
     frontier: str = ""
     """Path data."""
     families: list[str] = field(default_factory=list)
-    """Path data: a line a model through its variants."""
+    """Path data: a line from a model to each of its variants."""
     x_ticks: list[tuple[float, str]] = field(default_factory=list)
     y_ticks: list[tuple[float, str]] = field(default_factory=list)
 
@@ -80,7 +83,8 @@ class Axis:
     hint: str
     of: Callable[[Line], float | None]
     more_is_better: bool
-    unit: float = 1.0
+    unit: str
+    scale: float = 1.0
 
 
 def texts_per_second(line: Line) -> float | None:
@@ -95,21 +99,24 @@ def file_bytes(line: Line) -> float | None:
 
 def parameters(line: Line) -> float | None:
     """Weights of the checkpoint, counted by the size of its fp32 file."""
+    if line.kind == VARIANT and line.parent is not None:  # as many as its parent: sizes are rounded
+        return parameters(line.parent)
     cost = line.row.cost
     size, ratio = siblings.positive(cost, "file_bytes"), siblings.positive(cost, "size_ratio")
     return size * ratio / 4 if size and ratio and cost.get("baseline") == "fp32" else None
 
 
 AXES = (
-    Axis("speed", "texts a second", "faster is to the right", texts_per_second, more_is_better=True),
-    Axis("size", "weights on disk, MB", "smaller is to the left", file_bytes, more_is_better=False, unit=1e6),
-    Axis("parameters", "million parameters", "smaller is to the left", parameters, more_is_better=False, unit=1e6),
+    Axis("speed", "texts a second", "faster is to the right", texts_per_second, True, "texts a second"),
+    Axis("size", "weights on disk, MB", "smaller is to the left", file_bytes, False, "MB on disk", 1e6),
+    Axis("parameters", "million parameters", "smaller is to the left", parameters, False, "million parameters", 1e6),
 )
 
 
 def charts(board: Board, lines: Sequence[Line]) -> list[Chart]:
     """A chart for each axis that two rows or more have a place on, in the order of `AXES`."""
-    measured = [line for line in lines if line.row.source == "measured" and line.row.tasks]
+    tasks = set(board.tasks)  # a row may have parts of a task alone
+    measured = [line for line in lines if line.row.source == "measured" and tasks & line.row.tasks.keys()]
     found = (_chart(axis, board, measured) for axis in AXES)
     return [chart for chart in found if chart is not None]
 
@@ -131,24 +138,24 @@ def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:
     known = {line: quality(line, tasks) for line in costs}
     values = [v for value, spread, _ in known.values() for v in (value, *_ends(spread))]
     low, high = min(values), max(values)
-    room = 0.05 * (high - low) or 0.01
+    room = max(0.05 * (high - low), 0.001)  # what differs by rounding alone stays on one height
     y = svg.Scale(max(low - room, -1.0), min(high + room, 1.0), HEIGHT - _BOTTOM, _TOP)
-    units = [cost / axis.unit for cost in costs.values()]
+    units = [cost / axis.scale for cost in costs.values()]
     x = svg.Scale(min(units) / 1.15, max(units) * 1.15, _LEFT, WIDTH - _RIGHT, log=True)
-    chart = Chart(axis.key, axis.title, axis.hint, len(tasks), len(board.tasks))
+    chart = Chart(axis.key, axis.title, axis.hint, axis.unit, len(tasks), len(board.tasks))
     for line, cost in costs.items():
         value, spread, complete = known[line]
-        dot = Dot(line, x(cost / axis.unit), y(value), cost / axis.unit, value, spread, complete)
+        dot = Dot(line, x(cost / axis.scale), y(value), cost / axis.scale, value, spread, complete)
         if spread is not None and spread.low is not None and spread.high is not None:
             dot.low, dot.high = y(max(spread.low, y.low)), y(min(spread.high, y.high))
         chart.dots.append(dot)
     _find_best(chart.dots, more_is_better=axis.more_is_better)
     best = sorted((d for d in chart.dots if d.best), key=lambda d: d.x)
     chart.frontier = _path(best) if len(best) > 1 else ""
-    for line in costs:
-        own = [d for d in chart.dots if d.line is line or (d.line.parent is line and d.line.kind == VARIANT)]
-        if len(own) > 1:
-            chart.families.append(_path(sorted(own, key=lambda d: (d.x, d.y))))
+    by_line = {dot.line: dot for dot in chart.dots}
+    for dot in chart.dots:
+        if dot.line.kind == VARIANT and dot.line.parent in by_line:
+            chart.families.append(_path([by_line[dot.line.parent], dot]))
     _name(chart.dots)
     _place_names(chart.dots)
     places = svg.log_ticks(x.low, x.high)
@@ -173,15 +180,20 @@ def _path(dots: Sequence[Dot]) -> str:
 
 
 def _name(dots: Sequence[Dot]) -> None:
-    """A variant goes by its own name where all dots are of one model and set, else behind its model's."""
-    heads = {dot.line.parent if dot.line.kind == VARIANT else dot.line for dot in dots}
+    """No more than tells the dots apart: the model where there are several, the set likewise, the variant."""
+    models, sets = {dot.line.row.name for dot in dots}, {dot.line.row.instructions for dot in dots}
     for dot in dots:
-        row = dot.line.row
-        name = (row.name or row.model).rsplit("/", 1)[-1]
-        if dot.line.kind == VARIANT:
-            dot.name = row.short if len(heads) == 1 else f"{name} {row.short}"
-        else:
-            dot.name = name if dot.line.level == 0 else f"{name} · {row.instructions}"
+        row, line = dot.line.row, dot.line
+        is_head = line.level == 0
+        parts = [(row.name or row.model).rsplit("/", 1)[-1]] if is_head or len(models) > 1 else []
+        of_head = line.kind == VARIANT and line.parent is not None and line.parent.level == 0
+        parts += [row.instructions] if len(sets) > 1 and not is_head and not of_head else []
+        parts += [row.short] if line.kind == VARIANT else []
+        dot.name = " · ".join(parts)
+    known = Counter(dot.name for dot in dots)
+    for dot in dots:
+        if known[dot.name] > 1:
+            dot.name = dot.line.label
 
 
 def _place_names(dots: Sequence[Dot]) -> None:

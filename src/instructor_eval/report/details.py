@@ -20,7 +20,7 @@ from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.types import Score
 
-HEIGHT = 12
+HEIGHT = 16
 """Of a histogram, in its own units."""
 _INSTRUCTIONS, _DATA, _MACHINE = "i", "d", "e"
 _NOT_OF_THE_MACHINE = ("peak_memory_mb", "peak_gpu_memory_mb")
@@ -57,6 +57,7 @@ class Detail:
     """Why there is no histogram."""
     bars: str = ""
     bins: int = BINS
+    height: int = HEIGHT
     axis: str = ""
     """What the histogram is of, and from where to where."""
     worst: list[tuple[str, str]] = field(default_factory=list)

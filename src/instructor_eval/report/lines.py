@@ -54,6 +54,11 @@ class Line:
         return self.row.instructions if self.kind == INSTRUCTIONS else self.row.model
 
     @property
+    def ancestors(self) -> list[str]:
+        """What the lines above it are called, the model first."""
+        return [*self.parent.ancestors, self.parent.short] if self.parent else []
+
+    @property
     def family(self) -> str:
         """How the model takes instructions; empty where nobody has said."""
         known = [*self.row.scores.values(), *self.row.failures.values()]

@@ -59,5 +59,5 @@ def _changes(column: Sequence[str]) -> list[str]:
 def packed(content: Mapping[str, Any]) -> str:
     """As JSON, DEFLATE without a head, base 85 without the three characters that HTML knows."""
     raw = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
     return base64.b85encode(deflate.compress(raw) + deflate.flush()).decode().translate(_SAFE)

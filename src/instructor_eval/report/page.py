@@ -110,6 +110,10 @@ class Page:
     variants: list[str] = field(default_factory=list)
     benchmarks: list[str] = field(default_factory=list)
     has_published: bool = False
+    costs: int = 0
+    """How many rows say what they cost."""
+    baseline: str = ""
+    """Id of the board's baseline row."""
     charts: list[chart.Chart] = field(default_factory=list)
     chart_note: str = ""
     chart_reading: list[str] = field(default_factory=list)
@@ -207,7 +211,7 @@ def _environment() -> Environment:
         "plain": lambda value: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
         "interval": interval_text,
         "rank": lambda row: "" if row.rank is None else str(text.rank_cell(row, "table")),
-        "short": lambda name: name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…",
+        "short": lambda name: name if len(name) <= _SHORT else f"{name[:9]}…{name[10 - _SHORT :]}",  # the end tells
         "breakable": breakable,
     }
     found.filters |= filters
@@ -284,6 +288,7 @@ def _differs(judged: pairs.PairRow, of: str, line: Line) -> bool:
 
 def _fill_charts(page: Page, board: Board) -> None:
     page.charts = chart.charts(board, page.lines)
+    page.costs = sum(bool(line.row.cost) for line in page.lines)
     if not page.charts:
         return
     dots = page.charts[0].dots
@@ -296,7 +301,7 @@ def _fill_charts(page: Page, board: Board) -> None:
     page.chart_note = " ".join(told)
     heads = [line for line in page.lines if any(c.parent is line and c.kind == VARIANT for c in page.lines)]
     if len(heads) == 1:
-        page.chart_reading = _reading(heads[0])
+        page.chart_reading = variants_text.deploy(heads[0].row)
 
 
 def _fill_head(page: Page, board: Board) -> None:
@@ -338,6 +343,7 @@ def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) 
         if line.kind != PUBLISHED:
             trees[-1].append(line)
     baseline = next((line for line in page.lines if line.row is board.baseline), None)
+    page.baseline = baseline.id if baseline is not None else ""
     for tree in trees:
         model = _model_section(tree, places, parts)
         page.models.append(model)
@@ -376,7 +382,7 @@ def _model_section(tree: Sequence[Line], places: Mapping[str, int], parts: _Part
         "texts/s": lambda line: _figure(chart.texts_per_second(line), 1, 1),
         "x faster": lambda line: _figure(line.row.figures.faster, 1, 2),
         "index MB per 1M texts": lambda line: _figure(line.row.figures.vector_bytes, 1, 0),
-        "Pareto": lambda line: "*" if line.row.pareto else "",
+        "Pareto (score, size, speed, index)": lambda line: "*" if line.row.pareto else "",
         "family": lambda line: line.family,
         "decided by": lambda line: _of_model(line, "family_rule"),
         "dim": lambda line: _of_model(line, "dim"),
@@ -436,7 +442,7 @@ def _task_section(
     told += [f"scored by {', '.join(metrics)}"] if metrics else []
     units = list(dict.fromkeys(d.unit for d in found if d.unit))
     told += [", ".join(units)] if units else []
-    told += list(dict.fromkeys(note for d in found for note in d.score.notes))
+    told += list(dict.fromkeys(note.rstrip(".") for d in found for note in d.score.notes))
     titles = {"i": "Instructions", "d": "Data and protocol"}
     facts = []
     for one in shared.by_task.get(column.name, []):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from instructor_eval.board import text
 from instructor_eval.board.leaderboard import MTEB_TYPES, Board
 from instructor_eval.cards import shipped_cards
-from instructor_eval.comparing.difference_text import interval_text
+from instructor_eval.comparing.difference_text import MARKS, interval_text
+from instructor_eval.comparing.stats import Difference
 from instructor_eval.paths import slug
-from instructor_eval.report.lines import Line
+from instructor_eval.report.lines import INSTRUCTIONS, Line
 
 HEATS = 8
 """Shades of a column, from its lowest score to its highest; 0 is none."""
@@ -51,11 +52,15 @@ class Cell:
     verdict: str = ""
     """Of the delta: better | worse | same | unknown."""
     failed: bool = False
+    whole: bool = True
+    """False for a mean over some of its tasks."""
 
     @property
     def classes(self) -> str:
-        """Short, for there are thousands of cells: a letter for the shade, `x` for a failed one."""
-        return "x" if self.failed else chr(ord("a") + self.heat - 1) if self.heat else ""
+        """Short, for there are thousands of cells: a letter for the shade, `x` failed, `o` an incomplete mean."""
+        if self.failed or not self.whole:
+            return "x" if self.failed else "o"
+        return chr(ord("a") + self.heat - 1) if self.heat else ""
 
 
 @dataclass(frozen=True)
@@ -152,9 +157,16 @@ def _cell(board: Board, line: Line, column: Column, ends: tuple[float, float]) -
         main,
         rest,
         _heat(_value(line, column), ends) if _is_whole(line, column) else 0,
-        interval_text(delta) if delta else "",
+        _delta(line, delta) if delta else "",
         delta.verdict if delta else "",
+        whole=_is_whole(line, column),
     )
+
+
+def _delta(line: Line, delta: Difference) -> str:
+    """The difference; of another instruction set with the mark that the score of a variant has before it."""
+    mark = f"{MARKS[delta.verdict]} " if line.kind == INSTRUCTIONS and delta.verdict in ("better", "worse") else ""
+    return f"{mark}{interval_text(delta)}"
 
 
 def _split(shown: str) -> tuple[str, str]:

@@ -1,5 +1,5 @@
-// The page's own script. Everything it shows was written by the templates; it sorts, filters, opens and copies.
-// The state (sort, filters, open cell, chart) lives in the URL's hash, so that a link shows what its sender saw.
+// The page's own script: it sorts, filters, opens and copies what the templates wrote. Its state lives in the URL's
+// hash, so that a link shows what its sender saw.
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
@@ -18,9 +18,10 @@
   const FIXED = 3; // model, rank, instructions
   const filters = ["q", "family", "variant", "benchmark", "published"];
   let state = {};
+  const usual = {}; // the two rows that are compared unasked
   let arranged = ""; // the sort and filters that the table shows
 
-  // --- what is packed: the board's numbers, and in a large page what is behind its cells
+  // --- what is packed: the board's numbers, in a large page the parts too
   let unpacking = null;
   const packed = () => (unpacking ??= unpack($("packed").textContent));
   async function unpack(text) {
@@ -97,7 +98,8 @@
   function set(changes) {
     state = Object.fromEntries(Object.entries({ ...state, ...changes }).filter(([, value]) => value));
     const text = new URLSearchParams(state).toString();
-    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    const how = changes.open || changes.at ? "pushState" : "replaceState"; // Back closes a panel, and undoes a jump
+    history[how](null, "", text ? `#${text}` : location.pathname + location.search);
     show();
   }
   function show() {
@@ -110,17 +112,20 @@
     const wanted = JSON.stringify([state.sort, state.dir, ...filters.map((name) => state[name])]);
     if (wanted !== arranged) {
       arranged = wanted;
-      sort();
       filter();
+      sort();
     }
     const axis = document.querySelector(`[name=axis][value="${CSS.escape(state.axis ?? "")}"]`);
     if (axis) axis.checked = true;
     openCell(state.open);
-    for (const id of ["a", "b"]) if (state[id]) $(id).value = state[id];
+    for (const id of ["a", "b"]) $(id).value = $(`r-${state[id]}`) ? state[id] : usual[id];
     compare();
   }
   addEventListener("hashchange", () => {
-    if (!section(location.hash)) { state = read(); show(); }
+    if (section(location.hash)) return;
+    state = read();
+    show();
+    if (state.at) $(state.at)?.scrollIntoView();
   });
   // Links inside the page scroll, and leave the state in the hash alone.
   document.addEventListener("click", (event) => {
@@ -129,29 +134,27 @@
     if (!target) return;
     event.preventDefault();
     if ($("panel").open) set({ open: "" });
+    if (target === table && first) return first.focus();
     target.tabIndex = -1;
     target.focus({ preventScroll: true });
     target.scrollIntoView();
     set({ at: target.id });
   });
 
-  // --- sorting: a model moves with everything below it; what has no value stays at the end
+  // --- sorting: a line moves with what stands below it, and among its like; filtered lines have no tree
   for (const [place, th] of heads.entries()) {
     const button = make("button", { type: "button", className: "sort", textContent: "↕" });
     button.setAttribute("aria-label", `Sort by ${names[place]}`);
     button.onclick = () => {
-      const now = state.sort === key(place) ? state.dir || "desc" : "";
-      const first = place === 1 || place < 1 || place === 2 ? "asc" : "desc";
-      const second = first === "asc" ? "desc" : "asc";
-      if (!now) set({ sort: key(place), dir: first });
-      else if (now === first) set({ sort: key(place), dir: second });
-      else set({ sort: "", dir: "" });
+      const [first, second] = place < FIXED ? ["asc", "desc"] : ["desc", "asc"];
+      const now = state.sort === names[place] ? state.dir : "";
+      if (now === second) set({ sort: "", dir: "" });
+      else set({ sort: names[place], dir: now === first ? second : first });
     };
     th.append(button);
     th.setAttribute("aria-sort", "none");
   }
-  function key(place) { return names[place]; }
-  const number = (cell) => parseFloat(cell.textContent.replace(/^[▲▼] /, ""));
+  const level = (row) => Number(row.dataset.l);
   function sort() {
     const place = names.indexOf(state.sort);
     const sign = state.dir === "asc" ? 1 : -1;
@@ -160,21 +163,30 @@
       th.setAttribute("aria-sort", order);
       th.querySelector(".sort").textContent = { none: "↕", ascending: "▲", descending: "▼" }[order];
     });
-    const groups = [];
+    const value = (row) => {
+      const text = row.cells[place].textContent.trim();
+      return place === 1 || place >= FIXED ? parseFloat(text.replace(/^[▲▼] /, "")) : text;
+    };
+    // Whole means stand before incomplete ones (of other tasks), and before what has no value.
+    const rank = (row) => (["", NaN].includes(value(row)) ? 2 : Number(row.cells[place].className === "o"));
+    const by = (one, other) => {
+      const [x, y] = [value(one), value(other)];
+      return rank(one) - rank(other) || sign * (typeof x === "string" ? x.localeCompare(y) : x - y) || 0;
+    };
+    const arrange = (list, depth) => {
+      const groups = [];
+      for (const row of list) if (level(row) === depth) groups.push([row]); else groups.at(-1).push(row);
+      return groups.sort(([one], [other]) => by(one, other)).flatMap(([head, ...rest]) => [head, ...arrange(rest, depth + 1)]);
+    };
+    const flat = place >= 0 && rows.some((row) => row.hidden);
+    const ordered = place < 0 ? rows : flat ? [...rows].sort(by) : arrange(rows, 0);
+    body.append(...ordered);
+    const above = []; // a line that has lost its model says whose it is
     for (const row of rows) {
-      if (row.className.startsWith("l")) groups.at(-1).push(row);
-      else groups.push([row]);
+      above.length = level(row);
+      row.classList.toggle("orphan", level(row) > 0 && (flat || above.some((other) => other.hidden)));
+      above.push(row);
     }
-    if (place >= 0) {
-      const value = (row) => place === 1 || place >= FIXED ? number(row.cells[place]) : row.cells[place].textContent;
-      const missing = (v) => v === "" || Number.isNaN(v);
-      groups.sort(([one], [other]) => {
-        const [x, y] = [value(one), value(other)];
-        if (missing(x) || missing(y)) return missing(x) - missing(y);
-        return sign * (typeof x === "string" ? x.localeCompare(y) : x - y);
-      });
-    }
-    body.append(...groups.flat());
   }
 
   // --- filtering
@@ -190,17 +202,12 @@
     const shown = new Set();
     for (const row of rows) {
       const published = row.dataset.k === "published";
-      const text = `${row.cells[0].textContent} ${row.cells[2].textContent}`.toLowerCase();
+      const text = `${row.cells[0].textContent} ${row.dataset.side} ${row.cells[2].textContent}`.toLowerCase();
       row.hidden = !words.every((w) => text.includes(w))
         || (state.family && row.dataset.f !== state.family)
         || (state.variant && (published || row.dataset.v !== state.variant))
         || (published && state.published === "off");
       if (!row.hidden) shown.add(row);
-    }
-    let head = null;
-    for (const row of rows) { // a child whose model is not in sight says whose it is
-      if (!row.className.startsWith("l")) head = row;
-      row.classList.toggle("orphan", row !== head && head.hidden);
     }
     for (const cell of table.tHead.querySelectorAll("[data-b]")) {
       cell.hidden = Boolean(state.benchmark) && ![state.benchmark, "all"].includes(cell.dataset.b);
@@ -208,6 +215,12 @@
     heads.forEach((th, place) => {
       if (place >= FIXED) for (const row of rows) row.cells[place].hidden = th.hidden;
     });
+    const reached = body.querySelector('td > button[tabindex="0"]');
+    if (reached && !reached.offsetParent) {
+      reached.tabIndex = -1;
+      const next = [...body.querySelectorAll("td > button")].find((button) => button.offsetParent);
+      if (next) next.tabIndex = 0;
+    }
     $("count").textContent = shown.size === rows.length ? "" : `${shown.size} of ${rows.length} rows`;
   }
 
@@ -225,7 +238,6 @@
       cell.append(button);
     }
   }
-  const buttons = () => [...body.querySelectorAll("td > button")];
   const first = body.querySelector("td > button");
   if (first) first.tabIndex = 0;
   body.addEventListener("click", (event) => {
@@ -238,17 +250,16 @@
     const cell = event.target.closest("td");
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (!cell || !step) return;
-    let [row, place] = [cell.parentElement, cell.cellIndex];
-    let next = null;
+    let [line, place] = [cell.parentElement.sectionRowIndex, cell.cellIndex];
+    let button = null;
     do { // over empty and hidden cells
-      for (let i = 0; i < Math.abs(step[0]); i++) row = step[0] > 0 ? row?.nextElementSibling : row?.previousElementSibling;
+      line += step[0];
       place += step[1];
-      next = row?.cells[place];
-    } while (next && (next.hidden || row.hidden || !next.querySelector("button")));
-    const button = next?.querySelector("button");
+      button = body.rows[line]?.cells[place]?.querySelector("button");
+    } while (body.rows[line]?.cells[place] && !button?.offsetParent);
     if (!button) return;
     event.preventDefault();
-    buttons().forEach((b) => (b.tabIndex = -1));
+    event.target.closest("button").tabIndex = -1;
     button.tabIndex = 0;
     button.focus();
     button.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -266,19 +277,24 @@
     if (!row || place < FIXED) return;
     opened = name;
     const found = await part(`c-${row.dataset.r}-${heads[place].dataset.c}`);
-    const plain = () => make("article", {},
-      make("h3", { textContent: `${row.cells[0].textContent} · ${names[place]}` }),
-      make("p", { textContent: `${row.cells[place].textContent}, published: measured by others, see results/reference` }));
-    $("panel-body").replaceChildren(found ?? plain());
+    if (opened !== name) return; // closed, or another opened, while it was unpacked
+    const plain = `${row.cells[0].textContent} · ${names[place]}: ${row.cells[place].textContent}, published: measured by others, see results/reference`;
+    $("panel-body").replaceChildren(found ?? make("p", { textContent: plain }));
+    $("panel-title").textContent = `Behind the score: ${row.cells[0].textContent}, ${names[place]}`;
     if (!panel.open) panel.showModal();
     panel.scrollTop = 0;
   }
   panel.addEventListener("close", () => {
-    const cell = state.open && $(`r-${state.open.split("/")[0]}`)?.cells[names.indexOf(state.open.split("/")[1])];
+    const cut = (state.open ?? "").indexOf("/");
+    const cell = cut > 0 && $(`r-${state.open.slice(0, cut)}`)?.cells[names.indexOf(state.open.slice(cut + 1))];
     set({ open: "" });
     cell?.querySelector("button")?.focus();
   });
-  panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
+  panel.addEventListener("pointerdown", (event) => { // on what lies around it
+    const box = panel.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    if (event.target === panel && !inside) panel.close();
+  });
 
   // --- parts that wait in closed details
   document.addEventListener("toggle", async (event) => {
@@ -288,33 +304,36 @@
   }, true);
 
   // --- two rows beside each other
-  const measured = rows.filter((row) => row.cells[0].textContent);
-  for (const [place, id] of ["a", "b"].entries()) {
+    for (const [place, id] of ["a", "b"].entries()) {
     const select = $(id);
-    for (const row of measured) select.add(new Option(row.dataset.side, row.id.slice(2)));
-    select.selectedIndex = Math.min(place, measured.length - 1);
+    for (const row of rows) select.add(new Option(row.dataset.side, row.id.slice(2)));
+    usual[id] = (place === 0 && select.dataset.first) || rows.map((row) => row.id.slice(2))
+      .filter((name) => name !== usual.a)[0] || "";
     select.onchange = () => set({ a: $("a").value, b: $("b").value });
   }
   let compared = "";
   async function compare() {
     const [a, b] = [$(`r-${$("a").value}`), $(`r-${$("b").value}`)];
-    if (!a || !b || a === b || compared === a.id + b.id) return;
+    if (!a || !b || compared === a.id + b.id) return;
     compared = a.id + b.id;
-    const made = await part(`p-${b.dataset.r}-${a.dataset.r}`);
+    if (a === b) return $("pair").replaceChildren(make("p", { textContent: "Choose two different rows." }));
+    const there = await part(`p-${b.dataset.r}-${a.dataset.r}`);
+    const made = there ?? (await part(`p-${a.dataset.r}-${b.dataset.r}`));
     const data = await packed();
     const where = data.results === "results" ? "" : ` --results ${quoted(data.results)}`;
     const command = make("pre", { className: "cmd", tabIndex: 0 },
       make("code", { textContent: `evaluate compare${where} ${quoted(a.dataset.side)} ${quoted(b.dataset.side)}` }));
-    const why = make("p", { className: "note", textContent: made ? "With p-values and the items that moved:"
-      : "Differences of the scores as they stand. Paired intervals are on this page for rows of one model and for the --baseline row; this has them for any two:" });
-    $("pair").replaceChildren(made ?? forest(a, b, data), why, command);
+    const published = [a, b].some((row) => row.dataset.k === "published");
+    const why = there ? "there" : made ? "turned" : published ? "published" : "bare";
+    const note = $("pair-notes").content.querySelector(`[data-why=${why}]`).cloneNode(true);
+    $("pair").replaceChildren(made ?? forest(a, b, data), note, command);
     copyButtons($("pair"));
   }
   const quoted = (text) => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
   function forest(a, b, data) {
-    const score = (row, column) => data.values[column][row.dataset.r];
-    const shared = data.tasks.filter((c) => Number.isFinite(parseFloat(score(a, c))) && Number.isFinite(parseFloat(score(b, c))));
-    const lines = shared.map((c) => ({ name: data.columns[c], a: +score(a, c), b: +score(b, c), d: score(b, c) - score(a, c) }));
+    const score = (row, column) => parseFloat(data.values[column][row.dataset.r]);
+    const lines = data.tasks.map((c) => ({ name: data.columns[c], a: score(a, c), b: score(b, c), d: score(b, c) - score(a, c) }))
+      .filter((line) => Number.isFinite(line.d));
     if (!lines.length) return make("p", { textContent: "These two have no task in common." });
     lines.sort((x, y) => x.d - y.d);
     const mean = lines.reduce((sum, line) => sum + line.d, 0) / lines.length;
@@ -332,32 +351,31 @@
       const points = (v) => (v === undefined ? "" : v.toFixed(2));
       row.append(make("th", { scope: "row", textContent: line.name }));
       for (const text of [points(line.a), points(line.b), signed(line.d)]) row.append(make("td", { textContent: text }));
-      const svg = shape("svg", { viewBox: "0 0 200 14", "aria-hidden": "true" });
-      svg.append(shape("path", { class: "zero", d: `M${at(0)} 0v14` }), shape("circle", { cx: at(line.d), cy: 7, r: 3.5 }));
+      const svg = $("plot").content.cloneNode(true);
+      svg.querySelector("path").setAttribute("d", `M${at(0)} 0v14`);
+      svg.querySelector("circle").setAttribute("cx", at(line.d));
       row.append(make("td", { className: "plot" }, svg));
     }
     return found;
   }
-  function shape(tag, attributes) {
-    const found = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value);
-    return found;
-  }
 
   // --- downloads, made of the same numbers as `evaluate leaderboard --format csv`
-  const numbers = async () => {
-    const { columns, values } = await packed();
-    return { columns, lines: (values[0] ?? []).map((_, i) => values.map((column) => column[i])) };
-  };
   const cell = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const line = (values, i) => values.map((column) => column[i]);
   $("csv").onclick = async () => {
-    const { columns, lines } = await numbers();
-    save([columns, ...lines].map((line) => line.map(cell).join(",")).join("\n") + "\n", "leaderboard.csv", "text/csv");
+    const { columns, values } = await packed();
+    const lines = [columns, ...rows.map((_, i) => line(values, i))].map((texts) => texts.map(cell).join(","));
+    save(lines.join("\n") + "\n", "leaderboard.csv", "text/csv");
   };
   $("json").onclick = async () => {
-    const { columns, lines } = await numbers();
-    const value = (v) => (/^-?\d+(\.\d+)?$/.test(v) ? Number(v) : v || null);
-    const objects = lines.map((line) => Object.fromEntries(columns.map((c, i) => [c, i === 1 || i === 2 ? line[i] : value(line[i])])));
+    const { columns, values } = await packed();
+    const value = (v) => (v !== "" && Number.isFinite(Number(v)) ? Number(v) : v || null);
+    const fields = (column, text) => { // a mean over some of its tasks in two fields
+      const cut = /^(-?[\d.]+)\*? \((\d+\/\d+)\)$/.exec(text);
+      return cut ? [[column, Number(cut[1])], [`${column}_coverage`, cut[2]]] : [[column, value(text)]];
+    };
+    const objects = rows.map((_, i) => Object.fromEntries(line(values, i).flatMap(
+      (text, k) => (k === 1 || k === 2 ? [[columns[k], text]] : fields(columns[k], text)))));
     save(JSON.stringify(objects, null, 1) + "\n", "leaderboard.json", "application/json");
   };
   function save(text, name, type) {
@@ -377,7 +395,7 @@
   }
   for (const radio of document.querySelectorAll("[name=axis]")) radio.onchange = () => set({ axis: radio.value });
   $("controls").hidden = false;
-  $("compare").hidden = measured.length < 2;
+  $("compare").hidden = rows.length < 2;
   state = read();
   show();
   if (state.at) $(state.at)?.scrollIntoView();
