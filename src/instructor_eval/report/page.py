@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,9 @@ import instructor_eval
 from instructor_eval.board import text, variants_text
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import Board
-from instructor_eval.comparing import stats
 from instructor_eval.comparing.difference_text import interval_text, score_text, some
 from instructor_eval.gates.text import MARKS
-from instructor_eval.report import chart, details, pack, pairs, table, verdict
+from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line, lines
 
@@ -51,31 +50,6 @@ class Request:
     """The `gate.json` whose verdict stands first."""
     command: Sequence[str] = ()
     """The invocation that makes the page."""
-
-
-@dataclass
-class TaskSection:
-    """A task of the page."""
-
-    column: table.Column
-    summary: str
-    facts: list[dict[str, Any]]
-    details: list[str]
-    """Keys of what stands behind its scores."""
-
-
-@dataclass
-class ModelSection:
-    """A model of the page, with its rows."""
-
-    id: str
-    name: str
-    headers: list[str]
-    rows: list[list[str]]
-    reading: list[str]
-    """What its variants show, in words."""
-    pairs: list[tuple[str, str]]
-    """Key and label of each row beside another."""
 
 
 @dataclass
@@ -123,8 +97,8 @@ class Page:
     notes: str = ""
     left_out: str = ""
     worth: list[tuple[str, str]] = field(default_factory=list)
-    models: list[ModelSection] = field(default_factory=list)
-    tasks: list[TaskSection] = field(default_factory=list)
+    models: list[sections.ModelSection] = field(default_factory=list)
+    tasks: list[sections.TaskSection] = field(default_factory=list)
     machines: list[details.Facts] = field(default_factory=list)
 
 
@@ -172,8 +146,10 @@ class _Parts:
     def cell(self, found: details.Detail) -> None:
         self._page.parts[found.key] = self._call("cell", found)
 
-    def pair(self, key: str, found: pairs.Pair) -> None:
+    def pair(self, key: str, found: pairs.Pair) -> tuple[str, str]:
+        """Its key, and what it is called."""
         self._page.parts[key] = self._call("forest", found, key)
+        return key, f"{found.candidate} beside {found.baseline}"
 
     def chart(self, found: chart.Chart) -> None:
         self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page)
@@ -336,116 +312,17 @@ def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) 
     for detail in found:
         parts.cell(detail)
     places = {c.name: c.index for c in page.columns if c.is_task}
-    trees: list[list[Line]] = []
-    for line in page.lines:
-        if line.kind == MODEL:
-            trees.append([])
-        if line.kind != PUBLISHED:
-            trees[-1].append(line)
     baseline = next((line for line in page.lines if line.row is board.baseline), None)
     page.baseline = baseline.id if baseline is not None else ""
-    for tree in trees:
-        model = _model_section(tree, places, parts)
+    for tree in sections.trees(page.lines):
+        model = sections.model_section(tree)
         page.models.append(model)
         page.section_of |= dict.fromkeys(tree, model.id)
         for n, worth in enumerate(pairs.instructions_worth(tree, places, evidence)):
-            key = f"w-{tree[0].index}-{n}"
-            parts.pair(key, worth)
-            page.worth.append((key, f"{worth.candidate} beside {worth.baseline}"))
-        for line in tree if baseline is not None else []:
-            _pair_with_baseline(line, baseline, places, parts, model)
+            page.worth.append(parts.pair(f"w-{tree[0].index}-{n}", worth))
+        for line, other, pair in sections.model_pairs(tree, baseline, places):
+            model.pairs.append(parts.pair(f"p-{line.index}-{other.index}", pair))
     for column in page.columns:
         if column.is_task:
-            keys = [d.key for d in found if d.column is column]
-            page.tasks.append(_task_section(column, [d for d in found if d.column is column], shared, keys))
+            page.tasks.append(sections.task_section(column, [d for d in found if d.column is column], shared))
     page.machines = shared.machines
-
-
-def _pair_with_baseline(
-    line: Line, baseline: Line | None, places: Mapping[str, int], parts: _Parts, model: ModelSection
-) -> None:
-    if baseline is None or line.parent is baseline:
-        return
-    macro = stats.mean(line.row.marks.values()) if line.row.marks else None
-    found = pairs.with_baseline(line, baseline, macro, places)
-    if found is not None:
-        key = f"p-{line.index}-{baseline.index}"
-        parts.pair(key, found)
-        model.pairs.append((key, f"{found.candidate} beside {found.baseline}"))
-
-
-def _model_section(tree: Sequence[Line], places: Mapping[str, int], parts: _Parts) -> ModelSection:
-    columns: dict[str, Callable[[Line], str]] = {
-        "row": lambda line: line.short if line.parent else f"{line.row.variant} · {line.row.instructions}",
-        "Δ [95 %]": lambda line: interval_text(line.delta_macro) if line.delta_macro else "",
-        "size MB": lambda line: _figure(chart.file_bytes(line), 1e6, 1),
-        "texts/s": lambda line: _figure(chart.texts_per_second(line), 1, 1),
-        "x faster": lambda line: _figure(line.row.figures.faster, 1, 2),
-        "index MB per 1M texts": lambda line: _figure(line.row.figures.vector_bytes, 1, 0),
-        "Pareto (score, size, speed, index)": lambda line: "*" if line.row.pareto else "",
-        "family": lambda line: line.family,
-        "decided by": lambda line: _of_model(line, "family_rule"),
-        "dim": lambda line: _of_model(line, "dim"),
-        "max length": lambda line: _of_model(line, "max_length"),
-        "revision": lambda line: line.row.revision,
-        "fingerprint": lambda line: line.row.fingerprint,
-    }
-    rows = [[of(line) for of in columns.values()] for line in tree]
-    shown = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
-    heads = [line for line in tree if any(child.parent is line and child.kind == VARIANT for child in tree)]
-    section = ModelSection(
-        f"m-{tree[0].id}",
-        tree[0].row.name or tree[0].row.model,
-        [list(columns)[i] for i in shown],
-        [[row[i] for i in shown] for row in rows],
-        [told for head in heads for told in _reading(head)],
-        [],
-    )
-    for line in tree:
-        found = pairs.with_parent(line, places)
-        if found is not None and line.parent is not None:
-            key = f"p-{line.index}-{line.parent.index}"
-            parts.pair(key, found)
-            section.pairs.append((key, f"{found.candidate} beside {found.baseline}"))
-    return section
-
-
-def _reading(head: Line) -> list[str]:
-    """What to deploy, and a line for each variant, as the terminal has them."""
-    return [*variants_text.deploy(head.row), *map(variants_text.line_of, head.row.children)]
-
-
-def _of_model(line: Line, key: str) -> str:
-    known = [*line.row.scores.values(), *line.row.failures.values()]
-    return next((str(s.model[key]) for s in known if s.model.get(key) is not None), "")
-
-
-def _figure(value: float | None, unit: float, places: int) -> str:
-    return "" if value is None else f"{value / unit:,.{places}f}"
-
-
-def _whose(using: Sequence[Line], every: Sequence[Line]) -> str:
-    """Who uses something, as shortly as it is clear: nobody is named where all do, else instruction sets, or rows."""
-    if len(using) == len(every):
-        return ""
-    sets = {line.row.instructions for line in using}
-    if all((line in using) == (line.row.instructions in sets) for line in every):
-        return f": {some(sorted(sets))}"
-    return f": {some(list(dict.fromkeys(f'{line.row.name} · {line.row.instructions}' for line in using)))}"
-
-
-def _task_section(
-    column: table.Column, found: Sequence[details.Detail], shared: details.Shared, keys: list[str]
-) -> TaskSection:
-    metrics = sorted({d.score.metric for d in found})
-    told = [f"{column.type}, benchmark {column.benchmark}"]
-    told += [f"scored by {', '.join(metrics)}"] if metrics else []
-    units = list(dict.fromkeys(d.unit for d in found if d.unit))
-    told += [", ".join(units)] if units else []
-    told += list(dict.fromkeys(note.rstrip(".") for d in found for note in d.score.notes))
-    titles = {"i": "Instructions", "d": "Data and protocol"}
-    facts = []
-    for one in shared.by_task.get(column.name, []):
-        whose = _whose([d.line for d in found if one in d.shared], [d.line for d in found])
-        facts.append({"title": f"{titles[one.id[0]]}{whose}", "facts": one})
-    return TaskSection(column, "; ".join(told) + ".", facts, keys)
