@@ -69,6 +69,12 @@ class Chart:
     y_ticks: list[tuple[float, str]] = field(default_factory=list)
 
     @property
+    def quality(self) -> str:
+        """What the y axis is: `mean of 6 of 8 tasks`."""
+        of = "" if self.tasks == self.of else f" of {self.of}"
+        return f"mean of {self.tasks}{of} task{'s' * (self.of != 1)}"
+
+    @property
     def best(self) -> list[Dot]:
         """The frontier, the best first."""
         return sorted((d for d in self.dots if d.best), key=lambda d: (-d.quality, d.name))
