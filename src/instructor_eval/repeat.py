@@ -9,6 +9,8 @@ from instructor_eval.types import Score
 
 _TASKS = ("--task", "--benchmark")
 _NUMERIC = ("--variant", "--embedding", "--truncate-dim")
+_SEVERAL = ("--b", "--t", "--v")
+"""Beginnings of several flags, which argparse refuses."""
 _EMBEDDED = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
@@ -96,7 +98,7 @@ def _flags(command: Sequence[str]) -> list[tuple[str, str]]:
 
 def _meant(name: str, flags: Collection[str]) -> str | None:
     """The flag that a word stands for: argparse takes any beginning that is one flag's alone."""
-    if not name.startswith("--") or not re.fullmatch(r"--[a-z-]+", name):
+    if name in _SEVERAL or not name.startswith("--") or not re.fullmatch(r"--[a-z-]+", name):
         return None
     return next((flag for flag in flags if flag == name), None) or next(
         (flag for flag in flags if flag.startswith(name)), None
