@@ -17,7 +17,7 @@ from instructor_eval.board.leaderboard import Board, Mean, Row, build, key_of
 from instructor_eval.cards import shipped_cards
 from instructor_eval.published import Published, published
 from instructor_eval.report.lines import Line, lines
-from instructor_eval.report.table import Cell, Column, cells, columns, groups, task_columns
+from instructor_eval.report.table import Cell, Column, cells, columns, groups, places
 from instructor_eval.store import Store
 from instructor_eval.types import Score
 
@@ -71,7 +71,8 @@ def test_columns_know_their_place_and_their_section(made: Made) -> None:
     assert len(set(ids)) == 3
     assert all(not set(i) & set(" :<>\"'&") for i in ids)
     assert {column.id for column in found if not column.is_task} == {""}
-    assert set(task_columns(found)) == {"SciFact", "STS12", "my own: task"}
+    assert places(found) == {c.name: found.index(c) for c in found if c.is_task}
+    assert set(places(found)) == {"SciFact", "STS12", "my own: task"}
 
 
 def test_tasks_of_the_users_own_stand_last_by_their_type(made: Made) -> None:

@@ -13,7 +13,8 @@ from instructor_eval.report import svg
 from instructor_eval.report.lines import VARIANT, Line
 
 WIDTH, HEIGHT = 760, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 170, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 52, 590, 14, 334
+"""The frame that dots are drawn in; names stand to the right of it."""
 _FEW = 14
 """With at most so many points all are named, with more only those on the frontier."""
 _GAP = 13
@@ -145,9 +146,9 @@ def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:
     values = [v for value, spread, _ in known.values() for v in (value, *_ends(spread))]
     low, high = min(values), max(values)
     room = max(0.05 * (high - low), 0.001)  # what differs by rounding alone stays on one height
-    y = svg.Scale(max(low - room, -1.0), min(high + room, 1.0), HEIGHT - _BOTTOM, _TOP)
+    y = svg.Scale(max(low - room, -1.0), min(high + room, 1.0), BOTTOM, TOP)
     units = [cost / axis.scale for cost in costs.values()]
-    x = svg.Scale(min(units) / 1.15, max(units) * 1.15, _LEFT, WIDTH - _RIGHT, log=True)
+    x = svg.Scale(min(units) / 1.15, max(units) * 1.15, LEFT, RIGHT, log=True)
     chart = Chart(axis.key, axis.title, axis.hint, axis.unit, len(tasks), len(board.tasks))
     for line, cost in costs.items():
         value, spread, complete = known[line]
@@ -209,6 +210,6 @@ def _place_names(dots: Sequence[Dot]) -> None:
         best = sorted((d for d in dots if d.best), key=lambda d: d.x)
         step = max(1.0, (len(best) - 1) / (_FEW - 3))  # both ends, and what lies evenly between
         named = [best[i] for i in sorted({round(n * step) for n in range(_FEW)}) if i < len(best)]
-    places = svg.spread_apart([d.y for d in named], _GAP, _TOP + 4, HEIGHT - _BOTTOM)
+    places = svg.spread_apart([d.y for d in named], _GAP, TOP + 4, BOTTOM)
     for dot, place in zip(named, places, strict=True):
         dot.label_y = place

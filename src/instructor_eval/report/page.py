@@ -89,11 +89,11 @@ class Page:
     baseline: str = ""
     """Id of the board's baseline row."""
     charts: list[chart.Chart] = field(default_factory=list)
+    frame: Any = chart
+    """Where the charts' axes are: the constants of `chart.py`."""
     chart_note: str = ""
     chart_reading: list[str] = field(default_factory=list)
     """What the variants show, in words, where they are of one model."""
-    chart_width: int = chart.WIDTH
-    chart_height: int = chart.HEIGHT
     notes: str = ""
     left_out: str = ""
     worth: list[tuple[str, str]] = field(default_factory=list)
@@ -113,7 +113,7 @@ def render(request: Request) -> bytes:
     board = request.board
     page.columns = table.columns(board)
     page.lines = lines(board, request.evidence)
-    places = {c.name: c.index for c in page.columns if c.is_task}
+    places = table.places(page.columns)
     if request.gate is not None:
         page.verdict = verdict.read_verdict(request.gate, places)
         page.verdict_command = shlex.join(page.verdict.command)
@@ -152,7 +152,7 @@ class _Parts:
         return key, f"{found.candidate} beside {found.baseline}"
 
     def chart(self, found: chart.Chart) -> None:
-        self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page)
+        self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page.frame, self._page.chart_reading)
 
     def decide(self) -> None:
         """Whether all of them lie open."""
@@ -311,7 +311,7 @@ def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) 
     found = details.details(page.lines, page.columns, shared, evidence)
     for detail in found:
         parts.cell(detail)
-    places = {c.name: c.index for c in page.columns if c.is_task}
+    places = table.places(page.columns)
     baseline = next((line for line in page.lines if line.row is board.baseline), None)
     page.baseline = baseline.id if baseline is not None else ""
     for tree in sections.trees(page.lines):

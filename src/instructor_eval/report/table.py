@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from instructor_eval.board import text
@@ -184,6 +184,6 @@ def _heat(value: float | None, ends: tuple[float, float]) -> int:
     return round(HEATS * share) if math.isfinite(share) else 0
 
 
-def task_columns(found: Sequence[Column]) -> Mapping[str, Column]:
-    """The columns of tasks, by name."""
-    return {c.name: c for c in found if c.is_task}
+def places(found: Sequence[Column]) -> dict[str, int]:
+    """Task -> its column's place."""
+    return {c.name: c.index for c in found if c.is_task}
