@@ -182,6 +182,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
     _add_variant_options(how)
+    how.add_argument("--search", action="append", default=[], metavar="SEARCH",
+                     help="what finds the documents of retrieval tasks: exact (default), faiss:FACTORY, "
+                     "lancedb[:INDEX], milvus[:URI] (docs/search.md); repeatable, each is a row")  # fmt: skip
     how.add_argument("--cost", choices=COSTS, default=_cost_default(),
                      help="measure size, speed and memory of each form once and file them with its scores: auto "
                      "(default), full (cold start of a single form too), off")  # fmt: skip

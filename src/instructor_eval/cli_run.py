@@ -148,8 +148,11 @@ def request_of(
     Raises:
         UserError: flags do not go together, or a reader cannot be had.
     """
-    from instructor_eval.plan import Request
+    from instructor_eval.plan import Request, check_searches
+    from instructor_eval.search.spec import EXACT, SearchSpec
 
+    searches = list(dict.fromkeys(SearchSpec.parse(text) for text in options.search or [EXACT]))
+    check_searches(searches, asked.cards)
     settings = RunSettings(protocol=asked.choices, limit=options.limit, hub=options.hub, offline=options.offline)
     settings, selections = _prompting(options, asked.cards, settings, closing, dry=dry)
     return Request(
@@ -170,6 +173,7 @@ def request_of(
         family=options.family,
         trust_remote_code=options.trust_remote_code,
         selections=selections,
+        searches=searches,
         known_models=list(published()),
         command=options.command,
         debug=options.debug,

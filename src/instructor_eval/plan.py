@@ -13,9 +13,10 @@ from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
+from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
 from instructor_eval.store import Store
 from instructor_eval.types import SIMILAR, Card, Resolved, RunSettings, Selection
-from instructor_eval.variants import FP32, Variant, check_device, check_installed, form, grid
+from instructor_eval.variants import FP32, Variant, check_device, check_installed, form, grid, variant_label
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Request:
     trust_remote_code: bool = False
     selections: Sequence[Selection] = (SIMILAR,)
     """Prompt retrieval: each is a row; only `similar` uses the models."""
+    searches: Sequence[SearchSpec] = (EXACT_SEARCH,)
+    """Retrieval: each is a row."""
     known_models: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     debug: bool = False
@@ -60,6 +63,17 @@ class Planned:
     loaded: Checkpoint | None = None
     """What is loaded for it: the same object for all variants of one form."""
     variant: Variant = FP32
+    search: SearchSpec = EXACT_SEARCH
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of the run's settings that are this row's own."""
+        return {"selection": self.selection, "search": None if self.search.is_exact else self.search}
+
+    @property
+    def label(self) -> str:
+        """What tells it from others of its model: the variant, and behind a stroke the search where it is not exact."""
+        return variant_label(str(self.variant), "" if self.search.is_exact else str(self.search))
 
     @property
     def model(self) -> dict[str, Any]:
@@ -125,10 +139,32 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
         for variant in variants:
             as_variant = dataclasses.replace(checkpoint, variant=str(variant))
             for set_name, instructions in sets.items():
-                planned.append(
-                    Planned(as_variant, set_name, instructions, cards, loaded=loaded[variant.form], variant=variant)
-                )
+                whole = Planned(as_variant, set_name, instructions, cards, loaded=loaded[variant.form], variant=variant)
+                planned += _by_search(whole, request.searches)
     return planned + [_without_model(selection, prompted) for selection in baselines if prompted]
+
+
+def _by_search(whole: Planned, searches: Sequence[SearchSpec]) -> list[Planned]:
+    """A row for each search with the retrieval tasks; tasks of other types stand once, beside the exact search's."""
+    retrieval = [card for card in whole.cards if card.type == "Retrieval"]
+    exact = any(search.is_exact for search in searches)
+    plain = [card for card in whole.cards if exact or card not in retrieval]
+    found = [dataclasses.replace(whole, cards=plain)] if plain else []
+    stores = [search for search in searches if not search.is_exact]
+    return found + [dataclasses.replace(whole, cards=retrieval, search=search) for search in stores]
+
+
+def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> None:
+    """Whether stores are asked for that are not installed or misspelt, or no task searches at all.
+
+    Raises:
+        UserError: so it is.
+    """
+    stores = [search for search in searches if not search.is_exact]
+    if stores and not any(card.type == "Retrieval" for card in cards):
+        raise UserError(f"--search {stores[0]} is for retrieval tasks, and no --task or --benchmark names one")
+    for search in stores:
+        open_store(search)
 
 
 def _check_dims(checkpoint: Checkpoint, variants: Sequence[Variant]) -> None:

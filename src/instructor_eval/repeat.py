@@ -9,7 +9,7 @@ from instructor_eval.types import Score
 
 _TASKS = ("--task", "--benchmark")
 _NUMERIC = ("--variant", "--embedding", "--truncate-dim")
-_SEVERAL = ("--b", "--t", "--v")
+_SEVERAL = ("--b", "--s", "--se", "--t", "--v")
 """Beginnings of several flags, which argparse refuses."""
 _EMBEDDED = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
@@ -41,6 +41,9 @@ def single_score(score: Score) -> list[str]:
     for exact in (f"{name}@{revision}", name):
         command = _narrowed(command, "--model", _is(exact))
     command = _narrowed(command, "--instructions", lambda given: given == score.instructions["set"])
+    if any(_values(command, ("--search",))):
+        backend = score.search.get("backend")
+        command = [*_without(command, ("--search",)), *(["--search", str(backend)] if backend else [])]
     if score.reader:
         command = _narrowed(command, "--selection", lambda given: given == score.reader.get("selection"))
     return single_task(command, score.task)
@@ -85,7 +88,7 @@ def _without(command: Sequence[str], flags: Collection[str]) -> list[str]:
 
 def _flags(command: Sequence[str]) -> list[tuple[str, str]]:
     """Each flag under its whole name where that is one of ours, with the value behind it."""
-    every = (*_TASKS, *_NUMERIC, "--model", "--instructions", "--selection")
+    every = (*_TASKS, *_NUMERIC, "--model", "--instructions", "--selection", "--search")
     found = []
     for place, word in enumerate(command):
         name, equals, value = word.partition("=")

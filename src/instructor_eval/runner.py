@@ -24,6 +24,8 @@ from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
+from instructor_eval.search.figures import of_parts
+from instructor_eval.search.figures import told as search_told
 from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
@@ -141,7 +143,7 @@ def _run_model(
         say(f"{plan.model['name']}: no model, the same for all of them")
     width = max(len(c.name) for c in plan.cards)
     for card in plan.cards:
-        form = "" if plan.variant == FP32 else f", {plan.variant}"
+        form = "" if plan.label == str(FP32) else f", {plan.label}"
         head = f"  {card.name:<{width}} [{plan.set_name}{form}]"
         if card.parts:
             score, kept = _aggregate(card, plan, done, request)
@@ -158,6 +160,7 @@ def _run_model(
             summary.kept += kept
             summary.ran += not kept
             cost = "kept from an earlier run" if kept else _cost(score)
+            cost += "".join(f", {told}" for told in search_told(score.search))
             say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
 
 
@@ -199,6 +202,7 @@ def _blank(request: Request, card: Card, plan: Planned) -> Score:
         seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
         limit=request.settings.limit,
         reader=_reader(request, card, plan),
+        search={} if plan.search.is_exact else {"backend": str(plan.search)},
         notes=list(card.notes),
         command=request.command,
         created=_now(),
@@ -239,6 +243,7 @@ def _identity(score: Score, card: Card) -> str:
             "seed": score.seed,
             "limit": score.limit,
             **({"reader": asked} if asked else {}),
+            **({"search": score.search["backend"]} if score.search else {}),
         }
     )
 
@@ -259,7 +264,7 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     if card.parts:
         score.data["key"] = identity({p.task: p.identity for p in parts})
     else:
-        settings = dataclasses.replace(request.settings, selection=plan.selection)
+        settings = dataclasses.replace(request.settings, **plan.settings)
         score.data["key"] = adapter_for(card).data_key(card, settings)
     score.identity = _identity(score, card)
     return score
@@ -276,7 +281,7 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
     else:
         encoder, totals = bound(engine, request, card, plan), engine.totals
     before = dataclasses.replace(totals)
-    settings = dataclasses.replace(request.settings, selection=plan.selection)
+    settings = dataclasses.replace(request.settings, **plan.settings)
 
     def attempt(step: Callable[[], Any]) -> Any:
         try:
@@ -355,6 +360,7 @@ def _fill(score: Score, outcome: Outcome) -> None:
     score.status = "ok"
     score.metric, score.score, score.metrics = outcome.metric, outcome.score, {**score.metrics, **outcome.metrics}
     score.n_items = len(outcome.items["id"])
+    score.search = {**score.search, **outcome.search}
 
 
 def _aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
@@ -376,7 +382,8 @@ def _aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Re
     score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode", "load")}
     score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in _COUNTS}
     score.environment = {"versions": versions()}
-    _fill(score, Outcome(metric="mean_of_parts", score=scorers.compute("mean_of_parts", items), items=items))
+    whole = scorers.compute("mean_of_parts", items)
+    _fill(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
     request.store.write(score, items)
     return score, False
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # reading commands need no numpy
 
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.types import Reader
+    from instructor_eval.search.spec import SearchSpec
     from instructor_eval.variants import Variant
 
     Vectors: TypeAlias = npt.NDArray[np.float32]
@@ -137,6 +138,8 @@ class Outcome:
     """Further figures of the same evaluation; informative."""
     gold_hash: str = ""
     """Hash of the gold values with their item ids."""
+    search: Mapping[str, Any] = field(default_factory=dict)
+    """Retrieval through a vector store: what `Score.search` says of it."""
 
 
 @runtime_checkable
@@ -188,6 +191,8 @@ class RunSettings:
     """Prompt retrieval: what answers the prompts; `nearest` where none is given."""
     answers: AnswerCache | None = None
     """Prompt retrieval: where a reader's answers are kept."""
+    search: SearchSpec | None = None
+    """Retrieval: what finds the documents; exact search where none is given."""
     texts_only: bool = False
     """A dry run: ask the encoder for every text, score nothing. The outcome is 0 of no items (for prompt retrieval:
     the items that a reader would be asked of)."""
@@ -217,6 +222,10 @@ class Score:
     """id, revision, key (what names the content beforehand), hash (of the texts and gold values really used)"""
     reader: dict[str, Any] = field(default_factory=dict)
     """Prompt retrieval: name and fingerprint of what answered, and how demonstrations were selected."""
+    search: dict[str, Any] = field(default_factory=dict)
+    """Retrieval through a vector store: backend (its canonical text), k, recall of the k exactly nearest documents,
+    exact_score and loss, build_seconds (null where the index was there), queries_per_second (one after another),
+    index_bytes, library; empty for exact search"""
     embedding: dict[str, Any] = field(default_factory=dict)
     """What vectors were kept as: precision, dim, bytes_per_vector, and for int8 the calibration"""
     cost: dict[str, Any] = field(default_factory=dict)

@@ -168,6 +168,11 @@ def parse_embedding(text: str) -> str:
     return text
 
 
+def variant_label(variant: str, search: str) -> str:
+    """What tells rows of one model apart: the variant, and behind a stroke the search where it is not the exact one."""
+    return f"{variant}/{search}" if search else variant
+
+
 def form_of(text: str) -> str:
     """The name of the form in the canonical text of a variant."""
     return re.split("[+@]", text)[0]

@@ -7,6 +7,7 @@ import pytest
 import tiny
 from made_up import MIRRORS, FakeEncoder, card, settings
 
+from instructor_eval.adapters import mteb_search
 from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.variants import Variant
 
@@ -38,10 +39,7 @@ def test_the_calls_are_those_of_a_run(tmp_path, name):
 def test_limits_and_parts_of_a_corpus_are_kept_too(tmp_path, monkeypatch):
     MIRRORS["SciFact"](tmp_path)
     real, dry = FakeEncoder(), FakeEncoder()
-    from mteb.models.search_wrappers import SearchEncoderWrapper
-
-    whole = SearchEncoderWrapper.__init__
-    monkeypatch.setattr(SearchEncoderWrapper, "__init__", lambda self, model: whole(self, model, corpus_chunk_size=7))
+    monkeypatch.setattr(mteb_search, "_WINDOW", 7)
     ADAPTER.run(card("SciFact"), real, settings(tmp_path, limit=3))
     dry_settings = dataclasses.replace(settings(tmp_path, limit=3), texts_only=True)
     ADAPTER.run(card("SciFact"), dry, dry_settings)

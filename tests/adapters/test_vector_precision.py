@@ -11,7 +11,7 @@ from made_up import DIM, MIRRORS, ROLE_INSTRUCTION, FakeEncoder, card, embed, re
 from scipy.stats import rankdata
 
 from instructor_eval import scorers
-from instructor_eval.adapters import mteb_score
+from instructor_eval.adapters import mteb_search
 from instructor_eval.adapters.billboard import BillboardAdapter
 from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter
@@ -242,7 +242,7 @@ def test_binary_retrieval_ranks_by_hamming_distance(hub):
 
 
 def test_rescoring_searches_in_two_stages(hub, monkeypatch):
-    monkeypatch.setattr(mteb_score, "rescored", functools.partial(rescored, candidates=6))
+    monkeypatch.setattr(mteb_search, "rescored", functools.partial(rescored, candidates=6))
     outcome = ADAPTER.run(card("SciFact"), bound("binary-rescore"), settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
     ids = [d["_id"] for d in corpus]
@@ -260,7 +260,7 @@ def test_rescoring_searches_in_two_stages(hub, monkeypatch):
 
 
 def test_rescoring_leaves_out_no_candidate_of_a_reranking(hub, monkeypatch):
-    monkeypatch.setattr(mteb_score, "rescored", functools.partial(rescored, candidates=1))
+    monkeypatch.setattr(mteb_search, "rescored", functools.partial(rescored, candidates=1))
     outcome = ADAPTER.run(card("AskUbuntuDupQuestions"), bound("binary-rescore"), settings(hub))
     assert min(min(scores) for scores in outcome.items["top_scores"]) > -1
     full = ADAPTER.run(card("AskUbuntuDupQuestions"), ByHand("binary-rescore"), settings(hub))

@@ -18,7 +18,7 @@ def calibrate(task: Any, card: Card, encoder: TaskEncoder) -> None:
     summaries.
     """
     if card.type in ("Retrieval", "Reranking"):
-        encoder.calibrate(_documents(split_of(task, card)["corpus"]), "document")
+        encoder.calibrate(documents_of(split_of(task, card)["corpus"]), "document")
     elif card.type == "Clustering":
         encoder.calibrate(_sets(split_of(task, card)[task.input_column_name]), "text")
     elif card.type == "STS":
@@ -37,8 +37,8 @@ def split_of(task: Any, card: Card) -> Any:
 # These are generators: where nothing is to be calibrated, no text is read.
 
 
-def _documents(corpus: Any) -> Iterator[str]:
-    """As mteb joins them (`_create_dataloaders._corpus_to_dict`), column by column: rows cost 0.1 ms each."""
+def documents_of(corpus: Any) -> Iterator[str]:
+    """Titles and texts as mteb joins them (`_corpus_to_dict`), by columns: rows cost 0.1 ms each."""
     titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
     for title, text in zip(titles, corpus["text"], strict=True):
         yield f"{title} {text}".strip() if title else text.strip()

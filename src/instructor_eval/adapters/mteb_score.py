@@ -6,6 +6,7 @@ are caught on their way, so that the number can be computed again from stored it
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -22,7 +23,7 @@ import numpy as np
 from instructor_eval import scorers
 from instructor_eval.adapters.mteb_binary import cosines, exact_cosines, is_binary, paired_cosines
 from instructor_eval.adapters.mteb_corpus import calibrate, split_of
-from instructor_eval.encoder.hamming import rescored
+from instructor_eval.adapters.mteb_search import MtebSearch
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
@@ -39,16 +40,14 @@ class MtebEncoder:
     Args:
         encoder: The model as the task sees it.
         bare_from_call: The call of `encode` from which on the instruction is left out.
-        searches: Whether documents are searched for, rather than candidates compared that are all given.
     """
 
-    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None, searches: bool = False) -> None:
+    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
         from mteb.models.model_meta import ModelMeta
 
         self._encoder = encoder
         self._calls = 0
         self._bare_from_call = bare_from_call
-        self._rescores = searches and encoder.variant.embedding == "binary-rescore"
         self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
 
     def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:
@@ -60,12 +59,7 @@ class MtebEncoder:
         return self._encoder.encode([str(t) for t in inputs.dataset["text"]], role, bare=bare)
 
     def similarity(self, a: Any, b: Any) -> Any:
-        """Cosine of every pair; in a search by `binary-rescore`, its two stages.
-
-        mteb searches a corpus in chunks of 50,000 documents, so that is what candidates are chosen from.
-        """
-        if self._rescores:
-            return rescored(np.asarray(a), np.asarray(b))
+        """Cosine of every pair."""
         if self._encoder.variant.embedding in ("binary", "ubinary"):
             return cosines(a, b)
         from mteb.similarity_functions import cos_sim
@@ -130,7 +124,10 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     if card.type == "Summarization":
         _choose_summarization_evaluator(task, settings.protocol["summeval"])
     machine_bare = card.type == "Summarization" and settings.protocol["summeval_machine_instruction"] == "off"
-    bridge = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None, searches=card.type == "Retrieval")
+    bridge: Any = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None)
+    dropped = bool(getattr(task, "ignore_identical_ids", False))
+    if card.type == "Retrieval":
+        bridge = MtebSearch(encoder, card.name, settings.search, depth=depth_of(metric) + dropped)
     caught: dict[str, Any] = {}
 
     def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
@@ -165,7 +162,47 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
         raise UserError(f"task {card.name}: no {metric} exists: all similarities, or all gold values, are equal")
     if value != reference:
         raise RuntimeError(f"{card.name}: {metric} over the items is {value!r}, mteb computes {reference!r}")
-    return Outcome(metric=metric, score=value, items=items, metrics=metrics, gold_hash=gold_hash(gold))
+    outcome = Outcome(metric=metric, score=value, items=items, metrics=metrics, gold_hash=gold_hash(gold))
+    if card.type == "Retrieval" and bridge.found is not None:
+        return _through_store(outcome, bridge, caught, dropped=dropped)
+    return outcome
+
+
+def depth_of(metric: str) -> int:
+    """How many documents a retrieval metric looks at, and 10 at least."""
+    _, _, k = metric.rpartition("_at_")
+    return max(_TOP, int(k)) if k.isdigit() else _TOP
+
+
+def _through_store(outcome: Outcome, bridge: MtebSearch, caught: Mapping[str, Any], *, dropped: bool) -> Outcome:
+    """The outcome with what the store's search is beside the exact one, and without what lies below its depth."""
+    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
+
+    depth = depth_of(outcome.metric)
+    exact = bridge.exact_results()
+    if dropped:
+        exact = {query: {d: s for d, s in found.items() if d != query} for query, found in exact.items()}
+    per_query = calculate_retrieval_scores(exact, caught["qrels"], caught["k_values"]).all_scores
+    kind, _, k = outcome.metric.partition("_at_")
+    name = f"{_TREC_NAMES.get(kind, kind)}_{k}"
+    exact_score = float(np.mean([per_query[i][name] for i in caught["scores"]]))
+    search = {
+        **bridge.figures(dropped=dropped),
+        "exact_score": exact_score,
+        "loss": exact_score - outcome.score,
+    }
+    return dataclasses.replace(
+        outcome,
+        items={name: column for name, column in outcome.items.items() if _reaches(name, depth)},
+        metrics={name: value for name, value in outcome.metrics.items() if _reaches(name, depth)},
+        search=search,
+    )
+
+
+def _reaches(name: str, depth: int) -> bool:
+    """Whether a figure needs no more documents than these."""
+    _, _, k = name.rpartition("_at_")
+    return not k.isdigit() or int(k) <= depth
 
 
 def _reference(metric: str, scores: Mapping[str, Any]) -> float:

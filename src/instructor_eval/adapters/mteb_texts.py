@@ -14,6 +14,8 @@ import numpy as np
 
 from instructor_eval.adapters.mteb_corpus import split_of
 from instructor_eval.adapters.mteb_score import MtebEncoder
+from instructor_eval.adapters.mteb_search import MtebSearch
+from instructor_eval.search.found import Found
 from instructor_eval.types import Card, TaskEncoder, Vectors
 
 _CALLS = 2
@@ -23,16 +25,18 @@ summaries."""
 
 def see_texts(task: Any, card: Card, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
     """Ask `encoder` for every text of a loaded task; what it returns is not looked at."""
-    searches = card.type in ("Retrieval", "Reranking")
-    documents = len(split_of(task, card)["corpus"]) if searches else None
+    reranks = card.type == "Reranking"
+    documents = len(split_of(task, card)["corpus"]) if reranks else None
     if card.type == "Clustering":
         task.evaluator = _no_clusters()  # it asks once for each set, and would cluster it
-    bridge = _TextsOnly(
+    bridge: Any = _TextsOnly(
         encoder,
         documents=documents,
-        calls=None if searches or card.type == "Clustering" else _CALLS,
+        calls=None if reranks or card.type == "Clustering" else _CALLS,
         bare_from_call=bare_from_call,
     )
+    if card.type == "Retrieval":
+        bridge = _TextsOfSearch(encoder, card.name)
     with contextlib.suppress(_AllSeen):
         task.evaluate(
             bridge,
@@ -45,6 +49,15 @@ def see_texts(task: Any, card: Card, encoder: TaskEncoder, *, bare_from_call: in
 
 class _AllSeen(Exception):
     """There are no further texts."""
+
+
+class _TextsOfSearch(MtebSearch):
+    """Ends the evaluation when it has seen queries and documents."""
+
+    def _exactly(self, queries: Vectors, k: int) -> Found:
+        for _ in self._documents():
+            pass
+        raise _AllSeen
 
 
 class _TextsOnly(MtebEncoder):

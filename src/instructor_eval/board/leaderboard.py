@@ -20,6 +20,7 @@ from instructor_eval.protocol import relevant
 from instructor_eval.published import CATEGORIES, Published
 from instructor_eval.readers.names import default_reader, reader_label, readers_of
 from instructor_eval.types import Card, ReadItems, Score
+from instructor_eval.variants import variant_label
 
 if TYPE_CHECKING:
     from instructor_eval.board.kept import KeptStatistics
@@ -31,8 +32,9 @@ Key: TypeAlias = tuple[str, str, str, str]
 
 
 def key_of(score: Score) -> Key:
-    """The row that a stored score is part of."""
-    return score.model["name"], score.model["fingerprint"], score.model["variant"], score.instructions["set"]
+    """The row that a stored score is part of; a store's search makes a row of its own, beside the variant's."""
+    variant = variant_label(score.model["variant"], str(score.search.get("backend", "")))
+    return score.model["name"], score.model["fingerprint"], variant, score.instructions["set"]
 
 
 def is_made_with(score: Score, protocol: Mapping[str, str], limit: int | None) -> bool:

@@ -16,6 +16,7 @@ from instructor_eval.board.items import Evidence, UnreadError
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.stats import Difference, NotComparableError
 from instructor_eval.errors import UserError
+from instructor_eval.search import figures
 from instructor_eval.types import Score
 from instructor_eval.variants import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
 
@@ -281,7 +282,11 @@ def _whole(value: float | None) -> int | None:
 
 
 def _vector_bytes(row: Row) -> int | None:
-    """Bytes of a stored vector: as filed; else by the variant's name; else four a value."""
+    """Bytes of a stored vector: what a store took; else as filed; else by the variant's name; else four a value."""
+    searches = [s.search for task, s in row.scores.items() if task in row.tasks and s.search]
+    if searches:
+        taken, documents = (figures.number(figures.of_parts(searches), name) for name in ("index_bytes", "documents"))
+        return round(taken / documents) if taken and documents else None
     filed = (s.embedding for s in row.scores.values() if positive(s.embedding, "bytes_per_vector"))
     found = next(filed, None)
     if found is not None:

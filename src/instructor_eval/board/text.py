@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.board import variants_text
+from instructor_eval.board import searches, variants_text
 from instructor_eval.board.leaderboard import Board, Row
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import difference_text
@@ -35,13 +35,18 @@ def format_board(board: Board, form: str) -> str:
     if form == "table":
         width = shutil.get_terminal_size((120, 40)).columns
         text = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(notes(board, means))}"
-        return "\n\n".join([text, *variants_text.tables(board, form), *variants_text.reading(board)])
+        return "\n\n".join([text, *_further(board, form), *variants_text.reading(board)])
     if form == "csv":
         return render(*csv_table(board), form)
     table = render(headers, rows, form, left=3 + (board.reader is not None))
     if form == "latex":
         table = table.replace("±", r"$\pm$")
-    return "\n\n".join([table, *variants_text.tables(board, form)])
+    return "\n\n".join([table, *_further(board, form)])
+
+
+def _further(board: Board, form: str) -> list[str]:
+    """The tables of variants and of searches, where there are any."""
+    return [*variants_text.tables(board, form), *searches.tables(board, form)]
 
 
 def means_shown(board: Board) -> list[str]:
@@ -219,6 +224,8 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
         "variant": row.variant,
         "fingerprint": row.fingerprint,
         "instructions": row.instructions,
+        "search": searches.of_row(row),
+        "searches": {t: row.scores[t].search for t in board.tasks if t in row.scores and row.scores[t].search},
         "source": row.source,
         "reader": board.reader if row.source == "measured" else None,
         "borda": row.borda,

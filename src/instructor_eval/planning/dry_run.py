@@ -158,7 +158,7 @@ class _Counter:
         rows: dict[str, Row] = {}
         names = {card.name for card in plan.cards}
         for card in plan.cards:
-            form = str(plan.variant) if plan.checkpoint else ""
+            form = plan.label if plan.checkpoint else ""
             row = Row(plan.model["name"], form, plan.set_name, card.name, card.type, part=card.part_of in names)
             rows[card.name] = row
             try:
@@ -203,7 +203,7 @@ class _Counter:
             self._before[key] = row
 
     def _count(self, row: Row, plan: Planned, card: Card, engine: CountingEngine | None) -> None:
-        settings = dataclasses.replace(self._request.settings, selection=plan.selection)
+        settings = dataclasses.replace(self._request.settings, **plan.settings)
         if engine is None:
             outcome = adapter_for(card).run(card, NoModel(plan.model["name"]), settings)
             row.questions = len(outcome.items["id"])

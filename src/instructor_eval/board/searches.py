@@ -1,0 +1,50 @@
+"""Searches through vector stores as a table: what each store finds of what exact search finds, and what it takes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.errors import printable
+from instructor_eval.search.figures import number, of_parts
+from instructor_eval.tables import blocks, render
+
+_NOTE = (
+    "recall: share of the k exactly nearest documents that the store found, mean over queries. loss: exact search's "
+    "score less the store's, in points. queries/s: one after another, by one caller. All on the machine of the run."
+)
+
+
+def of_row(row: Row) -> dict[str, Any]:
+    """A row's figures over the tasks that went through its store; empty where all were searched exactly."""
+    return of_parts([s for task in row.tasks if task in row.scores and (s := row.scores[task].search)])
+
+
+def tables(board: Board, form: str) -> list[str]:
+    """The table and a line to read it by; nothing where no row went through a store."""
+    found = [(row, figures) for row in board.rows if (figures := of_row(row))]
+    if not found:
+        return []
+    headers = ["search", "model", "instructions", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
+    rows = [_line(row, figures) for row, figures in found]
+    if form != "table":
+        return [render(headers, rows, form, left=3)]
+    width = shutil.get_terminal_size((120, 40)).columns
+    return ["Searches through vector stores", blocks(headers, rows, left=3, width=width), _NOTE]
+
+
+def _line(row: Row, figures: dict[str, Any]) -> list[str | None]:
+    recall, loss = number(figures, "recall"), number(figures, "loss")
+    build, rate, size = (number(figures, name) for name in ("build_seconds", "queries_per_second", "index_bytes"))
+    return [
+        printable(row.variant),
+        row.name,
+        row.instructions,
+        str(sum(bool(row.scores[task].search) for task in row.tasks if task in row.scores)),
+        None if recall is None else f"{recall:.3f} @{figures.get('k')}",
+        None if loss is None else f"{100 * loss:.2f}",
+        None if build is None else f"{build:,.1f}",
+        None if rate is None else f"{rate:,.0f}",
+        None if size is None else f"{size / 1e6:,.1f}",
+    ]

@@ -1,0 +1,176 @@
+"""FAISS: any index of its factory, in memory, kept in a folder where `path=` names one.
+
+An index that has to be trained is trained on a sample of all documents, not on the first: until they are all there the
+vectors wait in a file. The index searches as a service would, and keeps inner products of unit rows.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from instructor_eval.errors import UserError
+from instructor_eval.paths import slug
+from instructor_eval.search.spec import SearchSpec
+from instructor_eval.search.store import Guard, Label, read_label
+from instructor_eval.types import Vectors
+
+_AT_BUILDING = {"efConstruction": 1}
+_AT_SEARCH = {"nprobe": 1, "efSearch": 1, "k_factor_rf": 1, "ht": 1}
+_SAMPLE = 262_144
+"""Vectors that an index is trained on at most: 256 a list for 1,024 lists, FAISS's own advice."""
+_BLOCK = 65_536
+
+
+class FaissStore:
+    """One FAISS index."""
+
+    def __init__(self, spec: SearchSpec) -> None:
+        self._spec = spec
+        if not spec.words:
+            raise UserError(f"search '{spec}': name an index of FAISS's factory, as faiss:HNSW32 or faiss:Flat")
+        spec.check_parameters({**_AT_BUILDING, **_AT_SEARCH, "path": ""})
+        self._numbers = spec.numbers({**_AT_BUILDING, **_AT_SEARCH})
+        path = dict(spec.parameters).get("path")
+        self._folder = Path(path) if path else None
+        self._factory = ",".join(spec.words)
+        self.build = spec.build(spec.words, _AT_BUILDING)
+        self._index: Any = None
+        self._file: Path | None = None
+        self._waiting: Any = None
+        self._temporary = Path()
+        self._added = self._count = self._bytes = 0
+
+    def start(self, name: str, dim: int, count: int) -> Label | None:
+        """See `VectorStore`."""
+        import faiss
+
+        self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-faiss-"))
+        self._count = count
+        if self._folder is not None:
+            with Guard(self._spec, f"opening {self._folder}"):
+                self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._folder / f"{slug(name)}.faiss"
+            label = read_label(self._label_file(self._file))
+            if label is not None and self._file.exists():
+                with Guard(self._spec, f"reading {self._file}", "delete it, and it is built again"):
+                    self._index = faiss.read_index(str(self._file))
+                self._tune()
+                return label
+        with Guard(
+            self._spec, f"making a FAISS index '{self._factory}' of {dim} dimensions", "see FAISS's index factory"
+        ):
+            self._index = faiss.index_factory(dim, self._factory, faiss.METRIC_INNER_PRODUCT)
+        self._tune(building=True)
+        if not self._index.is_trained:
+            with Guard(self._spec, "writing to the temporary folder", "free some room there, or set TMPDIR"):
+                self._waiting = np.lib.format.open_memmap(
+                    self._temporary / "vectors.npy", mode="w+", dtype=np.float32, shape=(count, dim)
+                )
+        return None
+
+    def add(self, vectors: Vectors) -> None:
+        """See `VectorStore`."""
+        if self._waiting is None:
+            with Guard(self._spec, "adding vectors", "not every index of the factory can be added to"):
+                self._index.add(vectors)
+        else:
+            self._waiting[self._added : self._added + len(vectors)] = vectors
+        self._added += len(vectors)
+
+    def finish(self, label: Label) -> None:
+        """See `VectorStore`."""
+        import faiss
+
+        if self._waiting is not None:
+            places = np.arange(self._count)
+            if self._count > _SAMPLE:
+                places = np.sort(np.random.default_rng(0).choice(self._count, _SAMPLE, replace=False))
+            doing = f"training '{self._factory}' on {len(places):,} vectors"
+            with Guard(self._spec, doing, "give it fewer lists or bits"), _quiet():
+                self._index.train(self._waiting[places])
+            with Guard(self._spec, "adding vectors"):
+                for start in range(0, self._count, _BLOCK):
+                    self._index.add(self._waiting[start : start + _BLOCK])
+            self._waiting = None
+            (self._temporary / "vectors.npy").unlink(missing_ok=True)
+        self._tune()
+        file = self._file or self._temporary / "index.faiss"
+        half = file.with_name(f"{file.name}.half")
+        with Guard(self._spec, f"writing {file}"):
+            try:
+                faiss.write_index(self._index, str(half))
+                self._bytes = half.stat().st_size
+                if self._file is not None:
+                    self._label_file(file).unlink(missing_ok=True)  # never the old label with the new index
+                    half.replace(file)
+                    self._label_file(file).write_text(label.to_json(), encoding="utf-8")
+            finally:
+                half.unlink(missing_ok=True)
+
+    def search(self, query: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
+        """See `VectorStore`."""
+        scores, places = self._index.search(query[None, :], k)
+        found = places[0] >= 0  # it fills up with -1 what it does not find
+        return places[0][found], scores[0][found]
+
+    def index_bytes(self) -> int | None:
+        """The index as a file."""
+        return self._file.stat().st_size if self._file and not self._bytes else self._bytes
+
+    def describe(self) -> dict[str, Any]:
+        """FAISS and its version."""
+        import faiss
+
+        return {"library": f"faiss {faiss.__version__}"}
+
+    def close(self) -> None:
+        """Forget the index, and remove temporary files."""
+        self._index = self._waiting = None
+        if self._temporary != Path():
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _tune(self, *, building: bool = False) -> None:
+        import faiss
+
+        space = faiss.ParameterSpace()
+        for name in _AT_BUILDING if building else _AT_SEARCH:
+            if name in self._numbers:
+                with (
+                    Guard(self._spec, f"setting {name}", f"an index '{self._factory}' has no such parameter"),
+                    _quiet(),
+                ):
+                    space.set_index_parameter(self._index, name, self._numbers[name])
+
+    @staticmethod
+    def _label_file(file: Path) -> Path:
+        return file.with_suffix(".json")
+
+
+def open_store(spec: SearchSpec) -> FaissStore:
+    """A store for `faiss:FACTORY`."""
+    return FaissStore(spec)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No line of FAISS's own for each of a hundred small clusterings; they come from C++, past Python's stderr."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

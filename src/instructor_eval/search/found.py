@@ -1,0 +1,37 @@
+"""What a search finds, and how much of the exact answer that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from instructor_eval.types import Vectors
+
+_SAME = 1e-6
+"""Scores that are nearer to each other are one: a copy of a document may stand for it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gave, for each query its documents' places and scores, the best first."""
+
+    places: list[npt.NDArray[np.int64]]
+    scores: list[Vectors]
+    figures: dict[str, Any] = field(default_factory=dict)
+    """Of a store: build_seconds (None: it was there), queries_per_second, index_bytes, what it says of itself."""
+
+
+def recall(found: Found, exact: Found, k: int) -> float:
+    """Mean share of each query's k exactly nearest documents that a store found among its first k.
+
+    A document as near as the k-th of them counts too: which of several equally near ones is named is chance.
+    """
+    shares = []
+    for places, truth, scores in zip(found.places, exact.places, exact.scores, strict=True):
+        most = min(k, len(truth))
+        near = truth[scores >= scores[most - 1] - _SAME]
+        shares.append(min(most, int(np.isin(places[:k], near).sum())) / most)
+    return float(np.mean(shares))

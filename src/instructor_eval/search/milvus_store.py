@@ -1,0 +1,192 @@
+"""Milvus: a server, or Milvus Lite in this process with a temporary file or the one that is named.
+
+A server's token is taken from MILVUS_TOKEN alone. Labels stand in a collection of their own, for Milvus Lite keeps no
+descriptions of collections.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from instructor_eval.errors import UserError, did_you_mean, one_line
+from instructor_eval.search.spec import SearchSpec
+from instructor_eval.search.store import Guard, Label, folder_bytes
+from instructor_eval.types import Vectors
+
+_BUILDING = {"M": 1, "efConstruction": 1, "nlist": 1, "m": 1, "nbits": 1}
+_SEARCH = {"ef": 1, "nprobe": 1}
+_DEFAULTS = {"HNSW": {"M": 16, "efConstruction": 200}, "IVF_FLAT": {"nlist": 128}, "IVF_SQ8": {"nlist": 128}}
+_LITE = ("FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8")
+_SERVER = (*_LITE, "AUTOINDEX", "DISKANN", "HNSW_SQ", "HNSW_PQ", "IVF_PQ", "IVF_RABITQ", "SCANN", "GPU_CAGRA")
+_ROWS = 2000
+"""Vectors in one insertion: a request may have 64 MB."""
+_SECONDS = 15.0
+_LABELS = "instructor_eval_labels"
+_TOKEN = "MILVUS_TOKEN"  # noqa: S105 # the variable's name
+
+
+class MilvusStore:
+    """One collection."""
+
+    def __init__(self, spec: SearchSpec) -> None:
+        self._spec = spec
+        spec.check_parameters({**_BUILDING, **_SEARCH})
+        self._numbers = spec.numbers({**_BUILDING, **_SEARCH})
+        words = list(spec.words)
+        self._uri = words.pop(0) if words and ("://" in words[0] or words[0].endswith(".db")) else ""
+        self._is_server = "://" in self._uri
+        if self._is_server:
+            _check_address(self._uri, spec)
+        kinds = _SERVER if self._is_server else _LITE
+        self._kind = words.pop(0) if words else "HNSW"
+        if words or self._kind not in kinds:
+            given = ",".join([self._kind, *words])
+            hint = did_you_mean(given, kinds) or f": it has {', '.join(kinds)}"
+            raise UserError(f"search '{spec}': {'Milvus' if self._is_server else 'Milvus Lite'} has no '{given}'{hint}")
+        self.build = spec.build([self._kind], _BUILDING)
+        self._temporary: Path | None = None
+        self._client: Any = None
+        self._name = ""
+        self._added = 0
+
+    def start(self, name: str, dim: int, count: int) -> Label | None:
+        """See `VectorStore`."""
+        uri = self._uri
+        if not uri:
+            self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-milvus-"))
+            uri = str(self._temporary / "vectors.db")
+        from pymilvus import DataType, MilvusClient
+
+        step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else "free some room"
+        with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
+            if self._is_server:
+                self._client = MilvusClient(uri, token=os.environ.get(_TOKEN, ""), timeout=_SECONDS)
+            else:
+                Path(uri).parent.mkdir(parents=True, exist_ok=True)
+                self._client = MilvusClient(uri)
+            self._name = _collection(name)
+            label = self._kept_label()
+            if self._client.has_collection(self._name):
+                if label is not None:
+                    self._client.load_collection(self._name)
+                    return label
+                self._client.drop_collection(self._name)  # half made: the label comes last
+            schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field("place", DataType.INT64, is_primary=True)
+            schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+            self._client.create_collection(self._name, schema=schema)
+        return None
+
+    def add(self, vectors: Vectors) -> None:
+        """See `VectorStore`."""
+        with Guard(self._spec, f"adding vectors to {self._name}"):
+            for start in range(0, len(vectors), _ROWS):
+                block = vectors[start : start + _ROWS]
+                rows = [{"place": self._added + i, "vector": row} for i, row in enumerate(block)]
+                self._client.insert(self._name, rows)
+                self._added += len(rows)
+
+    def finish(self, label: Label) -> None:
+        """See `VectorStore`."""
+        given = {name: value for name, value in self._numbers.items() if name in _BUILDING}
+        with Guard(self._spec, f"building {self._kind} over {self._added:,} vectors"):
+            self._client.flush(self._name)
+            wanted = self._client.prepare_index_params()
+            settings = {**_DEFAULTS.get(self._kind, {}), **given}
+            wanted.add_index("vector", index_type=self._kind, metric_type="COSINE", params=settings)
+            self._client.create_index(self._name, wanted)
+            self._client.load_collection(self._name)
+            self._keep_label(label)
+
+    def search(self, query: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
+        """See `VectorStore`."""
+        asked = {name: value for name, value in self._numbers.items() if name in _SEARCH}
+        if self._kind.startswith("HNSW"):
+            asked["ef"] = max(asked.get("ef", 64), k)
+        [found] = self._client.search(
+            self._name, data=[query], limit=k, output_fields=["place"],
+            search_params={"metric_type": "COSINE", "params": asked},
+        )  # fmt: skip
+        places = [hit.get("place", hit.get("id")) for hit in found]
+        return np.array(places, dtype=np.int64), np.array([hit["distance"] for hit in found], dtype=np.float32)
+
+    def index_bytes(self) -> int | None:
+        """Milvus Lite's files; a server does not say."""
+        if self._is_server:
+            return None
+        place = Path(self._uri) if self._uri else self._temporary
+        return folder_bytes(place) if place and place.is_dir() else place.stat().st_size if place else None
+
+    def describe(self) -> dict[str, Any]:
+        """The client, what it talks to, and their versions."""
+        import importlib.metadata
+
+        library = f"pymilvus {importlib.metadata.version('pymilvus')}"
+        if self._is_server:
+            with Guard(self._spec, "asking the server's version"):
+                server = f"Milvus {one_line(str(self._client.get_server_version()))[:40]}"
+        else:
+            server = f"Milvus Lite {importlib.metadata.version('milvus-lite')}"
+        return {"library": f"{library}, {server}", "index": self._kind}
+
+    def close(self) -> None:
+        """Leave the server; remove a file that was only for this run."""
+        if self._client is not None:
+            self._client.close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _kept_label(self) -> Label | None:
+        if not self._client.has_collection(_LABELS):
+            return None
+        self._client.load_collection(_LABELS)
+        found = self._client.query(_LABELS, ids=[self._name], output_fields=["label"])
+        return Label.from_json(str(found[0]["label"])) if found else None
+
+    def _keep_label(self, label: Label) -> None:
+        from pymilvus import DataType
+
+        if not self._client.has_collection(_LABELS):
+            schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field("name", DataType.VARCHAR, is_primary=True, max_length=256)
+            schema.add_field("label", DataType.VARCHAR, max_length=4096)
+            schema.add_field("unused", DataType.FLOAT_VECTOR, dim=2)  # every collection must have a vector
+            wanted = self._client.prepare_index_params()
+            wanted.add_index("unused", index_type="FLAT", metric_type="COSINE")
+            self._client.create_collection(_LABELS, schema=schema, index_params=wanted)
+        self._client.upsert(_LABELS, [{"name": self._name, "label": label.to_json(), "unused": [1.0, 0.0]}])
+        self._client.flush(_LABELS)
+
+
+def _collection(name: str) -> str:
+    """A collection's name: letters, digits and `_` only, and never that of another."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"instructor_eval_{re.sub('[^A-Za-z0-9]+', '_', name)[:120]}_{digest}"
+
+
+def _check_address(uri: str, spec: SearchSpec) -> None:
+    try:
+        parts = urlsplit(uri)
+        good = parts.scheme in ("http", "https", "tcp") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or "@" in uri or "?" in uri:
+        shown = "..." if "@" in uri or "?" in uri else str(spec)
+        raise UserError(
+            f"search '{shown}': no address of Milvus: write milvus:http://localhost:19530; a token goes into {_TOKEN}"
+        )
+
+
+def open_store(spec: SearchSpec) -> MilvusStore:
+    """A store for `milvus`."""
+    return MilvusStore(spec)

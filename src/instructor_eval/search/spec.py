@@ -1,0 +1,151 @@
+"""`--search`: what finds the documents of retrieval tasks. Plain values; no store is imported here.
+
+A search has a canonical text, `KIND[:PART,PART,...]`: `exact`, `faiss:HNSW32,efSearch=64`, `lancedb:IVF_PQ,nprobes=20`,
+`milvus:http://localhost:19530,HNSW`. Parts with `=` are parameters; what the others mean is the kind's own matter. That
+text is the command line's syntax, part of a score's identity, and behind the variant's name in every table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from instructor_eval.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from instructor_eval.search.store import VectorStore
+
+EXACT = "exact"
+_LONGEST = 200
+
+Open: TypeAlias = "Callable[[SearchSpec], VectorStore]"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of vector store."""
+
+    name: str
+    what: str
+    """Its syntax and what it is, in one line."""
+    open: str
+    """`module:function` that makes it: `SearchSpec` -> `store.VectorStore`; nothing is opened or written by that."""
+    modules: tuple[str, ...] = ()
+    """Modules that must be installed beside the extra `run`."""
+    extra: str = ""
+    """The extra that brings them."""
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("faiss", "faiss:FACTORY[,NAME=VALUE...]: a FAISS index, as faiss:HNSW32,efSearch=64",
+             "instructor_eval.search.faiss_store:open_store", ("faiss",), "faiss"),
+        Kind("lancedb", "lancedb[:INDEX][,NAME=VALUE...]: a LanceDB table, as lancedb:IVF_PQ,nprobes=20",
+             "instructor_eval.search.lancedb_store:open_store", ("lancedb",), "lancedb"),
+        Kind("milvus", "milvus[:URI][,INDEX][,NAME=VALUE...]: a Milvus server, or the embedded Milvus Lite",
+             "instructor_eval.search.milvus_store:open_store", ("pymilvus",), "milvus"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """A search as asked for."""
+
+    kind: str
+    words: tuple[str, ...] = ()
+    """The parts without `=`, in their order."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """The parts with `=`, in their order."""
+
+    def __str__(self) -> str:
+        parts = [*self.words, *(f"{name}={value}" for name, value in self.parameters)]
+        return f"{self.kind}:{','.join(parts)}" if parts else self.kind
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the default: every document compared with every query."""
+        return self.kind == EXACT
+
+    @classmethod
+    def parse(cls, text: str) -> SearchSpec:
+        """Read `--search`.
+
+        Raises:
+            UserError: an unknown kind, or a part that is no part; what a store makes of its parts shows when it opens.
+        """
+        kind, colon, rest = text.strip().partition(":")
+        known = (EXACT, *known_kinds())
+        if kind not in known:
+            hint = did_you_mean(kind, known) or f": give one of {', '.join(known)}"
+            raise UserError(f"unknown search '{text[:60]}'{hint}")
+        parts = rest.split(",") if colon else []
+        if (kind == EXACT and colon) or not all(parts) or not text.isprintable() or " " in text or len(text) > _LONGEST:
+            shape = "exact takes no parts" if kind == EXACT else known_kinds()[kind].what
+            raise UserError(f"search '{text[:60]}' cannot be read: {shape}")
+        named = [part.partition("=") for part in parts if "=" in part]
+        names = [name for name, _, _ in named]
+        if not all(name.isidentifier() and value for name, _, value in named) or len(set(names)) < len(names):
+            raise UserError(f"search '{text[:60]}': parameters are NAME=VALUE, each once: {known_kinds()[kind].what}")
+        return cls(kind, tuple(p for p in parts if "=" not in p), tuple((name, value) for name, _, value in named))
+
+    def build(self, words: Sequence[str], names: Collection[str]) -> str:
+        """The text of what decides how an index is built: these words, and the parameters of these names."""
+        return str(SearchSpec(self.kind, tuple(words), tuple(sorted(p for p in self.parameters if p[0] in names))))
+
+    def check_parameters(self, known: Mapping[str, object]) -> None:
+        """Whether a store knows all parameters.
+
+        Raises:
+            UserError: it does not know one.
+        """
+        for name, _ in self.parameters:
+            if name not in known:
+                hint = did_you_mean(name, known) or f": it has {', '.join(known)}"
+                raise UserError(f"search '{self}': {self.kind} has no parameter '{name}'{hint}")
+
+    def numbers(self, names: Mapping[str, int]) -> dict[str, int]:
+        """Those of the parameters that are whole numbers.
+
+        Args:
+            names: The parameters' names, each with the least that it may be.
+
+        Raises:
+            UserError: one is no such number.
+        """
+        found = {}
+        for name, value in self.parameters:
+            if name in names:
+                if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) >= names[name]):
+                    raise UserError(f"search '{self}': {name}={value} is no whole number of at least {names[name]}")
+                found[name] = int(value)
+        return found
+
+
+EXACT_SEARCH = SearchSpec(EXACT)
+"""The default."""
+
+
+def known_kinds() -> dict[str, Kind]:
+    """All kinds of stores by name."""
+    return KINDS
+
+
+def open_store(spec: SearchSpec) -> VectorStore:
+    """The store of a search, its parts checked; nothing is written yet.
+
+    Raises:
+        UserError: a library is not installed, or the store cannot be what is asked for.
+    """
+    kind = known_kinds()[spec.kind]
+    missing = [m for m in kind.modules if importlib.util.find_spec(m) is None]
+    if missing:
+        extra = f"instructor-eval[{kind.extra}]" if kind.extra else " ".join(missing)
+        raise UserError(f"search {spec.kind} needs {' and '.join(missing)}: pip install '{extra}'")
+    module, _, function = kind.open.partition(":")
+    opened: VectorStore = getattr(importlib.import_module(module), function)(spec)
+    return opened
