@@ -232,7 +232,7 @@ def _message(content: bytes) -> str:
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """The seconds that a `Retry-After` asks for, in either of its forms; None where it has none of them, or a date that is past."""
+    """The seconds that a `Retry-After` asks for, in either of its forms; None of neither, and of a past date."""
     try:
         seconds = float(retry_after or "")
     except ValueError:

@@ -184,7 +184,7 @@ class CountingEncoder(BoundEncoder):
 
     def __init__(self, engine: Engine, *args: Any, **kwargs: Any) -> None:
         super().__init__(engine, *args, **kwargs)
-        checkpoint = engine.checkpoint
+        checkpoint = engine.model
         self._precision = _NothingKept(
             self.variant, dim=engine.dim, normalize=checkpoint.normalize, model=checkpoint.name
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.engine import BaseEngine
 from instructor_eval.encoder.precision import WHOLE, Precision, calibration_texts
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
@@ -20,7 +20,7 @@ CLUSTERING_LIMIT = 256
 
 
 class BoundEncoder:
-    """An `Engine` under one task's instructions.
+    """An engine under one task's instructions.
 
     Args:
         engine: The model.
@@ -36,7 +36,7 @@ class BoundEncoder:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: BaseEngine,
         instructions: Mapping[str, Resolved],
         protocol: Mapping[str, str],
         *,
@@ -44,7 +44,7 @@ class BoundEncoder:
         is_clustering: bool = False,
         variant: Variant = WHOLE,
     ) -> None:
-        self.name = engine.checkpoint.name
+        self.name = engine.model.name
         self.variant = variant
         self._engine = engine
         self._instructions = instructions
@@ -55,9 +55,7 @@ class BoundEncoder:
         """How far it is; to be closed when the task ends."""
         self._hash = TextsHash()
         # The engine and its cache know full vectors only: all precisions share them.
-        self._precision = Precision(
-            variant, dim=engine.dim, normalize=engine.checkpoint.normalize, model=engine.checkpoint.name
-        )
+        self._precision = Precision(variant, dim=engine.dim, normalize=engine.model.normalize, model=engine.model.name)
 
     def calibrate(self, texts: Iterable[str], role: str) -> None:
         """Take every dimension's range from at most 10,000 of `texts`, where the variant needs ranges.

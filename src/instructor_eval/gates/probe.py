@@ -33,7 +33,7 @@ from instructor_eval.store import atomic_write, identity
 from instructor_eval.types import Score, Vectors
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.engine import Engine
+    from instructor_eval.encoder.engine import BaseEngine
 
 SCHEMA_VERSION = 1
 COUNT = 32
@@ -92,7 +92,9 @@ class Prober:
         debug: Raise what is no `UserError` instead.
     """
 
-    def __init__(self, engine: Engine | None, root: Path, say: Callable[[str], None], *, debug: bool = False) -> None:
+    def __init__(
+        self, engine: BaseEngine | None, root: Path, say: Callable[[str], None], *, debug: bool = False
+    ) -> None:
         self._engine, self._root, self._say, self._debug = engine, root, say, debug
         self._name: str | None = None
         self._tried = False
@@ -118,13 +120,13 @@ class Prober:
         return self._name
 
 
-def take(engine: Engine) -> Probe:
+def take(engine: BaseEngine) -> Probe:
     """Embed the sample, whatever the cache holds. The engine's totals do not count it.
 
     Raises:
         UserError: the network cannot be loaded, or gives no usable vectors.
     """
-    checkpoint = engine.checkpoint
+    checkpoint = engine.model
     instruction = "" if checkpoint.family == "plain" else INSTRUCTION
     fresh = engine.uncached()
     vectors = fresh.encode(sample(COUNT), instruction)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from instructor_eval.errors import UserError
 from instructor_eval.crew import Crew
+from instructor_eval.errors import UserError
 from instructor_eval.http_client import Client, checked
 from instructor_eval.readers.types import Answer, Question
 
