@@ -95,6 +95,10 @@ class BaseEngine(ABC):
         """What vectors of a task's role depend on beside the text: the instruction, for all but some served models."""
         return instruction
 
+    def used(self) -> dict[str, float]:
+        """What a served model was asked so far: `requests`, `retries`, `tokens`, `usd`; of others nothing."""
+        return {}
+
     @abstractmethod
     def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
         """The number of tokens of each input as the model reads it, instruction and special tokens included.

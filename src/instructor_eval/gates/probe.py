@@ -104,7 +104,8 @@ class Prober:
 
         A network that is not loaded is not loaded for it: whoever found all vectors in the cache has tested nothing.
         """
-        if self._engine is not None and self._engine.totals.tokens and not self._tried:
+        totals = self._engine.totals if self._engine is not None else None
+        if self._engine is not None and totals and totals.unique > totals.hits and not self._tried:
             self._tried = True
             try:
                 probe = take(self._engine)
