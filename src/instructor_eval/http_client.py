@@ -103,13 +103,10 @@ class Client:
             finally:
                 if self._stop.is_set():  # this connection came back after the others were closed
                     self._session.close()
-            pause = self._wait * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 # no secret
-            pause = min(pause if fault.pause is None else fault.pause, _MOST_SECONDS)
-            if attempt + 1 < self._tries and self._stop.wait(pause):
+            if attempt + 1 < self._tries and self._stop.wait(pause_after(attempt, self._wait, fault)):
                 raise _StoppedError
-        times = "once" if self._tries == 1 else f"{self._tries} times"
         step = "see that the server runs there and is not overloaded, then run again"
-        raise UserError(f"endpoint:{self._url}: {fault}, asked {times}: {step}")
+        raise UserError(f"endpoint:{self._url}: {fault}, asked {times(self._tries)}: {step}")
 
     def _once(
         self, what: str, read: Callable[[Any], _T], body: dict[str, Any] | None, hint: str, refused: Refused | None
@@ -181,6 +178,20 @@ class PassingError(Exception):
     def __init__(self, what: str, pause: float | None = None) -> None:
         super().__init__(what)
         self.pause = pause
+
+
+def pause_after(attempt: int, wait: float, fault: PassingError) -> float:
+    """Seconds before the next try: what the server asks for, or twice as long as the time before, and never too long.
+
+    Chance spreads those who were refused at the same moment.
+    """
+    usual = wait * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 # no secret
+    return min(usual if fault.pause is None else fault.pause, _MOST_SECONDS)
+
+
+def times(tries: int) -> str:
+    """`once`, `7 times`."""
+    return "once" if tries == 1 else f"{tries} times"
 
 
 class _StoppedError(Exception):

@@ -21,9 +21,9 @@ from instructor_eval.types import Vectors
 
 WAIT = 1.0
 """Seconds before the second try; doubled before each further one."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 _INSTRUCTOR = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
-_TOO_MUCH = re.compile(
+TOO_MUCH = re.compile(
     r"too (many|long|large|big)|context length|maximum|max(imum)?[ _-](batch|tokens|model|input|length)|exceed|at most"
     r"|must have less than|longer than|batch size",
     re.IGNORECASE,
@@ -63,7 +63,7 @@ class EndpointModel(ServedModel):
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """One request, asked again after faults that may pass."""
         # A lone surrogate has no UTF-8; one character stands for it, as for checkpoints.
-        inputs = [_SURROGATE.sub("\ufffd", instruction + text) for text in texts]
+        inputs = [SURROGATE.sub("\ufffd", instruction + text) for text in texts]
         body = {"model": self._model, "input": inputs, "encoding_format": "float"}
         with self._lock:
             client = self._client = self._client or self._connect()
@@ -111,7 +111,7 @@ class EndpointModel(ServedModel):
         return names[0]
 
     def _refused(self, code: int, said: str) -> UserError | None:
-        if code == 413 or (code in (400, 422) and _TOO_MUCH.search(said)):
+        if code == 413 or (code in (400, 422) and TOO_MUCH.search(said)):
             step = "cut the data's texts, or let the server cut them (TEI: --auto-truncate)"
             return TooMuchError(f"endpoint:{self._url}: {said}, of a single text: {step}")
         return None
