@@ -24,6 +24,7 @@ from instructor_eval.types import Vectors
 _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _NO_KEY = re.compile("missing (credentials|.*api key)", re.IGNORECASE)
+_MESSAGE = re.compile(r"""['"]message['"]: ?(['"])(.*?)\1[,}]""")
 _FILES = re.compile("data:|files/|gs://")
 """Beginnings of a text that litellm would take for a file's name and not for a text."""
 _COHERE = (
@@ -173,7 +174,10 @@ class HostedModel(ServedModel):
         for name, value in os.environ.items():
             if _SECRET.search(name) and len(value) >= 6:
                 text = text.replace(value, "***")
-        text = one_line(text.partition("Traceback (most")[0]).removeprefix("litellm.")
+        text = one_line(text.partition("Traceback (most")[0])
+        said = _MESSAGE.search(text)  # in the reply that an exception shows
+        code = getattr(e, "status_code", None)
+        text = f"HTTP {code} ({said[2]})" if said else text.removeprefix("litellm.")
         return text if len(text) <= 200 else f"{text[:197]}..."
 
     @staticmethod
@@ -192,6 +196,7 @@ def _quiet_litellm(timeout: float) -> Any:
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.request_timeout = timeout
+    litellm.DEFAULT_MAX_RETRIES = 0  # it takes `max_retries=0` for none given
     litellm.drop_params = False
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
