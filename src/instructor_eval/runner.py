@@ -20,12 +20,13 @@ from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import BaseEngine, Engine, Totals, pick_device
 from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
-from instructor_eval.environment import hardware, versions
+from instructor_eval.environment import hardware, installed, versions
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
+from instructor_eval.served import used
 from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
@@ -180,9 +181,7 @@ def _cost(score: Score) -> str:
     parts = [f"{seconds:.1f} s"]
     if hits:
         parts.append(f"{hits:,} of {score.counts['unique']:,} vectors from the cache")
-    for name, value in score.served.items():
-        parts += [f"{value:.2g} USD" if name == "usd" else f"{value:,.0f} {name}"] if value else []
-    return ", ".join(parts)
+    return ", ".join(parts + used(score.served))
 
 
 def say_instructions(
@@ -296,7 +295,7 @@ def _run_task(
         encoder, totals = NoModel(plan.model["name"]), Totals()
     else:
         encoder, totals = bound(engine, request, card, plan), engine.totals
-    before, used = dataclasses.replace(totals), _used(engine)
+    before, asked = dataclasses.replace(totals), _asked(engine)
     settings = dataclasses.replace(request.settings, selection=plan.selection)
 
     def attempt(step: Callable[[], Any]) -> Any:
@@ -325,7 +324,7 @@ def _run_task(
         "load": round(totals.load - before.load, 3),
     }
     score.counts = {name: getattr(totals, name) - getattr(before, name) for name in _COUNTS}
-    score.served = {name: round(value - used.get(name, 0), 9) for name, value in _used(engine).items()}
+    score.served = {name: round(value - asked.get(name, 0), 9) for name, value in _asked(engine).items()}
     if engine is not None and engine.drift:
         score.metrics = {"vector_drift": engine.drift}
     score.environment = _environment(request, score, engine, prober)
@@ -339,7 +338,7 @@ def _run_task(
     return score, False
 
 
-def _used(engine: BaseEngine | None) -> dict[str, float]:
+def _asked(engine: BaseEngine | None) -> dict[str, float]:
     return engine.used() if engine else {}
 
 
@@ -352,7 +351,7 @@ def _environment(request: Request, score: Score, engine: BaseEngine | None, prob
     if engine is None:
         return {"versions": versions(), "hardware": hardware("cpu")}
     found = {
-        "versions": versions(),
+        "versions": versions() | installed(engine.libraries),
         "hardware": hardware(engine.device),
         "fresh": score.counts["hits"] == 0 or isinstance(request.cache, MemoryCache),
     }

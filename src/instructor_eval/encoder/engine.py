@@ -59,6 +59,9 @@ class BaseEngine(ABC):
         cache: Where vectors are looked up and kept; None computes everything.
     """
 
+    libraries: tuple[str, ...] = ()
+    """Those that compute beside the ones that every score names; their versions are filed with it."""
+
     def __init__(self, model: Described, cache: Cache | None) -> None:
         self.model = model
         self.fingerprint = model.fingerprint

@@ -92,6 +92,8 @@ class ServedModel(ABC):
     where: str = "remote"
     """The device that computes."""
     limits: Limits = Limits()
+    libraries: tuple[str, ...] = ()
+    """Packages that take part; their versions are filed with a score."""
 
     @abstractmethod
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
@@ -185,6 +187,7 @@ class ServedEngine(BaseEngine):
     def __init__(self, served: Served, cache: Cache | None) -> None:
         super().__init__(served, cache)
         self.source = served.source
+        self.libraries = self.source.libraries
         self._most = self.source.limits.texts
         if cache is not None:
             self._check_unchanged(served, cache)

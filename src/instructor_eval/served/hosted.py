@@ -58,6 +58,8 @@ class HostedModel(ServedModel):
         UserError: litellm is not installed, or `spec` names no provider it knows.
     """
 
+    libraries = ("litellm",)
+
     def __init__(self, spec: str, how: Serving) -> None:
         if importlib.util.find_spec("litellm") is None:
             raise UserError(f"hosted:{spec} needs litellm: pip install 'instructor-eval[hosted]'")

@@ -36,6 +36,7 @@ class RegistryModel(ServedModel):
         UserError: there is no such model, or it gives no vectors of texts, or flags do not go with it.
     """
 
+    libraries = ("sentence-transformers",)
     _loaded: ClassVar[RegistryModel | None] = None
 
     def __init__(self, spec: str, how: Serving) -> None:
