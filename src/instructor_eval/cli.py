@@ -13,7 +13,7 @@ from pathlib import Path
 
 import instructor_eval
 from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean
-from instructor_eval.flag_types import listed, positive
+from instructor_eval.flag_types import amount, listed, positive, seconds
 from instructor_eval.output import flush, silence
 from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.variants import EMBEDDINGS
@@ -149,7 +149,8 @@ def _add_task_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to run")
     what.add_argument(
         "--model", action="append", default=[], metavar="MODEL",
-        help="a hub id (org/name[@revision]), a folder, or minilm (the embedded model); repeatable",
+        help="a hub id (org/name[@revision]), a folder, minilm (the embedded model), or one that is served "
+        "(docs/model-servers.md): endpoint:URL[#MODEL], hosted:PROVIDER/MODEL, mteb:NAME; repeatable",
     )  # fmt: skip
     what.add_argument(
         "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"
@@ -193,6 +194,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),
                      help="how the model takes instructions, where its files do not show it")  # fmt: skip
     how.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
+    _add_serving_options(parser.add_argument_group("served models"))
     where = parser.add_argument_group("where things are")
     where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
     where.add_argument("--hub", type=Path, default=_hub_default(), metavar="DIR",
@@ -201,6 +203,22 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--quiet", action="store_true", help="print the table only")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_serving_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--request-texts", type=positive, default=64, metavar="N",
+                       help="texts in a request (default 64); --batch-tokens bounds its tokens too, estimated at four "
+                       "bytes each (default 8192)")  # fmt: skip
+    group.add_argument("--concurrency", type=positive, default=4, metavar="N",
+                       help="requests at the same time (default 4)")  # fmt: skip
+    group.add_argument("--tries", type=positive, default=7, metavar="N",
+                       help="how often a request is sent at most (default 7)")  # fmt: skip
+    group.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS",
+                       help="how long to wait for a server that says nothing (default 60)")  # fmt: skip
+    group.add_argument("--price", type=amount, metavar="USD",
+                       help="of a million tokens: what a run costs is filed with its scores")  # fmt: skip
+    group.add_argument("--label", default="", metavar="TEXT",
+                       help="your name for the state of its weights, part of the fingerprint")  # fmt: skip
 
 
 def _add_variant_options(group: argparse._ArgumentGroup) -> None:

@@ -172,6 +172,8 @@ def _closing(found: DryRun, options: argparse.Namespace, *, reader_is_cheap: boo
         low, high = min(r.low for r in rates), max(r.high for r in rates)
         speed = f"{low:,.0f} to {high:,.0f}" if f"{low:,.0f}" != f"{high:,.0f}" else f"{low:,.0f}"
         lines.append(f"time: of encoding {where}, {name} at {speed} tokens/s by length of text")
+    if found.tokens is None:
+        lines.append("tokens and time: not known of a model that is served")
     left_out = ["downloads", "loading", "scoring"]
     left_out += [] if reader_is_cheap else ["the reader's answers"]
     left_out += ["measuring costs (--cost)"] if options.cost != "off" else []

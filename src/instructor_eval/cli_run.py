@@ -24,6 +24,7 @@ from instructor_eval.types import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache import Cache
+    from instructor_eval.encoder.served import Serving
     from instructor_eval.plan import Request
 
 _INSTALL = "pip install 'instructor-eval[run]'"
@@ -172,11 +173,30 @@ def request_of(
         stored=options.cache_dtype,
         family=options.family,
         trust_remote_code=options.trust_remote_code,
+        serving=_serving(options),
         selections=selections,
         searches=searches,
         known_models=list(published()),
         command=options.command,
         debug=options.debug,
+    )
+
+
+def _serving(options: argparse.Namespace) -> Serving:
+    from instructor_eval.encoder.served import Limits, Serving
+
+    limits = Limits(texts=options.request_texts, concurrency=options.concurrency)
+    if options.batch_tokens:
+        limits = dataclasses.replace(limits, tokens=options.batch_tokens)
+    return Serving(
+        family=options.family,
+        label=options.label,
+        limits=limits,
+        tries=options.tries,
+        timeout=options.timeout,
+        price=options.price,
+        device=options.device,
+        trust_remote_code=options.trust_remote_code,
     )
 
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval.encoder.cache import Cache
-from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.encoder.served import Serving, check_form
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
+from instructor_eval.served.kinds import kind_of, load
 from instructor_eval.store import Store
 from instructor_eval.types import SIMILAR, Card, Resolved, RunSettings, Selection
-from instructor_eval.variants import FP32, Variant, check_device, check_installed, form, grid, variant_label
+from instructor_eval.variants import BASELINE, FP32, Variant, check_device, check_installed, form, grid, variant_label
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Request:
     """What the cache keeps vectors as."""
     family: str | None = None
     trust_remote_code: bool = False
+    serving: Serving = field(default_factory=Serving)
+    """How models are asked that are no checkpoints."""
     selections: Sequence[Selection] = (SIMILAR,)
     """Prompt retrieval: each is a row; only `similar` uses the models."""
     searches: Sequence[SearchSpec] = (EXACT_SEARCH,)
@@ -55,12 +59,12 @@ class Request:
 class Planned:
     """One variant of a model under one instruction set, with every task's instructions; or a baseline without."""
 
-    checkpoint: Checkpoint | None
+    checkpoint: Described | None
     set_name: str
     instructions: dict[str, dict[str, Resolved]]
     cards: list[Card]
     selection: Selection = SIMILAR
-    loaded: Checkpoint | None = None
+    loaded: Described | None = None
     """What is loaded for it: the same object for all variants of one form."""
     variant: Variant = FP32
     search: SearchSpec = EXACT_SEARCH
@@ -81,20 +85,29 @@ class Planned:
         return self.checkpoint.describe() if self.checkpoint else baseline(self.selection)
 
 
-def variants_of(request: Request) -> list[Variant]:
+def variants_of(request: Request, *, served: str = "") -> list[Variant]:
     """The variants asked for, those of one form side by side; their libraries and devices are there.
+
+    Args:
+        request: The run.
+        served: A model that is no checkpoint, if they are of one: it has one form only.
 
     Raises:
         UserError: a variant that cannot be read, or cannot run here, or does not go with a float16 cache.
     """
-    device = pick_device(request.device)
-    found = grid(request.variants, request.embeddings, request.dims, auto=default_variant(device))
+    device = "cpu" if served else pick_device(request.device)
+    auto = BASELINE if served else default_variant(device)
+    found = grid(request.variants, request.embeddings, request.dims, auto=auto)
     forms = list(dict.fromkeys(v.form for v in found))
+    if served:
+        check_form(forms, served)
     check_installed(forms)
     check_device(forms, device)
     eager = next((f for f in forms if request.compiled and not form(f).compiles), None)
     if eager:
         raise UserError(f"--compile does not go with variant {eager}: leave one of them out")
+    if request.compiled and served:
+        raise UserError(f"--compile is for models that run here, and {served} is served: leave it out")
     if request.stored == "float32":
         return found
     if "float32" in request.embeddings:
@@ -119,17 +132,10 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
         if request.models:
             say(f"no model is used: --selection {' '.join(s.name for s in baselines)} chooses without one")
         return [_without_model(selection, prompted) for selection in baselines]
-    variants = variants_of(request)
-    for text in dict.fromkeys(request.models):
-        spec = ModelSpec.parse(text)
-        found = locate(
-            spec,
-            offline=request.settings.offline,
-            known=request.known_models,
-            family=request.family,
-            with_code=request.trust_remote_code,
-        )
-        checkpoint = dataclasses.replace(found, stored=request.stored)
+    models = list(dict.fromkeys(request.models))
+    variants_by_model = {text: variants_of(request, served=text if kind_of(text) else "") for text in models}
+    for text, variants in variants_by_model.items():
+        checkpoint = dataclasses.replace(_found(request, text), stored=request.stored)
         _check_dims(checkpoint, variants)
         revision, forms = checkpoint.revision[:40], ", ".join(map(str, variants))
         shown = "" if variants == [FP32] else f", as {forms}"
@@ -167,7 +173,20 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
         open_store(search)
 
 
-def _check_dims(checkpoint: Checkpoint, variants: Sequence[Variant]) -> None:
+def _found(request: Request, text: str) -> Described:
+    """What a `--model` names: a folder of files, or what stands behind a server."""
+    if kind_of(text):
+        return load(text, request.serving)
+    return locate(
+        ModelSpec.parse(text),
+        offline=request.settings.offline,
+        known=request.known_models,
+        family=request.family,
+        with_code=request.trust_remote_code,
+    )
+
+
+def _check_dims(checkpoint: Described, variants: Sequence[Variant]) -> None:
     for variant in variants:
         if (variant.dim or 0) > checkpoint.dim:
             raise UserError(
@@ -177,11 +196,11 @@ def _check_dims(checkpoint: Checkpoint, variants: Sequence[Variant]) -> None:
 
 
 def _instructions(
-    checkpoint: Checkpoint, request: Request, cards: list[Card], say: Callable[[str], None]
+    checkpoint: Described, request: Request, cards: list[Card], say: Callable[[str], None]
 ) -> dict[str, dict[str, dict[str, Resolved]]]:
     """Instruction set -> task -> role -> instruction; sets that come to the same for this model once."""
     rule = ModelRule(
-        name=checkpoint.name,
+        name=checkpoint.card_name,
         family=checkpoint.family,
         prompts=checkpoint.prompts,
         prompts_rule=checkpoint.prompts_rule,
@@ -214,7 +233,7 @@ def baseline(selection: Selection) -> dict[str, Any]:
 
 
 def _usable(
-    chosen: InstructionSet, checkpoint: Checkpoint, request: Request, say: Callable[[str], None]
+    chosen: InstructionSet, checkpoint: Described, request: Request, say: Callable[[str], None]
 ) -> InstructionSet:
     """The set, or none where a plain model is one of several rows and cannot use a file of instructions.
 

@@ -16,9 +16,11 @@ from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import Engine, Totals, pick_device
+from instructor_eval.encoder.described import Described
+from instructor_eval.encoder.engine import BaseEngine, Engine, Totals, pick_device
+from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
-from instructor_eval.environment import hardware, versions
+from instructor_eval.environment import hardware, installed, versions
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
@@ -26,6 +28,7 @@ from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.search.figures import of_parts
 from instructor_eval.search.figures import told as search_told
+from instructor_eval.served import used
 from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
@@ -61,18 +64,11 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
-    engine: Engine | None = None  # one form in memory at a time
+    engine: BaseEngine | None = None  # one form in memory at a time
     prober = Prober(None, request.store.root, say)
     for plan in planned:
-        if plan.loaded is not None and (engine is None or engine.checkpoint is not plan.loaded):
-            engine = Engine(
-                plan.loaded,
-                device=request.device,
-                batch_tokens=request.batch_tokens,
-                trust_remote_code=request.trust_remote_code,
-                cache=request.cache,
-                compiled=request.compiled,
-            )
+        if plan.loaded is not None and (engine is None or engine.model is not plan.loaded):
+            engine = engine_of(plan.loaded, request)
             prober = Prober(engine, request.store.root, say, debug=request.debug)
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
     engine = None  # what is measured next needs its memory
@@ -81,6 +77,25 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
         _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
     _write_manifest(request, name, started, summary, ended=_now())
     return summary
+
+
+def engine_of(model: Described, request: Request) -> BaseEngine:
+    """What computes a model's vectors.
+
+    Raises:
+        UserError: a served model is another one than when the cache was filled.
+    """
+    if isinstance(model, Served):
+        return ServedEngine(model, request.cache)
+    assert isinstance(model, Checkpoint)
+    return Engine(
+        model,
+        device=request.device,
+        batch_tokens=request.batch_tokens,
+        trust_remote_code=request.trust_remote_code,
+        cache=request.cache,
+        compiled=request.compiled,
+    )
 
 
 def _model(plan: Planned) -> tuple[str, str] | None:
@@ -92,7 +107,7 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
 
     All scores are filed by then: a fault here costs none of them, and does not end the run.
     """
-    checkpoints = [p.checkpoint for p in plans if p.checkpoint]
+    checkpoints = [p.checkpoint for p in plans if isinstance(p.checkpoint, Checkpoint)]
     prints = {c.fingerprint: c.form for c in checkpoints}
     cold = request.cost == "full" or set(prints.values()) != {BASELINE}
     wanted = [
@@ -133,7 +148,7 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
 def _run_model(
     request: Request,
     plan: Planned,
-    engine: Engine | None,
+    engine: BaseEngine | None,
     prober: Prober,
     summary: Summary,
     say: Callable[[str], None],
@@ -166,11 +181,14 @@ def _run_model(
 
 def _cost(score: Score) -> str:
     seconds, hits = score.timings.get("total", 0.0), score.counts.get("hits", 0)
-    return f"{seconds:.1f} s" + (f", {hits:,} of {score.counts['unique']:,} vectors from the cache" if hits else "")
+    parts = [f"{seconds:.1f} s"]
+    if hits:
+        parts.append(f"{hits:,} of {score.counts['unique']:,} vectors from the cache")
+    return ", ".join(parts + used(score.served))
 
 
 def say_instructions(
-    card: Card, resolved: Mapping[str, Resolved], checkpoint: Checkpoint, say: Callable[[str], None]
+    card: Card, resolved: Mapping[str, Resolved], checkpoint: Described, say: Callable[[str], None]
 ) -> None:
     """Print the literal instruction of each role, where the model takes any."""
     if checkpoint.family == "plain":
@@ -270,7 +288,9 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     return score
 
 
-def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None, prober: Prober) -> tuple[Score, bool]:
+def _run_task(
+    request: Request, card: Card, plan: Planned, engine: BaseEngine | None, prober: Prober
+) -> tuple[Score, bool]:
     """The score of one task, and whether it was there already."""
     score = _blank(request, card, plan)
     started = time.perf_counter()
@@ -280,7 +300,7 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
         encoder, totals = NoModel(plan.model["name"]), Totals()
     else:
         encoder, totals = bound(engine, request, card, plan), engine.totals
-    before = dataclasses.replace(totals)
+    before, asked = dataclasses.replace(totals), _asked(engine)
     settings = dataclasses.replace(request.settings, **plan.settings)
 
     def attempt(step: Callable[[], Any]) -> Any:
@@ -309,6 +329,7 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
         "load": round(totals.load - before.load, 3),
     }
     score.counts = {name: getattr(totals, name) - getattr(before, name) for name in _COUNTS}
+    score.served = {name: round(value - asked.get(name, 0), 9) for name, value in _asked(engine).items()}
     if engine is not None and engine.drift:
         score.metrics = {"vector_drift": engine.drift}
     score.environment = _environment(request, score, engine, prober)
@@ -322,7 +343,11 @@ def _run_task(request: Request, card: Card, plan: Planned, engine: Engine | None
     return score, False
 
 
-def _environment(request: Request, score: Score, engine: Engine | None, prober: Prober) -> dict[str, Any]:
+def _asked(engine: BaseEngine | None) -> dict[str, float]:
+    return engine.used() if engine else {}
+
+
+def _environment(request: Request, score: Score, engine: BaseEngine | None, prober: Prober) -> dict[str, Any]:
     """What a score was made with.
 
     Where there is a model, for the drift gate also whether this run computed every vector itself, and the probe of
@@ -331,7 +356,7 @@ def _environment(request: Request, score: Score, engine: Engine | None, prober: 
     if engine is None:
         return {"versions": versions(), "hardware": hardware("cpu")}
     found = {
-        "versions": versions(),
+        "versions": versions() | installed(engine.libraries),
         "hardware": hardware(engine.device),
         "fresh": score.counts["hits"] == 0 or isinstance(request.cache, MemoryCache),
     }
@@ -340,7 +365,7 @@ def _environment(request: Request, score: Score, engine: Engine | None, prober: 
 
 
 def bound(
-    engine: Engine, request: Request, card: Card, plan: Planned, kind: type[BoundEncoder] = BoundEncoder
+    engine: BaseEngine, request: Request, card: Card, plan: Planned, kind: type[BoundEncoder] = BoundEncoder
 ) -> BoundEncoder:
     """The engine as one task sees it."""
     return kind(
@@ -350,6 +375,7 @@ def bound(
         task=card.name,
         is_clustering=card.type == "Clustering",
         variant=plan.variant,
+        task_type=card.type,
     )
 
 

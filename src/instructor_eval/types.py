@@ -241,6 +241,9 @@ class Score:
     """texts asked for, unique ones among them, hits (those found in the cache), tokens computed"""
     timings: dict[str, float] = field(default_factory=dict)
     """seconds: total; of it encode (without loading) and load (of the model)"""
+    served: dict[str, float] = field(default_factory=dict)
+    """Of a served model: requests, retries among them, and as far as they are known tokens (as its server counts them)
+    and usd; what the task's own texts took"""
     environment: dict[str, Any] = field(default_factory=dict)
     """library versions and hardware; of a model, whether every vector was computed (`fresh`), and its probe's name"""
     command: list[str] = field(default_factory=list)

@@ -57,8 +57,11 @@ class Nothing:
 
     dim = 3
 
-    def __init__(self, checkpoint: object) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, model: object) -> None:
+        self.model = model
+
+    def scope(self, instruction: str, *_of: str) -> str:
+        return instruction
 
     def encode(self, texts: list[str], instruction: str, *, progress: Progress) -> np.ndarray:
         return np.zeros((len(texts), 3), dtype=np.float32)

@@ -487,7 +487,9 @@ def test_waits_grow_and_have_a_limit(model: TinyLM, monkeypatch: pytest.MonkeyPa
 
     faults: list[Fault] = [*["500"] * 8, "429:3600"]
     with CompletionsServer(model, faults=faults) as server:
-        monkeypatch.setattr("instructor_eval.readers.endpoint_client.threading", types.SimpleNamespace(Event=Patient))
+        monkeypatch.setattr(
+            "instructor_eval.http_client.threading", types.SimpleNamespace(Event=Patient, Lock=threading.Lock)
+        )
         _read(EndpointReader(f"{server.url}#tiny", tries=10), [BARE])
     assert len(waited) == 9
     for attempt in range(5):

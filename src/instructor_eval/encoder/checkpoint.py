@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.encoder import family as family_rules
+from instructor_eval.encoder.described import Described
 from instructor_eval.errors import UserError
 from instructor_eval.paths import file_sha256
-from instructor_eval.variants import BASELINE, Variant, form_of, known_forms
+from instructor_eval.variants import form_of, known_forms
 
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU")
@@ -56,33 +57,16 @@ class Dense:
     activation: str
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Described):
     """A checkpoint folder, read but not loaded."""
 
-    name: str
-    revision: str
     folder: Path
     transformer: Path
     config: Mapping[str, Any]
     pooling: str
     dense: tuple[Dense, ...]
-    normalize: bool
-    max_length: int
     lowercase: bool
-    family: str
-    family_rule: str
-    prompts: Mapping[str, str]
-    prompts_rule: str
-    variant: str = "fp32"
-    """Canonical text of the variant: the numeric form, and what vectors are kept as (`variants.py`)."""
-    stored: str = "float32"
-    """What the cache keeps vectors as; float16 rounds them when they are computed, too."""
-
-    @property
-    def form(self) -> str:
-        """The numeric form of the transformer."""
-        return form_of(self.variant)
 
     @property
     def dim(self) -> int:
@@ -98,19 +82,6 @@ class Checkpoint:
     def tokenizer(self) -> Any:
         """The fast tokenizer, without truncation and padding."""
         return read_tokenizer(self.transformer, self.name)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash (16 hex digits) of everything that changes a vector as tasks see it."""
-        return self._hash(self.variant)
-
-    @cached_property
-    def cached_fingerprint(self) -> str:
-        """The same, of a vector as the cache keeps it: before it is cut or rounded to what an index would hold.
-
-        All precisions of one form are made of the same vectors; forms share nothing.
-        """
-        return self._hash(self.form if self.stored == "float32" else f"{self.form}+{self.stored}")
 
     def _hash(self, variant: str) -> str:
         """Hash of everything that changes a vector.
@@ -141,20 +112,6 @@ class Checkpoint:
         if code:
             parts["code"] = [[p.name, file_sha256(p)] for p in code]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-    def describe(self) -> dict[str, Any]:
-        """What a score file says of the model."""
-        return {
-            "name": self.name,
-            "revision": self.revision,
-            "family": self.family,
-            "family_rule": self.family_rule,
-            "fingerprint": self.fingerprint,
-            "base_fingerprint": self._hash(BASELINE),
-            "variant": self.variant,
-            "dim": Variant.parse(self.variant).dim or self.dim,
-            "max_length": self.max_length,
-        }
 
 
 def _sha256(path: Path) -> str:

@@ -19,8 +19,9 @@ from instructor_eval.encoder.cache import Space
 from instructor_eval.encoder.cache_db import FILE_NAME, check_version, connect, is_damage, present, reason
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.compute import WINDOW
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.engine import BaseEngine, Engine
 from instructor_eval.encoder.precision import Calibration, Precision
+from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
@@ -179,15 +180,35 @@ class CountingEngine(Engine):
             progress.advance(len(part), int(lengths.sum()), sum(len(instruction) + len(t) for t in part))
 
 
-class CountingEncoder(BoundEncoder):
-    """A `BoundEncoder` of a `CountingEngine`: the vectors, which are none, are neither cut nor rounded."""
+class CountingServed(ServedEngine):
+    """The same of a served model: it is asked for nothing, and its tokens are not known."""
 
-    def __init__(self, engine: Engine, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, served: Served, known: KnownKeys) -> None:
+        super().__init__(served, None)
+        self.cache = known
+        self.tokens = np.zeros(CLASSES, dtype=np.int64)
+
+    def _compute(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        assert self.cache is not None
+        self.cache.write(self.space, keys, np.empty((0, self.dim), dtype=np.float32))
+        progress.advance(len(texts), 0, sum(len(instruction) + len(t) for t in texts))
+
+
+class CountingEncoder(BoundEncoder):
+    """A `BoundEncoder` of an engine that counts: the vectors, which are none, are neither cut nor rounded."""
+
+    def __init__(self, engine: BaseEngine, *args: Any, **kwargs: Any) -> None:
         super().__init__(engine, *args, **kwargs)
-        checkpoint = engine.checkpoint
-        self._precision = _NothingKept(
-            self.variant, dim=engine.dim, normalize=checkpoint.normalize, model=checkpoint.name
-        )
+        model = engine.model
+        self._precision = _NothingKept(self.variant, dim=engine.dim, normalize=model.normalize, model=model.name)
 
 
 class _NothingKept(Precision):

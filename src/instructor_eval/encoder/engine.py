@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from instructor_eval.encoder import text_rules
 from instructor_eval.encoder.cache import Cache, Space, keys_of
 from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
 from instructor_eval.encoder.compute import Computation, Work
+from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.precision import rounded
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.progress import Progress
@@ -49,84 +51,75 @@ class Totals:
     """Time spent loading the model, torch included."""
 
 
-class Engine:
-    """A model ready to encode. The network is loaded when the first text needs it.
+class BaseEngine(ABC):
+    """What encodes, whatever computes: repeats removed, the cache asked, the rest computed and kept, order restored.
 
     Args:
-        checkpoint: The model, in its numeric form.
-        device: auto, cpu, cuda, cuda:1.
-        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
-        trust_remote_code: Let the checkpoint run code of its own.
+        model: What is known of the model, in its numeric form.
         cache: Where vectors are looked up and kept; None computes everything.
-        compiled: Compile the forward pass.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        device: str = "auto",
-        batch_tokens: int | None = None,
-        trust_remote_code: bool = False,
-        cache: Cache | None = None,
-        compiled: bool = False,
-    ) -> None:
-        self.checkpoint = checkpoint
-        self.fingerprint = checkpoint.fingerprint
-        self.dim = checkpoint.dim
+    libraries: tuple[str, ...] = ()
+    """Those that compute beside the ones that every score names; their versions are filed with it."""
+
+    def __init__(self, model: Described, cache: Cache | None) -> None:
+        self.model = model
+        self.fingerprint = model.fingerprint
+        self.dim = model.dim
         self.cache = cache
         self.space = Space(
-            checkpoint.cached_fingerprint,
-            checkpoint.name,
-            checkpoint.revision,
-            checkpoint.form if checkpoint.stored == "float32" else f"{checkpoint.form}+{checkpoint.stored}",
+            model.cached_fingerprint,
+            model.name,
+            model.revision,
+            model.form if model.stored == "float32" else f"{model.form}+{model.stored}",
             self.dim,
-            checkpoint.stored,
+            model.stored,
         )
-        self.batch_tokens = self._asked_batch_tokens = batch_tokens
         self.totals = Totals()
         self.drift = 0.0
         """How far rounding has moved a vector at most, as a share of its length."""
-        self._wanted_device = device
-        self._trust_remote_code = trust_remote_code
-        self._compiled = compiled
-        self._network: Network | None = None
 
     @property
-    def network(self) -> Network:
-        """The loaded network."""
-        if self._network is None:
-            started = time.perf_counter()
-            from instructor_eval.encoder.model import Network  # the import of torch
-
-            device = pick_device(self._wanted_device)
-            self._network = Network(
-                self.checkpoint, device, trust_remote_code=self._trust_remote_code, compiled=self._compiled
-            )
-            self.totals.load += time.perf_counter() - started
-        return self._network
-
-    @property
+    @abstractmethod
     def device(self) -> str:
         """The device in use, or the one that would be."""
-        return str(self._network.device) if self._network else pick_device(self._wanted_device)
 
-    def uncached(self) -> Engine:
-        """The same network without a cache: it computes every text, and counts for itself."""
+    def uncached(self) -> Self:
+        """The same model without a cache: it computes every text, and counts for itself."""
         other = copy.copy(self)
         other.cache, other.totals, other.drift = None, Totals(), 0.0
         return other
 
+    @abstractmethod
     def options(self) -> dict[str, Any]:
         """How it was asked to compute, as far as the fingerprint does not hold it."""
-        return {"batch_tokens": self._asked_batch_tokens, "compiled": self._compiled}
 
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The tokenizer, truncating at the model's maximum."""
-        tokenizer = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
-        tokenizer.enable_truncation(self.checkpoint.max_length)
-        return tokenizer
+    def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
+        """What vectors of a task's role depend on beside the text: the instruction, for all but some served models."""
+        return instruction
+
+    def used(self) -> dict[str, float]:
+        """What a served model was asked so far: `requests`, `retries`, `tokens`, `usd`; of others nothing."""
+        return {}
+
+    @abstractmethod
+    def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
+        """The number of tokens of each input as the model reads it, instruction and special tokens included.
+
+        Not truncated: this is what length rules of protocols compare with.
+        """
+
+    @abstractmethod
+    def _compute(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
 
     def encode(
         self, texts: Sequence[str], instruction: str, *, progress: Progress | None = None, most: int | None = None
@@ -177,6 +170,88 @@ class Engine:
         rest = iter(texts)
         while part := list(islice(rest, window)):
             yield self.encode(part, instruction)
+
+    def _checked(self, vectors: Vectors, texts: list[str]) -> Vectors:
+        bad = ~np.isfinite(vectors).all(axis=1)
+        kind = "a NaN or infinite"
+        if not bad.any():
+            bad, kind = ~vectors.any(axis=1), "an all-zero"
+        if bad.any():
+            text = texts[int(bad.argmax())]
+            raise ModelOutputError(
+                f"model {self.model.name} gives {kind} vector for the text {text[:60]!r}: "
+                "no score can be computed; check the checkpoint"
+            )
+        return vectors
+
+    def _rounded(self, vectors: Vectors) -> Vectors:
+        """The vectors as the cache will give them back: a cold run and a warm one see the same."""
+        if self.space.dtype == "float32":
+            return vectors
+        kept, drift = rounded(vectors, self.space.dtype, model=self.model.name, instead="use --cache-dtype float32")
+        self.drift = max(self.drift, drift)
+        return kept
+
+
+class Engine(BaseEngine):
+    """A model ready to encode. The network is loaded when the first text needs it.
+
+    Args:
+        checkpoint: The model, in its numeric form.
+        device: auto, cpu, cuda, cuda:1.
+        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
+        trust_remote_code: Let the checkpoint run code of its own.
+        cache: Where vectors are looked up and kept; None computes everything.
+        compiled: Compile the forward pass.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        batch_tokens: int | None = None,
+        trust_remote_code: bool = False,
+        cache: Cache | None = None,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(checkpoint, cache)
+        self.checkpoint = checkpoint
+        self.batch_tokens = self._asked_batch_tokens = batch_tokens
+        self._wanted_device = device
+        self._trust_remote_code = trust_remote_code
+        self._compiled = compiled
+        self._network: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        """The loaded network."""
+        if self._network is None:
+            started = time.perf_counter()
+            from instructor_eval.encoder.model import Network  # the import of torch
+
+            device = pick_device(self._wanted_device)
+            self._network = Network(
+                self.checkpoint, device, trust_remote_code=self._trust_remote_code, compiled=self._compiled
+            )
+            self.totals.load += time.perf_counter() - started
+        return self._network
+
+    @property
+    def device(self) -> str:
+        """The device in use, or the one that would be."""
+        return str(self._network.device) if self._network else pick_device(self._wanted_device)
+
+    def options(self) -> dict[str, Any]:
+        """How it was asked to compute, as far as the fingerprint does not hold it."""
+        return {"batch_tokens": self._asked_batch_tokens, "compiled": self._compiled}
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, truncating at the model's maximum."""
+        tokenizer = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
+        tokenizer.enable_truncation(self.checkpoint.max_length)
+        return tokenizer
 
     @property
     def _skips(self) -> bool:
@@ -253,29 +328,6 @@ class Engine:
                     f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
                 )
         return rows
-
-    def _checked(self, vectors: Vectors, texts: list[str]) -> Vectors:
-        bad = ~np.isfinite(vectors).all(axis=1)
-        kind = "a NaN or infinite"
-        if not bad.any():
-            bad, kind = ~vectors.any(axis=1), "an all-zero"
-        if bad.any():
-            text = texts[int(bad.argmax())]
-            raise ModelOutputError(
-                f"model {self.checkpoint.name} gives {kind} vector for the text {text[:60]!r}: "
-                "no score can be computed; check the checkpoint"
-            )
-        return vectors
-
-    def _rounded(self, vectors: Vectors) -> Vectors:
-        """The vectors as the cache will give them back: a cold run and a warm one see the same."""
-        if self.space.dtype == "float32":
-            return vectors
-        kept, drift = rounded(
-            vectors, self.space.dtype, model=self.checkpoint.name, instead="use --cache-dtype float32"
-        )
-        self.drift = max(self.drift, drift)
-        return kept
 
 
 def default_variant(device: str) -> str:

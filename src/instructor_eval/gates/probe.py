@@ -33,7 +33,7 @@ from instructor_eval.store import atomic_write, identity
 from instructor_eval.types import Score, Vectors
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.engine import Engine
+    from instructor_eval.encoder.engine import BaseEngine
 
 SCHEMA_VERSION = 1
 COUNT = 32
@@ -92,7 +92,9 @@ class Prober:
         debug: Raise what is no `UserError` instead.
     """
 
-    def __init__(self, engine: Engine | None, root: Path, say: Callable[[str], None], *, debug: bool = False) -> None:
+    def __init__(
+        self, engine: BaseEngine | None, root: Path, say: Callable[[str], None], *, debug: bool = False
+    ) -> None:
         self._engine, self._root, self._say, self._debug = engine, root, say, debug
         self._name: str | None = None
         self._tried = False
@@ -102,7 +104,8 @@ class Prober:
 
         A network that is not loaded is not loaded for it: whoever found all vectors in the cache has tested nothing.
         """
-        if self._engine is not None and self._engine.totals.tokens and not self._tried:
+        totals = self._engine.totals if self._engine is not None else None
+        if self._engine is not None and totals and totals.unique > totals.hits and not self._tried:
             self._tried = True
             try:
                 probe = take(self._engine)
@@ -118,13 +121,13 @@ class Prober:
         return self._name
 
 
-def take(engine: Engine) -> Probe:
+def take(engine: BaseEngine) -> Probe:
     """Embed the sample, whatever the cache holds. The engine's totals do not count it.
 
     Raises:
         UserError: the network cannot be loaded, or gives no usable vectors.
     """
-    checkpoint = engine.checkpoint
+    checkpoint = engine.model
     instruction = "" if checkpoint.family == "plain" else INSTRUCTION
     fresh = engine.uncached()
     vectors = fresh.encode(sample(COUNT), instruction)

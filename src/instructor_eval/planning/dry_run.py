@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from instructor_eval.adapters.registry import adapter_for
-from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, KnownKeys
+from instructor_eval.encoder.checkpoint import Checkpoint
+from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
 from instructor_eval.encoder.engine import Engine, pick_device
 from instructor_eval.encoder.precision import CALIBRATED
+from instructor_eval.encoder.served import Served
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.plan import Planned, Request, plan_run
@@ -23,6 +25,7 @@ from instructor_eval.runner import bound, planned_score
 from instructor_eval.types import Card
 
 Say = Callable[[str], None]
+Counting = CountingEngine | CountingServed
 
 
 @dataclass
@@ -46,8 +49,8 @@ class Row:
     """Of the unique ones, computed earlier in the same run."""
     compute: int = 0
     """The rest."""
-    tokens: int = 0
-    """Tokens of the rest, truncated as the model reads them, without padding."""
+    tokens: int | None = 0
+    """Tokens of the rest, truncated as the model reads them, without padding; None: not known, the model is served."""
     questions: int = 0
     """Prompt retrieval: what a reader is asked, at most: equal questions are asked once, known answers not at all."""
     error: str | None = None
@@ -89,9 +92,10 @@ class DryRun:
         return sum(row.compute for row in self.rows)
 
     @property
-    def tokens(self) -> int:
-        """Tokens to compute in all."""
-        return sum(row.tokens for row in self.rows)
+    def tokens(self) -> int | None:
+        """Tokens to compute in all; None where they are not known."""
+        counts = [row.tokens for row in self.rows]
+        return None if None in counts else sum(n for n in counts if n is not None)
 
     @property
     def seconds(self) -> Seconds | None:
@@ -132,7 +136,11 @@ def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say,
     for model in dict.fromkeys(id(plan.loaded) for plan in planned):  # variants of one form stand side by side
         plans = [plan for plan in planned if id(plan.loaded) == model]
         loaded = plans[0].loaded
-        engine = CountingEngine(loaded, known) if loaded else None
+        engine: Counting | None = None
+        if isinstance(loaded, Served):
+            engine = CountingServed(loaded, known)
+        elif isinstance(loaded, Checkpoint):
+            engine = CountingEngine(loaded, known)
         rows = [row for plan in plans for row in counter.rows(plan, engine)]
         counter.found.rows += rows
         if calibrate:
@@ -153,7 +161,7 @@ class _Counter:
         self._lookup = lookup
         self._before: dict[tuple[str, ...], Row] = {}
 
-    def rows(self, plan: Planned, engine: CountingEngine | None) -> Iterator[Row]:
+    def rows(self, plan: Planned, engine: Counting | None) -> Iterator[Row]:
         """The rows of one variant and instruction set."""
         rows: dict[str, Row] = {}
         names = {card.name for card in plan.cards}
@@ -182,7 +190,7 @@ class _Counter:
         row.status = "kept" if all(part.status == "kept" for part in parts) else "whole"
         row.detectable = mean_of([part.detectable for part in parts])
 
-    def _task(self, row: Row, plan: Planned, card: Card, engine: CountingEngine | None) -> None:
+    def _task(self, row: Row, plan: Planned, card: Card, engine: Counting | None) -> None:
         score = planned_score(self._request, card, plan)
         if self._lookup is not None:
             row.detectable = self._lookup.of(score)
@@ -202,7 +210,7 @@ class _Counter:
         if engine is not None and not calibrated and self._known.keeps_all:
             self._before[key] = row
 
-    def _count(self, row: Row, plan: Planned, card: Card, engine: CountingEngine | None) -> None:
+    def _count(self, row: Row, plan: Planned, card: Card, engine: Counting | None) -> None:
         settings = dataclasses.replace(self._request.settings, **plan.settings)
         if engine is None:
             outcome = adapter_for(card).run(card, NoModel(plan.model["name"]), settings)
@@ -218,16 +226,17 @@ class _Counter:
         row.cached = self._known.found_on_disk - on_disk
         row.shared = engine.totals.hits - before.hits - row.cached
         row.compute = row.unique - row.cached - row.shared
-        row.tokens = engine.totals.tokens - before.tokens
+        known = row.compute == 0 or isinstance(engine, CountingEngine)
+        row.tokens = engine.totals.tokens - before.tokens if known else None
         row.classes = tuple((engine.tokens - classes).tolist())
 
 
-def _estimate(request: Request, counted: CountingEngine | None, rows: Sequence[Row], found: DryRun, say: Say) -> None:
+def _estimate(request: Request, counted: Counting | None, rows: Sequence[Row], found: DryRun, say: Say) -> None:
     """Time one form on what it is to compute, and write it to its rows; its network is let go of again."""
     running = [row for row in rows if row.status == "run"]
-    if counted is None or not counted.totals.tokens:
+    if not isinstance(counted, CountingEngine) or not counted.totals.tokens:
         for row in running:
-            row.seconds = Seconds(0.0, 0.0)
+            row.seconds = None if row.tokens is None else Seconds(0.0, 0.0)
         return
     checkpoint = counted.checkpoint
     say(f"  timing {checkpoint.name} as {checkpoint.form} for some seconds (--no-calibration leaves that out)")

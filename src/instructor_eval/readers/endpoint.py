@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from instructor_eval.crew import Crew
 from instructor_eval.errors import UserError
-from instructor_eval.readers.crew import Crew
-from instructor_eval.readers.endpoint_client import Client, checked, no_logprobs
+from instructor_eval.http_client import Client, checked
 from instructor_eval.readers.types import Answer, Question
 
+_BESIDE = "use a server that does (vLLM does), hf:, or nearest"
 _STOPS = 4  # OpenAI takes no more
 _SCORE = {"max_tokens": 1, "temperature": 0, "logprobs": 1, "echo": True}
 _GENERATE = {"temperature": 0}
@@ -86,7 +87,8 @@ class EndpointReader:
         """Nothing is held between readings."""
 
     def _client(self) -> Client:
-        return Client(self._url, self._concurrency, self._timeout, self._tries, self._wait)
+        otherwise = "mend what it names, or use hf: or nearest"
+        return Client(self._url, self._concurrency, self._timeout, self._tries, self._wait, otherwise=otherwise)
 
     def _find_model(self, client: Client) -> None:
         names = client.ask(
@@ -112,23 +114,34 @@ class EndpointReader:
         text = client.ask("completions", _choice, body | ({"stop": stops[:_STOPS]} if stops else {}))["text"]
         return Answer(text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)])
 
+    def _refused(self, _code: int, said: str) -> UserError | None:
+        return _no_logprobs(self._url, said) if re.search("echo|logprob", said, re.IGNORECASE) else None
+
     def _loss(self, client: Client, prompt: str, option: str) -> float:
         text = prompt + option
-        choice = client.ask("completions", _choice, {"model": self._model, "prompt": text, **_SCORE})
+        body = {"model": self._model, "prompt": text, **_SCORE}
+        choice = client.ask("completions", _choice, body, refused=self._refused)
         given = choice.get("logprobs")
         given = given if isinstance(given, dict) else {}
         tokens, logprobs = given.get("tokens"), given.get("token_logprobs")
         if not isinstance(tokens, list) or not isinstance(logprobs, list) or len(tokens) < 2:  # not even an echo
-            raise no_logprobs(self._url)
+            raise _no_logprobs(self._url)
         places: list[int] = []
         if all(isinstance(token, str) for token in tokens) and len(logprobs) == len(tokens):
             places = option_tokens(text, len(prompt), tokens, choice["count"])
         if not places:
-            raise no_logprobs(self._url, "its tokens do not spell the prompt", "gives no usable log-probabilities")
+            raise _no_logprobs(self._url, "its tokens do not spell the prompt", "gives no usable log-probabilities")
         found = [logprobs[place] for place in places]
         if not all(isinstance(x, int | float) and math.isfinite(x) for x in found):
-            raise no_logprobs(self._url)
+            raise _no_logprobs(self._url)
         return -math.fsum(found) / len(found)
+
+
+def _no_logprobs(
+    url: str, said: str = "", what: str = "returns no log-probabilities for the prompt (echo)"
+) -> UserError:
+    """The error for a server that does not score what it is given."""
+    return UserError(f"endpoint:{url}: the server {what}{said and ': '}{said}: {_BESIDE}")
 
 
 def option_tokens(text: str, start: int, tokens: Sequence[str], count: object = None) -> list[int]:

@@ -19,6 +19,7 @@ from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.search.figures import told as search_told
+from instructor_eval.served import used
 from instructor_eval.types import Score
 
 HEIGHT = 16
@@ -222,5 +223,4 @@ def _took(score: Score) -> str:
     told = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
     if counts.get("texts"):
         told.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
-    told += search_told(score.search)
-    return ", ".join(told)
+    return ", ".join(told + search_told(score.search) + used(score.served))

@@ -1,4 +1,8 @@
-"""The connections to a server of completions: the key, bounded patience, and one line for every fault."""
+"""The connections to a server of completions or embeddings: its key, bounded patience, one line for every fault.
+
+A fault that may pass (no connection, a silent or broken one, 408, 429, 5xx, a reply that is none) is met by asking
+again, after a wait that doubles and has some chance in it, or after what the server asks for (`Retry-After`).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import json
 import math
 import os
 import random
-import re
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from instructor_eval.errors import UserError, one_line
@@ -21,19 +26,36 @@ _T = TypeVar("_T")
 _VARIABLE, _OPENAI_VARIABLE, _OPENAI_HOST = "INSTRUCTOR_EVAL_API_KEY", "OPENAI_API_KEY", "api.openai.com"
 _LIMIT = 32 * 2**20
 _CONNECT_SECONDS, _MOST_SECONDS = 10.0, 60.0
-_BESIDE = "use a server that does (vLLM does), hf:, or nearest"
+Refused: TypeAlias = Callable[[int, str], Exception | None]
+"""What to raise for a status and what the server says with it; None: the usual."""
 
 
 class Client:
-    """The connections of one reading, and the patience with its server."""
+    """The connections to one server for a while, and the patience with it.
 
-    def __init__(self, url: str, concurrency: int, timeout: float, tries: int, wait: float) -> None:
+    Args:
+        url: The API's root, `checked`.
+        concurrency: Requests at the same time.
+        timeout: Seconds to wait for a server that says nothing.
+        tries: How often a request is sent at most.
+        wait: Seconds before the second try; twice as many before each further one.
+        otherwise: The next step that an error names where the server's refusal shows none.
+
+    Raises:
+        UserError: the server's key cannot be one.
+    """
+
+    def __init__(self, url: str, concurrency: int, timeout: float, tries: int, wait: float, *, otherwise: str) -> None:
         from http.cookiejar import DefaultCookiePolicy
 
         import requests  # not needed by reading commands
 
         self._url, self._timeout, self._tries, self._wait = url, timeout, tries, wait
+        self._otherwise = otherwise
         self._variable, self._key = _api_key(url)
+        self.sent = self.retried = 0
+        """Requests so far, and those of them that repeated one."""
+        self._counting = threading.Lock()
         self._stop = threading.Event()
         # One for all threads: its pool of connections is made for that, and without cookies nothing else changes.
         self._session = requests.Session()
@@ -44,30 +66,51 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections; who is still waiting for one stops."""
         self._stop.set()
         self._session.close()
 
-    def ask(self, what: str, read: Callable[[Any], _T], body: dict[str, Any] | None = None, *, hint: str = "") -> _T:
-        """What `read` finds in the reply; a reply that it stumbles over is asked for again, as after any fault."""
+    def ask(
+        self,
+        what: str,
+        read: Callable[[Any], _T],
+        body: dict[str, Any] | None = None,
+        *,
+        hint: str = "",
+        refused: Refused | None = None,
+    ) -> _T:
+        """What `read` finds in the reply to a GET, or to a POST of `body`.
+
+        A reply that it stumbles over (LookupError, TypeError, AttributeError, PassingError) is asked for again, as
+        after any fault.
+
+        Raises:
+            UserError: the server is not there, or refuses, or what may pass has not after all tries.
+        """
         for attempt in range(self._tries):
             if self._stop.is_set():
                 raise _StoppedError
             try:
-                return self._once(what, read, body, hint)
-            except _PassingError as e:
+                with self._counting:
+                    self.sent += 1
+                    self.retried += attempt > 0
+                return self._once(what, read, body, hint, refused)
+            except PassingError as e:
                 fault = e
             finally:
                 if self._stop.is_set():  # this connection came back after the others were closed
                     self._session.close()
-            pause = self._wait * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 # no secret
-            pause = min(pause if fault.pause is None else fault.pause, _MOST_SECONDS)
-            if attempt + 1 < self._tries and self._stop.wait(pause):
+            if attempt + 1 < self._tries and self._stop.wait(pause_after(attempt, self._wait, fault)):
                 raise _StoppedError
-        times = "once" if self._tries == 1 else f"{self._tries} times"
         step = "see that the server runs there and is not overloaded, then run again"
-        raise UserError(f"endpoint:{self._url}: {fault}, asked {times}: {step}")
+        raise UserError(f"endpoint:{self._url}: {fault}, asked {times(self._tries)}: {step}")
 
-    def _once(self, what: str, read: Callable[[Any], _T], body: dict[str, Any] | None, hint: str) -> _T:
+    def _once(
+        self, what: str, read: Callable[[Any], _T], body: dict[str, Any] | None, hint: str, refused: Refused | None
+    ) -> _T:
         import requests
 
         content, method = bytearray(), "GET" if body is None else "POST"
@@ -84,23 +127,23 @@ class Client:
                         what = f"a reply of more than {_LIMIT >> 20} MB"
                         raise UserError(f"endpoint:{self._url}: {what}: check that this is an API's root")
         except (requests.ConnectionError, requests.Timeout, *broken) as e:
-            raise _PassingError(_why(e, *limits)) from e
+            raise PassingError(_why(e, *limits)) from e
         except requests.RequestException as e:
             what = f"cannot be asked ({type(e).__name__})"
             raise UserError(f"endpoint:{self._url}: {what}: check the URL and the proxy settings") from e
         if response.status_code not in range(200, 300):
-            self._refuse(response, bytes(content), hint, scoring=bool(body and body.get("echo")))
+            self._refuse(response, bytes(content), hint, refused)
         try:
             reply = json.loads(bytes(content))
         except (ValueError, RecursionError) as e:
-            raise _PassingError("the reply is not JSON") from e
+            raise PassingError("the reply is not JSON") from e
         try:
             return read(reply)
         except (LookupError, TypeError, AttributeError) as e:
             said = self._clean(_message(bytes(content)))
-            raise _PassingError(f"no reply to /{what} ({said})") from e
+            raise PassingError(f"no reply to /{what} ({said})") from e
 
-    def _refuse(self, response: requests.Response, content: bytes, hint: str, *, scoring: bool) -> NoReturn:
+    def _refuse(self, response: requests.Response, content: bytes, hint: str, refused: Refused | None) -> NoReturn:
         """Raise what a status that is not a success means."""
         code, message = response.status_code, self._clean(_message(content))
         if code in range(300, 400):
@@ -108,14 +151,15 @@ class Client:
             raise UserError(f"endpoint:{self._url}: redirects to {place}, which is not followed: give the URL meant")
         said = f"HTTP {code} ({message})" if message else f"HTTP {code}"
         if code in (408, 429) or code >= 500:
-            raise _PassingError(said, _seconds(response.headers.get("Retry-After")))
-        if scoring and re.search("echo|logprob", message, re.IGNORECASE):
-            raise no_logprobs(self._url, said)
+            raise PassingError(said, seconds_of(response.headers.get("Retry-After")))
+        other = refused(code, said) if refused else None
+        if other is not None:
+            raise other
         if code in (401, 403):
             hint = f"check the key in {self._variable}" if self._key else f"set {self._variable} to its key"
         elif code == 404 and not hint:
             hint = "check the URL (the API's root, as in http://localhost:8000/v1) and the model"
-        raise UserError(f"endpoint:{self._url}: {said}: {hint or 'mend what it names, or use hf: or nearest'}")
+        raise UserError(f"endpoint:{self._url}: {said}: {hint or self._otherwise}")
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # Set even without a key, as `requests` would otherwise send what ~/.netrc has for the host.
@@ -128,12 +172,26 @@ class Client:
         return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-class _PassingError(Exception):
-    """What may be over at the next try."""
+class PassingError(Exception):
+    """What may be over at the next try; `pause`: the seconds that the server asks for."""
 
     def __init__(self, what: str, pause: float | None = None) -> None:
         super().__init__(what)
         self.pause = pause
+
+
+def pause_after(attempt: int, wait: float, fault: PassingError) -> float:
+    """Seconds before the next try: what the server asks for, or twice as long as the time before, and never too long.
+
+    Chance spreads those who were refused at the same moment.
+    """
+    usual = wait * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 # no secret
+    return min(usual if fault.pause is None else fault.pause, _MOST_SECONDS)
+
+
+def times(tries: int) -> str:
+    """`once`, `7 times`."""
+    return "once" if tries == 1 else f"{tries} times"
 
 
 class _StoppedError(Exception):
@@ -169,13 +227,6 @@ def _api_key(url: str) -> tuple[str, str]:
     return variable, key
 
 
-def no_logprobs(
-    url: str, said: str = "", what: str = "returns no log-probabilities for the prompt (echo)"
-) -> UserError:
-    """The error for a server that does not score what it is given."""
-    return UserError(f"endpoint:{url}: the server {what}{said and ': '}{said}: {_BESIDE}")
-
-
 def _message(content: bytes) -> str:
     """What a server says of an error, in one of the ways in which servers say it."""
     text = content.decode("utf-8", "replace").strip()
@@ -191,11 +242,16 @@ def _message(content: bytes) -> str:
     return text
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def seconds_of(retry_after: str | None) -> float | None:
+    """The seconds that a `Retry-After` asks for, in either of its forms; None of neither, and of a past date."""
     try:
         seconds = float(retry_after or "")
-    except ValueError:  # a date: the usual wait will do, as servers of completions send seconds
-        return None
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(retry_after or "").timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+        return date if date > 0 else None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 

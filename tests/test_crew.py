@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from instructor_eval.readers.crew import Crew
+from instructor_eval.crew import Crew
 
 
 def test_all_is_done_at_most_so_many_at_a_time() -> None:
@@ -77,7 +77,7 @@ def test_closed_early_its_threads_end() -> None:
 
 def test_a_process_does_not_wait_for_them() -> None:
     code = (
-        "import time\nfrom instructor_eval.readers.crew import Crew\n"
+        "import time\nfrom instructor_eval.crew import Crew\n"
         "answers = iter(Crew(lambda place: place and time.sleep(60), range(9), 3))\nnext(answers)\n"
     )
     begun = time.monotonic()
