@@ -1,11 +1,11 @@
 """Plugins: what installed packages bring by entry points. A group is read without loading what it names.
 
-| group                     | an entry names                                                     | looked up in      |
-|---------------------------|--------------------------------------------------------------------|-------------------|
-| `instructor_eval.forms`   | a `variants.Form` of that name                                     | `variants.py`     |
-| `instructor_eval.tasks`   | a folder of task cards, or a function that gives one               | `cards.py`        |
-| `instructor_eval.scorers` | a function: items -> the metric of that name                       | `scorers/`        |
-| `instructor_eval.readers` | a function: (rest, device=, dtype=, offline=) -> `readers.types.Reader` | `readers/load.py` |
+| group `instructor_eval.` | an entry names                                            | asked by          |
+|--------------------------|-----------------------------------------------------------|-------------------|
+| `forms`                  | a `variants.Form` of that name                            | `variants.py`     |
+| `tasks`                  | a folder of task cards, or a function that gives one      | `cards.py`        |
+| `scorers`                | a function: items -> the metric of that name              | `scorers/`        |
+| `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/load.py` |
 
 Names of ours are looked up first and cannot be taken. A plugin is loaded when its name is asked for, so a broken one
 stops nothing but what needs it. Whatever a stranger's code raises becomes one line that names the package.

@@ -22,6 +22,7 @@ import numpy as np
 from instructor_eval import scorers
 from instructor_eval.adapters.mteb_binary import cosines, exact_cosines, is_binary, paired_cosines
 from instructor_eval.adapters.mteb_corpus import calibrate, split_of
+from instructor_eval.cards import TYPES
 from instructor_eval.encoder.hamming import rescored
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.correlation import article_correlation
@@ -108,7 +109,9 @@ def quiet_mteb() -> Iterator[None]:
 
 
 def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
-    """The card's metric, as the run's protocol choices have it."""
+    """The card's metric, as the run's protocol choices have it; they do not concern that of an installed package."""
+    if card.metric not in TYPES[card.type].metrics:
+        return card.metric
     if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
         return "cosine_ap"
     if card.type == "Summarization":
@@ -159,13 +162,16 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     metrics = {k: v for k, v in metrics.items() if not k.startswith("nauc") and k != "main_score"}
     if card.type == "Summarization":
         metrics |= {name: scorers.compute(name, items) for name in ("summeval_v1", "summeval_v2")}
-    reference = _reference(metric, scores)
-    value = scorers.compute(metric, items)
+    # mteb has no number for a package's metric: the items are held against that of its type instead.
+    known = metric if card.metric in TYPES[card.type].metrics else TYPES[card.type].metrics[0]
+    reference = _reference(known, scores)
+    value = scorers.compute(known, items)
     if not np.isfinite(value):
-        raise UserError(f"task {card.name}: no {metric} exists: all similarities, or all gold values, are equal")
+        raise UserError(f"task {card.name}: no {known} exists: all similarities, or all gold values, are equal")
     if value != reference:
-        raise RuntimeError(f"{card.name}: {metric} over the items is {value!r}, mteb computes {reference!r}")
-    return Outcome(metric=metric, score=value, items=items, metrics=metrics, gold_hash=gold_hash(gold))
+        raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
+    score = value if known == metric else scorers.compute(metric, items)
+    return Outcome(metric=metric, score=score, items=items, metrics=metrics, gold_hash=gold_hash(gold))
 
 
 def _reference(metric: str, scores: Mapping[str, Any]) -> float:
@@ -205,6 +211,8 @@ def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> 
     ids = list(per_query)
     wanted = card.metric.removeprefix("max_over_subqueries_")
     items: Items = {"id": [str(i) for i in ids]}
+    if card.metric not in TYPES[card.type].metrics:
+        wanted = TYPES[card.type].metrics[0]
     for name in dict.fromkeys((wanted, *_STORED_AT_K)):
         kind, _, k = name.partition("_at_")
         items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
