@@ -298,7 +298,8 @@ def _cards_of(plugin: plugins.Plugin, others: Mapping[str, Card]) -> dict[str, C
         folder = plugin.run(folder, "cannot say where its cards are")
     if not isinstance(folder, Path) or not folder.is_dir():
         raise UserError(f"{plugin.what}: {str(folder)[:200]} is no folder on disk: mend it, or install it unpacked")
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
+    every = plugin.run(lambda: sorted(folder.iterdir()), "cannot say what is in its folder")
+    files = [p for p in every if p.suffix in (".yaml", ".yml") and p.is_file()]
     cards: dict[str, Card] = {}
     ours = shipped_cards()
     for card in (card for file in files for card in read_cards(file, default_benchmark=plugin.name)):
