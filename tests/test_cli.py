@@ -130,7 +130,7 @@ ERRORS = {
     "negative batch": (["--model", "m", "--batch-tokens", "-1"], "argument --batch-tokens: '-1' is not a whole"),
     "missing own card": (["--model", "minilm", "--task", "./my.yaml"], "my.yaml: no such card"),
     "tasks: unknown task": (["tasks", "ArguAn"], "unknown task 'ArguAn': did you mean ArguAna?"),
-    "tasks: no such task": (["tasks", "xyzzy"], "unknown task 'xyzzy': see `evaluate tasks`"),
+    "tasks: no such task": (["tasks", "xyzzy"], "unknown task 'xyzzy': `evaluate tasks` lists them"),
     "tasks: unknown benchmark": (["tasks", "--benchmark", "bilboard"], "unknown benchmark 'bilboard': did you mean"),
     "tasks: unknown type": (["tasks", "--type", "Cluster"], "unknown type 'Cluster': did you mean Clustering?"),
     "tasks: unknown format": (["tasks", "--format", "xml"], "argument --format: invalid choice: 'xml'"),

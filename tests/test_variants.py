@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval import variants
+from instructor_eval import plugins, variants
 from instructor_eval.errors import UserError
 from instructor_eval.variants import EMBEDDINGS, FORMS, Form, Variant, check_device, check_installed, grid
 
@@ -135,14 +135,13 @@ def others(monkeypatch: pytest.MonkeyPatch):
 
     def bring(*points: Point) -> None:
         monkeypatch.setattr(
-            variants, "importlib",
-            SimpleNamespace(metadata=SimpleNamespace(entry_points=lambda group: points), util=importlib.util),
-        )  # fmt: skip
-        variants._others.cache_clear()
+            plugins, "importlib", SimpleNamespace(metadata=SimpleNamespace(entry_points=lambda group: points))
+        )
+        plugins.found.cache_clear()
 
     yield bring
     monkeypatch.undo()
-    variants._others.cache_clear()
+    plugins.found.cache_clear()
 
 
 def test_a_form_of_another_package(others) -> None:

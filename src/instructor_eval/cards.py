@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from instructor_eval import plugins
 from instructor_eval.adapters.prompts.recipe import OPTIONS, recipe_of
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.paths import shipped
@@ -140,7 +141,7 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
         name=name,
         benchmark=where.text(raw, "benchmark", benchmark),
         type=type_,
-        metric=where.one_of("metric", where.text(raw, "metric", kind.metrics[0]), kind.metrics),
+        metric=_metric(raw, where, kind),
         split=where.text(raw, "split", "test"),
         subset=where.text(raw, "subset", "default"),
         data_id=data.id,
@@ -162,6 +163,16 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
         if isinstance(options.get("labels"), dict):  # a YAML key may be a number; options are part of the identity
             options["labels"] = {str(label): word for label, word in options["labels"].items()}
     return card
+
+
+def _metric(raw: Mapping[str, Any], where: _Where, kind: TaskType) -> str:
+    """One of the type's metrics, or one that an installed package brings."""
+    metric = where.text(raw, "metric", kind.metrics[0])
+    if metric in kind.metrics:
+        return metric
+    from instructor_eval.scorers import plugged  # numpy and scipy
+
+    return where.one_of("metric", metric, (*kind.metrics, *plugged()))
 
 
 @dataclass(frozen=True)
@@ -255,6 +266,61 @@ def shipped_cards() -> dict[str, Card]:
     return {card.name: card for file in files for card in read_cards(file)}
 
 
+@dataclass(frozen=True)
+class Plugged:
+    """What installed packages bring by entry points `instructor_eval.tasks`."""
+
+    cards: dict[str, Card]
+    faults: tuple[str, ...]
+    """Why others of their cards cannot be had, a line each: only who asks for one need know."""
+
+
+@cache
+def plugged_cards() -> Plugged:
+    """The cards of installed packages; an entry's name is the benchmark of those that name none.
+
+    They are held to the same rules as the user's own, and can take neither a task's name nor a benchmark's of ours.
+    """
+    cards: dict[str, Card] = {}
+    faults: list[str] = []
+    for plugin in plugins.found(plugins.TASKS).values():
+        try:
+            cards |= _cards_of(plugin, cards)
+        except UserError as e:
+            faults.append(str(e))
+    return Plugged(cards, tuple(faults))
+
+
+def _cards_of(plugin: plugins.Plugin, others: Mapping[str, Card]) -> dict[str, Card]:
+    """All cards of one entry by name, or an error: half a benchmark is another benchmark."""
+    folder = plugin.load(lambda value: callable(value) or hasattr(value, "iterdir"), "folder of cards or function")
+    if callable(folder):
+        folder = plugin.run(folder, "cannot say where its cards are")
+    if not isinstance(folder, Path) or not folder.is_dir():
+        raise UserError(f"{plugin.what}: {str(folder)[:200]} is no folder on disk: mend it, or install it unpacked")
+    every = plugin.run(lambda: sorted(folder.iterdir()), "cannot say what is in its folder")
+    files = [p for p in every if p.suffix in (".yaml", ".yml") and p.is_file()]
+    cards: dict[str, Card] = {}
+    ours = shipped_cards()
+    for card in (card for file in files for card in read_cards(file, default_benchmark=plugin.name)):
+        _check_own(card, ours)
+        where = _Where(card.file or folder, card.name)
+        if card.benchmark in benchmarks(ours):
+            raise where.error("benchmark", f"'{card.benchmark}' is ours: take another")
+        twice = cards.get(card.name) or others.get(card.name)
+        if twice is not None:
+            raise where.error("name", f"it is in {twice.file} too: rename one, or uninstall {plugin.what}")
+        cards[card.name] = card
+    if not cards:
+        raise UserError(f"{plugin.what}: there is no card (*.yaml) in {folder}: mend or uninstall it")
+    return cards
+
+
+def known_cards() -> dict[str, Card]:
+    """The shipped cards, then those of installed packages that can be had."""
+    return {**shipped_cards(), **plugged_cards().cards}
+
+
 def benchmarks(cards: Mapping[str, Card]) -> list[str]:
     """The benchmarks' names, in the order of their cards."""
     return list(dict.fromkeys(card.benchmark for card in cards.values()))
@@ -276,13 +342,8 @@ def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[
         chosen.setdefault(card.name, card)
 
     for benchmark in wanted_benchmarks:
-        known = benchmarks(cards)
-        if benchmark not in known:
-            hint = did_you_mean(benchmark, known) or f": known are {', '.join(known)}"
-            raise UserError(f"unknown benchmark '{benchmark}'{hint}")
-        for card in cards.values():
-            if card.benchmark == benchmark:
-                add(card)
+        for card in _of_benchmark(benchmark):
+            add(card)
     for task in tasks:
         for card in [cards[task]] if task in cards else own_cards(task):
             if card.name in chosen and chosen[card.name].file != card.file:
@@ -291,23 +352,44 @@ def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[
     return list(chosen.values())
 
 
+def _of_benchmark(name: str) -> list[Card]:
+    """A benchmark's cards; packages are looked at only where it is none of ours."""
+    for cards in (shipped_cards, known_cards):
+        found = [card for card in cards().values() if card.benchmark == name]
+        if found:
+            return found
+    known = benchmarks(known_cards())
+    raise _unknown("benchmark", name, did_you_mean(name, known) or f": known are {', '.join(known)}")
+
+
+def _unknown(what: str, name: str, hint: str) -> UserError:
+    """No card goes by that name; a package that cannot be read may have been meant to bring it."""
+    return UserError("; ".join([f"unknown {what} '{name}'{hint}", *plugged_cards().faults[:1]]))
+
+
 def own_cards(task: str) -> list[Card]:
-    """The user's own cards in the file that `--task` names.
+    """The cards that are not shipped: of an installed package by name, or those in the file that `--task` names.
 
     Raises:
-        UserError: it is no card's path, or a card in it cannot be an own task.
+        UserError: it is neither a name nor a card's path, or a card in it cannot be an own task.
     """
-    cards = shipped_cards()
     if not task.endswith((".yaml", ".yml")):
-        hint = did_you_mean(task, cards) or ": `evaluate tasks` lists them; an own task is the path of a YAML card"
-        raise UserError(f"unknown task '{task}'{hint}")
+        known = known_cards()
+        if task in known:
+            return [known[task]]
+        lists = ": `evaluate tasks` lists them; an own task is the path of a YAML card"
+        raise _unknown("task", task, did_you_mean(task, known) or lists)
     found = read_cards(Path(task))
     for card in found:
-        where = _Where(Path(task), card.name)
-        if card.name in cards:
-            raise where.error("name", "taken by a shipped task, choose another")
-        if card.type not in OWN_TYPES:
-            raise where.error("type", f"own tasks can be {', '.join(OWN_TYPES)}")
-        if card.parts:
-            raise where.error("parts", "own tasks have none")
+        _check_own(card, shipped_cards())
     return found
+
+
+def _check_own(card: Card, ours: Mapping[str, Card]) -> None:
+    where = _Where(card.file or Path(), card.name)
+    if card.name in ours:
+        raise where.error("name", "taken by a shipped task, choose another")
+    if card.type not in OWN_TYPES:
+        raise where.error("type", f"own tasks can be {', '.join(OWN_TYPES)}")
+    if card.parts:
+        raise where.error("parts", "own tasks have none")

@@ -15,7 +15,7 @@ from instructor_eval import protocol
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import select, shipped_cards
+from instructor_eval.cards import known_cards, select
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.instructions import InstructionSet, parse_set
 from instructor_eval.published import published
@@ -128,7 +128,7 @@ def prepare(options: argparse.Namespace) -> Asked:
     if not options.model and others:
         raise UserError(f"no --model given: {others[0]} needs one: a hub id, a folder, or minilm (the embedded model)")
     choices = protocol.parse(options.protocol)
-    names = {*shipped_cards(), *(c.name for c in cards)}
+    names = {*known_cards(), *(c.name for c in cards)}
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
@@ -275,7 +275,7 @@ def _prompting(
     from instructor_eval.readers.load import load_reader
 
     selections = [parse_selection(text) for text in options.selection] or [SIMILAR]
-    if options.reader_dtype != "auto" and not (options.reader or "").startswith(("hf:", "paper")):
+    if options.reader_dtype != "auto" and (options.reader or "nearest").startswith(("nearest", "endpoint:")):
         raise UserError("--reader-dtype is for hf: readers: leave it out, or give --reader hf:MODEL")
     reader = load_reader(
         options.reader or "nearest", device=options.device, dtype=options.reader_dtype, offline=options.offline

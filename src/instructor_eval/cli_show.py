@@ -16,7 +16,16 @@ from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import Board, Key, build, key_of
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import TYPES, benchmarks, read_cards, select, shipped_cards
+from instructor_eval.cards import (
+    TYPES,
+    benchmarks,
+    known_cards,
+    own_cards,
+    plugged_cards,
+    read_cards,
+    select,
+    shipped_cards,
+)
 from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.published import published
@@ -30,14 +39,18 @@ def tasks(options: argparse.Namespace) -> int:
     """`evaluate tasks`: the list, or one card."""
     cards = shipped_cards()
     if options.name:
-        if options.name not in cards and not options.name.endswith((".yaml", ".yml")):
-            raise UserError(
-                f"unknown task '{options.name}'{did_you_mean(options.name, cards) or ': see `evaluate tasks`'}"
-            )
-        found = [cards[options.name]] if options.name in cards else read_cards(Path(options.name))
+        if options.name in cards:
+            found = [cards[options.name]]
+        elif options.name.endswith((".yaml", ".yml")):
+            found = read_cards(Path(options.name))
+        else:
+            found = own_cards(options.name)
         for card in found:
             _print_card(card, options)
         return EXIT_OK
+    ours, cards = cards, known_cards()
+    for fault in plugged_cards().faults:
+        print(f"evaluate: {fault}", file=sys.stderr)
     for value, known, what in (
         (options.benchmark, benchmarks(cards), "benchmark"),
         (options.type, list(TYPES), "type"),
@@ -55,7 +68,7 @@ def tasks(options: argparse.Namespace) -> int:
     headers = ["task", "benchmark", "type", "metric", "split", "roles", "data", "part of"]
     rows = [
         [c.name, c.benchmark, c.type, c.metric, c.split, " ".join(() if c.parts else c.roles),
-         c.data_id or (f"{len(c.parts)} tasks" if c.parts else "shipped"), c.part_of]
+         c.data_id or (f"{len(c.parts)} tasks" if c.parts else "shipped" if c.name in ours else "plugin"), c.part_of]
         for c in chosen
     ]  # fmt: skip
     print(render(headers, rows, options.format, left=len(headers)))

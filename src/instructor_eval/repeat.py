@@ -20,9 +20,9 @@ def single_task(command: Sequence[str], task: str) -> list[str]:
     What is no plain run stays as it is (`evaluate demo`), and so does one of a card of the user's own: which of its
     files that task is cannot be known.
     """
-    from instructor_eval.cards import shipped_cards
+    from instructor_eval.cards import known_cards, shipped_cards
 
-    if not _is_run(command) or task not in shipped_cards():
+    if not _is_run(command) or (task not in shipped_cards() and task not in known_cards()):
         return list(command)
     return [*_without(command, _TASKS), "--task", task]
 

@@ -249,7 +249,7 @@ def _identity(score: Score, card: Card) -> str:
         {
             "task": card.name,
             "type": card.type,
-            "metric": score.metric,
+            "metric": scorers.origin(score.metric),
             "split": card.split,
             "subset": card.subset,
             "options": dict(card.options),

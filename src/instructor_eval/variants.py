@@ -9,13 +9,12 @@ of which names a `Form`.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
+from instructor_eval import plugins
 from instructor_eval.errors import UserError, did_you_mean
 
 BASELINE = "fp32"
@@ -30,7 +29,6 @@ EMBEDDINGS = {
 }
 """What vectors can be kept as, with the bits a value takes."""
 _DIGITS = 9  # of a number of dimensions
-_ENTRY_POINTS = "instructor_eval.forms"
 
 
 @dataclass(frozen=True)
@@ -187,21 +185,35 @@ def canonical(text: str) -> str:
 
 
 def known_forms() -> dict[str, Form]:
-    """All forms by name: ours, then those of installed packages."""
-    return {**_others(), **FORMS}
+    """All forms by name: ours, then those of installed packages.
+
+    Raises:
+        UserError: one of those cannot be loaded.
+    """
+    return FORMS | {name: _of_plugin(name) for name in plugins.found(plugins.FORMS) if name not in FORMS}
 
 
 def form(name: str, *, of: str = "") -> Form:
-    """The form of that name.
+    """The form of that name; no other is loaded.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it cannot be loaded.
     """
-    known = known_forms()
-    if name not in known:
-        hint = did_you_mean(name, known) or f": forms are {', '.join(known)}"
-        raise UserError(f"unknown variant '{of or name}'{hint}")
-    return known[name]
+    if name in FORMS:
+        return FORMS[name]
+    others = plugins.found(plugins.FORMS)
+    if name in others:
+        return _of_plugin(name)
+    known = [*FORMS, *others]
+    hint = did_you_mean(name, known) or f": forms are {', '.join(known)}"
+    raise UserError(f"unknown variant '{of or name}'{hint}")
+
+
+def _of_plugin(name: str) -> Form:
+    loaded: Form = plugins.found(plugins.FORMS)[name].load(
+        lambda value: isinstance(value, Form) and value.name == name, "Form of that name"
+    )
+    return loaded
 
 
 def check_installed(names: Sequence[str]) -> None:
@@ -237,19 +249,3 @@ def check_device(names: Sequence[str], device: str) -> None:
             if here < wanted.capability:
                 need, got = (".".join(map(str, c)) for c in (wanted.capability, here))
                 raise UserError(f"variant {name} needs a GPU of compute capability {need}: {device} has {got}")
-
-
-@cache
-def _others() -> dict[str, Form]:
-    found: dict[str, Form] = {}
-    for point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
-        if point.name in FORMS:
-            continue
-        try:
-            loaded = point.load()
-        except Exception as e:  # whatever a stranger's package raises on import
-            raise UserError(f"form {point.name} of {point.value} cannot be loaded ({e}): uninstall or mend it") from e
-        if not isinstance(loaded, Form) or loaded.name != point.name:
-            raise UserError(f"form {point.name}: {point.value} is no Form of that name")
-        found[point.name] = loaded
-    return found

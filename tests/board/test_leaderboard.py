@@ -469,3 +469,9 @@ def test_nothing_to_show(form: str) -> None:
         assert list(csv.reader(io.StringIO(text))) == [["rank", "model", "instructions"]]
     else:
         assert text.startswith("no results yet: run `evaluate demo`")
+
+
+def test_a_task_that_is_not_shipped_names_its_benchmark_but_none_of_ours(make_score: MakeScore) -> None:
+    given = {"Mine": (0.5, "own"), "Theirs": (0.7, "acme"), "Posing": (0.9, "mteb")}
+    [row] = board([make_score(task, value, benchmark=b) for task, (value, b) in given.items()]).rows
+    assert {name: mean.value for name, mean in row.means.items()} == {"own": pytest.approx(0.7), "acme": 0.7}

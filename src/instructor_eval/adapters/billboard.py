@@ -57,7 +57,7 @@ class BillboardAdapter:
         references = encoder.encode([r for s in segments for r in s.references], "text")
         hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
         if settings.texts_only:
-            return Outcome(metric="pearson", score=0.0, items={"id": []})
+            return Outcome(metric=card.metric, score=0.0, items={"id": []})
         values = max_over_references(
             unit(hypotheses),
             unit(references),
@@ -74,8 +74,8 @@ class BillboardAdapter:
         }
         if len(set(items["gold"])) < 2 or np.ptp(values) < _ROUNDING:
             raise UserError(f"task {card.name}: all scores are equal, no correlation exists (limit too small?)")
-        score = scorers.compute("pearson", items)
-        return Outcome(metric="pearson", score=score, items=items, gold_hash=gold_hash(rows))
+        score = scorers.compute(card.metric, items)
+        return Outcome(metric=card.metric, score=score, items=items, gold_hash=gold_hash(rows))
 
 
 def _folder(card: Card, settings: RunSettings) -> Path:

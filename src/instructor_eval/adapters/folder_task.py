@@ -10,6 +10,7 @@ from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from instructor_eval.adapters.folder import Ranking, Splits
+from instructor_eval.cards import TYPES
 from instructor_eval.types import Card
 
 _CLASSES: dict[str, Any] = {
@@ -24,6 +25,8 @@ _CLASSES: dict[str, Any] = {
 
 def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:
     """A loaded task of the card's type that holds `data`."""
+    metrics = TYPES[card.type].metrics
+    metric = card.metric if card.metric in metrics else metrics[0]  # mteb knows none of an installed package
     metadata = TaskMetadata(
         name="OwnTask",
         description="A user's own task.",
@@ -34,7 +37,7 @@ def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:
         modalities=["text"],
         eval_splits=[card.split],
         eval_langs=["eng-Latn"],
-        main_score="cosine_spearman" if card.metric.startswith("cosine_") and card.type == "STS" else card.metric,
+        main_score="cosine_spearman" if metric.startswith("cosine_") and card.type == "STS" else metric,
         date=None,
         domains=None,
         task_subtypes=None,

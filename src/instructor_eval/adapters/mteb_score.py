@@ -24,6 +24,7 @@ from instructor_eval import scorers
 from instructor_eval.adapters.mteb_binary import cosines, exact_cosines, is_binary, paired_cosines
 from instructor_eval.adapters.mteb_corpus import calibrate, split_of
 from instructor_eval.adapters.mteb_search import MtebSearch
+from instructor_eval.cards import TYPES
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
@@ -102,7 +103,9 @@ def quiet_mteb() -> Iterator[None]:
 
 
 def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
-    """The card's metric, as the run's protocol choices have it."""
+    """The card's metric, as the run's protocol choices have it; they do not concern that of an installed package."""
+    if card.metric not in TYPES[card.type].metrics:
+        return card.metric
     if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
         return "cosine_ap"
     if card.type == "Summarization":
@@ -156,15 +159,18 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     metrics = {k: v for k, v in metrics.items() if not k.startswith("nauc") and k != "main_score"}
     if card.type == "Summarization":
         metrics |= {name: scorers.compute(name, items) for name in ("summeval_v1", "summeval_v2")}
-    reference = _reference(metric, scores)
-    value = scorers.compute(metric, items)
+    # mteb has no number for a package's metric: the items are held against that of its type instead.
+    known = metric if card.metric in TYPES[card.type].metrics else TYPES[card.type].metrics[0]
+    reference = _reference(known, scores)
+    value = scorers.compute(known, items)
     if not np.isfinite(value):
-        raise UserError(f"task {card.name}: no {metric} exists: all similarities, or all gold values, are equal")
+        raise UserError(f"task {card.name}: no {known} exists: all similarities, or all gold values, are equal")
     if value != reference:
-        raise RuntimeError(f"{card.name}: {metric} over the items is {value!r}, mteb computes {reference!r}")
-    outcome = Outcome(metric=metric, score=value, items=items, metrics=metrics, gold_hash=gold_hash(gold))
+        raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
+    score = value if known == metric else scorers.compute(metric, items)
+    outcome = Outcome(metric=metric, score=score, items=items, metrics=metrics, gold_hash=gold_hash(gold))
     if card.type == "Retrieval" and bridge.found is not None:
-        return _through_store(outcome, bridge, caught, dropped=dropped)
+        return _through_store(outcome, task, card, bridge, caught)
     return outcome
 
 
@@ -174,28 +180,24 @@ def depth_of(metric: str) -> int:
     return max(_TOP, int(k)) if k.isdigit() else _TOP
 
 
-def _through_store(outcome: Outcome, bridge: MtebSearch, caught: Mapping[str, Any], *, dropped: bool) -> Outcome:
+def _through_store(outcome: Outcome, task: Any, card: Card, bridge: MtebSearch, caught: Mapping[str, Any]) -> Outcome:
     """The outcome with what the store's search is beside the exact one, and without what lies below its depth."""
     from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 
-    depth = depth_of(outcome.metric)
-    exact = bridge.exact_results()
+    dropped = bool(getattr(task, "ignore_identical_ids", False))
+    results = bridge.exact_results()
     if dropped:
-        exact = {query: {d: s for d, s in found.items() if d != query} for query, found in exact.items()}
-    per_query = calculate_retrieval_scores(exact, caught["qrels"], caught["k_values"]).all_scores
-    kind, _, k = outcome.metric.partition("_at_")
-    name = f"{_TREC_NAMES.get(kind, kind)}_{k}"
-    exact_score = float(np.mean([per_query[i][name] for i in caught["scores"]]))
-    search = {
-        **bridge.figures(dropped=dropped),
-        "exact_score": exact_score,
-        "loss": exact_score - outcome.score,
-    }
+        results = {query: {d: s for d, s in found.items() if d != query} for query, found in results.items()}
+    computed = calculate_retrieval_scores(results, caught["qrels"], caught["k_values"])
+    exact, _ = _query_items(task, card, {**caught, "scores": computed.all_scores, "results": results}, {})
+    exact_score = scorers.compute(outcome.metric, exact)
+    figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
+    depth = depth_of(outcome.metric)
     return dataclasses.replace(
         outcome,
         items={name: column for name, column in outcome.items.items() if _reaches(name, depth)},
         metrics={name: value for name, value in outcome.metrics.items() if _reaches(name, depth)},
-        search=search,
+        search=figures,
     )
 
 
@@ -242,6 +244,8 @@ def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> 
     ids = list(per_query)
     wanted = card.metric.removeprefix("max_over_subqueries_")
     items: Items = {"id": [str(i) for i in ids]}
+    if card.metric not in TYPES[card.type].metrics:
+        wanted = TYPES[card.type].metrics[0]
     for name in dict.fromkeys((wanted, *_STORED_AT_K)):
         kind, _, k = name.partition("_at_")
         items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]

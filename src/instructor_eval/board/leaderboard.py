@@ -269,11 +269,19 @@ def _tell_apart(rows: list[Row]) -> None:
             row.model = f"{row.model} #{row.fingerprint[:6]}"
 
 
+def stored_benchmark(rows: Iterable[Row], task: str) -> str:
+    """The benchmark that results of a task that is not shipped name; none of ours is theirs to name."""
+    found = (s for r in rows for s in (r.scores.get(task), r.failures.get(task)) if s is not None)
+    score = next(found, None)
+    ours = {card.benchmark for card in shipped_cards().values()}
+    return "own" if score is None or score.benchmark in ours else score.benchmark
+
+
 def _own_benchmarks(rows: Sequence[Row], known: Mapping[str, Card]) -> dict[str, list[str]]:
     """Benchmarks beside the paper's three, with the tasks that were run of them."""
     own: dict[str, list[str]] = {}
     for task in dict.fromkeys(t for r in rows for t in (*r.tasks, *r.failed)):
-        benchmark = known[task].benchmark if task in known else "own"
+        benchmark = known[task].benchmark if task in known else stored_benchmark(rows, task)
         if benchmark not in ("mteb", "billboard", "prompt-retrieval"):
             own.setdefault(benchmark, []).append(task)
     whole = {b: [c.name for c in known.values() if c.benchmark == b] for b in own}

@@ -50,7 +50,7 @@ def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: boo
     column = mean_column(metric)
     if column is not None:
         return _mean(np.asarray(items[column], dtype=np.float64), value, seed_text, keep)
-    clustered = metric == "pearson"
+    clustered = resample.is_clustered(metric, items)
     n = len(set(items["segment"])) if clustered else len(order)
     if n < 2:
         return Spread(value, n=n)

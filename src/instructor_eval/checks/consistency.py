@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import scorers
-from instructor_eval.cards import TYPES, shipped_cards
+from instructor_eval.cards import TYPES, known_cards, shipped_cards
 from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key
@@ -68,7 +68,7 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
 
     Args:
         root: A results folder.
-        own: Own cards by name, whose data the items are counted against; the shipped ones' are known.
+        own: Own cards by name, whose data the items are counted against; shipped and packages' are known.
 
     Raises:
         UserError: there is no such folder, or nothing in it.
@@ -79,7 +79,7 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
     files = sorted(folder.rglob("*.json"))
     if not files:
         raise UserError(f"no results in {folder}: run something first (`evaluate demo`), or name another folder")
-    others, counter = _Others(), _Counter({**shipped_cards(), **(own or {})})
+    others, counter = _Others(), _Counter({**known_cards(), **(own or {})})
     results = []
     for path in files:
         checked = Checked(path.relative_to(root).as_posix())

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import shipped_cards
 from instructor_eval.scorers.correlation import article_correlation
@@ -44,6 +45,8 @@ def item_checks(score: Score) -> tuple[Check, ...]:
 
 def metric_bounds(metric: str) -> tuple[float, float]:
     """The least and the greatest value a metric can have."""
+    if scorers.is_plugged(metric):
+        return (-math.inf, math.inf)
     if metric == "summeval_v1":  # the mean of a rho and a p-value
         return (-0.5, 1.0)
     is_correlation = metric in ("cosine_spearman", "cosine_pearson", "pearson", "summeval_v2")

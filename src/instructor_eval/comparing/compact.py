@@ -9,6 +9,7 @@
 | Pearson                             | gold, the similarity; for Billboard the segment                        |
 | SummEval                            | rho, for v1 p                                                               |
 | V-measure, Rouge-L, mean of parts   | value; for the third worst reviewer group and correctness              |
+| a metric of an installed package    | everything: it may look at any column                                  |
 
 Ranks are dense: equal values share one, so that order and ties, which are all these metrics look at, stay as they are.
 """
@@ -23,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from instructor_eval import scorers
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES
 from instructor_eval.types import Items
@@ -53,6 +55,8 @@ def compact(metric: str, items: Items) -> Items:
     Raises:
         UserError: an unknown metric, a column that is missing, or a value that is no number.
     """
+    if scorers.is_plugged(metric):
+        return items | {"id": [str(i) for i in items["id"]]}
     if metric not in _COLUMNS and "_at_" not in metric:
         raise UserError(f"metric '{metric}': it is not known what a baseline must keep of it")
     names = _COLUMNS.get(metric) or (metric.removeprefix("max_over_subqueries_"), "relevant")
@@ -141,8 +145,8 @@ def _small(values: list[int]) -> bool:
 
 
 def _encoding(column: pa.ChunkedArray) -> str | None:
-    """How Parquet packs a column whose values seldom come twice; None: as a dictionary."""
-    if len(column.unique()) * _OFTEN <= len(column):
+    """How Parquet packs a column whose values seldom come twice; None: as a dictionary, and lists."""
+    if pa.types.is_nested(column.type) or len(column.unique()) * _OFTEN <= len(column):
         return None
     if pa.types.is_integer(column.type):
         return "DELTA_BINARY_PACKED"

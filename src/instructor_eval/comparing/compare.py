@@ -42,8 +42,9 @@ UNITS = {
 
 
 def unit_of(metric: str) -> str:
-    """What statistics of a metric resample: queries for metrics at k, test examples for Rouge-L."""
-    return UNITS.get(metric, "test example" if metric.startswith("rougeL") else "query")
+    """What statistics of a metric resample: queries for metrics at k, test examples for Rouge-L; else items."""
+    rest = "test example" if metric.startswith("rougeL") else "query" if "_at_" in metric or not metric else "item"
+    return UNITS.get(metric, rest)
 
 
 @dataclass(frozen=True)

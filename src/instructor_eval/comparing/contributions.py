@@ -7,8 +7,9 @@
 | Pearson of Billboard   | the same, summed over the systems of a segment                                       |
 | average precision      | the precision where it is found, if it is a positive; scaled by items per positive   |
 | third worst reviewer   | its value, if it is of that reviewer's; scaled by items per reviewer's item          |
+| a package's metric     | its jackknife pseudo-value: what the score owes to it, n s - (n - 1) s without it    |
 
-For the last three a unit's part depends on the others: it says where a difference shows, not what caused it.
+For the last four a unit's part depends on the others: it says where a difference shows, not what caused it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from instructor_eval.comparing.resample import Numbers
+from instructor_eval import scorers
+from instructor_eval.comparing.resample import Numbers, anew, is_clustered, places_of
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES, average_precision
 from instructor_eval.scorers.rouge import third_worst
 from instructor_eval.types import Items
+
+MOST_PLUGGED = 2_000
+"""Units of a package's metric, which is computed without each of them: the time grows with their square."""
 
 
 def mean_column(metric: str) -> str | None:
@@ -47,12 +52,31 @@ def contributions(metric: str, items: Items) -> tuple[list[str], Numbers]:
     """What each unit adds: ids, and float64 [units] whose mean is the score (up to rounding, where that is rounded).
 
     Raises:
-        UserError: nothing is known for that metric.
+        UserError: nothing is known for that metric, or it is a package's and there are too many units.
         KeyError: a column that it needs is missing.
     """
+    if scorers.is_plugged(metric):
+        return _jackknife(metric, items)
     if metric == "pearson":
         return _by_segment(items)
     return [str(i) for i in items["id"]], _by_item(metric, items)
+
+
+def _jackknife(metric: str, items: Items) -> tuple[list[str], Numbers]:
+    """Pseudo-values (Efron and Tibshirani 1993, 11.5), moved together so that their mean is the score."""
+    places = places_of(metric, items)
+    n = int(places.max(initial=-1)) + 1
+    if n > MOST_PLUGGED:
+        raise UserError(f"metric '{metric}': what each of {n:,} items adds is not told, of {MOST_PLUGGED:,} at most")
+    names = items["segment"] if is_clustered(metric, items) else items["id"]
+    ids = [str(name) for name in dict.fromkeys(names)]
+    if n < 2:
+        return ids, np.full(n, scorers.compute(metric, items))
+    statistic = anew(metric, items, places)
+    whole = float(statistic(np.ones((n, 1)))[0])
+    without = np.concatenate([statistic((np.arange(n) != i)[:, None].astype(np.float64)) for i in range(n)])
+    found = np.nan_to_num(n * whole - (n - 1) * without, nan=whole)
+    return ids, np.asarray(found + (whole - float(np.mean(found))))
 
 
 def _by_item(metric: str, items: Items) -> Numbers:

@@ -10,7 +10,7 @@ import numpy as np
 
 from instructor_eval import scorers
 from instructor_eval.comparing.compare import Moved
-from instructor_eval.comparing.contributions import contributions, mean_column
+from instructor_eval.comparing.contributions import MOST_PLUGGED, contributions, mean_column
 from instructor_eval.comparing.randomise import chance
 from instructor_eval.comparing.stats import NotComparableError
 from instructor_eval.errors import UserError
@@ -130,7 +130,12 @@ def _some(names: Sequence[str]) -> str:
 
 
 def moved(metric: str, child: Items, parent: Items, *, most: int) -> Told:
-    """Which units won and lost, by what they add to either score; items as `matched` gives them."""
+    """Which units won and lost, by what they add to either score; items as `matched` gives them.
+
+    Of very many units of a package's metric nothing is told.
+    """
+    if scorers.is_plugged(metric) and len(parent["id"]) > MOST_PLUGGED:
+        return Told(0, 0, 0, (), ())
     ids, mine = contributions(metric, child)
     _, theirs = contributions(metric, parent)
     delta = mine - theirs

@@ -7,7 +7,8 @@ brought to one scale (ranks for Spearman, standard scores for Pearson), as excha
 (Deutsch, Dror and Roth 2021, section 4); rows of one segment are swapped together. All assignments are counted where at
 most 20 units differ; else 9,999 are drawn, and p = (1 + b) / (9,999 + 1) is never 0. Average precision has to be
 computed anew for each: of more than 10 pairs they are drawn, and of more than 4,000 pairs only some hundred, whose
-normal distribution gives p (not below 1 / 10,000 either).
+normal distribution gives p (not below 1 / 10,000 either). So it is with a metric of an installed package, of more than
+100 units: its units' whole items are swapped.
 
 Sums are of integers (values in steps of 2^-40, standard scores of 2^-16), so that equal differences are equal, and no
 figure depends on the order of items, the machine, or the number of threads.
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
+from instructor_eval import scorers
 from instructor_eval.comparing import resample
 from instructor_eval.comparing.contributions import mean_column, similarity
 from instructor_eval.comparing.resample import Numbers, Statistic
@@ -40,6 +42,7 @@ _FIRST = 999
 _CLEAR = 0.1
 """Where drawing is slow, 999 are enough if neither p is below this: no decision hangs on the rest."""
 _MANY = 4_000
+_MANY_PLUGGED = 100
 _BUDGET, _LEAST = 4_000_000, 199
 """Pairs x draws, half a second, and the fewest draws of more than `_MANY` pairs."""
 _SUBSETS = np.arange(256)[:, None] >> np.arange(8)[None, :] & 1
@@ -66,6 +69,8 @@ def chance(metric: str, child: Items, parent: Items, *, seed_text: str, resample
     if metric == "summeval_v1":
         d = np.subtract([child["rho"], child["p"]], [parent["rho"], parent["p"]], dtype=np.float64)
         return _sign_flip(np.mean(d, axis=0), seed_text, resamples)
+    if scorers.is_plugged(metric):
+        return _swap_anew(metric, child, parent, seed_text, resamples)
     if metric in ("cosine_spearman", "cosine_pearson", "pearson"):
         return _swap_correlation(metric, child, parent, seed_text, resamples)
     statistic, n = _swapped(metric, child, parent), len(child["id"])
@@ -183,6 +188,17 @@ def _swapped(metric: str, child: Items, parent: Items) -> Statistic:
     rankings = {column.tobytes(): column for column in columns}
     gold = [*child["gold"], *parent["gold"]]
     return resample.best([resample.average_precision(gold, column) for column in rankings.values()])
+
+
+def _swap_anew(metric: str, child: Items, parent: Items, seed_text: str, resamples: int) -> Chance:
+    """Of a metric of which nothing is known: it is computed of mixtures of both systems' items."""
+    places = resample.places_of(metric, child)
+    n = int(places.max()) + 1
+    joined = {name: [*child[name], *parent[name]] for name in child if name in parent}
+    statistic = resample.anew(metric, joined, np.concatenate([places, places + n]))
+    if n > _MANY_PLUGGED:
+        return _swap_many(statistic, n, seed_text, resamples)
+    return _swap(statistic, n, seed_text, resamples)
 
 
 def _swap(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chance:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from instructor_eval import scorers
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES
 from instructor_eval.types import Items
@@ -184,15 +185,48 @@ def mean_of_third_worst(values: Sequence[float], correct: Sequence[float], group
     return statistic
 
 
+def is_clustered(metric: str, items: Items) -> bool:
+    """Whether whole segments are drawn: for Billboard's metric, and a package's on items that have segments."""
+    return metric == "pearson" or (scorers.is_plugged(metric) and "segment" in items)
+
+
+def places_of(metric: str, items: Items) -> Places:
+    """The unit that each item is of, numbered by their first items: the items themselves, or segments."""
+    names = items["segment"] if is_clustered(metric, items) else range(len(items["id"]))
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return np.array([number[name] for name in names], dtype=np.int64)
+
+
+def anew(metric: str, items: Items, places: Places) -> Statistic:
+    """A metric of which nothing more is known, computed anew of the items of every resample; NaN where it fails.
+
+    Args:
+        metric: The metric.
+        items: Its items.
+        places: The unit of each item; counts are of units.
+    """
+
+    def value(counts: Numbers) -> float:
+        drawn = np.repeat(np.arange(len(places)), counts[places].astype(np.int64)).tolist()
+        try:
+            return scorers.compute(metric, {name: [column[i] for i in drawn] for name, column in items.items()})
+        except UserError:  # of these items there is no value
+            return float("nan")
+
+    return lambda counts: np.array([value(counts[:, r]) for r in range(counts.shape[1])])
+
+
 def statistic(metric: str, items: Items) -> Statistic:
     """A metric of `scorers` that is no mean over its items with a t interval, over these items.
 
-    Counts are of items; for `pearson` (Billboard) of segments, in the order of their first items.
+    Counts are of items; for `pearson` (Billboard) of segments, in the order of their first items (`is_clustered`).
 
     Raises:
         UserError: there is none for that metric.
         KeyError: a column that it needs is missing.
     """
+    if scorers.is_plugged(metric):
+        return anew(metric, items, places_of(metric, items))
     if metric not in _STATISTICS:
         raise UserError(f"metric '{metric}': no interval is known for it")
     return _STATISTICS[metric](items)

@@ -14,6 +14,7 @@ not before.
 | SummEval                            | article      | t, s.e. of a paired bootstrap       |
 | Pearson of Billboard                | segment      | t, s.e. of whole segments drawn     |
 | Rouge-L of the third worst reviewer | test example | t, s.e. of draws within reviewers   |
+| a metric of an installed package    | item         | t, s.e. of a paired bootstrap       |
 | mean of tasks, or of a task's parts | task         | t, s.e. = sqrt(Σ s.e.²) / T         |
 
 The bootstrap gives the standard error only: with 30 simulated pairs or segments t with it held the truth 95 times in
@@ -249,8 +250,9 @@ def _by_bootstrap(delta: float, metric: str, child: Items, parent: Items, seed_t
     """Student's t interval with the standard error of a paired bootstrap."""
     from instructor_eval.comparing import resample
 
-    clusters = list(dict.fromkeys(parent["segment"])) if metric == "pearson" else parent["id"]
-    n, method = len(clusters), "cluster bootstrap" if metric == "pearson" else "bootstrap"
+    clustered = resample.is_clustered(metric, parent)
+    n = len(set(parent["segment"] if clustered else parent["id"]))
+    method = "cluster bootstrap" if clustered else "bootstrap"
     if n < 2:
         return Difference(delta, n=n)
     found = resample.differences(

@@ -17,7 +17,7 @@ from instructor_eval.encoder import family as family_rules
 from instructor_eval.encoder.described import Described
 from instructor_eval.errors import UserError
 from instructor_eval.paths import file_sha256
-from instructor_eval.variants import form_of, known_forms
+from instructor_eval.variants import form, form_of
 
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU")
@@ -105,7 +105,7 @@ class Checkpoint(Described):
             "skips_instruction": self.skips_instruction,
             "variant": variant,
         }
-        recipe = known_forms()[form_of(variant)].recipe
+        recipe = form(form_of(variant)).recipe
         if recipe:  # what this form's name stands for may change
             parts["recipe"] = recipe
         code = sorted(self.transformer.glob("*.py"))  # what --trust-remote-code lets run

@@ -1,7 +1,8 @@
 """A known loss, put into a candidate's items on purpose: a gate that does not see it is blind (`gate --self-test`).
 
 Items are spoiled one after another, in an order that depends on their ids alone, until the score lies `loss` below the
-baseline's: a value becomes 0, a similarity is mirrored about the mean. Nothing on disk changes.
+baseline's: a value becomes 0, a similarity is mirrored about the mean. Nothing on disk changes. Tasks with a metric of
+an installed package stay as they are: what would lower it is not known.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instructor_eval import scorers
 from instructor_eval.comparing import evidence
 from instructor_eval.comparing.contributions import mean_column
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES
@@ -31,12 +33,13 @@ def spoiled(candidate: Side, baseline: Side, loss: float = LOSS) -> Side:
     for task, score in candidate.scores.items():
         if candidate.read is not None and score.metric != "mean_of_parts":
             before = baseline.scores.get(task, score).score or 0.0
-            kept[task] = _spoil(score, candidate.read(score), before - loss)
+            items = candidate.read(score)
+            kept[task] = (score, items) if scorers.is_plugged(score.metric) else _spoil(score, items, before - loss)
     for task, score in candidate.scores.items():
         if candidate.read is not None and score.metric == "mean_of_parts":
             names = [str(name) for name in candidate.read(score)["id"]]
             if all(name in kept for name in names):
-                items: Items = {"id": names, "value": [kept[name][0].score for name in names]}
+                items = {"id": names, "value": [kept[name][0].score for name in names]}
                 kept[task] = dataclasses.replace(score, score=evidence.value(score.metric, items)), items
     scores = {task: kept[task][0] if task in kept else score for task, score in candidate.scores.items()}
     values = {task: scores[task].score or 0.0 for task in candidate.values if task in scores}

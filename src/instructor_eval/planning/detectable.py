@@ -158,7 +158,7 @@ def _alone(metric: str, items: Items, seed_text: str) -> tuple[float, int]:
     if column is not None:
         values = np.asarray(items[column], dtype=np.float64)
         return (float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0), len(values)
-    n = len(set(items["segment"])) if metric == "pearson" else len(items["id"])
+    n = len(set(items["segment"])) if resample.is_clustered(metric, items) else len(items["id"])
     drawn = resample.differences(
         resample.statistic(metric, items),
         lambda counts: np.zeros(counts.shape[1]),

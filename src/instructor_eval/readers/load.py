@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
+from instructor_eval import plugins
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.readers.types import Reader
 
 PAPER_READER = "hf:EleutherAI/gpt-j-6b"
 KINDS = ("nearest", "paper", "hf:MODEL", "endpoint:URL")
+_OURS = ("nearest", "paper", "hf", "endpoint")
+_CONTRACT = ("name", "fingerprint", "is_cheap", "describe", "read", "close")
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load_reader(text: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False) -> Reader:
-    """The reader that `text` names: nearest, paper (GPT-J, the paper's), hf:MODEL or endpoint:URL[#MODEL].
+    """The reader that `text` names: nearest, paper (GPT-J, the paper's), hf:MODEL, endpoint:URL[#MODEL], or a plugin's.
 
     Its files are found here; it is loaded when it is first asked.
 
@@ -32,5 +38,31 @@ def load_reader(text: str, *, device: str = "auto", dtype: str = "auto", offline
         from instructor_eval.readers.endpoint import EndpointReader
 
         return EndpointReader(rest)
-    hint = did_you_mean(kind, ("nearest", "paper", "hf", "endpoint")) or f": known are {', '.join(KINDS)}"
+    others = {name: p for name, p in plugins.found(plugins.READERS).items() if name not in _OURS}
+    if kind in others:
+        return _of_plugin(others[kind], rest, device=device, dtype=dtype, offline=offline)
+    known = [*KINDS, *(f"{name}:..." for name in others)]
+    hint = did_you_mean(kind, (*_OURS, *others)) or f": known are {', '.join(known)}"
     raise UserError(f"unknown reader '{text[:200]}'{hint}")
+
+
+def _of_plugin(plugin: plugins.Plugin, rest: str, **how: str | bool) -> Reader:
+    """A package's reader, whose name and fingerprint cannot be taken for another kind's.
+
+    Raises:
+        UserError: it cannot be loaded or made, or does not keep to the contract.
+    """
+    factory = plugin.load(callable, "function that makes a reader")
+    reader: Reader = plugin.run(lambda: factory(rest, **how), f"makes no reader of '{rest[:100]}'")
+    lacking = plugin.run(lambda: [part for part in _CONTRACT if not hasattr(reader, part)], "cannot be used")
+    if lacking:
+        raise UserError(f"{plugin.what}: what it makes has no {', '.join(lacking)} (readers.types.Reader): mend it")
+    told = plugin.run(reader.describe, "cannot describe itself")
+    name, fingerprint = reader.name, reader.fingerprint
+    if not isinstance(name, str) or name.partition(":")[0] != plugin.name or not name.isprintable():
+        raise UserError(f"{plugin.what}: its reader is called {name!r:.80}: a name must start with '{plugin.name}:'")
+    if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
+        raise UserError(f"{plugin.what}: its reader's fingerprint is {fingerprint!r:.80}: give 16 hex digits")
+    if not isinstance(told, dict) or (told.get("name"), told.get("fingerprint")) != (name, fingerprint):
+        raise UserError(f"{plugin.what}: its reader's describe() does not give its name and fingerprint: mend it")
+    return reader

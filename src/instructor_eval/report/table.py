@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from instructor_eval.board import text
-from instructor_eval.board.leaderboard import MTEB_TYPES, Board
+from instructor_eval.board.leaderboard import MTEB_TYPES, Board, stored_benchmark
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.difference_text import MARKS, interval_text
 from instructor_eval.comparing.stats import Difference
@@ -120,7 +120,7 @@ def _benchmark_and_type(task: str, board: Board) -> tuple[str, str]:
         return card.benchmark, card.type
     found = (s for row in board.rows for t, s in (*row.scores.items(), *row.failures.items()) if t == task)
     score = next(found, None)
-    return "own", score.type if score is not None else "no results yet"
+    return stored_benchmark(board.rows, task), score.type if score is not None else "no results yet"
 
 
 def _place_of_mean(name: str) -> tuple[str, str]:

@@ -1,0 +1,360 @@
+"""Plugins: the package of docs/plugins.md, built and installed as it stands there, and hostile ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import instructor_eval
+from instructor_eval import cards, plugins, scorers, variants
+from instructor_eval.errors import UserError
+from instructor_eval.readers.load import load_reader
+from instructor_eval.store import read_items
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = Path(instructor_eval.__file__).parents[1]
+FENCE = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCUMENT = ROOT / "docs" / "plugins.md"
+Run = Callable[..., Any]
+Install = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, bare_environment: Callable[[Path], dict[str, str]]) -> Path:
+    """The folder that the documented package is installed in."""
+    folder = tmp_path_factory.mktemp("plugin")
+    for name, content in FENCE.findall(DOCUMENT.read_text(encoding="utf-8")):
+        path = folder / "acme-eval" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    (folder / "acme-eval" / "acme_eval" / "__init__.py").touch()
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    done = subprocess.run(
+        [*pip, "--no-deps", "--no-build-isolation", "--target", str(folder / "site"), str(folder / "acme-eval")],
+        env=bare_environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def evaluate(
+    site: Path, tmp_path_factory: pytest.TempPathFactory, bare_environment: Callable[[Path], dict[str, str]]
+) -> Run:
+    """`evaluate("tasks", ...)`: the command line in a process that has the package; without it if `plain`."""
+    folder = tmp_path_factory.mktemp("work")
+
+    def run(*arguments: str, plain: bool = False) -> Any:
+        path = str(SOURCE) if plain else f"{SOURCE}:{site}"
+        done = subprocess.run(
+            [sys.executable, "-m", "instructor_eval.cli", *arguments],
+            cwd=folder,
+            env=bare_environment(folder) | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    run.folder = folder
+    return run
+
+
+@pytest.fixture(scope="module")
+def scores(evaluate: Run) -> dict[tuple[str, str], tuple[dict[str, Any], dict[str, list[Any]]]]:
+    """(task, variant) -> score and items of the runs that the document shows."""
+    commands = re.findall(r"^    (evaluate .*?)(?:  +#.*)?$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands[1:]:
+        done = evaluate(*command.split()[1:], "--quiet", "--offline")
+        assert (done.returncode, done.stderr) == (0, "")
+    listed = evaluate(*commands[0].split()[1:])
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert re.search(r"^AcmeMail +acme +Classification +balanced_accuracy +test +text +plugin", listed.stdout, re.M)
+    found = {}
+    for path in (evaluate.folder / "results" / "scores").rglob("*.json"):
+        score = json.loads(path.read_text(encoding="utf-8"))
+        found[score["task"], score["model"]["variant"]] = score, read_items(path.with_suffix(".parquet"))
+    return found
+
+
+def test_the_documented_package(scores: dict[tuple[str, str], Any]) -> None:
+    assert set(scores) == {("AcmeMail", "fp32"), ("AcmeMail", "acme-fp32"), ("DemoPrompts", "fp32")}
+    mail, items = scores["AcmeMail", "fp32"]
+    assert (mail["metric"], mail["benchmark"], mail["n_items"]) == ("balanced_accuracy", "acme", 4)
+    share = {g: [v for v, h in zip(items["value"], items["gold"], strict=True) if h == g] for g in items["gold"]}
+    assert mail["score"] == pytest.approx(sum(sum(v) / len(v) for v in share.values()) / 2, abs=1e-12)
+    assert mail["metrics"]["accuracy"] == pytest.approx(sum(items["value"]) / 4)
+    other = scores["AcmeMail", "acme-fp32"][0]
+    assert other["score"] == mail["score"]  # the same numbers by another name
+    assert other["model"]["fingerprint"] != mail["model"]["fingerprint"]
+    prompts, items = scores["DemoPrompts", "fp32"]
+    assert prompts["reader"]["name"] == "always:complaint"
+    assert set(items["prediction"]) == {"complaint"}
+    assert prompts["score"] == pytest.approx(items["gold"].count("complaint") / len(items["gold"]))
+
+
+@pytest.mark.usefixtures("scores")
+def test_what_reads_results_of_plugins(evaluate: Run) -> None:
+    compared = evaluate("compare", "minilm@fp32", "minilm@acme-fp32", "--task", "AcmeMail", "--format", "json")
+    assert compared.returncode == 0, compared.stderr
+    [found] = json.loads(compared.stdout)
+    [task] = found["tasks"]
+    assert (task["task"], task["unit"], task["n"], task["ties"]) == ("AcmeMail", "item", 4, 4)
+    checked = evaluate("validate", "--results", "results")
+    assert "3 results: 3 good" in checked.stdout
+    assert "items counted" not in checked.stdout  # their data is known, too
+    assert evaluate("tasks", "AcmeMail").stdout.startswith("AcmeMail: Classification, benchmark acme")
+    board = evaluate("leaderboard", "--benchmark", "acme")
+    header = next(line for line in board.stdout.splitlines() if line.startswith("rank"))
+    assert header.split() == ["rank", "model", "instructions", "acme", "AcmeMail"]  # a mean of its own
+    assert evaluate("baseline", "set", "minilm@fp32").returncode == 0
+    gate = evaluate("gate", "--candidate", "minilm@acme-fp32")
+    assert gate.returncode == 0, gate.stdout
+    assert "AcmeMail" in gate.stdout
+
+
+@pytest.mark.usefixtures("scores")
+def test_results_are_read_without_the_package_too(evaluate: Run) -> None:
+    assert evaluate("leaderboard", plain=True).returncode == 0
+    for command, words in (
+        (("tasks", "AcmeMail"), "unknown task 'AcmeMail'"),
+        (("--model", "minilm", "--task", "AcmeMail", "--offline"), "unknown task 'AcmeMail'"),
+        (("--task", "DemoPrompts", "--selection", "bm25", "--reader", "always:x"), "unknown reader 'always:x'"),
+        (("--model", "minilm", "--task", "DemoSTS", "--variant", "acme-fp32"), "unknown variant 'acme-fp32'"),
+    ):
+        done = evaluate(*command, plain=True)
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert "unknown metric 'balanced_accuracy'" in evaluate("validate", "--results", "results", plain=True).stdout
+
+
+# Hostile packages
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """`install("evil", {"scorers": {"f1": "evil:f1"}}, "code")`: a package that is found in this process."""
+
+    def clear() -> None:
+        plugins.found.cache_clear()
+        cards.plugged_cards.cache_clear()
+
+    def put(name: str, groups: dict[str, dict[str, str]], code: str = "", version: str = "6.6") -> Path:
+        site = tmp_path / f"site-{name}"
+        site.mkdir()
+        (site / f"{name}.py").write_text(code, encoding="utf-8")
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"[instructor_eval.{g}]\n" + "".join(f"{k} = {v}\n" for k, v in e.items()) for g, e in groups.items()]
+        (info / "entry_points.txt").write_text("\n".join(lines))
+        monkeypatch.syspath_prepend(str(site))
+        clear()
+        return site
+
+    yield put
+    monkeypatch.undo()
+    for name in [m for m in sys.modules if m.startswith("evil")]:
+        del sys.modules[name]
+    clear()
+
+
+def fault(call: Callable[[], Any]) -> str:
+    with pytest.raises(UserError) as caught:
+        call()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+ITEMS = {"id": ["a", "b"], "gold": ["x", "y"], "value": [1.0, 0.0]}
+RAISES = "raise ImportError('no libevil\\nat all')"
+
+
+def test_names_of_ours_cannot_be_taken(install: Install) -> None:
+    install(
+        "evil_names",
+        {
+            "forms": {"fp32": "evil_names:x", "int8": "evil_names:x"},
+            "scorers": {"accuracy": "evil_names:x", "ndcg_at_10": "evil_names:x", "rougeLsum": "evil_names:x"},
+            "readers": {"nearest": "evil_names:x", "hf": "evil_names:x", "paper": "evil_names:x"},
+            "tasks": {"evil": "evil_names:x"},
+        },
+        "import pathlib\npathlib.Path(__file__).with_name('loaded').touch()\nx = None",
+    )
+    site = Path(sys.path[0])
+    assert variants.form("fp32") is variants.FORMS["fp32"]
+    assert variants.known_forms()["int8"] is variants.FORMS["int8"]
+    assert scorers.compute("rougeL", ITEMS) == 0.5
+    assert not scorers.plugged()
+    assert not scorers.is_plugged("accuracy")
+    assert load_reader("nearest").fingerprint == "nearest-1"
+    assert cards.select(["STSBenchmark"], ["demo"])
+    assert not (site / "loaded").exists()
+    assert "unknown metric 'rougeLsum'" in fault(lambda: scorers.compute("rougeLsum", ITEMS))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (RAISES, "scorer f1 (evil 6.6) cannot be loaded (ImportError: no libevil at all)"),
+        ("raise SystemExit(3)", "cannot be loaded (SystemExit: 3)"),
+        ("def other(): ...", "cannot be loaded (AttributeError"),
+        ("f1 = 3", "evil:f1 is no function of items"),
+        ("def f1(items): raise KeyError('cosine')", "fails on 2 items with id, gold, value (KeyError: 'cosine')"),
+        ("def f1(items): return None", "TypeError"),
+        ("def f1(items): return 'many'", "ValueError"),
+        ("def f1(items): return float('nan')", "gives nan for 2 items, which is no score"),
+        ("def f1(items): return float('inf')", "gives inf"),
+        ("def f1(): return 1.0", "TypeError"),
+    ],
+)
+def test_scorers_that_are_none(install: Install, code: str, words: str) -> None:
+    install("evil", {"scorers": {"f1": "evil:f1"}}, code)
+    assert scorers.is_plugged("f1")  # by name: nothing is loaded for it
+    assert "evil" not in sys.modules
+    assert words in fault(lambda: scorers.compute("f1", ITEMS))
+
+
+def test_a_scorer_has_items_of_its_own(install: Install) -> None:
+    install("evil", {"scorers": {"f1": "evil:f1"}}, "def f1(items):\n    items.pop('gold').clear()\n    return True")
+    items = {name: list(column) for name, column in ITEMS.items()}
+    assert scorers.compute("f1", items) == 1.0
+    assert items == ITEMS
+    assert scorers.origin("f1") == "f1 of evil 6.6"
+    assert scorers.origin("accuracy") == "accuracy"
+
+
+def test_two_packages_with_one_name(install: Install) -> None:
+    install("evil_one", {"scorers": {"f1": "evil_one:f1"}}, "def f1(items): return 1.0")
+    install("evil_two", {"scorers": {"f1": "evil_two:f1"}}, "def f1(items): return 2.0")
+    text = fault(lambda: scorers.compute("f1", ITEMS))
+    assert "evil" in text
+    assert "brings one of that name too" in text
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", "-x", "x:y", "\u00e9", "x" * 81])
+def test_names_that_no_command_line_can_hold(install: Install, name: str) -> None:
+    install("evil", {"scorers": {"ok": "evil:f", name: "evil:f"}}, "def f(items): return 1.0")
+    assert list(plugins.found(plugins.SCORERS)) == ["ok"]
+
+
+CARD = "name: {name}\ntype: {type}\ndata: data\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "files", "words"),
+    [
+        (RAISES, {}, "task evil (evil 6.6) cannot be loaded (ImportError"),
+        ("CARDS = 5", {}, "evil:CARDS is no folder of cards"),
+        ("CARDS = '/tmp'", {}, "is no folder of cards"),
+        ("def CARDS(): raise OSError('gone')", {}, "cannot say where its cards are (OSError: gone)"),
+        ("def CARDS(): return 7", {}, "7 is no folder on disk"),
+        ("CARDS = HERE / 'nowhere'", {}, "nowhere is no folder on disk"),
+        ("CARDS = HERE", {}, "there is no card (*.yaml)"),
+        ("CARDS = HERE", {"a.yaml": "name: [1]"}, "a.yaml: task '[1]': name: expected a text"),
+        ("CARDS = HERE", {"a.yaml": "!!python/object/apply:os.system ['true']"}, "a.yaml"),
+        ("CARDS = HERE", {"a.yaml": CARD.format(name="STSBenchmark", type="STS")}, "taken by a shipped task"),
+        ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="Summarization")}, "own tasks can be"),
+        ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="STS") + "benchmark: mteb\n"}, "'mteb' is ours"),
+        ("CARDS = HERE", {n: CARD.format(name="A", type="STS") for n in ("a.yaml", "b.yml")}, "a.yaml too: rename one"),
+        ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="STS") + "metric: no_such\n"}, "metric: unknown value"),
+    ],
+)
+def test_tasks_that_are_none(install: Install, cli: Run, code: str, files: dict[str, str], words: str) -> None:
+    here = "from pathlib import Path\nHERE = Path(__file__).parent\n"
+    site = install("evil", {"tasks": {"evil": "evil:CARDS"}}, here + code)
+    for name, text in files.items():
+        (site / name).write_text(text, encoding="utf-8")
+    assert [c.name for c in cards.select(["ArguAna"])] == ["ArguAna"]  # what does not need it goes on
+    assert words in fault(lambda: cards.select(["NoSuchTask"]))
+    assert words in fault(lambda: cards.select([], ["evil"]))
+    listed = cli("tasks")
+    assert listed.code == 0
+    assert words in listed.err
+    assert "56 mteb, 3 billboard, 11 prompt-retrieval, 4 demo" in listed.out
+
+
+def test_a_function_may_give_the_folder_and_other_packages_stay(install: Install, cli: Run) -> None:
+    site = install(
+        "evil_good",
+        {"tasks": {"good": "evil_good:cards"}},
+        "import pathlib\ndef cards(): return pathlib.Path(__file__).parent",
+    )
+    (site / "a.yaml").write_text(CARD.format(name="Good", type="STS"))
+    install("evil_bad", {"tasks": {"bad": "evil_bad:cards"}}, RAISES)
+    [card] = cards.select(["Good"])
+    assert (card.benchmark, card.folder) == ("good", site / "data")
+    assert cards.select([], ["good"]) == [card]
+    listed = cli("tasks", "--benchmark", "good", "--format", "csv")
+    assert "Good,good,STS" in listed.out
+    assert "task bad (evil_bad 6.6) cannot be loaded" in listed.err
+    text = cli("tasks", "Goood").error
+    assert "did you mean Good?" in text
+    assert "task bad" in text
+
+
+READER = """
+class Reader:
+    is_cheap = True
+    name, fingerprint = {name!r}, {fingerprint!r}
+    def __init__(self, rest, **how): pass
+    def describe(self): return {told}
+    def read(self, questions): yield from ()
+    def close(self): pass
+"""
+GOOD = {
+    "name": "odd:x",
+    "fingerprint": "0123456789abcdef",
+    "told": "{'name': self.name, 'fingerprint': self.fingerprint}",
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (RAISES, "reader odd (evil 6.6) cannot be loaded"),
+        ("Reader = 1", "evil:Reader is no function that makes a reader"),
+        ("def Reader(rest): ...", "makes no reader of 'x' (TypeError"),
+        ("def Reader(rest, **how): return None", "has no name, fingerprint, is_cheap, describe, read, close"),
+        (READER.format(**GOOD | {"name": "nearest"}), "is called 'nearest': a name must start with 'odd:'"),
+        (READER.format(**GOOD | {"name": "odd:\x1b[2J"}), "is called"),
+        (READER.format(**GOOD | {"fingerprint": "nearest-1"}), "fingerprint is 'nearest-1': give 16 hex digits"),
+        (READER.format(**GOOD | {"told": "{'name': 'hf:other'}"}), "does not give its name and fingerprint"),
+        (READER.format(**GOOD | {"told": "1 / 0"}), "cannot describe itself (ZeroDivisionError"),
+    ],
+)
+def test_readers_that_are_none(install: Install, code: str, words: str) -> None:
+    install("evil", {"readers": {"odd": "evil:Reader"}}, code)
+    assert words in fault(lambda: load_reader("odd:x"))
+
+
+def test_a_reader_that_answers_badly_fails_its_task_alone(install: Install, cli: Run) -> None:
+    install("evil", {"readers": {"odd": "evil:Reader"}}, READER.format(**GOOD))
+    done = cli("--task", "DemoPrompts", "--selection", "bm25", "--reader", "odd:x", "--quiet", "--offline")
+    assert done.code == 2
+    assert "reader odd:x answered 0 of" in done.err
+    assert "Traceback" not in done.err
+    text = fault(lambda: load_reader("od:x"))
+    assert "did you mean odd" in text
+    assert "known are nearest, paper, hf:MODEL, endpoint:URL, odd:..." in fault(lambda: load_reader("zzzz"))
+
+
+def test_without_plugins_nothing_is_found() -> None:
+    """What is installed beside the tests is ours alone: no entry of ours takes part in other tests."""
+    for group in (plugins.FORMS, plugins.TASKS, plugins.SCORERS, plugins.READERS):
+        assert plugins.found(group) == {}
