@@ -14,8 +14,11 @@ import pytest
 
 import instructor_eval
 from instructor_eval import cards, plugins, scorers, variants
+from instructor_eval.encoder.served import Serving
 from instructor_eval.errors import UserError
 from instructor_eval.readers.load import load_reader
+from instructor_eval.search.spec import SearchSpec, open_store
+from instructor_eval.served import kinds
 from instructor_eval.store import read_items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +80,7 @@ def evaluate(
 def scores(evaluate: Run) -> dict[tuple[str, str], tuple[dict[str, Any], dict[str, list[Any]]]]:
     """(task, variant) -> score and items of the runs that the document shows."""
     commands = re.findall(r"^    (evaluate .*?)(?:  +#.*)?$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands[1:]:
         done = evaluate(*command.split()[1:], "--quiet", "--offline")
         assert (done.returncode, done.stderr) == (0, "")
@@ -87,12 +90,14 @@ def scores(evaluate: Run) -> dict[tuple[str, str], tuple[dict[str, Any], dict[st
     found = {}
     for path in (evaluate.folder / "results" / "scores").rglob("*.json"):
         score = json.loads(path.read_text(encoding="utf-8"))
-        found[score["task"], score["model"]["variant"]] = score, read_items(path.with_suffix(".parquet"))
+        variant = variants.variant_label(score["model"]["variant"], score["search"].get("backend", ""))
+        found[score["task"], variant] = score, read_items(path.with_suffix(".parquet"))
     return found
 
 
 def test_the_documented_package(scores: dict[tuple[str, str], Any]) -> None:
-    assert set(scores) == {("AcmeMail", "fp32"), ("AcmeMail", "acme-fp32"), ("DemoPrompts", "fp32")}
+    names = {("AcmeMail", "fp32"), ("AcmeMail", "acme-fp32"), ("DemoPrompts", "fp32")}
+    assert set(scores) == names | {("DemoRetrieval", "fp32"), ("DemoRetrieval", "fp32/brute")}
     mail, items = scores["AcmeMail", "fp32"]
     assert (mail["metric"], mail["benchmark"], mail["n_items"]) == ("balanced_accuracy", "acme", 4)
     share = {g: [v for v, h in zip(items["value"], items["gold"], strict=True) if h == g] for g in items["gold"]}
@@ -101,6 +106,10 @@ def test_the_documented_package(scores: dict[tuple[str, str], Any]) -> None:
     other = scores["AcmeMail", "acme-fp32"][0]
     assert other["score"] == mail["score"]  # the same numbers by another name
     assert other["model"]["fingerprint"] != mail["model"]["fingerprint"]
+    exact, brute = (scores["DemoRetrieval", variant][0] for variant in ("fp32", "fp32/brute"))
+    assert exact["model"]["name"] == brute["model"]["name"] == "letters:26"
+    assert (brute["search"]["recall"], brute["search"]["library"]) == (1.0, "acme-eval 1.0")
+    assert brute["score"] == brute["search"]["exact_score"] == pytest.approx(exact["score"])
     prompts, items = scores["DemoPrompts", "fp32"]
     assert prompts["reader"]["name"] == "always:complaint"
     assert set(items["prediction"]) == {"complaint"}
@@ -115,7 +124,7 @@ def test_what_reads_results_of_plugins(evaluate: Run) -> None:
     [task] = found["tasks"]
     assert (task["task"], task["unit"], task["n"], task["ties"]) == ("AcmeMail", "item", 4, 4)
     checked = evaluate("validate", "--results", "results")
-    assert "3 results: 3 good" in checked.stdout
+    assert "5 results: 5 good" in checked.stdout
     assert "items counted" not in checked.stdout  # their data is known, too
     assert evaluate("tasks", "AcmeMail").stdout.startswith("AcmeMail: Classification, benchmark acme")
     board = evaluate("leaderboard", "--benchmark", "acme")
@@ -253,6 +262,13 @@ def test_names_that_no_command_line_can_hold(install: Install, name: str) -> Non
     assert list(plugins.found(plugins.SCORERS)) == ["ok"]
 
 
+MODEL = """
+from instructor_eval.encoder.served import ServedModel
+
+class make(ServedModel):
+    def __init__(self, rest, serving): ...
+    def embed(self, texts, instruction): return [[1.0]]
+"""
 CARD = "name: {name}\ntype: {type}\ndata: data\n"
 
 
@@ -358,3 +374,41 @@ def test_without_plugins_nothing_is_found() -> None:
     """What is installed beside the tests is ours alone: no entry of ours takes part in other tests."""
     for group in (plugins.FORMS, plugins.TASKS, plugins.SCORERS, plugins.READERS):
         assert plugins.found(group) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (RAISES, "model evil (evil 6.6) cannot be loaded (ImportError: no libevil at all)"),
+        ("make = 3", "evil:make is no function that makes a model"),
+        ("def make(rest, serving): raise OSError('gone')", "makes no model of 'x' (OSError: gone)"),
+        ("def make(rest, serving): return object()", "is no encoder.served.ServedModel"),
+        (MODEL + "    name, identity = 'endpoint:http://x', {}", "must begin with 'evil:'"),
+        (MODEL + "    name, identity = 'evil:x', 7", "identity be a mapping"),
+        (MODEL + "    name, identity = 'evil:x', {}", "gives an array"),
+    ],
+)
+def test_models_that_are_none(install: Install, code: str, words: str) -> None:
+    install("evil", {"models": {"evil": "evil:make", "mteb": "evil:make"}}, code)
+    assert kinds.kind_of("evil:x") == "evil"
+    assert kinds.kind_of("./evil:x") is None
+    assert "evil" not in sys.modules
+    assert words in fault(lambda: kinds.load("evil:x", Serving()))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (RAISES, "search evil (evil 6.6) cannot be loaded (ImportError: no libevil at all)"),
+        ("make = 3", "evil:make is no function that makes a store"),
+        ("def make(spec): raise OSError('gone')", "makes no store of 'evil:a,b=1' (OSError: gone)"),
+        ("def make(spec): return object()", "has no build, start, add, finish"),
+    ],
+)
+def test_searches_that_are_none(install: Install, code: str, words: str) -> None:
+    install("evil", {"search": {"evil": "evil:make", "faiss": "evil:make", "exact": "evil:make"}}, code)
+    spec = SearchSpec.parse("evil:a,b=1")
+    assert "evil" not in sys.modules
+    assert words in fault(lambda: open_store(spec))
+    assert type(open_store(SearchSpec.parse("faiss:Flat"))).__name__ == "FaissStore"
+    assert "unknown search 'evli'" in fault(lambda: SearchSpec.parse("evli"))

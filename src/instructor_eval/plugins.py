@@ -6,6 +6,8 @@
 | `tasks`                  | a folder of task cards, or a function that gives one      | `cards.py`        |
 | `scorers`                | a function: items -> the metric of that name              | `scorers/`        |
 | `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/load.py` |
+| `models`                 | a function: (rest, `Serving`) -> `ServedModel`            | `served/kinds.py` |
+| `search`                 | a function: `SearchSpec` -> `VectorStore`                 | `search/spec.py`  |
 
 Names of ours are looked up first and cannot be taken. A plugin is loaded when its name is asked for, so a broken one
 stops nothing but what needs it. Whatever a stranger's code raises becomes one line that names the package.
@@ -22,7 +24,9 @@ from typing import Any
 
 from instructor_eval.errors import UserError
 
-FORMS, TASKS, SCORERS, READERS = (f"instructor_eval.{kind}" for kind in ("forms", "tasks", "scorers", "readers"))
+FORMS, TASKS, SCORERS, READERS, MODELS, SEARCH = (
+    f"instructor_eval.{kind}" for kind in ("forms", "tasks", "scorers", "readers", "models", "search")
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 """What a name may be: it stands in file names, on the command line, and before a colon."""
 

@@ -123,10 +123,15 @@ class _Best:
         row, score, place = row[order], score[order], place[order]
         counts = torch.bincount(row, minlength=len(self._scores))
         column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
-        size = (len(counts), int(counts.max()))
-        scores, places = torch.full(size, float("-inf")), torch.zeros(size, dtype=torch.int64)
-        scores[row, column], places[row, column] = score, place
-        self._take(scores, places)
+        # A few at a time, should one query have most of them: the corpus may be sorted by what it asks for.
+        step = self._k + 64
+        for start in range(0, int(counts.max()), step):
+            part = (column >= start) & (column < start + step)
+            size = (len(counts), min(step, int(counts.max()) - start))
+            scores, places = torch.full(size, float("-inf")), torch.zeros(size, dtype=torch.int64)
+            scores[row[part], column[part] - start] = score[part]
+            places[row[part], column[part] - start] = place[part]
+            self._take(scores, places)
 
     def _take(self, scores: Tensor, places: Tensor) -> None:
         scores, places = torch.cat((self._scores, scores), 1), torch.cat((self._places, places), 1)

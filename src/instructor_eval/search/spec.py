@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from instructor_eval import plugins
 from instructor_eval.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 EXACT = "exact"
 _LONGEST = 200
+_CONTRACT = ("build", "start", "add", "finish", "search", "index_bytes", "describe", "close")
 
 Open: TypeAlias = "Callable[[SearchSpec], VectorStore]"
 
@@ -37,6 +39,8 @@ class Kind:
     """Modules that must be installed beside the extra `run`."""
     extra: str = ""
     """The extra that brings them."""
+    plugin: plugins.Plugin | None = None
+    """The package that brings it, where it is none of ours; `open` is empty then."""
 
 
 KINDS: dict[str, Kind] = {
@@ -131,8 +135,13 @@ EXACT_SEARCH = SearchSpec(EXACT)
 
 
 def known_kinds() -> dict[str, Kind]:
-    """All kinds of stores by name."""
-    return KINDS
+    """All kinds of stores by name: ours, then those of installed packages."""
+    others = {
+        name: Kind(name, f"{name}[:PART,...]: a store of {found.package or found.value}", "", plugin=found)
+        for name, found in plugins.found(plugins.SEARCH).items()
+        if name not in (EXACT, *KINDS)
+    }
+    return {**KINDS, **others}
 
 
 def open_store(spec: SearchSpec) -> VectorStore:
@@ -142,6 +151,8 @@ def open_store(spec: SearchSpec) -> VectorStore:
         UserError: a library is not installed, or the store cannot be what is asked for.
     """
     kind = known_kinds()[spec.kind]
+    if kind.plugin is not None:
+        return _of_plugin(kind.plugin, spec)
     missing = [m for m in kind.modules if importlib.util.find_spec(m) is None]
     if missing:
         extra = f"instructor-eval[{kind.extra}]" if kind.extra else " ".join(missing)
@@ -149,3 +160,17 @@ def open_store(spec: SearchSpec) -> VectorStore:
     module, _, function = kind.open.partition(":")
     opened: VectorStore = getattr(importlib.import_module(module), function)(spec)
     return opened
+
+
+def _of_plugin(plugin: plugins.Plugin, spec: SearchSpec) -> VectorStore:
+    """A package's store.
+
+    Raises:
+        UserError: it cannot be loaded or made, or does not keep to the contract.
+    """
+    factory = plugin.load(callable, "function that makes a store")
+    store: VectorStore = plugin.run(lambda: factory(spec), f"makes no store of '{spec}'")
+    lacking = plugin.run(lambda: [part for part in _CONTRACT if not hasattr(store, part)], "cannot be used")
+    if lacking:
+        raise UserError(f"{plugin.what}: what it makes has no {', '.join(lacking)} (search.store.VectorStore): mend it")
+    return store
