@@ -19,6 +19,7 @@ from instructor_eval.encoder.cache import Cache, Space, keys_of
 from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
 from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.precision import rounded
+from instructor_eval.environment import hardware
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import Vectors
@@ -110,6 +111,10 @@ class Engine:
     def device(self) -> str:
         """The device in use, or the one that would be."""
         return str(self._network.device) if self._network else pick_device(self._wanted_device)
+
+    def environment(self) -> dict[str, Any]:
+        """Where vectors are computed, for the score file."""
+        return {"hardware": hardware(self.device)}
 
     def uncached(self) -> Engine:
         """The same network without a cache: it computes every text, and counts for itself."""
