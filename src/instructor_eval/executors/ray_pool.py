@@ -27,7 +27,8 @@ STILL_SECONDS = 900.0
 """Without a text done: what it computes with hangs. Loading a model may take longer."""
 LOADING_SECONDS = 3600.0
 _STARTS = 3
-_PATIENCE = 2.0
+PATIENCE_SECONDS = 2.0
+"""That a share waits for a worker that has its model, before another one loads it."""
 
 Answer = Callable[["Share", Reply | Failure], None]
 
@@ -40,7 +41,8 @@ class Share:
     ask: Ask
     lost: list[str] = field(default_factory=list)
     """nodes on which it was lost"""
-    since: float = field(default_factory=time.monotonic)
+    since: float = 0.0
+    """of waiting"""
 
 
 @dataclass
@@ -179,6 +181,7 @@ class Pool:
 
     def submit(self, share: Share) -> None:
         """Take work; `answer` is called when it is done."""
+        share.since = time.monotonic()
         self._waiting.setdefault(share.owner, deque()).append(share)
         self._dispatch()
 
@@ -194,7 +197,9 @@ class Pool:
             for share in self._in_turn():
                 slot = self._free(share, depth)
                 if slot is not None:
-                    self._waiting[share.owner].remove(share)
+                    shares = self._waiting.pop(share.owner)
+                    shares.remove(share)
+                    self._waiting[share.owner] = shares  # the others' turn first
                     self._send(slot, share)
 
     def _in_turn(self) -> list[Share]:
@@ -213,12 +218,10 @@ class Pool:
         empty = [s for s in free if s.model is None]
         if empty:
             return empty[0]
-        held = any(s.model == model for s in ready)
+        if any(s.model == model for s in ready) and time.monotonic() - share.since < PATIENCE_SECONDS:
+            return None
         wanted = {s.ask.model for shares in self._waiting.values() for s in shares}
-        idle = [s for s in free if s.model not in wanted]
-        if idle:
-            return idle[0]
-        return free[0] if free and (not held or time.monotonic() - share.since > _PATIENCE) else None
+        return min(free, key=lambda s: s.model in wanted, default=None)
 
     def _send(self, slot: Slot, share: Share) -> None:
         ask = share.ask
