@@ -12,9 +12,11 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ _SHARES = 8
 """Workers on the processors of one node at most: each holds a copy of the model."""
 _STORE_BYTES = 2 * 1024**3
 _NAMESPACE = "instructor-eval"
+_PREFIX = "evaluate-ray-"
 # No statistics sent, no advice on the terminal, no log lines of Ray's core.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -149,23 +152,28 @@ def connected(executor: Executor, device: str) -> Iterator[Cluster]:
         raise UserError(f"--device {device} is one of this machine: with --executor ray give auto, cpu or cuda")
     before = dict(os.environ)
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    folder = None
+    folder = None if executor.address else _folder()
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         import ray
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         if ray.is_initialized():
             raise UserError("this process uses Ray already: call ray.shutdown() before a run with executor ray")
-        if executor.address:
+        if folder is None:
             _join(executor)
         else:
-            folder = _start()
+            _start(folder)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminated)  # Ray's own prints a stack
         yield Cluster(device)
     finally:
         if "ray" in sys.modules:
             import ray
 
             ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         for name in set(os.environ) - set(before):
@@ -173,16 +181,39 @@ def connected(executor: Executor, device: str) -> Iterator[Cluster]:
         os.environ.update(before)
 
 
-def _start() -> Path:
-    """A cluster of this machine alone; the result is its folder. Its token lives in the environment only."""
+def _terminated(number: int, _frame: object) -> None:
+    """End as after an interrupt, so that what Ray started ends too."""
+    sys.exit(128 + number)
+
+
+def _folder() -> Path:
+    """A folder for a cluster of our own, under a path short enough for its sockets; what killed runs left goes."""
+    base = Path(next((d for d in (tempfile.gettempdir(), "/tmp") if len(d) < 30), "."))  # noqa: S108
+    for left in base.glob(f"{_PREFIX}*-*"):
+        number = left.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if number.isdecimal() and left.stat().st_uid == os.getuid() and not _runs(int(number)):
+                shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+
+
+def _runs(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _start(folder: Path) -> None:
+    """A cluster of this machine alone. Its token lives in the environment only."""
     import ray
 
     if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = _token()
     os.environ.pop("RAY_ADDRESS", None)
-    # Its sockets' paths must be short.
-    base = next((d for d in (tempfile.gettempdir(), "/tmp") if len(d) < 30), None)  # noqa: S108
-    folder = Path(tempfile.mkdtemp(prefix="evaluate-", dir=base))
     try:
         ray.init(
             address="local",
@@ -195,9 +226,7 @@ def _start() -> Path:
             _temp_dir=str(folder),
         )
     except Exception as e:
-        shutil.rmtree(folder, ignore_errors=True)
         raise UserError(f"Ray does not start here ({one_line(f'{type(e).__name__}: {e}')[:300]})") from e
-    return folder
 
 
 @cache

@@ -45,7 +45,7 @@ class Setup:
     """Folder of the cache of answers; None keeps them in memory."""
 
 
-def main(connection: Connection, setup: Setup) -> None:
+def main(connection: Connection) -> None:
     """Run the tasks that come, until the run closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is interrupted, and ends us
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -54,8 +54,8 @@ def main(connection: Connection, setup: Setup) -> None:
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())  # its own kind is left behind, with a warning, where this process is killed
-    with suppress(EOFError, OSError, KeyboardInterrupt):
-        _serve(connection, setup)
+    with suppress(EOFError, OSError):
+        _serve(connection, connection.recv())
 
 
 def _end_with(parent: int) -> None:

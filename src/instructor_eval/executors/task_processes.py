@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from instructor_eval.errors import UserError
@@ -43,14 +44,16 @@ class TaskProcess:
         """The plan's number and the task that it is at."""
         self._post, self._heard, self._gone = post, heard, gone
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=main, args=(other, setup), daemon=True, name=f"tasks-{number}")
         try:
-            self._process.start()
+            given = ForkingPickler.dumps(setup)
         except (pickle.PicklingError, TypeError, AttributeError) as e:
             raise UserError(f"--executor ray cannot hand this run to another process ({e}): leave it out") from e
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=main, args=(other,), daemon=True, name=f"tasks-{number}")
+        self._process.start()
         other.close()
         self._out: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._first = given
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._listen, self._talk)]
         for thread in self._threads:
             thread.start()
@@ -66,6 +69,7 @@ class TaskProcess:
 
     def _talk(self) -> None:
         with suppress(OSError, ValueError):
+            self._connection.send_bytes(self._first)
             while (message := self._out.get()) is not None:
                 self._connection.send(message)
 
