@@ -76,10 +76,13 @@ class Cluster:
 
         self._ray = ray
         self.home: str = ray.get_runtime_context().get_node_id()
+        self._choose(device)
+
+    def _choose(self, device: str) -> None:
         gpus = any(node["Resources"].get("GPU", 0) >= 1 for node in self._nodes())
         if device == "cuda" and not gpus:
             raise UserError("--device cuda: no node of the Ray cluster has a GPU: use --device cpu or auto")
-        self.device = "cuda" if gpus and device != "cpu" else "cpu"
+        self.device: str = "cuda" if gpus and device != "cpu" else "cpu"
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
@@ -140,8 +143,13 @@ def _shares(cores: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def connected(executor: Executor, device: str) -> Iterator[Cluster]:
+def connected(executor: Executor, device: str, *, debug: bool = False) -> Iterator[Cluster]:
     """A cluster to work on. One of our own ends with the block, and leaves nothing behind.
+
+    Args:
+        executor: Which.
+        device: What `--device` says.
+        debug: Let Ray say what it wants to.
 
     Raises:
         UserError: Ray is not installed, there is no such cluster, or it cannot be used; found out in bounded time.
@@ -150,43 +158,89 @@ def connected(executor: Executor, device: str) -> Iterator[Cluster]:
         raise UserError("--executor ray needs ray: pip install 'instructor-eval[ray]'")
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"--device {device} is one of this machine: with --executor ray give auto, cpu or cuda")
-    before = dict(os.environ)
-    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    folder = None if executor.address else _folder()
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
+    with contextlib.ExitStack() as closing:
+        closing.enter_context(_quiet_environment())
+        folder = None if executor.address else closing.enter_context(_folder())
         import ray
 
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        if not debug:
+            closing.enter_context(_core_silent())
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
         if ray.is_initialized():
             raise UserError("this process uses Ray already: call ray.shutdown() before a run with executor ray")
+        closing.callback(ray.shutdown)
         if folder is None:
             _join(executor)
         else:
             _start(folder)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _terminated)  # Ray's own prints a stack
+        closing.enter_context(_cleanly_terminated())
         yield Cluster(device)
-    finally:
-        if "ray" in sys.modules:
-            import ray
 
-            ray.shutdown()
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+
+@contextlib.contextmanager
+def _quiet_environment() -> Iterator[None]:
+    """Variables for Ray and its processes; afterwards all are as before."""
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    try:
+        yield
+    finally:
         for name in set(os.environ) - set(before):
             del os.environ[name]
         os.environ.update(before)
 
 
-def _terminated(number: int, _frame: object) -> None:
-    """End as after an interrupt, so that what Ray started ends too."""
-    sys.exit(128 + number)
+@contextlib.contextmanager
+def _cleanly_terminated() -> Iterator[None]:
+    """On SIGTERM end as after an interrupt, so that what Ray started ends too; Ray's own handler prints a stack."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminated(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _folder() -> Path:
+@contextlib.contextmanager
+def _core_silent() -> Iterator[None]:
+    """Keep what Ray's core writes past Python off the terminal: lost nodes are told in our own words.
+
+    It writes to file descriptor 2 whatever it is told; meanwhile Python's own `sys.stderr` is another one.
+    """
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):  # and this prints about nodes whatever `log_to_driver` says
+        worker.print_to_stdstream = lambda *_given, **_named: None
+    stream = sys.stderr
+    try:
+        there = stream.fileno()
+    except (AttributeError, OSError, ValueError):  # closed, or taken by someone else
+        there = -1
+    if there != 2:
+        yield
+        return
+    stream.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        with os.fdopen(saved, "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False) as ours:
+            os.dup2(nowhere, 2)
+            sys.stderr = ours
+            yield
+    finally:
+        sys.stderr = stream
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
     """A folder for a cluster of our own, under a path short enough for its sockets; what killed runs left goes."""
     base = Path(next((d for d in (tempfile.gettempdir(), "/tmp") if len(d) < 30), "."))  # noqa: S108
     for left in base.glob(f"{_PREFIX}*-*"):
@@ -194,7 +248,11 @@ def _folder() -> Path:
         with contextlib.suppress(OSError):
             if number.isdecimal() and left.stat().st_uid == os.getuid() and not _runs(int(number)):
                 shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _runs(number: int) -> bool:
@@ -297,7 +355,8 @@ def _probe(address: str) -> None:
         ) from e
     said = done.stdout.strip().splitlines()
     if not said or said[-1] != "connected":
-        raise UserError(_refusal(address, said[-1] if said else f"its process ended with {done.returncode}"))
+        why = said[-1] if said else f"its process ended with {done.returncode}"
+        raise UserError(_refusal(address, "no authentication" if "Unauthenticated" in done.stderr else why))
 
 
 def _refusal(address: str, why: str) -> str:
@@ -306,8 +365,8 @@ def _refusal(address: str, why: str) -> str:
         return "ray:auto: this machine is part of no Ray cluster: run `ray start --head` first, or give ray alone"
     if "auth" in low or "token" in low:
         return (
-            f"the Ray cluster at {address} refuses our token: give every node and this command the same one, in "
-            "RAY_AUTH_TOKEN or ~/.ray/auth_token"
+            f"the Ray cluster at {address} refuses our token: set RAY_AUTH_MODE=token, and give the cluster's token in "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token (ray:auto finds the file by itself)"
         )
     if "version mismatch" in low:
         return f"the Ray cluster at {address} has another version of Ray or Python: {one_line(why)[:250]}"

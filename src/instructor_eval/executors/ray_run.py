@@ -54,7 +54,7 @@ def on_ray(request: Request) -> Iterator[tuple[Request, Run]]:
     """
     if request.cost == "full":
         raise UserError("--cost full measures in this process: leave --executor out, or give --cost auto (no costs)")
-    with connected(request.executor, request.device) as cluster:
+    with connected(request.executor, request.device, debug=request.debug) as cluster:
 
         def run(there: Request, planned: list[Planned], summary: Summary, say: Callable[[str], None]) -> None:
             _Run(cluster, there, planned, say).run(summary)
