@@ -194,6 +194,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),
                      help="how the model takes instructions, where its files do not show it")  # fmt: skip
     how.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
+    how.add_argument(
+        "--executor", default="local", metavar="WHERE",
+        help="what encodes: local (default), ray (every GPU of this machine, else its processors), ray:auto or "
+        "ray:HOST:PORT (a Ray cluster; docs/ray.md)",
+    )  # fmt: skip
     _add_serving_options(parser.add_argument_group("served models"))
     where = parser.add_argument_group("where things are")
     where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")

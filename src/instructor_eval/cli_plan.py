@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval import cli_run
 
     cli_run.check_asked(options)
+    if options.executor != "local":
+        raise UserError("`evaluate plan` counts and measures in this process: leave --executor out")
     options.command = ["evaluate", "plan"]
     asked = cli_run.prepare(options)
     from instructor_eval.planning.dry_run import dry_run

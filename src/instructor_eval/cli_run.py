@@ -17,6 +17,7 @@ from instructor_eval.board.leaderboard import build
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import known_cards, select
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.executors.choice import Executor
 from instructor_eval.instructions import InstructionSet, parse_set
 from instructor_eval.published import published
 from instructor_eval.store import Store
@@ -132,6 +133,7 @@ def prepare(options: argparse.Namespace) -> Asked:
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
+    Executor.parse(options.executor)
     return Asked(cards, choices, sets)
 
 
@@ -179,6 +181,7 @@ def request_of(
         known_models=list(published()),
         command=options.command,
         debug=options.debug,
+        executor=Executor.parse(options.executor),
     )
 
 

@@ -13,6 +13,7 @@ from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.served import Serving, check_form
 from instructor_eval.errors import UserError
+from instructor_eval.executors.choice import LOCAL, Executor
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
 from instructor_eval.served.kinds import kind_of, load
@@ -53,6 +54,10 @@ class Request:
     known_models: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     debug: bool = False
+    executor: Executor = LOCAL
+    """What encodes."""
+    elsewhere: str | None = None
+    """The kind of device that encodes, cpu or cuda, where that is another machine's."""
 
 
 @dataclass
@@ -95,14 +100,16 @@ def variants_of(request: Request, *, served: str = "") -> list[Variant]:
     Raises:
         UserError: a variant that cannot be read, or cannot run here, or does not go with a float16 cache.
     """
-    device = "cpu" if served else pick_device(request.device)
-    auto = BASELINE if served else default_variant(device)
+    device, auto = "cpu", BASELINE
+    if not served:
+        device = request.elsewhere or pick_device(request.device)
+        auto = default_variant(device) if request.elsewhere is None else ("bf16" if device == "cuda" else "fp32")
     found = grid(request.variants, request.embeddings, request.dims, auto=auto)
     forms = list(dict.fromkeys(v.form for v in found))
     if served:
         check_form(forms, served)
     check_installed(forms)
-    check_device(forms, device)
+    check_device(forms, device, here=request.elsewhere is None)
     eager = next((f for f in forms if request.compiled and not form(f).compiles), None)
     if eager:
         raise UserError(f"--compile does not go with variant {eager}: leave one of them out")

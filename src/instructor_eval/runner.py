@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
@@ -34,6 +34,8 @@ from instructor_eval.types import Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
 
 _COUNTS = ("texts", "unique", "hits", "tokens")
+Run: TypeAlias = Callable[[Request, list[Planned], "Summary", Callable[[str], None]], None]
+"""What runs a plan: it fills the summary, in the plan's order."""
 
 
 @dataclass
@@ -51,32 +53,48 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
 
     Raises:
         UserError: found before anything is computed (a model, card or instruction that cannot be had), or the results
-            folder can no longer be written.
+            folder can no longer be written, or the executor has nothing left to compute with.
     """
     request.store.check_writable()
     for card in request.cards:
         if not card.parts:
             adapter_for(card)
+    if request.executor.kind == "ray":
+        from instructor_eval.executors.ray_run import on_ray  # an extra's library
+
+        with on_ray(request) as (there, run_there):
+            return _execute(there, say, run_there)
     if request.device != "auto":
         pick_device(request.device)
+    return _execute(request, say, _run_here)
+
+
+def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
     planned = plan_run(request, say)
     started = _now()
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
-    engine: BaseEngine | None = None  # one form in memory at a time
+    run(request, planned, summary, say)
+    if request.executor.kind == "local":
+        for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
+            _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
+    _write_manifest(request, name, started, summary, ended=_now())
+    return summary
+
+
+def _run_here(request: Request, planned: list[Planned], summary: Summary, say: Callable[[str], None]) -> None:
+    """In this process, one task after another; the last model is let go of, as what is measured next needs its memory.
+
+    One form is in memory at a time.
+    """
+    engine: BaseEngine | None = None
     prober = Prober(None, request.store.root, say)
     for plan in planned:
         if plan.loaded is not None and (engine is None or engine.model is not plan.loaded):
             engine = engine_of(plan.loaded, request)
             prober = Prober(engine, request.store.root, say, debug=request.debug)
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
-    engine = None  # what is measured next needs its memory
-    del prober
-    for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
-        _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
-    _write_manifest(request, name, started, summary, ended=_now())
-    return summary
 
 
 def engine_of(model: Described, request: Request) -> BaseEngine:
@@ -156,27 +174,32 @@ def _run_model(
     done: dict[str, Score] = {}
     if plan.checkpoint is None:
         say(f"{plan.model['name']}: no model, the same for all of them")
-    width = max(len(c.name) for c in plan.cards)
     for card in plan.cards:
-        form = "" if plan.label == str(FP32) else f", {plan.label}"
-        head = f"  {card.name:<{width}} [{plan.set_name}{form}]"
         if card.parts:
-            score, kept = _aggregate(card, plan, done, request)
+            score, kept = aggregate(card, plan, done, request)
         else:
             if plan.checkpoint is not None:
                 say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
-            score, kept = _run_task(request, card, plan, engine, prober)
+            score, kept = run_task(request, card, plan, engine, prober)
         done[card.name] = score
         summary.scores.append(score)
-        if score.status == "failed":
-            summary.failed += 1
-            say(f"{head} FAILED: {score.error}")
-        else:
-            summary.kept += kept
-            summary.ran += not kept
-            cost = "kept from an earlier run" if kept else _cost(score)
-            cost += "".join(f", {told}" for told in search_told(score.search))
-            say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
+        say_score(score, plan, summary, say, kept=kept)
+
+
+def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str], None], *, kept: bool) -> None:
+    """Print how a task ended, and count it."""
+    width = max(len(c.name) for c in plan.cards)
+    form = "" if plan.label == str(FP32) else f", {plan.label}"
+    head = f"  {score.task:<{width}} [{plan.set_name}{form}]"
+    if score.status == "failed":
+        summary.failed += 1
+        say(f"{head} FAILED: {score.error}")
+    else:
+        summary.kept += kept
+        summary.ran += not kept
+        cost = "kept from an earlier run" if kept else _cost(score)
+        cost += "".join(f", {told}" for told in search_told(score.search))
+        say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
 
 
 def _cost(score: Score) -> str:
@@ -288,7 +311,17 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     return score
 
 
-def _run_task(
+def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Score:
+    """A task that could not be run at all, filed."""
+    score = _blank(request, card, plan)
+    score.error = error
+    score.identity = _identity(score, card)
+    score.environment = {"versions": versions()}
+    request.store.write(score)
+    return score
+
+
+def run_task(
     request: Request, card: Card, plan: Planned, engine: BaseEngine | None, prober: Prober
 ) -> tuple[Score, bool]:
     """The score of one task, and whether it was there already."""
@@ -357,7 +390,7 @@ def _environment(request: Request, score: Score, engine: BaseEngine | None, prob
         return {"versions": versions(), "hardware": hardware("cpu")}
     found = {
         "versions": versions() | installed(engine.libraries),
-        "hardware": hardware(engine.device),
+        **engine.environment(),
         "fresh": score.counts["hits"] == 0 or isinstance(request.cache, MemoryCache),
     }
     probe = prober.name()
@@ -389,7 +422,7 @@ def _fill(score: Score, outcome: Outcome) -> None:
     score.search = {**score.search, **outcome.search}
 
 
-def _aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
+def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
     """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
     score = _blank(request, card, plan)
     parts = [done[name] for name in card.parts]

@@ -230,8 +230,8 @@ def check_installed(names: Sequence[str]) -> None:
             raise UserError(f"variant {name} needs {' and '.join(missing)}: pip install '{extra}'")
 
 
-def check_device(names: Sequence[str], device: str) -> None:
-    """Whether these forms run on `device`, which is cpu, cuda or cuda:1.
+def check_device(names: Sequence[str], device: str, *, here: bool = True) -> None:
+    """Whether these forms run on `device`, which is cpu, cuda or cuda:1; of another machine's its kind alone is known.
 
     Raises:
         UserError: one does not: it names the device it needs.
@@ -242,10 +242,10 @@ def check_device(names: Sequence[str], device: str) -> None:
         if kind not in wanted.devices:
             where = "a GPU (--device cuda)" if wanted.devices == ("cuda",) else "--device cpu"
             raise UserError(f"variant {name} does not run on {device}: it needs {where}")
-        if kind == "cuda" and wanted.capability > (0, 0):
+        if here and kind == "cuda" and wanted.capability > (0, 0):
             import torch
 
-            here = torch.cuda.get_device_capability(device)
-            if here < wanted.capability:
-                need, got = (".".join(map(str, c)) for c in (wanted.capability, here))
+            has = torch.cuda.get_device_capability(device)
+            if has < wanted.capability:
+                need, got = (".".join(map(str, c)) for c in (wanted.capability, has))
                 raise UserError(f"variant {name} needs a GPU of compute capability {need}: {device} has {got}")

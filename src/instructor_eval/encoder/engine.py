@@ -21,6 +21,7 @@ from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
 from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.precision import rounded
+from instructor_eval.environment import hardware
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.progress import Progress
 from instructor_eval.types import Vectors
@@ -83,6 +84,10 @@ class BaseEngine(ABC):
     @abstractmethod
     def device(self) -> str:
         """The device in use, or the one that would be."""
+
+    def environment(self) -> dict[str, Any]:
+        """Where vectors are computed, for the score file."""
+        return {"hardware": hardware(self.device)}
 
     def uncached(self) -> Self:
         """The same model without a cache: it computes every text, and counts for itself."""

@@ -108,7 +108,7 @@ class Prober:
         if self._engine is not None and totals and totals.unique > totals.hits and not self._tried:
             self._tried = True
             try:
-                probe = take(self._engine)
+                probe = self._take(self._engine)
                 write(self._root, probe)
                 self._name = probe.name
             except UserError as e:
@@ -119,6 +119,9 @@ class Prober:
                 line = f"no probe taken, the drift gate will miss it: unexpected {type(e).__name__}: {e}"
                 self._say("  " + one_line(f"{line} (--debug shows where)")[:500])
         return self._name
+
+    def _take(self, engine: BaseEngine) -> Probe:
+        return take(engine)
 
 
 def take(engine: BaseEngine) -> Probe:

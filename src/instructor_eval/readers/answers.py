@@ -41,7 +41,7 @@ class AnswerCache:
     """
 
     def __init__(self, folder: Path | None, *, warn: Callable[[str], None]) -> None:
-        self._folder = folder
+        self.folder = folder
         self._warn = warn
         self._warned = self._writes = False
         self._connection: sqlite3.Connection | None = None
@@ -55,7 +55,7 @@ class AnswerCache:
             self._open_read_only(e)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        uri = "file:answers" if self._folder is None else (self._folder / FILE_NAME).resolve().as_uri()
+        uri = "file:answers" if self.folder is None else (self.folder / FILE_NAME).resolve().as_uri()
         self._connection = connect(f"{uri}?mode={mode}")
         self._connection.text_factory = bytes  # damage may make a text of a blob, and it need not be UTF-8
         return self._connection
@@ -63,7 +63,7 @@ class AnswerCache:
     def _open_read_only(self, why: Exception) -> None:
         """Serve what is there without writing; without its log only if there is none to be read."""
         try:
-            immutable = self._folder is not None and (self._folder / f"{FILE_NAME}-wal").stat().st_size == 0
+            immutable = self.folder is not None and (self.folder / f"{FILE_NAME}-wal").stat().st_size == 0
         except OSError as e:
             immutable = isinstance(e, FileNotFoundError)
         for mode in ("ro", "ro&immutable=1") if immutable else ("ro",):
@@ -111,7 +111,7 @@ class AnswerCache:
             cannot, step = ("written", "new answers are not") if self._connection else ("used", "no answers are")
             if is_damage(why) or isinstance(why, UserError):
                 step = f"remove {FILE_NAME} there to begin anew; until then {step}"
-            self._warn(f"cache of answers in {self._folder} cannot be {cannot} ({reason(why)}): {step} kept")
+            self._warn(f"cache of answers in {self.folder} cannot be {cannot} ({reason(why)}): {step} kept")
 
     def close(self) -> None:
         """Let go of the database; nothing is found or kept any more."""

@@ -1,0 +1,1 @@
+"""Where a run's encoding happens: in this process, or on the workers of a Ray cluster."""

@@ -1,0 +1,63 @@
+"""One view of tasks that run beside each other: a bar on a terminal, a quiet line every half minute elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from instructor_eval.progress import Progress
+
+_WINDOW_SECONDS = 60.0
+
+
+class View(Progress):
+    """Texts of all running tasks, rates of the last minute, workers alive, tasks done.
+
+    Args:
+        say: Where lines of results go.
+        tasks: In all.
+    """
+
+    def __init__(self, say: Callable[[str], None], tasks: int) -> None:
+        super().__init__("all tasks")
+        self._say = say
+        self.tasks, self.tasks_done, self.workers = tasks, 0, 0
+        self._last_minute: deque[tuple[float, int, int]] = deque()
+        self._began = 0.0
+
+    def say(self, line: str) -> None:
+        """Print a line beside the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._say(line)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def expect(self, texts: int, characters: int) -> None:
+        """So many texts more are asked for, by any task."""
+        self._began = self._began or time.monotonic()
+        super().expect(texts, characters)
+
+    def advance(self, texts: int, tokens: int, characters: int) -> None:
+        """So many are computed, by any worker."""
+        now = time.monotonic()
+        self._last_minute.append((now, texts, tokens))
+        while now - self._last_minute[0][0] > _WINDOW_SECONDS:
+            self._last_minute.popleft()
+        super().advance(texts, tokens, characters)
+
+    def tick(self) -> None:
+        """Nothing came for a second: the line may be due."""
+        self._show(0)
+
+    def rates(self) -> str:
+        """Tasks done, workers alive, texts and tokens a second."""
+        parts = [f"{self.tasks_done} of {self.tasks} tasks", f"{self.workers} worker{'s' * (self.workers != 1)}"]
+        texts, tokens = (sum(entry[i] for entry in self._last_minute) for i in (1, 2))
+        seconds = min(time.monotonic() - self._began, _WINDOW_SECONDS) if self._began else 0.0
+        if texts and seconds > 0:
+            parts += [f"{texts / seconds:,.1f} texts/s", f"{tokens / seconds:,.0f} tokens/s"]
+        if self.hits and self.done:
+            parts.append(f"{100 * self.hits / self.done:.0f} % from the cache")
+        return ", ".join(parts)

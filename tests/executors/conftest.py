@@ -1,0 +1,39 @@
+"""A cluster of three nodes on this machine, as Ray itself simulates one."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+# Lost nodes are noticed in two seconds instead of fifteen.
+_WATCHFUL = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Three nodes of one processor each; the run's own is the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        from ray.cluster_utils import Cluster
+
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # its sockets' paths must be short
+        store = {"object_store_memory": 100 * 2**20}
+        head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder, "_system_config": _WATCHFUL, **store}
+        made = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            made.add_node(num_cpus=1, **store)
+        yield made
+        made.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
