@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instructor_eval.encoder.served import ServedModel, Serving, TooMuchError
+from instructor_eval.encoder.served import FIRST_TRIES, ServedModel, Serving, TooMuchError
 from instructor_eval.errors import UserError, did_you_mean, one_line
 from instructor_eval.http_client import PassingError, pause_after, seconds_of, times
 from instructor_eval.served import endpoint
@@ -112,7 +112,8 @@ class HostedModel(ServedModel):
             given["encoding_format"] = "float"
         inputs = [self._text(instruction + text) for text in texts]
         stop = self._stop
-        for attempt in range(self._how.tries):
+        tries = self._how.tries if self._dim else min(self._how.tries, FIRST_TRIES)
+        for attempt in range(tries):
             with self._lock:
                 self._totals["requests"] += 1
                 self._totals["retries"] += attempt > 0
@@ -120,10 +121,10 @@ class HostedModel(ServedModel):
                 return self._once(inputs, given)
             except PassingError as e:
                 fault = e
-            if attempt + 1 < self._how.tries and stop.wait(pause_after(attempt, endpoint.WAIT, fault)):
+            if attempt + 1 < tries and stop.wait(pause_after(attempt, endpoint.WAIT, fault)):
                 break
         step = "see that the provider can be reached and your quota is not used up, then run again"
-        raise UserError(f"{self.name}: {fault}, asked {times(self._how.tries)}: {step}")
+        raise UserError(f"{self.name}: {fault}, asked {times(tries)}: {step}")
 
     def totals(self) -> dict[str, float]:
         """Calls of litellm, retries, tokens as it reports them, and their price where it is known."""
