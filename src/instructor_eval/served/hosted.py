@@ -99,15 +99,16 @@ class HostedModel(ServedModel):
         """The instruction, and before it what the provider is told that the text is."""
         if self._typed is None:
             return instruction
-        values = self._typed[1]
-        return f"{values.get(role) or values.get(task_type) or ''}\n{instruction}"
+        parameter, values = self._typed
+        return f"{parameter}={values.get(role) or values.get(task_type) or ''}\n{instruction}"
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """One call of litellm, repeated after faults that may pass."""
         given: dict[str, Any] = {}
-        if self._typed is not None and instruction:
-            kind, _, instruction = instruction.partition("\n")
-            given = {self._typed[0]: kind} if kind else {}
+        if self._typed is not None and instruction.startswith(f"{self._typed[0]}="):  # not so what no task asks for
+            head, _, instruction = instruction.partition("\n")
+            parameter, _, kind = head.partition("=")
+            given = {parameter: kind} if kind else {}
         if self._provider in ("openai", "azure"):
             given["encoding_format"] = "float"
         inputs = [self._text(instruction + text) for text in texts]
