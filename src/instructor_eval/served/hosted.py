@@ -25,6 +25,7 @@ _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _NO_KEY = re.compile("missing (credentials|.*api key)", re.IGNORECASE)
 _MESSAGE = re.compile(r"""['"]message['"]: ?(['"])(.*?)\1[,}]""")
+_TWICE = re.compile(r"^(\w+: )(?:litellm\.)?\1")
 _FILES = re.compile("data:|files/|gs://")
 """Beginnings of a text that litellm would take for a file's name and not for a text."""
 _COHERE = (
@@ -181,7 +182,7 @@ class HostedModel(ServedModel):
         text = one_line(text.partition("Traceback (most")[0])
         said = _MESSAGE.search(text)  # in the reply that an exception shows
         code = getattr(e, "status_code", None)
-        text = f"HTTP {code} ({said[2]})" if said else text.removeprefix("litellm.")
+        text = f"HTTP {code} ({said[2]})" if said else _TWICE.sub(r"\1", text.removeprefix("litellm."))
         return text if len(text) <= 200 else f"{text[:197]}..."
 
     @staticmethod
