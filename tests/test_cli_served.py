@@ -140,6 +140,8 @@ def test_commands_that_need_a_model_here_say_so(cli: Callable[..., Any], server:
     line = "is no model that can be loaded here: only a run (evaluate --model) and evaluate plan ask served models"
     assert line in cli("measure", "--model", server.model).error
     assert line in cli("gate", "--candidate", server.model, "--baseline", "minilm", "--gate", "speed").error
+    unknown = cli("--model", "openai:text-embedding-3-small", "--task", "DemoSTS").error
+    assert "is no model: of those that are served, give endpoint:... or hosted:... or mteb:..." in unknown
     with pytest.raises(UserError, match="is no model that can be loaded here"):
         load_encoder(server.model)
 

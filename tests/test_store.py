@@ -256,6 +256,7 @@ def test_an_unknown_schema_version_is_an_error(version: object, tmp_path: Path, 
     [
         {"model": "org/model"}, {"model": None}, {"model": {}}, {"model": {"name": 5}}, {"instructions": []},
         {"instructions": {}}, {"score": "0.5"}, {"score": [0.5]}, {"task": None}, {"created": 5}, {"type": []},
+        {"served": []}, {"served": {"requests": "5"}}, {"served": None},
     ],
 )  # fmt: skip
 def test_a_score_with_values_of_another_kind(change: dict[str, Any], tmp_path: Path, make_score: MakeScore) -> None:

@@ -39,10 +39,13 @@ class WordsEngine:
     """An engine of `made_up.embed`: whole vectors, each text asked for kept in order."""
 
     dim = DIM
-    checkpoint = SimpleNamespace(name="made/up", normalize=False)
+    model = SimpleNamespace(name="made/up", normalize=False)
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, list[str]]] = []
+
+    def scope(self, instruction, *_of):
+        return instruction
 
     def encode(self, texts, instruction, *, progress):
         self.asked.append((instruction, list(texts)))

@@ -268,6 +268,11 @@ def test_how_long_it_took(made: Made) -> None:
     assert alone(made).took == "1,234.6 s, 5,000 texts, 1,200 of them from the cache"
 
 
+def test_what_its_server_was_asked(made: Made) -> None:
+    made.add(timings={"total": 2.0}, served={"requests": 1200, "retries": 0, "tokens": 5000, "usd": 0.00012345})
+    assert alone(made).took == "2.0 s, 1,200 requests, 5,000 tokens, 0.00012 USD"
+
+
 def test_time_was_not_filed(made: Made) -> None:
     made.add()
     assert alone(made).took == ""

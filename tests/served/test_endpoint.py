@@ -101,6 +101,13 @@ def test_what_does_not_pass_is_one_line(fault: Any) -> None:
         assert len(server.requests) - before == (3 if "asked 3 times" in line else 1)
 
 
+def test_a_wrong_address_shows_soon() -> None:
+    with EmbeddingsServer(hashed) as server:
+        url = server.url
+    with pytest.raises(UserError, match=r"connection failed \(Connection refused\), asked 4 times"):
+        describe(EndpointModel(f"{url}#tiny", Serving(tries=7)))
+
+
 def test_a_silent_server_and_one_that_is_not_there() -> None:
     with EmbeddingsServer(hashed) as server:
         engine = engine_of(server, timeout=0.2, tries=2)

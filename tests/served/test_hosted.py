@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from embeddings_server import EmbeddingsServer
 from loopback import LoopbackServer
 from made_vectors import hashed
 
+from instructor_eval.cards import shipped_cards
 from instructor_eval.encoder.served import PROBES, Limits, ServedEngine, Serving, describe
 from instructor_eval.errors import UserError
 from instructor_eval.served import endpoint, hosted
 from instructor_eval.served.hosted import HostedModel
+from instructor_eval.store import Store
 
 KEY = "sk-very-secret-0123456789"
 TEXTS = [f"text {i}" for i in range(25)]
@@ -180,9 +182,31 @@ def test_a_provider_is_told_what_a_text_is(asked: Any, spec: str, of_query: Any,
             assert wanted[1] in scope, "the cache's key tells them apart"
         elif of_query is None:
             assert scope == "i: "
+    np.testing.assert_allclose(model.embed(["a"], "bare: "), hashed(["bare: a"]), atol=1e-7)
     assert model.totals()["tokens"] > 0
     assert model.totals()["usd"] > 0, "litellm's own table has its price"
     assert all(KEY not in str(body) for _, body, _ in asked)
+
+
+def test_roles_reach_the_provider_from_the_command_line(asked: Any, cli: Callable[..., Any], tmp_path: Path) -> None:
+    model = "hosted:cohere/embed-english-v3.0"
+    run = ("--model", model, "--task", "DemoRetrieval", "--task", "DemoSTS", "--limit", "10", "--device", "cpu")
+    done = cli(*run, "--results", "r")
+    assert done.code == 0, done.out + done.err
+    assert "input_type by role and type of task" in done.out
+    types = {text: body["input_type"] for _, body, _ in asked for text in body["texts"]}
+    data = shipped_cards()["DemoRetrieval"].folder
+    assert data is not None
+    queries = {json.loads(line)["text"] for line in (data / "queries.jsonl").read_text("utf-8").splitlines()}
+    assert {kind for text, kind in types.items() if text in queries} == {"search_query"}
+    assert {kind for text, kind in types.items() if text not in queries} == {"search_document"}
+    before = len(asked)
+    again = cli(*run, "--results", "other")
+    assert again.out.count("vectors from the cache") == 2
+    assert [body["texts"] for _, body, _ in asked[before:]] == [list(PROBES)]
+    scores = {score.task: score for score in Store(tmp_path / "r").scores()}
+    assert scores["DemoSTS"].environment["versions"]["litellm"]
+    assert scores["DemoSTS"].served["usd"] > 0
 
 
 def test_no_text_is_taken_for_a_file(asked: Any) -> None:

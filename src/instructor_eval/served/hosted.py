@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instructor_eval.encoder.served import ServedModel, Serving, TooMuchError
+from instructor_eval.encoder.served import FIRST_TRIES, ServedModel, Serving, TooMuchError
 from instructor_eval.errors import UserError, did_you_mean, one_line
 from instructor_eval.http_client import PassingError, pause_after, seconds_of, times
 from instructor_eval.served import endpoint
@@ -25,6 +25,7 @@ _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _NO_KEY = re.compile("missing (credentials|.*api key)", re.IGNORECASE)
 _MESSAGE = re.compile(r"""['"]message['"]: ?(['"])(.*?)\1[,}]""")
+_TWICE = re.compile(r"^(\w+: )(?:litellm\.)?\1")
 _FILES = re.compile("data:|files/|gs://")
 """Beginnings of a text that litellm would take for a file's name and not for a text."""
 _COHERE = (
@@ -99,20 +100,22 @@ class HostedModel(ServedModel):
         """The instruction, and before it what the provider is told that the text is."""
         if self._typed is None:
             return instruction
-        values = self._typed[1]
-        return f"{values.get(role) or values.get(task_type) or ''}\n{instruction}"
+        parameter, values = self._typed
+        return f"{parameter}={values.get(role) or values.get(task_type) or ''}\n{instruction}"
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """One call of litellm, repeated after faults that may pass."""
         given: dict[str, Any] = {}
-        if self._typed is not None and instruction:
-            kind, _, instruction = instruction.partition("\n")
-            given = {self._typed[0]: kind} if kind else {}
+        if self._typed is not None and instruction.startswith(f"{self._typed[0]}="):  # not so what no task asks for
+            head, _, instruction = instruction.partition("\n")
+            parameter, _, kind = head.partition("=")
+            given = {parameter: kind} if kind else {}
         if self._provider in ("openai", "azure"):
             given["encoding_format"] = "float"
         inputs = [self._text(instruction + text) for text in texts]
         stop = self._stop
-        for attempt in range(self._how.tries):
+        tries = self._how.tries if self._dim else min(self._how.tries, FIRST_TRIES)
+        for attempt in range(tries):
             with self._lock:
                 self._totals["requests"] += 1
                 self._totals["retries"] += attempt > 0
@@ -120,10 +123,10 @@ class HostedModel(ServedModel):
                 return self._once(inputs, given)
             except PassingError as e:
                 fault = e
-            if attempt + 1 < self._how.tries and stop.wait(pause_after(attempt, endpoint.WAIT, fault)):
+            if attempt + 1 < tries and stop.wait(pause_after(attempt, endpoint.WAIT, fault)):
                 break
         step = "see that the provider can be reached and your quota is not used up, then run again"
-        raise UserError(f"{self.name}: {fault}, asked {times(self._how.tries)}: {step}")
+        raise UserError(f"{self.name}: {fault}, asked {times(tries)}: {step}")
 
     def totals(self) -> dict[str, float]:
         """Calls of litellm, retries, tokens as it reports them, and their price where it is known."""
@@ -179,7 +182,7 @@ class HostedModel(ServedModel):
         text = one_line(text.partition("Traceback (most")[0])
         said = _MESSAGE.search(text)  # in the reply that an exception shows
         code = getattr(e, "status_code", None)
-        text = f"HTTP {code} ({said[2]})" if said else text.removeprefix("litellm.")
+        text = f"HTTP {code} ({said[2]})" if said else _TWICE.sub(r"\1", text.removeprefix("litellm."))
         return text if len(text) <= 200 else f"{text[:197]}..."
 
     @staticmethod

@@ -16,7 +16,7 @@ Factory: TypeAlias = Callable[[str, Serving], ServedModel]
 KINDS: dict[str, str] = {
     "endpoint": "instructor_eval.served.endpoint:EndpointModel",
     "hosted": "instructor_eval.served.hosted:HostedModel",
-    "mteb": "instructor_eval.served.registry:RegistryModel",
+    "mteb": "instructor_eval.served.mteb_models:RegistryModel",
 }
 """Kind -> `module:factory`."""
 

@@ -15,8 +15,8 @@ from mteb.models.model_meta import ModelMeta
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.served import PROBES, ServedEngine, Serving, describe
 from instructor_eval.errors import UserError
-from instructor_eval.served import registry
-from instructor_eval.served.registry import RegistryModel
+from instructor_eval.served import mteb_models
+from instructor_eval.served.mteb_models import RegistryModel
 from instructor_eval.store import Store
 
 RANDOM = "mteb/baseline-random-encoder"
@@ -125,7 +125,7 @@ def test_families_are_mtebs_and_faults_are_lines(monkeypatch: pytest.MonkeyPatch
 
 
 def test_tasks_that_mteb_does_not_know_are_told_by_type() -> None:
-    assert registry._metadata("SciFact", "Retrieval").name == "SciFact"
-    made = registry._metadata("My own: task", "Retrieval")
+    assert mteb_models._metadata("SciFact", "Retrieval").name == "SciFact"
+    made = mteb_models._metadata("My own: task", "Retrieval")
     assert (made.name, made.type) == ("Myowntask", "Retrieval")
-    assert registry._metadata("Mine", "PromptRetrieval").type == "STS"
+    assert mteb_models._metadata("Mine", "PromptRetrieval").type == "STS"
