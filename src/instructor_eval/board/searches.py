@@ -6,8 +6,9 @@ import shutil
 from typing import Any
 
 from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.cards import shipped_cards
 from instructor_eval.errors import printable
-from instructor_eval.search.figures import number, of_parts
+from instructor_eval.search.figures import depth, number, of_parts
 from instructor_eval.tables import blocks, render
 
 _NOTE = (
@@ -18,7 +19,14 @@ _NOTE = (
 
 def of_row(row: Row) -> dict[str, Any]:
     """A row's figures over the tasks that went through its store; empty where all were searched exactly."""
-    return of_parts([s for task in row.tasks if task in row.scores and (s := row.scores[task].search)])
+    return of_parts([row.scores[task].search for task in searched(row)])
+
+
+def searched(row: Row) -> list[str]:
+    """The tasks of a row that went through its store; a whole stands for its parts, whose figures are in its own."""
+    cards = shipped_cards()
+    found = [task for task in row.tasks if task in row.scores and row.scores[task].search]
+    return [task for task in found if not (task in cards and cards[task].part_of in found)]
 
 
 def tables(board: Board, form: str) -> list[str]:
@@ -41,8 +49,8 @@ def _line(row: Row, figures: dict[str, Any]) -> list[str | None]:
         printable(row.variant),
         row.name,
         row.instructions,
-        str(sum(bool(row.scores[task].search) for task in row.tasks if task in row.scores)),
-        None if recall is None else f"{recall:.3f} @{figures.get('k')}",
+        str(len(searched(row))),
+        None if recall is None else f"{recall:.3f} @{depth(figures)}",
         None if loss is None else f"{100 * loss:.2f}",
         None if build is None else f"{build:,.1f}",
         None if rate is None else f"{rate:,.0f}",

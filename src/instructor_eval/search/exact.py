@@ -82,20 +82,20 @@ class ExactTop:
     def _merged(self, rows: slice, found: Tensor, width: int) -> tuple[Tensor, Tensor]:
         """The best of those kept and those found, [n, width] each."""
         kept, places = self._scores[rows], self._places[rows]
-        if kept.shape[1] < self._k:  # not full yet: nothing can be left out beforehand
-            scores, at = found.topk(min(self._k, found.shape[1]), dim=1)
-            return _best(torch.cat((kept, scores), 1), torch.cat((places, at + self._seen), 1), width)
-        above = found > kept.amin(dim=1, keepdim=True)
-        row, at = above.nonzero(as_tuple=True)
-        if not len(row):
-            return kept, places
-        counts = above.sum(dim=1)
-        column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
-        size = (len(kept), int(counts.max()))
-        scores = torch.full(size, float("-inf"))
-        more = torch.zeros(size, dtype=torch.int64)
-        scores[row, column], more[row, column] = found[row, at], at + self._seen
-        return _best(torch.cat((kept, scores), 1), torch.cat((places, more), 1), width)
+        if kept.shape[1] == self._k:  # full: what is not above its last is left out beforehand
+            above = found > kept.amin(dim=1, keepdim=True)
+            most = int((counts := above.sum(dim=1)).max())
+            if not most:
+                return kept, places
+            if most <= self._k:
+                row, at = above.nonzero(as_tuple=True)
+                column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
+                scores = torch.full((len(kept), most), float("-inf"))
+                more = torch.zeros((len(kept), most), dtype=torch.int64)
+                scores[row, column], more[row, column] = found[row, at], at + self._seen
+                return _best(torch.cat((kept, scores), 1), torch.cat((places, more), 1), width)
+        scores, at = found.topk(min(self._k, found.shape[1]), dim=1)
+        return _best(torch.cat((kept, scores), 1), torch.cat((places, at + self._seen), 1), width)
 
 
 def _best(scores: Tensor, places: Tensor, width: int) -> tuple[Tensor, Tensor]:
