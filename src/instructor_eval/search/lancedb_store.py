@@ -105,8 +105,8 @@ class LanceStore:
             doing = f"building {self._kind} over {self._added:,} vectors"
             with Guard(self._spec, doing, "fewer partitions, or sub-vectors that divide the dimensions, may do"):
                 config = getattr(index, _CLASSES[self._kind])(distance_type="cosine", **given)
+                # No `optimize` after it: that joins small partitions, and keeps the index asked for as an old version.
                 self._table.create_index("vector", config=config, wait_timeout=_PATIENCE)
-                self._table.optimize()
         with Guard(self._spec, f"writing {self._label_file()}"):
             self._label_file().write_text(label.to_json(), encoding="utf-8")
             self._half().unlink(missing_ok=True)

@@ -38,6 +38,7 @@ _ANSWER = 120.0
 """For an answer that takes no building."""
 _PATIENCE = 6 * 3600.0
 """For an index."""
+_ROOM = "see that it can be written there, and is not full"
 _LABELS = "instructor_eval_labels"
 _TOKEN = "MILVUS_TOKEN"  # noqa: S105 # the variable's name
 
@@ -79,7 +80,7 @@ class MilvusStore:
             logging.getLogger(library).setLevel(logging.CRITICAL)
         from pymilvus import DataType, MilvusClient
 
-        step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else "free some room"
+        step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else _ROOM
         with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
             if self._is_server:
                 self._client = MilvusClient(uri, token=os.environ.get(_TOKEN, ""), timeout=_SECONDS)
@@ -214,7 +215,7 @@ def _check_address(uri: str, spec: SearchSpec) -> None:
         good = False
     if not good or "@" in uri or "?" in uri:
         raise UserError(
-            f"search '{spec.shown}': no address of Milvus: write milvus:http://localhost:19530; a token goes into {_TOKEN}"
+            f"search '{spec.shown}': no address of Milvus: write milvus:http://localhost:19530; tokens go into {_TOKEN}"
         )
 
 

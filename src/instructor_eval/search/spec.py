@@ -83,7 +83,8 @@ class SearchSpec:
         Raises:
             UserError: an unknown kind, or a part that is no part; what a store makes of its parts shows when it opens.
         """
-        kind, colon, rest = text.strip().partition(":")
+        text = text.strip()
+        kind, colon, rest = text.partition(":")
         known = (EXACT, *known_kinds())
         if kind not in known:
             hint = did_you_mean(kind, known) or f": give one of {', '.join(known)}"
