@@ -76,10 +76,10 @@ class MilvusStore:
             with Guard(self._spec, "making a temporary folder", "free some room there, or set TMPDIR"):
                 self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-milvus-"))
             uri = str(self._temporary / "vectors.db")
-        for library in ("pymilvus", "milvus_lite"):  # what they log with a traceback they raise as well
-            logging.getLogger(library).setLevel(logging.CRITICAL)
         from pymilvus import DataType, MilvusClient
 
+        for library in ("pymilvus", "milvus_lite"):  # what they log with a traceback they raise as well
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # after the import, which sets it
         step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else _ROOM
         with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
             if self._is_server:
