@@ -287,3 +287,42 @@ def test_lancedb_keeps_one_index_as_it_was_asked_for(tmp_path):
     assert len(list((table / "_indices").iterdir())) == 1, "no older version of it"
     [index] = lancedb.connect(str(tmp_path)).open_table(table.stem).list_indices()
     assert (index.num_indexed_rows, index.num_unindexed_rows) == (len(DOCUMENTS), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("milvus:IVF_FLAT,nlist=7", {"nlist": 7}),
+        ("milvus:IVF_SQ8", {"nlist": 128}),
+        ("milvus:HNSW,M=5", {"M": 5, "efConstruction": 200}),
+        ("milvus:HNSW", {"M": 16, "efConstruction": 200}),
+    ],
+)
+def test_milvus_lite_builds_what_it_is_told(text, expected, monkeypatch):
+    from milvus_lite.index import faiss_hnsw, faiss_ivf_flat, faiss_ivf_sq8
+
+    told = []
+    for kind in (faiss_hnsw.FaissHnswIndex, faiss_ivf_flat.FaissIvfFlatIndex, faiss_ivf_sq8.FaissIvfSq8Index):
+        whole = kind.build
+        monkeypatch.setattr(kind, "build", lambda *args, whole=whole: told.append(args[-1]) or whole(*args))
+    search(text)
+    assert told == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"), [("milvus:HNSW,ef=77", "ef", 77), ("milvus:IVF_SQ8,nprobe=9", "nprobe", 9)]
+)
+def test_milvus_lite_searches_as_it_is_told(text, name, value, monkeypatch):
+    from milvus_lite.index import faiss_hnsw, faiss_ivf_sq8
+
+    told = set()
+    for kind in (faiss_hnsw.FaissHnswIndex, faiss_ivf_sq8.FaissIvfSq8Index):
+        whole = kind.search
+
+        def search_so(*args, whole=whole, **options):
+            told.add(str((args, options)).partition(f"'{name}': ")[2].partition("}")[0].partition(",")[0])
+            return whole(*args, **options)
+
+        monkeypatch.setattr(kind, "search", search_so)
+    search(text)
+    assert told == {str(value)}

@@ -185,7 +185,8 @@ def _through_store(outcome: Outcome, bridge: MtebSearch, caught: Mapping[str, An
     per_query = calculate_retrieval_scores(exact, caught["qrels"], caught["k_values"]).all_scores
     kind, _, k = outcome.metric.partition("_at_")
     name = f"{_TREC_NAMES.get(kind, kind)}_{k}"
-    exact_score = float(np.mean([per_query[i][name] for i in caught["scores"]]))
+    column = [float(per_query[i][name]) for i in caught["scores"]]
+    exact_score = scorers.compute(outcome.metric, {"id": outcome.items["id"], outcome.metric: column})
     search = {
         **bridge.figures(dropped=dropped),
         "exact_score": exact_score,

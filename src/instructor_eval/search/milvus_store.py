@@ -116,7 +116,9 @@ class MilvusStore:
         with Guard(self._spec, f"building {self._kind} over {self._added:,} vectors"), quiet_stderr():
             self._client.flush(self._name, timeout=_PATIENCE)
             wanted = self._client.prepare_index_params()
-            settings = {**_DEFAULTS.get(self._kind, {}), **given}
+            settings: dict[str, Any] = {**_DEFAULTS.get(self._kind, {}), **given}
+            if not self._is_server:  # pymilvus takes them out of `params`, and there alone Milvus Lite looks for them
+                settings = {"params": settings}
             wanted.add_index("vector", index_type=self._kind, metric_type="COSINE", params=settings)
             self._client.create_index(self._name, wanted, timeout=_PATIENCE)
             self._client.load_collection(self._name, timeout=_PATIENCE)
