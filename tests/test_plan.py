@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from instructor_eval.cards import select, shipped_cards
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Planned, Request, baseline, plan_run
+from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.store import Store
 from instructor_eval.types import SIMILAR, RunSettings, Selection
 
@@ -38,7 +39,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     def go(
-        models: list[Path], tasks: list[str], *selections: Selection, sets: tuple[str, ...] = ("paper",)
+        models: list[Path],
+        tasks: list[str],
+        *selections: Selection,
+        sets: tuple[str, ...] = ("paper",),
+        searches: Sequence[SearchSpec] = (EXACT_SEARCH,),
     ) -> tuple[list[Planned], list[str]]:
         lines: list[str] = []
         request = Request(
@@ -49,6 +54,7 @@ def plan(tmp_path: Path) -> Plan:
             store=Store(tmp_path / "results"),
             device="cpu",
             selections=selections or (SIMILAR,),
+            searches=searches,
         )
         return plan_run(request, lines.append), lines
 
@@ -135,6 +141,33 @@ def test_a_whole_has_no_instructions_of_its_own(plan: Plan, plain: Path) -> None
     [planned], _ = plan([plain], ["CQADupstackRetrieval", "RTE"])
     assert len(planned.cards) == 14
     assert set(planned.instructions) == {c.name for c in planned.cards} - {"CQADupstackRetrieval"}
+
+
+@pytest.mark.parametrize(
+    ("searches", "expected"),
+    [
+        (["exact"], [("fp32", [*MIXED, "DemoRetrieval"])]),
+        (["faiss:Flat"], [("fp32", MIXED), ("fp32/faiss:Flat", ["DemoRetrieval"])]),
+        (
+            ["milvus", "exact", "faiss:Flat"],
+            [("fp32", [*MIXED, "DemoRetrieval"]), ("fp32/milvus", ["DemoRetrieval"]),
+             ("fp32/faiss:Flat", ["DemoRetrieval"])],
+        ),
+    ],
+)  # fmt: skip
+def test_each_search_is_a_row_of_the_retrieval_tasks(
+    plan: Plan, plain: Path, searches: list[str], expected: list[tuple[str, list[str]]]
+) -> None:
+    planned, _ = plan([plain], [*MIXED, "DemoRetrieval"], searches=[SearchSpec.parse(text) for text in searches])
+    assert [(p.label, sorted(c.name for c in p.cards)) for p in planned] == [(v, sorted(t)) for v, t in expected]
+    assert [str(p.settings["search"] or "exact") for p in planned] == [
+        v.partition("/")[2] or "exact" for v, _ in expected
+    ]
+
+
+def test_a_store_alone_with_retrieval_alone_is_one_row(plan: Plan, plain: Path) -> None:
+    [planned], _ = plan([plain], ["DemoRetrieval"], searches=[SearchSpec.parse("lancedb")])
+    assert planned.label == "fp32/lancedb"
 
 
 def test_a_model_that_cannot_be_had_ends_the_plan(plan: Plan, plain: Path, tmp_path: Path) -> None:

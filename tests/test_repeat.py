@@ -184,6 +184,22 @@ def test_selections_stay_where_no_reader_took_part() -> None:
     assert again(given) == f"{given} --task SciFact"
 
 
+@pytest.mark.parametrize(
+    ("given", "backend", "kept"),
+    [
+        ("--search exact --search faiss:Flat", "faiss:Flat", " --search faiss:Flat"),
+        ("--search exact --search faiss:Flat", None, ""),
+        ("--search=faiss:Flat", None, ""),  # a task that searches nothing
+        ("--sea exact --searc milvus:x.db,FLAT --search=lancedb", "milvus:x.db,FLAT", " --search milvus:x.db,FLAT"),
+        ("--se exact", "lancedb", ""),  # which argparse refuses
+    ],
+)
+def test_the_scores_own_search(given: str, backend: str | None, kept: str) -> None:
+    made = again(f"--model m {given}", search={"backend": backend} if backend else {})
+    left = " --se exact" if "--se " in given else ""
+    assert made == f"--model m{left}{kept} --task SciFact"
+
+
 # Everything else
 
 OTHERS = (
@@ -225,6 +241,7 @@ VALUES = {
     "--benchmark": ["mteb", "demo"],
     "--instructions": ["paper", "none", "mine.yaml", "paper:hkunlp/instructor-xl"],
     "--selection": ["similar", "bm25", "random:3"],
+    "--search": ["exact", "faiss:HNSW32,efSearch=64", "milvus:http://localhost:19530"],
     "--variant": ["fp32", "fp32,int8", "auto"],
     "--embedding": ["binary", "float32,uint8"],
     "--truncate-dim": ["32", "64"],
@@ -242,7 +259,7 @@ VALUES = {
     "--compile": [],
     "--debug": [],
 }
-OURS = {"task", "benchmark", "variant", "embedding", "truncate_dim", "model", "instructions", "selection"}
+OURS = {"task", "benchmark", "variant", "embedding", "truncate_dim", "model", "instructions", "selection", "search"}
 
 
 def beginnings(flag: str) -> list[str]:
@@ -283,7 +300,7 @@ def test_exactly_the_one_task_is_named(
     assert (after["task"], after["benchmark"]) == ([task], [])
     numeric = before["variant"] or before["embedding"] or before["truncate_dim"]
     assert after["variant"] == ([[variant]] if numeric else [])
-    assert (after["embedding"], after["truncate_dim"]) == ([], [])
+    assert (after["embedding"], after["truncate_dim"], after["search"]) == ([], [], [])
     for name, wanted in (("instructions", own), ("selection", reader.get("selection"))):
         narrow = len(before[name]) > 1 and wanted in before[name]
         assert after[name] == ([wanted] if narrow else before[name])

@@ -19,6 +19,7 @@ from instructor_eval.cards import read_cards, select, shipped_cards
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Request
+from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.store import Store
 from instructor_eval.types import Card, RunSettings, Score
 
@@ -239,6 +240,41 @@ def test_cqadupstack_is_the_mean_of_its_parts(
     assert whole.n_items == 12
     assert whole.score == pytest.approx(sum(round(v, 5) for v in values.values()) / 12, abs=1e-12)
     assert run([plain], select(["CQADupstackRetrieval"]))[0].kept == 13
+
+
+def test_a_mean_of_parts_has_the_figures_of_their_searches(
+    run: Run, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = shipped_cards()["CQADupstackRetrieval"].parts
+    recalls = {part: 0.5 + i / 100 for i, part in enumerate(parts)}
+
+    class Fake:
+        def data_key(self, card: Card, _settings: object) -> str:
+            return f"fake:{card.name}"
+
+        def run(self, card: Card, _encoder: object, settings: RunSettings) -> object:
+            from instructor_eval.types import Outcome
+
+            search = {"k": 10, "recall": recalls[card.name], "exact_score": 0.5, "loss": 0.25, "documents": 10,
+                      "build_seconds": 1.0, "queries_per_second": 40.0, "index_bytes": 100, "library": "l"}  # fmt: skip
+            items = {"id": ["q"], "ndcg_at_10": [0.25 if settings.search else 0.5]}
+            found = search if settings.search else {}
+            return Outcome("ndcg_at_10", scorers.compute("ndcg_at_10", items), items, search=found)
+
+    monkeypatch.setattr(runner, "adapter_for", lambda _card: Fake())
+    searches = [EXACT_SEARCH, SearchSpec.parse("faiss:Flat")]
+    summary, lines = run([plain], select(["CQADupstackRetrieval"]), searches=searches)
+    exact, stored = [s for s in summary.scores if s.task == "CQADupstackRetrieval"]
+    assert (exact.score, exact.search) == (0.5, {})
+    assert stored.score == 0.25
+    assert stored.search == {
+        "backend": "faiss:Flat", "k": 10, "library": "l", "recall": pytest.approx(sum(recalls.values()) / 12),
+        "exact_score": 0.5, "loss": 0.25, "documents": 120, "build_seconds": 12.0, "index_bytes": 1200,
+        "queries_per_second": pytest.approx(40.0),
+    }  # fmt: skip
+    assert exact.identity != stored.identity
+    assert any("fp32/faiss:Flat" in line and "recall@10 0.555" in line for line in lines)
+    assert run([plain], select(["CQADupstackRetrieval"]), searches=searches)[0].kept == 26
 
 
 def test_two_models_in_one_run(run: Run, plain: Path, instructor: Path, tmp_path: Path) -> None:

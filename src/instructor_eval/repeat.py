@@ -20,11 +20,14 @@ def single_task(command: Sequence[str], task: str) -> list[str]:
     What is no plain run stays as it is (`evaluate demo`), and so does one of a card of the user's own: which of its
     files that task is cannot be known.
     """
+    return _with_task(command, task) if _is_run(command) else list(command)
+
+
+def _with_task(command: Sequence[str], task: str) -> list[str]:
     from instructor_eval.cards import known_cards, shipped_cards
 
-    if not _is_run(command) or (task not in shipped_cards() and task not in known_cards()):
-        return list(command)
-    return [*_without(command, _TASKS), "--task", task]
+    known = task in shipped_cards() or task in known_cards()
+    return [*_without(command, _TASKS), "--task", task] if known else list(command)
 
 
 def single_score(score: Score) -> list[str]:
@@ -46,7 +49,7 @@ def single_score(score: Score) -> list[str]:
         command = [*_without(command, ("--search",)), *(["--search", str(backend)] if backend else [])]
     if score.reader:
         command = _narrowed(command, "--selection", lambda given: given == score.reader.get("selection"))
-    return single_task(command, score.task)
+    return _with_task(command, score.task)
 
 
 def _is(name: str) -> Callable[[str], bool]:

@@ -162,14 +162,15 @@ def _check(score: Score) -> None:
     """
     made, roles = score.environment, score.instructions.get("roles", {})
     mappings = [
-        score.model, score.instructions, score.metrics, score.data, score.reader, score.embedding, score.cost,
-        score.protocol, score.counts, score.timings, score.served, made, made.get("hardware", {}),
-        made.get("versions", {}), roles, *roles.values(),
+        score.model, score.instructions, score.metrics, score.data, score.reader, score.search, score.embedding,
+        score.cost, score.protocol, score.counts, score.timings, score.served,
+        made, made.get("hardware", {}), made.get("versions", {}), roles, *roles.values(),
     ]  # fmt: skip
     texts = [score.identity, score.status, score.task, score.benchmark, score.type, score.metric, score.created]
     texts += [score.instructions["set"], *score.notes, *score.command, score.error or ""]
     texts += [score.model[key] for key in ("name", "family", "fingerprint", "variant")]
     texts += [score.reader[key] for key in ("name", "fingerprint") if score.reader]
+    texts += [score.search["backend"]] if score.search else []
     numbers = [score.score or 0, score.n_items, *score.counts.values(), *score.timings.values()]
     numbers += score.served.values()
     if not (

@@ -7,6 +7,7 @@ it to that) with a bounded block of similarities and in a fraction of the time.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,7 +73,7 @@ class MtebSearch:
         from instructor_eval.search.run import through_store  # the import of torch
 
         self.found, self.exact = through_store(
-            self._spec, f"{self._encoder.name} {self._name}", vectors, self._documents(),
+            self._spec, f"{self._encoder.name}@{self._encoder.variant} {self._name}", vectors, self._documents(),
             count=len(self._corpus), k=self._depth,
         )  # fmt: skip
         return self._named(self.found)
@@ -85,14 +86,26 @@ class MtebSearch:
         """
         if self.found is None or self.exact is None:
             return {}
-        k = self._depth - dropped
-        return {"k": k, "recall": recall(self.found, self.exact, k), **self.found.figures}
+        k, found, exact = self._depth - dropped, self.found, self.exact
+        if dropped:
+            found, exact = self._without_own(found), self._without_own(exact)
+        return {"k": k, "recall": recall(found, exact, k), **self.found.figures}
 
     def exact_results(self) -> dict[str, dict[str, float]]:
-        """With a store: what exact search finds to the store's depth, as `search` gives it."""
+        """With a store: what exact search finds, beyond the store's depth, as `search` gives it."""
         assert self.exact is not None
-        places = [row[: self._depth] for row in self.exact.places]
-        return self._named(Found(places, [row[: self._depth] for row in self.exact.scores]))
+        return self._named(self.exact)
+
+    def _without_own(self, found: Found) -> Found:
+        """Without the documents that have their query's own id."""
+        name_of = self._names(found)
+        rest = [
+            np.array([name_of[place] != query for place in row.tolist()], dtype=bool)
+            for query, row in zip(self._ids, found.places, strict=True)
+        ]
+        places = [row[keep] for row, keep in zip(found.places, rest, strict=True)]
+        scores = [row[keep] for row, keep in zip(found.scores, rest, strict=True)]
+        return dataclasses.replace(found, places=places, scores=scores)
 
     def _exactly(self, queries: Vectors, k: int) -> Found:
         from instructor_eval.search.exact import ExactTop  # the import of torch
@@ -110,11 +123,15 @@ class MtebSearch:
             part = self._corpus.select(range(start, min(start + _WINDOW, len(self._corpus))))
             yield self._encoder.encode(list(documents_of(part)), "document")
 
-    def _named(self, found: Found) -> dict[str, dict[str, float]]:
-        """With ids for places; only the ids that are wanted are read."""
+    def _names(self, found: Found) -> dict[int, str]:
+        """The ids of the documents found, and of no others: there may be millions."""
         places = np.unique(np.concatenate(found.places)) if found.places else np.empty(0, dtype=np.int64)
         names = [str(i) for i in self._corpus.select(places.tolist())["id"]] if len(places) else []
-        name_of = dict(zip(places.tolist(), names, strict=True))
+        return dict(zip(places.tolist(), names, strict=True))
+
+    def _named(self, found: Found) -> dict[str, dict[str, float]]:
+        """With ids for places."""
+        name_of = self._names(found)
         return {
             query: {name_of[p]: s for p, s in zip(at.tolist(), scores.tolist(), strict=True)}
             for query, at, scores in zip(self._ids, found.places, found.scores, strict=True)

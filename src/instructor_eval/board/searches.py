@@ -6,10 +6,16 @@ import shutil
 from typing import Any
 
 from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.siblings import searched
 from instructor_eval.errors import printable
-from instructor_eval.search.figures import number, of_parts
+from instructor_eval.search.figures import depth, number, of_parts
 from instructor_eval.tables import blocks, render
 
+CSV_COLUMNS = [
+    "search_tasks", "search_k", "search_recall", "search_exact_score", "search_loss", "search_build_seconds",
+    "search_queries_per_second", "search_index_bytes",
+]  # fmt: skip
+"""Beside the score table, where a row went through a store; scores are fractions of 1."""
 _NOTE = (
     "recall: share of the k exactly nearest documents that the store found, mean over queries. loss: exact search's "
     "score less the store's, in points. queries/s: one after another, by one caller. All on the machine of the run."
@@ -18,7 +24,7 @@ _NOTE = (
 
 def of_row(row: Row) -> dict[str, Any]:
     """A row's figures over the tasks that went through its store; empty where all were searched exactly."""
-    return of_parts([s for task in row.tasks if task in row.scores and (s := row.scores[task].search)])
+    return of_parts([row.scores[task].search for task in searched(row)])
 
 
 def tables(board: Board, form: str) -> list[str]:
@@ -34,6 +40,12 @@ def tables(board: Board, form: str) -> list[str]:
     return ["Searches through vector stores", blocks(headers, rows, left=3, width=width), _NOTE]
 
 
+def csv_cells(row: Row) -> list[float | int | None]:
+    """A row's `CSV_COLUMNS`; None where all was searched exactly, or a file does not say."""
+    figures, names = of_row(row), [name.removeprefix("search_") for name in CSV_COLUMNS[1:]]
+    return [len(searched(row)) or None, *(number(figures, name) for name in names)]
+
+
 def _line(row: Row, figures: dict[str, Any]) -> list[str | None]:
     recall, loss = number(figures, "recall"), number(figures, "loss")
     build, rate, size = (number(figures, name) for name in ("build_seconds", "queries_per_second", "index_bytes"))
@@ -41,8 +53,8 @@ def _line(row: Row, figures: dict[str, Any]) -> list[str | None]:
         printable(row.variant),
         row.name,
         row.instructions,
-        str(sum(bool(row.scores[task].search) for task in row.tasks if task in row.scores)),
-        None if recall is None else f"{recall:.3f} @{figures.get('k')}",
+        str(len(searched(row))),
+        None if recall is None else f"{recall:.3f} @{depth(figures)}",
         None if loss is None else f"{100 * loss:.2f}",
         None if build is None else f"{build:,.1f}",
         None if rate is None else f"{rate:,.0f}",

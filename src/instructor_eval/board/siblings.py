@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.board.items import Evidence, UnreadError
+from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.stats import Difference, NotComparableError
 from instructor_eval.errors import UserError
@@ -283,7 +284,7 @@ def _whole(value: float | None) -> int | None:
 
 def _vector_bytes(row: Row) -> int | None:
     """Bytes of a stored vector: what a store took; else as filed; else by the variant's name; else four a value."""
-    searches = [s.search for task, s in row.scores.items() if task in row.tasks and s.search]
+    searches = [row.scores[task].search for task in searched(row)]
     if searches:
         taken, documents = (figures.number(figures.of_parts(searches), name) for name in ("index_bytes", "documents"))
         return round(taken / documents) if taken and documents else None
@@ -298,6 +299,13 @@ def _vector_bytes(row: Row) -> int | None:
         return Variant.parse(row.variant).bytes_per_vector(dim)
     except UserError:
         return 4 * dim
+
+
+def searched(row: Row) -> list[str]:
+    """The tasks of a row that went through its store; a whole stands for its parts, whose figures are in its own."""
+    cards = shipped_cards()
+    found = [task for task in row.tasks if task in row.scores and row.scores[task].search]
+    return [task for task in found if not (task in cards and cards[task].part_of in found)]
 
 
 def _is_weighed(row: Row) -> bool:

@@ -60,6 +60,9 @@ def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
     if board.parents:
         headers += variants_text.CSV_COLUMNS
         rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    if any(searches.of_row(row) for row in board.rows):
+        headers += searches.CSV_COLUMNS
+        rows = [[*shown, *searches.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
     further = _csv_columns(board, means_shown(board))
     headers += further
     return headers, [[*shown, *(of(r) for of in further.values())] for r, shown in zip(board.rows, rows, strict=True)]

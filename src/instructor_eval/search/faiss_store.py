@@ -6,12 +6,10 @@ vectors wait in a file. The index searches as a service would, and keeps inner p
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import numpy.typing as npt
 from instructor_eval.errors import UserError
 from instructor_eval.paths import slug
 from instructor_eval.search.spec import SearchSpec
-from instructor_eval.search.store import Guard, Label, read_label
+from instructor_eval.search.store import Guard, Label, quiet_stderr, read_label
 from instructor_eval.types import Vectors
 
 _AT_BUILDING = {"efConstruction": 1}
@@ -46,16 +44,17 @@ class FaissStore:
         self.build = spec.build(spec.words, _AT_BUILDING)
         self._index: Any = None
         self._file: Path | None = None
-        self._waiting: Any = None
+        self._waiting: BufferedWriter | None = None
         self._temporary = Path()
-        self._added = self._count = self._bytes = 0
+        self._dim = self._bytes = 0
 
     def start(self, name: str, dim: int, count: int) -> Label | None:
         """See `VectorStore`."""
         import faiss
 
-        self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-faiss-"))
-        self._count = count
+        self._dim = dim
+        with Guard(self._spec, "making a temporary folder", "free some room there, or set TMPDIR"):
+            self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-faiss-"))
         if self._folder is not None:
             with Guard(self._spec, f"opening {self._folder}"):
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +63,8 @@ class FaissStore:
             if label is not None and self._file.exists():
                 with Guard(self._spec, f"reading {self._file}", "delete it, and it is built again"):
                     self._index = faiss.read_index(str(self._file))
+                    if (self._index.d, self._index.ntotal) != (label.dim, label.count):
+                        raise ValueError("it is not the index that its label tells of")
                 self._tune()
                 return label
         with Guard(
@@ -72,10 +73,7 @@ class FaissStore:
             self._index = faiss.index_factory(dim, self._factory, faiss.METRIC_INNER_PRODUCT)
         self._tune(building=True)
         if not self._index.is_trained:
-            with Guard(self._spec, "writing to the temporary folder", "free some room there, or set TMPDIR"):
-                self._waiting = np.lib.format.open_memmap(
-                    self._temporary / "vectors.npy", mode="w+", dtype=np.float32, shape=(count, dim)
-                )
+            self._waiting = (self._temporary / "vectors").open("wb")
         return None
 
     def add(self, vectors: Vectors) -> None:
@@ -83,26 +81,20 @@ class FaissStore:
         if self._waiting is None:
             with Guard(self._spec, "adding vectors", "not every index of the factory can be added to"):
                 self._index.add(vectors)
-        else:
-            self._waiting[self._added : self._added + len(vectors)] = vectors
-        self._added += len(vectors)
+        else:  # written, not mapped: a full disk is an error here, and would be the end of the process there
+            with Guard(self._spec, "writing to the temporary folder", "free some room there, or set TMPDIR"):
+                self._waiting.write(np.ascontiguousarray(vectors, dtype=np.float32).tobytes())
 
     def finish(self, label: Label) -> None:
         """See `VectorStore`."""
         import faiss
 
         if self._waiting is not None:
-            places = np.arange(self._count)
-            if self._count > _SAMPLE:
-                places = np.sort(np.random.default_rng(0).choice(self._count, _SAMPLE, replace=False))
-            doing = f"training '{self._factory}' on {len(places):,} vectors"
-            with Guard(self._spec, doing, "give it fewer lists or bits"), _quiet():
-                self._index.train(self._waiting[places])
-            with Guard(self._spec, "adding vectors"):
-                for start in range(0, self._count, _BLOCK):
-                    self._index.add(self._waiting[start : start + _BLOCK])
+            with Guard(self._spec, "writing to the temporary folder", "free some room there, or set TMPDIR"):
+                self._waiting.close()
+            self._train(np.memmap(self._waiting.name, dtype=np.float32, mode="r").reshape(-1, self._dim))
+            Path(self._waiting.name).unlink()
             self._waiting = None
-            (self._temporary / "vectors.npy").unlink(missing_ok=True)
         self._tune()
         file = self._file or self._temporary / "index.faiss"
         half = file.with_name(f"{file.name}.half")
@@ -135,9 +127,24 @@ class FaissStore:
 
     def close(self) -> None:
         """Forget the index, and remove temporary files."""
-        self._index = self._waiting = None
+        self._index = None
+        if self._waiting is not None:
+            with suppress(OSError):  # what waits in its buffer finds no room either
+                self._waiting.close()
         if self._temporary != Path():
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _train(self, vectors: Vectors) -> None:
+        """Train the index on a sample of the vectors, and add all of them."""
+        sample = vectors
+        if len(vectors) > _SAMPLE:
+            sample = vectors[np.sort(np.random.default_rng(0).choice(len(vectors), _SAMPLE, replace=False))]
+        doing = f"training '{self._factory}' on {len(sample):,} vectors"
+        with Guard(self._spec, doing, "give it fewer lists or bits"), quiet_stderr():
+            self._index.train(np.ascontiguousarray(sample))
+        with Guard(self._spec, "adding vectors"):
+            for start in range(0, len(vectors), _BLOCK):
+                self._index.add(np.ascontiguousarray(vectors[start : start + _BLOCK]))
 
     def _tune(self, *, building: bool = False) -> None:
         import faiss
@@ -147,7 +154,7 @@ class FaissStore:
             if name in self._numbers:
                 with (
                     Guard(self._spec, f"setting {name}", f"an index '{self._factory}' has no such parameter"),
-                    _quiet(),
+                    quiet_stderr(),
                 ):
                     space.set_index_parameter(self._index, name, self._numbers[name])
 
@@ -159,18 +166,3 @@ class FaissStore:
 def open_store(spec: SearchSpec) -> FaissStore:
     """A store for `faiss:FACTORY`."""
     return FaissStore(spec)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No line of FAISS's own for each of a hundred small clusterings; they come from C++, past Python's stderr."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -48,7 +48,8 @@ class LanceStore:
             raise UserError(f"search '{spec}': LanceDB has no index '{given}'{hint}")
         uri = dict(spec.parameters).get("uri")
         if uri and "://" in uri:
-            raise UserError(f"search '{spec}': uri={uri} is no folder: the embedded LanceDB is what is evaluated")
+            raise UserError(f"search '{spec.shown}': uri= is no folder: the embedded LanceDB is what is evaluated")
+        spec.check_parameters(_parameters_of(self._kind), f"an index {self._kind}")
         self.build = spec.build([self._kind], _BUILDING)
         self._folder = Path(uri) if uri else None
         self._temporary: Path | None = None
@@ -63,7 +64,8 @@ class LanceStore:
         import pyarrow as pa
 
         if self._folder is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-lancedb-"))
+            with Guard(self._spec, "making a temporary folder", "free some room there, or set TMPDIR"):
+                self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-lancedb-"))
         folder = self._folder or self._temporary or Path()
         table = slug(name)
         self._place, self._dim = folder / f"{table}.lance", dim
@@ -73,7 +75,8 @@ class LanceStore:
             if label is not None and self._place.exists():
                 self._table = db.open_table(table)
                 return label
-            if self._place.exists() and self._folder is not None and not self._half().exists():
+            ours = self._half().exists() or self._label_file().exists()
+            if self._place.exists() and self._folder is not None and not ours:
                 raise UserError(
                     f"search '{self._spec}': {self._place} is a table that this tool did not make: give another uri"
                 )
@@ -102,8 +105,8 @@ class LanceStore:
             doing = f"building {self._kind} over {self._added:,} vectors"
             with Guard(self._spec, doing, "fewer partitions, or sub-vectors that divide the dimensions, may do"):
                 config = getattr(index, _CLASSES[self._kind])(distance_type="cosine", **given)
+                # No `optimize` after it: that joins small partitions, and keeps the index asked for as an old version.
                 self._table.create_index("vector", config=config, wait_timeout=_PATIENCE)
-                self._table.optimize()
         with Guard(self._spec, f"writing {self._label_file()}"):
             self._label_file().write_text(label.to_json(), encoding="utf-8")
             self._half().unlink(missing_ok=True)
@@ -138,6 +141,20 @@ class LanceStore:
 
     def _half(self) -> Path:
         return self._place.with_suffix(".unfinished")
+
+
+def _parameters_of(kind: str) -> list[str]:
+    """What an index of a kind can be told; LanceDB takes no notice of the rest when it searches."""
+    found = ["uri"]
+    if kind != "FLAT":
+        found += ["num_partitions", "nprobes"]
+    if kind.endswith("_PQ"):
+        found += ["num_sub_vectors", "num_bits"]
+    if kind.endswith("_RQ"):
+        found += ["num_bits"]
+    if "HNSW" in kind:
+        found += ["m", "ef_construction", "ef"]
+    return found if kind.endswith("FLAT") else [*found, "refine_factor"]
 
 
 def open_store(spec: SearchSpec) -> LanceStore:

@@ -7,10 +7,12 @@ descriptions of collections.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ import numpy.typing as npt
 
 from instructor_eval.errors import UserError, did_you_mean, one_line
 from instructor_eval.search.spec import SearchSpec
-from instructor_eval.search.store import Guard, Label, folder_bytes
+from instructor_eval.search.store import Guard, Label, folder_bytes, quiet_stderr
 from instructor_eval.types import Vectors
 
 _BUILDING = {"M": 1, "efConstruction": 1, "nlist": 1, "m": 1, "nbits": 1}
@@ -31,6 +33,12 @@ _SERVER = (*_LITE, "AUTOINDEX", "DISKANN", "HNSW_SQ", "HNSW_PQ", "IVF_PQ", "IVF_
 _ROWS = 2000
 """Vectors in one insertion: a request may have 64 MB."""
 _SECONDS = 15.0
+"""To reach a server."""
+_ANSWER = 120.0
+"""For an answer that takes no building."""
+_PATIENCE = 6 * 3600.0
+"""For an index."""
+_ROOM = "see that it can be written there, and is not full"
 _LABELS = "instructor_eval_labels"
 _TOKEN = "MILVUS_TOKEN"  # noqa: S105 # the variable's name
 
@@ -53,8 +61,10 @@ class MilvusStore:
             given = ",".join([self._kind, *words])
             hint = did_you_mean(given, kinds) or f": it has {', '.join(kinds)}"
             raise UserError(f"search '{spec}': {'Milvus' if self._is_server else 'Milvus Lite'} has no '{given}'{hint}")
+        spec.check_parameters(_parameters_of(self._kind), f"an index {self._kind}")
         self.build = spec.build([self._kind], _BUILDING)
         self._temporary: Path | None = None
+        self._file = Path()
         self._client: Any = None
         self._name = ""
         self._added = 0
@@ -63,28 +73,32 @@ class MilvusStore:
         """See `VectorStore`."""
         uri = self._uri
         if not uri:
-            self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-milvus-"))
+            with Guard(self._spec, "making a temporary folder", "free some room there, or set TMPDIR"):
+                self._temporary = Path(tempfile.mkdtemp(prefix="instructor-eval-milvus-"))
             uri = str(self._temporary / "vectors.db")
         from pymilvus import DataType, MilvusClient
 
-        step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else "free some room"
+        for library in ("pymilvus", "milvus_lite"):  # what they log with a traceback they raise as well
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # after the import, which sets it
+        step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else _ROOM
         with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
             if self._is_server:
                 self._client = MilvusClient(uri, token=os.environ.get(_TOKEN, ""), timeout=_SECONDS)
             else:
                 Path(uri).parent.mkdir(parents=True, exist_ok=True)
-                self._client = MilvusClient(uri)
+                self._file = Path(uri)
+                self._client = MilvusClient(uri, timeout=_SECONDS)
             self._name = _collection(name)
             label = self._kept_label()
-            if self._client.has_collection(self._name):
+            if self._client.has_collection(self._name, timeout=_ANSWER):
                 if label is not None:
-                    self._client.load_collection(self._name)
+                    self._client.load_collection(self._name, timeout=_PATIENCE)
                     return label
-                self._client.drop_collection(self._name)  # half made: the label comes last
+                self._client.drop_collection(self._name, timeout=_ANSWER)  # half made: the label comes last
             schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
             schema.add_field("place", DataType.INT64, is_primary=True)
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
-            self._client.create_collection(self._name, schema=schema)
+            self._client.create_collection(self._name, schema=schema, timeout=_ANSWER)
         return None
 
     def add(self, vectors: Vectors) -> None:
@@ -93,19 +107,21 @@ class MilvusStore:
             for start in range(0, len(vectors), _ROWS):
                 block = vectors[start : start + _ROWS]
                 rows = [{"place": self._added + i, "vector": row} for i, row in enumerate(block)]
-                self._client.insert(self._name, rows)
+                self._client.insert(self._name, rows, timeout=_ANSWER)
                 self._added += len(rows)
 
     def finish(self, label: Label) -> None:
         """See `VectorStore`."""
         given = {name: value for name, value in self._numbers.items() if name in _BUILDING}
-        with Guard(self._spec, f"building {self._kind} over {self._added:,} vectors"):
-            self._client.flush(self._name)
+        with Guard(self._spec, f"building {self._kind} over {self._added:,} vectors"), quiet_stderr():
+            self._client.flush(self._name, timeout=_PATIENCE)
             wanted = self._client.prepare_index_params()
-            settings = {**_DEFAULTS.get(self._kind, {}), **given}
+            settings: dict[str, Any] = {**_DEFAULTS.get(self._kind, {}), **given}
+            if not self._is_server:  # pymilvus takes them out of `params`, and there alone Milvus Lite looks for them
+                settings = {"params": settings}
             wanted.add_index("vector", index_type=self._kind, metric_type="COSINE", params=settings)
-            self._client.create_index(self._name, wanted)
-            self._client.load_collection(self._name)
+            self._client.create_index(self._name, wanted, timeout=_PATIENCE)
+            self._client.load_collection(self._name, timeout=_PATIENCE)
             self._keep_label(label)
 
     def search(self, query: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
@@ -115,7 +131,7 @@ class MilvusStore:
             asked["ef"] = max(asked.get("ef", 64), k)
         [found] = self._client.search(
             self._name, data=[query], limit=k, output_fields=["place"],
-            search_params={"metric_type": "COSINE", "params": asked},
+            search_params={"metric_type": "COSINE", "params": asked}, timeout=_ANSWER,
         )  # fmt: skip
         places = [hit.get("place", hit.get("id")) for hit in found]
         return np.array(places, dtype=np.int64), np.array([hit["distance"] for hit in found], dtype=np.float32)
@@ -124,8 +140,7 @@ class MilvusStore:
         """Milvus Lite's files; a server does not say."""
         if self._is_server:
             return None
-        place = Path(self._uri) if self._uri else self._temporary
-        return folder_bytes(place) if place and place.is_dir() else place.stat().st_size if place else None
+        return folder_bytes(self._file) if self._file.is_dir() else self._file.stat().st_size
 
     def describe(self) -> dict[str, Any]:
         """The client, what it talks to, and their versions."""
@@ -142,36 +157,56 @@ class MilvusStore:
     def close(self) -> None:
         """Leave the server; remove a file that was only for this run."""
         if self._client is not None:
-            self._client.close()
+            with suppress(Exception):  # whatever a server that is gone makes of it
+                self._client.close()
+        if self._file != Path():
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(str(self._file))  # else it holds all vectors until this process ends
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _kept_label(self) -> Label | None:
-        if not self._client.has_collection(_LABELS):
+        if not self._client.has_collection(_LABELS, timeout=_ANSWER):
             return None
-        self._client.load_collection(_LABELS)
-        found = self._client.query(_LABELS, ids=[self._name], output_fields=["label"])
+        self._client.load_collection(_LABELS, timeout=_ANSWER)
+        found = self._client.query(_LABELS, ids=[self._name], output_fields=["label"], timeout=_ANSWER)
         return Label.from_json(str(found[0]["label"])) if found else None
 
     def _keep_label(self, label: Label) -> None:
         from pymilvus import DataType
 
-        if not self._client.has_collection(_LABELS):
+        if not self._client.has_collection(_LABELS, timeout=_ANSWER):
             schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
             schema.add_field("name", DataType.VARCHAR, is_primary=True, max_length=256)
             schema.add_field("label", DataType.VARCHAR, max_length=4096)
             schema.add_field("unused", DataType.FLOAT_VECTOR, dim=2)  # every collection must have a vector
             wanted = self._client.prepare_index_params()
             wanted.add_index("unused", index_type="FLAT", metric_type="COSINE")
-            self._client.create_collection(_LABELS, schema=schema, index_params=wanted)
-        self._client.upsert(_LABELS, [{"name": self._name, "label": label.to_json(), "unused": [1.0, 0.0]}])
-        self._client.flush(_LABELS)
+            self._client.create_collection(
+                _LABELS, schema=schema, index_params=wanted, consistency_level="Strong", timeout=_ANSWER
+            )
+        row = {"name": self._name, "label": label.to_json(), "unused": [1.0, 0.0]}
+        self._client.upsert(_LABELS, [row], timeout=_ANSWER)
+        self._client.flush(_LABELS, timeout=_ANSWER)
 
 
 def _collection(name: str) -> str:
     """A collection's name: letters, digits and `_` only, and never that of another."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"instructor_eval_{re.sub('[^A-Za-z0-9]+', '_', name)[:120]}_{digest}"
+
+
+def _parameters_of(kind: str) -> list[str]:
+    """What an index of a kind can be told; Milvus takes no notice of the rest."""
+    found = []
+    if kind.startswith("HNSW"):
+        found += ["M", "efConstruction", "ef"]
+    if kind.startswith("IVF") or kind == "SCANN":
+        found += ["nlist", "nprobe"]
+    if kind.endswith("_PQ"):
+        found += ["m", "nbits"]
+    return found
 
 
 def _check_address(uri: str, spec: SearchSpec) -> None:
@@ -181,9 +216,8 @@ def _check_address(uri: str, spec: SearchSpec) -> None:
     except ValueError:
         good = False
     if not good or "@" in uri or "?" in uri:
-        shown = "..." if "@" in uri or "?" in uri else str(spec)
         raise UserError(
-            f"search '{shown}': no address of Milvus: write milvus:http://localhost:19530; a token goes into {_TOKEN}"
+            f"search '{spec.shown}': no address of Milvus: write milvus:http://localhost:19530; tokens go into {_TOKEN}"
         )
 
 

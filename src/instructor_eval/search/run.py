@@ -44,18 +44,21 @@ def through_store(
         What the store found, and what exact search finds.
 
     Raises:
-        UserError: the store cannot be used, is full, or holds an index of other vectors.
+        UserError: there is nothing to search, or the store cannot be used, is full, or holds an index of other vectors.
     """
+    if not len(queries) or not count:
+        raise UserError(f"search '{spec}': {name} has no {'documents' if len(queries) else 'queries'}: mend its data")
     store, dim = open_store(spec), queries.shape[1]
     try:
         there = store.start(name, dim, count)
         if there is not None:
             _check(spec, store, there, dim, count)
-        exact, seen, seconds = ExactTop(queries, 2 * k), xxhash.xxh3_128(), 0.0
+        exact, seen, seconds, prints = ExactTop(queries, 2 * k), xxhash.xxh3_128(), 0.0, []
         for block in documents:
             exact.add(block)
             rows = _unit(block)
             seen.update(rows.tobytes())
+            prints.append(_prints(rows))
             if there is None:
                 started = time.perf_counter()
                 store.add(rows)
@@ -66,8 +69,8 @@ def through_store(
             store.finish(label)
             seconds += time.perf_counter() - started
         elif there != label:
-            raise _other(spec, "vectors of another model, instruction or corpus")
-        places, scores, rate = _asked(spec, store, _unit(queries), k)
+            raise _other(spec, "other vectors (of another model, instruction or corpus, or computed elsewhere)")
+        places, scores, rate = _asked(spec, store, _unit(queries), k, count)
         figures = {
             "documents": count,
             "build_seconds": round(seconds, 3) if there is None else None,
@@ -77,8 +80,11 @@ def through_store(
         }
     finally:
         store.close()
-    of_exact = exact.result()
-    return Found(places, scores, figures), Found(list(of_exact[0]), list(of_exact[1]))
+    of_exact, contents = exact.result(), np.concatenate(prints)
+    return (
+        Found(places, scores, figures, contents=contents),
+        Found(list(of_exact[0]), list(of_exact[1]), contents=contents),
+    )
 
 
 def _check(spec: SearchSpec, store: VectorStore, there: Label, dim: int, count: int) -> None:
@@ -96,7 +102,7 @@ def _other(spec: SearchSpec, what: str) -> UserError:
 
 
 def _asked(
-    spec: SearchSpec, store: VectorStore, queries: Vectors, k: int
+    spec: SearchSpec, store: VectorStore, queries: Vectors, k: int, count: int
 ) -> tuple[list[npt.NDArray[np.int64]], list[Vectors], float]:
     """Every query by itself, as a service asks; the first once before the clock runs."""
     places, scores = [], []
@@ -108,9 +114,18 @@ def _asked(
             places.append(at)
             scores.append(values)
         seconds = time.perf_counter() - started
+    if any(len(at) and not 0 <= at.min() <= at.max() < count for at in places):
+        raise _other(spec, "documents that this corpus does not have")
     return places, scores, len(queries) / max(seconds, 1e-9)
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    rows: Vectors = np.ascontiguousarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+    """Rows of length 1; a row of zeros stays one, as in the exact search."""
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    rows: Vectors = np.ascontiguousarray(vectors / lengths, dtype=np.float32)
     return rows
+
+
+def _prints(rows: Vectors) -> npt.NDArray[np.uint64]:
+    """A hash of each row [n]: the same for the same vector."""
+    return np.fromiter((xxhash.xxh3_64_intdigest(row) for row in rows), dtype=np.uint64, count=len(rows))

@@ -51,7 +51,7 @@ KINDS: dict[str, Kind] = {
         Kind("lancedb", "lancedb[:INDEX][,NAME=VALUE...]: a LanceDB table, as lancedb:IVF_PQ,nprobes=20",
              "instructor_eval.search.lancedb_store:open_store", ("lancedb",), "lancedb"),
         Kind("milvus", "milvus[:URI][,INDEX][,NAME=VALUE...]: a Milvus server, or the embedded Milvus Lite",
-             "instructor_eval.search.milvus_store:open_store", ("pymilvus",), "milvus"),
+             "instructor_eval.search.milvus_store:open_store", ("pymilvus", "milvus_lite"), "milvus"),
     )
 }  # fmt: skip
 
@@ -71,6 +71,11 @@ class SearchSpec:
         return f"{self.kind}:{','.join(parts)}" if parts else self.kind
 
     @property
+    def shown(self) -> str:
+        """Its text for people, short and without what may be a key or a password in an address."""
+        return _shown(str(self))
+
+    @property
     def is_exact(self) -> bool:
         """Whether it is the default: every document compared with every query."""
         return self.kind == EXACT
@@ -82,35 +87,42 @@ class SearchSpec:
         Raises:
             UserError: an unknown kind, or a part that is no part; what a store makes of its parts shows when it opens.
         """
-        kind, colon, rest = text.strip().partition(":")
+        text = text.strip()
+        kind, colon, rest = text.partition(":")
         known = (EXACT, *known_kinds())
         if kind not in known:
             hint = did_you_mean(kind, known) or f": give one of {', '.join(known)}"
-            raise UserError(f"unknown search '{text[:60]}'{hint}")
+            raise UserError(f"unknown search '{_shown(text)}'{hint}")
         parts = rest.split(",") if colon else []
         if (kind == EXACT and colon) or not all(parts) or not text.isprintable() or " " in text or len(text) > _LONGEST:
             shape = "exact takes no parts" if kind == EXACT else known_kinds()[kind].what
-            raise UserError(f"search '{text[:60]}' cannot be read: {shape}")
+            raise UserError(f"search '{_shown(text)}' cannot be read: {shape}")
         named = [part.partition("=") for part in parts if "=" in part]
         names = [name for name, _, _ in named]
         if not all(name.isidentifier() and value for name, _, value in named) or len(set(names)) < len(names):
-            raise UserError(f"search '{text[:60]}': parameters are NAME=VALUE, each once: {known_kinds()[kind].what}")
+            raise UserError(
+                f"search '{_shown(text)}': parameters are NAME=VALUE, each once: {known_kinds()[kind].what}"
+            )
         return cls(kind, tuple(p for p in parts if "=" not in p), tuple((name, value) for name, _, value in named))
 
     def build(self, words: Sequence[str], names: Collection[str]) -> str:
         """The text of what decides how an index is built: these words, and the parameters of these names."""
         return str(SearchSpec(self.kind, tuple(words), tuple(sorted(p for p in self.parameters if p[0] in names))))
 
-    def check_parameters(self, known: Mapping[str, object]) -> None:
-        """Whether a store knows all parameters.
+    def check_parameters(self, known: Collection[str], what: str = "") -> None:
+        """Whether all parameters are known.
+
+        Args:
+            known: The names there are.
+            what: What has them; the kind of store by default.
 
         Raises:
-            UserError: it does not know one.
+            UserError: one is not known. It is named without its value, which may be a key that belongs elsewhere.
         """
         for name, _ in self.parameters:
             if name not in known:
-                hint = did_you_mean(name, known) or f": it has {', '.join(known)}"
-                raise UserError(f"search '{self}': {self.kind} has no parameter '{name}'{hint}")
+                hint = did_you_mean(name, known) or f": it has {', '.join(known) or 'none'}"
+                raise UserError(f"search '{self.kind}': {what or self.kind} has no parameter '{name}'{hint}")
 
     def numbers(self, names: Mapping[str, int]) -> dict[str, int]:
         """Those of the parameters that are whole numbers.
@@ -132,6 +144,11 @@ class SearchSpec:
 
 EXACT_SEARCH = SearchSpec(EXACT)
 """The default."""
+
+
+def _shown(text: str) -> str:
+    kind, _, rest = text.strip().partition(":")
+    return f"{kind[:60]}:..." if "@" in rest or "?" in rest else text[:60]
 
 
 def known_kinds() -> dict[str, Kind]:

@@ -8,7 +8,11 @@ ever taken from an index of other vectors.
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,6 +98,10 @@ class VectorStore(Protocol):
         ...
 
 
+_IN_CPP = re.compile(r"^Error in .{1,300}? at \S+:\d+: (Error: )?")
+"""Where in its source FAISS found a fault, which no user can use."""
+
+
 class Guard(AbstractContextManager["Guard"]):
     """Turns whatever a store's library raises into one line.
 
@@ -108,7 +116,7 @@ class Guard(AbstractContextManager["Guard"]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, UserError):
-            said = one_line(str(error))[:300] or type(error).__name__
+            said = one_line(_IN_CPP.sub("", str(getattr(error, "message", "") or error)))[:300] or type(error).__name__
             raise UserError(f"search '{self._search}': {self._doing} failed ({said}): {self._step}") from error
 
 
@@ -123,3 +131,18 @@ def read_label(path: Path) -> Label | None:
         return Label.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return None
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """No line of FAISS's own for each of a hundred small clusterings: they come from C++, past Python's stderr."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

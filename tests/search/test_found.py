@@ -1,0 +1,116 @@
+"""Recall, and the figures of score files: put together, told, and read from files that anyone may have edited."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instructor_eval.search.figures import depth, number, of_parts, told
+from instructor_eval.search.found import Found, recall
+
+GOOD = {"backend": "faiss:Flat", "k": 10, "recall": 0.9, "exact_score": 0.5, "loss": 0.01, "build_seconds": 2.0,
+        "queries_per_second": 100.0, "index_bytes": 4_000_000, "documents": 1000, "library": "faiss 1"}  # fmt: skip
+
+
+def found(places, scores, contents=None):
+    rows = [np.array(row, dtype=np.int64) for row in places]
+    values = [np.array(row, dtype=np.float32) for row in scores]
+    return Found(rows, values, contents=None if contents is None else np.array(contents, dtype=np.uint64))
+
+
+EXACT = found([[5, 1, 2, 9], [7, 3, 0, 4]], [[0.9, 0.8, 0.7, 0.6], [0.5, 0.4, 0.3, 0.2]])
+
+
+@pytest.mark.parametrize(
+    ("places", "k", "expected"),
+    [
+        ([[5, 1], [7, 3]], 2, 1.0),
+        ([[1, 5], [3, 7]], 2, 1.0),  # in whatever order
+        ([[5, 2], [7, 3]], 2, 0.75),
+        ([[2, 9], [0, 4]], 2, 0.0),
+        ([[5, 8, 1], [7, 3]], 2, 0.75),  # only the first k count
+        ([[5], []], 2, 0.25),  # a store may give fewer
+        ([[5, 1, 2, 9], [7, 3, 0, 4]], 10, 1.0),  # k beyond what there is
+    ],
+)
+def test_recall_is_the_mean_share_of_the_nearest(places, k, expected):
+    assert recall(found(places, [[0.0] * len(row) for row in places]), EXACT, k) == expected
+
+
+def test_any_of_equally_near_ones_counts():
+    exact = found([[0, 1, 2, 3]], [[0.9, 0.7, 0.7, 0.7]])
+    assert recall(found([[0, 3]], [[0, 0]]), exact, 2) == 1.0
+    assert recall(found([[2, 3]], [[0, 0]]), exact, 2) == 1.0, "as near as the second, both of them"
+    assert recall(found([[3, 4]], [[0, 0]]), exact, 2) == 0.5
+
+
+def test_a_copy_that_exact_search_did_not_keep_counts_too():
+    contents = [0, 1, 1, 1, 1, 1, 2]  # five copies, of which exact search kept the first three
+    exact = found([[1, 2, 3, 0]], [[0.9, 0.9, 0.9, 0.1]], contents)
+    assert recall(found([[4, 5]], [[0, 0]]), exact, 2) == 1.0
+    assert recall(found([[5, 6]], [[0, 0]]), exact, 2) == 0.5
+
+
+def test_nothing_to_be_found_is_found():
+    assert recall(found([[]], [[]]), found([[]], [[]]), 10) == 1.0
+
+
+def test_parts_are_put_together():
+    other = GOOD | {"recall": 0.7, "exact_score": 0.3, "loss": 0.03, "build_seconds": 1.0, "queries_per_second": 25.0,
+                    "index_bytes": 1_000_000, "documents": 500}  # fmt: skip
+    whole = of_parts([GOOD, other])
+    assert whole == pytest.approx(
+        {"k": 10, "library": "faiss 1", "recall": 0.8, "exact_score": 0.4, "loss": 0.02, "build_seconds": 3.0,
+         "index_bytes": 5_000_000, "documents": 1500, "queries_per_second": 40.0}
+    )  # fmt: skip
+    assert of_parts([GOOD]) == {name: value for name, value in GOOD.items() if name != "backend"}
+
+
+def test_what_one_part_does_not_say_nobody_knows():
+    whole = of_parts([GOOD, GOOD | {"build_seconds": None, "queries_per_second": None}])
+    assert whole["build_seconds"] is None
+    assert whole["queries_per_second"] is None
+    assert whole["recall"] == 0.9
+
+
+@pytest.mark.parametrize("parts", [[], [{}], [GOOD, {}]])
+def test_a_part_searched_exactly_has_no_figures(parts):
+    assert of_parts(parts) == {}
+
+
+def test_figures_in_words():
+    assert told(GOOD) == [
+        "recall@10 0.900", "exact search 50.00", "index built in 2.0 s", "100 queries/s", "index 4.0 MB",
+    ]  # fmt: skip
+    assert told({}) == []
+    assert told(GOOD | {"build_seconds": None, "index_bytes": None}) == [
+        "recall@10 0.900", "exact search 50.00", "100 queries/s",
+    ]  # fmt: skip
+
+
+STRANGE = st.one_of(
+    st.none(), st.booleans(), st.text(), st.floats(), st.just(10**400), st.just(-(10**400)), st.just(5e-324),
+    st.just(1.7e308), st.integers(-3, 3), st.lists(st.integers(), max_size=2), st.dictionaries(st.text(), st.none()),
+)  # fmt: skip
+
+
+FIGURES = [name for name in GOOD if name != "backend"]
+
+
+@given(st.lists(st.fixed_dictionaries({"backend": st.just("x")}, optional=dict.fromkeys(FIGURES, STRANGE)), max_size=4))
+def test_edited_files_are_told_of_as_far_as_they_can_be(parts):
+    whole = of_parts(parts)
+    assert all(v is None or math.isfinite(v) for name, v in whole.items() if name not in ("k", "library"))
+    for one in [*parts, whole]:
+        assert all(text.isprintable() for text in told(one))
+        assert depth(one).lstrip("-").isdigit() or depth(one) == "?"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "true", '"1"', "null", "[1]", "1e400"])
+def test_no_number_is_none(value):
+    assert number(json.loads(f'{{"recall": {value}}}'), "recall") is None
