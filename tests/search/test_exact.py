@@ -112,8 +112,9 @@ def test_no_block_is_larger_than_its_bound(blocks_of, order, monkeypatch):
 
     monkeypatch.setattr(ExactTop, "_of", spied)
     sizes = []
-    best = exact._best
-    monkeypatch.setattr(exact, "_best", lambda s, p, w: sizes.append(tuple(s.shape)) or best(s, p, w))
+    take = exact._Best._take
+    monkeypatch.setattr(exact, "_MORE", 3)
+    monkeypatch.setattr(exact._Best, "_take", lambda b, s, p: sizes.append(tuple(s.shape)) or take(b, s, p))
     queries, documents = clustered(50, 1), clustered(1000, 2)
     documents = documents[np.argsort(order * (unit(documents) @ unit(queries)[0]))]
     top = ExactTop(queries, 7)
@@ -121,8 +122,12 @@ def test_no_block_is_larger_than_its_bound(blocks_of, order, monkeypatch):
     assert len(seen) == 4 * 16, "the queries in fours, the documents in sixteens"
     assert max(rows for rows, _ in seen) == 16
     assert max(columns for _, columns in seen) == 64
-    assert max(columns for _, columns in sizes) <= 2 * 7, "what is merged: those kept, and at most as many again"
-    assert top._scores.shape == top._places.shape == (50, 7)
+    assert max(columns for _, columns in sizes) <= 7 + 3, "what is merged into those kept"
+    waiting = [best._most + 16 * 64 for best in top._best]
+    assert all(best._count <= most for best, most in zip(top._best, waiting, strict=True))
+    places, _ = top.result()
+    truth = np.argsort(-(unit(queries) @ unit(documents).T), axis=1)[:, :7]
+    assert [set(row) for row in places] == [set(row) for row in truth]
 
 
 def test_a_measure_of_ones_own_sees_blocks_or_all_at_once(blocks_of):

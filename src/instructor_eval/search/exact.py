@@ -21,6 +21,8 @@ Similarity: TypeAlias = Callable[[Any, Any], Any]
 """Of queries [n, dim] and documents [m, dim]: [n, m], higher is nearer."""
 _DOCUMENTS = 1024
 _QUERIES = 1024
+_MORE = 64
+"""Of what is waiting, so many a query beyond k are merged at once."""
 _UNIT = 1e-6
 """Rows whose lengths are so near to 1 are not divided by them again."""
 
@@ -43,6 +45,7 @@ class ExactTop:
         self._similarity = similarity
         self._whole = whole
         self._seen = 0
+        self._k = k
         self._best = [_Best(len(part), k) for part in self._parts()]
 
     @torch.inference_mode()
@@ -62,7 +65,7 @@ class ExactTop:
     def result(self) -> tuple[npt.NDArray[np.int64], Vectors]:
         """Places among all documents added, and scores: [n, k] each, the best first, of equal ones the earlier."""
         found = [best.result() for best in self._best]
-        width = found[0][0].shape[1] if found else 0
+        width = min(self._k, self._seen)
         places = np.concatenate([np.empty((0, width), dtype=np.int64), *(p for p, _ in found)])
         scores = np.concatenate([np.empty((0, width), dtype=np.float32), *(s for _, s in found)])
         order = np.lexsort((places, -scores), axis=1)
@@ -124,7 +127,7 @@ class _Best:
         counts = torch.bincount(row, minlength=len(self._scores))
         column = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
         # A few at a time, should one query have most of them: the corpus may be sorted by what it asks for.
-        step = self._k + 64
+        step = self._k + _MORE
         for start in range(0, int(counts.max()), step):
             part = (column >= start) & (column < start + step)
             size = (len(counts), min(step, int(counts.max()) - start))
