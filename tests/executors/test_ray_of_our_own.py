@@ -78,6 +78,7 @@ def test_a_run_that_is_killed_ends_its_workers_and_goes_on_from_there(
     assert committed
     assert len(session) == 4, "two workers, two processes for tasks"
     wait_for(lambda: not of_us(of_session(run.pid)), "workers end with the run")
+    assert not [path for path in tmp_path.rglob("scores/**/*.json") if '"failed"' in path.read_text()]
 
     again = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False

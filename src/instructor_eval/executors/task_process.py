@@ -104,7 +104,5 @@ def _serve(connection: Connection, setup: Setup) -> None:
             line.tell("score", score, kept)
         except UserError as e:  # results cannot be written
             line.tell("ended", str(e), "")
-        except (EOFError, OSError):
-            raise
         except Exception as e:  # noqa: BLE001 # with --debug only, and told there
             line.tell("ended", one_line(f"unexpected {type(e).__name__}: {e}")[:500], traceback.format_exc())
