@@ -99,7 +99,7 @@ class Pool:
         self._nodes: set[str] = set()
         self._looked = 0.0
         self.lost = 0
-        self.why = ""
+        self.why = "the cluster offers no GPU and no processor"
         """How the last worker was lost."""
 
     # workers

@@ -118,33 +118,43 @@ class _Run:
         idle = [p for p in self._processes.values() if p.task is None]
         for process in idle:
             self._next(process)
-        while self._todo and len(self._processes) < wanted:
+        while self._startable() is not None and len(self._processes) < wanted:
             self._started += 1
             setup = dataclasses.replace(self._setup, workers=max(1, self._pool.alive))
             process = TaskProcess(self._started, setup, self._events.put, self._heard, self._gone)
             self._processes[process.number] = process
-            if not self._next(process):
-                break
+            self._next(process)
 
-    def _next(self, process: TaskProcess) -> bool:
-        """Give it the next task; where there is none it ends. A language model that reads is for one task at a time."""
-        reading = any(p.task is not None and self._reads(p.task) for p in self._processes.values() if p is not process)
-        task = next((t for t in self._todo if not (reading and self._reads(t))), None)
-        if task is None:
-            if not self._todo:
-                del self._processes[process.number]
-                process.stop()
-            return False
-        self._todo.remove(task)
-        process.task = task
-        self._tries[task] = self._tries.get(task, 0) + 1
-        self._introduce(task)
-        process.send(("task", *task))
-        return True
+    def _next(self, process: TaskProcess) -> None:
+        """Give it the next task; it waits where there is none for now, and ends where there will be none."""
+        task = self._startable()
+        if task is not None:
+            self._todo.remove(task)
+            process.task = task
+            self._tries[task] = self._tries.get(task, 0) + 1
+            self._introduce(task)
+            process.send(("task", *task))
+        elif not self._todo:
+            del self._processes[process.number]
+            process.stop()
 
-    def _reads(self, task: Task) -> bool:
-        reader = self._request.settings.reader
-        return reader is not None and not reader.is_cheap and self._card(task).type == "PromptRetrieval"
+    def _startable(self) -> Task | None:
+        """The first task that does not get in the way of one at work."""
+        running = {need for p in self._processes.values() if p.task is not None for need in self._needs(p.task)}
+        return next((task for task in self._todo if not running & self._needs(task)), None)
+
+    def _needs(self, task: Task) -> set[object]:
+        """What a task wants for itself: texts under their instructions, which would be computed twice, and a reader."""
+        place, name = task
+        card, plan, reader = self._card(task), self._planned[place], self._request.settings.reader
+        found: set[object] = set()
+        key = self._setup.models[place]
+        if key is not None:
+            texts = sorted((role, given.text) for role, given in plan.instructions[name].items())
+            found.add((key, name, tuple(texts)))
+        if reader is not None and not reader.is_cheap and card.type == "PromptRetrieval":
+            found.add(reader.name)
+        return found
 
     def _card(self, task: Task) -> Any:
         return next(c for c in self._planned[task[0]].cards if c.name == task[1])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,15 @@ _FIRST_TEXTS = 256
 _LEAST_TEXTS = 16
 
 
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Where the run is gone, end too: for a task it would be a failure like any other, and filed."""
+    try:
+        yield
+    except (EOFError, OSError):
+        sys.exit(1)
+
+
 class Line:
     """The way from a task's process to the run.
 
@@ -39,7 +50,8 @@ class Line:
 
     def tell(self, kind: str, *what: object) -> None:
         """Send what needs no answer."""
-        self._connection.send((kind, *what))
+        with _ending():
+            self._connection.send((kind, *what))
 
     def note(self, line: str) -> None:
         """Have a line shown."""
@@ -53,7 +65,8 @@ class Line:
 
     def answer(self) -> tuple[int, Reply | Failure]:
         """The next answer to any share, with its number."""
-        _, number, found = self._connection.recv()
+        with _ending():
+            _, number, found = self._connection.recv()
         if isinstance(found, Reply):
             self.workers = max(1, found.workers)
         for line in found.notes:

@@ -45,8 +45,9 @@ class Setup:
     """Folder of the cache of answers; None keeps them in memory."""
 
 
-def main(connection: Connection) -> None:
-    """Run the tasks that come, until the run closes the connection."""
+def main() -> None:
+    """Run the tasks that come, until the run closes the connection, whose descriptor is the first argument."""
+    connection = Connection(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is interrupted, and ends us
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -103,7 +104,5 @@ def _serve(connection: Connection, setup: Setup) -> None:
             line.tell("score", score, kept)
         except UserError as e:  # results cannot be written
             line.tell("ended", str(e), "")
-        except (EOFError, OSError):
-            raise
         except Exception as e:  # noqa: BLE001 # with --debug only, and told there
             line.tell("ended", one_line(f"unexpected {type(e).__name__}: {e}")[:500], traceback.format_exc())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import pickle
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing import Pipe
 from typing import Any
 
 from instructor_eval.errors import UserError
@@ -43,23 +45,23 @@ class TaskProcess:
         self.task: tuple[int, str] | None = None
         """The plan's number and the task that it is at."""
         self._post, self._heard, self._gone = post, heard, gone
-        context = multiprocessing.get_context("spawn")
         try:
-            given = ForkingPickler.dumps(setup)
+            self._first = pickle.dumps(setup)
         except (pickle.PicklingError, TypeError, AttributeError) as e:
             raise UserError(f"--executor ray cannot hand this run to another process ({e}): leave it out") from e
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=main, args=(other,), daemon=True, name=f"tasks-{number}")
-        self._process.start()
+        self._connection, other = Pipe()
+        # Not of `multiprocessing`, which would run the user's own script once more in it.
+        command = [sys.executable, "-c", f"from {main.__module__} import main; main()", str(other.fileno())]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(command, env=environment, pass_fds=[other.fileno()])  # noqa: S603
         other.close()
         self._out: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._first = given
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._listen, self._talk)]
         for thread in self._threads:
             thread.start()
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """Of the process."""
         return self._process.pid
 
@@ -84,12 +86,16 @@ class TaskProcess:
         """End it, at once where it is at a task."""
         if self.task is None:
             self._out.put(("stop", 0, ""))
-            self._process.join(STOP_SECONDS)
+            self._wait()
         for end in (self._process.terminate, self._process.kill):
-            if self._process.exitcode is None:
+            if self._process.poll() is None:
                 end()
-                self._process.join(STOP_SECONDS)
+                self._wait()
         self._out.put(None)
         for thread in self._threads:
             thread.join(STOP_SECONDS)
         self._connection.close()
+
+    def _wait(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
