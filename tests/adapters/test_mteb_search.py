@@ -243,8 +243,9 @@ def test_what_a_store_cannot_keep_is_one_line(embedding, hubs):
     assert encoder.calls == [], "before anything is embedded"
 
 
-@pytest.mark.parametrize("variant", ["fp32@16", "fp32+float16@16"])
-@pytest.mark.parametrize("text", FLAT)
+@pytest.mark.parametrize(
+    ("variant", "text"), [*(("fp32@16", text) for text in FLAT), ("fp32+float16@16", "faiss:Flat")]
+)
 def test_shorter_vectors_are_searched_too(variant, text, hubs, tmp_path):
     class Short(FakeEncoder):
         def encode(self, texts, role, *, bare=False):
