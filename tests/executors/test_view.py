@@ -8,12 +8,14 @@ import pytest
 
 from instructor_eval.executors import view as module
 from instructor_eval.executors.view import View
+from instructor_eval.progress import Progress
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     now = SimpleNamespace(seconds=100.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
+    monkeypatch.setattr(Progress, "enabled", True)
     return now
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_vectors import brute, clustered, unit
+from made_neighbours import brute, clustered, unit
 
 from instructor_eval.search import exact
 from instructor_eval.search.exact import ExactTop

@@ -13,7 +13,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from made_vectors import DOCUMENTS, QUERIES, brute, clustered, overlap, search, unit
+from made_neighbours import DOCUMENTS, QUERIES, brute, clustered, overlap, search, unit
 
 from instructor_eval.errors import UserError
 from instructor_eval.search import faiss_store, milvus_store
@@ -149,7 +149,7 @@ def test_a_damaged_table_is_one_line(tmp_path):
 
 _FULL = """
 import resource, signal, sys
-from made_vectors import search
+from made_neighbours import search
 from instructor_eval.errors import UserError
 from instructor_eval.search.found import recall
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from made_vectors import DIM, DOCUMENTS, QUERIES, brute, clustered, overlap, search
+from made_neighbours import DIM, DOCUMENTS, QUERIES, brute, clustered, overlap, search
 
 from instructor_eval.errors import UserError
 from instructor_eval.search import milvus_store
