@@ -16,6 +16,7 @@ CSV_COLUMNS = [
     "search_queries_per_second", "search_index_bytes",
 ]  # fmt: skip
 """Beside the score table, where a row went through a store; scores are fractions of 1."""
+_HEADERS = ["search", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
 _NOTE = (
     "recall: share of the k exactly nearest documents that the store found, mean over queries. loss: exact search's "
     "score less the store's, in points. queries/s: one after another, by one caller. All on the machine of the run."
@@ -32,12 +33,18 @@ def tables(board: Board, form: str) -> list[str]:
     found = [(row, figures) for row in board.rows if (figures := of_row(row))]
     if not found:
         return []
-    headers = ["search", "model", "instructions", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
-    rows = [_line(row, figures) for row, figures in found]
     if form != "table":
-        return [render(headers, rows, form, left=3)]
+        rows = [[row.name, row.instructions, *_line(row, figures)] for row, figures in found]
+        return [render(["model", "instructions", *_HEADERS], rows, form, left=3)]
     width = shutil.get_terminal_size((120, 40)).columns
-    return ["Searches through vector stores", blocks(headers, rows, left=3, width=width), _NOTE]
+    families: dict[str, list[list[str | None]]] = {}
+    for row, figures in found:
+        families.setdefault(f"{row.name}, instructions {row.instructions}", []).append(_line(row, figures))
+    told = []
+    for family, rows in families.items():
+        told.append(printable(f"Searches through vector stores of {family}"))
+        told.append(blocks(_HEADERS, rows, left=1, width=width))
+    return [*told, _NOTE]
 
 
 def csv_cells(row: Row) -> list[float | int | None]:
@@ -51,8 +58,6 @@ def _line(row: Row, figures: dict[str, Any]) -> list[str | None]:
     build, rate, size = (number(figures, name) for name in ("build_seconds", "queries_per_second", "index_bytes"))
     return [
         printable(row.variant),
-        row.name,
-        row.instructions,
         str(len(searched(row))),
         None if recall is None else f"{recall:.3f} @{depth(figures)}",
         None if loss is None else f"{100 * loss:.2f}",
