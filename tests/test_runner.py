@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from instructor_eval import protocol, runner, scorers
+from instructor_eval import filing, protocol, runner, scorers
 from instructor_eval.cards import read_cards, select, shipped_cards
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import parse_set
@@ -214,7 +214,7 @@ def test_a_score_that_its_items_do_not_give_is_never_filed(tmp_path: Path) -> No
     score = Score("i", "failed", "T", "b", "STS", {"name": "m"}, {"set": "none"}, "pearson")
     outcome = Outcome("pearson", 0.5, {"id": ["1", "2", "3"], "gold": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 3.0]})
     with pytest.raises(RuntimeError, match="is not pearson"):
-        runner._fill(score, outcome)
+        filing.fill(score, outcome)
     assert score.status == "failed"
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from instructor_eval import scorers
-from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint
@@ -22,18 +19,15 @@ from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.environment import hardware, installed, versions
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.filing import COUNTS, aggregate, blank, fill, identity_of, now
 from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
-from instructor_eval.protocol import PROTOCOL_VERSION, relevant
-from instructor_eval.readers.nearest import NearestReader
-from instructor_eval.search.figures import of_parts
 from instructor_eval.search.figures import told as search_told
 from instructor_eval.served import used
 from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
 
-_COUNTS = ("texts", "unique", "hits", "tokens")
 Run: TypeAlias = Callable[[Request, list[Planned], "Summary", Callable[[str], None]], None]
 """What runs a plan: it fills the summary, in the plan's order."""
 
@@ -71,7 +65,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
 
 def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
     planned = plan_run(request, say)
-    started = _now()
+    started = now()
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
@@ -79,7 +73,7 @@ def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
     if request.executor.kind == "local":
         for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
             _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
-    _write_manifest(request, name, started, summary, ended=_now())
+    _write_manifest(request, name, started, summary, ended=now())
     return summary
 
 
@@ -221,111 +215,11 @@ def say_instructions(
         say(f"  {card.name} {role}: {text!r} ({instruction.rule})")
 
 
-def _blank(request: Request, card: Card, plan: Planned) -> Score:
-    """A score with everything that is known before the data is read."""
-    return Score(
-        identity="",
-        status="failed",
-        task=card.name,
-        benchmark=card.benchmark,
-        type=card.type,
-        model=plan.model,
-        instructions={
-            "set": plan.set_name,
-            "roles": {
-                role: {"text": r.text, "rule": r.rule} for role, r in plan.instructions.get(card.name, {}).items()
-            },
-        },
-        metric=_metric(card, request),
-        data={"id": card.data_id or (card.folder.name if card.folder else None), "revision": card.data_revision},
-        protocol=relevant(dict(request.settings.protocol), card.type, card.name),
-        protocol_version=PROTOCOL_VERSION,
-        seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
-        limit=request.settings.limit,
-        reader=_reader(request, card, plan),
-        search={} if plan.search.is_exact else {"backend": str(plan.search)},
-        notes=list(card.notes),
-        command=request.command,
-        created=_now(),
-    )
-
-
-def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
-    """What answers the prompts of a prompt-retrieval task, and how their demonstrations are chosen."""
-    if card.type != "PromptRetrieval":
-        return {}
-    reader = request.settings.reader or NearestReader()
-    return {**reader.describe(), "selection": plan.selection.name}
-
-
-def _metric(card: Card, request: Request) -> str:
-    if card.parts:
-        return "mean_of_parts"
-    from instructor_eval.adapters.mteb_score import effective_metric  # light: it imports no mteb
-
-    return effective_metric(card, request.settings.protocol)
-
-
-def _identity(score: Score, card: Card) -> str:
-    asked = {k: score.reader[k] for k in ("fingerprint", "selection") if score.reader}
-    return identity(
-        {
-            "task": card.name,
-            "type": card.type,
-            "metric": scorers.origin(score.metric),
-            "split": card.split,
-            "subset": card.subset,
-            "options": dict(card.options),
-            "fingerprint": score.model["fingerprint"],
-            "instructions": {role: r["text"] for role, r in score.instructions["roles"].items()},
-            "data": score.data.get("key"),
-            "protocol": score.protocol,
-            "protocol_version": PROTOCOL_VERSION,
-            "seed": score.seed,
-            "limit": score.limit,
-            **({"reader": asked} if asked else {}),
-            **({"search": score.search["backend"]} if score.search else {}),
-        }
-    )
-
-
-def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[Score] = ()) -> Score:
-    """The score of a task as far as it is known before its data is read; under its identity it will be filed.
-
-    Args:
-        request: The run.
-        card: The task.
-        plan: The model's variant and instructions.
-        parts: The same of its parts, where it is the mean of parts.
-
-    Raises:
-        UserError: the data cannot be had.
-    """
-    score = _blank(request, card, plan)
-    if card.parts:
-        score.data["key"] = identity({p.task: p.identity for p in parts})
-    else:
-        settings = dataclasses.replace(request.settings, **plan.settings)
-        score.data["key"] = adapter_for(card).data_key(card, settings)
-    score.identity = _identity(score, card)
-    return score
-
-
-def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Score:
-    """A task that could not be run at all, filed."""
-    score = _blank(request, card, plan)
-    score.error = error
-    score.identity = _identity(score, card)
-    score.environment = {"versions": versions()}
-    request.store.write(score)
-    return score
-
-
 def run_task(
     request: Request, card: Card, plan: Planned, engine: BaseEngine | None, prober: Prober
 ) -> tuple[Score, bool]:
     """The score of one task, and whether it was there already."""
-    score = _blank(request, card, plan)
+    score = blank(request, card, plan)
     started = time.perf_counter()
     outcome: Outcome | None = None
     encoder: BoundEncoder | NoModel
@@ -349,7 +243,7 @@ def run_task(
 
     adapter = adapter_for(card)
     score.data["key"] = attempt(lambda: adapter.data_key(card, settings))
-    score.identity = _identity(score, card)
+    score.identity = identity_of(score, card)
     if score.error is None:
         found = request.store.find(score)
         if found is not None:
@@ -361,7 +255,7 @@ def run_task(
         "encode": round(totals.seconds - before.seconds, 3),
         "load": round(totals.load - before.load, 3),
     }
-    score.counts = {name: getattr(totals, name) - getattr(before, name) for name in _COUNTS}
+    score.counts = {name: getattr(totals, name) - getattr(before, name) for name in COUNTS}
     score.served = {name: round(value - asked.get(name, 0), 9) for name, value in _asked(engine).items()}
     if engine is not None and engine.drift:
         score.metrics = {"vector_drift": engine.drift}
@@ -369,7 +263,7 @@ def run_task(
     if outcome is None:
         request.store.write(score)
         return score, False
-    _fill(score, outcome)
+    fill(score, outcome)
     score.embedding = encoder.embedding()
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)
@@ -412,41 +306,6 @@ def bound(
     )
 
 
-def _fill(score: Score, outcome: Outcome) -> None:
-    recomputed = scorers.compute(outcome.metric, outcome.items)
-    if recomputed != outcome.score:
-        raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
-    score.status = "ok"
-    score.metric, score.score, score.metrics = outcome.metric, outcome.score, {**score.metrics, **outcome.metrics}
-    score.n_items = len(outcome.items["id"])
-    score.search = {**score.search, **outcome.search}
-
-
-def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
-    """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
-    score = _blank(request, card, plan)
-    parts = [done[name] for name in card.parts]
-    score.data["key"] = identity({p.task: p.identity for p in parts})
-    score.data["hash"] = identity({p.task: p.data.get("hash") for p in parts})
-    score.identity = _identity(score, card)
-    missing = [p.task for p in parts if p.status != "ok"]
-    if missing:
-        score.error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"
-        request.store.write(score)
-        return score, False
-    found = request.store.find(score)
-    if found is not None:
-        return found, True
-    items: dict[str, list[Any]] = {"id": [p.task for p in parts], "value": [p.score for p in parts]}
-    score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode", "load")}
-    score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in _COUNTS}
-    score.environment = {"versions": versions()}
-    whole = scorers.compute("mean_of_parts", items)
-    _fill(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
-    request.store.write(score, items)
-    return score, False
-
-
 def _write_manifest(request: Request, name: str, started: str, summary: Summary, *, ended: str | None) -> None:
     request.store.write_run(
         name,
@@ -463,7 +322,3 @@ def _write_manifest(request: Request, name: str, started: str, summary: Summary,
             "scores": [{"task": s.task, "identity": s.identity, "status": s.status} for s in summary.scores],
         },
     )
-
-
-def _now() -> str:
-    return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")

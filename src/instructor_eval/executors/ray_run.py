@@ -29,8 +29,9 @@ from instructor_eval.executors.ray_pool import Pool, Share
 from instructor_eval.executors.task_process import Setup
 from instructor_eval.executors.task_processes import TaskProcess
 from instructor_eval.executors.view import View
+from instructor_eval.filing import aggregate, failed_score
 from instructor_eval.plan import Planned, Request
-from instructor_eval.runner import Summary, aggregate, failed_score, say_instructions, say_score
+from instructor_eval.runner import Summary, say_instructions, say_score
 from instructor_eval.types import Score
 
 if TYPE_CHECKING:

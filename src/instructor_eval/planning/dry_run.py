@@ -18,10 +18,11 @@ from instructor_eval.encoder.precision import CALIBRATED
 from instructor_eval.encoder.served import Served
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.filing import planned_score
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates
-from instructor_eval.runner import bound, planned_score
+from instructor_eval.runner import bound
 from instructor_eval.types import Card
 
 Say = Callable[[str], None]

@@ -1,0 +1,167 @@
+"""A score file's content: what is known before a task runs, its identity, and what its outcome adds."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from instructor_eval import scorers
+from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
+from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.environment import versions
+from instructor_eval.plan import Planned, Request
+from instructor_eval.protocol import PROTOCOL_VERSION, relevant
+from instructor_eval.readers.nearest import NearestReader
+from instructor_eval.search.figures import of_parts
+from instructor_eval.store import identity
+from instructor_eval.types import Card, Outcome, Score
+
+COUNTS = ("texts", "unique", "hits", "tokens")
+
+
+def blank(request: Request, card: Card, plan: Planned) -> Score:
+    """A score with everything that is known before the data is read."""
+    return Score(
+        identity="",
+        status="failed",
+        task=card.name,
+        benchmark=card.benchmark,
+        type=card.type,
+        model=plan.model,
+        instructions={
+            "set": plan.set_name,
+            "roles": {
+                role: {"text": r.text, "rule": r.rule} for role, r in plan.instructions.get(card.name, {}).items()
+            },
+        },
+        metric=_metric(card, request),
+        data={"id": card.data_id or (card.folder.name if card.folder else None), "revision": card.data_revision},
+        protocol=relevant(dict(request.settings.protocol), card.type, card.name),
+        protocol_version=PROTOCOL_VERSION,
+        seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
+        limit=request.settings.limit,
+        reader=_reader(request, card, plan),
+        search={} if plan.search.is_exact else {"backend": str(plan.search)},
+        notes=list(card.notes),
+        command=request.command,
+        created=now(),
+    )
+
+
+def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
+    """What answers the prompts of a prompt-retrieval task, and how their demonstrations are chosen."""
+    if card.type != "PromptRetrieval":
+        return {}
+    reader = request.settings.reader or NearestReader()
+    return {**reader.describe(), "selection": plan.selection.name}
+
+
+def _metric(card: Card, request: Request) -> str:
+    if card.parts:
+        return "mean_of_parts"
+    from instructor_eval.adapters.mteb_score import effective_metric  # light: it imports no mteb
+
+    return effective_metric(card, request.settings.protocol)
+
+
+def identity_of(score: Score, card: Card) -> str:
+    """Hash of everything that changes a score's number, as far as its `blank` says it."""
+    asked = {k: score.reader[k] for k in ("fingerprint", "selection") if score.reader}
+    return identity(
+        {
+            "task": card.name,
+            "type": card.type,
+            "metric": scorers.origin(score.metric),
+            "split": card.split,
+            "subset": card.subset,
+            "options": dict(card.options),
+            "fingerprint": score.model["fingerprint"],
+            "instructions": {role: r["text"] for role, r in score.instructions["roles"].items()},
+            "data": score.data.get("key"),
+            "protocol": score.protocol,
+            "protocol_version": PROTOCOL_VERSION,
+            "seed": score.seed,
+            "limit": score.limit,
+            **({"reader": asked} if asked else {}),
+            **({"search": score.search["backend"]} if score.search else {}),
+        }
+    )
+
+
+def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[Score] = ()) -> Score:
+    """The score of a task as far as it is known before its data is read; under its identity it will be filed.
+
+    Args:
+        request: The run.
+        card: The task.
+        plan: The model's variant and instructions.
+        parts: The same of its parts, where it is the mean of parts.
+
+    Raises:
+        UserError: the data cannot be had.
+    """
+    score = blank(request, card, plan)
+    if card.parts:
+        score.data["key"] = identity({p.task: p.identity for p in parts})
+    else:
+        settings = dataclasses.replace(request.settings, **plan.settings)
+        score.data["key"] = adapter_for(card).data_key(card, settings)
+    score.identity = identity_of(score, card)
+    return score
+
+
+def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Score:
+    """A task that could not be run at all, filed."""
+    score = blank(request, card, plan)
+    score.error = error
+    score.identity = identity_of(score, card)
+    score.environment = {"versions": versions()}
+    request.store.write(score)
+    return score
+
+
+def fill(score: Score, outcome: Outcome) -> None:
+    """Put an outcome into a score, its number computed again from its items.
+
+    Raises:
+        RuntimeError: the items give another number: a fault of ours, never to be filed.
+    """
+    recomputed = scorers.compute(outcome.metric, outcome.items)
+    if recomputed != outcome.score:
+        raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
+    score.status = "ok"
+    score.metric, score.score, score.metrics = outcome.metric, outcome.score, {**score.metrics, **outcome.metrics}
+    score.n_items = len(outcome.items["id"])
+    score.search = {**score.search, **outcome.search}
+
+
+def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
+    """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
+    score = blank(request, card, plan)
+    parts = [done[name] for name in card.parts]
+    score.data["key"] = identity({p.task: p.identity for p in parts})
+    score.data["hash"] = identity({p.task: p.data.get("hash") for p in parts})
+    score.identity = identity_of(score, card)
+    missing = [p.task for p in parts if p.status != "ok"]
+    if missing:
+        score.error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"
+        request.store.write(score)
+        return score, False
+    found = request.store.find(score)
+    if found is not None:
+        return found, True
+    items: dict[str, list[Any]] = {"id": [p.task for p in parts], "value": [p.score for p in parts]}
+    score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode", "load")}
+    score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in COUNTS}
+    score.environment = {"versions": versions()}
+    whole = scorers.compute("mean_of_parts", items)
+    fill(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
+    request.store.write(score, items)
+    return score, False
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
