@@ -24,6 +24,8 @@ from instructor_eval.types import Score
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 BROWSER_VARIABLE = "INSTRUCTOR_EVAL_BROWSER"
 _CACHES, _NUMBERS = Path(tempfile.gettempdir()) / f"instructor-eval-tests-{os.getpid()}", itertools.count()
+# As the command line sets it before LanceDB is imported; here a test of something else may import it first.
+os.environ.setdefault("LANCEDB_LOG", "error")
 # The same examples in every run, and no clock.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.load_profile("tests")
