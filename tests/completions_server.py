@@ -1,27 +1,19 @@
-"""A loopback server of OpenAI-compatible completions, answering from a tiny language model, and failing as told to."""
+"""A loopback server of OpenAI-compatible completions, answering from a tiny language model, and failing as told to.
+
+Faults: `429` or any other status, `429:0.2` with a Retry-After; `hang`, `truncated`, `malformed`, `html`, `no-members`,
+`huge`, `redirect:URL`; or a function that reshapes the reply; None: nothing.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from loopback import LoopbackServer
-
-Reshape = Callable[[dict[str, Any]], None]
-"""Changes a reply before it is sent."""
-Fault = str | Reshape | None
-"""What happens to one request.
-
-`429` or any other status, `429:0.2` with a Retry-After; `hang`, `truncated`, `malformed`, `html`, `no-members`,
-`huge`, `redirect:URL`; or a function that reshapes the reply; None: nothing.
-"""
+from openai_server import ApiHandler, ApiServer, Fault, Reshape, error
 
 
 def no_logprobs(reply: dict[str, Any]) -> None:
@@ -118,54 +110,13 @@ class TinyLM:
         return {"text": prompt + tokens[-1], "logprobs": found}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request as it came."""
-
-    method: str
-    path: str
-    body: dict[str, Any]
-    headers: Mapping[str, str]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: LoopbackServer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet."""
-
-    def do_GET(self) -> None:
-        self._handle({})
-
-    def do_POST(self) -> None:
-        self._handle(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-    def _handle(self, body: dict[str, Any]) -> None:
-        ours = self.server.owner
-        with ours._lock:
-            number = len(ours.requests)
-            ours.requests.append(Asked(self.command, self.path, body, dict(self.headers)))
-            ours._now += 1
-            ours.most_at_once = max(ours.most_at_once, ours._now)
-            faults = ours.faults
-            fault = faults(number) if callable(faults) else faults.pop(0) if faults else None
-        try:
-            ours._stopped.wait(ours.delay)
-            self._reply(ours, body, fault)
-        except ConnectionError:
-            self.close_connection = True
-        finally:
-            with ours._lock:
-                ours._now -= 1
-
+class _Handler(ApiHandler):
     def _reply(self, ours: CompletionsServer, body: dict[str, Any], fault: Fault) -> None:
         if isinstance(fault, str):
             kind, _, detail = fault.partition(":")
             if kind.isdecimal():
                 headers = {"Retry-After": detail} if detail else {}
-                self._send(_error(f"told to answer {kind}"), int(kind), headers)
+                self._send(error(f"told to answer {kind}"), int(kind), headers)
             elif kind == "redirect":
                 self._send(b"", 307, {"Location": detail})
             elif kind == "hang":
@@ -181,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if ours.key and self.headers.get("Authorization") != f"Bearer {ours.key}":
             sent = self.headers.get("Authorization", "none")
-            self._send(_error(f"Incorrect API key provided: {sent}"), 401)
+            self._send(error(f"Incorrect API key provided: {sent}"), 401)
         elif (self.command, path) == ("GET", "/v1/models"):
             listed = [{"id": name, "object": "model"} for name in ours.models]
             self._send(json.dumps({"object": "list", "data": listed}).encode())
@@ -193,11 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _complete(self, ours: CompletionsServer, body: dict[str, Any], reshape: Reshape | None) -> None:
         prompt, stops = body["prompt"], body.get("stop", [])
         if body["model"] not in ours.models:
-            self._send(_error(f"The model `{body['model']}` does not exist."), 404)
+            self._send(error(f"The model `{body['model']}` does not exist."), 404)
         elif body.get("echo") and not ours.echoes:
-            self._send(_error("Setting 'echo' and 'logprobs' at the same time is not supported."), 400)
+            self._send(error("Setting 'echo' and 'logprobs' at the same time is not supported."), 400)
         elif len(stops) > 4:
-            self._send(_error("stop: at most 4 sequences"), 400)
+            self._send(error("stop: at most 4 sequences"), 400)
         else:
             assert body["temperature"] == 0
             if body.get("echo"):
@@ -215,22 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
                     change(reply)
             self._send(json.dumps(reply).encode())
 
-    def _send(
-        self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, *, length: int | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        self.end_headers()
-        self.wfile.write(body)
 
-
-def _error(message: str) -> bytes:
-    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": None}}).encode()
-
-
-class CompletionsServer:
+class CompletionsServer(ApiServer):
     """`with CompletionsServer(TinyLM(folder)) as server:` serves it at `server.url`, the root of an API.
 
     Args:
@@ -254,26 +191,9 @@ class CompletionsServer:
         reshape: Reshape | None = None,
         delay: float = 0.0,
     ) -> None:
-        self.model, self.models, self.key, self.echoes = model, models, key, echoes
-        self.faults: list[Fault] | Callable[[int], Fault] = faults or []
-        self.reshape, self.delay = reshape, delay
-        self.url = ""
-        self.requests: list[Asked] = []
-        self.most_at_once = self._now = 0
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        super().__init__(_Handler, faults=faults, models=models, key=key, delay=delay)
+        self.model, self.echoes, self.reshape = model, echoes, reshape
 
     def asked(self, name: str = "completions") -> int:
         """How many requests there were to that path."""
         return sum(asked.path == f"/v1/{name}" for asked in self.requests)
-
-    def __enter__(self) -> CompletionsServer:
-        self._server = LoopbackServer(_Handler, self)
-        self.url = f"{self._server.url}/v1"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._server.stop()

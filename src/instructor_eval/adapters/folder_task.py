@@ -7,9 +7,9 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsTaskRetrieval, AbsTaskSTS
 from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
-from mteb.abstasks.task_metadata import TaskMetadata
 
 from instructor_eval.adapters.folder import Ranking, Splits
+from instructor_eval.adapters.own_metadata import own_metadata
 from instructor_eval.cards import TYPES
 from instructor_eval.types import Card
 
@@ -27,26 +27,8 @@ def build_task(card: Card, data: Ranking | Splits, seed: int) -> Any:
     """A loaded task of the card's type that holds `data`."""
     metrics = TYPES[card.type].metrics
     metric = card.metric if card.metric in metrics else metrics[0]  # mteb knows none of an installed package
-    metadata = TaskMetadata(
-        name="OwnTask",
-        description="A user's own task.",
-        reference=None,
-        dataset={"path": "own/own", "revision": "local"},
-        type=card.type,
-        category="t2t",
-        modalities=["text"],
-        eval_splits=[card.split],
-        eval_langs=["eng-Latn"],
-        main_score="cosine_spearman" if metric.startswith("cosine_") and card.type == "STS" else metric,
-        date=None,
-        domains=None,
-        task_subtypes=None,
-        license=None,
-        annotations_creators=None,
-        dialect=None,
-        sample_creation=None,
-        bibtex_citation=None,
-    )
+    main_score = "cosine_spearman" if metric.startswith("cosine_") and card.type == "STS" else metric
+    metadata = own_metadata(card.type, split=card.split, main_score=main_score)
     attributes: dict[str, Any] = {"metadata": metadata}
     if card.type == "Classification":
         attributes |= {k: card.options[k] for k in ("samples_per_label", "n_experiments") if k in card.options}

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from instructor_eval.adapters.own_metadata import own_metadata
 from instructor_eval.encoder.engine import pick_device
 from instructor_eval.encoder.served import Limits, ServedModel, Serving
 from instructor_eval.errors import UserError, did_you_mean, one_line
@@ -138,32 +139,13 @@ def _meta(name: str) -> Any:
 def _metadata(task: str, kind: str) -> Any:
     """What mteb knows of a task; of one that it does not know, its name and type."""
     import mteb
-    from mteb.abstasks.task_metadata import TaskMetadata
 
     try:
         return mteb.get_task(task).metadata
     except KeyError:
         pass
-    return TaskMetadata(
-        name="".join(c for c in task if c.isalnum()) or "OwnTask",
-        description="A task that mteb does not know.",
-        reference=None,
-        dataset={"path": "own/own", "revision": "local"},
-        type=kind if kind in _TYPES else "STS",
-        category="t2t",
-        modalities=["text"],
-        eval_splits=["test"],
-        eval_langs=["eng-Latn"],
-        main_score="main",
-        date=None,
-        domains=None,
-        task_subtypes=None,
-        license=None,
-        annotations_creators=None,
-        dialect=None,
-        sample_creation=None,
-        bibtex_citation=None,
-    )
+    name = "".join(c for c in task if c.isalnum()) or "OwnTask"
+    return own_metadata(kind if kind in _TYPES else "STS", name=name)
 
 
 _TYPES = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering", "Summarization")
