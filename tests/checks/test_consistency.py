@@ -228,6 +228,24 @@ def swap_ends(row: list[Any]) -> None:
     row[0], row[-1] = row[-1], row[0]
 
 
+def tie(items: Items, wanted: Callable[[str, str], bool]) -> None:
+    """Give the first two documents of a query one score, where their ids are as wanted."""
+    at = next(i for i, top in enumerate(items["top"]) if wanted(top[0], top[1]))
+    items["top_scores"][at][1] = items["top_scores"][at][0]
+
+
+def regrade(_score: Score, items: Items) -> None:
+    at = one(items, map_at_10=0.5)
+    items["top_grades"][at][1] = 0
+
+
+def first_two(_score: Score, items: Items) -> None:
+    """As if an unjudged document stood above the relevant one."""
+    at = one(items, map_at_10=1.0)
+    for name in ("top", "top_grades"):
+        items[name][at][:2] = items[name][at][1::-1]
+
+
 FAULTS: dict[str, tuple[str, Change, str]] = {
     "score": ("DemoSTS", field("score", 0.5), "score 0.5 is not cosine_spearman(items) = 0."),
     "score, barely": (
@@ -296,6 +314,14 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
     "top twice": (
         "SciFact", lambda _, i: i["top"][0].__setitem__(1, i["top"][0][0]), "10 documents in top, 9 different"),
     "top and its scores": ("SciFact", top_of("top_scores", list.pop), "10 in top, 9 in top_scores"),
+    "equal scores in another order": (
+        "DemoRetrieval", lambda _, i: tie(i, lambda one, two: one < two), "in top, their scores are equal: trec_eval "
+        "ranks the greater id first"),
+    "a grade": ("DemoRetrieval", regrade, "by its top ten and their grades it is 0"),
+    "a better grade": (
+        "SciFact", lambda _, i: i["best_grades"][0].append(1), "1 in best_grades, 0 relevant documents"),
+    "a grade too few": ("SciFact", top_of("top_grades", list.pop), "9 in top_grades, 10 in top"),
+    "the first two change places": ("DemoRetrieval", first_two, "ndcg_at_1 is 1, by its top ten and their grades"),
     "top too short": (
         "DemoRetrieval", lambda _, i: (i["top"][0].clear(), i["top_scores"][0].clear()), "1 hits by precision_at_10, "
         "0 documents in top"),
@@ -375,7 +401,8 @@ def test_equal_scores_at_the_top_leave_mrr_room(real: dict[str, Result]) -> None
     score, items = of(real, "DemoRetrieval")
     mean = sum(items["precision_at_1"]) / len(items["id"])
     score.metrics["mrr_at_1"] = mean - 2 / len(items["id"])
-    for row in items["top_scores"][:2]:
+    in_order = [row for row, top in zip(items["top_scores"], items["top"], strict=True) if top[0] > top[1]]
+    for row in in_order[:2]:
         row[1] = row[0]
     assert check_score(score, items) == []
     score.metrics["mrr_at_1"] = mean - 3 / len(items["id"])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instructor_eval.scorers.clustering import mean_v_measure
-from instructor_eval.scorers.ranking import mean_at, mean_of_parts
+from instructor_eval.scorers.ranking import mean_at, mean_of_parts, ndcg, ranked
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
@@ -42,3 +42,26 @@ def test_means_that_are_not_rounded() -> None:
     assert mean_of_parts({"value": [0.1, 0.2, 0.4]}) == pytest.approx(0.7 / 3, abs=1e-15)
     assert mean_v_measure({"v_measure": [0.1, 0.2, 0.4]}) == pytest.approx(0.7 / 3, abs=1e-15)
     assert mean_of_parts({"value": [0.123456789]}) == 0.123456789
+
+
+_IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=3)
+_STEPS = st.integers(0, 4).map(lambda i: i / 3) | st.sampled_from([0.5, 0.5 + 1e-9, 0.5 - 1e-12, -0.0, 1e300, -2.5])
+"""Few different scores, some of which differ as float64 and not as float32."""
+
+
+@given(st.dictionaries(_IDS, st.tuples(_STEPS, st.integers(-1, 3)), min_size=1, max_size=30))
+def test_trec_eval_ranks_so_where_scores_tie(drawn: dict[str, tuple[float, int]]) -> None:
+    """Each of its figures follows from our order; one document alone being relevant shows every document's rank."""
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    run = {doc: score for doc, (score, _) in drawn.items()}
+    grades = {doc: grade for doc, (_, grade) in drawn.items()}
+    order = [doc for doc, _ in ranked(run, len(run))]
+    assert sorted(order) == sorted(run)
+    assert ranked(run, 4) == [(doc, run[doc]) for doc in order[:4]]
+    alone = {doc: {doc: 1} for doc in run}
+    found = pytrec_eval.RelevanceEvaluator(alone, {"recip_rank"}).evaluate(dict.fromkeys(alone, run))
+    assert {doc: found[doc]["recip_rank"] for doc in run} == {doc: 1 / rank for rank, doc in enumerate(order, 1)}
+    theirs = pytrec_eval.RelevanceEvaluator({"q": grades}, {"ndcg_cut.1,3,10,100"}).evaluate({"q": run})["q"]
+    best = sorted(grades.values(), reverse=True)
+    for k in (1, 3, 10, 100):
+        assert ndcg([grades[doc] for doc in order], best, k) == pytest.approx(theirs[f"ndcg_cut_{k}"], abs=1e-12)

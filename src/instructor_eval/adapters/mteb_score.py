@@ -27,6 +27,7 @@ from instructor_eval.adapters.mteb_search import MtebSearch
 from instructor_eval.cards import TYPES
 from instructor_eval.errors import UserError
 from instructor_eval.scorers.correlation import article_correlation
+from instructor_eval.scorers.ranking import ranked
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
 
 _TOP = 10
@@ -250,9 +251,12 @@ def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> 
         kind, _, k = name.partition("_at_")
         items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
     items["relevant"] = [sum(1 for grade in qrels[i].values() if grade > 0) for i in ids]
-    top = [sorted(results.get(i, {}).items(), key=lambda kv: (-kv[1], kv[0]))[:_TOP] for i in ids]
-    items["top"] = [[str(doc) for doc, _ in ranked] for ranked in top]
-    items["top_scores"] = [[float(value) for _, value in ranked] for ranked in top]
+    first = [ranked(results.get(i, {}), _TOP) for i in ids]
+    items["top"] = [[str(doc) for doc, _ in found] for found in first]
+    items["top_scores"] = [[float(value) for _, value in found] for found in first]
+    # With these the figures at 10 follow from the list: `evaluate validate --results` computes them again.
+    items["top_grades"] = [[int(qrels[i].get(doc, 0)) for doc, _ in found] for i, found in zip(ids, first, strict=True)]
+    items["best_grades"] = [sorted((int(g) for g in qrels[i].values() if g > 0), reverse=True)[:_TOP] for i in ids]
     return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
 
 

@@ -21,6 +21,7 @@ from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import shipped_cards
 from instructor_eval.scorers.correlation import article_correlation
+from instructor_eval.scorers.ranking import ndcg
 from instructor_eval.types import Items, Score
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -34,6 +35,8 @@ _FIVE_PLACES = 1.1e-5
 _AT_K = re.compile(r"(ndcg|map|recall|precision)_at_([0-9]{1,6})")
 _COSINE = (-1 - _COSINE_ROUNDING, 1 + _COSINE_ROUNDING)
 _ANY_LENGTH = (0.0, math.inf)
+_TOP = 10
+"""How many documents a query's list has."""
 
 
 def item_checks(score: Score) -> tuple[Check, ...]:
@@ -165,7 +168,7 @@ def _top(_score: Score, items: Items) -> Iterator[str]:
     lengths = np.array([len(top) for top in tops])
     other = np.array([len(row) for row in values])
     yield from _report(items, lengths != other, lambda i: f"{lengths[i]} in top, {other[i]} in top_scores")
-    falls = [next((k for k in range(1, len(row)) if row[k] > row[k - 1]), 0) for row in values]
+    falls = [next((k for k in range(1, len(row)) if np.float32(row[k]) > np.float32(row[k - 1])), 0) for row in values]
     yield from _report(
         items, np.array(falls) > 0,
         lambda i: f"top_scores rise from {values[i][falls[i] - 1]:.7g} to {values[i][falls[i]]:.7g}, they must fall",
@@ -179,6 +182,45 @@ def _top(_score: Score, items: Items) -> Iterator[str]:
             hits > lengths,
             lambda i: f"{hits[i]:.0f} hits by precision_at_10, {lengths[i]} documents in top",
         )
+
+
+def _top_figures(_score: Score, items: Items) -> Iterator[str]:
+    """Every figure at 10 or less follows from the list and its grades; equal scores stand as trec_eval ranks them."""
+    if "top_grades" not in items:
+        return  # an earlier version filed neither grades nor trec_eval's order
+    tops, scores = items["top"], items["top_scores"]
+    order = [_disorder(*row) for row in zip(tops, scores, strict=True)]
+    yield from _report(
+        items, np.array(order) > 0,
+        lambda i: f"{tops[i][order[i] - 1]} stands before {tops[i][order[i]]} in top, their scores are equal: "
+        "trec_eval ranks the greater id first",
+    )  # fmt: skip
+    found, best, relevant = items["top_grades"], items["best_grades"], items["relevant"]
+    bad = np.array([len(a) != len(b) for a, b in zip(found, tops, strict=True)])
+    yield from _report(items, bad, lambda i: f"{len(found[i])} in top_grades, {len(tops[i])} in top")
+    bad = np.array([len(a) != min(n, _TOP) for a, n in zip(best, relevant, strict=True)])
+    yield from _report(items, bad, lambda i: f"{len(best[i])} in best_grades, {relevant[i]} relevant documents")
+    for (kind, k), column in _at_k(items).items():
+        if k <= _TOP:
+            expected = _numbers([_figure(kind, k, *row) for row in zip(found, best, relevant, strict=True)])
+            yield from _equal(items, column, expected, f"{kind}_at_{k}", "by its top ten and their grades it is")
+
+
+def _disorder(top: list[str], scores: list[float]) -> int:
+    """Return the place of the first document that should stand before the one above it, their scores equal; or 0."""
+    rounded = np.asarray(scores, dtype=np.float32)
+    return next((k for k in range(1, len(top)) if rounded[k] == rounded[k - 1] and top[k] > top[k - 1]), 0)
+
+
+def _figure(kind: str, k: int, grades: list[int], best: list[int], relevant: float) -> float:
+    """Return one query's figure at `k`, from the grades of the first documents, the best ones, and their number."""
+    if kind == "ndcg":
+        return ndcg(grades, best, k)
+    hits = [at for at, grade in enumerate(grades[:k]) if grade > 0]
+    if kind == "precision":
+        return len(hits) / k
+    found = sum((n + 1) / (at + 1) for n, at in enumerate(hits)) if kind == "map" else len(hits)
+    return found / relevant if relevant else 0.0
 
 
 def _ranking_means(score: Score, items: Items) -> Iterator[str]:
@@ -315,7 +357,7 @@ def _parts(score: Score, items: Items) -> Iterator[str]:
         yield f"{len(items['id'])} parts, the task has {len(card.parts)}; only one side has {other or 'them once'}"
 
 
-_RANKING: tuple[Check, ...] = (_ranking, _one_relevant, _top, _ranking_means)
+_RANKING: tuple[Check, ...] = (_ranking, _one_relevant, _top, _top_figures, _ranking_means)
 _BY_TYPE: dict[str, tuple[Check, ...]] = {
     "Retrieval": _RANKING,
     "Reranking": _RANKING,

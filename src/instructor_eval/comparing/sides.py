@@ -41,7 +41,7 @@ _ALIASES = {"sentence-transformers/all-MiniLM-L6-v2": "minilm"}
 _SHORTEST_REVISION = 7
 _SHORTEST_FINGERPRINT = 6
 _MOST_LISTED = 12
-_LISTS = ("top", "top_scores")
+_LISTS = ("top", "top_scores", "top_grades", "best_grades")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,40 @@ mteb's published numbers are (mteb 2.26, `parse_metrics_from_scores`).
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
 from instructor_eval.types import Items
+
+
+def ranked(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
+    """Return the first `k` documents with their scores, in the order in which trec_eval ranks them.
+
+    It keeps a score as a float32, and of equal ones the document whose id is the greater comes first (`form_res_rels.c`
+    of trec_eval: `comp_sim_docno`). UTF-8 bytes, which it compares, and Python's strings sort alike.
+    """
+    with np.errstate(over="ignore"):
+        scores = np.fromiter(found.values(), dtype=np.float32, count=len(found)).tolist()
+    first = heapq.nlargest(k, zip(scores, found, strict=True))
+    return [(doc, found[doc]) for _, doc in first]
+
+
+def ndcg(grades: Sequence[float], best: Iterable[float], k: int) -> float:
+    """Return nDCG at `k` as trec_eval computes it: the gain is the grade, of negative ones 0.
+
+    Args:
+        grades: Those of the documents found, the first ones first; 0 where a document was not judged.
+        best: The `k` highest grades that were given for the query, at least; higher ones first.
+        k: How many documents count.
+    """
+    ideal = _dcg(best, k)
+    return _dcg(grades, k) / ideal if ideal else 0.0
+
+
+def _dcg(grades: Iterable[float], k: int) -> float:
+    return sum(float(grade / np.log2(at + 2)) for at, grade in zip(range(k), grades, strict=False) if grade > 0)
 
 
 def mean_at(metric: str, items: Items) -> float:
