@@ -10,6 +10,7 @@ from made_up import FakeEncoder, OwnMtebModel, card, embed, retrieval_rows, run_
 from mteb._create_dataloaders import create_dataloader
 from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.types import PromptType
+from ranks import check_lists
 
 from instructor_eval.adapters import mteb_search
 from instructor_eval.adapters.mteb import MtebAdapter
@@ -172,6 +173,21 @@ def test_what_is_reported_is_what_the_items_show(name, text, hubs, exact):
     assert outcome.search["recall"] == pytest.approx(judged, abs=0.05 if name == "SciFact" else 1e-9)
     assert outcome.search["exact_score"] == truth.score
     assert outcome.search["loss"] == truth.score - outcome.score
+
+
+@pytest.mark.parametrize("text", [None, *FLAT, APPROXIMATE])
+@pytest.mark.parametrize("name", ["SciFact", "ArguAna"])
+def test_top_tens_of_tripled_documents_are_what_the_figures_were_computed_from(name, text, tmp_path):
+    """Each document stands there before and after itself by its id; one of the three is judged."""
+    corpus, queries, qrels = retrieval_rows(n_queries=25, n_documents=150)
+    copies = [row | {"_id": f"{sign}{row['_id']}"} for row in corpus for sign in "!~"]
+    if name == "ArguAna":
+        queries = [{"_id": d["_id"], "text": f"{d['title']} {d['text']}".strip()} for d in corpus[:25]]
+        judged = [f"{'!~'[i % 2]}{q['_id']}" for i, q in enumerate(queries)]
+        qrels = [{"query-id": q["_id"], "corpus-id": d, "score": 1} for q, d in zip(queries, judged, strict=True)]
+    write_retrieval(tmp_path / f"datasets/mteb/{name.lower()}", [*corpus, *copies], queries, qrels)
+    items = run(name, tmp_path, text).items
+    assert check_lists(items) > len(items["id"]) / 2
 
 
 def test_recall_is_over_every_query_that_was_asked(tmp_path):
