@@ -114,8 +114,9 @@ def items_of(kind: str, n: int, task: int, changed: bool) -> dict[str, list[Any]
 def make_results(folder: Path, n: int) -> None:
     """Write the results folder."""
     from instructor_eval import scorers
+    from instructor_eval.checksums import identity
     from instructor_eval.protocol import parse, relevant
-    from instructor_eval.store import Store, identity
+    from instructor_eval.store import Store
     from instructor_eval.types import Score
 
     store, place = Store(folder), 0

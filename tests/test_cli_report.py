@@ -15,6 +15,7 @@ from typing import Any
 import made_results
 import pytest
 from parsed_page import Page, read, unpack
+from rewritten import as_before, rewrite
 
 from instructor_eval.report import page as pages
 from instructor_eval.store import Store
@@ -264,7 +265,7 @@ def test_items_cut_short(cli: Run, results: Path) -> None:
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_a_score_that_is_no_number_is_a_failed_cell(value: str, cli: Run, results: Path) -> None:
     path = json_of(results, "SciFact")
-    path.write_text(re.sub(r'"score": [\d.]+', f'"score": {value}', path.read_text(), count=1))
+    as_before(path, score=float(value))
     done = cli("report", "--no-published")
     assert (done.code, done.err) == (0, "")
     page = read()
@@ -294,7 +295,7 @@ def test_a_score_file_of_another_shape_is_one_line(
     cli: Run, results: Path, change: dict[str, Any], command: str
 ) -> None:
     path = json_of(results, "SciFact")
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | change), encoding="utf-8")
+    rewrite(path, **change)
     error = cli(command, "--results", results).error
     assert str(path) in error
     assert "delete it and run the task again" in error
@@ -302,8 +303,7 @@ def test_a_score_file_of_another_shape_is_one_line(
 
 def test_huge_numbers_are_shown_or_left_out(cli: Run, results: Path) -> None:
     path = json_of(results, "SciFact")
-    raw = json.loads(path.read_bytes())
-    path.write_text(json.dumps(raw | {"score": 1e308, "cost": {"texts_per_second": 10**400, "file_bytes": 10**400}}))
+    rewrite(path, score=1e308, cost={"texts_per_second": 10**400, "file_bytes": 10**400})
     assert cli("report", "--results", results).code == 0
 
 

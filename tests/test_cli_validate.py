@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rewritten import rewrite
 
 from instructor_eval import scorers
 from instructor_eval.store import Store
@@ -116,8 +117,7 @@ def test_cards_and_results_together(cli: Run, keep: Keep, tmp_path: Path) -> Non
 
 def test_text_in_a_result_drives_no_terminal(cli: Run, keep: Keep) -> None:
     path = keep()
-    raw = json.loads(path.read_text())
-    path.write_text(json.dumps(raw | {"status": "failed", "error": "\x1b[31mred\nline", "score": None}))
+    rewrite(path, status="failed", error="\x1b[31mred\nline", score=None)
     done = cli("validate", "--results", "results")
     assert "\x1b" not in done.out
     assert "red line" in done.out

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.checksums import identity, identity_of
 from instructor_eval.environment import versions
 from instructor_eval.plan import Planned, Request
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.search.figures import of_parts
-from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Score
 
 COUNTS = ("texts", "unique", "hits", "tokens")
@@ -37,7 +38,14 @@ def blank(request: Request, card: Card, plan: Planned) -> Score:
             },
         },
         metric=_metric(card, request),
-        data={"id": card.data_id or (card.folder.name if card.folder else None), "revision": card.data_revision},
+        metric_origin=scorers.origin(_metric(card, request)),
+        data={
+            "id": card.data_id or (card.folder.name if card.folder else None),
+            "revision": card.data_revision,
+            "split": card.split,
+            "subset": card.subset,
+            "options": json.loads(json.dumps(dict(card.options), default=str)),
+        },
         protocol=relevant(dict(request.settings.protocol), card.type, card.name),
         protocol_version=PROTOCOL_VERSION,
         seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
@@ -66,30 +74,6 @@ def _metric(card: Card, request: Request) -> str:
     return effective_metric(card, request.settings.protocol)
 
 
-def identity_of(score: Score, card: Card) -> str:
-    """Hash of everything that changes a score's number, as far as its `blank` says it."""
-    asked = {k: score.reader[k] for k in ("fingerprint", "selection") if score.reader}
-    return identity(
-        {
-            "task": card.name,
-            "type": card.type,
-            "metric": scorers.origin(score.metric),
-            "split": card.split,
-            "subset": card.subset,
-            "options": dict(card.options),
-            "fingerprint": score.model["fingerprint"],
-            "instructions": {role: r["text"] for role, r in score.instructions["roles"].items()},
-            "data": score.data.get("key"),
-            "protocol": score.protocol,
-            "protocol_version": PROTOCOL_VERSION,
-            "seed": score.seed,
-            "limit": score.limit,
-            **({"reader": asked} if asked else {}),
-            **({"search": score.search["backend"]} if score.search else {}),
-        }
-    )
-
-
 def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[Score] = ()) -> Score:
     """The score of a task as far as it is known before its data is read; under its identity it will be filed.
 
@@ -108,7 +92,7 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     else:
         settings = dataclasses.replace(request.settings, **plan.settings)
         score.data["key"] = adapter_for(card).data_key(card, settings)
-    score.identity = identity_of(score, card)
+    score.identity = identity_of(score)
     return score
 
 
@@ -116,7 +100,7 @@ def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Sco
     """A task that could not be run at all, filed."""
     score = blank(request, card, plan)
     score.error = error
-    score.identity = identity_of(score, card)
+    score.identity = identity_of(score)
     score.environment = {"versions": versions()}
     request.store.write(score)
     return score
@@ -143,7 +127,7 @@ def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Req
     parts = [done[name] for name in card.parts]
     score.data["key"] = identity({p.task: p.identity for p in parts})
     score.data["hash"] = identity({p.task: p.data.get("hash") for p in parts})
-    score.identity = identity_of(score, card)
+    score.identity = identity_of(score)
     missing = [p.task for p in parts if p.status != "ok"]
     if missing:
         score.error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.checksums import identity, identity_of
 from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.described import Described
@@ -19,12 +20,11 @@ from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.environment import hardware, installed, versions
 from instructor_eval.errors import UserError, one_line
-from instructor_eval.filing import COUNTS, aggregate, blank, fill, identity_of, now
+from instructor_eval.filing import COUNTS, aggregate, blank, fill, now
 from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.search.figures import told as search_told
 from instructor_eval.served import used
-from instructor_eval.store import identity
 from instructor_eval.types import Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
 
@@ -243,7 +243,7 @@ def run_task(
 
     adapter = adapter_for(card)
     score.data["key"] = attempt(lambda: adapter.data_key(card, settings))
-    score.identity = identity_of(score, card)
+    score.identity = identity_of(score)
     if score.error is None:
         found = request.store.find(score)
         if found is not None:

@@ -8,33 +8,28 @@ Beside these lie costs/ (`costs.cost`), probes/ (`gates.probe`), statistics/ (`b
 (`comparing.baselines`).
 
 Files appear whole or not at all (temporary file, fsync, rename, items before the JSON that names them); a file that
-cannot be read as a whole is an error, never a guess.
+cannot be read as a whole, or was edited since (`checksums`), is an error, never a guess.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
-import math
 import os
 import tempfile
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from instructor_eval.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
 from instructor_eval.errors import DamagedFileError, UserError, reason
-from instructor_eval.paths import slug
+from instructor_eval.paths import file_sha256, slug
 from instructor_eval.types import Items, Score
 
 SCHEMA_VERSION = 1
 _GO_ON = "mend that and run the same command again, finished results are kept"
-
-
-def identity(parts: Mapping[str, Any]) -> str:
-    """Hash (16 hex digits) of everything that changes a number, in a canonical form."""
-    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class Store:
@@ -69,8 +64,14 @@ class Store:
             found = read_score(path)
         except DamagedFileError:
             return None  # run again: the new result takes its place
-        items_there = found.items_file is None or (path.parent / found.items_file).exists()
-        return found if found.status == "ok" and items_there else None
+        return found if found.status == "ok" and self._has_items(found) else None
+
+    def _has_items(self, score: Score) -> bool:
+        """Whether a stored score's items are there, as they were filed."""
+        if score.items_file is None:
+            return True
+        path = Path(f"{self._base(score)}.parquet")
+        return path.exists() and score.items_sha256 in (None, file_sha256(path))
 
     def write(self, score: Score, items: Items | None = None) -> Path:
         """File a score, and its items first; an older file of the same identity is replaced.
@@ -84,9 +85,11 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             if items is not None:
                 items_path = Path(f"{base}.parquet")
-                atomic_write(items_path, lambda f: _write_parquet(items, f))
-                score.items_file = items_path.name
-            atomic_write(path, lambda f: f.write(json_bytes(dataclasses.asdict(score))))
+                content, sums = _as_parquet(items)
+                atomic_write(items_path, lambda f: f.write(content))
+                score.items_file, score.items_sha256 = items_path.name, hashlib.sha256(content).hexdigest()
+                score.sums = sums
+            atomic_write(path, lambda f: f.write(sealed(dataclasses.asdict(score))))
         except OSError as e:
             raise UserError(f"cannot write {path.name} to {path.parent}: {reason(e)}: {_GO_ON}") from e
         return path
@@ -115,10 +118,9 @@ class Store:
         """The items of a stored score, all columns but those named.
 
         Raises:
-            UserError: they are missing or cut short.
+            UserError: they are missing, cut short, or not those that were filed.
         """
-        path = Path(f"{self._base(score)}.parquet")
-        return read_items(path, without=without)
+        return read_items(Path(f"{self._base(score)}.parquet"), score, without=without)
 
     def items_stamp(self, score: Score) -> str:
         """Size and time of a score's items file, which change when it does; empty where there is none."""
@@ -133,10 +135,11 @@ def read_score(path: Path) -> Score:
     """Read one score file.
 
     Raises:
-        UserError: it cannot be read, is not whole, or has an unknown schema version.
+        UserError: it cannot be read, is not whole, was edited, or has an unknown schema version.
     """
     try:
-        raw = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        raw = json.loads(content)
     except (OSError, ValueError, RecursionError) as e:
         raise DamagedFileError(f"{path}: not a readable score file ({e}): delete it and run the task again") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
@@ -144,6 +147,11 @@ def read_score(path: Path) -> Score:
         raise UserError(
             f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
             "instructor-eval, use that one or another --results folder"
+        )
+    edit = edit_in(content, raw)
+    if edit is not None:
+        raise DamagedFileError(
+            f"{path}: edited since it was filed ({edit}): restore it, or delete it and run the task again"
         )
     known = {f.name for f in dataclasses.fields(Score)}
     try:
@@ -163,7 +171,7 @@ def _check(score: Score) -> None:
     made, roles = score.environment, score.instructions.get("roles", {})
     mappings = [
         score.model, score.instructions, score.metrics, score.data, score.reader, score.search, score.embedding,
-        score.cost, score.protocol, score.counts, score.timings, score.served,
+        score.cost, score.protocol, score.counts, score.timings, score.served, score.sums,
         made, made.get("hardware", {}), made.get("versions", {}), roles, *roles.values(),
     ]  # fmt: skip
     texts = [score.identity, score.status, score.task, score.benchmark, score.type, score.metric, score.created]
@@ -183,24 +191,40 @@ def _check(score: Score) -> None:
         raise TypeError("a value is of another type than expected")
 
 
-def read_items(path: Path, *, without: Container[str] = ()) -> Items:
-    """Read an items file: column name -> one value an item; columns named in `without` are left out."""
+def read_items(path: Path, score: Score | None = None, *, without: Container[str] = ()) -> Items:
+    """Read an items file: column name -> one value an item.
+
+    Args:
+        path: The file.
+        score: The score that it was filed with, if it has to be what it was then.
+        without: Columns that are left out.
+
+    Raises:
+        UserError: it is missing, cut short, or was changed.
+    """
     import pyarrow as pa  # 0.2 s that listing commands need not pay
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:  # `read_table` imports pandas, half a second, and takes `a=b` for a column
+        content = path.read_bytes()
+        with pq.ParquetFile(pa.BufferReader(content)) as file:  # not `read_table`: it imports pandas, half a second
             table = file.read(columns=[name for name in file.schema_arrow.names if name not in without])
+            if score and score.items_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+                edit = edit_in_items(file.read().to_pydict(), score.sums)
+                raise UserError(f"{path}: not the items that were filed ({edit}): restore it, or run the task again")
     except (OSError, pa.ArrowException) as e:
         raise UserError(f"{path}: items missing or cut short ({e}): run the task again") from e
     return dict(table.to_pydict())
 
 
-def _write_parquet(items: Items, f: IO[bytes]) -> None:
+def _as_parquet(items: Items) -> tuple[bytes, dict[str, str]]:
+    """Return items as a Parquet file, and the sum of each column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table(items), f, compression="zstd")
+    table, out = pa.table(items), io.BytesIO()
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue(), sums_of(table.to_pydict(), ITEMS)
 
 
 def atomic_write(path: Path, write: Any) -> None:
@@ -229,21 +253,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def json_bytes(value: object) -> bytes:
-    """`value` as JSON in UTF-8; NaN and infinities are null."""
-    return (json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode(
-        "utf-8", "backslashreplace"
-    )
-
-
-def _finite(value: object) -> object:
-    """`value` with NaN and infinities as null: JSON has no word for them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value

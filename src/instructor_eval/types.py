@@ -214,12 +214,17 @@ class Score:
     instructions: dict[str, Any]
     """set, and per role the literal text with the rule it came from"""
     metric: str
+    metric_origin: str = ""
+    """The metric as the identity has it: of an installed package with the package's version."""
     score: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     n_items: int = 0
     items_file: str | None = None
+    items_sha256: str | None = None
+    """of the items file's bytes; None in files of earlier versions"""
     data: dict[str, Any] = field(default_factory=dict)
-    """id, revision, key (what names the content beforehand), hash (of the texts and gold values really used)"""
+    """id, revision, split, subset and options as the card has them, key (what names the content beforehand), hash (of
+    the texts and gold values really used)"""
     reader: dict[str, Any] = field(default_factory=dict)
     """Prompt retrieval: name and fingerprint of what answered, and how demonstrations were selected."""
     search: dict[str, Any] = field(default_factory=dict)
@@ -251,6 +256,8 @@ class Score:
     created: str = ""
     error: str | None = None
     schema_version: int = 1
+    sums: dict[str, str] = field(default_factory=dict, compare=False)
+    """short checksums of every field and of every column of the items (`checksums.py`)"""
 
 
 ReadItems: TypeAlias = Callable[[Score], Items]

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-FIGURES = {"ndcg_at_1": "ndcg_cut_1", "ndcg_at_10": "ndcg_cut_10", "map_at_10": "map_cut_10", "recall_at_10": "recall_10",
-           "precision_at_1": "P_1", "precision_at_10": "P_10"}  # fmt: skip
+FIGURES = {
+    "ndcg_at_1": "ndcg_cut_1",
+    "ndcg_at_10": "ndcg_cut_10",
+    "map_at_10": "map_cut_10",
+    "recall_at_10": "recall_10",
+    "precision_at_1": "P_1",
+    "precision_at_10": "P_10",
+}
 
 
 def check_lists(items):

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +14,18 @@ import pytest
 from adapters.made_up import MIRRORS, FakeEncoder, settings
 from adapters.made_up import card as shipped
 from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
+from rewritten import rewrite
 
 from instructor_eval import scorers
 from instructor_eval.adapters.mteb_score import _query_items
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.cards import own_cards, select, shipped_cards
 from instructor_eval.checks.consistency import check_results, check_score
+from instructor_eval.checksums import identity
 from instructor_eval.errors import UserError
 from instructor_eval.hub import files_key
 from instructor_eval.protocol import relevant
-from instructor_eval.store import Store, identity
+from instructor_eval.store import Store
 from instructor_eval.types import Card, Items, Outcome, Score
 
 Result = tuple[Score, Items]
@@ -418,10 +419,6 @@ def test_own_grades_may_have_any_scale(real: dict[str, Result]) -> None:
 # Files
 
 
-def rewrite(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
 def test_one_bad_file_hides_no_other(real: dict[str, Result], tmp_path: Path) -> None:
     labels = ("DemoSTS", "DemoBillboard", "DemoPrompts", "SciFact", "BIOSSES", "SummEval", "DemoRetrieval")
     paths = dict(zip(labels, stored(tmp_path, *(real[label] for label in labels)), strict=True))
@@ -554,6 +551,7 @@ def test_a_part_is_worth_in_the_whole_what_it_is_worth_alone(real: dict[str, Res
     stored(tmp_path, (whole, values))
     assert errors(tmp_path) == [f"part {FORUMS[0]}: 0.25 here, its own result has {part.score!r}"]
     paths[1].unlink()  # no result of its own any more: nothing to compare with
+    paths[1].with_suffix(".parquet").unlink()
     other = dataclasses.replace(part, limit=500, identity="b" * 16)
     stored(tmp_path, (other, items))
     assert errors(tmp_path) == []  # measured in another way
@@ -585,6 +583,7 @@ def test_results_of_the_same_data_have_the_same_gold_values(real: dict[str, Resu
         f"{paths[0].relative_to(tmp_path).as_posix()}, whose data hash is the same"
     ]
     paths[0].unlink()  # now it is one against one
+    paths[0].with_suffix(".parquet").unlink()
     assert len(errors(tmp_path)) == 2
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 
+from instructor_eval.checksums import json_bytes
 from instructor_eval.comparing.compare import Comparison, Moved, TaskComparison
 from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.errors import UserError
@@ -35,7 +36,6 @@ from instructor_eval.gates.speed import Speed
 from instructor_eval.gates.summary import COMMENT, JOB_SUMMARY, escape, summary
 from instructor_eval.gates.text import render_text
 from instructor_eval.gates.thresholds import DriftLimits, Thresholds
-from instructor_eval.store import json_bytes
 
 SCHEMA = xmlschema.XMLSchema10(str(Path(__file__).parents[1] / "golden" / "junit.xsd"))
 HOSTILE = [

@@ -269,10 +269,10 @@ def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any
 
     merged: dict[str, dict[str, float]] = defaultdict(dict)
     merged_qrels: dict[str, dict[str, int]] = {}
-    for query, ranked in results.items():  # in the order of the data; that of mteb's judgements changes from run to run
+    for query, found in results.items():  # in the order of the data; that of mteb's judgements changes from run to run
         base = query.rpartition("_")[0]
         merged_qrels[base] = qrels[query]
-        for doc, value in ranked.items():
+        for doc, value in found.items():
             merged[base][doc] = max(value, merged[base].get(doc, value))
     computed = calculate_retrieval_scores(merged, merged_qrels, k_values)
     return computed.all_scores, merged_qrels, merged

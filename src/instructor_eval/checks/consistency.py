@@ -1,9 +1,9 @@
 """Is every stored result in itself consistent? `evaluate validate --results DIR`.
 
-A result is checked by itself (its file's name, score = metric(items), bounds, the identities of its type), against the
-data where they are at hand (the number of items), and against the others (the parts of a whole; results of the same
-data have the same items and gold values). Every finding names both numbers. A file that cannot be read is a finding of
-its own and hides no other.
+A result is checked by itself (its checksums, its identity, its file's name, score = metric(items), bounds, the
+identities of its type), against the data where they are at hand (the number of items), and against the others (the
+parts of a whole; results of the same data have the same items and gold values). Every finding names both numbers. A
+file that cannot be read is a finding of its own and hides no other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import math
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 from instructor_eval import scorers
 from instructor_eval.cards import TYPES, known_cards, shipped_cards
 from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
+from instructor_eval.checksums import identity_of
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key
 from instructor_eval.paths import slug
@@ -50,6 +51,8 @@ class Checked:
     """The error that a run of this task ended with: nothing was scored, so that there is nothing else to check."""
     counted: bool = False
     """Whether the items were counted in the data."""
+    warnings: list[str] = field(default_factory=list)
+    """What could not be checked."""
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -60,7 +63,8 @@ class Checked:
             return f"ERROR {'; '.join(self.errors[:_MOST])}{more}"
         if self.failed is not None:
             return f"failed: {self.failed}"
-        return f"ok: {self.n_items:,} item{'s' * (self.n_items != 1)}{', as in the data' * self.counted}"
+        found = f"ok: {self.n_items:,} item{'s' * (self.n_items != 1)}{', as in the data' * self.counted}"
+        return "; ".join([found, *self.warnings])
 
 
 def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Checked]:
@@ -77,10 +81,11 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
     if not root.is_dir():
         raise UserError(f"no results folder at {root}: run something first (`evaluate demo`), or name another")
     files = sorted(folder.rglob("*.json"))
-    if not files:
+    strangers = list(_strangers(folder, files))
+    if not files and not strangers:
         raise UserError(f"no results in {folder}: run something first (`evaluate demo`), or name another folder")
     others, counter = _Others(), _Counter({**known_cards(), **(own or {})})
-    results = []
+    results = [Checked(path.relative_to(root).as_posix(), errors=[what]) for path, what in strangers]
     for path in files:
         checked = Checked(path.relative_to(root).as_posix())
         results.append(checked)
@@ -88,11 +93,13 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
             score = read_score(path)
             checked.task, checked.type = score.task, score.type
             checked.errors += _guarded("the file's name", _place, score, root, path)
+            checked.errors += _guarded("identity", _identity, score)
+            checked.warnings += _unchecked(score)
             if score.status != "ok":
                 checked.failed = one_line(str(score.error))[:_LONGEST]
                 checked.errors += _guarded("the failed result", _failure, score)
                 continue
-            items = read_items(path.with_suffix(".parquet"))
+            items = read_items(path.with_suffix(".parquet"), score)
             checked.errors += check_score(score, items)
             checked.n_items = len(items.get("id", ()))
             expected = counter.count(score)
@@ -143,7 +150,47 @@ def _guarded(what: str, check: Callable[..., Iterator[str] | None], *arguments: 
         return [one_line(f"{what}: cannot be checked ({type(e).__name__}: {e})")[:_LONGEST]]
 
 
+def _strangers(folder: Path, scores: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file that is neither a score nor the items of one, and what is wrong with it.
+
+    Hidden ones are left out: a process that was killed may have left one.
+    """
+    known = {*scores, *(path.with_suffix(".parquet") for path in scores)}
+    for path in sorted(folder.rglob("*")):
+        if path in known or path.name.startswith(".") or path.is_dir():
+            continue
+        if path.suffix == ".parquet":
+            yield (
+                path,
+                (
+                    f"items without their score: {path.stem}.json was deleted or renamed, or its run was killed: restore "
+                    "it, or delete these and run the task again"
+                ),
+            )
+        else:
+            yield path, "neither a score nor its items: delete it, or move it elsewhere"
+
+
 # One result
+
+
+def _identity(score: Score) -> Iterator[str]:
+    """The identity is that of the fields which it is made of."""
+    if not score.metric_origin:
+        return  # an earlier version did not file all of them
+    found = identity_of(score)
+    if found != score.identity:
+        yield f"identity is {score.identity}, its fields give {found}"
+    if score.metric_origin.partition(" of ")[0] != score.metric:
+        yield f"metric is {score.metric}, metric_origin {score.metric_origin}"
+
+
+def _unchecked(score: Score) -> Iterator[str]:
+    """What no edit would show of: files of earlier versions have no checksums."""
+    if not score.sums:
+        yield "no checksum: written by an earlier version"
+    elif score.status == "ok" and score.items_sha256 is None:
+        yield "no checksum of its items: written by an earlier version"
 
 
 def _place(score: Score, root: Path, path: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import instructor_eval
+from instructor_eval.checksums import json_bytes
 from instructor_eval.comparing.compare import Moved
 from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.errors import UserError, reason
@@ -16,7 +17,7 @@ from instructor_eval.gates.junit import junit
 from instructor_eval.gates.outcome import Outcome, Plain, ordered, repeat_command
 from instructor_eval.gates.quality import Judgement, TaskVerdict
 from instructor_eval.gates.summary import COMMENT, summary
-from instructor_eval.store import atomic_write, json_bytes
+from instructor_eval.store import atomic_write
 
 SCHEMA_VERSION = 1
 FILES = ("gate.json", "junit.xml", "summary.md", "comment.md")

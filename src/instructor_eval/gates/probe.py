@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.checksums import identity
 from instructor_eval.costs.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.environment import versions
 from instructor_eval.errors import DamagedFileError, UserError, one_line, reason
 from instructor_eval.machine import machine
 from instructor_eval.paths import slug
-from instructor_eval.store import atomic_write, identity
+from instructor_eval.store import atomic_write
 from instructor_eval.types import Score, Vectors
 
 if TYPE_CHECKING:
