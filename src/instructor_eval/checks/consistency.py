@@ -163,7 +163,7 @@ def _strangers(folder: Path, scores: Sequence[Path]) -> Iterator[tuple[Path, str
             yield (
                 path,
                 (
-                    f"items without their score: {path.stem}.json was deleted or renamed, or its run was killed: restore "
+                    f"items without their score: {path.stem}.json was deleted or renamed, or its run killed: restore "
                     "it, or delete these and run the task again"
                 ),
             )
