@@ -30,15 +30,15 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, 
         return out.getvalue().rstrip("\n")
     from tabulate import tabulate  # not needed for JSON and CSV
 
-    shown = [["" if v is None else _plain(str(v), form) for v in row] for row in rows]
+    shown = [["" if v is None else plain(str(v), form) for v in row] for row in rows]
     align = ["left"] * left + ["right"] * (len(headers) - left)
     return str(
-        tabulate(shown, [_plain(h, form) for h in headers], tablefmt=_TABULATE[form], colalign=align[: len(headers)],
+        tabulate(shown, [plain(h, form) for h in headers], tablefmt=_TABULATE[form], colalign=align[: len(headers)],
                  disable_numparse=True)
     )  # fmt: skip
 
 
-def _plain(text: str, form: str) -> str:
+def plain(text: str, form: str) -> str:
     """`text` without what would break a table's layout, or drive a terminal."""
     clean = printable(text)
     if form == "md":

@@ -214,14 +214,10 @@ class Score:
     instructions: dict[str, Any]
     """set, and per role the literal text with the rule it came from"""
     metric: str
-    metric_origin: str = ""
-    """The metric as the identity has it: of an installed package with the package's version."""
     score: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     n_items: int = 0
     items_file: str | None = None
-    items_sha256: str | None = None
-    """of the items file's bytes; None in files of earlier versions"""
     data: dict[str, Any] = field(default_factory=dict)
     """id, revision, split, subset and options as the card has them, key (what names the content beforehand), hash (of
     the texts and gold values really used)"""
@@ -240,6 +236,8 @@ class Score:
     protocol: dict[str, str] = field(default_factory=dict)
     protocol_version: str = "1"
     """`protocol.PROTOCOL_VERSION` of the code that made it; files without it are of version 1"""
+    metric_origin: str = ""
+    """the metric as the identity has it: of an installed package with the package's version."""
     seed: int = 42
     limit: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -256,6 +254,8 @@ class Score:
     created: str = ""
     error: str | None = None
     schema_version: int = 1
+    items_sha256: str | None = None
+    """of the items file's bytes; None in files of earlier versions"""
     sums: dict[str, str] = field(default_factory=dict, compare=False)
     """short checksums of every field and of every column of the items (`checksums.py`)"""
 

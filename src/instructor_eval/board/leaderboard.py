@@ -17,7 +17,7 @@ from instructor_eval.board.siblings import Figures
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.stats import Difference
 from instructor_eval.protocol import relevant
-from instructor_eval.published import CATEGORIES, Published
+from instructor_eval.published import CATEGORIES, Published, beside
 from instructor_eval.readers.names import default_reader, reader_label, readers_of
 from instructor_eval.types import Card, ReadItems, Score
 from instructor_eval.variants import variant_label
@@ -141,6 +141,8 @@ class Board:
     """The row that `marks` compare with, where one was named."""
     unmarked: list[str] = field(default_factory=list)
     """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
+    published_apart: bool = False
+    """Whether published scores are left out that are of another limit or protocol than the rows."""
 
     @property
     def parents(self) -> list[Row]:
@@ -195,17 +197,22 @@ def build(
     _tell_apart(measured)
     seen = {t for row in measured for t in (*row.tasks, *row.failed)}
     known = shipped_cards()
-    entries = list(published)
+    entries = [(entry, beside(entry, protocol, limit)) for entry in published]
     if only is not None:
         columns = [c.name for c in only]
     else:
         columns = [t for t in known if t in seen] + sorted(seen - set(known))
     columns = [t for t in columns if not (t in known and known[t].part_of in columns)]
     prompted = any(t in known and known[t].benchmark == "prompt-retrieval" for t in columns)
+    wanted_entries = [
+        (whole, e)
+        for whole, e in entries
+        if not columns or any(t in whole.tasks for t in columns) or (prompted and "PromptRetrieval" in whole.categories)
+    ]
     others = [
         Row(e.model, "published", "published", "", tasks=dict(e.tasks), means=_published_means(e))
-        for e in entries
-        if not columns or any(t in e.tasks for t in columns) or (prompted and "PromptRetrieval" in e.categories)
+        for _, e in wanted_entries
+        if e.tasks or e.categories
     ]
     own = _own_benchmarks(measured, known)
     groups = _groups(known, own)
@@ -220,6 +227,7 @@ def build(
     means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip
     board = Board(all_rows, columns, means, left_out, reader_label(readers[reader]) if reader in readers else None)
+    board.published_apart = any(whole != e for whole, e in wanted_entries)
     board.baseline = next((row for row in measured if row.key == baseline), None) if baseline else None
     uncertainty.fill(board, heads, Evidence(items, kept), groups)
     if kept is not None:
@@ -319,7 +327,7 @@ def _published_means(entry: Published) -> dict[str, Mean]:
     found = {c: Mean(v, 1, 1) for c, v in given.items()}
     if entry.categories:
         values = list(entry.categories.values())
-        found["Nine-category"] = Mean(sum(values) / len(values), len(CATEGORIES), len(CATEGORIES))
+        found["Nine-category"] = Mean(sum(values) / len(values), len(values), len(CATEGORIES))
     return found
 
 

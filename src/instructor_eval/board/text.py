@@ -179,6 +179,11 @@ def notes(board: Board, means: list[str]) -> list[str]:
         told.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
         told.append("published: others' numbers, not measured here (results/reference).")
+    if board.published_apart:
+        told.append(
+            "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where these results "
+            "are not."
+        )
     return told + _interval_notes(board) + _prompting_notes(board, means)
 
 

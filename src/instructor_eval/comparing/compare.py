@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.stats import Chance, Difference, NotComparableError
 from instructor_eval.errors import UserError
+from instructor_eval.published import why_not as why_not_published
 from instructor_eval.types import Items, Score
 
 if TYPE_CHECKING:
@@ -253,7 +254,10 @@ def _obstacle(name: str, baseline: Side, candidate: Side) -> str | None:
     if not all(math.isfinite(_value(name, side) or 0.0) for side in (candidate, baseline)):
         return "a score is not a number (NaN)"
     mine, theirs = candidate.scores.get(name), baseline.scores.get(name)
-    return stats.why_not(mine, theirs, instructions=False) if mine and theirs else None
+    if mine and theirs:
+        return stats.why_not(mine, theirs, instructions=False)
+    score = mine or theirs
+    return why_not_published(score) if score else None
 
 
 def _value(name: str, side: Side) -> float | None:

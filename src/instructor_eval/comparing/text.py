@@ -14,7 +14,7 @@ from instructor_eval.comparing.difference_text import delta_header, interval_tex
 from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.errors import printable
 from instructor_eval.gates.quality import SENTENCE, plural
-from instructor_eval.tables import blocks, render
+from instructor_eval.tables import blocks, plain, render
 
 MACRO = "all tasks"
 _MEANINGS = {
@@ -92,7 +92,8 @@ def format_comparisons(comparisons: Sequence[Comparison], form: str, *, items: i
         return render(CSV_COLUMNS, [row for c in comparisons for row in _csv_rows(c)], "csv")
     headers, rows = _single(comparisons[0], form) if len(comparisons) == 1 else _pivot(comparisons, form)
     if form != "table":
-        return render(headers, rows, form, left=1)
+        why = "\n".join(text for c in comparisons if (text := _apart(c, named=len(comparisons) > 1)))
+        return render(headers, rows, form, left=1) + _beside(why, form)
     width = shutil.get_terminal_size((120, 40)).columns
     first = comparisons[0]
     sides = [("baseline", first.baseline, first.baseline_source)]
@@ -166,12 +167,14 @@ def _delta(line: Line, form: str) -> str | None:
 
 def _apart(comparison: Comparison, *, named: bool) -> str:
     """What could not be compared, or only in part, and why."""
-    told = []
+    told: list[str] = []
+    reasons: dict[str, list[str]] = {}
     for task in comparison.tasks:
         if task.not_comparable:
-            told.append(f"  {task.task}: not comparable: {task.not_comparable}")
+            reasons.setdefault(task.not_comparable, []).append(task.task)
         elif task.difference is None or task.difference.low is not None:
             told += [f"  {task.task}: {note}" for note in task.notes]
+    told = [f"  {some(tasks, _NAMED)}: not comparable: {why}" for why, tasks in reasons.items()] + told
     if any(t.difference and t.difference.low is None and t.notes for t in comparison.tasks):
         told.append("  published scores have no items: differences without intervals")
     if comparison.left_out:
@@ -179,6 +182,13 @@ def _apart(comparison: Comparison, *, named: bool) -> str:
     if told and named:
         told.insert(0, f"{comparison.candidate}:")
     return "\n".join(map(printable, told))
+
+
+def _beside(text: str, form: str) -> str:
+    """What could not be compared as it stands below a table: a list in Markdown, remarks in LaTeX."""
+    sign = {"md": "- ", "latex": "% "}[form]
+    lines = [f"{sign}{plain(line.strip(), form)}" for line in text.splitlines()]
+    return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
 
 
 def _legend(comparisons: Sequence[Comparison]) -> str:
