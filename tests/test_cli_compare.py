@@ -14,7 +14,7 @@ from typing import Any
 import made_results
 import pyarrow.parquet as pq
 import pytest
-from rewritten import as_before
+from rewritten import as_before, rewrite
 
 from instructor_eval.comparing.text import CSV_COLUMNS
 from instructor_eval.types import Score
@@ -88,6 +88,60 @@ def test_documents(cli: Run, results: Path, form: str) -> None:
     assert "SciFact" in out
     assert ("▼" in out) == (form == "md")
     assert ("worse" in out) == (form == "latex")
+
+
+OTHERS = {
+    "limit": ({"limit": 60}, ("--limit", "60"), "published scores are of whole tasks, this result of --limit 60"),
+    "data": (
+        {"data": {"hash": "x", "revision": "0" * 40}}, (),
+        "of the data, this result of 0000000000000000000000000000000000000000"),
+    "subset": ({"data": {"hash": "x", "subset": "fr"}}, (), "published scores are of subset default of the data, this"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_other_results_have_no_difference_from_published_scores(
+    cli: Run, tmp_path: Path, make_score: Any, other: str, swapped: bool
+) -> None:
+    """In no format is there a difference, a p, or a mean of differences; one line says why."""
+    fields, flags, why = OTHERS[other]
+    tasks = {task: made_results.TASKS[task] for task in ("SciFact", "STS12")}
+    made_results.file(tmp_path / "results", make_score, tasks=tasks, n=60)
+    for path in (tmp_path / "results/scores").rglob("*.json"):
+        rewrite(path, **fields)
+    sides = ("minilm", "published:all-MiniLM-L6-v2")[:: 1 if swapped else -1]
+    shown = {f: cli("compare", *sides, *flags, "--format", f) for f in ("table", "md", "latex", "csv", "json")}
+    assert {done.code for done in shown.values()} == {4}
+    for form in ("table", "md", "latex"):
+        out = shown[form].out
+        assert len([line for line in out.splitlines() if why in line]) == (2 if other == "data" else 1), form
+        for row in (line for line in out.splitlines() if line.lstrip("| ").startswith(("SciFact ", "STS12 "))):
+            assert "not comparable" in row
+        assert "all tasks" not in out
+        assert "without intervals" not in out
+    rows = list(csv.DictReader(io.StringIO(shown["csv"].out)))
+    assert {row["level"] for row in rows} == {"task"}
+    assert all(why in row["not_comparable"] for row in rows)
+    assert {row[name] for row in rows for name in ("delta", "low", "p", "p_loss", "p_t", "wins")} <= {"", "0"}
+    [raw] = json.loads(shown["json"].out)
+    assert (raw["macro"], raw["macro_chance"], raw["types"]) == (None, None, {})
+    assert all(task["difference"] is None and why in task["not_comparable"] for task in raw["tasks"])
+
+
+def test_only_what_was_published_so_is_compared_with_it(cli: Run, tmp_path: Path, make_score: Any) -> None:
+    two = {task: made_results.TASKS[task] for task in ("SciFact", "SummEval")}
+    made_results.file(tmp_path / "results", make_score, tasks=two)
+    [path] = (tmp_path / "results/scores").rglob("SummEval.*.json")
+    rewrite(path, protocol=json.loads(path.read_bytes())["protocol"] | {"summeval": "v2"})
+    done = cli("compare", "published:all-MiniLM-L6-v2", "minilm", "--protocol", "summeval=v2")
+    assert done.code == 0
+    assert (
+        "SummEval: not comparable: published scores are of mteb's protocol or the paper's, this result of summeval=v2"
+    ) in done.out
+    assert "all tasks" not in done.out
+    [row] = [line for line in done.out.splitlines() if line.startswith("SciFact ")]
+    assert "not comparable" not in row
 
 
 def test_json_has_everything_and_is_json(cli: Run, results: Path) -> None:

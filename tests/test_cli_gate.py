@@ -12,9 +12,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import made_results
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rewritten import refile
 
 from instructor_eval.store import Store
 from instructor_eval.types import Score
@@ -158,7 +158,7 @@ def test_nan_items_are_not_comparable(cli: Run, with_baseline: Path) -> None:
     [path] = [p for p in with_baseline.glob("scores/**/RTE.*.parquet") if "bf16" in p.with_suffix(".json").read_text()]
     table = pq.read_table(path).to_pydict()
     table["value"][3] = float("nan")
-    pq.write_table(pa.table(table), path)
+    refile(path.with_suffix(".json"), table)
     done = cli("gate", "--candidate", "minilm@bf16")
     assert done.code == 4
     assert "1 items of the candidate have no value in value (NaN): i3" in done.out
@@ -213,8 +213,8 @@ def test_threads_and_the_order_of_items_change_nothing(with_baseline: Path, tmp_
     for threads, turned in (("1", False), ("4", True)):
         if turned:
             for path in with_baseline.rglob("scores/**/*.parquet"):
-                table = pq.read_table(path)
-                pq.write_table(table.take(list(range(len(table)))[::-1]), path)
+                items = pq.read_table(path).to_pydict()
+                refile(path.with_suffix(".json"), {name: values[::-1] for name, values in items.items()})
         subprocess.run(
             [sys.executable, "-m", "instructor_eval.cli", "gate", "--candidate", "minilm@int8", "--output", "out"],
             cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False, capture_output=True,
@@ -222,3 +222,19 @@ def test_threads_and_the_order_of_items_change_nothing(with_baseline: Path, tmp_
         found.append((tmp_path / "out" / "gate.json").read_bytes())
     assert found[0] == found[1]
     assert b"REGRESSED" in found[0]
+
+
+def test_a_gate_against_published_scores_of_whole_tasks_says_that_limited_ones_are_others(
+    cli: Run, tmp_path: Path, make_score: Callable[..., Score]
+) -> None:
+    made_results.file(tmp_path / "results", make_score, tasks=FEW, n=60, limit=60)
+    done = cli(
+        "gate", "--baseline", "published:all-MiniLM-L6-v2", "--candidate", "minilm", "--limit", "60", "--output", "out"
+    )
+    assert done.code == 4
+    assert "published scores are of whole tasks, this result of --limit 60" in done.out
+    found = json.loads((tmp_path / "out" / "gate.json").read_text())
+    assert found["verdict"] == "NOT COMPARABLE"
+    tasks = found["quality"][0]["tasks"]
+    assert {task["name"] for task in tasks} == {"SciFact", "STS12"}
+    assert all(task["difference"] is None for task in tasks), tasks

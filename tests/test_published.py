@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from instructor_eval.cards import shipped_cards
 from instructor_eval.paths import shipped
-from instructor_eval.published import CATEGORIES, published
+from instructor_eval.protocol import CHOICES, PAPER, parse, relevant
+from instructor_eval.published import CATEGORIES, published, why_not
+from instructor_eval.types import Score
 
 TASKS = {c.name for c in shipped_cards().values() if c.benchmark == "mteb"}
 WHOLE = {n for n in TASKS if shipped_cards()[n].part_of is None}
@@ -93,3 +97,26 @@ def test_scores_equal_the_reference(reference: Path) -> None:
     ours = {(m, t): s for m, tasks in with_tasks().items() for t, s in tasks.items()}
     assert set(ours) <= set(scores)
     assert max(abs(ours[key] - scores[key]) for key in ours) < 5e-6
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_a_whole_task_by_mtebs_or_the_papers_protocol_may_stand_beside_published_scores(
+    task: str, make_score: Callable[..., Score]
+) -> None:
+    card = shipped_cards()[task]
+    data = {"revision": card.data_revision, "split": card.split, "subset": card.subset}
+    for name in ("mteb", "paper"):
+        score = make_score(task, type=card.type, data=data, protocol=relevant(parse([name]), card.type, task))
+        assert why_not(score) is None
+        assert why_not(dataclasses.replace(score, data={})) is None  # of an earlier version
+        for other in ({"limit": 1}, {"data": data | {"revision": "x"}}, {"data": data | {"split": "x"}},
+                      {"data": data | {"subset": "x"}}):  # fmt: skip
+            assert why_not(dataclasses.replace(score, **other)), other
+
+
+def test_what_neither_mteb_nor_the_paper_chose_is_another_protocol(make_score: Callable[..., Score]) -> None:
+    others = {n: [v for v in values if v not in (values[0], PAPER.get(n))] for n, values in CHOICES.items()}
+    assert {n: values for n, values in others.items() if values} == {"summeval": ["v2"], "empty_text": ["error"]}
+    score = make_score("SummEval", type="Summarization", protocol={"summeval": "v2", "empty_text": "error"})
+    assert why_not(score) == "published scores are of mteb's protocol or the paper's, this result of summeval=v2"
+    assert why_not(make_score("Mine")) == "published scores are of the shipped tasks, this is another"

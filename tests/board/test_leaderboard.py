@@ -263,6 +263,41 @@ def test_limited_scores_never_mix_with_whole_ones(make_score: MakeScore) -> None
     assert (board(scores, limit=10).rows[0].tasks, board(scores, limit=10).left_out) == ({"STS12": 0.9}, 2)
 
 
+@pytest.mark.parametrize("form", ["table", "md", "csv", "json", "latex"])
+def test_published_rows_never_stand_beside_limited_ones(make_score: MakeScore, form: str) -> None:
+    name = "sentence-transformers/all-MiniLM-L6-v2"
+    scores = [make_score(task, 0.5, model=name, limit=10) for task in ("STS12", "STS13")]
+    found = board(scores, published().values(), limit=10)
+    assert [row.source for row in found.rows] == ["measured"]
+    assert found.published_apart
+    text = format_board(found, form)
+    assert "instructor-xl" not in text
+    if form == "table":
+        assert "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where" in text
+    whole = board([make_score("STS12", 0.5, model=name)], published().values())
+    assert len(whole.rows) == 13
+    assert not whole.published_apart
+    assert "left out where these" not in format_board(whole, "table")
+    assert not board(scores, limit=10).published_apart
+
+
+def test_a_published_score_of_another_protocol_is_left_out_of_its_row(make_score: MakeScore) -> None:
+    other = DEFAULT | {"summeval": "v2"}
+    protocol = relevant(other, "Summarization", "SummEval")
+    scores = [make_score("STS12", 0.5), make_score("SummEval", 0.3, type="Summarization", protocol=protocol)]
+    found = board(scores, published().values(), protocol=other)
+    assert found.published_apart
+    others = [row for row in found.rows if row.source == "published"]
+    assert len(others) == 12
+    assert all("SummEval" not in row.tasks and "STS12" in row.tasks for row in others)
+    assert all(
+        not {"Summarization", "Nine-category"} & {n for n, m in row.means.items() if m.complete} for row in others
+    )
+    assert {row.means["MTEB-56"].n for row in others} == {55}
+    usual = board([make_score("STS12", 0.5)], published().values(), protocol=DEFAULT | {"pair_ap": "cosine"})
+    assert not usual.published_apart  # the paper's choice, which its numbers were made with
+
+
 def test_only_the_tasks_asked_for(make_score: MakeScore) -> None:
     scores = [make_score("STS12", 0.9), make_score("STS13", 0.5, limit=3), make_score("STS14", 0.7)]
     found = board(scores, only=select(["STS14", "STS15", "STS12"]))

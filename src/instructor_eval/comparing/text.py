@@ -195,7 +195,7 @@ def _legend(comparisons: Sequence[Comparison]) -> str:
     every = [line for c in comparisons for line in lines(c)]
     marks = {line.difference.verdict for line in every if line.difference}
     text = "".join(meaning for verdict, meaning in _MEANINGS.items() if verdict in marks)
-    notes = [f"Scores x 100. {text.rstrip(', ')}."]
+    notes = [f"Scores x 100. {text.rstrip(', ')}." if text else "Scores x 100."]
     if any(line.chance for line in every) and len(comparisons) == 1:
         notes.append(
             "p: how often so large a difference, either way, comes up if there is none (paired randomisation); not "
