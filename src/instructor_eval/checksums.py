@@ -86,13 +86,13 @@ def columns_in(sums: Mapping[str, str]) -> dict[str, str]:
 def edit_in(content: bytes, raw: Mapping[str, Any]) -> str | None:
     """Return what was edited in a score file since it was written, in words; None if nothing was.
 
-    A file of an earlier version, which has no checksum, is taken as it is.
+    A file of an earlier version, which has no checksum, is taken as it is. Line ends that git changes are no edit.
 
     Args:
         content: The file's bytes.
         raw: The same as parsed.
     """
-    head, sign, tail = content.rpartition(_SIGN)
+    head, sign, tail = content.replace(b"\r\n", b"\n").rpartition(_SIGN)
     if sign and tail == _sha256(head) + b'"' + _END:
         return None
     if not has_checksum(raw):

@@ -5,10 +5,8 @@
 
 import copy
 import json
-import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 from adapters.made_up import MIRRORS
+from edits import edits, inner_of, other
 from rewritten import as_before, rewrite
 
 from instructor_eval.checks.consistency import check_results
@@ -95,41 +94,6 @@ def errors(path: Path) -> list[str]:
     return [text for checked in check_results(path.parents[3]) for text in checked.errors]
 
 
-def edits(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Callable[[Any], None]]]:
-    """Each edit of a JSON value: the place, and what changes a copy of the whole."""
-    if isinstance(value, dict | list):
-        yield (*at, "added"), lambda whole: add(inner_of(whole, at))
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield (*at, key), lambda whole, key=key: inner_of(whole, at).__delitem__(key)
-            yield from edits(value[key], (*at, key))
-    else:
-        yield at, lambda whole: inner_of(whole, at[:-1]).__setitem__(at[-1], other(value))
-
-
-def inner_of(value: Any, at: tuple[Any, ...]) -> Any:
-    """What stands at a place."""
-    for key in at:
-        value = value[key]
-    return value
-
-
-def add(value: Any) -> None:
-    """Add an entry."""
-    if isinstance(value, dict):
-        value["added"] = "x"
-    else:
-        value.append("x")
-
-
-def other(value: Any) -> Any:
-    """A value that is like this one."""
-    if isinstance(value, bool) or value is None:
-        return not value
-    if isinstance(value, float):
-        return math.nextafter(value, math.inf)
-    return value + ("x" if isinstance(value, str) else 1)
-
-
 @pytest.mark.parametrize("filed", RESULTS, indirect=True)
 def test_every_edit_of_a_score_file_is_found_and_its_field_named(filed: Path) -> None:
     assert errors(filed) == []
@@ -169,7 +133,7 @@ def test_every_edit_of_a_score_files_text_is_found(filed: Path) -> None:
         assert content != whole, what
         filed.write_bytes(content)
         assert errors(filed), what
-    filed.write_bytes(whole)
+    filed.write_bytes(whole.replace(b"\n", b"\r\n"))  # as git may do
     assert errors(filed) == []
 
 

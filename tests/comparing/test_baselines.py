@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edits import edits
 from made_items import METRICS, whole_items
 
 from instructor_eval import scorers
@@ -277,6 +278,25 @@ def test_a_manifest_edited_by_hand(manifest: Path, change: Callable[[dict[str, A
     assert message.startswith(f"{manifest}: edited by hand or damaged")
     assert "set it again" in message
     assert message in error(lambda: pin(folder=manifest.parents[1]))
+
+
+def test_every_field_of_a_manifest_and_every_byte_of_its_items(manifest: Path) -> None:
+    whole = manifest.read_bytes()
+    raw = json.loads(whole)
+    n = 0
+    for place, change in edits(raw):
+        edited(manifest, change)
+        with pytest.raises(UserError):
+            read(manifest)
+        assert json.loads(manifest.read_bytes()) != raw, place
+        n += 1
+    assert n > 60
+    manifest.write_bytes(whole)
+    [items] = (manifest.parent / "items").iterdir()
+    content = items.read_bytes()
+    for at in range(0, len(content), max(1, len(content) // 100)):
+        items.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        assert f"{items}: the items of T are cut short or changed" in error(lambda: read(manifest))
 
 
 def test_white_space_is_no_edit(manifest: Path) -> None:
