@@ -307,6 +307,19 @@ def test_huge_numbers_are_shown_or_left_out(cli: Run, results: Path) -> None:
     assert cli("report", "--results", results).code == 0
 
 
+def test_published_scores_of_whole_tasks_are_not_on_a_page_of_limited_results(
+    cli: Run, tmp_path: Path, make_score: MakeScore
+) -> None:
+    made_results.file(tmp_path / "results", make_score, tasks=FEW, n=60, limit=60)
+    assert cli("report", "--limit", "60").code == 0
+    assert "instructor-xl" not in read().text
+    assert "Published scores are of whole tasks" in read().text
+    made_results.file(tmp_path / "whole", make_score, tasks=FEW, n=60)
+    assert cli("report", "--results", "whole").code == 0
+    assert "instructor-xl" in read().text
+    assert "Published scores are of whole tasks" not in read().text
+
+
 def test_an_own_card_without_results(cli: Run, results: Path, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own.yaml").write_text("name: Own\ntype: STS\ndata: own\n")
