@@ -285,6 +285,7 @@ def test_every_field_of_a_manifest_and_every_byte_of_its_items(manifest: Path) -
     raw = json.loads(whole)
     n = 0
     for place, change in edits(raw):
+        manifest.write_bytes(whole)
         edited(manifest, change)
         with pytest.raises(UserError):
             read(manifest)

@@ -186,7 +186,7 @@ def _identity(score: Score) -> Iterator[str]:
 
 
 def _unchecked(score: Score) -> Iterator[str]:
-    """What no edit would show of: files of earlier versions have no checksums."""
+    """Yield what cannot be checked: files of earlier versions have no checksums."""
     if not score.sums:
         yield "no checksum: written by an earlier version"
     elif score.status == "ok" and score.items_sha256 is None:
