@@ -78,6 +78,9 @@ def _summary(results: Sequence[Checked]) -> str:
             f"\nitems counted in the data for {good - uncounted:,} of {good:,} good ones: the others' data is not "
             "here, or has changed since (own data: give the cards)"
         )
+    unsealed = sum(bool(r.warnings) for r in results)
+    if unsealed:
+        text += f"\nno checksum in {unsealed:,}, written by an earlier version: an edit of these may go unseen"
     return text
 
 

@@ -157,16 +157,12 @@ def _strangers(folder: Path, scores: Sequence[Path]) -> Iterator[tuple[Path, str
     """
     known = {*scores, *(path.with_suffix(".parquet") for path in scores)}
     for path in sorted(folder.rglob("*")):
-        if path in known or path.name.startswith(".") or path.is_dir():
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path in known or hidden or path.is_dir():
             continue
         if path.suffix == ".parquet":
-            yield (
-                path,
-                (
-                    f"items without their score: {path.stem}.json was deleted or renamed, or its run killed: restore "
-                    "it, or delete these and run the task again"
-                ),
-            )
+            why = f"{path.stem}.json was deleted or renamed, or its run killed"
+            yield path, f"items without their score: {why}: restore it, or delete these and run the task again"
         else:
             yield path, "neither a score nor its items: delete it, or move it elsewhere"
 
