@@ -55,6 +55,7 @@ def identity_of(score: Score) -> str:
             "protocol_version": score.protocol_version,
             "seed": score.seed,
             "limit": score.limit,
+            **({"reading": score.data["reading"]} if "reading" in score.data else {}),
             **({"reader": asked} if asked else {}),
             **({"search": score.search["backend"]} if score.search else {}),
         }

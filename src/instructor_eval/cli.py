@@ -164,6 +164,7 @@ def _add_task_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--protocol", action="append", default=[], metavar="CHOICE",
                       help="mteb (default), paper, or CHOICE=VALUE (docs/protocol.md); repeatable")  # fmt: skip
     what.add_argument("--limit", type=positive, metavar="N", help="cut every task to N items, for a quick look")
+    what.add_argument("--strict", action="store_true", help="a warning about the data is an error")
     prompts = parser.add_argument_group("prompt retrieval")
     prompts.add_argument(
         "--selection", action="append", default=[], metavar="HOW",

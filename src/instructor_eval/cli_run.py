@@ -156,7 +156,13 @@ def request_of(
 
     searches = list(dict.fromkeys(SearchSpec.parse(text) for text in options.search or [EXACT]))
     check_searches(searches, asked.cards)
-    settings = RunSettings(protocol=asked.choices, limit=options.limit, hub=options.hub, offline=options.offline)
+    settings = RunSettings(
+        protocol=asked.choices,
+        limit=options.limit,
+        hub=options.hub,
+        offline=options.offline,
+        strict=options.strict,
+    )
     settings, selections = _prompting(options, asked.cards, settings, closing, dry=dry)
     return Request(
         models=options.model,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.adapters.folder import refuse_if_strict
+from instructor_eval.adapters.values import count
 from instructor_eval.cards import OWN_TYPES, own_cards, read_cards, shipped_cards
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
@@ -28,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cards", nargs="*", type=Path, metavar="CARD", help="own cards; default: the shipped ones")
     parser.add_argument("--results", type=Path, metavar="DIR",
                         help="check every result stored there; with CARD, against the card's data too")  # fmt: skip
+    parser.add_argument("--strict", action="store_true", help="a warning about the data is an error")
     parser.add_argument("--all", action="store_true", help="in the table, list good results however many there are")
     parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
@@ -37,10 +41,16 @@ def run(options: argparse.Namespace) -> int:
     rows: list[list[Any]] = []
     known: dict[str, Card] = {}
     closing: list[str] = []
+    warnings: list[str] = []
     bad = 0
     if options.cards or options.results is None:
-        bad = _cards(options.cards, rows, known)
-        closing.append(f"{len(rows) - bad} good, {bad} with errors")
+        checks = _cards(options.cards, strict=options.strict)
+        bad = sum(check.is_bad for check in checks)
+        known = {check.card.name: check.card for check in checks if check.card and not check.is_bad}
+        listed = options.format == "table"
+        rows = [[c.file, c.card and c.card.name, c.card and c.card.type, c.verdict(listed=listed)] for c in checks]
+        warnings = [f"warning: {c.card.name}: {text}" for c in checks if c.card for text in c.warnings]
+        closing += [*warnings, f"{len(rows) - bad} good, {bad} with errors"]
     if options.results is not None:
         from instructor_eval.checks.consistency import check_results  # numpy and scipy
 
@@ -49,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         every = options.all or options.format != "table"
         rows += [[r.file, r.task, r.type, r.verdict] for r in _shown(results, every=every)]
         closing.append(_summary(results))
+    if warnings:
+        closing.append(f"{'' if bad else 'ok, '}{count(len(warnings), 'warning')}")
     if rows or options.format != "table":
         tell(render(_HEADERS, rows, options.format, left=len(_HEADERS)))
     if options.format == "table":
@@ -84,54 +96,80 @@ def _summary(results: Sequence[Checked]) -> str:
     return text
 
 
-def _cards(given: Sequence[Path], rows: list[list[Any]], known: dict[str, Card]) -> int:
-    """Add one row a card, and note the good ones; the number of bad ones is returned."""
+@dataclass(frozen=True)
+class _Check:
+    """A card, and what was found."""
+
+    file: str
+    card: Card | None = None
+    error: str = ""
+    text: str = ""
+    """What a good card's data holds."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it has an error."""
+        return bool(self.error)
+
+    def verdict(self, *, listed: bool) -> str:
+        """Return the cell of the table; the warnings stand in it unless they are listed elsewhere."""
+        if self.error:
+            return f"ERROR {self.error}"
+        found = [f"ok, {count(len(self.warnings), 'warning')}" if self.warnings else "ok"]
+        found += [self.text] if self.text else []
+        return "; ".join([": ".join(found), *(() if listed else self.warnings)])
+
+
+def _cards(given: Sequence[Path], *, strict: bool) -> list[_Check]:
+    """Check every card of these files, or of the shipped ones."""
     root = shipped("tasks")
     files = given or [
         root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"
     ]  # fmt: skip
-    bad = 0
+    checks = []
     for file in files:
         try:
             cards = read_cards(file) if file.resolve().is_relative_to(root.resolve()) else own_cards(str(file))
         except UserError as e:
-            bad += 1
-            rows.append([str(file), None, None, f"ERROR {e}"])
+            checks.append(_Check(str(file), error=str(e)))
             continue
-        for card in cards:
-            verdict = _check(card)
-            if verdict.startswith("ERROR"):
-                bad += 1
-            else:
-                known[card.name] = card
-            rows.append([file.name if file.is_relative_to(root) else str(file), card.name, card.type, verdict])
-    return bad
+        name = file.name if file.is_relative_to(root) else str(file)
+        checks += [_check(name, card, strict=strict) for card in cards]
+    return checks
 
 
-def _check(card: Card) -> str:
-    """What a card holds, or what is wrong with it."""
+def _check(file: str, card: Card, *, strict: bool) -> _Check:
+    """Check a card and its data."""
     try:
         for role in () if card.parts else card.roles:
             for name in PAPER_MODELS:
                 resolve(card, role, InstructionSet("paper", "paper"), ModelRule(name, "instructor"))
         if card.folder is None:
-            return "ok"
-        if card.type not in OWN_TYPES:
-            return f"ERROR type {card.type}: own tasks can be {', '.join(OWN_TYPES)}"
-        if card.type == "TextEvaluation":
-            from instructor_eval.adapters.billboard import load_segments  # numpy and scipy
-
-            segments = load_segments(card.folder)
-            text = f"{len(segments):,} segments, {sum(len(s.hypotheses) for s in segments):,} hypotheses"
-        elif card.type == "PromptRetrieval":
-            from instructor_eval.adapters.prompt_retrieval import describe as describe_prompts
-
-            text = describe_prompts(card, with_prompts=card.name not in shipped_cards())
-        else:
-            from instructor_eval.adapters.folder import describe
-
-            text = describe(card)
+            return _Check(file, card)
+        text, warnings = _examine(card, card.folder)
+        refuse_if_strict(card, warnings, strict=strict)
     except UserError as e:
-        return f"ERROR {e}"
-    no_instruction = not card.instructions
-    return f"ok: {text}" + ("; no instruction of its own: the unified template is used" if no_instruction else "")
+        return _Check(file, card, error=str(e))
+    if not card.instructions:
+        text += "; no instruction of its own: the unified template is used"
+    return _Check(file, card, text=text, warnings=warnings)
+
+
+def _examine(card: Card, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return what a card's data holds, and what its owner must know of it."""
+    if card.type not in OWN_TYPES:
+        raise UserError(f"type {card.type}: own tasks can be {', '.join(OWN_TYPES)}")
+    if card.type == "TextEvaluation":
+        from instructor_eval.adapters.billboard import read_segments  # numpy and scipy
+
+        segments, warnings = read_segments(folder)
+        hypotheses = sum(len(s.hypotheses) for s in segments)
+        return f"{len(segments):,} segments, {hypotheses:,} hypotheses", warnings
+    if card.type == "PromptRetrieval":
+        from instructor_eval.adapters.prompt_retrieval import describe as describe_prompts
+
+        return describe_prompts(card, with_prompts=card.name not in shipped_cards())
+    from instructor_eval.adapters.folder import describe
+
+    return describe(card)

@@ -19,6 +19,8 @@ from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.search.figures import of_parts
 from instructor_eval.types import Card, Outcome, Score
 
+_OWN_DATA = 2
+"""Raised when own data is read in another way: what was filed before may be of data that is refused now."""
 COUNTS = ("texts", "unique", "hits", "tokens")
 
 
@@ -45,6 +47,7 @@ def blank(request: Request, card: Card, plan: Planned) -> Score:
             "split": card.split,
             "subset": card.subset,
             "options": json.loads(json.dumps(dict(card.options), default=str)),
+            **({"reading": _OWN_DATA} if card.folder else {}),
         },
         protocol=relevant(dict(request.settings.protocol), card.type, card.name),
         protocol_version=PROTOCOL_VERSION,

@@ -25,7 +25,7 @@ from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.search.figures import told as search_told
 from instructor_eval.served import used
-from instructor_eval.types import Card, Outcome, Resolved, Score
+from instructor_eval.types import DATA_NOTE, Card, Outcome, Resolved, Score
 from instructor_eval.variants import BASELINE, FP32
 
 Run: TypeAlias = Callable[[Request, list[Planned], "Summary", Callable[[str], None]], None]
@@ -194,6 +194,8 @@ def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str]
         cost = "kept from an earlier run" if kept else _cost(score)
         cost += "".join(f", {told}" for told in search_told(score.search))
         say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
+        for warning in score.data_warnings:
+            say(f"  warning: {score.task}: {warning}")
 
 
 def _cost(score: Score) -> str:
@@ -247,7 +249,12 @@ def run_task(
     if score.error is None:
         found = request.store.find(score)
         if found is not None:
-            return found, True
+            warnings = found.data_warnings
+            if not (settings.strict and warnings):
+                return found, True
+            # What is filed stays: the data was good enough for whoever ran it without --strict.
+            score.error = f"{warnings[0]}: --strict refuses what is a warning without it"
+            return score, False
         with encoder.progress:
             outcome = attempt(lambda: adapter.run(card, encoder, settings))
     score.timings = {
@@ -264,6 +271,7 @@ def run_task(
         request.store.write(score)
         return score, False
     fill(score, outcome)
+    score.notes += [f"{DATA_NOTE}{warning}" for warning in outcome.warnings]
     score.embedding = encoder.embedding()
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)

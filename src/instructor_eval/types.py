@@ -28,6 +28,8 @@ Items = dict[str, list[Any]]
 
 ROLES = ("query", "document", "text", "reference", "hypothesis", "example")
 FAMILIES = ("instructor", "prefix", "plain")
+DATA_NOTE = "data: "
+"""Begins a score's notes about its data."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class Outcome:
     """Hash of the gold values with their item ids."""
     search: Mapping[str, Any] = field(default_factory=dict)
     """Retrieval through a vector store: what `Score.search` says of it."""
+    warnings: tuple[str, ...] = ()
+    """What the data's owner must know of it, a line each."""
 
 
 @runtime_checkable
@@ -185,6 +189,8 @@ class RunSettings:
     limit: int | None = None
     hub: Path | None = None
     offline: bool = False
+    strict: bool = False
+    """Whether a warning about the data is an error."""
     selection: Selection = SIMILAR
     """Prompt retrieval: how demonstrations are chosen."""
     reader: Reader | None = None
@@ -232,7 +238,7 @@ class Score:
     cost: dict[str, Any] = field(default_factory=dict)
     """What the variant takes and how fast it is here (`costs/measure.py`); empty where it was not measured"""
     notes: list[str] = field(default_factory=list)
-    """What a reader of the score must know: the card's notes."""
+    """What a reader of the score must know: the card's notes, then the warnings about its data (`DATA_NOTE`)."""
     protocol: dict[str, str] = field(default_factory=dict)
     protocol_version: str = "1"
     """`protocol.PROTOCOL_VERSION` of the code that made it; files without it are of version 1"""
@@ -258,6 +264,11 @@ class Score:
     """of the items file's bytes; None in files of earlier versions"""
     sums: dict[str, str] = field(default_factory=dict, compare=False)
     """short checksums of every field and of every column of the items (`checksums.py`)"""
+
+    @property
+    def data_warnings(self) -> list[str]:
+        """What was found in its data."""
+        return [note.removeprefix(DATA_NOTE) for note in self.notes if note.startswith(DATA_NOTE)]
 
 
 ReadItems: TypeAlias = Callable[[Score], Items]

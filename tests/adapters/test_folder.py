@@ -97,7 +97,7 @@ def test_retrieval(tmp_path, form):
     assert dict(zip(outcome.items["id"], outcome.items["ndcg_at_10"], strict=True)) == pytest.approx(values, abs=1e-9)
     assert outcome.score == pytest.approx(np.mean(list(values.values())), abs=6e-6)
     assert outcome.metric == "ndcg_at_10" and 0 < outcome.score < 1
-    assert describe(card) == f"9 queries, 40 documents, {len(qrels)} judgements"
+    assert describe(card)[0] == f"9 queries, 40 documents, {len(qrels)} judgements"
 
 
 @pytest.mark.parametrize(("metric", "trec"), [("map_at_100", "map_cut_100"), ("recall_at_5", "recall_5"),
@@ -149,7 +149,7 @@ def test_reranking(tmp_path, metric):
     expected = {q: v[kind] for q, v in evaluated.evaluate(run).items()}
     assert dict(zip(outcome.items["id"], outcome.items[metric], strict=True)) == pytest.approx(expected, abs=1e-9)
     assert outcome.score == pytest.approx(np.mean(list(expected.values())), abs=6e-6)
-    assert describe(card) == f"6 queries, {len(texts)} documents, {sum(map(len, grades.values()))} judgements"
+    assert describe(card)[0] == f"6 queries, {len(texts)} documents, {sum(map(len, grades.values()))} judgements"
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -163,7 +163,7 @@ def test_sts(tmp_path, form, metric):
     correlation = {"cosine_spearman": spearmanr, "cosine_pearson": pearsonr}[metric]
     assert outcome.score == pytest.approx(correlation([r["score"] for r in rows], (a * b).sum(1))[0], abs=1e-6)
     assert outcome.metric == metric and len(outcome.items["id"]) == 20
-    assert describe(card) == "test: 20 rows"
+    assert describe(card)[0] == "test: 20 rows"
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -183,7 +183,7 @@ def test_pair_classification(tmp_path, form):
     assert (largest.metric, cosine.metric, named.metric) == ("max_ap", "cosine_ap", "cosine_ap")
     assert largest.score == pytest.approx(best, abs=1e-12)
     assert cosine.score == named.score == pytest.approx(by_cosine, abs=1e-12)
-    assert describe(card) == "test: 30 rows"
+    assert describe(card)[0] == "test: 30 rows"
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -205,7 +205,7 @@ def test_classification_of_a_separable_set_counts_the_false_labels(tmp_path, for
     trained_on, tested_on = ([*texts] for _, _, texts in encoder.calls)
     assert len(trained_on) <= 3 * 2 * 4 and set(trained_on) <= {r["text"] for r in train}
     assert tested_on == [r["text"] for r in test]
-    assert describe(card) == "train: 20 rows, test: 12 rows"
+    assert describe(card)[0] == "train: 20 rows, test: 12 rows"
 
 
 def k_means_v(texts, labels):
@@ -225,7 +225,7 @@ def test_clustering_in_rows(tmp_path, form):
     outcome, _ = score(card)
     assert outcome.score == pytest.approx(k_means_v([r["text"] for r in rows], [r["label"] for r in rows]), abs=1e-12)
     assert outcome.items["size"] == [36]
-    assert describe(card) == "test: 1 set, 36 texts"
+    assert describe(card)[0] == "test: 1 set, 36 texts"
     assert score(card)[0] == outcome
 
 
@@ -240,7 +240,7 @@ def test_clustering_in_sets(tmp_path):
     expected = [k_means_v(r["sentences"], r["labels"]) for r in rows]
     assert outcome.items["v_measure"] == pytest.approx(expected, abs=1e-12)
     assert outcome.score == pytest.approx(np.mean(expected), abs=1e-12) and outcome.items["size"] == [24, 30]
-    assert describe(card) == "test: 2 sets, 54 texts"
+    assert describe(card)[0] == "test: 2 sets, 54 texts"
 
 
 # Files as users have them

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from instructor_eval import scorers
+from instructor_eval.adapters.folder import refuse_if_strict
 from instructor_eval.adapters.mteb_score import gold_hash
-from instructor_eval.adapters.rows import Reader, read_rows
-from instructor_eval.errors import UserError
+from instructor_eval.adapters.rows import read_rows
+from instructor_eval.adapters.values import Reader, cut
+from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key, mirror_folder
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
 
@@ -52,7 +54,9 @@ class BillboardAdapter:
         Raises:
             UserError: the data is missing or broken, or the model gives no usable vectors.
         """
-        segments = load_segments(_folder(card, settings))[: settings.limit]
+        segments, warnings = read_segments(_folder(card, settings))
+        refuse_if_strict(card, warnings, strict=settings.strict)
+        segments = limited(segments, settings.limit)
         encoder.calibrate([t for s in segments for t in (*s.references, *s.hypotheses)], "text")
         references = encoder.encode([r for s in segments for r in s.references], "text")
         hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
@@ -73,9 +77,9 @@ class BillboardAdapter:
             "value": [float(v) for v in values],
         }
         if len(set(items["gold"])) < 2 or np.ptp(values) < _ROUNDING:
-            raise UserError(f"task {card.name}: all scores are equal, no correlation exists (limit too small?)")
+            raise UserError(f"task {card.name}: all scores are equal, no correlation exists")
         score = scorers.compute(card.metric, items)
-        return Outcome(metric=card.metric, score=score, items=items, gold_hash=gold_hash(rows))
+        return Outcome(card.metric, score, items, gold_hash=gold_hash(rows), warnings=warnings)
 
 
 def _folder(card: Card, settings: RunSettings) -> Path:
@@ -100,37 +104,71 @@ def _one(folder: Path, ending: str) -> Path:
 
 
 def load_segments(folder: Path) -> list[Segment]:
-    """The data of a folder in THumB's format, segments in the order of the hypotheses' file.
+    """Return the data of a folder in THumB's format, segments in the order of the hypotheses' file.
 
     Raises:
-        UserError: a file is missing, a row broken, a segment without references, a system twice in one segment.
+        UserError: see `read_segments`.
+    """
+    return read_segments(folder)[0]
+
+
+def read_segments(folder: Path) -> tuple[list[Segment], tuple[str, ...]]:
+    """Return the data of a folder in THumB's format, and what its owner must know of it.
+
+    Raises:
+        UserError: a file is missing, a row broken, a segment without references, a system twice in one segment, or
+            no correlation can exist.
     """
     path = _one(folder, "_references.jsonl")
-    reader = Reader(path, {})
+    reader = Reader(path)
     references: dict[str, list[str]] = {}
     for line, row in read_rows(path):
-        segment = reader.text(line, row, "seg_id")
+        segment = reader.id(line, row, "seg_id")
         if segment in references:
-            raise reader.fail(line, f"segment '{segment}' is there twice")
+            raise reader.fail(line, f"segment {cut(segment)} is there twice")
         references[segment] = reader.texts(line, row, "refs")
         if not references[segment]:
-            raise reader.fail(line, f"segment '{segment}' has no references")
+            raise reader.fail(line, f"segment {cut(segment)} has no references")
+    warnings = reader.warnings()
     path = _one(folder, "_THumB-1.0.jsonl")
-    reader = Reader(path, {})
+    reader = Reader(path)
     segments: dict[str, Segment] = {}
     for line, row in read_rows(path):
-        segment, system = reader.text(line, row, "seg_id"), reader.text(line, row, "SYS")
+        segment, system = reader.id(line, row, "seg_id"), reader.id(line, row, "SYS")
         if segment not in references:
-            raise reader.fail(line, f"segment '{segment}' has no references in the other file")
+            raise reader.fail(line, f"segment {cut(segment)} has no references in the other file")
         into = segments.setdefault(segment, Segment(segment, references[segment], [], [], []))
         if system in into.systems:
-            raise reader.fail(line, f"system '{system}' is there twice for segment '{segment}'")
+            raise reader.fail(line, f"system {cut(system)} is there twice for segment {cut(segment)}")
         into.systems.append(system)
         into.hypotheses.append(reader.text(line, row, "hyp"))
         into.human.append(reader.number(line, row, "human_score"))
     if not segments:
         raise UserError(f"{path}: no rows")
-    return list(segments.values())
+    found = list(segments.values())
+    _check_variety(found, path)
+    return found, tuple(map(one_line, warnings + reader.warnings()))
+
+
+def _check_variety(segments: Sequence[Segment], path: Path) -> None:
+    """Refuse data of which any model would give equal scores, or that has equal grades only."""
+    if len({score for s in segments for score in s.human}) < 2:
+        raise UserError(f"{path}: no variety: every 'human_score' is {segments[0].human[0]:g}")
+    if all(hypothesis in s.references for s in segments for hypothesis in s.hypotheses):
+        raise UserError(f"{path}: no variety: every 'hyp' is one of its own references")
+    if len({(hypothesis, frozenset(s.references)) for s in segments for hypothesis in s.hypotheses}) < 2:
+        raise UserError(f"{path}: no variety: it is the same 'hyp' in every row")
+
+
+def limited(segments: list[Segment], n: int | None) -> list[Segment]:
+    """Return the first n segments, all if None; the last gives way where all their human scores are equal."""
+    if n is None:
+        return segments
+    first = {score for s in segments[:n] for score in s.human}
+    if len(first) > 1:
+        return segments[:n]
+    other = next(s for s in segments[n:] if set(s.human) != first)
+    return [*(segments[: n - 1] if len(set(other.human)) > 1 else segments[: max(n, 2) - 1]), other]
 
 
 def unit(vectors: Vectors) -> Vectors:

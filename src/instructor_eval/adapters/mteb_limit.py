@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from instructor_eval.errors import UserError
@@ -14,42 +15,63 @@ def limit_task(task: Any, card: Card, n: int) -> None:
     """Keep the first `n` items.
 
     Retrieval keeps n queries, every document judged for them, and the first 10 n others; classification cuts the test
-    split, not what it trains on; clustering keeps n splits of n texts.
+    split, not what it trains on; clustering keeps n splits of n texts. Where n items have one gold value only, and so
+    no score, the last of them gives way to the first that has another; of a single item there are two then.
 
     Raises:
-        UserError: what is left has one gold value only, and so no score.
+        UserError: the data has one gold value only.
     """
     data = task.dataset.get(card.subset, task.dataset)
+    rows = data[card.split]
     if card.type in ("Retrieval", "Reranking"):
-        _limit_queries(data[card.split], n)
+        _limit_queries(rows, n)
     elif card.type == "Clustering":
-        data[card.split] = _first(data[card.split], n).map(
-            lambda row: {k: v[:n] if isinstance(v, list) else v for k, v in row.items()}
-        )
-    elif card.type == "PairClassification" and len(data[card.split]) == 1:  # one row that holds lists
-        data[card.split] = data[card.split].map(
-            lambda row: {k: v[:n] if isinstance(v, list) else v for k, v in row.items()}
-        )
+        data[card.split] = _limit_lists(rows.select(range(min(n, len(rows)))), task.label_column_name, card, n)
+    elif card.type == "PairClassification":
+        column = task.label_column_name
+        if len(rows) == 1 and isinstance(rows[0][column], list):
+            data[card.split] = _limit_lists(rows, column, card, n)
+        else:
+            data[card.split] = rows.select(_varied(list(rows[column]), card, n))
+    elif card.type == "STS":
+        data[card.split] = rows.select(_varied(list(rows["score"]), card, n))
+    elif card.type == "Summarization":  # mteb leaves out an article whose grades are all equal
+        has_score = [len(set(grades)) > 1 for grades in rows[task.relevancy_column_name]]
+        data[card.split] = rows.select(first_with(has_score, n))
     else:
-        data[card.split] = _first(data[card.split], n)
-    if any(len(set(gold)) < 2 for gold in _golds(task, data[card.split], card)):
-        raise UserError(
-            f"task {card.name}: --limit {n} leaves a single gold value, which gives no score: take a larger one"
-        )
+        data[card.split] = rows.select(range(min(n, len(rows))))
 
 
-def _golds(task: Any, rows: Any, card: Card) -> list[Any]:
-    """The lists of gold values in which there have to be two different ones."""
-    if card.type == "Clustering":
-        return list(rows[task.label_column_name])
-    if card.type == "PairClassification":
-        labels = rows[task.label_column_name]
-        return [labels[0] if isinstance(labels[0], list) else labels]
-    return [rows["score"]] if card.type == "STS" else []
+def _limit_lists(rows: Any, column: str, card: Card, n: int) -> Any:
+    """Cut every list of every row to the same places."""
+
+    def cut(row: dict[str, Any]) -> dict[str, Any]:
+        places = _varied(row[column], card, n)
+        return {k: [v[i] for i in places] if isinstance(v, list) else v for k, v in row.items()}
+
+    return rows.map(cut)
 
 
-def _first(rows: Any, n: int) -> Any:
-    return rows.select(range(min(n, len(rows))))
+def _varied(golds: Sequence[Any], card: Card, n: int) -> list[int]:
+    """Return the places of the first n values, two different ones among them.
+
+    Raises:
+        UserError: all values are equal.
+    """
+    if len(set(golds[:n])) > 1:
+        return list(range(min(n, len(golds))))
+    other = next((i for i, gold in enumerate(golds) if gold != golds[0]), None)
+    if other is None:
+        raise UserError(f"task {card.name}: there is a single gold value, which gives no score")
+    return [*range(max(n, 2) - 1), other]
+
+
+def first_with(wanted: Sequence[bool], n: int) -> list[int]:
+    """Return the first n places, the last one given up for the first wanted one if there is none among them."""
+    places = list(range(min(n, len(wanted))))
+    if any(wanted[:n]) or not any(wanted):
+        return places
+    return [*places[:-1], wanted.index(True)]
 
 
 def _limit_queries(split: Any, n: int) -> None:

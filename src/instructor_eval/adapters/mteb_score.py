@@ -138,6 +138,8 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
         caught["predictions"] = predictions
 
     task._save_task_predictions = catch
+    if card.type == "Classification":
+        _score_any_labels(task)
     if card.type in ("Retrieval", "Reranking"):
         _catch_queries(task, caught)
     calibrate(task, card, encoder)
@@ -236,6 +238,26 @@ def _catch_queries(task: Any, caught: dict[str, Any]) -> None:
         return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
     task.task_specific_scores = hook
+
+
+def _score_any_labels(task: Any) -> None:
+    """Let mteb score two labels of which none is 1.
+
+    For two labels it adds an average precision that takes 1 for the positive one, and fails where there is none: after
+    `--limit`, or where the test split has labels that were never learned. No such figure exists then; the others do not
+    depend on what labels are called.
+    """
+    original: Callable[..., dict[str, Any]] = task._calculate_scores
+
+    def calculate(gold: Any, predicted: Any) -> dict[str, Any]:
+        known = sorted(set(gold))
+        if len(known) != 2 or 1 in known:
+            return original(gold, predicted)
+        number = {label: i for i, label in enumerate([*known, *sorted(set(predicted) - set(known))])}
+        scores = original([number[x] for x in gold], [number[x] for x in predicted])
+        return {**scores, "ap": None, "ap_weighted": None}
+
+    task._calculate_scores = calculate
 
 
 def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:

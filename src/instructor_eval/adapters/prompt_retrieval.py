@@ -7,6 +7,7 @@ Rouge-L says how well. What differs from task to task stands in its card (`promp
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import re
@@ -18,15 +19,17 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import scorers
+from instructor_eval.adapters.folder import refuse_if_strict
 from instructor_eval.adapters.mteb_score import effective_metric, gold_hash
 from instructor_eval.adapters.prompts.budget import budget_tokenizer
-from instructor_eval.adapters.prompts.layouts import detect, files_of, read
+from instructor_eval.adapters.prompts.layouts import detect, files_of, place_of, read
+from instructor_eval.adapters.prompts.own_rows import check_centre, check_rows
 from instructor_eval.adapters.prompts.prompt import Example, Item, question, render, render_item
 from instructor_eval.adapters.prompts.recipe import SEED, Recipe, recipe_of
 from instructor_eval.adapters.prompts.sampling import Drawn, draw
 from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose
 from instructor_eval.encoder.task import NoModel
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key, mirror_folder, snapshot
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.nearest import NearestReader
@@ -34,6 +37,8 @@ from instructor_eval.readers.types import Question
 from instructor_eval.types import Card, Items, Outcome, RunSettings, Selection, TaskEncoder, Vectors
 
 _ROLE = "example"
+_PLAIN = ("rows", "hub")
+"""Layouts whose files hold rows as they are; readers of the others check what they make of theirs."""
 _ROUGE_SEES = re.compile("[a-z0-9]")
 
 
@@ -65,7 +70,7 @@ class PromptRetrievalAdapter:
             _embed(recipe, ready.drawn, encoder)
             seen: Items = {"id": [item.id for item in ready.items]}
             return Outcome(metric=effective_metric(card, settings.protocol), score=0.0, items=seen)
-        prepared = prepare(card, recipe, encoder, settings)
+        prepared, warnings = _prepare(card, recipe, encoder, settings)
         reader = settings.reader or NearestReader()
         answers = ask(reader, [p.question for p in prepared], settings.answers, label=f"{card.name} reading")
         items = _judge(recipe, [p.item for p in prepared], [answer.text for answer in answers.answers])
@@ -83,6 +88,7 @@ class PromptRetrievalAdapter:
             items=items,
             metrics=_beside(recipe, items, answers.asked, answers.hits),
             gold_hash=gold_hash(zip(items["id"], items["gold"], strict=True)),
+            warnings=warnings,
         )
 
 
@@ -98,11 +104,18 @@ class Prepared:
 
 
 def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSettings) -> list[Prepared]:
-    """Every test item's prompt.
+    """Return every test item's prompt.
 
     Raises:
         UserError: the data is missing or broken, or there is nothing to choose.
     """
+    return _prepare(card, recipe, encoder, settings)[0]
+
+
+def _prepare(
+    card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSettings
+) -> tuple[list[Prepared], tuple[str, ...]]:
+    """Return every test item's prompt, and what the data's owner must know."""
     # First what can be wrong with the data: embedding may take hours.
     ready = _ready(card, recipe, settings)
     pool = ready.pool
@@ -128,7 +141,7 @@ def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSetti
         found.append(
             Prepared(item, demonstrations, similarities, question(recipe, item, demonstrations, ready.tokenizer))
         )
-    return found
+    return found, ready.drawn.warnings
 
 
 @dataclass(frozen=True)
@@ -147,6 +160,8 @@ def _ready(card: Card, recipe: Recipe, settings: RunSettings) -> _Ready:
     pool = render(recipe, drawn.pool, tokenizer)
     items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
     _check_gold(recipe, items)
+    if settings.selection.embeds:
+        check_centre(recipe, {recipe.text(recipe.embed, row, name) for name, row in drawn.test})
     return _Ready(drawn, tokenizer, pool, items)
 
 
@@ -173,12 +188,22 @@ def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
             "dataset", str(card.data_id), card.data_revision, offline=settings.offline, wanted=_wanted(card, recipe)
         )
     where = {"subset": card.subset, "pool_split": recipe.pool_split, "test_split": card.split}
-    pool, test = read(detect(folder, recipe.layout, **where), folder, **where)
-    return draw(recipe.sampling, pool, test, pool_size=recipe.pool, test_size=recipe.test, seed=SEED)
+    layout = detect(folder, recipe.layout, **where)
+    pool, test = read(layout, folder, **where)
+    warnings: list[str] = []
+    if layout in _PLAIN:
+
+        def place(split: str, index: int) -> str:
+            return place_of(layout, folder, card.subset, split, index)
+
+        warnings = check_rows(recipe, pool, test, place, numbers=card.folder is None)
+    refuse_if_strict(card, tuple(warnings), strict=settings.strict)
+    drawn = draw(recipe.sampling, pool, test, pool_size=recipe.pool, test_size=recipe.test, seed=SEED)
+    return dataclasses.replace(drawn, warnings=tuple(map(one_line, warnings)))
 
 
-def describe(card: Card, *, with_prompts: bool) -> str:
-    """Read and check an own task's data, and say in a few words what is there.
+def describe(card: Card, *, with_prompts: bool) -> tuple[str, tuple[str, ...]]:
+    """Read and check an own task's data; return in a few words what is there, and the warnings.
 
     With prompts, every item's is made from random demonstrations, as far as the libraries for that are installed.
     """
@@ -192,7 +217,8 @@ def describe(card: Card, *, with_prompts: bool) -> str:
             for template in (recipe.input, recipe.embed, recipe.query, recipe.preamble):
                 recipe.text(template, row, name)
             recipe.answer(row, name)
-    return f"{len(drawn.pool):,} examples in the pool, {len(drawn.test):,} test items"
+    check_centre(recipe, {recipe.text(recipe.embed, row, name) for name, row in drawn.test})
+    return f"{len(drawn.pool):,} examples in the pool, {len(drawn.test):,} test items", drawn.warnings
 
 
 def _wanted(card: Card, recipe: Recipe) -> list[str]:

@@ -296,12 +296,16 @@ def _counts(score: Score, _items: Items) -> Iterator[str]:
             yield f"counts: {name} is {value:,}, it must be at least 0"
 
 
+_NEVER_ONE = ("STS", "PairClassification", "TextEvaluation")
+
+
 def _limit(score: Score, items: Items) -> Iterator[str]:
-    """`--limit N`: at most N items, segments in Billboard."""
+    """`--limit N`: at most N items, segments in Billboard; two where one has no score by itself (mteb_limit.py)."""
     if score.limit is None or score.metric == "mean_of_parts":
         return
     n = len(set(items["segment"])) if score.type == "TextEvaluation" else len(items["id"])
-    if n > score.limit:
+    least = 2 if score.type in _NEVER_ONE else 1
+    if n > max(score.limit, least):
         yield f"{n:,} {'segments' if score.type == 'TextEvaluation' else 'items'}, the limit is {score.limit:,}"
 
 
@@ -345,9 +349,9 @@ def count_items(card: Card, limit: int | None) -> int:
         UserError: the data is missing or broken.
     """
     if card.type == "TextEvaluation":
-        from instructor_eval.adapters.billboard import load_segments
+        from instructor_eval.adapters.billboard import limited, load_segments
 
-        return sum(len(segment.hypotheses) for segment in load_segments(card.folder or Path())[:limit])
+        return sum(len(segment.hypotheses) for segment in limited(load_segments(card.folder or Path()), limit))
     if card.type == "PromptRetrieval":
         from instructor_eval.adapters.prompt_retrieval import load as load_prompts
         from instructor_eval.adapters.prompts.recipe import recipe_of
@@ -360,7 +364,7 @@ def count_items(card: Card, limit: int | None) -> int:
         n = sum(limit is None or any(grade > 0 for grade in docs.values()) for docs in data.qrels.values())
     else:
         n = len(next(iter(data[card.split].values())))
-    return n if limit is None else min(n, limit)
+    return n if limit is None else min(n, max(limit, 2 if card.type in _NEVER_ONE else 1))
 
 
 # Against each other

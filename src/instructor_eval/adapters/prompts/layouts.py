@@ -155,6 +155,27 @@ def read(layout: str, folder: Path, *, subset: str, pool_split: str, test_split:
     return found[splits[0]], found[splits[1]]
 
 
+def place_of(layout: str, folder: Path, subset: str, split: str, index: int) -> str:
+    """Return where a row stands: its file with the line, or the row in a file that has no lines.
+
+    Args:
+        layout: `rows` or `hub`, the two that hold rows as they are.
+        folder: Where the files are.
+        subset: As for `read`.
+        split: As for `read`.
+        index: Of the row in its split, from 0.
+    """
+    for path in _files(_layout(layout), folder, subset, split):
+        if path.suffix != ".parquet":
+            line = next(line for i, (line, _) in enumerate(read_rows(path)) if i == index)
+            return f"{path}, line {line}"
+        rows = len(_parquet(path))
+        if index < rows:
+            return f"{path}, row {index + 1}"
+        index -= rows
+    return f"{folder}, split '{split}'"
+
+
 def detect(folder: Path, layouts: Sequence[str], *, subset: str, pool_split: str, test_split: str) -> str:
     """The first of these layouts whose files are in the folder.
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from instructor_eval.adapters.labels import canonical
+from instructor_eval.adapters.values import cut, name_of
 from instructor_eval.errors import UserError
 from instructor_eval.types import Card
 
@@ -92,10 +94,11 @@ class Recipe:
                 if not isinstance(found, list) or int(match[2]) >= len(found):
                     raise UserError(f"task {self.task}: example {example}: '{field}' has no place {match[2]}")
                 found = found[int(match[2])]
-            if not isinstance(found, str | int | float) or isinstance(found, bool):
-                kind = "nothing" if found is None else type(found).__name__
+            if not isinstance(found, str | int | float) or isinstance(found, bool) or found != found:  # NaN
                 name = match[0][1:-1]
-                raise UserError(f"task {self.task}: example {example}: '{name}' should be a text, found {kind}")
+                raise UserError(
+                    f"task {self.task}: example {example}: {name_of(found)} in '{name}': it should be a text"
+                )
             text = str(found)
             return text.replace("\n", "") if field == self.one_line else text
 
@@ -110,6 +113,11 @@ class Recipe:
         found = row.get(self.choices)
         if not isinstance(found, Sequence) or isinstance(found, str) or len(found) < 2:
             raise UserError(f"task {self.task}: example {example}: '{self.choices}' should be a list of two or more")
+        for option in found:
+            if not isinstance(option, str | int | float) or isinstance(option, bool) or option != option:  # NaN
+                raise UserError(
+                    f"task {self.task}: example {example}: {name_of(option)} in '{self.choices}': it should be a text"
+                )
         return tuple(str(option) for option in found)
 
     def answer(self, row: Row, example: str) -> str:
@@ -124,18 +132,25 @@ class Recipe:
             raise UserError(f"task {self.task}: example {example} has no label: it has {', '.join(map(str, row))}")
         label = str(row.get("label"))
         if self.labels is not None:
-            if label not in self.labels:
-                known = ", ".join(self.labels)
-                raise UserError(
-                    f"task {self.task}: example {example} has the unknown label '{label}': known are {known}"
-                )
-            return self.labels[label]
-        options = self.options(row, example)
+            same = canonical(label.lower() if isinstance(row.get("label"), bool) else label)
+            for known, word in self.labels.items():
+                if label == known or same == canonical(known):
+                    return word
+            raise UserError(
+                f"task {self.task}: example {example} has the unknown label {cut(label)}: known are "
+                f"{', '.join(self.labels)[:200]}"
+            )
+        options, label = self.options(row, example), canonical(label)
         if not label.isdecimal() or len(label) > 6 or int(label) >= len(options):
             raise UserError(
                 f"task {self.task}: example {example}: 'label' should be 0 to {len(options) - 1}, found '{label}'"
             )
         return options[int(label)]
+
+
+def fields_of(template: str) -> list[tuple[str, int | None]]:
+    """Return the fields that a template shows, each with its place in a list, if it names one."""
+    return [(m[1], None if m[2] is None else int(m[2])) for m in _FIELD.finditer(template)]
 
 
 _TEXTS = ("input", "embed", "output", "choices", "query", "end", "preamble", "starts", "one_line", "pool_split")

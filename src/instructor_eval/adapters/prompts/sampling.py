@@ -30,6 +30,8 @@ class Drawn:
 
     pool: list[tuple[str, Row]]
     test: list[tuple[str, Row]]
+    warnings: tuple[str, ...] = ()
+    """What the data's owner must know of it, a line each."""
 
 
 def draw(kind: str, pool: Split, test: Split, *, pool_size: int | None, test_size: int | None, seed: int) -> Drawn:
