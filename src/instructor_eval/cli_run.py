@@ -57,7 +57,7 @@ def check_asked(options: argparse.Namespace) -> None:
 def run_demo(options: argparse.Namespace) -> int:
     """`evaluate demo`: the embedded model on the embedded tasks."""
     options.model, options.task, options.benchmark = ["minilm"], [], ["demo"]
-    options.instructions, options.protocol, options.limit = [], [], None
+    options.instructions, options.protocol, options.limit, options.strict = [], [], None, False
     options.selection, options.reader, options.reader_dtype = [], None, "auto"
     options.offline = True
     options.cost = "off"  # its numbers should be there at once

@@ -249,12 +249,7 @@ def run_task(
     if score.error is None:
         found = request.store.find(score)
         if found is not None:
-            warnings = found.data_warnings
-            if not (settings.strict and warnings):
-                return found, True
-            # What is filed stays: the data was good enough for whoever ran it without --strict.
-            score.error = f"{warnings[0]}: --strict refuses what is a warning without it"
-            return score, False
+            return _kept(found, score, strict=settings.strict)
         with encoder.progress:
             outcome = attempt(lambda: adapter.run(card, encoder, settings))
     score.timings = {
@@ -275,6 +270,14 @@ def run_task(
     score.embedding = encoder.embedding()
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)
+    return score, False
+
+
+def _kept(found: Score, score: Score, *, strict: bool) -> tuple[Score, bool]:
+    """Return what is there already, or, if `--strict` refuses its data, a failed score that is not filed over it."""
+    if not (strict and found.data_warnings):
+        return found, True
+    score.error = f"{found.data_warnings[0]}: --strict refuses what is a warning without it"
     return score, False
 
 

@@ -1,6 +1,6 @@
-"""Labels of own data: those that are one number are one label; those that look alike, or were never learned, are named.
+"""Labels of own data: one number is one label; those that look alike, or were never learned, are named.
 
-`0`, `0.0` and `"0"` are one label, as tables that pass through other programs write one column in all three ways. Labels
+`0`, `0.0` and `"0"` are one label: tables that pass through other programs write one column in all three ways. Labels
 that differ in case or spaces stay apart: nobody but their owner knows whether they are meant to be one.
 """
 

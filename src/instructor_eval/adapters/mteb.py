@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+import dataclasses
+import warnings as warnings_module
+from pathlib import Path
 from typing import Any
 
+from instructor_eval.adapters.folder import refuse_if_strict
+from instructor_eval.adapters.mirror_files import diagnose, literal_csv
 from instructor_eval.adapters.mteb_check import check_task
 from instructor_eval.adapters.mteb_limit import limit_task
 from instructor_eval.adapters.mteb_score import quiet_mteb, score_task
@@ -32,30 +36,37 @@ class MtebAdapter:
             UserError: the data cannot be had, or the model gives no usable vectors.
         """
         with quiet_mteb():
-            task = self._load(card, settings)
+            task, warnings = self._load(card, settings)
+            refuse_if_strict(card, warnings, strict=settings.strict)
             if settings.limit:
                 limit_task(task, card, settings.limit)
-            return score_task(task, card, encoder, settings)
+            outcome = score_task(task, card, encoder, settings)
+        return dataclasses.replace(outcome, warnings=warnings)
 
-    def _load(self, card: Card, settings: RunSettings) -> Any:
+    def _load(self, card: Card, settings: RunSettings) -> tuple[Any, tuple[str, ...]]:
         folder = mirror_folder(settings.hub, str(card.data_id)) or snapshot(
             "dataset", str(card.data_id), card.data_revision, offline=settings.offline
         )
+        folder = folder.resolve()
         import mteb  # four seconds
-        from datasets.exceptions import DatasetsError
 
         subsets = None if card.subset == "default" else [card.subset]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "superseded by ...": the benchmark is pinned on purpose
+        with warnings_module.catch_warnings():
+            warnings_module.simplefilter("ignore")  # "superseded by ...": the benchmark is pinned on purpose
             task = mteb.get_task(card.name, eval_splits=[card.split], hf_subsets=subsets)
         # A copy: mteb shares one dictionary among all objects of a task.
-        where = {**task.metadata.dataset, "path": str(folder.resolve()), "revision": "local"}
+        where = {**task.metadata.dataset, "path": str(folder), "revision": "local"}
         task.metadata = task.metadata.model_copy(update={"dataset": where})
-        with datasets_cache(self.data_key(card, settings)):
+        with datasets_cache(self.data_key(card, settings)), literal_csv():
             try:
                 task.load_data()
-                check_task(task, card)
-            except (DatasetsError, ValueError, LookupError, TypeError, OSError, StopIteration) as e:
-                why = one_line(str(e.__cause__ or e))[:200] or "a file is empty"
-                raise UserError(f"{folder} does not hold {card.data_id} as mteb reads it ({why})") from e
-        return task
+            except Exception as e:  # whatever `datasets`, polars or a task's own code raises, the files are the cause
+                raise _unreadable(folder, card, diagnose(folder, e)) from e
+            try:
+                return task, tuple(map(one_line, check_task(task, card, folder)))
+            except ValueError as e:
+                raise _unreadable(folder, card, one_line(str(e))[:300]) from e
+
+
+def _unreadable(folder: Path, card: Card, why: str) -> UserError:
+    return UserError(f"{folder} does not hold {card.data_id} as mteb reads it ({why})")

@@ -134,14 +134,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
         bridge = MtebSearch(encoder, card.name, settings.search, depth=depth_of(metric) + dropped)
     caught: dict[str, Any] = {}
 
-    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
-        caught["predictions"] = predictions
-
-    task._save_task_predictions = catch
-    if card.type == "Classification":
-        _score_any_labels(task)
-    if card.type in ("Retrieval", "Reranking"):
-        _catch_queries(task, caught)
+    _catch(task, card, caught)
     calibrate(task, card, encoder)
     if settings.texts_only:
         from instructor_eval.adapters.mteb_texts import see_texts
@@ -228,6 +221,19 @@ def _choose_summarization_evaluator(task: Any, version: str) -> None:
     )
 
     task.evaluator = DeprecatedSummarizationEvaluator if version == "v1" else SummarizationEvaluator
+
+
+def _catch(task: Any, card: Card, caught: dict[str, Any]) -> None:
+    """Have mteb leave in `caught` what it scores."""
+
+    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
+        caught["predictions"] = predictions
+
+    task._save_task_predictions = catch
+    if card.type == "Classification":
+        _score_any_labels(task)
+    if card.type in ("Retrieval", "Reranking"):
+        _catch_queries(task, caught)
 
 
 def _catch_queries(task: Any, caught: dict[str, Any]) -> None:

@@ -26,8 +26,8 @@ _WITHOUT_HEADER = ((3, (0, 1, 2)), (4, (0, 2, 3)))
 
 
 @dataclass
-class _LeftOut:
-    """Judgements of one kind that do not count."""
+class _Some:
+    """Judgements of one kind, counted."""
 
     n: int = 0
     first: str = ""
@@ -63,12 +63,13 @@ def read_qrels(path: Path, queries: Collection[str], documents: Collection[str])
     if header_missing:
         found.warnings.append(f"{name} has no header: its columns are read as {', '.join(_HEADER)}")
     rows = _rows_without_header(path) if header_missing else read_rows(path)
-    reader, seen = Reader(path), 0
-    no_query, no_document, below = _LeftOut(), _LeftOut(), _LeftOut()
+    reader, seen = Reader(path), _Some()
+    no_query, no_document, below = _Some(), _Some(), _Some()
     unknown: Qrels = {}
-    for seen, (line, row) in enumerate(rows, 1):
+    for line, row in rows:
         query, document = reader.id(line, row, "query-id"), reader.id(line, row, "corpus-id")
         grade = _grade(reader, line, row)
+        seen.add("", line)
         into = found.qrels if query in queries and document in documents else unknown
         if document in into.setdefault(query, {}):
             raise reader.fail(line, f"query {cut(query)} and document {cut(document)} are judged twice")
@@ -79,11 +80,11 @@ def read_qrels(path: Path, queries: Collection[str], documents: Collection[str])
             no_document.add(cut(document), line)
         elif grade < 0:
             below.add(str(grade), line)
-    if not seen:
+    if not seen.n:
         raise UserError(f"{path}: no rows")
     if not found.qrels:
         what = f"query {no_query.first}" if no_query.n else f"document {no_document.first}"
-        raise UserError(f"{path}: none of {count(seen, 'judgement')} is of a known query and document: {what}")
+        raise UserError(f"{path}: none of {count(seen.n, 'judgement')} is of a known query and document: {what}")
     if not any(grade > 0 for docs in found.qrels.values() for grade in docs.values()):
         raise UserError(f"{path}: no relevant document for any query")
     lost = [query for query in unknown if query in queries and query not in found.qrels]
@@ -92,9 +93,7 @@ def read_qrels(path: Path, queries: Collection[str], documents: Collection[str])
     return found
 
 
-def _warnings(
-    name: str, no_query: _LeftOut, no_document: _LeftOut, below: _LeftOut, lost: Sequence[str]
-) -> Iterator[str]:
+def _warnings(name: str, no_query: _Some, no_document: _Some, below: _Some, lost: Sequence[str]) -> Iterator[str]:
     if no_query.n:
         judgements = count(no_query.n, "judgement of an unknown query is", "judgements of unknown queries are")
         yield f"{name}: {judgements} left out (the first: {no_query.first})"

@@ -29,8 +29,13 @@ def name_of(value: object) -> str:
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, int | float):
         return f"the number {cut(value)}"
-    kind = {list: "a list", dict: "an object"}.get(type(value), type(value).__name__)
+    kind = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else type(value).__name__
     return f"{kind} ({cut(value)})"
+
+
+def is_nan(value: object) -> bool:
+    """Return whether a value is the float that is no number."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def cut(value: object, most: int = _SHOWN) -> str:

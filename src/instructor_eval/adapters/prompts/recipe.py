@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from instructor_eval.adapters.labels import canonical
-from instructor_eval.adapters.values import cut, name_of
+from instructor_eval.adapters.values import cut, is_nan, name_of
 from instructor_eval.errors import UserError
 from instructor_eval.types import Card
 
@@ -94,7 +94,7 @@ class Recipe:
                 if not isinstance(found, list) or int(match[2]) >= len(found):
                     raise UserError(f"task {self.task}: example {example}: '{field}' has no place {match[2]}")
                 found = found[int(match[2])]
-            if not isinstance(found, str | int | float) or isinstance(found, bool) or found != found:  # NaN
+            if not isinstance(found, str | int | float) or isinstance(found, bool) or is_nan(found):
                 name = match[0][1:-1]
                 raise UserError(
                     f"task {self.task}: example {example}: {name_of(found)} in '{name}': it should be a text"
@@ -114,7 +114,7 @@ class Recipe:
         if not isinstance(found, Sequence) or isinstance(found, str) or len(found) < 2:
             raise UserError(f"task {self.task}: example {example}: '{self.choices}' should be a list of two or more")
         for option in found:
-            if not isinstance(option, str | int | float) or isinstance(option, bool) or option != option:  # NaN
+            if not isinstance(option, str | int | float) or isinstance(option, bool) or is_nan(option):
                 raise UserError(
                     f"task {self.task}: example {example}: {name_of(option)} in '{self.choices}': it should be a text"
                 )
