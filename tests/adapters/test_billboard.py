@@ -178,8 +178,10 @@ def lacking(row, key):
 FAULTS = {
     "segment twice": ([REF, REF], [HYP], f"{R}, line 2: segment '1' is there twice"),
     "no references": ([{**REF, "refs": []}], [HYP], f"{R}, line 1: segment '1' has no references"),
-    "references are a text": ([{**REF, "refs": "a"}], [HYP], f"{R}, line 1: 'refs' should be a list of texts"),
-    "references are objects": ([{**REF, "refs": [{}]}], [HYP], f"{R}, line 1: 'refs' should be a list of texts"),
+    "references are a text": ([{**REF, "refs": "a"}], [HYP],
+                              f"{R}, line 1: 'a' in 'refs': it should be a list of texts"),
+    "references are objects": ([{**REF, "refs": [{}]}], [HYP],
+                               f"{R}, line 1: an object ({{}}) as number 1 of 'refs': it should be a text"),
     "no refs": ([lacking(REF, "refs")], [HYP], f"{R}, line 1: no 'refs': it has seg_id"),
     "no seg_id": ([lacking(REF, "seg_id")], [HYP], f"{R}, line 1: no 'seg_id': it has refs"),
     "unknown segment": ([REF], [HYP, {**HYP, "seg_id": "2"}],
@@ -187,12 +189,14 @@ FAULTS = {
     "system twice": ([REF], [HYP, {**HYP, "SYS": "y"}, HYP], f"{H}, line 3: system 'x' is there twice for segment '1'"),
     "no system": ([REF], [lacking(HYP, "SYS")], f"{H}, line 1: no 'SYS': it has seg_id, hyp, human_score"),
     "no hypothesis": ([REF], [lacking(HYP, "hyp")], f"{H}, line 1: no 'hyp'"),
-    "hypothesis is a list": ([REF], [{**HYP, "hyp": ["b"]}], f"{H}, line 1: 'hyp' should be a text, found list"),
+    "hypothesis is a list": ([REF], [{**HYP, "hyp": ["b"]}],
+                             f"{H}, line 1: a list (['b']) in 'hyp': it should be a text"),
     "no human score": ([REF], [lacking(HYP, "human_score")], f"{H}, line 1: no 'human_score'"),
-    "human score is null": ([REF], [{**HYP, "human_score": None}], f"{H}, line 1: no 'human_score'"),
+    "human score is null": ([REF], [{**HYP, "human_score": None}], f"{H}, line 1: null in 'human_score'"),
     "human score is a word": ([REF], [{**HYP, "human_score": "good"}],
                               f"{H}, line 1: 'human_score' should be a number, found 'good'"),
-    "human score is NaN": ([REF], [{**HYP, "human_score": float("nan")}], f"{H}, line 1: 'human_score' is not finite"),
+    "human score is NaN": ([REF], [{**HYP, "human_score": float("nan")}],
+                           f"{H}, line 1: NaN in 'human_score': it should be a finite number"),
     "no rows": ([REF], [], f"{H}: no rows"),
 }  # fmt: skip
 
@@ -269,7 +273,8 @@ def test_no_correlation_without_variety(tmp_path, what):
     write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     with pytest.raises(UserError) as e:
         ADAPTER.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
-    assert str(e.value) == "task mscoco: all scores are equal, no correlation exists (limit too small?)"
+    why = "every 'human_score' is 3" if what == "human scores" else "every 'hyp' is one of its own references"
+    assert str(e.value).endswith(f"mscoco_THumB-1.0.jsonl: no variety: {why}")
 
 
 def test_the_made_up_encoder_gives_vectors_of_many_lengths():

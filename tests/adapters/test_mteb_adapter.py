@@ -524,17 +524,128 @@ def test_a_limit_beyond_the_data_changes_nothing(evaluated):
     )
 
 
-@pytest.mark.parametrize("name", ["BIOSSES", "TwitterSemEval2015", "TwentyNewsgroupsClustering"])
-def test_a_limit_that_leaves_no_score_says_so(evaluated, name):
-    with pytest.raises(UserError) as e:
-        ADAPTER.run(card(name), FakeEncoder(), settings(evaluated(name).hub, limit=1))
-    assert str(e.value) == f"task {name}: --limit 1 leaves a single gold value, which gives no score: take a larger one"
+@pytest.mark.parametrize("limit", [1, 2, 60])
+@pytest.mark.parametrize("name", MIRRORS)
+def test_a_limit_of_any_size_gives_a_score(evaluated, name, limit):
+    outcome = ADAPTER.run(card(name), FakeEncoder(), settings(evaluated(name).hub, limit=limit))
+    pairs = card(name).type in ("STS", "PairClassification")
+    assert 0 < len(outcome.items["id"]) <= max(limit, 2 if pairs else 1)
+    assert scorers.compute(outcome.metric, outcome.items) == outcome.score
 
 
-def test_a_limit_of_one_pair_in_rows_says_so(tmp_path):
+def test_where_the_first_items_have_one_gold_value_the_last_gives_way_to_another(tmp_path):
     made_up.twitter_rows(tmp_path)
-    with pytest.raises(UserError, match="--limit 1 leaves a single gold value"):
-        ADAPTER.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path, limit=1))
+    labels = [label for _, _, label in made_up.pair_rows(*made_up.PAIRS)]
+    first, other = labels[0], labels.index(1 - labels[0])
+    for limit in (1, 2):
+        outcome = ADAPTER.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path, limit=limit))
+        assert outcome.items["gold"] == [first, labels[other]]
+
+
+def test_gold_values_that_are_all_equal_give_no_score(tmp_path):
+    folder = made_up.biosses(tmp_path)
+    jsonl(folder / "test.jsonl", [{**row, "score": 1.0} for row in read_jsonl(folder / "test.jsonl")])
+    with pytest.raises(UserError, match="task BIOSSES: there is a single gold value, which gives no score"):
+        ADAPTER.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path, limit=2))
+
+
+def _wrong(file, key, value, row=3):
+    """Set one value of one row."""
+
+    def change(folder):
+        rows = read_jsonl(folder / file)
+        rows[row][key] = value(rows[row][key]) if callable(value) else value
+        (folder / file).write_text("".join(json.dumps(r) + "\n" for r in rows))
+
+    return change
+
+
+WRONG = {
+    "NaN as text": ("BIOSSES", _wrong("test.jsonl", "sentence1", float("nan")), "line 4: NaN in 'sentence1'"),
+    "a number as text": ("BIOSSES", _wrong("test.jsonl", "sentence1", 5), "line 4: the number 5 in 'sentence1'"),
+    "a list as text": ("BIOSSES", _wrong("test.jsonl", "sentence1", ["a"]), "test.jsonl"),
+    "infinity as score": ("BIOSSES", _wrong("test.jsonl", "score", float("inf")), "line 4: Infinity in 'score'"),
+    "NaN as score": ("BIOSSES", _wrong("test.jsonl", "score", float("nan")), "line 4: NaN in 'score'"),
+    "null as label": ("EmotionClassification", _wrong("test.jsonl", "label", None), "line 4: null in 'label'"),
+    "NaN as label": ("EmotionClassification", _wrong("test.jsonl", "label", float("nan")), "line 4: NaN in 'label'"),
+    "null in a list": ("TwentyNewsgroupsClustering", _wrong("test.jsonl", "sentences", lambda v: [None, *v[1:]], 0),
+                       "test.jsonl, line 1: null in 'sentences'"),
+    "lists of two lengths": ("TwentyNewsgroupsClustering", _wrong("test.jsonl", "sentences", lambda v: v[1:], 0),
+                             "test, row 1: 39 values in 'sentences' but 40 in 'labels'"),
+    "a third label": ("TwitterSemEval2015", _wrong("test.jsonl", "labels", lambda v: [2, *v[1:]], 0),
+                      "'labels' of test should be 0 and 1, found [0, 1, 2]"),
+    "null as a grade": ("SummEval", _wrong("test.jsonl", "relevance", lambda v: [None, *v[1:]], 0),
+                        "test.jsonl, line 1: null in 'relevance'"),
+    "too few grades": ("SummEval", _wrong("test.jsonl", "relevance", lambda v: v[1:], 0),
+                       "6 values in 'machine_summaries' but 5 in 'relevance'"),
+    "half a grade": ("SciFact", _wrong("qrels/test.jsonl", "score", 0.5), "qrels/test.jsonl, line 4: the number 0.5"),
+    "no column of languages": ("STS22", lambda f: [_rows_without(n, "lang")(f) for n in ("test.jsonl", "train.jsonl")],
+                               "has no column 'lang', which mteb reads: it has sentence1, sentence2, score"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_value_that_mteb_cannot_use_is_named_with_its_place(tmp_path, fault):
+    name, change, why = WRONG[fault]
+    change(MIRRORS[name](tmp_path))
+    encoder = FakeEncoder()
+    with pytest.raises(UserError) as e:
+        ADAPTER.run(card(name), encoder, settings(tmp_path))
+    assert why in str(e.value)
+    assert len(str(e.value)) <= 600 and not encoder.calls
+
+
+def test_a_missing_value_in_a_parquet_file_is_named_by_its_row(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = made_up.biosses(tmp_path)
+    rows = read_jsonl(folder / "test.jsonl")
+    (folder / "test.jsonl").unlink()
+    rows[2]["sentence2"] = None
+    pq.write_table(pa.Table.from_pylist(rows), folder / "test-00000-of-00001.parquet")
+    with pytest.raises(UserError, match=r"test-00000-of-00001\.parquet, row 3: null in 'sentence2'"):
+        ADAPTER.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path))
+
+
+def test_a_csv_mirror_may_hold_the_words_that_pandas_takes_for_nothing(tmp_path):
+    folder = made_up.biosses(tmp_path)
+    rows = read_jsonl(folder / "test.jsonl")
+    (folder / "test.jsonl").unlink()
+    words = ["NaN", "null", "None", "NA"]
+    for row, word in zip(rows, words, strict=False):
+        row["sentence1"] = word
+    lines = [",".join(f'"{v}"' if isinstance(v, str) else str(v) for v in row.values()) for row in rows]
+    (folder / "test.csv").write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
+    encoder = FakeEncoder()
+    ADAPTER.run(card("BIOSSES"), encoder, settings(tmp_path))
+    assert encoder.calls[0][2][:4] == words
+
+
+NAMED = {
+    "empty text": ("BIOSSES", _wrong("test.jsonl", "sentence1", " "), "test: 1 empty text in 'sentence1'"),
+    "unseen label": ("EmotionClassification", _wrong("test.jsonl", "label", 99),
+                     "1 of 26 test rows has a label that never occurs in train (counts as wrong): '99' (1)"),
+    "unknown document": ("SciFact", _wrong("qrels/test.jsonl", "corpus-id", "d999"),
+                         "qrels: 1 judgement of a document that is not in the corpus, counted as not found (the first: "
+                         "'d999')"),
+    "unknown query": ("SciFact", _wrong("qrels/test.jsonl", "query-id", "q999"),
+                      "qrels: 1 unknown query left out: 'q999'"),
+    "negative grade": ("SciFact", _wrong("qrels/test.jsonl", "score", -1),
+                       "qrels: 1 grade below 0, not relevant as 0 is (one: -1)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NAMED)
+def test_what_mteb_passes_over_is_a_warning_and_the_score_is_still_mtebs(tmp_path, what):
+    name, change, warning = NAMED[what]
+    folder = MIRRORS[name](tmp_path)
+    change(folder)
+    outcome = ADAPTER.run(card(name), FakeEncoder(), settings(tmp_path))
+    assert outcome.warnings == (warning,)
+    assert outcome.score == run_mteb(name, folder, tmp_path / "cache")["main_score"]
+    with pytest.raises(UserError, match="--strict refuses"):
+        ADAPTER.run(card(name), FakeEncoder(), dataclasses.replace(settings(tmp_path), strict=True))
 
 
 class ConstantEncoder(FakeEncoder):
@@ -593,13 +704,17 @@ def _null(file, key):
 
 
 BROKEN = {
-    "not JSON": ("BIOSSES", lambda f: (f / "test.jsonl").write_text("nonsense"), "JSON parse error"),
-    "cut short": ("BIOSSES", lambda f: (f / "test.jsonl").write_text('{"sentence1": "a", \n'), "JSON parse error"),
+    "not JSON": ("BIOSSES", lambda f: (f / "test.jsonl").write_text("nonsense"), "test.jsonl, line 1: not JSON"),
+    "cut short": (
+        "BIOSSES",
+        lambda f: (f / "test.jsonl").write_text('{"sentence1": "a", \n'),
+        "test.jsonl, line 1: not JSON",
+    ),
     "empty": ("BIOSSES", lambda f: (f / "test.jsonl").write_text(""), "a file is empty"),
     "no score": ("BIOSSES", _rows_without("test.jsonl", "score"), "no column 'score' in test"),
     "no sentence1": ("BIOSSES", _rows_without("test.jsonl", "sentence1"), "no column 'sentence1' in test"),
-    "null score": ("BIOSSES", _null("test.jsonl", "score"), "missing values in column 'score' of test"),
-    "null text": ("BIOSSES", _null("test.jsonl", "sentence2"), "missing values in column 'sentence2' of test"),
+    "null score": ("BIOSSES", _null("test.jsonl", "score"), "test.jsonl, line 4: null in 'score'"),
+    "null text": ("BIOSSES", _null("test.jsonl", "sentence2"), "test.jsonl, line 4: null in 'sentence2'"),
     "no test split": ("BIOSSES", lambda f: (f / "test.jsonl").rename(f / "train.jsonl"), "no split 'test'"),
     "no data": ("BIOSSES", lambda f: (f / "test.jsonl").rename(f / "README.md"), "any data files"),
     "no train split": ("EmotionClassification", lambda f: (f / "train.jsonl").unlink(), "no split 'train'"),
@@ -614,7 +729,7 @@ BROKEN = {
     "no configurations": ("SciFact", lambda f: (f / "README.md").unlink(), "BuilderConfig 'corpus' not found"),
     "no corpus-id": ("SciFact", _rows_without("qrels/test.jsonl", "corpus-id"), "corpus-id"),
     "no text": ("SciFact", _rows_without("corpus.jsonl", "text"), "no column 'text' in corpus"),
-    "null title": ("SciFact", _null("corpus.jsonl", "title"), "missing values in column 'title' of corpus"),
+    "null title": ("SciFact", _null("corpus.jsonl", "title"), "corpus.jsonl, line 4: null in 'title'"),
     "no candidates": (
         "AskUbuntuDupQuestions",
         lambda f: made_up.write_retrieval(f, *made_up.reranking_rows()[:3]),
@@ -626,7 +741,7 @@ BROKEN = {
         "candidate 'q0c0' is not in the corpus",
     ),
     "no labels": ("TwentyNewsgroupsClustering", _rows_without("test.jsonl", "labels"), "no column 'labels' in test"),
-    "no sent2": ("TwitterSemEval2015", _rows_without("test.jsonl", "sent2"), "sent2"),
+    "no sent2": ("TwitterSemEval2015", _rows_without("test.jsonl", "sent2"), "test.jsonl has no column"),
     "no relevance": ("SummEval", _rows_without("test.jsonl", "relevance"), "no column 'relevance' in test"),
 }
 

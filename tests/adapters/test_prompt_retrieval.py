@@ -239,7 +239,7 @@ def test_an_own_task(tmp_path):
     assert {len(d) for d in outcome.items["demonstrations"]} == {4}
     assert outcome.items["gold"] == [LETTERS[i % 3] for i in range(12)]
     for with_prompts in (True, False):
-        assert describe(card, with_prompts=with_prompts) == "60 examples in the pool, 12 test items"
+        assert describe(card, with_prompts=with_prompts) == ("60 examples in the pool, 12 test items", ())
 
 
 @pytest.mark.parametrize(
@@ -378,20 +378,20 @@ def test_baselines_embed_nothing(selection, tmp_path):
             "task mine: the pool's 60 examples all fit into one prompt, so there is nothing to choose: give a larger "
             "pool, or set options.most in the card",
         ),
-        ({"pool": [{"text": "a", "label": "delta"}]}, "task mine: example pool/0 has the unknown label 'delta': known"),
-        ({"test": [{"text": "a"}]}, "task mine: example test/0 has no label: it has text"),
+        ({"pool": [{"text": "a", "label": "delta"}]}, "example pool/0 has the unknown label 'delta': known"),
+        ({"test": [{"text": "a"}]}, "test.jsonl, line 1: no 'label': it has text"),
         (
             {"test": [{"text": "alpha x", "label": "alpha"}]},
-            "task mine: the test items' vectors are all equal, so nothing is left of them when their mean is taken "
+            "task mine: every test item is the same text, so nothing is left of it when the mean is taken "
             "off: give more test items, or set options.centre to pool in the card",
         ),
-        ({"pool": [{"label": "alpha"}]}, "task mine: example pool/0 has no field 'text': it has label"),
+        ({"pool": [{"label": "alpha"}]}, "pool.jsonl, line 1: no 'text': it has label"),
     ],
 )
 def test_what_cannot_be_run(change, message, tmp_path):
     with pytest.raises(UserError) as error:
         ADAPTER.run(own(tmp_path, **change), FakeEncoder(), settings())
-    assert str(error.value).startswith(message)
+    assert message in str(error.value)
 
 
 def test_items_over_budget_can_be_asked_without_demonstrations(tmp_path):

@@ -87,7 +87,8 @@ def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, R
             if "\\u" in line:
                 json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except (ValueError, RecursionError) as e:
-            raise UserError(f"{path}, line {number}: not JSON ({e}): every line should be an object of its own") from e
+            hint = ": every line should be an object of its own" if line.lstrip().startswith("[") else ""
+            raise UserError(f"{path}, line {number}: not JSON ({e}){hint}") from e
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: expected an object, found {type(row).__name__}")
         yield number, row

@@ -154,9 +154,9 @@ def test_templates_look_at_fields_only() -> None:
             {"a": "x"},
             "task t: example test/0: 'a' has no place 0",
         ),
-        (LABELS, {"text": None, "label": 0}, "task t: example test/0: 'text' should be a text, found nothing"),
-        (LABELS, {"text": ["a"], "label": 0}, "task t: example test/0: 'text' should be a text, found list"),
-        (LABELS, {"text": True, "label": 0}, "task t: example test/0: 'text' should be a text, found bool"),
+        (LABELS, {"text": None, "label": 0}, "task t: example test/0: null in 'text': it should be a text"),
+        (LABELS, {"text": ["a"], "label": 0}, "task t: example test/0: a list (['a']) in 'text': it should be a text"),
+        (LABELS, {"text": True, "label": 0}, "task t: example test/0: true in 'text': it should be a text"),
     ],
 )
 def test_examples_that_do_not_fit_the_card(recipe: Recipe, row: dict, message: str) -> None:
