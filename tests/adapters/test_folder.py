@@ -11,7 +11,7 @@ import made_up
 import numpy as np
 import pytest
 import pytrec_eval
-from made_up import TOPICS, FakeEncoder, Writer, embed, settings
+from made_up import TOPICS, FakeEncoder, Writer, embed, run_mteb, settings
 from scipy.stats import pearsonr, spearmanr
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import average_precision_score, v_measure_score
@@ -98,6 +98,40 @@ def test_retrieval(tmp_path, form):
     assert outcome.score == pytest.approx(np.mean(list(values.values())), abs=6e-6)
     assert outcome.metric == "ndcg_at_10" and 0 < outcome.score < 1
     assert describe(card)[0] == f"9 queries, 40 documents, {len(qrels)} judgements"
+
+
+@pytest.mark.parametrize("what", ["unknown document alone", "unknown query", "below 0", "no header", "TREC"])
+def test_judgements_that_others_pass_over_give_mtebs_score(tmp_path, what):
+    """mteb reads the same rows from a mirror: it is the reference for what does not count, and for what counts as 0."""
+    corpus, queries, qrels = made_up.retrieval_rows(seed=7)
+    last = queries[-1]["_id"]
+    if what == "unknown document alone":
+        qrels = [{**r, "corpus-id": "d999"} if r["query-id"] == last else r for r in qrels if r["query-id"] != last]
+        qrels.append({"query-id": last, "corpus-id": "d999", "score": 1})
+    elif what == "unknown query":
+        qrels = [*qrels, {"query-id": "q999", "corpus-id": "d1", "score": 1}]
+    elif what == "below 0":
+        qrels = [{**r, "score": -1} if r["score"] == 0 else r for r in qrels]
+    for name, rows in (("corpus", corpus), ("queries", queries), ("qrels/test", qrels)):
+        path = write(tmp_path / "data" / name, rows, "tsv")
+    if what in ("no header", "TREC"):
+        lines = [(r["query-id"], *(["0"] if what == "TREC" else []), r["corpus-id"], str(r["score"])) for r in qrels]
+        path.write_text("".join(("\t" if what == "no header" else " ").join(line) + "\n" for line in lines))
+    outcome, _ = score(own_card(tmp_path, "type: Retrieval"))
+    folder = made_up.write_retrieval(tmp_path / "mirror/datasets/mteb/scifact", corpus, queries, qrels)
+    assert outcome.score == run_mteb("SciFact", folder, tmp_path / "cache")["main_score"]
+    assert len(outcome.warnings) == 1
+
+
+def test_a_judgement_of_an_unknown_document_beside_others_is_left_out(tmp_path):
+    corpus, queries, qrels = made_up.retrieval_rows(seed=7)
+    for folder, more in (("a", []), ("b", [{"query-id": queries[-1]["_id"], "corpus-id": "d999", "score": 2}])):
+        for name, rows in (("corpus", corpus), ("queries", queries), ("qrels/test", [*qrels, *more])):
+            write(tmp_path / folder / "data" / name, rows, "tsv")
+    without, _ = score(own_card(tmp_path / "a", "type: Retrieval"))
+    beside, _ = score(own_card(tmp_path / "b", "type: Retrieval"))
+    assert (beside.score, beside.items) == (without.score, without.items)
+    assert without.warnings == () and "1 judgement of an unknown document is left out" in beside.warnings[0]
 
 
 @pytest.mark.parametrize(("metric", "trec"), [("map_at_100", "map_cut_100"), ("recall_at_5", "recall_5"),

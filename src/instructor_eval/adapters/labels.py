@@ -17,7 +17,7 @@ from instructor_eval.adapters.values import count, cut
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST, _PLAIN = 300, 20
 _EXACT = Context(prec=_LONGEST + 10)
-_NAMED = 5
+_NAMED, _ALIKE, _SHOWN = 5, 3, 30
 
 
 def canonical(label: str) -> str:
@@ -83,7 +83,7 @@ def unseen(
     strange = {name: n for name, n in test.items() if name not in train}
     if not strange:
         return []
-    named = _listed(f"{cut(name)} ({n:,})" for name, n in strange.items())
+    named = _listed(f"{cut(name, _SHOWN)} ({n:,})" for name, n in strange.items())
     rows = sum(strange.values())
     return [
         f"{rows:,} of {count(sum(test.values()), f'{test_name} row')} {'has' if rows == 1 else 'have'} a label that "
@@ -97,7 +97,7 @@ def _folded(name: str) -> str:
 
 
 def _pairs(groups: Iterable[list[str]]) -> str:
-    return _listed(" / ".join(map(cut, names[:_NAMED])) for names in groups)
+    return _listed(" / ".join(cut(name, _SHOWN) for name in names[:_ALIKE]) for names in groups)
 
 
 def _listed(texts: Iterable[str]) -> str:
