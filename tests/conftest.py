@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from instructor_eval import protocol
 from instructor_eval.cli import main
@@ -22,13 +23,19 @@ from instructor_eval.progress import Progress
 from instructor_eval.types import Score
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
-BROWSER_VARIABLE = "INSTRUCTOR_EVAL_BROWSER"
+BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"
 _CACHES, _NUMBERS = Path(tempfile.gettempdir()) / f"instructor-eval-tests-{os.getpid()}", itertools.count()
 # As the command line sets it before LanceDB is imported; here a test of something else may import it first.
 os.environ.setdefault("LANCEDB_LOG", "error")
-# The same examples in every run, and no clock.
-settings.register_profile("tests", deadline=None, derandomize=True, database=None)
-settings.load_profile("tests")
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("same", settings.get_profile("random"), derandomize=True, database=None)
+if os.environ.get(RANDOM_VARIABLE):
+    settings.load_profile("random")
+else:
+    settings.load_profile("same")
+    # Hypothesis also draws constants that stand in the modules imported so far: what these are depends on the tests
+    # that ran before in this process, and so, with several processes, on how fast each is. `test_same_examples` looks.
+    providers._get_local_constants = providers.Constants
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -56,7 +56,7 @@ def item_tables(draw: st.DrawFn) -> Items:
     return table | {"id": [str(i) for i in range(n)]}
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(items=item_tables())
 def test_items_come_back_as_they_were(items: Items, tmp_path: Path, make_score: MakeScore) -> None:
     store, score = Store(tmp_path), make_score()

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from instructor_eval.report.svg import Scale, around_zero, bars, log_ticks, spread_apart, ticks
@@ -166,6 +166,8 @@ def test_nothing_counted_is_flat(counts: list[int]) -> None:
         ([], (-0.001, 0.001)),
         ([0.0, 0.0], (-0.001, 0.001)),
         ([math.inf, math.nan, -math.inf, 1.0], (-0.06, 1.06)),
+        ([5e-324], (-0.001, 0.001)),  # as is equal: what differs by less than is ever shown
+        ([0.1 + 0.2 - 0.3, -1e-17], (-0.001, 0.001)),
     ],
 )
 def test_around_zero_by_hand(values: list[float], ends: tuple[float, float]) -> None:
@@ -173,11 +175,15 @@ def test_around_zero_by_hand(values: list[float], ends: tuple[float, float]) -> 
 
 
 @given(st.lists(st.floats(-1, 1)))
+@example([5e-324])
+@example([-1e-310, 1e-17])
 def test_zero_and_all_values_have_room(values: list[float]) -> None:
     low, high = around_zero(iter(values))
     assert low < 0 < high
     assert all(low < v < high for v in values)
-    assert high - low == pytest.approx(1.12 * (max(0, *values, 0) - min(0, *values, 0)) or 0.002)
+    span = max(0, *values, 0) - min(0, *values, 0)
+    assert high - low == pytest.approx(1.12 * span if span > 1e-9 else 0.002)
+    assert 0 < Scale(low, high, 0.0, 300.0)(0.0) < 300
 
 
 # Names apart

@@ -58,10 +58,14 @@ def bars(counts: Sequence[int], height: int) -> str:
 
 
 def around_zero(values: Iterable[float]) -> tuple[float, float]:
-    """The ends of an axis that holds zero and all values, with a little room."""
+    """The ends of an axis that holds zero and all values, with a little room.
+
+    Values that are all within a billionth of each other are drawn as equal: such a difference is of rounding, and
+    6 % of the smallest floats is 0, which is no room at all.
+    """
     every = [0.0, *(v for v in values if math.isfinite(v))]
     low, high = min(every), max(every)
-    room = 0.06 * (high - low) or 0.001
+    room = 0.06 * (high - low) if high - low > 1e-9 else 0.001
     return low - room, high + room
 
 
