@@ -1,4 +1,4 @@
-"""The children of the kill tests: waited for, killed, robbed of their privileges."""
+"""The children of the kill tests: waited for, ended, robbed of their privileges."""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ import os
 import signal
 import time
 
+LONGEST = 300.0
+"""Seconds after which something hangs, on the slowest machine."""
+KILLED = -signal.SIGPROF
+"""The exit code of a child that `end_after` ended."""
 
-def wait(number: int, seconds: float | None = None) -> int | None:
-    """A child's exit code, minus the signal that ended it; None if it still runs after `seconds`."""
-    until = time.monotonic() + (60.0 if seconds is None else seconds)
+
+def wait(number: int) -> int:
+    """A child's exit code, or minus the signal that ended it."""
+    until = time.monotonic() + LONGEST
     while time.monotonic() < until:
         ended, status = os.waitpid(number, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.0005)
-    if seconds is None:
-        kill(number)
-        raise TimeoutError("a child hangs")
-    return None
-
-
-def kill(number: int) -> None:
-    """End a child as a power cut would."""
     os.kill(number, signal.SIGKILL)
     os.waitpid(number, 0)
+    raise TimeoutError("a child hangs")
+
+
+def end_after(seconds: float) -> None:
+    """End this process after so many seconds of its processors' time, as a power cut would: wherever it then is.
+
+    How busy the machine is changes nothing: the kernel counts, and no handler runs. At once if `seconds` is 0.
+    """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    if seconds > 0:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+    else:
+        os.kill(os.getpid(), signal.SIGPROF)
 
 
 def drop_privileges() -> None:

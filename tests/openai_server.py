@@ -49,8 +49,8 @@ class ApiHandler(BaseHTTPRequestHandler):
         with ours._lock:
             number = len(ours.requests)
             ours.requests.append(Asked(self.command, self.path, body, dict(self.headers)))
-            ours._now += 1
-            ours.most_at_once = max(ours.most_at_once, ours._now)
+            ours._now.add(self)
+            ours.most_at_once = max(ours.most_at_once, len(ours._now))
             faults = ours.faults
             fault = faults(number) if callable(faults) else faults.pop(0) if faults else None
         try:
@@ -59,8 +59,12 @@ class ApiHandler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
         finally:
-            with ours._lock:
-                ours._now -= 1
+            self._answered()
+
+    def _answered(self) -> None:
+        """This request is no longer among those at work: before its reply is out, which the next one may follow."""
+        with self.server.owner._lock:
+            self.server.owner._now.discard(self)
 
     def _reply(self, ours: Any, body: dict[str, Any], fault: Fault) -> None:
         raise NotImplementedError
@@ -68,6 +72,7 @@ class ApiHandler(BaseHTTPRequestHandler):
     def _send(
         self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, *, length: int | None = None
     ) -> None:
+        self._answered()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
@@ -105,7 +110,8 @@ class ApiServer:
         self.faults: list[Fault] | Callable[[int], Fault] = faults or []
         self.url = ""
         self.requests: list[Asked] = []
-        self.most_at_once = self._now = 0
+        self.most_at_once = 0
+        self._now: set[ApiHandler] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 

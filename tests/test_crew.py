@@ -10,22 +10,26 @@ import pytest
 
 from instructor_eval.crew import Crew
 
+LONGEST = 300.0
+"""Seconds after which something hangs, on the slowest machine."""
+
 
 def test_all_is_done_at_most_so_many_at_a_time() -> None:
     now, most, lock = 0, 0, threading.Lock()
+    all_four = threading.Barrier(4)
 
     def work(place: int) -> int:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.01)
+        all_four.wait(LONGEST)
         with lock:
             now -= 1
         return place * place
 
     assert sorted(Crew(work, range(3, 43), 4)) == [(n, n * n) for n in range(3, 43)]
-    assert 1 < most <= 4
+    assert most == 4
 
 
 def test_nothing_to_do() -> None:
@@ -47,7 +51,7 @@ def test_a_fault_comes_after_the_results_that_are_there() -> None:
 
     def work(place: int) -> int:
         if place == 0:
-            gate.wait(5)
+            gate.wait(LONGEST)
             raise ValueError("broken")
         if place == 3:
             gate.set()
@@ -68,7 +72,7 @@ def test_closed_early_its_threads_end() -> None:
     answers = iter(Crew(lambda place: (next(started), time.sleep(0.02)), range(1000), 5))
     next(answers)
     answers.close()
-    until = time.monotonic() + 5
+    until = time.monotonic() + LONGEST
     while set(threading.enumerate()) - before and time.monotonic() < until:
         time.sleep(0.01)
     assert not set(threading.enumerate()) - before
@@ -78,8 +82,6 @@ def test_closed_early_its_threads_end() -> None:
 def test_a_process_does_not_wait_for_them() -> None:
     code = (
         "import time\nfrom instructor_eval.crew import Crew\n"
-        "answers = iter(Crew(lambda place: place and time.sleep(60), range(9), 3))\nnext(answers)\n"
+        "answers = iter(Crew(lambda place: place and time.sleep(3600), range(9), 3))\nnext(answers)\n"
     )
-    begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
-    assert time.monotonic() - begun < 20
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=LONGEST)

@@ -30,7 +30,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory, instructor_folder: Path) ->
         env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

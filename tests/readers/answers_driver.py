@@ -23,10 +23,9 @@ from instructor_eval.readers.ask import ask
 from instructor_eval.readers.types import Answer, Question
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
-from forked import drop_privileges, kill, wait
+from forked import KILLED, LONGEST, drop_privileges, end_after, wait
 
 KILLS = 40
-SECONDS = 0.002
 QUESTIONS = [Question(f"Überschrift {i}: {'word ' * (i * 7 % 200)}", ("yes", "no")[: i % 3]) for i in range(120)]
 
 
@@ -37,23 +36,29 @@ def right(question: Question) -> Answer:
 
 
 class SlowReader:
-    """Notes every question that it is really asked, then takes its time."""
+    """Notes every question that it is really asked, and lets a test interfere.
+
+    Args:
+        log: Where to.
+        during: Called while it is at its n-th question, with n from 1.
+    """
 
     name = "slow"
     fingerprint = "5" * 16
     is_cheap = False
 
-    def __init__(self, log: Path | None) -> None:
+    def __init__(self, log: Path | None, during: Callable[[int], None] = lambda n: None) -> None:
         self.log = None if log is None else os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.during = during
 
     def describe(self) -> dict[str, Any]:
         return {}
 
     def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
-        for place in reversed(range(len(questions))):
+        for n, place in enumerate(reversed(range(len(questions))), 1):
             if self.log is not None:
                 os.write(self.log, f"{questions[place].prompt.split()[1]}\n".encode())
-            time.sleep(SECONDS)
+            self.during(n)
             yield place, right(questions[place])
 
     def close(self) -> None:
@@ -66,6 +71,7 @@ def child(
     name: str = "",
     logged: bool = True,
     before: Callable[[], None] = lambda: None,
+    during: Callable[[int], None] = lambda n: None,
     after: Callable[[], None] = lambda: None,
 ) -> int:
     """Fork a child that asks all questions through the cache in `place`; its number."""
@@ -77,7 +83,7 @@ def child(
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         warnings: list[str] = []
-        reader = SlowReader(place / "log" if logged else None)
+        reader = SlowReader(place / "log" if logged else None, during)
         report = (place / f"{name}report.json").open("w")
         before()
         with AnswerCache(place, warn=warnings.append) as cache:
@@ -127,11 +133,16 @@ def kills(folder: Path) -> dict[str, Any]:
         place = folder / f"round-{len(result['rounds'])}"
         killed, known, code = 0, set(), None
         while code is None:
-            number = child(place)
-            code = wait(number, draw.uniform(0, 60 * SECONDS)) if result["kills"] < KILLS else wait(number)
-            if code is None:
-                kill(number)
-                killed, result["kills"] = killed + 1, result["kills"] + 1
+            # Every third while it answers, the others up to two milliseconds of work later.
+            last, later = draw.randint(1, 60), draw.choice([0, draw.uniform(0, 0.002), draw.uniform(0, 0.002)])
+
+            def end(n: int, last: int = last, later: float = later) -> None:
+                if n == last:
+                    end_after(later)
+
+            code = wait(child(place, during=end) if result["kills"] < KILLS else child(place))
+            if code == KILLED:
+                killed, result["kills"], code = killed + 1, result["kills"] + 1, None
             now = set(kept(place))
             result["lost"] += len(known - now)
             known = now
@@ -143,22 +154,28 @@ def kills(folder: Path) -> dict[str, Any]:
 def together(folder: Path) -> dict[str, Any]:
     """Two at once on one cache that is not there yet, and a third when all is known."""
 
-    def ready(name: str) -> Callable[[], None]:
-        def meet() -> None:
-            (folder / f"ready-{name}").touch()
-            while len(list(folder.glob("ready-*"))) < 2:
-                time.sleep(0.0005)
+    def meet(name: str, where: str) -> None:
+        (folder / f"{where}-{name}").touch()
+        while len(list(folder.glob(f"{where}-*"))) < 2:
+            time.sleep(0.0005)
 
-        return meet
+    def start(name: str) -> int:
+        """Begin together, and be at the first question together."""
 
-    codes = [wait(n) for n in [child(folder, name=name, before=ready(name)) for name in "ab"]]
+        def during(n: int) -> None:
+            if n == 1:
+                meet(name, "asked")
+
+        return child(folder, name=name, before=lambda: meet(name, "ready"), during=during)
+
+    codes = [wait(n) for n in [start(name) for name in "ab"]]
     codes.append(wait(child(folder, name="c")))
     return {"codes": codes, "reports": [report(folder, name) for name in "abc"], "faults": faults(folder)}
 
 
 def interrupt(folder: Path) -> dict[str, Any]:
-    """Ctrl-C in the middle."""
-    number = child(folder)
+    """Ctrl-C in the middle, which it does not get beyond."""
+    number = child(folder, during=lambda n: time.sleep(LONGEST if n == 60 else 0.002))
     while len(logged(folder)) < 50:
         time.sleep(0.001)
     os.kill(number, signal.SIGINT)
@@ -215,9 +232,7 @@ def main() -> None:
     for scenario in scenarios:
         place = Path(folder) / scenario
         place.mkdir()
-        began = time.monotonic()
         results[scenario] = known[scenario](place)
-        results[f"{scenario}_seconds"] = time.monotonic() - began
     json.dump(results, sys.stdout)
 
 

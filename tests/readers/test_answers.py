@@ -374,7 +374,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, str(driver), str(folder), *scenarios],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=3600,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

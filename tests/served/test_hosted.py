@@ -91,7 +91,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Any, dict
 
 def model_of(spec: str, **how: Any) -> HostedModel:
     limits = Limits(texts=10, concurrency=2)
-    return HostedModel(spec, Serving(**({"limits": limits, "tries": 3, "timeout": 20.0} | how)))
+    return HostedModel(spec, Serving(**({"limits": limits, "tries": 3, "timeout": 300.0} | how)))
 
 
 @pytest.fixture
