@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from forked import LONGEST
 
 from instructor_eval.encoder import cache as module
 from instructor_eval.encoder import cache_db
@@ -70,7 +71,8 @@ def sql(folder: Path, statement: str, *values: object) -> list[tuple]:
 def program(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that has what is imported here at hand."""
     head = (
-        "import os, signal, sys, time\nfrom pathlib import Path\nimport numpy as np\n"
+        "import itertools, os, select, signal, sys, time\nfrom pathlib import Path\nimport numpy as np\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\nfrom forked import LONGEST, end_after, wait\n"
         "from instructor_eval.encoder.cache import *\nfrom instructor_eval.encoder.cache_db import *\n"
     )
     return subprocess.Popen(
@@ -83,7 +85,7 @@ def program(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, err
     return out
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from caches import finished, opened, program, read, space
+from forked import KILLED
 
 from instructor_eval.encoder import cache_upkeep, cache_verify
 from instructor_eval.encoder.cache import keys_of
@@ -31,7 +32,7 @@ cache.close()
 """
     look = """
 cache, seen = VectorCache(folder, warn=fail), 0
-until = time.monotonic() + 30
+until = time.monotonic() + LONGEST
 while seen < n and time.monotonic() < until:
     out = np.full((n, 16), -1, dtype=np.float32)
     hit = cache.read(space, keys, out)
@@ -67,30 +68,30 @@ for line in sys.stdin:
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_cache(tmp_path: Path) -> None:
-    # One process that has everything imported makes a writer for each line, and kills it.
+    # One process that has everything imported makes a writer for each line, which is killed in its own time: after so
+    # many writes, and so many seconds of the processor more.
     code = """
 for line in sys.stdin:
-    seed, wait = line.split()
+    seed, writes, seconds = line.split()
     pid = os.fork()
     if not pid:
         dice = np.random.default_rng(int(seed))
         cache = VectorCache(folder, limit=2**20, warn=fail)
-        while True:
+        for done in itertools.count():
+            if done == int(writes):
+                end_after(float(seconds))
             start = int(dice.integers(n - 30))
             cache.write(space, keys[start : start + 30], rows[start : start + 30])
             cache.write(space, keys_of("f" * 16, str(dice.random()), map(str, range(300))), np.ones((300, 16)))
-    time.sleep(float(wait))
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    print(os.WTERMSIG(status), flush=True)
+    print(wait(pid), flush=True)
 """
     process, dice = program(_WRITER + code, tmp_path, 1), random.Random(0)
     keys = keys_of("f" * 16, "", [str(i) for i in range(400)])
     seen = 0
     for seed in range(20):
-        process.stdin.write(f"{seed} {dice.uniform(0.001, 0.12)}\n")
+        process.stdin.write(f"{seed} {dice.randint(0, 6)} {dice.uniform(0, 0.02)}\n")
         process.stdin.flush()
-        assert process.stdout.readline() == "9\n", finished(process)
+        assert process.stdout.readline() == f"{KILLED}\n", finished(process)
         if not (tmp_path / FILE_NAME).is_file():
             continue
         cache = opened(tmp_path)
