@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from instructor_eval import protocol
+from instructor_eval import progress, protocol
 from instructor_eval.cli import main
 from instructor_eval.encoder.cache_db import VARIABLE as CACHE_VARIABLE
 from instructor_eval.progress import Progress
@@ -107,6 +108,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """`cli("tasks", ...)`: the command line in this process, in a folder of its own and offline."""
     before, enabled = dict(os.environ), Progress.enabled
     monkeypatch.chdir(tmp_path)
+    # A line every half minute: on a slow machine, some. The tests of these lines have a clock of their own.
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", math.inf)
     os.environ.pop(HUB_VARIABLE, None)
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ[CACHE_VARIABLE] = str(tmp_path / "cache")
@@ -137,7 +140,7 @@ def cli_process(tmp_path: Path) -> Run:
             env=_bare_environment(tmp_path) | (env or {}),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

@@ -17,6 +17,7 @@ _WATCHFUL = {
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 300_000,
     "health_check_failure_threshold": 3,
+    "worker_register_timeout_seconds": 300,
 }
 
 
@@ -35,9 +36,10 @@ def cluster() -> Iterator[Any]:
         Path(folder, "ray").mkdir()
         store = {"object_store_memory": 100 * 2**20}
         head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder, "_system_config": _WATCHFUL, **store}
-        made = Cluster(initialize_head=True, head_node_args=head)
-        for _ in range(2):
-            made.add_node(num_cpus=1, **store)
+        made = Cluster()
+        for node in (head, {"num_cpus": 1, **store}, {"num_cpus": 1, **store}):
+            made.add_node(wait=False, **node)
+        made.wait_for_nodes(timeout=300)
         yield made
         made.shutdown()
         shutil.rmtree(folder, ignore_errors=True)

@@ -121,7 +121,7 @@ class Told:
         return [found for _, found in self.answers if isinstance(found, Failure)]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr(ray_pool.time, "monotonic", lambda: now.seconds)

@@ -64,7 +64,7 @@ def test_a_dead_address(cli: Run) -> None:
 def test_what_listens_but_is_no_cluster(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "PROBE_SECONDS", 3.0)
     line = refused(f"ray:127.0.0.1:{silent_port}")
-    assert "is no Ray cluster that answers (3 s): check the port and the token" in line
+    assert "is no Ray cluster that answers in 3 s: check the port and the token" in line
 
 
 @pytest.mark.parametrize(

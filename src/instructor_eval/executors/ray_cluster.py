@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -345,13 +344,12 @@ def reachable(executor: Executor) -> None:
 def _probe(address: str) -> None:
     """Connect in a process of its own first: where something is wrong, Ray tries for minutes, or ends its process."""
     command = [sys.executable, "-m", "instructor_eval.executors.ray_probe", address]
-    started = time.monotonic()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as e:
         raise UserError(
-            f"what listens at {address} is no Ray cluster that answers ({time.monotonic() - started:.0f} s): check the "
-            "port and the token (docs/ray.md)"
+            f"what listens at {address} is no Ray cluster that answers in {PROBE_SECONDS:.0f} s: check the port and "
+            "the token (docs/ray.md)"
         ) from e
     said = done.stdout.strip().splitlines()
     if not said or said[-1] != "connected":
