@@ -7,8 +7,8 @@ import os
 import signal
 import time
 
-LONGEST = 300.0
-"""Seconds after which something hangs, on the slowest machine."""
+from waiting import LONGEST
+
 KILLED = -signal.SIGPROF
 """The exit code of a child that `end_after` ended."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import tiny_lm
 from completions_server import CompletionsServer, TinyLM
+from waiting import LONGEST, wait_for
 
 from instructor_eval.readers import endpoint
 from instructor_eval.store import Store
@@ -91,9 +91,7 @@ def test_after_a_kill_only_what_was_not_answered_is_asked(
         with subprocess.Popen(
             command, cwd=tmp_path, env=bare_environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
-            until = time.monotonic() + 300
-            while len(server.requests) < answered + THREADS and time.monotonic() < until:
-                time.sleep(0.01)
+            wait_for(lambda: len(server.requests) == answered + THREADS, "every thread waits for an answer")
             process.kill()
         first = server.asked()
         assert first == answered - 1 + THREADS
@@ -105,7 +103,7 @@ def test_after_a_kill_only_what_was_not_answered_is_asked(
             env=bare_environment(tmp_path),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=LONGEST,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -7,11 +7,9 @@ import threading
 import time
 
 import pytest
+from waiting import LONGEST, wait_for
 
 from instructor_eval.crew import Crew
-
-LONGEST = 300.0
-"""Seconds after which something hangs, on the slowest machine."""
 
 
 def test_all_is_done_at_most_so_many_at_a_time() -> None:
@@ -72,10 +70,7 @@ def test_closed_early_its_threads_end() -> None:
     answers = iter(Crew(lambda place: (next(started), time.sleep(0.02)), range(1000), 5))
     next(answers)
     answers.close()
-    until = time.monotonic() + LONGEST
-    while set(threading.enumerate()) - before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not set(threading.enumerate()) - before
+    wait_for(lambda: not set(threading.enumerate()) - before, "its threads end")
     assert next(started) < 20
 
 

@@ -45,7 +45,7 @@ def evaluate(server: HubServer, tmp_path: Path, *arguments: str) -> subprocess.C
         env=server.env(tmp_path / "hf"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -50,7 +50,7 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
 def _ask(hub: HubServer, path: str, *, method: str = "GET", **headers: str) -> tuple[int, Any, bytes]:
     request = urllib.request.Request(hub.url + path, method=method, headers=headers)
     try:
-        with _opener.open(request, timeout=10) as answer:
+        with _opener.open(request, timeout=600) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -65,7 +65,7 @@ def _json(hub: HubServer, path: str) -> Any:
 
 def _run(env: dict[str, str], code: str) -> Any:
     """What the code prints as JSON, run by a fresh interpreter."""
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -101,7 +101,7 @@ def test_paths_info(hub: HubServer) -> None:
     request = urllib.request.Request(
         f"{hub.url}/api/models/{REPO}/paths-info/main", data=urlencode(asked).encode(), method="POST"
     )
-    with _opener.open(request, timeout=10) as answer:
+    with _opener.open(request, timeout=600) as answer:
         entries = json.load(answer)
     assert [(entry["path"], entry["type"]) for entry in entries] == [
         ("config.json", "file"),
@@ -205,7 +205,7 @@ def test_stalled_hub_falls_silent(hub: HubServer) -> None:
 
 
 def test_stop_ends_open_connections(hub: HubServer) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", int(hub.url.rsplit(":", 1)[1]), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(hub.url.rsplit(":", 1)[1]), timeout=600)
     connection.request("GET", f"/api/models/{REPO}")
     assert connection.getresponse().read()
     hub.stop()

@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, bare_environment: Callable[[P
         env=bare_environment(folder),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from forked import LONGEST
+from waiting import LONGEST
 
 from instructor_eval.encoder import cache as module
 from instructor_eval.encoder import cache_db
@@ -72,7 +72,8 @@ def program(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that has what is imported here at hand."""
     head = (
         "import itertools, os, select, signal, sys, time\nfrom pathlib import Path\nimport numpy as np\n"
-        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\nfrom forked import LONGEST, end_after, wait\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from forked import end_after, wait\nfrom waiting import LONGEST\n"
         "from instructor_eval.encoder.cache import *\nfrom instructor_eval.encoder.cache_db import *\n"
     )
     return subprocess.Popen(

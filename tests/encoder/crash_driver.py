@@ -30,7 +30,8 @@ from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
-from forked import KILLED, LONGEST, drop_privileges, end_after, wait
+from forked import KILLED, drop_privileges, end_after, wait
+from waiting import LONGEST
 
 INSTRUCTION = "Represent the river: "
 COMMIT = 16

@@ -82,7 +82,7 @@ def test_totals(instructor_folder: Path) -> None:
     tokens = sum(encoder.input_lengths(["the", "the river"], ""))
     first = dataclasses.replace(encoder.totals)
     assert (first.texts, first.unique, first.hits, first.tokens) == (4, 2, 0, tokens)
-    assert 0 < first.seconds < 60
+    assert first.seconds > 0
     encoder.encode(["the", "a city", "the"], "")
     encoder.encode([], "")
     encoder.encode(["the"], DOCUMENT)

@@ -228,7 +228,7 @@ def test_another_process_hits_without_torch(tmp_path: Path, instructor_folder: P
         [sys.executable, "-c", CHILD, *places, DOCUMENT],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )

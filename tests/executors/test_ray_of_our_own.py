@@ -5,43 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import tiny
-
-from instructor_eval.encoder.cache_db import FILE_NAME
-
-LONGEST = 300.0
-
-
-def wait_for(what: Callable[[], Any], why: str) -> Any:
-    """What it gives once that is something; waiting is bounded."""
-    until = time.monotonic() + LONGEST
-    while time.monotonic() < until:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"in vain: {why}")
-
-
-def kept(cache: Path) -> int:
-    """Vectors in a cache that a run is writing."""
-    with suppress(sqlite3.Error):
-        connection = sqlite3.connect(f"{(cache / FILE_NAME).as_uri()}?mode=ro", uri=True)
-        try:
-            return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
-        finally:
-            connection.close()
-    return 0
+from waiting import LONGEST, kept, wait_for
 
 
 def of_session(session: int) -> list[str]:

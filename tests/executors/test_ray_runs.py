@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from waiting import LONGEST
 
 from instructor_eval.encoder.cache_db import FILE_NAME
 from instructor_eval.executors import ray_cluster, ray_pool, ray_run
@@ -25,8 +26,6 @@ from instructor_eval.types import Score
 
 Run = Callable[..., Any]
 SAME = 1e-6
-LONGEST = 300.0
-"""Seconds after which something hangs, on the slowest machine."""
 DEMO = ("--benchmark", "demo", "--device", "cpu", "--family", "instructor")
 # These two do not need mteb, which takes seconds to import.
 SMALL = ("--task", "DemoBillboard", "--task", "DemoPrompts")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from waiting import wait_for
 
 from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint, read_checkpoint
@@ -136,10 +136,7 @@ def test_the_run_hears_of_notes(checkpoint: Checkpoint) -> None:
     engine = RemoteEngine(checkpoint, 0, workers.line, device="cpu", cache=None)
     engine.encode(["one"], "")
     workers.line.tell("end")
-    for _ in range(30_000):
-        if ("end",) in workers.told:
-            break
-        time.sleep(0.01)
+    wait_for(lambda: ("end",) in workers.told, "all is heard")
     assert ("note", "memory is full") in workers.told
     assert (engine.drift, engine.totals.load) == (0.25, 2.5)
 

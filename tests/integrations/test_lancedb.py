@@ -132,7 +132,7 @@ print(json.dumps([[[r["id"], r["_distance"]] for r in found] for found in rows])
 def other_process(script: str, *arguments: object, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, *map(str, arguments)]
     env = env | {"PYTHONPATH": str(Path(instructor_eval.__file__).parents[1])}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_a_table_is_opened_by_another_process(

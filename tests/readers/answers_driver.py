@@ -23,7 +23,8 @@ from instructor_eval.readers.ask import ask
 from instructor_eval.readers.types import Answer, Question
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
-from forked import KILLED, LONGEST, drop_privileges, end_after, wait
+from forked import KILLED, drop_privileges, end_after, wait
+from waiting import LONGEST
 
 KILLS = 40
 QUESTIONS = [Question(f"Überschrift {i}: {'word ' * (i * 7 % 200)}", ("yes", "no")[: i % 3]) for i in range(120)]

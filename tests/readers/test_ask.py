@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tqdm.std
 
 from instructor_eval.errors import UserError
 from instructor_eval.progress import Progress
@@ -187,13 +188,12 @@ class Slow(Reader):
         super().__init__()
         self.now = 1000.0
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(tqdm.std, "time", lambda: self.now)
         monkeypatch.setattr(Progress, "enabled", True)
 
     def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         for place, question in enumerate(questions):
             self.now += 20
-            if place == 2 and sys.stderr.isatty():
-                time.sleep(0.15)  # a bar is drawn ten times a second at most
             yield place, right(question)
 
 

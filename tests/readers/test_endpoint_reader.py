@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import completions_server as cs
 import pytest
 from completions_server import CompletionsServer, Fault, TinyLM
 from tiny_lm import build_gpt2
+from waiting import LONGEST, wait_for
 
 from instructor_eval import http_client
 from instructor_eval.errors import UserError
@@ -38,8 +39,6 @@ QUESTIONS = [
     Question("SELECT name", max_tokens=5),
 ]
 BARE = Question("The cat", ("x",))
-LONGEST = 300.0
-"""Seconds after which something hangs, on the slowest machine."""
 
 
 @pytest.fixture(scope="module")
@@ -87,20 +86,12 @@ def _noted(monkeypatch: pytest.MonkeyPatch, *, waiting: bool) -> list[float]:
     return noted
 
 
-def _wait_for(what: Callable[[], bool]) -> bool:
-    """Whether it comes at all: the limit only ends what never does."""
-    until = time.monotonic() + LONGEST
-    while not what() and time.monotonic() < until:
-        time.sleep(0.01)
-    return what()
-
-
 def _threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("endpoint")]
 
 
 def _threads_end() -> bool:
-    return _wait_for(lambda: not _threads())
+    return wait_for(lambda: not _threads(), "no thread is left")
 
 
 def _directly(model: TinyLM, question: Question) -> Answer:
@@ -553,7 +544,7 @@ def test_closed_early(model: TinyLM, pauses: list[float]) -> None:
         answers = _reader(server).read([Question("a", max_tokens=1)] * 100)
         for _ in range(6):
             next(answers)
-        assert _wait_for(lambda: len(pauses) == 8), "all are in a pause of an hour"
+        wait_for(lambda: len(pauses) == 8, "all are in a pause of an hour")
         asked = server.asked()
         answers.close()
         assert _threads_end()
@@ -566,7 +557,7 @@ def test_closed_while_the_server_is_silent(model: TinyLM) -> None:
         answers = _reader(server, timeout=3600.0, concurrency=3).read([Question("a", max_tokens=1)] * 100)
         next(answers)
         next(answers)
-        assert _wait_for(lambda: server.asked() == 3 + 3)
+        wait_for(lambda: server.asked() == 3 + 3, "all three wait for the server")
         answers.close()
         assert len(_threads()) == 3, "closing did not wait for the server"
         assert server.asked() == 3 + 3
@@ -605,7 +596,7 @@ def test_ctrl_c_ends_the_process(model: TinyLM) -> None:
     with CompletionsServer(model, faults=lambda number: "429:3600" if number > 1 else None) as server:
         command = [sys.executable, "-W", "error", "-c", code, server.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert _wait_for(lambda: server.asked() == 1 + 8), "one is answered, eight are told to wait"
+            wait_for(lambda: server.asked() == 1 + 8, "one is answered, eight are asked to wait")
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=LONGEST)
             assert (process.returncode, out, err) == (0, "interrupted\n", "")

@@ -182,7 +182,7 @@ def test_the_script_of_the_page_reads_the_same(tmp_path: Path) -> None:
     program = tmp_path / "read.js"
     program.write_text(HARNESS % functions[0], encoding="utf-8")
     node = [str(shutil.which("node")), str(program)]
-    done = subprocess.run(node, input=json.dumps(sent), capture_output=True, text=True, encoding="utf-8", timeout=60)
+    done = subprocess.run(node, input=json.dumps(sent), capture_output=True, text=True, encoding="utf-8", timeout=600)
     if "DecompressionStream" in done.stderr or "deflate-raw" in done.stderr:
         pytest.skip("node is too old to know raw DEFLATE")
     assert done.returncode == 0, done.stderr

@@ -179,7 +179,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_is_taken_for_whole(tmp_path):
     }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _FULL, *expected],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=100,
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -6,7 +6,6 @@ import dataclasses
 import email.utils
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from embeddings_server import EmbeddingsServer, Fault
 from made_vectors import DIM, hashed
+from waiting import LONGEST, wait_for
 
 from instructor_eval import http_client
 from instructor_eval.encoder.served import PROBES, Limits, ServedEngine, Serving, describe
@@ -25,8 +25,6 @@ from instructor_eval.served import endpoint
 from instructor_eval.served.endpoint import EndpointModel, family_of, vectors_of
 
 KEY = "sk-very-secret-0123456789"
-LONGEST = 300.0
-"""Seconds after which something hangs, on the slowest machine."""
 TEXTS = [f"text {i}" for i in range(30)]
 PASSING: list[Fault] = [
     "429", "429:0", "500", "503", "408", "reset", "truncated", "html", es.fewer, es.duplicate, es.nan, es.null,
@@ -60,10 +58,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(endpoint, "WAIT", 0.001)
     yield
-    until = time.monotonic() + LONGEST
-    while any(t.name.startswith("endpoint") for t in threading.enumerate()) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not [t for t in threading.enumerate() if t.name.startswith("endpoint")]
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("endpoint")], "no thread is left")
 
 
 def model_of(server: EmbeddingsServer, **how: Any) -> EndpointModel:
