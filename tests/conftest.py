@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,17 @@ from instructor_eval.types import Score
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"
-_CACHES, _NUMBERS = Path(tempfile.gettempdir()) / f"instructor-eval-tests-{os.getpid()}", itertools.count()
+_OURS = {HUB_VARIABLE, BROWSER_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS"}
+_CACHES, _NUMBERS = Path(tempfile.mkdtemp(prefix="instructor-eval-tests-")), itertools.count()
+# What is set where the tests run is none of their business: a hub's cache and token, a CI's summary, a narrow terminal.
+_SETTINGS = re.compile(
+    r"(INSTRUCTOR_EVAL|HF|HUGGING_?FACE|TRANSFORMERS|RAY|GITHUB|GITLAB|CI|LANCEDB|MILVUS|OPENAI|AWS)_.*|.*_(API_KEY|API_BASE|proxy)"
+    r"|CI|COLUMNS|LINES|XDG_CACHE_HOME|PYTHONWARNINGS",
+    re.IGNORECASE,
+)
+for _name in [name for name in os.environ if _SETTINGS.fullmatch(name) and name not in _OURS]:
+    del os.environ[_name]
+os.environ["HF_HOME"] = str(_CACHES / "hf")
 # As the command line sets it before LanceDB is imported; here a test of something else may import it first.
 os.environ.setdefault("LANCEDB_LOG", "error")
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
