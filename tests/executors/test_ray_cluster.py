@@ -55,9 +55,10 @@ def refused(text: str, device: str = "auto") -> str:
 
 
 def test_a_dead_address(cli: Run) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    line = cli(*TASK, "--executor", f"ray:127.0.0.1:{port}").error
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        line = cli(*TASK, "--executor", f"ray:127.0.0.1:{port}").error
     assert f"no Ray cluster at 127.0.0.1:{port} (connection refused): start one with `ray start --head`" in line
 
 

@@ -193,10 +193,9 @@ def test_a_full_disk_is_one_line_and_nothing_half_is_taken_for_whole(tmp_path):
 
 
 def test_a_server_that_is_not_there_is_one_line():
-    with socket.socket() as s:
+    with socket.socket() as s, pytest.raises(UserError) as e:  # the port is taken, and nobody listens
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    with pytest.raises(UserError) as e:
         search(f"milvus:http://127.0.0.1:{port}")
     assert str(e.value).startswith(f"search 'milvus:http://127.0.0.1:{port}': opening http://127.0.0.1:{port} failed (")
     assert str(e.value).endswith("see that the server runs there, and that MILVUS_TOKEN is right")
