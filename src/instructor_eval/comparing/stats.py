@@ -148,7 +148,8 @@ def paired(metric: str, child: Items, parent: Items, *, seed_text: str) -> Diffe
 
     if metric == "mean_of_parts":
         raise UserError("a mean of parts is compared part by part: take the mean of their differences")
-    delta = round(evidence.value(metric, child) - evidence.value(metric, parent), _PLACES)
+    # A sum's last digits depend on the order of its items: rounded, and 0 is never -0.
+    delta = round(evidence.value(metric, child) - evidence.value(metric, parent), _PLACES) + 0.0
     child, parent, _ = evidence.matched(metric, child, parent)
     column = evidence.mean_column(metric)
     try:
