@@ -163,7 +163,8 @@ class Evidence:
 
     def _keep(self, key: str | None, computed: Spread | Difference, replicates: Any = None) -> None:
         if self._kept is not None and key is not None:
-            entry = {f.name: getattr(computed, f.name) for f in dataclasses.fields(computed) if f.name != "replicates"}
+            names = [f.name for f in dataclasses.fields(computed) if f.name not in ("replicates", "unseen")]
+            entry = {name: getattr(computed, name) for name in names}
             self._kept.put(key, entry | {"df": entry["df"] if math.isfinite(entry["df"]) else None}, replicates)
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MOST = 32 * 2**20
 _ENTRIES = 50_000
 _CODE = (
-    *(f"comparing/{name}.py" for name in ("stats", "resample", "contributions", "evidence")),
-    *(f"board/{name}.py" for name in ("replicates", "shapes", "spreads", "items")),
+    *(f"comparing/{name}.py" for name in ("stats", "resample", "contributions", "evidence", "influence", "unseen")),
+    *(f"board/{name}.py" for name in ("replicates", "score_intervals", "shapes", "spreads", "items")),
     *(f"scorers/{name}.py" for name in ("__init__", "classification", "clustering", "correlation", "ranking", "rouge")),
 )  # fmt: skip
 

@@ -4,18 +4,20 @@ A replicate is the metric of items drawn with replacement. The draws start from 
 units, not from the model, and go over the items in the order of their ids: so the replicates of two models on one task
 are paired, and depend on neither the order in which items are stored nor on threads.
 
-The interval is Student's t for means over items, around the published score, and the middle 95 % of the replicates for
-the others (`stats` has the table of metrics and units; Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+The interval does not come from the replicates, whose middle 95 % hold the truth too seldom with few units or near 0
+and 1, but from what each unit adds to the score (`score_intervals.py`). Only of metrics of which that is not known do
+the replicates give the standard error (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
 """
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 import numpy as np
 
+from instructor_eval.board import score_intervals
 from instructor_eval.board.spreads import ROUNDS, Spread
-from instructor_eval.comparing import resample
+from instructor_eval.comparing import influence, resample
 from instructor_eval.comparing.contributions import mean_column
 from instructor_eval.comparing.resample import Numbers
 from instructor_eval.comparing.stats import FEW
@@ -47,45 +49,57 @@ def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: boo
     """
     order = sorted(range(len(items["id"])), key=lambda i: str(items["id"][i]))
     items = {name: [column[i] for i in order] for name, column in items.items()}
-    column = mean_column(metric)
-    if column is not None:
-        return _mean(np.asarray(items[column], dtype=np.float64), value, seed_text, keep)
-    clustered = resample.is_clustered(metric, items)
-    n = len(set(items["segment"])) if clustered else len(order)
+    units = influence.influences(metric, items)
+    n = _units(metric, items)
     if n < 2:
         return Spread(value, n=n)
-    found = _resampled(metric, items, n, seed_text)
-    whole = found[np.isfinite(found)]
-    if len(whole) < 2:
-        return Spread(value, n=n)
-    low, high = (float(q) for q in np.quantile(whole, [0.025, 0.975]))
-    method = "cluster bootstrap" if clustered else "bootstrap"
-    weak = n < FEW[method] or len(whole) < 0.95 * len(found)
-    se = float(np.std(whole, ddof=1))
-    return Spread(value, low, high, se, n, method, weak, n - 1, found if keep else None)
-
-
-def _mean(values: Numbers, value: float, seed_text: str, keep: bool) -> Spread:
-    """Student's t around the published score, which may be rounded, or the middle of a bootstrap."""
-    from scipy.special import stdtrit
-
-    n = len(values)
-    if n < 2:
-        return Spread(value, n=n)
-    se = float(np.std(values, ddof=1)) / math.sqrt(n)
-    half = float(stdtrit(n - 1, 0.975)) * se
     made = None
-    if keep:
-        # Sums along rows, not products of matrices: their order does not depend on how many threads there are.
-        blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}")
-        made = np.concatenate([values[drawn].mean(axis=1) for drawn in blocks]) + (value - float(np.mean(values)))
-    return Spread(value, value - half, value + half, se, n, "t", n < FEW["t"], n - 1, made)
+    if keep or units is None:
+        made = _resampled(metric, items, n, seed_text)
+    if mean_column(metric) is not None and made is not None and units is not None:
+        made = made + (value - float(np.mean(units)))  # the published score may be rounded, or a bootstrap's middle
+    if units is None:
+        method = "cluster bootstrap" if resample.is_clustered(metric, items) else "bootstrap"
+        found = _by_bootstrap(made, value, n, method)
+    else:
+        found = _by_units(metric, items, units, value)
+    return dataclasses.replace(found, replicates=made if keep else None)
+
+
+def _units(metric: str, items: Items) -> int:
+    return len(set(items["segment"])) if resample.is_clustered(metric, items) else len(items["id"])
+
+
+def _by_units(metric: str, items: Items, units: Numbers, value: float) -> Spread:
+    """The interval around the published score."""
+    n, method = len(units), influence.method(metric)
+    if not np.all(np.isfinite(units)):
+        return Spread(value, n=n)
+    if method == "t":
+        low, high = score_intervals.of_mean(units)
+    elif metric.endswith("_ap"):
+        low, high = score_intervals.of_average_precision(units, sum(gold == 1 for gold in items["gold"]))
+    else:
+        low, high = score_intervals.of_correlation(units, ranks=metric == "cosine_spearman")
+    shift = value - float(np.mean(units))
+    weak = n < FEW[method] or influence.rests_on_few(metric, items)
+    return Spread(value, low + shift, high + shift, score_intervals.standard_error(units), n, method, weak, n - 1)
+
+
+def _by_bootstrap(made: Numbers | None, value: float, n: int, method: str) -> Spread:
+    """Student's t with the standard error of the replicates."""
+    whole = np.zeros(0) if made is None else made[np.isfinite(made)]
+    if made is None or len(whole) < 2:
+        return Spread(value, n=n)
+    se = float(np.std(whole, ddof=1))
+    low, high = score_intervals.t(value, se, n - 1)
+    return Spread(value, low, high, se, n, method, n < FEW[method] or len(whole) < 0.95 * len(made), n - 1)
 
 
 def _resampled(metric: str, items: Items, n: int, seed_text: str) -> Numbers:
-    if metric.startswith("summeval"):  # a mean over articles
-        columns = ("rho", "p") if metric == "summeval_v1" else ("rho",)
-        values = np.mean([np.asarray(items[c], dtype=np.float64) for c in columns], axis=0)
+    values = influence.influences(metric, items) if influence.method(metric) == "t" else None
+    if values is not None:
+        # Sums along rows, not products of matrices: their order does not depend on how many threads there are.
         blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}")
         return np.concatenate([values[drawn].mean(axis=1) for drawn in blocks])
     statistic = resample.statistic(metric, items)

@@ -32,7 +32,8 @@ class Spread:
     n: int = 0
     """Units: queries, pairs, segments ...; of a mean over tasks, the tasks."""
     method: str = ""
-    """t | bootstrap | cluster bootstrap | welch; empty without an interval"""
+    """t | influence | cluster influence | bootstrap | cluster bootstrap | welch: where `se` is from; empty without an
+    interval"""
     weak: bool = False
     """Whether the interval rests on too few units to be relied on."""
     df: float = math.inf
@@ -41,7 +42,7 @@ class Spread:
 
     @property
     def half(self) -> float | None:
-        """Half the interval's width."""
+        """Half the interval's width; the score is not in its middle where it is near 0 or 1."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats
+from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
 from instructor_eval.comparing.stats import Chance, Difference, NotComparableError
 from instructor_eval.errors import UserError
 from instructor_eval.published import why_not as why_not_published
@@ -85,6 +86,8 @@ class TaskComparison:
     notes: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     """What made the candidate's score."""
+    likeness: Likeness = UNKNOWN
+    """Where no item changed: what is known of the vectors."""
 
     @property
     def changed(self) -> int:
@@ -237,7 +240,9 @@ def _task(name: str, baseline: Side, candidate: Side, how: _How) -> TaskComparis
         if mine.metric == "mean_of_parts":
             return _whole(found, baseline, candidate, how)
         own, others = (getattr(read, "light", read)(s) for read, s in ((candidate.read, mine), (baseline.read, theirs)))
-        return _from_items(found, mine, theirs, own, others, how)
+        compared = _from_items(found, mine, theirs, own, others, how)
+        unchanged = compared.n > 0 and not compared.changed
+        return replace(compared, likeness=likeness(mine, theirs, candidate, baseline) if unchanged else UNKNOWN)
     except (NotComparableError, UserError) as e:
         return replace(found, not_comparable=str(e))
     except (LookupError, TypeError, ValueError, ArithmeticError) as e:  # what columns of a damaged file lead to
@@ -357,6 +362,7 @@ def _whole(found: TaskComparison, baseline: Side, candidate: Side, how: _How) ->
         n=len(parts),
         wins=wins,
         ties=len(parts) - wins - losses,
+        likeness=of_all([p.likeness for p in parts]) if not any(p.changed for p in parts) else UNKNOWN,
         losses=losses,
         lost=tuple(m for m in moved if m.delta < 0)[:MOST_MOVED],
         gained=tuple(m for m in reversed(moved) if m.delta > 0)[:MOST_MOVED],

@@ -55,7 +55,8 @@ def as_json(difference: Difference | None) -> dict[str, Any] | None:
     if difference is None:
         return None
     df = difference.df if math.isfinite(difference.df) else None
-    return {**dataclasses.asdict(difference), "df": df, "verdict": difference.verdict}
+    found = {f.name: getattr(difference, f.name) for f in dataclasses.fields(difference) if f.name != "unseen"}
+    return {**found, "df": df, "verdict": difference.verdict}
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

@@ -10,16 +10,18 @@ not before.
 | accuracy                            | test item    | t; the draws are taken as given     |
 | Rouge-L                             | test example | t                                   |
 | V-measure                           | split        | t                                   |
-| average precision, Spearman of STS  | pair         | t, s.e. of a paired bootstrap       |
-| SummEval                            | article      | t, s.e. of a paired bootstrap       |
-| Pearson of Billboard                | segment      | t, s.e. of whole segments drawn     |
+| average precision, Spearman of STS  | pair         | t, s.e. of the pairs' influence     |
+| SummEval                            | article      | t                                   |
+| Pearson of Billboard                | segment      | t, s.e. of the segments' influence  |
 | Rouge-L of the third worst reviewer | test example | t, s.e. of draws within reviewers   |
 | a metric of an installed package    | item         | t, s.e. of a paired bootstrap       |
 | mean of tasks, or of a task's parts | task         | t, s.e. = sqrt(Σ s.e.²) / T         |
 
-The bootstrap gives the standard error only: with 30 simulated pairs or segments t with it held the truth 95 times in
-100 or more, the middle 95 % of the resamples 92 to 98 times, the bias-corrected accelerated interval 87 to 94 times.
-Widths are about equal, and with 300 units so are all three.
+The influence of a unit is what it moves the score by (`influence.py`): its standard error is right for Spearman with 30
+pairs, where a bootstrap's, whose draws repeat pairs and so tie ranks, is a third too large.
+
+`lower` is the bound that a gate's OK rests on: Student's t's, or what items that were not drawn may have lost, if that
+is more (`unseen.py`). `upper` is Student's t's.
 
 p-values of one task come from randomisation (`randomise.py`); those of a mean of tasks from t. Holm's method adjusts
 for many. Items are taken in the order of their ids, so no figure here depends on the order they are stored in.
@@ -30,21 +32,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.comparing import unseen
+from instructor_eval.comparing.unseen import Unseen
 from instructor_eval.errors import UserError
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.resample import Numbers
     from instructor_eval.types import Items, Score
 
-FEW = {"t": 5, "bootstrap": 20, "cluster bootstrap": 20}
+FEW = {"t": 5, "influence": 20, "cluster influence": 20, "bootstrap": 20, "cluster bootstrap": 20}
 """With fewer units than these an interval is weak: it leans on a shape that nobody has seen."""
 Z_95 = 1.6448536269514722
 """The normal distribution's one-sided 95 % point."""
-_Z_DETECT = 2.4864748605243634
-"""Z_95 and the 80 % point: what a true difference must be, in standard errors, to be found four times in five."""
+Z_80 = 0.8416212335729143
+_Z_DETECT = Z_95 + Z_80
+"""What a true difference must be, in standard errors, to be found four times in five by one test at 5 %."""
+_SAME = 1e-9
 _PLACES = 12
 """Sums of the same items in another order differ beyond these."""
 _MANY = 1e9
@@ -67,14 +73,21 @@ class Difference:
     n: int = 0
     """Units compared: queries, pairs, segments ...; of a mean over tasks, the tasks."""
     method: str = ""
-    """t | bootstrap | cluster bootstrap | welch; empty without an interval"""
+    """t | influence | cluster influence | bootstrap | cluster bootstrap | welch; empty without an interval"""
     weak: bool = False
     """Whether the interval rests on too few units to be relied on."""
     lower: float | None = None
-    """One-sided 95 % bounds, each alone: the ends of the 90 % interval."""
+    """One-sided 95 % bounds, each alone: Student's t's, below no more than items that were not drawn allow."""
     upper: float | None = None
     df: float = math.inf
     """Degrees of freedom of `se`."""
+    unseen: tuple[Unseen, ...] = field(default=(), repr=False, compare=False)
+    """What the lower bound needs of each task's differences; empty: it is t's."""
+
+    @property
+    def lower_by_t(self) -> float | None:
+        """Student's t's lower bound alone."""
+        return None if self.upper is None else 2 * self.delta - self.upper
 
     @property
     def verdict(self) -> str:
@@ -151,11 +164,8 @@ def paired(metric: str, child: Items, parent: Items, *, seed_text: str) -> Diffe
     # A sum's last digits depend on the order of its items: rounded, and 0 is never -0.
     delta = round(evidence.value(metric, child) - evidence.value(metric, parent), _PLACES) + 0.0
     child, parent, _ = evidence.matched(metric, child, parent)
-    column = evidence.mean_column(metric)
     try:
-        if column is not None and not metric.startswith("summeval"):
-            return _by_t(delta, child[column], parent[column])
-        return _by_bootstrap(delta, metric, child, parent, seed_text)
+        return _by_units(delta, metric, child, parent, seed_text)
     except KeyError as e:
         raise UserError(f"the items hold no column {e} for {metric}: the file is not whole, run the task again") from e
 
@@ -187,7 +197,18 @@ def mean(differences: Iterable[Difference]) -> Difference:
     se = math.sqrt(total) / len(used)
     shaky = math.fsum(v for v, d in zip(variances, used, strict=True) if d.weak)
     weak = shaky > total / 2 or all(d.weak for d in used)
-    return _interval(delta, se, df, len(used), "welch", weak)
+    found = _interval(delta, se, df, len(used), "welch", weak)
+    return bounded(
+        found, [dataclasses.replace(u, weight=u.weight / len(used)) for difference in used for u in difference.unseen]
+    )
+
+
+def bounded(difference: Difference, tasks: Sequence[Unseen]) -> Difference:
+    """Return the difference with its lower bound no higher than what items that were not drawn allow."""
+    if difference.lower is None or not tasks:
+        return difference
+    low = min(difference.lower, unseen.lower(tasks))
+    return dataclasses.replace(difference, lower=low, unseen=tuple(tasks))
 
 
 def chance_of_mean(difference: Difference) -> Chance:
@@ -222,9 +243,24 @@ def holm(p: Sequence[float], weights: Sequence[float] | None = None) -> list[flo
     return adjusted
 
 
-def minimum_detectable(se: float) -> float:
-    """The true difference that a one-sided test at 5 % finds with 80 % power, from its standard error."""
-    return _Z_DETECT * se
+def minimum_detectable(se: float, *, level: float = 0.05, df: float = math.inf, margin: float = 0.0) -> float:
+    """Return the true loss that is found four times in five: significant, and seen to be no less than the margin.
+
+    Args:
+        se: Standard error of the difference.
+        level: Of the one-sided test: what an adjustment for others leaves to this one.
+        df: Degrees of freedom of `se`.
+        margin: What the difference seen must reach too.
+    """
+    if df == math.inf:
+        from scipy.special import ndtri
+
+        critical = -float(ndtri(level))
+    else:
+        from scipy.special import stdtrit
+
+        critical = -float(stdtrit(min(df, _MANY), level))
+    return max(critical * se, margin) + Z_80 * se
 
 
 def items_needed(sd: float, effect: float) -> int:
@@ -232,19 +268,45 @@ def items_needed(sd: float, effect: float) -> int:
     return math.ceil((_Z_DETECT * sd / effect) ** 2)
 
 
-def _by_t(delta: float, child: Sequence[float], parent: Sequence[float]) -> Difference:
-    """Student's t interval of the paired differences (Student 1908), around the difference of the published scores.
+def _by_units(delta: float, metric: str, child: Items, parent: Items, seed_text: str) -> Difference:
+    """Student's t interval around the difference of the published scores.
 
     These may be rounded (nDCG, to five places), so that they are off the mean difference by up to 0.00001.
     """
     import numpy as np
 
-    d = np.asarray(child, dtype=np.float64) - np.asarray(parent, dtype=np.float64)
-    n = len(d)
-    if n < 2:
+    from instructor_eval.comparing import influence
+
+    mine, theirs = (influence.influences(metric, side) for side in (child, parent))
+    if mine is None or theirs is None:
+        return bounded(_by_bootstrap(delta, metric, child, parent, seed_text), _unseen(metric, None, child, parent))
+    d, n = mine - theirs, len(mine)
+    if n < 2 or not np.all(np.isfinite(d)):
         return Difference(delta, n=n)
+    method = influence.method(metric)
+    weak = n < FEW[method] or influence.rests_on_few(metric, parent)
     se = float(np.std(d, ddof=1)) / math.sqrt(n)
-    return _interval(delta, se, n - 1, n, "t", n < FEW["t"])
+    return bounded(_interval(delta, se, n - 1, n, method, weak), _unseen(metric, d, child, parent))
+
+
+def _unseen(metric: str, d: Numbers | None, child: Items, parent: Items) -> list[Unseen]:
+    """Describe what each unit lost; nothing where that is not known."""
+    import numpy as np
+
+    from instructor_eval.comparing import influence
+    from instructor_eval.comparing.contributions import contributions
+
+    try:
+        _, before = contributions(metric, parent)
+        if d is None:
+            d = contributions(metric, child)[1] - before
+    except UserError:  # of too many items of a package's metric
+        return []
+    if not len(d) or not np.all(np.isfinite(d)):
+        return []
+    most = float(np.max(np.abs(before)))
+    floor, aggregated = influence.floor(metric, before, most), influence.is_aggregated(metric)
+    return [unseen.describe(np.where(np.abs(d) < _SAME, 0.0, d), most=most, floor=floor, aggregated=aggregated)]
 
 
 def _by_bootstrap(delta: float, metric: str, child: Items, parent: Items, seed_text: str) -> Difference:

@@ -13,7 +13,8 @@ from instructor_eval.comparing.compare import Comparison, Moved, TaskComparison
 from instructor_eval.comparing.difference_text import delta_header, interval_text, mark, p_cell, score_text, some
 from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.errors import printable
-from instructor_eval.gates.quality import SENTENCE, plural
+from instructor_eval.gates.quality import SENTENCE
+from instructor_eval.gates.reasons import plural
 from instructor_eval.tables import blocks, plain, render
 
 MACRO = "all tasks"

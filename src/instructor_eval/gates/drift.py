@@ -23,7 +23,7 @@ from instructor_eval.comparing import stats
 from instructor_eval.comparing.difference_text import some
 from instructor_eval.comparing.stats import NotComparableError
 from instructor_eval.errors import UserError
-from instructor_eval.gates.probe import Probe, name_of
+from instructor_eval.gates.probe import Probe, distance, name_of
 from instructor_eval.gates.quality import NOT_COMPARABLE, OK, REGRESSED
 from instructor_eval.gates.thresholds import DriftLimits
 from instructor_eval.types import Items, Score
@@ -167,15 +167,10 @@ def compare_vectors(before: Probe | None, now: Probe | None, limit: float) -> Ve
     ):
         if a != b:
             return VectorDrift(NOT_COMPARABLE, f"the probes are of another {what}: {_QUALITY}")
-    if before.sample_version != now.sample_version or before.vectors.shape != now.vectors.shape:
+    off = distance(before, now)
+    if off is None:
         return VectorDrift(NOT_COMPARABLE, "the probes are of another sample of texts: run the baseline again")
-    import numpy as np
-
-    one, two = (probe.vectors.astype(np.float64) for probe in (before, now))
     exact = before.vectors.tobytes() == now.vectors.tobytes()
-    # |a - b|^2 / 2 of unit vectors is 1 - cosine, and loses nothing where that is near 0.
-    units = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (one, two)]
-    off = np.sum((units[0] - units[1]) ** 2, axis=1) / 2
     worst = int(off.argmax())
     largest, texts = float(off[worst]), len(off)
     over = largest > limit

@@ -16,6 +16,7 @@ from instructor_eval.errors import UserError, reason
 from instructor_eval.gates.junit import junit
 from instructor_eval.gates.outcome import Outcome, Plain, ordered, repeat_command
 from instructor_eval.gates.quality import Judgement, TaskVerdict
+from instructor_eval.gates.reasons import Adjustment
 from instructor_eval.gates.summary import COMMENT, summary
 from instructor_eval.store import atomic_write
 
@@ -92,9 +93,22 @@ def _quality(judgement: Judgement) -> dict[str, Any]:
         "candidate": {"label": comparison.candidate, "source": comparison.candidate_source},
         "macro": _verdict(judgement.macro, comparison.macro_chance) if judgement.macro else None,
         "types": {kind: _difference(difference) for kind, difference in comparison.types.items()},
+        "adjustment": _adjustment(judgement.adjustment),
         "tasks": [_task(row) for row in ordered(judgement) if row is not judgement.macro],
         "left_out": list(comparison.left_out),
         "sentence": judgement.sentence,
+    }
+
+
+def _adjustment(found: Adjustment) -> dict[str, Any]:
+    """What `p_adjusted` is adjusted for."""
+    return {
+        "method": "holm" if found.tasks > 1 else "none",
+        "alpha": found.alpha,
+        "tasks": found.tasks,
+        "task_weight": found.task_weight,
+        "mean_weight": found.mean_weight,
+        "sentence": found.sentence,
     }
 
 
@@ -153,6 +167,7 @@ def _verdict(row: TaskVerdict, chance: Chance | None) -> dict[str, Any]:
         "p_adjusted_gain": row.p_adjusted_gain,
         "minimum_detectable": row.minimum_detectable,
         "needed": row.needed,
+        "same_model": row.same_model,
     }
 
 

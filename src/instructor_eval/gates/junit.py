@@ -48,7 +48,7 @@ def _quality(root: ET.Element, judgement: Judgement, name: str) -> None:
     }
     suite = _suite(root, name, about)
     for row in ordered(judgement):
-        _case(suite, name, row.name, row.verdict, row.message, _details(row, judgement.sentence))
+        _case(suite, name, row.name, row.verdict, row.message, _details(row, judgement))
     if not judgement.tasks:
         _case(suite, name, "tasks", judgement.verdict, NOTHING, ())
 
@@ -71,17 +71,18 @@ def _case(suite: ET.Element, gate: str, name: str, verdict: str, message: str, d
         ET.SubElement(case, "system-out").text = "\n".join(_legal(line, _TEXT) for line in lines)
 
 
-def _details(row: TaskVerdict, sentence: str) -> list[str]:
+def _details(row: TaskVerdict, judgement: Judgement) -> list[str]:
     """The numbers; of a regressed task the items too, and what holds for them."""
     baseline, candidate, difference, p, margin = cells(row)
     scores = f"baseline {baseline}, candidate {candidate}, " if baseline and candidate else ""
-    lines = [f"{scores}difference {difference or '-'}, adjusted p {p or '-'}, margin {margin} (points)"]
+    p_name = judgement.adjustment.p_name
+    lines = [f"{scores}difference {difference or '-'}, {p_name} {p or '-'}, margin {margin} (points)"]
     if row.verdict != REGRESSED:
         return lines
     if row.comparison is not None and row.comparison.lost:
         lines.append("items that lost most (baseline, candidate):")
         lines += [f"- {cut(m.id, _NAME)} ({score(m.baseline)}, {score(m.candidate)})" for m in row.comparison.lost]
-    return [*lines, sentence]
+    return [*lines, judgement.adjustment.sentence, judgement.sentence]
 
 
 def _count(element: ET.Element, cases: Iterable[ET.Element], kinds: Sequence[tuple[str, str]]) -> None:

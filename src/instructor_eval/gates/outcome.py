@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.comparing.difference_text import interval_text, p_cell, score_text
 from instructor_eval.comparing.stats import Difference
 from instructor_eval.errors import one_line
-from instructor_eval.gates.quality import EXIT_CODES, INCONCLUSIVE, ORDER, REGRESSED, Judgement, TaskVerdict, worst
+from instructor_eval.gates.quality import EXIT_CODES, INCONCLUSIVE, OK, ORDER, REGRESSED, Judgement, TaskVerdict, worst
 from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.repeat import single_task
 
@@ -224,15 +224,16 @@ def _line(judgement: Judgement) -> str:
     if row is None:
         return NOTHING
     tail = f"; {len(judgement.tasks)} tasks: {counts(judgement.tasks)}" if len(judgement.tasks) > 1 else ""
-    return f"{cut(row.name, 80)} {cut(_said(row), 300)}{tail}"
+    return f"{cut(row.name, 80)} {cut(_said(row, judgement.adjustment.p_name), 300)}{tail}"
 
 
-def _said(row: TaskVerdict) -> str:
+def _said(row: TaskVerdict, p_name: str) -> str:
     """What the first line says of a task: the numbers if there are any, and why."""
     if row.difference is None or row.difference.low is None:
         return f"({one_line(row.message)})"
     margin = f", margin {100 * row.margin:.2f}"
-    p = f", adjusted p {cells(row)[3]}" if row.verdict == REGRESSED and row.p_adjusted is not None else ""
-    why = f" ({one_line(row.message)})" if row.verdict == INCONCLUSIVE else ""
+    p = f", {p_name} {cells(row)[3]}" if row.verdict == REGRESSED and row.p_adjusted is not None else ""
+    told = row.verdict == INCONCLUSIVE or (row.verdict == OK and row.same_model)
+    why = f" ({one_line(row.message)})" if told else ""
     delta, ends = interval_text(row.difference).split(" ", 1)
     return f"{delta} points {ends}{margin}{p}{why}"

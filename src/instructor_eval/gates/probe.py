@@ -83,6 +83,23 @@ class Probe:
         return f"{self.fingerprint}.{self.digest}"
 
 
+def distance(one: Probe, other: Probe) -> Vectors | None:
+    """Return 1 - cosine of the two vectors of each text, float64 [texts], exactly 0 for equal ones.
+
+    None where the probes are not of the same texts with the same instruction, or the vectors have not as many values:
+    nothing can be said then. Whether the models are the same by name is not asked.
+    """
+    import numpy as np
+
+    if (one.sample_version, one.instruction) != (other.sample_version, other.instruction):
+        return None
+    if one.vectors.shape != other.vectors.shape:
+        return None
+    # |a - b|^2 / 2 of unit vectors is 1 - cosine, and loses nothing where that is near 0.
+    units = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (p.vectors.astype(np.float64) for p in (one, other))]
+    return np.asarray(np.sum((units[0] - units[1]) ** 2, axis=1) / 2)
+
+
 class Prober:
     """Takes the probe of one engine when it has computed something, and files it; a fault is one line, once.
 

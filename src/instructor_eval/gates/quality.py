@@ -8,24 +8,29 @@ of other questions: `drift.py` (the same model elsewhere) and `speed.py`.
 |----------------|-------------------------------------------------------------------------|
 | REGRESSED      | adjusted p of "nothing is lost" < alpha, and Δ <= -margin               |
 | IMPROVED       | the mirror: adjusted p of "nothing is gained" < alpha, and Δ >= margin  |
-| OK             | the one-sided 95 % lower bound of Δ is above -margin                    |
+| OK             | the one-sided 95 % lower bound of Δ is above -margin (`unseen.py`); or  |
+|                | no item changed, and the vectors are the baseline's (`likeness.py`)     |
 | INCONCLUSIVE   | none of these: a loss above the margin is neither shown nor excluded    |
 | NOT COMPARABLE | not the same task, data, items or protocol, or no items                 |
 
 Several tasks and their mean are tested at once: p-values are adjusted by Holm's method with weights, half of alpha for
 the mean, which leads, and half shared by the tasks (Holm 1979, section 4), so that the chance of any false REGRESSED
-stays below alpha.
+stays below alpha. The words for all this are in `reasons.py`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from instructor_eval.comparing import stats
+from instructor_eval.comparing import stats, unseen
 from instructor_eval.comparing.compare import Comparison, TaskComparison, draws
 from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.gates import reasons
+from instructor_eval.gates.reasons import Adjustment, points
 
 if TYPE_CHECKING:
     from instructor_eval.gates.thresholds import Thresholds
@@ -41,6 +46,9 @@ SENTENCE = (
     "other items of this kind."
 )
 MACRO = "macro mean"
+_COUNTED = 20
+"""Up to so many items all sign patterns are counted (`randomise.EXACT_UP_TO`)."""
+_MOST_NEEDED, _HALVINGS = 1e9, 40
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,12 @@ class TaskVerdict:
     """Of "nothing is lost", adjusted for all that is tested."""
     p_adjusted_gain: float | None = None
     minimum_detectable: float | None = None
-    """The loss that would be found four times in five with these items."""
+    """The true loss that would be REGRESSED four times in five with these items, this margin and these other tasks;
+    None where none would, or nothing is known."""
     needed: int | None = None
     """Of an INCONCLUSIVE one: about how many items would settle it if the difference stayed; None is unknown."""
+    same_model: bool = False
+    """Whether no item changed and the vectors are the baseline's."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,8 @@ class Judgement:
     tasks: list[TaskVerdict]
     """In the comparison's order."""
     comparison: Comparison
+    adjustment: Adjustment = reasons.ONE_TEST
+    """What the p-values are adjusted for."""
     gate: str = "quality"
     sentence: str = SENTENCE
 
@@ -91,28 +104,52 @@ def judge(comparison: Comparison, thresholds: Thresholds) -> Judgement:
     unseen); else what the mean is, or the only task.
     """
     tested = [t for t in comparison.comparable if t.difference is not None and t.chance is not None]
-    has_macro = len(tested) > 1 and comparison.macro is not None and comparison.macro.se is not None
+    mean = _mean(comparison, thresholds.drift.cosine)
+    has_macro = len(tested) > 1 and mean is not None and mean.se is not None
+    adjustment = Adjustment(len(tested), has_macro, thresholds.alpha)
     chances: list[Chance] = [t.chance for t in tested if t.chance is not None]
-    weights = [1.0] * len(tested)
-    if has_macro and comparison.macro is not None:
-        chances.append(comparison.macro_chance or stats.chance_of_mean(comparison.macro))
-        weights.append(float(len(tested)))  # half of alpha
+    if has_macro and mean is not None:
+        chances.append(comparison.macro_chance or stats.chance_of_mean(mean))
+    weights = [adjustment.task_weight] * len(tested) + [adjustment.mean_weight] * has_macro
     losses = stats.holm([c.loss for c in chances], weights)
     gains = stats.holm([c.gain for c in chances], weights)
     by_task = {t.task: i for i, t in enumerate(tested)}
+    limit, drawn = thresholds.drift.cosine, draws(len(comparison.tasks))
     verdicts = []
     for task in comparison.tasks:
         margin = thresholds.margin(task.task)
         if task.task in by_task and task.difference is not None:
             i = by_task[task.task]
-            verdicts.append(_decide(task.task, task.difference, task, margin, losses[i], gains[i], thresholds.alpha))
+            p = _P(chances[i].loss, losses[i], gains[i], adjustment.of_task)
+            row = _Row(task.task, task.difference, (task,), margin, p, _is_same(task, limit))
+            verdicts.append(_decide(row, adjustment, limit, drawn))
         else:
             why = task.not_comparable or "; ".join(task.notes) or "no items on one of the sides"
             verdicts.append(TaskVerdict(task.task, NOT_COMPARABLE, why, margin, task, task.difference))
     macro = None
-    if has_macro and comparison.macro is not None:
-        macro = _decide(MACRO, comparison.macro, None, thresholds.macro, losses[-1], gains[-1], thresholds.alpha)
-    return Judgement(_overall(verdicts, macro), macro, verdicts, comparison)
+    if has_macro and mean is not None:
+        p = _P(chances[-1].loss, losses[-1], gains[-1], adjustment.of_mean)
+        same = all(_is_same(task, limit) for task in tested)
+        macro = _decide(_Row(MACRO, mean, tuple(tested), thresholds.macro, p, same), adjustment, limit, drawn)
+    return Judgement(_overall(verdicts, macro), macro, verdicts, comparison, adjustment)
+
+
+def _is_same(task: TaskComparison, limit: float) -> bool:
+    """Whether no item changed, and none of other items would, as the vectors are the same."""
+    return task.n > 0 and task.changed == 0 and task.likeness.is_same(limit)
+
+
+def _mean(comparison: Comparison, limit: float) -> Difference | None:
+    """The mean of all tasks, in which nothing unseen is feared of those whose vectors are the same."""
+    same = [t for t in comparison.comparable if _is_same(t, limit)]
+    if comparison.macro is None or not same:
+        return comparison.macro
+    kept = (
+        dataclasses.replace(t.difference, unseen=()) if t in same else t.difference
+        for t in comparison.comparable
+        if t.difference is not None
+    )
+    return stats.mean(kept)
 
 
 def least_p(comparison: Comparison) -> float:
@@ -142,92 +179,95 @@ def worst(verdicts: list[str]) -> str:
     return min(verdicts, key=ORDER.index, default=NOT_COMPARABLE)
 
 
-def _decide(  # one rule, told in one place
-    name: str,
-    difference: Difference,
-    comparison: TaskComparison | None,
-    margin: float,
-    p_loss: float,
-    p_gain: float,
-    alpha: float,
-) -> TaskVerdict:
+@dataclass(frozen=True)
+class _P:
+    """The p-values of a task or the mean."""
+
+    raw: float
+    """That nothing is lost, before it is adjusted."""
+    loss: float
+    """The same, adjusted."""
+    gain: float
+    """That nothing is gained, adjusted."""
+    level: float
+    """What the adjustment leaves of alpha to this one, if it alone has lost."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A task or the mean, before it is decided."""
+
+    name: str
+    difference: Difference
+    tasks: Sequence[TaskComparison]
+    """The task, or those that the mean is of."""
+    margin: float
+    p: _P
+    same: bool
+    """Whether its vectors are the baseline's."""
+
+
+def _decide(row: _Row, adjustment: Adjustment, limit: float, drawn: int) -> TaskVerdict:
+    """Decide one; `limit` is that of 1 - cosine, `drawn` the assignments that a p counts."""
+    difference, margin, alpha, p = row.difference, row.margin, adjustment.alpha, row.p
     delta, lower = difference.delta, difference.lower
-    unchanged = comparison is not None and comparison.n > 0 and comparison.changed == 0
-    reliable = lower is not None and not difference.weak
-    if p_loss < alpha and delta <= -margin:
-        verdict, message = REGRESSED, f"lost {points(-delta)}, margin {points(margin)}, adjusted p {p_text(p_loss)}"
-    elif p_gain < alpha and delta >= margin:
-        verdict, message = IMPROVED, f"gained {points(delta)}, adjusted p {p_text(p_gain)}"
-    elif unchanged:
-        verdict, message = OK, "no item changed"
-    elif reliable and lower is not None and lower > -margin:
-        verdict, message = OK, f"a loss of {points(margin)} or more is excluded (95 % lower bound {signed(lower)})"
+    detectable, needed = _detectable(row, drawn), None
+    if p.loss < alpha and delta <= -margin:
+        found = f"lost {points(-delta)}, margin {points(margin)}"
+        verdict, message = REGRESSED, f"{found}, {adjustment.p_name} {reasons.p_text(p.loss)}"
+    elif p.gain < alpha and delta >= margin:
+        verdict, message = IMPROVED, f"gained {points(delta)}, {adjustment.p_name} {reasons.p_text(p.gain)}"
+    elif row.same:
+        verdict, message = OK, reasons.same_model(row.tasks, limit)
+    elif lower is not None and not difference.weak and lower > -margin:
+        verdict, message = OK, reasons.excluded(difference, margin, row.tasks)
     else:
-        verdict, message = INCONCLUSIVE, ""
-    detectable = stats.minimum_detectable(difference.se) if difference.se is not None else None
-    needed = None
-    if verdict == INCONCLUSIVE:
-        units = (comparison.n, comparison.unit) if comparison else (0, "")
-        raw = comparison.chance.loss if comparison and comparison.chance else p_loss
-        needed = _needed(difference, margin, units[0], alpha * raw / p_loss)
-        message = _inconclusive(difference, detectable, margin, needed, units)
-    return TaskVerdict(name, verdict, message, margin, comparison, difference, p_loss, p_gain, detectable, needed)
+        needed = _needed(row, alpha)
+        why = reasons.Open(difference, row.tasks, margin, (p.raw, p.loss), adjustment, detectable, needed, limit)
+        verdict, message = INCONCLUSIVE, why.text
+    comparison = row.tasks[0] if row.name != MACRO else None
+    return TaskVerdict(
+        row.name, verdict, message, margin, comparison, difference, p.loss, p.gain, detectable, needed, row.same
+    )
 
 
-def _inconclusive(
-    difference: Difference, detectable: float | None, margin: float, needed: int | None, units: tuple[int, str]
-) -> str:
-    n, unit = units
-    if difference.lower is None:
-        return "no interval: too few items to say anything"
-    said = [f"too few items to rely on the interval ({n} {plural(unit, n)})"] if difference.weak and n else []
-    if difference.delta > -margin:
-        said.append(f"a loss of {points(margin)} or more is not excluded")
-    else:
-        said.append(f"lost {points(-difference.delta)}, but other items may show none")
-    if detectable is not None:
-        said.append(f"with these items a loss of {points(detectable)} would be found four times in five")
-    if needed is not None and needed > n:
-        said.append(f"about {needed:,} {plural(unit, needed)} would settle it if the difference stayed")
-    return "; ".join(said)
+def _detectable(row: _Row, drawn: int) -> float | None:
+    """The loss that is REGRESSED four times in five; None where no p is small enough, or the spread is not known."""
+    difference = row.difference
+    if not difference.se:
+        return None
+    least = 0.0
+    if len(row.tasks) == 1:
+        n = row.tasks[0].n
+        chance = row.tasks[0].chance
+        if chance is not None and chance.method != "welch":  # a p by counting has a least value
+            least = max(0.5 ** min(n, 1000), 0.0 if n <= _COUNTED else 1 / (drawn + 1))
+    if least >= row.p.level:
+        return None
+    return stats.minimum_detectable(difference.se, level=row.p.level, df=difference.df, margin=row.margin)
 
 
-def _needed(difference: Difference, margin: float, n: int, share: float) -> int | None:
-    """How many items make the bound exclude the margin, or the loss significant, if difference and spread stayed.
-
-    Args:
-        difference: As it is now.
-        margin: What may be lost.
-        n: How many items there are now.
-        share: What is left of alpha for this test after adjusting for the others.
-    """
+def _needed(row: _Row, alpha: float) -> int | None:
+    """How many items make the bound exclude the margin, or the loss significant, if difference and spread stayed."""
     from scipy.special import ndtri
 
-    if not difference.se or n < 2:
+    difference, n = row.difference, row.tasks[0].n if len(row.tasks) == 1 else 0
+    if n < 2 or difference.se is None or difference.delta == -row.margin:
         return None
-    within = difference.delta > -margin
-    distance = abs(difference.delta + margin) if within else abs(difference.delta)
-    z = stats.Z_95 if within else float(ndtri(1 - share))
-    return math.ceil(n * (z * difference.se / distance) ** 2) if distance > 0 else None
+    if difference.delta <= -row.margin:
+        z = float(ndtri(1 - alpha * row.p.raw / row.p.loss))  # what is left of alpha for this test
+        return math.ceil(n * (z * difference.se / difference.delta) ** 2) if difference.se else None
 
+    def bound(growth: float) -> float:
+        by_t = difference.delta - stats.Z_95 * (difference.se or 0.0) / math.sqrt(growth)
+        return min(by_t, unseen.lower(difference.unseen, growth=growth)) if difference.unseen else by_t
 
-def plural(unit: str, n: int) -> str:
-    """`query` -> `queries` where `n` is not 1."""
-    if n == 1 or not unit:
-        return unit or "items"
-    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
-
-
-def points(value: float) -> str:
-    """A size in points (x 100), without sign."""
-    return f"{abs(100 * value):.2f} points"
-
-
-def signed(value: float) -> str:
-    """Points with their sign."""
-    return f"{100 * value:+.2f}"
-
-
-def p_text(p: float) -> str:
-    """A p-value as it is printed."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    low, high = 1.0, 2.0
+    while bound(high) <= -row.margin:
+        low, high = high, 2 * high
+        if n * high > _MOST_NEEDED:
+            return None
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if bound(middle) > -row.margin else (middle, high)
+    return math.ceil(n * high)

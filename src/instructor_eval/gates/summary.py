@@ -35,8 +35,8 @@ from instructor_eval.gates.quality import (
     SENTENCE,
     Judgement,
     TaskVerdict,
-    plural,
 )
+from instructor_eval.gates.reasons import plural
 
 JOB_SUMMARY, COMMENT = 1_000_000, 60_000
 """Most bytes of either; GitHub's own limits are a little above."""
@@ -106,8 +106,8 @@ def escape(text: str) -> str:
 def _quality(text: _Text, judgement: Judgement, spare: int) -> None:
     comparison = judgement.comparison
     names = [escape(cut(label, _NAME)) for label in (comparison.candidate, comparison.baseline)]
-    units = "scores in points (x 100), p adjusted for all tests."
-    text.add(f"Candidate {names[0]}, baseline {names[1]}; {units}", "", spare=spare)
+    told = f"scores in points (x 100). {escape(judgement.adjustment.sentence)}"
+    text.add(f"Candidate {names[0]}, baseline {names[1]}; {told}", "", spare=spare)
     rows = ordered(judgement)
     if not rows:
         text.add(f"{NOTHING}.", "", spare=spare)
@@ -129,7 +129,7 @@ def _quality(text: _Text, judgement: Judgement, spare: int) -> None:
 
 def _cells(row: TaskVerdict) -> list[str]:
     name = escape(cut(row.name, _NAME))
-    why = "" if row.verdict == OK else _why(row.message)
+    why = "" if row.verdict == OK and not row.same_model else _why(row.message)
     return [f"{MARKS[row.verdict]} {row.verdict}", name, *(escape(c) for c in cells(row)), why]
 
 

@@ -30,8 +30,8 @@ from instructor_eval.gates.quality import (
     REGRESSED,
     Judgement,
     TaskVerdict,
-    plural,
 )
+from instructor_eval.gates.reasons import plural
 from instructor_eval.tables import render
 
 MARKS = {REGRESSED: "✗", NOT_COMPARABLE: "!", INCONCLUSIVE: "?", IMPROVED: "▲", OK: "✓"}
@@ -81,7 +81,10 @@ def _quality(judgement: Judgement) -> str:
         blocks.append(render(_HEAD, table, "table", left=2))
     if hidden:
         blocks.append(left_out(hidden))
-    reasons = [f"{cut(r.name, _NAME)}: {r.message}" for r in shown if r.verdict in (INCONCLUSIVE, NOT_COMPARABLE)]
+    if any(r.p_adjusted is not None for r in rows):
+        blocks.append(_wrapped(judgement.adjustment.sentence).strip())
+    said = [r for r in shown if r.verdict in (INCONCLUSIVE, NOT_COMPARABLE) or (r.verdict == OK and r.same_model)]
+    reasons = [f"{cut(r.name, _NAME)}: {r.message}" for r in said]
     reasons += partly(judgement)
     blocks.append("\n".join(map(_wrapped, reasons)))
     return "\n\n".join(b for b in blocks if b)

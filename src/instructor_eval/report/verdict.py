@@ -73,6 +73,7 @@ def _verdict(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Verdict:
         left_out = _texts(found["left_out"])
         notes += [f"left out, only on one side: {', '.join(left_out)}"] if left_out else []
     sentences = _texts([found["sentence"] for found in raw["quality"]])
+    sentences += _texts([a["sentence"] for found in raw["quality"] if (a := found.get("adjustment"))])
     [headline] = _texts([headline])
     return Verdict(
         verdict,
@@ -81,7 +82,7 @@ def _verdict(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Verdict:
         [_judged(found, columns) for found in raw["quality"]],
         notes[:_MOST_NOTES],
         _texts(raw["command"]),
-        next(iter(sentences), ""),
+        " ".join(dict.fromkeys(sentences)),
     )
 
 
