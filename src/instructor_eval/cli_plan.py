@@ -35,6 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        "that can be detected are taken from its items")  # fmt: skip
     group.add_argument("--baselines", type=Path, default=Path("results/baselines"), metavar="DIR",
                        help="where baseline:NAME is kept (default ./results/baselines)")  # fmt: skip
+    group.add_argument("--thresholds", type=Path, metavar="FILE",
+                       help="margins and level of the gate that is planned for (as for `evaluate gate`)")  # fmt: skip
     group.add_argument("--format", choices=LISTING_FORMATS, default="table")
 
 
@@ -46,6 +48,9 @@ def run(options: argparse.Namespace) -> int:
     if options.executor != "local":
         raise UserError("`evaluate plan` counts and measures in this process: leave --executor out")
     options.command = ["evaluate", "plan"]
+    from instructor_eval.gates.thresholds import Thresholds, read_thresholds
+
+    thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
     asked = cli_run.prepare(options)
     from instructor_eval.planning.dry_run import dry_run
     from instructor_eval.progress import Progress
@@ -57,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         known = _known(options)
         closing.callback(known.close)
         found = dry_run(request, known, lookup, _speaker(options), calibrate=not options.no_calibration)
+    found.thresholds = thresholds
     for row in found.failed:
         print(f"evaluate: {row.task} would fail: {row.error}", file=sys.stderr)
     if len(found.failed) == len(found.rows):
@@ -64,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps(_as_json(found), ensure_ascii=False, indent=1, allow_nan=False))
     elif options.format == "csv":
-        rows = [_record(row) for row in found.rows]
+        rows = [_record(row, found) for row in found.rows]
         print(render(list(rows[0]), [list(row.values()) for row in rows], "csv"))
     else:
         print("" if options.quiet else "\n", end="")
@@ -127,14 +133,19 @@ def _table(found: DryRun, *, calibrated: bool) -> str:
         head = [row.task, *[row.system] * systems]
         if row.status != "run":
             rest = [None] * (len(headers) - len(head) - 2)
-            return [*head, _STATUS[row.status], *rest, _points(row.detectable)]
+            return [*head, _STATUS[row.status], *rest, _points(row.detectable, found.loss(row))]
         counts = [row.texts, row.unique, row.cached, row.shared, row.compute, row.tokens, *[row.questions] * asks]
-        return [*head, *map(_count, counts), *[_time(row.seconds)] * calibrated, _points(row.detectable)]
+        return [
+            *head,
+            *map(_count, counts),
+            *[_time(row.seconds)] * calibrated,
+            _points(row.detectable, found.loss(row)),
+        ]
 
     texts, asked = sum(row.texts for row in found.rows), sum(row.questions for row in found.rows)
     counts = [texts, found.unique, found.cached, None, found.compute, found.tokens, *[asked] * asks]
     total = ["total", *[None] * systems, *map(_count, counts), *[_time(found.seconds)] * calibrated,
-             _points(found.detectable)]  # fmt: skip
+             _points(found.detectable, found.loss_of_mean)]  # fmt: skip
     return render(headers, [*map(line, found.rows), total], "table", left=1 + systems)
 
 
@@ -146,11 +157,11 @@ def _time(seconds: Seconds | None) -> str | None:
     return None if seconds is None else str(seconds) if seconds.high else "0 s"
 
 
-def _points(found: Detectable | None) -> str | None:
+def _points(found: Detectable | None, loss: float | None) -> str | None:
     """In points, with two figures below ten."""
-    if found is None:
+    if found is None or loss is None:
         return None
-    points = 100 * found.effect
+    points = 100 * loss
     return (
         f"{'≤ ' if found.at_most else ''}{points:.2f}"
         if points < 10
@@ -188,9 +199,7 @@ def _basis(found: DryRun, options: argparse.Namespace) -> list[str]:
     if not known:
         missing = "--baseline SIDE with items, or other results of these tasks, would tell"
         return [f"detectable: not known: {missing}"]
-    lines = [
-        "detectable: points that a one-sided test at 5 % finds with 80 % power; in the total, of the mean over tasks"
-    ]
+    lines = [_meaning(found)]
     pairs = list(dict.fromkeys(pair for d in known if not d.at_most for pair in d.pairs))
     if len(pairs) == 1:
         lines.append(f"  if the candidate differs from the baseline as {pairs[0][0]} does from {pairs[0][1]}")
@@ -203,14 +212,22 @@ def _basis(found: DryRun, options: argparse.Namespace) -> list[str]:
     return lines
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _meaning(found: DryRun) -> str:
+    adjustment = found.adjustment
+    gate = f"a gate of these {adjustment.tasks} tasks" if adjustment.tasks > 1 else "a gate of this task"
+    told = "with its margin" if adjustment.tasks <= 1 else "with its margins, p adjusted for all"
+    total = "; in the total, of the mean over tasks" if adjustment.tasks > 1 else ""
+    return f"detectable: the true loss, in points, that {gate} finds four times in five, {told}{total}"
+
+
+def _record(row: Row, found: DryRun) -> dict[str, Any]:
     """A row for programs: seconds, and fractions of 1."""
     known = row.detectable
     return {
         **{name: getattr(row, name) for name in _COLUMNS},
         "seconds_low": round(row.seconds.low, 3) if row.seconds else None,
         "seconds_high": round(row.seconds.high, 3) if row.seconds else None,
-        "detectable": known.effect if known else None,
+        "detectable": found.loss(row),
         "detectable_at_most": known.at_most if known else None,
         "detectable_units": known.n if known else None,
         "error": row.error,
@@ -222,9 +239,9 @@ def _as_json(found: DryRun) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "tasks": [
-            {**_record(row), "detectable_from": [list(filter(None, p)) for p in row.detectable.pairs]}
+            {**_record(row, found), "detectable_from": [list(filter(None, p)) for p in row.detectable.pairs]}
             if row.detectable
-            else _record(row)
+            else _record(row, found)
             for row in found.rows
         ],
         "total": {
@@ -236,7 +253,7 @@ def _as_json(found: DryRun) -> dict[str, Any]:
             "questions": sum(row.questions for row in found.rows),
             "seconds_low": round(total.low, 3) if total else None,
             "seconds_high": round(total.high, 3) if total else None,
-            "detectable": known.effect if known else None,
+            "detectable": found.loss_of_mean,
             "detectable_at_most": known.at_most if known else None,
         },
         "device": found.device or None,

@@ -158,12 +158,8 @@ class Open:
         is_open = f"a loss of {points(self.margin)} or more is not excluded (95 % lower bound {signed(lower)})"
         if by_t is not None and by_t > -self.margin:
             changed, n, unit = _changed(self.tasks), sum(t.n for t in self.tasks), _unit(self.tasks)
-            told = (
-                f"{changed:,} of {n:,} {plural(unit, n)} changed"
-                if changed
-                else f"none of {n:,} {plural(unit, n)} changed"
-            )
-            return f"{told}, but others that are seldom met may lose much: {is_open}"
+            told = f"{f'{changed:,}' if changed else 'none'} of {n:,} {plural(unit, n)}"
+            return f"{told} changed, but others that are seldom met may lose much: {is_open}"
         if difference.high is not None and difference.high < 0:
             return f"a loss is shown, of {points(-difference.delta)}, less than the margin, but {is_open}"
         if difference.low is not None and difference.low > 0:

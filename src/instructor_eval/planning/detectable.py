@@ -1,6 +1,9 @@
-"""How small a difference a task can show, before the candidate is run: from the items of what was run already.
+"""How small a loss a gate finds, before the candidate is run: from the items of what was run already.
 
-A test's power hangs on the standard error of the *difference*, which only two systems on the same items tell. Where
+It is the loss that the quality gate would call REGRESSED four times in five, with the margin and the adjustment that it
+will have there (`gates/quality.py`).
+
+Its size depends on the standard error of the *difference*, which only two systems on the same items tell. Where
 several were run, theirs stands in for the one to come; where one was, there is no more than an upper guess: of systems
 whose errors have nothing to do with each other, the variance of the difference is the sum of theirs.
 """
@@ -24,7 +27,7 @@ _MOST = 4
 
 @dataclass(frozen=True)
 class Detectable:
-    """The minimum detectable effect of a task: 80 % power, one-sided at 5 %."""
+    """What is known of the spread of a task's difference, or of the mean's."""
 
     se: float
     """Standard error of the difference it rests on; a fraction of 1, as scores are."""
@@ -34,11 +37,12 @@ class Detectable:
     """From one system alone: the effect is at most this, unless errors are opposed."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Labels of the systems whose differences it is taken from; their median counts."""
+    df: float = math.inf
+    """Degrees of freedom of `se`."""
 
-    @property
-    def effect(self) -> float:
-        """The difference, a fraction of 1."""
-        return stats.minimum_detectable(self.se)
+    def effect(self, level: float, margin: float) -> float:
+        """The true loss, a fraction of 1, that a test at `level` and with this margin finds four times in five."""
+        return stats.minimum_detectable(self.se, level=level, df=self.df, margin=margin)
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,10 @@ def mean_of(found: Sequence[Detectable | None]) -> Detectable | None:
     known = [d for d in found if d is not None]
     if not known or len(known) < len(found):
         return None
-    se = math.sqrt(math.fsum(d.se**2 for d in known)) / len(known)
-    return Detectable(se, len(known), any(d.at_most for d in known))
+    if len(known) == 1:
+        return known[0]
+    found = stats.mean(stats.Difference(0.0, 0.0, 0.0, d.se, d.n, "t", df=d.df) for d in known)
+    return Detectable(found.se or 0.0, len(known), any(d.at_most for d in known), df=found.df)
 
 
 def _fits(score: Score, planned: Score) -> bool:
@@ -132,7 +138,11 @@ def _of_pairs(pairs: Iterable[tuple[System, System]]) -> Detectable | None:
     if not found:
         return None
     return Detectable(
-        statistics.median(se for se, _, _ in found), found[0][1], at_most=False, pairs=tuple(p for _, _, p in found)
+        statistics.median(se for se, _, _ in found),
+        found[0][1],
+        at_most=False,
+        pairs=tuple(p for _, _, p in found),
+        df=max(1, found[0][1] - 1),
     )
 
 
@@ -143,7 +153,7 @@ def _of_one(systems: Sequence[System]) -> Detectable | None:
         except (UserError, KeyError):
             continue
         if se:
-            return Detectable(math.sqrt(2) * se, n, at_most=True, pairs=((system.label, ""),))
+            return Detectable(math.sqrt(2) * se, n, at_most=True, pairs=((system.label, ""),), df=max(1, n - 1))
     return None
 
 
@@ -151,13 +161,12 @@ def _alone(metric: str, items: Items, seed_text: str) -> tuple[float, int]:
     """Standard error of one system's score, and how many units it is of; 0 where one unit is all there is."""
     import numpy as np
 
-    from instructor_eval.comparing import resample
-    from instructor_eval.comparing.contributions import mean_column
+    from instructor_eval.comparing import influence, resample
 
-    column = mean_column(metric)
-    if column is not None:
-        values = np.asarray(items[column], dtype=np.float64)
-        return (float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0), len(values)
+    units = influence.influences(metric, items)
+    if units is not None:
+        se = float(np.std(units, ddof=1)) / math.sqrt(len(units)) if len(units) > 1 else 0.0
+        return (se if math.isfinite(se) else 0.0), len(units)
     n = len(set(items["segment"])) if resample.is_clustered(metric, items) else len(items["id"])
     drawn = resample.differences(
         resample.statistic(metric, items),

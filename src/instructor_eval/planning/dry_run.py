@@ -19,6 +19,8 @@ from instructor_eval.encoder.served import Served
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.filing import planned_score
+from instructor_eval.gates.reasons import Adjustment
+from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates
@@ -81,6 +83,8 @@ class DryRun:
     """Model and form -> what was measured of it, short texts first."""
     device: str = ""
     """Where that was measured; empty without a calibration."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """Margins and level of the gate that is planned for."""
 
     @property
     def failed(self) -> list[Row]:
@@ -108,9 +112,27 @@ class DryRun:
 
     @property
     def detectable(self) -> Detectable | None:
-        """The minimum detectable effect on the mean over the tasks."""
+        """The same of the mean over the tasks."""
         wholes = {row.task: row.detectable for row in self.rows if row.status != "failed" and not row.part}
         return mean_of(list(wholes.values())) if len(wholes) > 1 else None
+
+    @property
+    def adjustment(self) -> Adjustment:
+        """What a gate of these tasks adjusts its p-values for."""
+        tasks = {row.task for row in self.rows if row.status != "failed" and not row.part}
+        return Adjustment(len(tasks), len(tasks) > 1, self.thresholds.alpha)
+
+    def loss(self, row: Row) -> float | None:
+        """The true loss of a task that such a gate finds four times in five; None where nothing tells it."""
+        if row.detectable is None:
+            return None
+        return row.detectable.effect(self.adjustment.of_task, self.thresholds.margin(row.task))
+
+    @property
+    def loss_of_mean(self) -> float | None:
+        """The same of the mean."""
+        found = self.detectable
+        return None if found is None else found.effect(self.adjustment.of_mean, self.thresholds.macro)
 
 
 def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say, *, calibrate: bool = True) -> DryRun:
