@@ -135,10 +135,11 @@ def _table(found: DryRun, *, calibrated: bool) -> str:
             rest = [None] * (len(headers) - len(head) - 2)
             return [*head, _STATUS[row.status], *rest, _points(row.detectable, found.loss(row))]
         counts = [row.texts, row.unique, row.cached, row.shared, row.compute, row.tokens, *[row.questions] * asks]
+        times = [_time(row.seconds)] * calibrated
         return [
             *head,
             *map(_count, counts),
-            *[_time(row.seconds)] * calibrated,
+            *times,
             _points(row.detectable, found.loss(row)),
         ]
 

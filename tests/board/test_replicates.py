@@ -11,7 +11,7 @@ import pytest
 from scipy import stats as reference
 
 from instructor_eval import scorers
-from instructor_eval.board import replicates
+from instructor_eval.board import replicates, score_intervals
 from instructor_eval.board.replicates import rounds, spread
 from instructor_eval.board.spreads import Spread, mean, of_parts
 from instructor_eval.comparing import resample
@@ -53,18 +53,19 @@ def made(metric: str, items: Items, **fields: Any) -> Spread:
 
 
 @pytest.mark.parametrize("metric", MEANS)
-def test_the_interval_of_a_mean_is_scipys_t(metric: str) -> None:
+def test_the_interval_of_a_mean_is_around_the_published_score(metric: str) -> None:
     items = items_of(metric)
-    values = items[MEANS[metric]]
+    values = np.array(items[MEANS[metric]])
     found = made(metric, items)
-    low, high = reference.t.interval(0.95, 59, np.mean(values), reference.sem(values))
+    low, high = score_intervals.of_mean(values)
     assert (found.low, found.high) == (pytest.approx(low, abs=6e-6), pytest.approx(high, abs=6e-6))  # nDCG is rounded
     assert (found.method, found.n, found.weak, found.df) == ("t", 60, False, 59)
+    assert found.se == pytest.approx(reference.sem(values))
     assert found.half == pytest.approx((high - low) / 2)
 
 
 @pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson"])
-def test_the_interval_of_a_correlation_is_scipys_percentile_bootstrap(metric: str) -> None:
+def test_the_interval_of_a_correlation_is_near_scipys_percentile_bootstrap(metric: str) -> None:
     items = items_of(metric, n=200)
     r = reference.spearmanr if metric == "cosine_spearman" else reference.pearsonr
     drawn = reference.bootstrap(
@@ -73,10 +74,10 @@ def test_the_interval_of_a_correlation_is_scipys_percentile_bootstrap(metric: st
     )  # fmt: skip
     found = made(metric, items)
     width = drawn.confidence_interval.high - drawn.confidence_interval.low
-    assert found.low == pytest.approx(drawn.confidence_interval.low, abs=0.12 * width)
-    assert found.high == pytest.approx(drawn.confidence_interval.high, abs=0.12 * width)
+    assert found.low == pytest.approx(drawn.confidence_interval.low, abs=0.15 * width)
+    assert found.high == pytest.approx(drawn.confidence_interval.high, abs=0.15 * width)
     assert found.se == pytest.approx(drawn.standard_error, rel=0.12)
-    assert (found.method, found.n, found.weak) == ("bootstrap", 200, False)
+    assert (found.method, found.n, found.weak) == ("influence", 200, False)
 
 
 @pytest.mark.parametrize("metric", OTHERS)
@@ -98,7 +99,7 @@ def test_a_replicate_is_the_metric_of_drawn_items(metric: str) -> None:
 
 def test_the_unit_of_billboard_is_the_segment() -> None:
     found = made("pearson", items_of("pearson"))
-    assert (found.n, found.method, found.weak) == (20, "cluster bootstrap", False)
+    assert (found.n, found.method, found.weak) == (20, "cluster influence", False)
     assert made("pearson", items_of("pearson", n=57)).weak
 
 
@@ -122,9 +123,11 @@ def test_one_unit_has_no_interval(metric: str) -> None:
     )
 
 
-def test_equal_values_have_no_width() -> None:
+def test_what_is_always_right_may_not_be_so_elsewhere() -> None:
+    """Of three items out of three, Wilson's interval with t in place of z."""
     found = made("ndcg_at_10", {"id": ["a", "b", "c"], "ndcg_at_10": [1.0, 1.0, 1.0]})
-    assert (found.low, found.high, found.weak) == (1.0, 1.0, True)
+    z = reference.t.ppf(0.975, 2)
+    assert (found.low, found.high, found.weak) == (pytest.approx(3 / (3 + z * z)), 1.0, True)
     assert found.replicates is not None
     assert set(found.replicates) == {1.0}
 
@@ -135,7 +138,7 @@ def test_replicates_lie_around_the_published_score() -> None:
     found = spread("rougeL_bootstrap", items, 0.625, seed_text="task")
     assert found.replicates is not None
     assert np.mean(found.replicates) == pytest.approx(0.625, abs=0.01)
-    assert (found.high or 0) + (found.low or 0) == pytest.approx(1.25)
+    assert (found.low or 0) < 0.625 < (found.high or 0)
 
 
 def test_coverage_of_a_mean_and_of_spearman() -> None:
@@ -154,8 +157,8 @@ def test_coverage_of_a_mean_and_of_spearman() -> None:
             assert found.low is not None
             assert found.high is not None
             held[name] += found.low <= true <= found.high
-    # Three standard errors of 400 trials are 3.3 points; t of so skewed a variable and the percentile bootstrap of a
-    # correlation are known to hold the truth a point or two too seldom at this size.
+    # Three standard errors of 400 trials are 3.3 points; t of so skewed a variable without bounds is known to hold the
+    # truth a point or two too seldom at this size.
     assert all(0.90 * tasks <= count <= 0.985 * tasks for count in held.values()), held
 
 

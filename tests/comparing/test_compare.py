@@ -85,7 +85,7 @@ def test_one_task_by_its_parts(name: str, side: MakeSide) -> None:
     assert found.changed == found.wins + found.losses > 0
     assert found.chance is not None
     assert 0 < found.chance.loss <= 1
-    assert (found.p_t is not None) == (metric in ("ndcg_at_10", "accuracy", "v_measure"))
+    assert (found.p_t is not None) == (metric in ("ndcg_at_10", "accuracy", "v_measure", "summeval_v1"))
     assert len(found.lost) == min(MOST_MOVED, found.losses)
     assert [m.delta for m in found.lost] == sorted(m.delta for m in found.lost)
     assert [m.delta for m in found.gained] == sorted((m.delta for m in found.gained), reverse=True)

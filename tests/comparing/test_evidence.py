@@ -175,7 +175,8 @@ def test_wins_and_losses_change_places_with_the_sides(metric: str) -> None:
     forth, again = (stats.paired(metric, a, b, seed_text="x") for a, b in ((child, parent), (parent, child)))
     assert forth.delta == -again.delta
     assert forth.se == pytest.approx(again.se, rel=1e-9)
-    assert (forth.lower, forth.low) == pytest.approx((-again.upper, -again.high), abs=1e-9)
+    assert (forth.lower_by_t, forth.low) == pytest.approx((-again.upper, -again.high), abs=1e-9)
+    assert forth.lower <= forth.lower_by_t
 
 
 @pytest.mark.parametrize("metric", EVERY)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from instructor_eval import plugins, scorers
 from instructor_eval.board.replicates import spread
@@ -68,17 +69,20 @@ def without_segments(items: Items, metric: str) -> Items:
 
 @pytest.mark.usefixtures("plugged")
 @pytest.mark.parametrize("metric", SAME)
-def test_intervals_are_those_of_the_metric_that_it_is(metric: str) -> None:
+def test_intervals_are_near_those_of_the_metric_that_it_is(metric: str) -> None:
+    """By resampling, as nothing is known of a package's metric; near what the metric's own influence says."""
     a, b = (without_segments(made(seed=seed), metric) for seed in (1, 2))
     found, expected = (stats.paired(name, a, b, seed_text="seed") for name in (f"my_{metric}", metric))
-    assert found.method == expected.method == ("cluster bootstrap" if metric == "pearson" else "bootstrap")
+    kind = "cluster " if metric == "pearson" else ""
+    assert (found.method, expected.method) == (f"{kind}bootstrap", f"{kind}influence")
     assert (found.delta, found.n, found.weak) == (expected.delta, expected.n, expected.weak)
-    assert [found.low, found.high, found.se] == pytest.approx([expected.low, expected.high, expected.se], rel=1e-9)
+    assert found.se == pytest.approx(expected.se, rel=0.3)
     value = scorers.compute(metric, a)
     mine, theirs = (spread(name, a, value, seed_text="seed") for name in (f"my_{metric}", metric))
-    assert [mine.low, mine.high, mine.se] == pytest.approx([theirs.low, theirs.high, theirs.se], rel=1e-9)
+    assert mine.se == pytest.approx(theirs.se, rel=0.3)
+    assert mine.high - mine.low == pytest.approx(2 * t.ppf(0.975, mine.n - 1) * mine.se)
     assert np.allclose(mine.replicates, theirs.replicates)
-    assert _alone(f"my_{metric}", a, "seed") == pytest.approx(_alone(metric, a, "seed"), rel=1e-9)
+    assert _alone(f"my_{metric}", a, "seed")[0] == pytest.approx(_alone(metric, a, "seed")[0], rel=0.3)
 
 
 @pytest.mark.usefixtures("plugged")

@@ -288,8 +288,9 @@ def test_the_twin_of_t_intervals_is_the_modules() -> None:
     d = bounded(np.random.default_rng(0), (5, 40))
     low, high, lower, se = t_interval(d)
     for i, row in enumerate(d):
-        found = stats._by_t(float(row.mean()), row.tolist(), [0.0] * 40)
-        assert (found.low, found.high, found.lower, found.se) == pytest.approx((low[i], high[i], lower[i], se[i]))
+        sides = ({"id": range(40), "value": values} for values in (row.tolist(), [0.0] * 40))
+        found = stats.paired("rougeL", *sides, seed_text="")
+        assert (found.low, found.high, found.lower_by_t, found.se) == pytest.approx((low[i], high[i], lower[i], se[i]))
         assert stats.p_of_t(found) == pytest.approx(t_p(d)[i])
 
 
@@ -382,7 +383,7 @@ def test_bootstrap_intervals_hold_the_truth(make: Sides, truth: float, n: int, r
         ones = np.ones((n, 1))
         delta = float((first(ones) - second(ones))[0])
         drawn = resample.differences(first, second, n, seed_text=str(k))
-        found = stats._around(delta, drawn, n, "bootstrap")
+        found = stats._around(delta, drawn, n, "bootstrap")  # as of metrics of which nothing is known
         assert found.low is not None
         assert found.high is not None
         assert found.lower is not None

@@ -120,10 +120,11 @@ def test_others_have_the_standard_error_of_scipys_paired_bootstrap(metric: str) 
         return scorers.compute(metric, take(child, places)) - scorers.compute(metric, take(parent, places))
 
     result = bootstrap((np.arange(n),), statistic, method="percentile", n_resamples=1000, rng=np.random.default_rng(7))
-    assert found.se == pytest.approx(result.standard_error, rel=0.1)
+    assert found.se == pytest.approx(result.standard_error, rel=0.2)
     half = float(t.ppf(0.975, n - 1)) * found.se
     assert (found.low, found.high) == pytest.approx((found.delta - half, found.delta + half), abs=1e-12)
-    assert (found.n, found.method) == (n, "cluster bootstrap" if metric == "pearson" else "bootstrap")
+    method = "t" if metric.startswith("summeval") else "cluster influence" if metric == "pearson" else "influence"
+    assert (found.n, found.method) == (n, method)
     assert found.low < found.delta < found.high
 
 
@@ -271,8 +272,7 @@ def test_bounds_and_intervals_are_those_of_t() -> None:
     assert (nothing.delta, nothing.low, nothing.verdict) == (0.4, None, "unknown")
 
 
-def test_resamples_without_a_value_are_left_out() -> None:
-    """One positive among 30 pairs: a third of the resamples do not draw it."""
+def test_one_positive_is_too_few() -> None:
     ids, gold = list(range(30)), [1] + [0] * 29
     child = {"id": ids, "gold": gold, "cosine": np.linspace(1, 0, 30).tolist()}
     parent = {"id": ids, "gold": gold, "cosine": [0.5, *np.linspace(1, 0, 29).tolist()]}
@@ -456,7 +456,8 @@ def test_the_degrees_of_freedom_are_welchs() -> None:
 
     rng = np.random.default_rng(4)
     a, b = rng.normal(0.1, 1, 12), rng.normal(0, 0.3, 40)
-    found = mean([stats._by_t(float(x.mean()), list(x), [0.0] * len(x)) for x in (a, -b)])
+    each = [paired("rougeL", *({"id": range(len(x)), "value": v} for v in (x, 0 * x)), seed_text="") for x in (a, -b)]
+    found = mean(each)
     expected = ttest_ind(a, b, equal_var=False)
     interval = expected.confidence_interval(0.95)
     assert found.df == pytest.approx(expected.df)

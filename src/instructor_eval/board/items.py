@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.stats import Difference, NotComparableError
+from instructor_eval.comparing.unseen import Unseen
 from instructor_eval.errors import UserError
 from instructor_eval.types import Items, ReadItems, Score
 
@@ -86,7 +87,7 @@ class Evidence:
         """
         key, found = self._look_up("difference", child, parent)
         if found is not None:
-            whole = _as(Difference, found[0])
+            whole = _as(Difference, _with_unseen(found[0]))
             if whole is not None:
                 return whole
         try:
@@ -163,13 +164,25 @@ class Evidence:
 
     def _keep(self, key: str | None, computed: Spread | Difference, replicates: Any = None) -> None:
         if self._kept is not None and key is not None:
-            names = [f.name for f in dataclasses.fields(computed) if f.name not in ("replicates", "unseen")]
-            entry = {name: getattr(computed, name) for name in names}
+            entry = {f.name: getattr(computed, f.name) for f in dataclasses.fields(computed) if f.name != "replicates"}
+            if isinstance(computed, Difference):
+                entry["unseen"] = [dataclasses.asdict(u) for u in computed.unseen]
             self._kept.put(key, entry | {"df": entry["df"] if math.isfinite(entry["df"]) else None}, replicates)
 
 
-def _as(kind: type[T], entry: dict[str, Any]) -> T | None:
+def _with_unseen(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """The entry of a difference with its parts as objects; None where their fields are not those of today."""
+    try:
+        parts = tuple(Unseen(**(part | {"moments": tuple(part["moments"])})) for part in entry["unseen"])
+    except (TypeError, LookupError):
+        return None
+    return entry | {"unseen": parts}
+
+
+def _as(kind: type[T], entry: dict[str, Any] | None) -> T | None:
     """The entry as an object; None where its fields are not those of today."""
+    if entry is None:
+        return None
     try:
         return kind(**(entry | {"df": math.inf if entry["df"] is None else entry["df"]}))
     except (TypeError, LookupError):

@@ -107,8 +107,8 @@ def mean_of(found: Sequence[Detectable | None]) -> Detectable | None:
         return None
     if len(known) == 1:
         return known[0]
-    found = stats.mean(stats.Difference(0.0, 0.0, 0.0, d.se, d.n, "t", df=d.df) for d in known)
-    return Detectable(found.se or 0.0, len(known), any(d.at_most for d in known), df=found.df)
+    mean = stats.mean(stats.Difference(0.0, 0.0, 0.0, d.se, d.n, "t", df=d.df) for d in known)
+    return Detectable(mean.se or 0.0, len(known), any(d.at_most for d in known), df=mean.df)
 
 
 def _fits(score: Score, planned: Score) -> bool:
