@@ -41,14 +41,21 @@ def with_baseline(cli: Run, results: Path) -> Path:
 
 
 def test_the_same_is_ok_and_a_loss_is_regressed(cli: Run, with_baseline: Path) -> None:
-    done = cli("gate", "--candidate", "minilm@bf16")
-    assert (done.code, done.err) == (0, "")
+    done = cli("gate", "--candidate", "minilm")
+    assert (done.code, "hold the same results" in done.err) == (0, True)
     assert done.out.startswith("OK: macro mean +0.00 points")
+    assert "(the same model: fingerprint, instructions and search are the baseline's, and no item changed)" in done.out
+    done = cli("gate", "--candidate", "minilm@bf16")  # another form of which no item changed, and no probe is there
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("INCONCLUSIVE: macro mean +0.00 points")
+    assert "whether its vectors are the baseline's is not known" in done.out
     done = cli("gate", "--candidate", "minilm@int8")
     assert done.code == 1
     assert done.out.startswith("REGRESSED: ")
-    assert "✗ REGRESSED  SciFact" in done.out
-    assert "✓ OK         STS12" in done.out
+    table = [line.split()[:3] for line in done.out.splitlines()]
+    assert ["✗", "REGRESSED", "SciFact"] in table
+    assert ["?", "INCONCLUSIVE", "STS12"] in table  # 300 pairs that did not change
+    assert ["✓", "OK", "RTE"] in table
     assert "lost most: i" in done.out
     assert "run it again: evaluate --task SciFact" in done.out
 
@@ -75,7 +82,7 @@ def test_ci_gets_one_annotation_and_the_summary(
     assert line.startswith("::error title=")
     assert "REGRESSED" in summary.read_text()
     assert "https://example.org/report" in summary.read_text()
-    done = cli("gate", "--candidate", "minilm@bf16")
+    done = cli("gate", "--candidate", "minilm")
     assert "\n::" not in done.out
 
 
@@ -112,7 +119,8 @@ def test_inconclusive_fails_only_where_asked(cli: Run, results: Path, make_score
     done = cli(*arguments)
     assert done.code == 0
     assert done.out.startswith("INCONCLUSIVE: ")
-    assert "would be found four times in five" in done.out
+    assert "would be REGRESSED four times in five" in " ".join(done.out.split())
+    assert "p: one-sided, that nothing is lost; of one test, so not adjusted." in done.out
     assert cli(*arguments, "--fail-on-inconclusive").code == 3
 
 

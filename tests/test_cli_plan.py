@@ -100,7 +100,6 @@ def test_other_results_say_what_can_be_detected(cli: Run, models: tuple[Path, Pa
     assert "if the candidate differs from the baseline as" in both.out
     known = json.loads(cli(*plan, "--format", "json").out)
     sts, billboard = (row["detectable"] for row in known["tasks"])
-    assert known["total"]["detectable"] == pytest.approx((sts**2 + billboard**2) ** 0.5 / 2)
     assert 0.01 < known["total"]["detectable"] < min(sts, billboard) < 0.5
 
 

@@ -477,3 +477,14 @@ def test_the_paired_t_is_scipys() -> None:
     child, parent = make_items("v_measure", 25, 1), make_items("v_measure", 25, 2)
     expected = ttest_rel(child["v_measure"], parent["v_measure"], alternative="less").pvalue
     assert stats.p_of_t(paired("v_measure", child, parent, seed_text="x")) == pytest.approx(expected)
+
+
+def test_what_a_drawn_p_is_below_half_of_the_time() -> None:
+    from scipy.stats import binom
+
+    for level in (0.05, 0.05 / 20, 0.05 / 112):
+        found = stats.drawn_level(level, 9_999)
+        most = next(b for b in range(10_000) if (2 + b) / 10_000 >= level)  # (1 + b) / 10,000 is below it
+        assert binom.cdf(most, 9_999, found) == pytest.approx(0.5, abs=0.02)
+    assert stats.drawn_level(0.05, 0) == 0.05
+    assert stats.drawn_level(1e-4, 9_999) == 0

@@ -139,7 +139,7 @@ def test_the_worst_gate_decides_and_is_told_first() -> None:
     assert both.headline == "REGRESSED: drift: largest 1 - cosine 0.3"
     assert outcome(good).headline == "OK: macro mean -1.00 points [-2.00, +0.10], margin 0.50; 2 tasks: 2 OK"
     assert mixed().headline == (
-        "REGRESSED: ArguAna -7.00 points [-8.70, -5.30], margin 1.00, adjusted p <0.001; "
+        "REGRESSED: ArguAna -7.00 points [-8.70, -5.30], margin 1.00, p <0.001; "
         "6 tasks: 2 REGRESSED, 1 NOT COMPARABLE, 1 INCONCLUSIVE, 1 IMPROVED, 1 OK"
     )
 
@@ -325,7 +325,7 @@ def test_junit_is_valid_and_says_what_dashboards_count() -> None:
     failure = by_name["SciFact"].find("failure")
     assert failure is not None
     assert failure.attrib == {"message": "why SciFact", "type": REGRESSED}
-    assert "difference -5.90 [-7.60, -4.20], adjusted p <0.001, margin 1.00" in (failure.text or "")
+    assert "difference -5.90 [-7.60, -4.20], p <0.001, margin 1.00" in (failure.text or "")
     assert "- q0 (90.00, 10.00)" in (failure.text or "")
     assert SENTENCE in (failure.text or "")
     skipped = by_name["B open"].find("skipped")

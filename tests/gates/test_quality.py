@@ -4,11 +4,13 @@ import dataclasses
 import math
 
 import pytest
+from scipy.stats import norm, t
 
-from instructor_eval.comparing import stats
+from instructor_eval.comparing import randomise, stats
 from instructor_eval.comparing.compare import Comparison, TaskComparison
+from instructor_eval.comparing.likeness import UNKNOWN, Likeness
 from instructor_eval.comparing.stats import Chance, Difference
-from instructor_eval.gates import quality
+from instructor_eval.gates import quality, reasons
 from instructor_eval.gates.quality import IMPROVED, INCONCLUSIVE, MACRO, NOT_COMPARABLE, OK, REGRESSED, judge
 from instructor_eval.gates.thresholds import Thresholds
 
@@ -62,7 +64,7 @@ def comparison(*tasks: TaskComparison) -> Comparison:
         (-0.030, 0.005, {"weak": True, "p": 0.125, "n": 3}, INCONCLUSIVE),  # three splits: p is never below 1/8
         (0.050, 0.001, {"weak": True, "p": 0.875, "n": 3}, INCONCLUSIVE),  # nor can its interval exclude a loss
         (0.000, 0.000, {"changed": 0, "p": 1.0}, OK),
-        (0.000, 0.000, {"changed": 0, "p": 1.0, "weak": True, "n": 3}, OK),  # unchanged items need no interval
+        (0.000, 0.000, {"changed": 0, "p": 1.0, "weak": True, "n": 3}, INCONCLUSIVE),  # three prove nothing
     ],
 )
 def test_one_task(delta: float, se: float, options: dict[str, float], verdict: str) -> None:
@@ -105,19 +107,23 @@ def test_the_level_of_the_tests() -> None:
 
 def test_what_an_inconclusive_one_says() -> None:
     [found] = judge(comparison(task("A", -0.002, 0.012)), Thresholds()).tasks
-    assert found.minimum_detectable == pytest.approx(2.4865 * 0.012, abs=1e-5)
+    critical = float(t.ppf(0.95, N - 1)) * 0.012  # more than the margin
+    assert found.minimum_detectable == pytest.approx(critical + float(norm.ppf(0.8)) * 0.012, rel=1e-3)
     # At so many items the one-sided bound is at the margin.
     assert found.needed is not None
     assert -0.002 - stats.Z_95 * 0.012 * math.sqrt(N / found.needed) == pytest.approx(-0.01, abs=1e-4)
     assert found.message == (
-        "a loss of 1.00 points or more is not excluded; with these items a loss of 2.98 points would be found four "
-        f"times in five; about {found.needed:,} queries would settle it if the difference stayed"
+        "a loss of 1.00 points or more is not excluded (95 % lower bound -2.18); with these items a true loss of 2.99 "
+        f"points would be REGRESSED four times in five; about {found.needed:,} queries would settle it if the "
+        "difference stayed"
     )
 
 
 def test_what_a_loss_that_is_not_significant_says() -> None:
     [found] = judge(comparison(task("A", -0.03, 0.03)), Thresholds()).tasks
-    assert found.message.startswith("lost 3.00 points, but other items may show none; with these items")
+    assert found.message.startswith(
+        "lost 3.00 points, but other items may show none (p is 0.159, not below 0.05); with"
+    )
     assert found.needed is not None
     assert 0.03 / (0.03 * math.sqrt(N / found.needed)) == pytest.approx(stats.Z_95, abs=0.01)
 
@@ -138,8 +144,8 @@ def test_no_interval_at_all() -> None:
 @pytest.mark.parametrize(
     ("delta", "se", "message"),
     [
-        (-0.03, 0.005, "lost 3.00 points, margin 1.00 points, adjusted p < 0.001"),
-        (0.03, 0.015, "gained 3.00 points, adjusted p 0.023"),
+        (-0.03, 0.005, "lost 3.00 points, margin 1.00 points, p < 0.001"),
+        (0.03, 0.015, "gained 3.00 points, p 0.023"),
         (0.0, 0.003, "a loss of 1.00 points or more is excluded (95 % lower bound -0.49)"),
     ],
 )
@@ -231,6 +237,153 @@ def test_turned_round_a_loss_is_a_gain() -> None:
     assert [v.p_adjusted for v in there.tasks] == pytest.approx([v.p_adjusted_gain for v in back.tasks])
 
 
+# What an OK rests on
+
+
+def counted(
+    before: list[float], after: list[float], *, likeness: Likeness = UNKNOWN, name: str = "A"
+) -> TaskComparison:
+    """A task as `compare` makes it of these values."""
+    sides = ({"id": list(range(len(v))), "ndcg_at_10": v} for v in (after, before))
+    child, parent = sides
+    found = stats.paired("ndcg_at_10", child, parent, seed_text="")
+    wins, losses = (sum(s * (a - b) > 0 for a, b in zip(after, before, strict=True)) for s in (1, -1))
+    n = len(before)
+    chance = randomise.chance("ndcg_at_10", child, parent, seed_text="")
+    return TaskComparison(
+        name, "Retrieval", "ndcg_at_10", "query", 0.5, 0.5 + found.delta, found, chance,
+        n=n, wins=wins, ties=n - wins - losses, losses=losses, likeness=likeness,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(30, INCONCLUSIVE), (298, INCONCLUSIVE), (301, OK)])
+def test_items_that_did_not_change_prove_no_more_than_the_rule_of_three(n: int, verdict: str) -> None:
+    """(1 - 0.01)^n is 0.05 at 298.07."""
+    [found] = judge(comparison(counted([1.0] * n, [1.0] * n)), Thresholds()).tasks
+    assert found.verdict == verdict
+    if n == 30:
+        assert found.message == (
+            "none of 30 queries changed, but others that are seldom met may lose much: a loss of 1.00 points or more "
+            "is not excluded (95 % lower bound -9.50); whether its vectors are the baseline's is not known: run both "
+            "with --no-cache, which files a probe; about 300 queries would settle it if the difference stayed"
+        )
+    elif verdict == OK:
+        assert found.message.startswith("no query changed, and a loss of 1.00 points or more is excluded (95 % lower")
+
+
+@pytest.mark.parametrize(
+    ("likeness", "verdict", "words"),
+    [
+        (Likeness(same_model=True), OK, "the same model: fingerprint, instructions and search are the baseline's"),
+        (Likeness(cosine=3e-8, texts=32), OK, "the same model elsewhere: its vectors are the baseline's (largest 1 - "
+         "cosine 3e-08 of 32 probe texts, within 0.0001), and no item changed"),
+        (Likeness(cosine=2e-3, texts=32), INCONCLUSIVE,
+         "it is another model: its vectors are off the baseline's by up to 0.002"),
+    ],
+)  # fmt: skip
+def test_the_same_model_needs_no_statistics(likeness: Likeness, verdict: str, words: str) -> None:
+    values = [0.2, 1.0, 0.5] * 4
+    found = judge(comparison(counted(values, values, likeness=likeness)), Thresholds())
+    assert found.verdict == verdict
+    assert words in found.tasks[0].message
+    assert found.tasks[0].same_model == (verdict == OK)
+    both = judge(comparison(*(counted(values, values, likeness=likeness, name=n) for n in "AB")), Thresholds())
+    assert both.macro is not None
+    assert (both.verdict, both.macro.same_model) == (verdict, verdict == OK)
+
+
+def test_a_model_whose_items_changed_is_judged_by_them() -> None:
+    before = [1.0] * 40
+    [found] = judge(comparison(counted(before, [0.0] * 8 + [1.0] * 32, likeness=Likeness(True))), Thresholds()).tasks
+    assert (found.verdict, found.same_model) == (REGRESSED, False)
+
+
+def test_in_a_mean_nothing_is_feared_of_the_same_vectors() -> None:
+    many = [1.0] * 3000
+    sides = (counted(many, many, name="many"), counted([1.0] * 5, [1.0] * 5, name="few"))
+    found = judge(comparison(*sides), Thresholds())
+    assert found.macro is not None
+    assert found.macro.verdict == INCONCLUSIVE  # a fifth of the few may be lost, unseen
+    known = dataclasses.replace(sides[1], likeness=Likeness(same_model=True))
+    found = judge(comparison(sides[0], known), Thresholds())
+    assert found.macro is not None
+    assert (found.macro.verdict, found.macro.same_model) == (OK, False)
+
+
+# Why it is open, beside an interval that excludes 0
+
+
+def test_a_loss_that_is_less_than_the_margin() -> None:
+    [found] = judge(comparison(task("A", -0.008, 0.003)), Thresholds()).tasks
+    assert found.difference is not None
+    assert (found.difference.high or 0) < 0
+    assert found.message.startswith(
+        "a loss is shown, of 0.80 points, less than the margin, but a loss of 1.00 points or"
+    )
+
+
+def test_a_loss_that_is_lost_in_the_adjustment() -> None:
+    given = comparison(task("A", -0.03, 0.013, p=0.01), *(task(f"T{k}", 0.004, 0.002, p=0.9) for k in range(9)))
+    found = judge(given, Thresholds()).tasks[0]
+    assert found.message.startswith(
+        "lost 3.00 points, and p alone is 0.010, but adjusted for 10 tasks and their mean it is 0.200, not below 0.05; "
+    )
+
+
+def test_a_loss_of_too_few_items_for_a_small_p() -> None:
+    """All four that changed lost: p is 1/16, and t, which takes the shape for granted, excludes 0."""
+    before = [1.0] * 40
+    [found] = judge(comparison(counted(before, [0.5, 0.5, 0.5, 0.5, *before[4:]])), Thresholds()).tasks
+    assert found.difference is not None
+    assert (found.difference.high or 0) < 0
+    assert found.message.startswith(
+        "lost 5.00 points, and the interval excludes 0, but p is 0.062, not below 0.05, as it is counted over the 4"
+    )
+
+
+def test_a_gain_beside_which_much_may_be_lost() -> None:
+    before = [0.5] * 40
+    [found] = judge(comparison(counted(before, [0.6] * 4 + before[4:])), Thresholds()).tasks
+    assert found.verdict == INCONCLUSIVE
+    assert found.message.startswith(
+        "4 of 40 queries changed, but others that are seldom met may lose much: a loss of 1"
+    )
+
+
+@pytest.mark.parametrize(("tasks", "level"), [(1, 0.05), (3, 0.05 / 6), (10, 0.05 / 20)])
+def test_the_detectable_loss_is_that_of_the_verdict(tasks: int, level: float) -> None:
+    """Of a task among others, and of the mean; the margin counts where it is more than what is significant."""
+    found = judge(comparison(*(task(f"T{k}", 0.0, 0.01) for k in range(tasks))), Thresholds())
+    drawn = math.ceil(level * 10_000) - 1  # one more than may be as large, of 9,999
+    critical = float(t.ppf(1 - (drawn - 1 / 3) / 9_999, N - 1)) * 0.01
+    assert found.tasks[0].minimum_detectable == pytest.approx(critical + float(norm.ppf(0.8)) * 0.01)
+    small = judge(comparison(*(task(f"T{k}", 0.0, 0.001) for k in range(tasks))), Thresholds())
+    assert small.tasks[0].minimum_detectable == pytest.approx(0.01 + float(norm.ppf(0.8)) * 0.001)
+    if found.macro is not None and found.macro.difference is not None:
+        se, df = found.macro.difference.se or 0, found.macro.difference.df
+        expected = max(0.005, float(t.ppf(0.975, df)) * se) + float(norm.ppf(0.8)) * se
+        assert found.macro.minimum_detectable == pytest.approx(expected)
+
+
+def test_where_no_p_can_be_small_enough_no_loss_is_found() -> None:
+    """Five splits: 1/32 is the least p, and three tasks and their mean want less than 1/120."""
+    given = [task(f"T{k}", -0.03, 0.02, n=5, p=0.2, unit="split", changed=5) for k in range(3)]
+    found = judge(comparison(*given), Thresholds()).tasks[0]
+    assert found.minimum_detectable is None
+    assert "with so few items no loss could be REGRESSED" in found.message
+    assert judge(comparison(given[0]), Thresholds()).tasks[0].minimum_detectable is not None
+
+
+def test_what_p_is_adjusted_for_is_said() -> None:
+    one = judge(comparison(task("A", 0.0, 0.01)), Thresholds())
+    assert one.adjustment.sentence == "p: one-sided, that nothing is lost; of one test, so not adjusted."
+    ten = judge(comparison(*(task(f"T{k}", 0.0, 0.01) for k in range(10))), Thresholds())
+    assert ten.adjustment.sentence == (
+        "p: one-sided, that nothing is lost; adjusted for 10 tasks and their mean by Holm's method, weight 10 for the "
+        "mean and 1 for each task, so that half of 0.05 is the mean's."
+    )
+
+
 # Words and codes
 
 
@@ -246,9 +399,9 @@ def test_the_worst_of_several_gates() -> None:
     [("query", 1, "query"), ("query", 2, "queries"), ("test item", 3, "test items"), ("", 2, "items")],
 )
 def test_plurals(unit: str, n: int, text: str) -> None:
-    assert quality.plural(unit, n) == text
+    assert reasons.plural(unit, n) == text
 
 
 def test_numbers_as_they_are_printed() -> None:
-    assert (quality.points(-0.0123), quality.signed(-0.0123), quality.signed(0.02)) == ("1.23 points", "-1.23", "+2.00")
-    assert (quality.p_text(0.00099), quality.p_text(0.0234)) == ("< 0.001", "0.023")
+    assert (reasons.points(-0.0123), reasons.signed(-0.0123), reasons.signed(0.02)) == ("1.23 points", "-1.23", "+2.00")
+    assert (reasons.p_text(0.00099), reasons.p_text(0.0234)) == ("< 0.001", "0.023")

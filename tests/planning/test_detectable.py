@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
-from instructor_eval.comparing import stats
 from instructor_eval.comparing.sides import Side
 from instructor_eval.errors import UserError
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
@@ -70,8 +70,11 @@ def test_two_systems_tell_the_spread_of_their_difference(stored: Stored) -> None
     found = stored.of()
     assert found is not None
     assert found.se == pytest.approx(0.12 / math.sqrt(N))
-    assert found.effect == pytest.approx(stats.minimum_detectable(0.006))
-    assert 100 * found.effect == pytest.approx(1.49, abs=0.01)
+    expected = float(t.ppf(0.95, N - 1)) * 0.006 + float(norm.ppf(0.8)) * 0.006
+    assert found.effect(0.05, 0.0) == pytest.approx(expected)
+    assert 100 * expected == pytest.approx(1.49, abs=0.01)
+    assert found.effect(0.05 / 20, 0.0) == pytest.approx((t.ppf(1 - 0.05 / 20, N - 1) + norm.ppf(0.8)) * 0.006)
+    assert found.effect(0.05, 0.03) == pytest.approx(0.03 + norm.ppf(0.8) * 0.006)
     assert (found.n, found.at_most, found.pairs) == (N, False, (("b@fp32:paper", "a@fp32:paper"),))
 
 

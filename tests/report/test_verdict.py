@@ -94,7 +94,7 @@ def test_verdict_headline_and_command(regressed: Path, raw: Raw) -> None:
     assert f"{REGRESSED}: {found.headline}" == raw["headline"]
     assert found.command == raw["command"]
     assert found.command[:2] == ["evaluate", "gate"]
-    assert found.sentence == SENTENCE
+    assert found.sentence == f"{SENTENCE} {raw['quality'][0]['adjustment']['sentence']}"
     assert (found.lines, found.notes) == ([], [])
 
 

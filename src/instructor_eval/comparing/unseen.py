@@ -85,10 +85,10 @@ def lower(tasks: Sequence[Unseen], *, growth: float = 1.0) -> float:
         tasks: At least one; their weights add up to 1.
         growth: As if there were so many times as many units, with the same moments.
     """
-    worst = max(tasks, key=lambda t: t.weight * t.loss / t.n)
+    worst = max(range(len(tasks)), key=lambda i: tasks[i].weight * tasks[i].loss / tasks[i].n)
     middle = spread = skew = peak = 0.0
-    for task in tasks:
-        found = _cumulants(task, task.n * growth, unseen=task is worst)
+    for i, task in enumerate(tasks):
+        found = _cumulants(task, task.n * growth, unseen=i == worst)
         middle, spread, skew, peak = (
             total + task.weight**r * part
             for r, total, part in zip((1, 2, 3, 4), (middle, spread, skew, peak), found, strict=True)

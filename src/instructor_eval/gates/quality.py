@@ -236,15 +236,14 @@ def _detectable(row: _Row, drawn: int) -> float | None:
     difference = row.difference
     if not difference.se:
         return None
-    least = 0.0
+    level = row.p.level
     if len(row.tasks) == 1:
-        n = row.tasks[0].n
-        chance = row.tasks[0].chance
-        if chance is not None and chance.method != "welch":  # a p by counting has a least value
-            least = max(0.5 ** min(n, 1000), 0.0 if n <= _COUNTED else 1 / (drawn + 1))
-    if least >= row.p.level:
-        return None
-    return stats.minimum_detectable(difference.se, level=row.p.level, df=difference.df, margin=row.margin)
+        n, chance = row.tasks[0].n, row.tasks[0].chance
+        if chance is not None and chance.method != "welch":  # a p by counting, which has a least value
+            level = level if n <= _COUNTED else stats.drawn_level(level, drawn)
+            if 0.5 ** min(n, 1000) >= level:
+                return None
+    return stats.minimum_detectable(difference.se, level=level, df=difference.df, margin=row.margin)
 
 
 def _needed(row: _Row, alpha: float) -> int | None:

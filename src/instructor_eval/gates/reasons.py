@@ -172,9 +172,7 @@ class Open:
         told = [t.likeness.cosine for t in self.tasks if t.likeness.cosine is not None]
         if told and max(told) > self.limit:
             return f"it is another model: its vectors are off the baseline's by up to {max(told):.2g} (1 - cosine)"
-        return (
-            "whether its vectors are the baseline's is not known: run both with --no-cache, which files a probe of them"
-        )
+        return "whether its vectors are the baseline's is not known: run both with --no-cache, which files a probe"
 
 
 def _changed(tasks: Sequence[TaskComparison]) -> int:

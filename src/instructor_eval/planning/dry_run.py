@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.comparing import stats
+from instructor_eval.comparing.compare import draws
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
 from instructor_eval.encoder.engine import Engine, pick_device
@@ -126,7 +128,8 @@ class DryRun:
         """The true loss of a task that such a gate finds four times in five; None where nothing tells it."""
         if row.detectable is None:
             return None
-        return row.detectable.effect(self.adjustment.of_task, self.thresholds.margin(row.task))
+        level = stats.drawn_level(self.adjustment.of_task, draws(self.adjustment.tasks))
+        return row.detectable.effect(level, self.thresholds.margin(row.task))
 
     @property
     def loss_of_mean(self) -> float | None:
