@@ -150,13 +150,9 @@ def ok(gates: int) -> Iterator[str]:
             margin = -compared(metric, parent, child).delta
             cells = []
             for n in (30, 100, 300, 1406):
-                found = [compared(*_ordered(correlated(kind, rng, n, share))) for _ in range(gates)]
+                found = [compared(*correlated(kind, rng, n, share)) for _ in range(gates)]
                 cells.append(_rates(found, margin))
             yield f"| {kind}, {100 * share:g} % change, {100 * margin:.1f} points | | | {' | '.join(cells)} | |"
-
-
-def _ordered(made: tuple[str, dict[str, Any], dict[str, Any]]) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    return made
 
 
 def _rates(found: list[Difference], margin: float) -> str:
@@ -173,10 +169,9 @@ def macro(gates: int) -> Iterator[str]:
             cells = []
             for n in (30, 100, 300) if tasks == 56 else (30, 100, 300, 1406):
                 rng = np.random.default_rng(n + tasks)
-                few = gates if tasks < 56 else max(100, gates // 4)
                 found = [
                     stats.mean(compared("ndcg_at_10", *means(*KINDS[kind](rng, n, share, 0.005))) for _ in range(tasks))
-                    for _ in range(few)
+                    for _ in range(gates)
                 ]
                 cells.append(_rates(found, 0.005))
             yield f"| {kind}, {100 * share:g} % change, {tasks} tasks | {' | '.join(cells)} |"
@@ -235,7 +230,7 @@ def detectable(gates: int) -> Iterator[str]:
                 found = compared("ndcg_at_10", *means(before, after))
                 return task(k, found, after - before, seed, flipped=flipped)
 
-            for seed in range(gates if tasks < 56 else gates // 2):
+            for seed in range(gates):
                 others = [made(0.0, k, seed, flipped=False) for k in range(tasks - 1)]
                 plain = judge(gate([made(0.0, tasks, seed, flipped=False), *others]), Thresholds()).tasks[0]
                 printed.append(plain.minimum_detectable or 0.0)
