@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from differential.steps import Step
+from tokenizers import Tokenizer
+
 from instructor_eval import load_encoder
 from instructor_eval.errors import UserError
 
@@ -62,6 +63,10 @@ class Made:
     family: str | None = "prefix"
     loose: bool = False
     """sentence-transformers itself fails on some texts (longer than its positions): there is nothing to equal."""
+    stripped: bool = False
+    """Only texts without white space around them are compared: InstructorEmbedding takes it off, and so do we."""
+    by_file: bool = False
+    """The ids of tokenizer.json count, not those of the tokenizer that transformers 5 makes of it (protocol.md)."""
 
 
 @dataclass
@@ -81,17 +86,25 @@ def peer(folder: Path, made: Made) -> Any:
     from sentence_transformers import SentenceTransformer
 
     kwargs = {"dtype": "float32"} if made.half else None
-    return SentenceTransformer(str(folder), device="cpu", local_files_only=True, model_kwargs=kwargs)
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, model_kwargs=kwargs)
+    if made.by_file:
+        model.tokenizer._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return model
 
 
-def truth(model: Any) -> dict[tuple[str, str], Vector | None]:
+def texts_of(made: Made) -> tuple[str, ...]:
+    """The texts on which both are asked."""
+    return tuple(text for text in TEXTS if text and text == text.strip()) if made.stripped else TEXTS
+
+
+def truth(model: Any, texts: Sequence[str]) -> dict[tuple[str, str], Vector | None]:
     """Their vector of each text alone, under each prompt: a batch's padding moves some. None: there is none."""
     found: dict[tuple[str, str], Vector | None] = {}
     for prompt in PROMPTS:
-        for text in TEXTS:
+        for text in texts:
             try:
                 [vector] = model.encode([text], prompt=prompt, show_progress_bar=False)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it is, there is no vector
                 vector = None
             usable = vector is not None and np.isfinite(vector).all() and vector.any()
             found[prompt, text] = np.asarray(vector, dtype=np.float32) if usable else None
@@ -112,9 +125,9 @@ def judge(made: Made, folder: Path) -> Outcome:
         warnings.simplefilter("ignore")
         try:
             model = peer(folder, made)
-            outcome.theirs = truth(model)
+            outcome.theirs = truth(model, texts_of(made))
             why = "it gives no vector"
-        except Exception as e:
+        except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
             model, why = None, f"{type(e).__name__}: {str(e)[:120]}"
         computed = any(v is not None for v in outcome.theirs.values())
         _ours(made, folder, outcome, computed=computed, why=why)
@@ -129,7 +142,7 @@ def _ours(made: Made, folder: Path, outcome: Outcome, *, computed: bool, why: st
         encoder.encode([TEXTS[0]], PROMPTS[1])
     except UserError as e:
         outcome.refusal = str(e)
-    except Exception as e:  # a raw error is one of the things looked for
+    except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
         outcome.faults.append(f"raw {type(e).__name__}: {str(e)[:200]!r}")
         return
     if outcome.refusal is not None:
@@ -161,13 +174,15 @@ def _faults_of(line: str, made: Made, *, computed: bool) -> list[str]:
 def _differences(encoder: Any, theirs: dict[tuple[str, str], Vector | None], made: Made) -> list[str]:
     faults = []
     for prompt in PROMPTS:
-        texts = [text for text in TEXTS if theirs[prompt, text] is not None]
+        texts = [text for text in texts_of(made) if theirs[prompt, text] is not None]
         want = [theirs[prompt, text] for text in texts]
+        if not texts:
+            continue
         batches = [("one by one", 1), *((f"batches of {size}", size) for size in BATCHES)]
         for how, size in batches:
             try:
                 got = encoder.encode(texts, prompt, batch_size=size)
-            except Exception as e:
+            except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
                 faults.append(f"{how} under {prompt!r}: {type(e).__name__}: {str(e)[:200]!r}")
                 break
             off = [far(g, w) for g, w in zip(got, want, strict=True)]
@@ -178,7 +193,7 @@ def _differences(encoder: Any, theirs: dict[tuple[str, str], Vector | None], mad
                     f"{how} under {prompt!r}: {wrong} of {len(off)} texts differ, by {off[worst]:.1e} of its length "
                     f"in {texts[worst][:40]!r} (shapes {got.shape[1:]}, {want[worst].shape})"
                 )
-        for text in TEXTS:
+        for text in texts_of(made):
             if theirs[prompt, text] is None and not made.loose:
                 faults += _given_for_nothing(encoder, prompt, text)
     return faults
@@ -190,7 +205,7 @@ def _given_for_nothing(encoder: Any, prompt: str, text: str) -> list[str]:
         encoder.encode([text], prompt)
     except UserError as e:
         return ["more than one line"] if "\n" in str(e) else []
-    except Exception as e:
+    except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
         return [f"raw {type(e).__name__} for {text[:40]!r} under {prompt!r}: {str(e)[:200]!r}"]
     return [f"a vector for {text[:40]!r} under {prompt!r}; sentence-transformers has none (or zeros, or NaN)"]
 
@@ -203,8 +218,10 @@ def _compare_facts(model: Any, outcome: Outcome, folder: Path, made: Made) -> No
     theirs, ours = model.max_seq_length, encoder.engine.checkpoint.max_length
     if isinstance(theirs, int) and theirs < 1_000_000 and ours != theirs and not made.loose:
         outcome.faults.append(f"maximum length {ours}, theirs {theirs}")
-    texts = [text for text in TEXTS if outcome.theirs[PROMPTS[1], text] is not None]
+    texts = [text for text in texts_of(made) if outcome.theirs[PROMPTS[1], text] is not None]
     alone = [outcome.theirs[PROMPTS[1], text] for text in texts]
+    if not texts:
+        return
     together = model.encode(texts, prompt=PROMPTS[1], show_progress_bar=False)
     outcome.padded = max(far(t, a) for t, a in zip(together, alone, strict=True))
 

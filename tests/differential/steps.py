@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-
 from differential import transformers_made, vocabularies
 from differential.transformers_made import WIDTH
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 Step = Callable[[Path], object]
 OLD = "sentence_transformers.models."

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ROBERTA = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -14,7 +14,19 @@ LLAMA = ["<unk>", "<s>", "</s>"]
 GPT2 = ["<|endoftext|>"]
 CLIP = ["<|startoftext|>", "<|endoftext|>"]
 GEMMA = ["<pad>", "<eos>", "<bos>", "<unk>"]
+MPNET = ["<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"]
 XLNET = ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>"]
+QWEN_WORDS = "|".join(
+    [
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+        r"[^\r\n\p{L}\p{N}]?\p{L}+",
+        r"\p{N}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
+)
 ROLES = {
     "[PAD]": "pad_token",
     "[UNK]": "unk_token",
@@ -38,7 +50,7 @@ ROLES = {
 def word_piece(specials: Sequence[str], *, lowercase: bool = True) -> Tokenizer:
     """BERT's kind: whole words, then `##` pieces."""
     pieces = list(dict.fromkeys([*specials, *tiny.word_pieces()[5:]]))
-    unknown = next(s for s in specials if "unk" in s.lower())
+    unknown = "[UNK]" if "[UNK]" in specials else "<unk>"
     ids = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(ids, unk_token=unknown, max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
@@ -65,6 +77,15 @@ def byte_pairs(specials: Sequence[str], *, prefix_space: bool = False) -> Tokeni
     return tokenizer
 
 
+def composed_byte_pairs(specials: Sequence[str]) -> Tokenizer:
+    """Qwen's kind: the same after composing accents, with another rule of where words end."""
+    tokenizer = byte_pairs(specials)
+    tokenizer.normalizer = normalizers.NFC()
+    words_end = pre_tokenizers.Split(Regex(QWEN_WORDS), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words_end, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    return tokenizer
+
+
 def unigram(specials: Sequence[str]) -> Tokenizer:
     """SentencePiece's kind: `▁` for a space, pieces with a score."""
     words = [f"▁{word}" for word in tiny.WORDS.split()]
@@ -75,8 +96,8 @@ def unigram(specials: Sequence[str]) -> Tokenizer:
     scored = list(dict(scored).items())
     unknown = next(n for n, special in enumerate(specials) if "unk" in special)
     tokenizer = Tokenizer(models.Unigram(scored, unk_id=unknown, byte_fallback=False))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("\t", " ")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    whole = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(whole)
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     return tokenizer
 
@@ -111,7 +132,7 @@ def write(
             single=" ".join(f"{piece}:0" for piece in template.split()), special_tokens=around
         )
     tokenizer.save(str(folder / "tokenizer.json"))
-    named = {ROLES[special]: special for special in specials}
+    named = {ROLES[special]: special for special in specials if special != "[UNK]" or "<unk>" not in specials}
     given = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 64, **named, **config}
     tiny.write_json(folder / "tokenizer_config.json", {k: v for k, v in given.items() if v is not None})
     return int(tokenizer.get_vocab_size())
