@@ -100,6 +100,7 @@ ARCHITECTURES = [
     Made("big-bird-sparse", usual("big_bird", attention_type="block_sparse", block_size=4, num_random_blocks=1)),
     Made("modernbert-cls", usual("modernbert", "cls")),
     Made("mpnet-cls", usual("mpnet", "cls")),
+    Made("funnel-base", usual("funnel", architectures=["FunnelBaseModel"])),
     Made("xlnet-lasttoken", usual("xlnet", "lasttoken")),
     # Without modules.json sentence-transformers reads the transformer alone, and none of its own files.
     Made("bert-without-modules", transformer("bert")),

@@ -39,6 +39,7 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 
 WORDS = tiny.WORDS.split()
+WHITESPACE = "sentence_transformers.sentence_transformer.modules.tokenizer.whitespace.WhitespaceTokenizer"
 NEW_TYPES = {
     "StaticEmbedding": "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding",
     "WordEmbeddings": "sentence_transformers.sentence_transformer.modules.word_embeddings.WordEmbeddings",
@@ -46,12 +47,11 @@ NEW_TYPES = {
 
 
 def word_embeddings(
-    where: str = "0_WordEmbeddings", *, most: int = 1_000_000, dim: int = WIDTH, lower: bool = True
+    where: str = "0_WordEmbeddings", *, most: int = 1_000_000, lower: bool = True, named: str = WHITESPACE
 ) -> Step:
     """Vectors of words, as the average_word_embeddings_* models have them; row 0 pads."""
 
     def make(folder: Path) -> None:
-        named = "sentence_transformers.models.tokenizer.WhitespaceTokenizer"
         config = {"tokenizer_class": named, "update_embeddings": False, "max_seq_length": most}
         write_json(folder / where / "wordembedding_config.json", config)
         vocabulary = ["PADDING_TOKEN", *dict.fromkeys(WORDS)]
@@ -60,7 +60,7 @@ def word_embeddings(
             folder / where / "whitespacetokenizer_config.json",
             {"vocab": vocabulary, "stop_words": stop, "do_lower_case": lower},
         )
-        rows = torch.randn(len(vocabulary), dim, generator=torch.Generator().manual_seed(2))
+        rows = torch.randn(len(vocabulary), WIDTH, generator=torch.Generator().manual_seed(2))
         rows[0] = 0
         save_file({"emb_layer.weight": rows}, folder / where / "model.safetensors", metadata={"format": "pt"})
 
@@ -160,19 +160,19 @@ STATIC = [
         steps=(
             saved(
                 "1_WordWeights",
-                WordWeights(
+                lambda: WordWeights(
                     ["PADDING_TOKEN", *dict.fromkeys(WORDS)], {w: 0.1 * n for n, w in enumerate(WORDS[:40])}, 0.5
                 ),
             ),
             remove("1_WordWeights/model.safetensors"),
         ),
     ),
-    _words("word-embeddings-cnn", "CNN", steps=(saved("1_CNN", CNN(WIDTH, 5, [1, 3])),), dim=10),
-    _words("word-embeddings-lstm", "LSTM", steps=(saved("1_LSTM", LSTM(WIDTH, 6)),), dim=12),
+    _words("word-embeddings-cnn", "CNN", steps=(saved("1_CNN", lambda: CNN(WIDTH, 5, [1, 3])),), dim=10),
+    _words("word-embeddings-lstm", "LSTM", steps=(saved("1_LSTM", lambda: LSTM(WIDTH, 6)),), dim=12),
     _words(
         "word-embeddings-lstm-one-way",
         "LSTM",
-        steps=(saved("1_LSTM", LSTM(WIDTH, 6, num_layers=2, bidirectional=False)),),
+        steps=(saved("1_LSTM", lambda: LSTM(WIDTH, 6, num_layers=2, bidirectional=False)),),
         dim=6,
     ),
     Made(
@@ -188,18 +188,20 @@ STATIC = [
         "bag-of-words",
         chain(
             modules("BoW", first="0_BoW"),
-            saved("0_BoW", BoW(WORDS, {w: 0.1 + n for n, w in enumerate(WORDS[:30])}, 0.7)),
+            saved("0_BoW", lambda: BoW(WORDS, {w: 0.1 + n for n, w in enumerate(WORDS[:30])}, 0.7)),
         ),
     ),
     Made(
         "bag-of-words-once",
-        chain(modules("BoW", first="0_BoW"), saved("0_BoW", BoW(WORDS, {}, 1.0, cumulative_term_frequency=False))),
+        chain(
+            modules("BoW", first="0_BoW"), saved("0_BoW", lambda: BoW(WORDS, {}, 1.0, cumulative_term_frequency=False))
+        ),
     ),
     Made(
         "bag-of-words-dense",
         chain(
             modules("BoW", "Dense", first="0_BoW"),
-            saved("0_BoW", BoW(WORDS)),
+            saved("0_BoW", lambda: BoW(WORDS)),
             dense("1_Dense", len(dict.fromkeys(WORDS)), 12, activation="Tanh"),
         ),
     ),
@@ -248,12 +250,12 @@ CLIPS = [
     Made(
         "dpr-question",
         chain(transformer("dpr_question"), modules("Transformer", "Pooling"), pooling("cls")),
-        refused="dpr|last_hidden_state",
+        refused="dpr|last_hidden_state|lacks",
     ),
     Made(
         "dpr-context",
         chain(transformer("dpr_context"), modules("Transformer", "Pooling"), pooling("cls")),
-        refused="dpr|last_hidden_state",
+        refused="dpr|last_hidden_state|lacks",
     ),
     Made("old-module-name", chain(transformer("bert"), modules("BERT", "Pooling"), pooling("mean")), refused="BERT"),
 ]

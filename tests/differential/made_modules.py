@@ -7,6 +7,7 @@ from differential.steps import (
     dense,
     edit,
     ending,
+    inside,
     modules,
     pooling,
     remove,
@@ -110,20 +111,24 @@ OTHERS = [
         "normalize-another-name",
         chain(ending("bert", "Normalize"), edit("2_Normalize/config.json", module_output_name="other")),
     ),
-    Made("layer-norm", chain(ending("bert", "LayerNorm"), saved("2_LayerNorm", LayerNorm(WIDTH)))),
+    Made("layer-norm", chain(ending("bert", "LayerNorm"), saved("2_LayerNorm", lambda: LayerNorm(WIDTH)))),
     Made(
-        "layer-norm-normalize", chain(ending("bert", "LayerNorm", "Normalize"), saved("2_LayerNorm", LayerNorm(WIDTH)))
+        "layer-norm-normalize",
+        chain(ending("bert", "LayerNorm", "Normalize"), saved("2_LayerNorm", lambda: LayerNorm(WIDTH))),
     ),
     Made(
         "dense-layer-norm",
-        chain(ending("roberta", "Dense", "LayerNorm"), dense(), saved("3_LayerNorm", LayerNorm(NARROW))),
+        chain(ending("roberta", "Dense", "LayerNorm"), dense(), saved("3_LayerNorm", lambda: LayerNorm(NARROW))),
     ),
     Made(
-        "layer-norm-wrong", chain(ending("bert", "LayerNorm"), saved("2_LayerNorm", LayerNorm(9))), refused="LayerNorm"
+        "layer-norm-wrong",
+        chain(ending("bert", "LayerNorm"), saved("2_LayerNorm", lambda: LayerNorm(9))),
+        refused="LayerNorm",
     ),
-    Made("dropout", chain(ending("bert", "Dropout"), saved("2_Dropout", Dropout(0.5)))),
+    Made("dropout", chain(ending("bert", "Dropout"), saved("2_Dropout", lambda: Dropout(0.5)))),
     Made(
-        "dropout-dense", chain(ending("bert", "Dropout", "Dense"), saved("2_Dropout", Dropout(0.1)), dense("3_Dense"))
+        "dropout-dense",
+        chain(ending("bert", "Dropout", "Dense"), saved("2_Dropout", lambda: Dropout(0.1)), dense("3_Dense")),
     ),
     Made(
         "transformer-only",
@@ -132,7 +137,9 @@ OTHERS = [
     ),
     Made(
         "pooling-first",
-        chain(transformer("bert"), modules("Pooling", "Transformer"), pooling("mean", where="")),
+        chain(
+            modules("Pooling", "Transformer"), pooling("mean", where=""), inside("1_Transformer", transformer("bert"))
+        ),
         refused="modules.json|Pooling",
     ),
     Made("no-modules-listed", chain(transformer("bert"), modules()), refused="modules"),
@@ -140,7 +147,6 @@ OTHERS = [
     Made(
         "sparse-module",
         chain(transformer("bert"), modules("Transformer", "sentence_transformers.sparse_encoder.models.SpladePooling")),
-        refused="SpladePooling",
     ),
     Made(
         "weighted-layer-pooling",
@@ -148,7 +154,9 @@ OTHERS = [
             transformer("bert"),
             modules("Transformer", "WeightedLayerPooling", "Pooling"),
             edit("sentence_bert_config.json", config_args={"output_hidden_states": True}),
-            saved("1_WeightedLayerPooling", WeightedLayerPooling(WIDTH, num_hidden_layers=LAYERS, layer_start=1)),
+            saved(
+                "1_WeightedLayerPooling", lambda: WeightedLayerPooling(WIDTH, num_hidden_layers=LAYERS, layer_start=1)
+            ),
             pooling("mean", where="2_Pooling"),
         ),
     ),
@@ -157,7 +165,9 @@ OTHERS = [
         chain(
             transformer("bert"),
             modules("Transformer", "WeightedLayerPooling", "Pooling"),
-            saved("1_WeightedLayerPooling", WeightedLayerPooling(WIDTH, num_hidden_layers=LAYERS, layer_start=1)),
+            saved(
+                "1_WeightedLayerPooling", lambda: WeightedLayerPooling(WIDTH, num_hidden_layers=LAYERS, layer_start=1)
+            ),
             pooling("mean", where="2_Pooling"),
         ),
     ),
@@ -166,7 +176,7 @@ OTHERS = [
         chain(
             transformer("bert"),
             modules("Transformer", "LSTM", "Pooling"),
-            saved("1_LSTM", LSTM(WIDTH, 6)),
+            saved("1_LSTM", lambda: LSTM(WIDTH, 6)),
             pooling("mean", where="2_Pooling", dim=12),
         ),
         refused="LSTM|sentence_lengths",

@@ -71,7 +71,7 @@ POOLINGS = [
         family=None,
         stripped=True,
     ),
-    Made("pooling-no-prompt-forced", chain(usual("bert"), NO_PROMPT), either=True, refused="include_prompt"),
+    Made("pooling-no-prompt-forced", chain(usual("bert"), NO_PROMPT)),
     Made("pooling-no-prompt-t5", chain(usual("t5"), NO_PROMPT), family=None, stripped=True),
     Made(
         "instructor",

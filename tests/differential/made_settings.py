@@ -123,7 +123,7 @@ TRANSFORMER = [
         either=True,
         refused="truncation_side|processing_kwargs",
     ),
-    _module("task-fill-mask", transformer_task="fill-mask", either=True, refused="transformer_task"),
+    _module("task-fill-mask", transformer_task="fill-mask", either=True, refused="transformer_task|dimension"),
     _module("task-unknown", transformer_task="guessing", refused="transformer_task|guessing"),
     _module("query-length", query_length=6, document_length=9),
     _module(

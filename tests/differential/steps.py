@@ -124,10 +124,11 @@ def drawn(module: nn.Module, seed: int = 1) -> dict[str, torch.Tensor]:
     return {k: torch.randn(w.shape, generator=random) * 0.5 + (0.2 if w.ndim == 1 else 0) for k, w in state}
 
 
-def saved(where: str, module: Any, *, pickled: bool = False) -> Step:
+def saved(where: str, build: Callable[[], Any], *, pickled: bool = False) -> Step:
     """A module of sentence-transformers, with random weights, as that library saves it."""
 
     def make(folder: Path) -> None:
+        module = build()
         if drawn(module):
             module.load_state_dict(drawn(module))
         (folder / where).mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "d_head": 8,
         "d_inner": FEED,
         "block_sizes": [1, 1],
-        "block_repeats": [1, 1],
+        "architectures": ["FunnelModel"],
         "num_decoder_layers": 1,
     },
     "convbert": {**USUAL, "embedding_size": 8, "head_ratio": 1, "conv_kernel_size": 3},
