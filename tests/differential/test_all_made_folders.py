@@ -10,7 +10,7 @@ import pytest
 from differential.judge import PROMPTS, TEXTS, TOLERANCE, Made, Outcome, far, outcome_of, same
 from differential.kinds import FOLDERS, PADDING_COUNTS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def _computed() -> list[tuple[Made, Outcome]]:

@@ -4,6 +4,8 @@ import pytest
 from differential.judge import Made, outcome_of
 from differential.lancedb import FOLDERS, NAMES
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def test_every_name_falls_into_one_class() -> None:
     names = [name for listed in NAMES.values() for name in listed.split()]

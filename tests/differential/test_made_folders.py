@@ -4,6 +4,8 @@ import pytest
 from differential.judge import TEXTS, Made, outcome_of
 from differential.kinds import BY_NAME, FOLDERS, PADDING_COUNTS, SOME
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def test_the_folders_are_many_and_each_has_its_name() -> None:
     assert len(FOLDERS) == len(BY_NAME) >= 300
