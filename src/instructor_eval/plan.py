@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval.encoder.cache import Cache
+from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
@@ -144,9 +145,11 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
     for text, variants in variants_by_model.items():
         checkpoint = dataclasses.replace(_found(request, text), stored=request.stored)
         _check_dims(checkpoint, variants)
+        _check_forms(checkpoint, variants, compiled=request.compiled)
         revision, forms = checkpoint.revision[:40], ", ".join(map(str, variants))
         shown = "" if variants == [FP32] else f", as {forms}"
         say(f"model {checkpoint.name} ({revision}){shown}: family {checkpoint.family}, {checkpoint.family_rule}")
+        say(f"  {checkpoint.about}")
         sets = _instructions(checkpoint, request, cards, say)
         loaded = {v.form: dataclasses.replace(checkpoint, variant=v.form) for v in variants}
         for variant in variants:
@@ -202,6 +205,13 @@ def _check_dims(checkpoint: Described, variants: Sequence[Variant]) -> None:
             )
 
 
+def _check_forms(model: Described, variants: Sequence[Variant], *, compiled: bool) -> None:
+    """Refuse forms that sentence-transformers does not compute in, before anything is computed."""
+    for variant in variants:
+        if isinstance(model, Checkpoint):
+            dataclasses.replace(model, variant=str(variant)).check_form(compiled=compiled)
+
+
 def _instructions(
     checkpoint: Described, request: Request, cards: list[Card], say: Callable[[str], None]
 ) -> dict[str, dict[str, dict[str, Resolved]]]:
@@ -213,10 +223,20 @@ def _instructions(
         prompts_rule=checkpoint.prompts_rule,
     )
     found: dict[str, dict[str, dict[str, Resolved]]] = {}
+    asked: dict[str, list[str]] = {}
     for given in request.instruction_sets:
         chosen = _usable(given, checkpoint, request, say)
         instructions = {c.name: resolve_all(c, chosen, rule) for c in cards if not c.parts}
-        found.setdefault(effective_name(chosen, rule), instructions)
+        name = effective_name(chosen, rule)
+        found.setdefault(name, instructions)
+        asked.setdefault(name, []).append(given.name)
+    for name, names in asked.items():
+        if len(names) > 1:
+            takes = "takes none" if checkpoint.family == "plain" else f"takes its {name}"
+            say(
+                f"  instructions {', '.join(names)} are the same here: family {checkpoint.family} {takes}; one row, "
+                f"{name} (--family says otherwise)"
+            )
     return found
 
 

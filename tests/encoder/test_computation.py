@@ -14,9 +14,8 @@ from golden.cases import DOCUMENT
 
 from instructor_eval.encoder import compute
 from instructor_eval.encoder.cache import MemoryCache, VectorCache, keys_of
-from instructor_eval.encoder.compute import Computation, Work
+from instructor_eval.encoder.compute import Computation, OutOfMemory, Work
 from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.model import OutOfMemory
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.types import Vectors
 
@@ -35,6 +34,8 @@ class Ready:
 
 class FakeNetwork:
     """A text of n tokens of value v has the vector [n, v, 1]; more than `room` padded tokens do not fit."""
+
+    same_length = False
 
     def __init__(self, room: int = 10**9, most: int | None = None) -> None:
         self.device = torch.device("cpu")

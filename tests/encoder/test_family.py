@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from checkpoints import copy, edit_json, read
+from checkpoints import copy, edit_json, one_line, read
 
 T5, BERT = "tiny-t5", "tiny-bert"
 INSTRUCTOR, PREFIX, PLAIN = "instructor", "prefix", "plain"
@@ -154,7 +154,6 @@ def test_an_instructor_with_prompts_is_an_instructor(tmp_path: Path, folders: di
         (None, {"query": "q: ", "corpus": "c: ", "passage": "p: "}, {"query": "q: ", "document": "p: ", "*": ""}),
         ("query", {"query": "q: ", "document": ""}, {"query": "q: ", "document": "", "*": "q: "}),
         ("sts", {"sts": "similar: "}, {"*": "similar: "}),
-        ("absent", {"query": "q: "}, {"query": "q: ", "*": ""}),
         (None, {"clustering": "topic: "}, {"*": ""}),
     ],
 )
@@ -176,9 +175,22 @@ def test_prompts_of_e5(tmp_path: Path, folders: dict[str, Path]) -> None:
     assert read(folder).prompts == {"query": "ask: ", "*": ""}
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '{"prompts": ["a"]}', '{"prompts": {"query": 3}}', ""])
+@pytest.mark.parametrize("content", ['{"prompts": {"query": 3}}', "{}"])
 def test_an_odd_configuration_names_no_prompts(tmp_path: Path, folders: dict[str, Path], content: str) -> None:
     folder = copy(folders[BERT], tmp_path / "model")
     (folder / "config_sentence_transformers.json").write_text(content)
     checkpoint = read(folder)
     assert (checkpoint.family, checkpoint.prompts) == (PLAIN, {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{", "", '{"prompts": ["a"]}', '{"prompts": {"query": "q: "}, "default_prompt_name": "absent"}'],
+)
+def test_a_configuration_that_sentence_transformers_refuses(
+    tmp_path: Path, folders: dict[str, Path], content: str
+) -> None:
+    folder = copy(folders[BERT], tmp_path / "model")
+    (folder / "config_sentence_transformers.json").write_text(content)
+    with one_line("config_sentence_transformers.json"):
+        read(folder)

@@ -237,7 +237,6 @@ OTHERS = {
     "RoBERTa": lambda: seeded(RobertaModel, RobertaConfig(vocab_size=PIECES, pad_token_id=1, **WIDTHS)),
     "MPNet": lambda: seeded(MPNetModel, MPNetConfig(vocab_size=PIECES, pad_token_id=1, **WIDTHS)),
     "BERT with ReLU": lambda: seeded(BertModel, BertConfig(vocab_size=PIECES, hidden_act="relu", **WIDTHS)),
-    "BERT, a decoder": lambda: seeded(BertModel, BertConfig(vocab_size=PIECES, is_decoder=True, **WIDTHS)),
 }
 
 

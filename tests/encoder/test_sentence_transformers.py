@@ -122,7 +122,9 @@ def test_pooling_without_the_prompt(tmp_path: Path, plain_folder: Path, mode: st
     assert encoder.checkpoint.family == "instructor"
     ours = encoder.encode(TEXTS, DOCUMENT)
     assert largest(ours, theirs(folder, TEXTS, prompt=DOCUMENT)) < TOLERANCE
-    pooled = engine(folder, family="prefix").encode(TEXTS, DOCUMENT)
+    assert np.array_equal(ours, engine(folder, family="prefix").encode(TEXTS, DOCUMENT)), "the folder's word is obeyed"
+    edit_json(folder / "1_Pooling" / "config.json", include_prompt=True)
+    pooled = engine(folder).encode(TEXTS, DOCUMENT)
     assert (largest(ours, pooled) > 1e-3) is (mode != "lasttoken"), "the last token is never the instruction's"
 
 

@@ -36,7 +36,11 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         importlib.import_module(module)
     imported, (before, _) = time.monotonic(), memory()
     checkpoint = read_checkpoint(
-        Path(order["folder"]), name=order["model"], revision=order["revision"], family=order["family"]
+        Path(order["folder"]),
+        name=order["model"],
+        revision=order["revision"],
+        family=order["family"],
+        trust_remote_code=order["trust_remote_code"],
     )
     checkpoint = dataclasses.replace(checkpoint, variant=order["form"])
     # Hashing the weights names results; who only serves vectors does not do it. It is known, and put where it is kept.
@@ -48,7 +52,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         trust_remote_code=order["trust_remote_code"],
         compiled=order["compiled"],
     )
-    _ = engine.network, engine.tokenizer  # the network is checked to be of its form when it is made
+    _ = engine.network, engine.inputs  # the network is checked to be of its form when it is made
     loaded = time.monotonic()
     engine.encode([FIRST], order["instruction"])
     first = time.monotonic()

@@ -11,7 +11,12 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
 
 
 def token_batches(
-    lengths: Sequence[int], budget: int, *, order: Iterable[int] | None = None, most: int | None = None
+    lengths: Sequence[int],
+    budget: int,
+    *,
+    order: Iterable[int] | None = None,
+    most: int | None = None,
+    same: bool = False,
 ) -> Iterator[list[int]]:
     """Indices of texts, longest first, in batches whose padded size (rows x longest) stays within `budget`.
 
@@ -23,11 +28,13 @@ def token_batches(
         budget: Tokens in a batch, padding included.
         order: Indices by falling length, where they are at hand or only some are wanted.
         most: Texts in a batch.
+        same: Only texts of one length share a batch.
     """
     batch: list[int] = []
     longest = 0
     for i in longest_first(lengths) if order is None else order:
-        if batch and (longest * (len(batch) + 1) > budget or len(batch) == most):
+        other = same and batch and lengths[i] != lengths[batch[0]]
+        if batch and (other or longest * (len(batch) + 1) > budget or len(batch) == most):
             yield batch
             batch = []
         if not batch:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from instructor_eval.errors import UserError
 from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.model import Network, Pending
-    from instructor_eval.encoder.packed import Ids
+    import torch
+
+    from instructor_eval.encoder.pending import Pending
 
 # Small batches stay in a CPU's cache and beat large ones; a GPU wants to be filled (benchmarks/cold.py --budget).
 DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
@@ -48,13 +49,30 @@ class Work:
 
     sizes: Sequence[int]
     """Characters of each text: a first guess of its tokens."""
-    tokenise: Callable[[Sequence[int]], list[list[int]]]
+    tokenise: Callable[[Sequence[int]], Sequence[Sized]]
+    """Rows as the network takes them, given their numbers; the length of a row is its tokens."""
     skip: int
     done: Callable[[list[int], Vectors, int], Vectors]
     """Given the numbers, vectors and tokens of a batch; it returns the vectors to keep."""
     keep: Callable[[list[int], Vectors], None]
     most: int | None = None
     """Texts in a batch at most."""
+
+
+class Computes(Protocol):
+    """What a computation asks of a network."""
+
+    device: torch.device
+    most: int | None
+    same_length: bool
+
+    def start(self, rows: Sequence[Any], skip: int) -> Pending:
+        """Begin to compute a batch."""
+        ...
+
+    def free(self) -> None:
+        """Give memory back after a batch did not fit."""
+        ...
 
 
 class Computation:
@@ -66,7 +84,7 @@ class Computation:
         say: Told when memory forces smaller batches.
     """
 
-    def __init__(self, network: Network, budget: int | None, say: Callable[[str], None]) -> None:
+    def __init__(self, network: Computes, budget: int | None, say: Callable[[str], None]) -> None:
         self.network = network
         self.budget = budget or DEFAULT_BATCH_TOKENS.get(network.device.type, 2048)
         self._say = say
@@ -80,10 +98,11 @@ class Computation:
         finally:
             keeper.close()
 
-    def _run_window(self, work: Work, at: Sequence[int], rows: list[Ids], keeper: _Keeper) -> None:
+    def _run_window(self, work: Work, at: Sequence[int], rows: Sequence[Sized], keeper: _Keeper) -> None:
         lengths = [len(r) for r in rows]
         most = min(work.most or COMMIT_TEXTS, self.network.most or COMMIT_TEXTS, COMMIT_TEXTS)
-        todo = deque(token_batches(lengths, self.budget, most=most))
+        same = self.network.same_length
+        todo = deque(token_batches(lengths, self.budget, most=most, same=same))
         running: tuple[list[int], Pending] | None = None
 
         def finish() -> None:
@@ -100,12 +119,12 @@ class Computation:
             if isinstance(started, str):
                 self._halve(batch, lengths, started)
                 rest = [i for b in (batch, *todo) for i in b]
-                todo = deque(token_batches(lengths, self.budget, order=rest, most=most))
+                todo = deque(token_batches(lengths, self.budget, order=rest, most=most, same=same))
             else:
                 running = (batch, started)
         finish()
 
-    def _start(self, rows: list[Ids], skip: int) -> Pending | str:
+    def _start(self, rows: Sequence[Sized], skip: int) -> Pending | str:
         """The vectors on their way, or why memory does not suffice: a text, since an error would hold that memory."""
         try:
             return self.network.start(rows, skip)
@@ -124,20 +143,17 @@ class Computation:
         self._say(f"memory of {self.network.device} is full at {tokens:,} tokens a batch: on with {self.budget:,}")
 
 
-def _windows(work: Work) -> Iterator[tuple[Sequence[int], list[Ids]]]:
+def _windows(work: Work) -> Iterator[tuple[Sequence[int], Sequence[Sized]]]:
     """Numbers and token ids, window after window, the longest texts first; one window is tokenised ahead."""
     order = longest_first(work.sizes)
     parts = [order[i : i + WINDOW] for i in range(0, len(order), WINDOW)]
 
-    def tokenise(part: list[int]) -> list[Ids]:
-        return [np.array(ids, dtype=np.int32) for ids in work.tokenise(part)]
-
     with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as pool:
-        ahead = pool.submit(tokenise, parts[0])
+        ahead = pool.submit(work.tokenise, parts[0])
         for number, part in enumerate(parts):
             rows = ahead.result()
             if number + 1 < len(parts):
-                ahead = pool.submit(tokenise, parts[number + 1])
+                ahead = pool.submit(work.tokenise, parts[number + 1])
             yield part, rows
 
 

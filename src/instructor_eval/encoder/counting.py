@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.encoder import text_rules
 from instructor_eval.encoder.cache import Space
 from instructor_eval.encoder.cache_db import FILE_NAME, check_version, connect, is_damage, present, reason
 from instructor_eval.encoder.checkpoint import Checkpoint
@@ -165,7 +164,7 @@ class CountingEngine(Engine):
         progress: Progress,
         most: int | None,
     ) -> None:
-        skip = text_rules.skipped_positions(self.tokenizer, self._cased(instruction)) if self._skips else 0
+        skip = self.inputs.skip(instruction)
         nothing = np.empty((0, self.dim), dtype=np.float32)
         for start in range(0, len(texts), WINDOW):
             part, part_keys = texts[start : start + WINDOW], keys[start : start + WINDOW]

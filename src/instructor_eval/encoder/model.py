@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from instructor_eval.encoder.checkpoint import Checkpoint, Dense, dense_file
-from instructor_eval.encoder.compute import OutOfMemory
+from instructor_eval.encoder.checkpoint import Checkpoint, Dense
+from instructor_eval.encoder.folder_files import module_weights
 from instructor_eval.encoder.forms.hidden import Hidden, Options, Sizes
 from instructor_eval.encoder.packed import Ids, Packed, pack
+from instructor_eval.encoder.pending import Pending, memory_errors, use_cores
 from instructor_eval.encoder.weights import read_tensors
 from instructor_eval.errors import UserError
-from instructor_eval.machine import usable_cores
 from instructor_eval.types import Vectors
 from instructor_eval.variants import form
-
-_ALLOCATION_FAILED = ("not enough memory", "can't allocate memory")
-
-
-class Pending:
-    """Vectors on their way: on a GPU they are still being computed and copied."""
-
-    def __init__(self, vectors: Tensor) -> None:
-        self._done: torch.cuda.Event | None = None
-        self._host = vectors
-        if vectors.is_cuda:
-            self._host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
-            self._host.copy_(vectors, non_blocking=True)
-            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call] # torch leaves it untyped
-            self._done.record()
-
-    def result(self) -> Vectors:
-        """float32 [n, dim], once they are there."""
-        if self._done is not None:
-            self._done.synchronize()
-        array: Vectors = self._host.numpy()
-        return array
 
 
 class Network:
@@ -56,6 +34,9 @@ class Network:
         trust_remote_code: Let the checkpoint run code of its own.
         compiled: Compile the forward pass: minutes at first, for long runs on a GPU.
     """
+
+    same_length = False
+    """Whether all texts of a batch must have as many tokens."""
 
     def __init__(
         self, checkpoint: Checkpoint, device: str, *, trust_remote_code: bool = False, compiled: bool = False
@@ -95,22 +76,25 @@ class Network:
         Raises:
             OutOfMemory: the batch is too large for the device.
         """
-        try:
+        with memory_errors(), self._known_tokens():
             batch = pack(rows, self.device, pad_id=self.pad_id, align=self._align)
             vectors = self._pooled(self._hidden(batch), batch, skip)
             for layer in self.head:
                 vectors = layer(vectors)
-            if self.checkpoint.normalize:
+            if self.checkpoint.normalizes:
                 vectors = functional.normalize(vectors, dim=1)
-            return Pending(vectors)
-        except torch.OutOfMemoryError as e:
-            raise OutOfMemory(str(e)) from e
-        except MemoryError as e:
-            raise OutOfMemory(str(e)) from e
-        except RuntimeError as e:
-            if any(words in str(e) for words in _ALLOCATION_FAILED):
-                raise OutOfMemory(str(e)) from e
-            raise
+            return Pending(vectors[:, : self.checkpoint.dim].contiguous())
+
+    @contextlib.contextmanager
+    def _known_tokens(self) -> Iterator[None]:
+        """Name the checkpoint whose tokenizer knows more tokens than its weights do."""
+        try:
+            yield
+        except IndexError as e:
+            raise UserError(
+                f"model {self.checkpoint.name}: a token's id lies beyond its embeddings ({e}): tokenizer and weights "
+                "do not belong together"
+            ) from e
 
     def forward(self, rows: Sequence[Ids], skip: int) -> Vectors:
         """Vectors of one batch, float32 [len(rows), dim]."""
@@ -164,12 +148,6 @@ def pool(hidden: Tensor, mask: Tensor | None, mode: str) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
 
 
-def use_cores() -> None:
-    """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
-    if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
-        torch.set_num_threads(usable_cores())
-
-
 def _builder(name: str) -> Callable[[Checkpoint, torch.device, Options], Hidden]:
     """The function that makes a form: `module:function` of the registry."""
     module, _, function = form(name).build.partition(":")
@@ -183,12 +161,12 @@ def _with_head(sizes: Sizes, head: nn.Module) -> Sizes:
 
 
 def _load_dense(dense: Dense) -> nn.Module:
-    tensors = read_tensors(dense_file(dense.folder))
+    tensors = read_tensors(module_weights(dense.folder))
     linear = nn.Linear(dense.dim_in, dense.dim_out, bias=dense.bias)
     state = {k.removeprefix("linear."): torch.from_numpy(np.array(v, dtype=np.float32)) for k, v in tensors.items()}
     try:
         linear.load_state_dict(state)
     except RuntimeError as e:
-        raise UserError(f"{dense_file(dense.folder)} does not fit its config.json ({str(e)[:200]})") from e
+        raise UserError(f"{module_weights(dense.folder)} does not fit its config.json ({str(e)[:200]})") from e
     activation: nn.Module = getattr(nn, dense.activation)()
     return nn.Sequential(linear, activation)

@@ -1,6 +1,8 @@
-"""What exactly is tokenised, and which positions pooling leaves out. InstructorEmbedding 1.0.1 is the reference.
+"""What exactly is tokenised, and which positions pooling leaves out.
 
-See docs/protocol.md, "The encoder"; tests/golden holds that release's vectors.
+There are three rules. INSTRUCTOR: that of InstructorEmbedding 1.0.1 (docs/protocol.md, "The encoder"; tests/golden
+holds that release's vectors). EXCLUDED: that of sentence-transformers for a Pooling with `include_prompt` false.
+POOLED: the prompt is pooled like the text.
 """
 
 from __future__ import annotations
@@ -8,26 +10,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+INSTRUCTOR, EXCLUDED, POOLED = "instructor", "excluded", "pooled"
 
-def input_string(instruction: str, text: str, *, skips_instruction: bool) -> str:
+
+def input_string(instruction: str, text: str, *, rule: str) -> str:
     """The one string that is tokenised.
 
-    INSTRUCTOR: `(instruction + text.strip()).strip()`, nothing between (InstructorEmbedding 1.0.1). Other families:
-    the prompt and the text as they are, as sentence-transformers joins them.
+    INSTRUCTOR: `(instruction + text.strip()).strip()`, nothing between (InstructorEmbedding 1.0.1). Otherwise the
+    prompt and the text as they are, as sentence-transformers joins them.
     """
-    if skips_instruction:
+    if rule == INSTRUCTOR:
         return (instruction + text.strip()).strip()
     return instruction + text
 
 
-def skipped_positions(tokenizer: Any, instruction: str) -> int:
-    """How many leading positions INSTRUCTOR's pooling leaves out: k tokens of the stripped instruction.
+def skipped_positions(tokenizer: Any, instruction: str, *, rule: str) -> int:
+    """How many leading positions pooling leaves out: the k tokens of the instruction, its closing token not counted.
 
-    Its closing token does not count, and one token or none counts as none (1.0.1). `tokenizer` truncates, so an
-    instruction beyond the maximum leaves the closing token alone to be pooled.
+    INSTRUCTOR: those of the stripped instruction, and one token or none counts as none (1.0.1). A tokenizer that closes
+    no text has nothing to take off. `tokenizer` truncates, so an instruction beyond the maximum leaves the closing
+    token alone to be pooled.
     """
-    k = len(encode_ids(tokenizer, [instruction.strip()])[0]) - 1
-    return k if k > 1 else 0
+    if rule == POOLED or not instruction:
+        return 0
+    given = instruction.strip() if rule == INSTRUCTOR else instruction
+    [encoded] = _encode(tokenizer, [given])
+    k = len(encoded.ids)
+    if k and _is_special(tokenizer, encoded):
+        k -= 1
+    return 0 if rule == INSTRUCTOR and k <= 1 else k
+
+
+def _is_special(tokenizer: Any, encoded: Any) -> bool:
+    """Whether the last token is one that closes texts, or that the tokenizer knows as special."""
+    if encoded.special_tokens_mask[-1]:
+        return True
+    token = tokenizer.get_added_tokens_decoder().get(encoded.ids[-1])
+    return bool(token is not None and token.special)
 
 
 def encode_ids(tokenizer: Any, strings: Sequence[str]) -> list[list[int]]:
@@ -35,9 +54,16 @@ def encode_ids(tokenizer: Any, strings: Sequence[str]) -> list[list[int]]:
 
     A lone surrogate, which has no UTF-8, becomes U+FFFD.
     """
+    return [e.ids for e in _encode(tokenizer, strings)]
+
+
+def _encode(tokenizer: Any, strings: Sequence[str]) -> Any:
     try:
-        encoded = tokenizer.encode_batch_fast(list(strings))
+        return tokenizer.encode_batch_fast(list(strings))
     except (TypeError, UnicodeError):
-        cleaned = [s.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for s in strings]
-        encoded = tokenizer.encode_batch_fast(cleaned)
-    return [e.ids for e in encoded]
+        return tokenizer.encode_batch_fast([whole_characters(s) for s in strings])
+
+
+def whole_characters(string: str) -> str:
+    """The string with every lone surrogate made U+FFFD."""
+    return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,70 @@
+"""Texts made into token ids for what is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from instructor_eval.encoder import text_rules
+from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
+from instructor_eval.errors import ModelOutputError
+
+if TYPE_CHECKING:
+    from instructor_eval.encoder.packed import Ids
+
+
+class OwnInputs:
+    """A checkpoint's tokenizer under the rule of its family."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, truncating at the model's maximum."""
+        tokenizer = self._read()
+        if self.checkpoint.max_length:
+            tokenizer.enable_truncation(self.checkpoint.max_length)
+        return tokenizer
+
+    @cached_property
+    def _whole(self) -> Any:
+        return self._read()
+
+    def _read(self) -> Any:
+        checkpoint = self.checkpoint
+        return read_tokenizer(checkpoint.transformer, checkpoint.name, lowercase=checkpoint.lowercase)
+
+    def skip(self, instruction: str) -> int:
+        """How many leading positions pooling leaves out."""
+        return text_rules.skipped_positions(self.tokenizer, instruction, rule=self.checkpoint.prompt_rule)
+
+    def lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
+        """Tokens of each input, not truncated."""
+        return [len(ids) for ids in text_rules.encode_ids(self._whole, self._strings(texts, instruction))]
+
+    def rows(self, texts: Sequence[str], instruction: str, skip: int = 0) -> list[Ids]:
+        """Token ids of each input.
+
+        Raises:
+            ModelOutputError: a text has none, or none that would be pooled.
+        """
+        rows = text_rules.encode_ids(self.tokenizer, self._strings(texts, instruction))
+        for text, row in zip(texts, rows, strict=True):
+            if not row:
+                raise ModelOutputError(
+                    f"model {self.checkpoint.name}: its tokenizer finds no token in the text {text[:60]!r}: "
+                    "there is nothing to embed"
+                )
+            if skip >= len(row):
+                raise ModelOutputError(
+                    f"model {self.checkpoint.name}: nothing is left to pool of the text {text[:60]!r} under the "
+                    f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
+                )
+        return [np.array(row, dtype=np.int32) for row in rows]
+
+    def _strings(self, texts: Sequence[str], instruction: str) -> list[str]:
+        return [text_rules.input_string(instruction, t, rule=self.checkpoint.prompt_rule) for t in texts]
