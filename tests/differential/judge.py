@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from differential.steps import Step
-from tokenizers import Tokenizer
 
 from instructor_eval import load_encoder
 from instructor_eval.errors import UserError
@@ -64,8 +63,11 @@ class Made:
     """sentence-transformers itself fails on some texts (longer than its positions): there is nothing to equal."""
     stripped: bool = False
     """Only texts without white space around them are compared: InstructorEmbedding takes it off, and so do we."""
-    by_file: bool = False
-    """The ids of tokenizer.json count, not those of the tokenizer that transformers 5 makes of it (protocol.md)."""
+
+
+# sentence-transformers' own vectors of these change with the padding, so with the texts in the same batch: refused, or
+# each text has the vector that it has alone.
+PADDED: dict[str, Any] = {"either": True, "refused": "padding"}
 
 
 @dataclass
@@ -86,8 +88,6 @@ def peer(folder: Path, made: Made) -> Any:
 
     kwargs = {"dtype": "float32"} if made.half else None
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, model_kwargs=kwargs)
-    if made.by_file:
-        model.tokenizer._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     return model.float() if made.half else model
 
 
@@ -128,6 +128,8 @@ def judge(made: Made, folder: Path) -> Outcome:
             why = "it gives no vector"
         except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
             model, why = None, f"{type(e).__name__}: {str(e)[:120]}"
+        if any(v is not None for v in outcome.theirs.values()):
+            outcome.padded = _moved_by_padding(model, outcome, texts_of(made))
         _ours(made, folder, outcome, model, why=why)
         if outcome.fingerprint is not None:
             _compare_facts(model, outcome, folder, made)
@@ -225,12 +227,15 @@ def _compare_facts(model: Any, outcome: Outcome, folder: Path, made: Made) -> No
     theirs, ours = model.max_seq_length, encoder.engine.checkpoint.max_length
     if isinstance(theirs, int) and theirs < 1_000_000 and ours != theirs and not made.loose:
         outcome.faults.append(f"maximum length {ours}, theirs {theirs}")
-    texts = [text for text in texts_of(made) if outcome.theirs[PROMPTS[1], text] is not None]
-    alone = [outcome.theirs[PROMPTS[1], text] for text in texts]
+
+
+def _moved_by_padding(model: Any, outcome: Outcome, asked: Sequence[str]) -> float:
+    texts = [text for text in asked if outcome.theirs[PROMPTS[1], text] is not None]
     if not texts:
-        return
+        return 0.0
     together = model.encode(texts, prompt=PROMPTS[1], show_progress_bar=False)
-    outcome.padded = max(far(t, a) for t, a in zip(together, alone, strict=True))
+    alone = [outcome.theirs[PROMPTS[1], text] for text in texts]
+    return max(far(t, a) for t, a in zip(together, alone, strict=True))
 
 
 def same(one: Outcome, other: Outcome) -> bool:

@@ -31,14 +31,3 @@ SOME = [
         "pickled",
     )
 ]
-# sentence-transformers' own vectors of these change with the padding, so with the texts in the same batch. What counts
-# is the vector of a text alone.
-PADDING_COUNTS = {
-    "convbert-mean",
-    "mobilebert-mean",
-    "fnet-mean",
-    "bert-cls-left-padding",
-    "max-left-padding",
-    "padding-left-mean",
-    "no-attention-mask",
-}

@@ -1,6 +1,6 @@
 """Folders of many architectures and poolings."""
 
-from differential.judge import Made
+from differential.judge import PADDED, Made
 from differential.steps import (
     chain,
     edit,
@@ -26,15 +26,12 @@ MEAN = [
     "modernbert",
     "camembert",
     "xlnet",
-    "convbert",
-    "mobilebert",
     "squeezebert",
     "nomic_bert",
     "jina_embeddings_v3",
     "big_bird",
     "roformer",
     "ernie",
-    "fnet",
     "bart",
     "opt",
     "longformer",
@@ -44,7 +41,6 @@ MEAN = [
     "megatron-bert",
     "xlm",
     "clip_text_model",
-    "funnel",
     "eurobert",
 ]
 LAST = [
@@ -70,13 +66,18 @@ def _causal_without_modules(architecture: str, name: str, **more: object) -> Mad
 
 ARCHITECTURES = [
     *(Made(f"{name}-mean", usual(name)) for name in MEAN),
+    *(Made(f"{name}-mean", usual(name), **PADDED) for name in ["convbert", "mobilebert", "fnet", "funnel"]),
     *(Made(f"{name}-lasttoken", usual(name, "lasttoken")) for name in LAST),
     Made("gpt2-mean", usual("gpt2")),
     Made("gpt2-weightedmean", usual("gpt2", "weightedmean")),
     Made("llama-mean", usual("llama")),
-    Made("llama-cls", usual("llama", "cls")),
+    Made("llama-cls", usual("llama", "cls", is_causal=False)),
     Made("qwen2-left-padding", chain(usual("qwen2", "lasttoken"), edit("tokenizer_config.json", padding_side="left"))),
-    Made("bert-cls-left-padding", chain(usual("bert", "cls"), edit("tokenizer_config.json", padding_side="left"))),
+    Made(
+        "bert-cls-left-padding",
+        chain(usual("bert", "cls"), edit("tokenizer_config.json", padding_side="left")),
+        **PADDED,
+    ),
     Made("llama-bidirectional", usual("llama", is_causal=False)),
     Made("gemma3-bidirectional", usual("gemma3_text", use_bidirectional_attention=True)),
     Made("bert-decoder", usual("bert", is_decoder=True)),
@@ -100,7 +101,7 @@ ARCHITECTURES = [
     Made("big-bird-sparse", usual("big_bird", attention_type="block_sparse", block_size=4, num_random_blocks=1)),
     Made("modernbert-cls", usual("modernbert", "cls")),
     Made("mpnet-cls", usual("mpnet", "cls")),
-    Made("funnel-base", usual("funnel", architectures=["FunnelBaseModel"])),
+    Made("funnel-base", usual("funnel", architectures=["FunnelBaseModel"]), **PADDED),
     Made("xlnet-lasttoken", usual("xlnet", "lasttoken")),
     # Without modules.json sentence-transformers reads the transformer alone, and none of its own files.
     Made("bert-without-modules", transformer("bert")),

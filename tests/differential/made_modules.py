@@ -123,7 +123,7 @@ OTHERS = [
     Made(
         "layer-norm-wrong",
         chain(ending("bert", "LayerNorm"), saved("2_LayerNorm", lambda: LayerNorm(9))),
-        refused="LayerNorm",
+        refused="LayerNorm|normalized_shape",
     ),
     Made("dropout", chain(ending("bert", "Dropout"), saved("2_Dropout", lambda: Dropout(0.5)))),
     Made(

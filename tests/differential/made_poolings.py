@@ -1,7 +1,7 @@
 """Folders of many poolings."""
 
 from differential import vocabularies as v
-from differential.judge import Made
+from differential.judge import PADDED, Made
 from differential.steps import chain, dense, edit, ending, remove, tokenizer, usual
 from differential.transformers_made import WIDTH
 
@@ -56,7 +56,7 @@ POOLINGS = [
         either=True,
         refused="word_embedding_dimension|1_Pooling",
     ),
-    Made("max-left-padding", chain(usual("bert", "max"), edit("tokenizer_config.json", padding_side="left"))),
+    Made("max-left-padding", chain(usual("bert", "max"), edit("tokenizer_config.json", padding_side="left")), **PADDED),
     Made("pooling-with-prompt", chain(usual("bert"), edit("1_Pooling/config.json", include_prompt=True))),
     Made("pooling-no-prompt", chain(usual("bert"), NO_PROMPT), family=None, stripped=True),
     Made("pooling-no-prompt-cls", chain(usual("bert", "cls"), NO_PROMPT), family=None, stripped=True),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from differential import vocabularies as v
-from differential.judge import Made
+from differential.judge import PADDED, Made
 from differential.steps import (
     chain,
     edit,
@@ -102,7 +102,7 @@ TOKENIZERS = [
     _tokenizer("length-beyond-positions", model_max_length=5000),
     _tokenizer("truncation-left", truncation_side="left"),
     _tokenizer("truncation-left-t5", "t5", truncation_side="left", model_max_length=20),
-    _tokenizer("padding-left-mean", padding_side="left"),
+    _tokenizer("padding-left-mean", padding_side="left", **PADDED),
     _tokenizer("padding-left-roberta", "roberta", padding_side="left"),
     _tokenizer("padding-left-t5", "t5", padding_side="left"),
     _tokenizer("own-class-bert", tokenizer_class="BertTokenizer", do_lower_case=True),
@@ -128,18 +128,6 @@ TOKENIZERS = [
         **UNLIKE,
     ),
     Made("class-unlike-file-t5", chain(usual("t5"), _spaces, edit(TOKENIZER, tokenizer_class="T5Tokenizer"))),
-    Made(
-        "class-unlike-file-instructor",
-        chain(
-            usual("t5"),
-            _spaces,
-            edit(TOKENIZER, tokenizer_class="T5Tokenizer"),
-            edit("1_Pooling/config.json", include_prompt=False),
-        ),
-        by_file=True,
-        family=None,
-        stripped=True,
-    ),
     Made("class-unlike-file-qwen2", chain(usual("qwen2", "lasttoken"), _not_composed), **UNLIKE),
     _tokenizer("own-class-gpt2", "gpt2", tokenizer_class="GPT2Tokenizer", mode="lasttoken"),
     _tokenizer("own-class-qwen2", "qwen2", tokenizer_class="Qwen2Tokenizer", mode="lasttoken"),
@@ -156,7 +144,7 @@ TOKENIZERS = [
     _tokenizer("fast-add-eos", "gpt2", add_eos_token=True, mode="lasttoken"),
     _tokenizer("clean-up-spaces", clean_up_tokenization_spaces=True),
     _tokenizer("split-specials", split_special_tokens=True),
-    _tokenizer("no-attention-mask", model_input_names=["input_ids"], either=True, refused="model_input_names"),
+    _tokenizer("no-attention-mask", model_input_names=["input_ids"], either=True, refused="padding|model_input_names"),
     _tokenizer("no-pad-token", "bert", "pad_token", refused="pad"),
     _tokenizer("no-pad-token-gpt2", "gpt2", "pad_token", refused="pad", mode="lasttoken"),
     _tokenizer("unknown-tokenizer-key", flavour="vanilla"),

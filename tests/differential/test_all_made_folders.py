@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from differential.judge import PROMPTS, TEXTS, TOLERANCE, Made, Outcome, far, outcome_of, same
-from differential.kinds import FOLDERS, PADDING_COUNTS
+from differential.kinds import FOLDERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -40,7 +40,8 @@ def test_their_vectors_depend_on_the_text_and_on_the_prompt(made: Made) -> None:
 def test_what_changes_a_vector_changes_the_fingerprint() -> None:
     by_fingerprint: dict[str | None, list[tuple[Made, Outcome]]] = {}
     for made, outcome in _computed():
-        by_fingerprint.setdefault(outcome.fingerprint, []).append((made, outcome))
+        if not made.loose:
+            by_fingerprint.setdefault(outcome.fingerprint, []).append((made, outcome))
     for (first, one), *rest in by_fingerprint.values():
         assert [made.name for made, other in rest if not same(one, other)] == [], (
             f"have the fingerprint of {first.name}"
@@ -48,4 +49,6 @@ def test_what_changes_a_vector_changes_the_fingerprint() -> None:
 
 
 def test_whose_vectors_padding_moves_is_known() -> None:
-    assert {made.name for made, outcome in _computed() if outcome.padded > TOLERANCE} == PADDING_COUNTS
+    """Of all others sentence-transformers gives a text the same vector alone and in a batch."""
+    moved = {made.name for made in FOLDERS if outcome_of(made).padded > TOLERANCE}
+    assert moved == {made.name for made in FOLDERS if "padding" in made.refused}
