@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from differential.steps import Step
 
 from instructor_eval import load_encoder
+from instructor_eval.encoder.load import LibraryEncoder
 from instructor_eval.errors import UserError
 
 TOLERANCE = 1e-5
@@ -61,6 +63,8 @@ class Made:
     family: str | None = "prefix"
     loose: bool = False
     """sentence-transformers itself fails on some texts (longer than its positions): there is nothing to equal."""
+    trusted: bool = False
+    """Loaded with --trust-remote-code, here and there."""
     stripped: bool = False
     """Only texts without white space around them are compared: InstructorEmbedding takes it off, and so do we."""
 
@@ -87,8 +91,15 @@ def peer(folder: Path, made: Made) -> Any:
     from sentence_transformers import SentenceTransformer
 
     kwargs = {"dtype": "float32"} if made.half else None
-    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, model_kwargs=kwargs)
+    model = SentenceTransformer(
+        str(folder), device="cpu", local_files_only=True, model_kwargs=kwargs, trust_remote_code=made.trusted
+    )
     return model.float() if made.half else model
+
+
+def ours(folder: Path, made: Made) -> LibraryEncoder:
+    """The folder here."""
+    return load_encoder(str(folder), device="cpu", variant="fp32", family=made.family, trust_remote_code=made.trusted)
 
 
 def texts_of(made: Made) -> tuple[str, ...]:
@@ -139,7 +150,7 @@ def judge(made: Made, folder: Path) -> Outcome:
 def _ours(made: Made, folder: Path, outcome: Outcome, model: Any, *, why: str) -> None:
     computed = any(v is not None for v in outcome.theirs.values())
     try:
-        encoder = load_encoder(str(folder), device="cpu", variant="fp32", family=made.family)
+        encoder = ours(folder, made)
         encoder.encode([TEXTS[0]], PROMPTS[1])
     except UserError as e:
         outcome.refusal = str(e)
@@ -220,13 +231,13 @@ def _given_for_nothing(encoder: Any, prompt: str, text: str) -> list[str]:
 
 
 def _compare_facts(model: Any, outcome: Outcome, folder: Path, made: Made) -> None:
-    encoder = load_encoder(str(folder), device="cpu", variant="fp32", family=made.family)
+    encoder = ours(folder, made)
     dim = next(len(v) for v in outcome.theirs.values() if v is not None)
     if encoder.dim != dim:
         outcome.faults.append(f"dim {encoder.dim}, theirs {dim}")
-    theirs, ours = model.max_seq_length, encoder.engine.checkpoint.max_length
-    if isinstance(theirs, int) and theirs < 1_000_000 and ours != theirs and not made.loose:
-        outcome.faults.append(f"maximum length {ours}, theirs {theirs}")
+    theirs, here = model.max_seq_length, encoder.engine.checkpoint.max_length
+    if isinstance(theirs, int) and theirs < 1_000_000 and here != theirs and not made.loose:
+        outcome.faults.append(f"maximum length {here}, theirs {theirs}")
 
 
 def _moved_by_padding(model: Any, outcome: Outcome, asked: Sequence[str]) -> float:
@@ -251,4 +262,5 @@ def outcome_of(made: Made) -> Outcome:
         warnings.simplefilter("ignore")
         folder = Path(scratch) / made.name
         made.make(folder)
-        return judge(made, folder)
+        with patch("transformers.dynamic_module_utils.HF_MODULES_CACHE", f"{scratch}/code"):
+            return judge(made, folder)

@@ -3,6 +3,7 @@
 from differential import lancedb
 from differential.judge import Made
 from differential.made_architectures import ARCHITECTURES
+from differential.made_as_published import PUBLISHED
 from differential.made_embeddings import CLIPS, ROUTERS, STATIC
 from differential.made_files import FILES
 from differential.made_modules import DENSE, OTHERS
@@ -13,7 +14,7 @@ from differential.made_tokenizers import TOKENIZERS
 LANCEDB = [made for made in lancedb.FOLDERS.values() if made not in CLIPS]
 FOLDERS: list[Made] = [
     *(*ARCHITECTURES, *POOLINGS, *DENSE, *OTHERS, *STATIC, *CLIPS, *ROUTERS),
-    *(*SENTENCE_TRANSFORMERS, *TRANSFORMER, *TOKENIZERS, *FILES, *LANCEDB),
+    *(*SENTENCE_TRANSFORMERS, *TRANSFORMER, *TOKENIZERS, *FILES, *PUBLISHED, *LANCEDB),
 ]
 BY_NAME = {made.name: made for made in FOLDERS}
 SOME = [
