@@ -135,12 +135,12 @@ def judge(made: Made, folder: Path) -> Outcome:
         warnings.simplefilter("ignore")
         try:
             model = peer(folder, made)
+            together = _together(model, texts_of(made))  # first: some models change for good with the first short text
             outcome.theirs = truth(model, texts_of(made))
+            outcome.padded = _moved_by_padding(together, outcome)
             why = "it gives no vector"
         except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
             model, why = None, f"{type(e).__name__}: {str(e)[:120]}"
-        if any(v is not None for v in outcome.theirs.values()):
-            outcome.padded = _moved_by_padding(model, outcome, texts_of(made))
         _ours(made, folder, outcome, model, why=why)
         if outcome.fingerprint is not None:
             _compare_facts(model, outcome, folder, made)
@@ -240,13 +240,18 @@ def _compare_facts(model: Any, outcome: Outcome, folder: Path, made: Made) -> No
         outcome.faults.append(f"maximum length {here}, theirs {theirs}")
 
 
-def _moved_by_padding(model: Any, outcome: Outcome, asked: Sequence[str]) -> float:
-    texts = [text for text in asked if outcome.theirs[PROMPTS[1], text] is not None]
-    if not texts:
-        return 0.0
-    together = model.encode(texts, prompt=PROMPTS[1], show_progress_bar=False)
-    alone = [outcome.theirs[PROMPTS[1], text] for text in texts]
-    return max(far(t, a) for t, a in zip(together, alone, strict=True))
+def _together(model: Any, texts: Sequence[str]) -> dict[str, Vector]:
+    """Their vectors of one batch, padded to the longest text; nothing where the batch fails."""
+    try:
+        vectors = model.encode(list(texts), prompt=PROMPTS[1], show_progress_bar=False)
+    except Exception:  # noqa: BLE001 - a text fails, or all do
+        return {}
+    return dict(zip(texts, vectors, strict=True))
+
+
+def _moved_by_padding(together: dict[str, Vector], outcome: Outcome) -> float:
+    alone = {text: outcome.theirs[PROMPTS[1], text] for text in together}
+    return max((far(together[text], v) for text, v in alone.items() if v is not None), default=0.0)
 
 
 def same(one: Outcome, other: Outcome) -> bool:

@@ -98,7 +98,9 @@ ARCHITECTURES = [
     Made("bert-more-heads", usual("bert", num_attention_heads=4)),
     Made("roberta-other-padding", usual("roberta", pad_token_id=3), either=True, refused="pad"),
     Made("bert-vocabulary-larger", usual("bert", vocabulary=1000)),
-    Made("big-bird-sparse", usual("big_bird", attention_type="block_sparse", block_size=4, num_random_blocks=1)),
+    Made(
+        "big-bird-sparse", usual("big_bird", attention_type="block_sparse", block_size=4, num_random_blocks=1), **PADDED
+    ),
     Made("modernbert-cls", usual("modernbert", "cls")),
     Made("mpnet-cls", usual("mpnet", "cls")),
     Made("funnel-base", usual("funnel", architectures=["FunnelBaseModel"]), **PADDED),
