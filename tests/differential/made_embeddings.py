@@ -73,7 +73,7 @@ def _words(name: str, *kinds: str, steps: tuple[Step, ...] = (), dim: int = WIDT
         name,
         chain(
             modules("WordEmbeddings", *kinds, "Pooling", first="0_WordEmbeddings"),
-            word_embeddings(**settings),  # type: ignore[arg-type]
+            word_embeddings(**settings),
             *steps,
             pooling("mean", where=f"{at}_Pooling", dim=dim),
         ),

@@ -7,7 +7,7 @@ from differential.transformers_made import WIDTH
 
 
 def _new(mode: object) -> Made:
-    name = mode if isinstance(mode, str) else "-".join(mode)  # type: ignore[arg-type]
+    name = mode if isinstance(mode, str) else "-".join(mode)
     steps = (usual("bert"), remove("1_Pooling/config.json"))
     return Made(
         f"pooling-new-{name}",
