@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _INSTALL = "pip install 'instructor-eval[run]'"
 _NEEDED = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets"),
+    "sentence_transformers",
     *("bm25s", "requests", "rouge_score"),  # prompt retrieval
 )
 

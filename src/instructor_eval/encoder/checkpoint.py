@@ -97,7 +97,8 @@ class Checkpoint(Described):
         """Pooling, length of the vectors, maximum length and who computes, in one line."""
         limit = f"at most {self.max_length:,} tokens" if self.max_length else "no maximum length"
         cut = f" of {self.width}" if self.dim < self.width else ""
-        return f"pooling {self.pooling}, {self.dim}{cut} values, {limit}, {self.computed}"
+        prompt = f", default prompt {self.default_prompt[:60]!r}" if self.default_prompt else ""
+        return f"pooling {self.pooling}, {self.dim}{cut} values, {limit}{prompt}, {self.computed}"
 
     @property
     def skips_instruction(self) -> bool:

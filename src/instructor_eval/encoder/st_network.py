@@ -111,19 +111,18 @@ class SentenceNetwork:
         """Compute some texts alone and beside others: what computes alike only alone, or not even so, is seen here.
 
         Raises:
-            UserError: padding changes its vectors, or they are of another length than its files say.
+            UserError: padding on the left changes its vectors, or they are of another length than its files say.
         """
         first, second, short, long = self.rows([*_PAIR, _SHORT, _LONG], "")
         alone = self._vectors([first], 0)
         self._check_width(alone)
         if len(first) != len(second) or self._moved(alone, self._vectors([first, second], 0)):
             self.most = 1
-        if len(short) != len(long) and self._moved(self._vectors([short], 0), self._vectors([short, long], 0)):
-            side = getattr(getattr(self._model, "tokenizer", None), "padding_side", "right")
-            left = "; tokenizer_config.json: padding_side left: set it to right" if side == "left" else ""
+        side = getattr(getattr(self._model, "tokenizer", None), "padding_side", "right")
+        if side == "left" and self._moved(self._vectors([short], 0), self._vectors([short, long], 0)):
             raise UserError(
-                f"model {self.checkpoint.name}: sentence-transformers gives a text another vector beside a longer one, "
-                f"as padding changes it: no score could be repeated{left or '; use another model'}"
+                f"model {self.checkpoint.name}: tokenizer_config.json: padding_side left: sentence-transformers gives "
+                "a text another vector beside a longer one, so no score could be repeated: set padding_side to right"
             )
 
     def _moved(self, alone: Tensor, together: Tensor) -> bool:
@@ -367,7 +366,8 @@ def _one_line(name: str, what: str) -> Iterator[None]:
                 f"model {name} brings code of its own: read it, then run again with --trust-remote-code"
             ) from e
         lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-        cause = one_line(_SHOWN.sub("", lines[0]))[:_LONGEST_CAUSE] if lines else ""
+        said = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+        cause = one_line(_SHOWN.sub("", said))[:_LONGEST_CAUSE]
         raise UserError(
             f"model {name[-100:]} {what} ({type(e).__name__}: {cause}): check the checkpoint, or use another one"
         ) from e

@@ -1,8 +1,8 @@
 """A checkpoint's tokenizer: read as its own file says, and compared with what transformers makes of the folder.
 
 `tokenizer.json` is read by `tokenizers` itself. transformers 5 rebuilds the tokenizers of many classes from the
-vocabulary and `tokenizer_config.json`, and so sentence-transformers may see other ids than the file gives. Where the two differ,
-sentence-transformers computes (`differs_in_transformers`); INSTRUCTORs keep the file, as they were published.
+vocabulary and `tokenizer_config.json`, and so sentence-transformers may see other ids than the file gives. Where they
+differ, sentence-transformers computes (`differs_in_transformers`); INSTRUCTORs keep the file, as they were published.
 """
 
 from __future__ import annotations
