@@ -258,11 +258,11 @@ def _own(settings: FolderSettings, *, instructor: bool) -> dict[str, Any]:
 
 def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trust_remote_code: bool) -> Checkpoint:
     folder_rules.check_through(settings)
-    width = folder_rules.known_dim(settings)
+    width, length = folder_rules.known_dim(settings), folder_rules.known_length(settings)
     if width is None:
-        from instructor_eval.encoder.st_network import measured_dim  # the import of torch
+        from instructor_eval.encoder.st_network import measured  # the import of torch
 
-        width = measured_dim(settings, trust_remote_code=trust_remote_code)
+        width, length = measured(settings, trust_remote_code=trust_remote_code)
     normalizes = settings.modules[-1].kind == "Normalize"
     return Checkpoint(
         **common,
@@ -271,7 +271,7 @@ def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trus
         normalizes=normalizes,
         normalize=normalizes and not _cuts(settings, width),
         lowercase=False,
-        max_length=folder_rules.known_length(settings),
+        max_length=length,
         width=width,
         through=why,
         base=folder_rules.adapter_base(settings),

@@ -38,7 +38,8 @@ _POSITIONS = {
     "ctrl": "n_positions",
     "codegen": "n_positions",
 }
-_ENDLESS = 1_000_000
+_SPARSE = ("big_bird", "bigbird_pegasus")
+ENDLESS = 1_000_000
 """From so many tokens on, a limit is none."""
 
 
@@ -60,6 +61,23 @@ def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
         raise UserError(
             f"model {name}: {settings.own_file}: tokenizer_name_or_path names a tokenizer outside the folder: copy it "
             "in and take the key out"
+        )
+    length = settings.own.get("max_seq_length")
+    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 1):
+        raise UserError(
+            f"model {name}: {settings.own_file}: max_seq_length {str(length)[:40]!r} is no whole number of at least 1: "
+            "correct it or take it out"
+        )
+    kind, inputs = str(settings.config.get("model_type")), settings.tokenizer.get("model_input_names")
+    if kind in _SPARSE and settings.config.get("attention_type", "block_sparse") != "original_full":
+        raise UserError(
+            f"model {name}: config.json: attention_type block_sparse: transformers leaves it for good with the first "
+            "short batch, so no score could be repeated: set it to original_full"
+        )
+    if isinstance(inputs, list) and "attention_mask" not in inputs:
+        raise UserError(
+            f"model {name}: tokenizer_config.json: model_input_names without attention_mask: padding would be read like "
+            "text, so no score could be repeated: add it"
         )
     kwargs = _kwargs(settings.own, "model")
     attention = str(kwargs.get("attn_implementation") or settings.config.get("attn_implementation") or "")
@@ -91,6 +109,11 @@ def _refuse_code(settings: FolderSettings, *, trust_remote_code: bool) -> None:
         )
     for module in settings.dense:
         named = str(settings.settings_of(module).get("activation_function", "torch.nn.Tanh"))
+        if named.startswith("torch.") and not named.rpartition(".")[2][:1].isupper():
+            raise UserError(
+                f"model {name}: {module.path}/config.json: activation_function {named[:80]} is no class of "
+                "torch.nn: correct it"
+            )
         if not named.startswith("torch.") and not trust_remote_code:
             raise UserError(
                 f"model {name}: {module.path}/config.json: activation_function {named[:80]} is code of its own: read "
@@ -218,26 +241,26 @@ def known_length(settings: FolderSettings) -> int:
     first = settings.modules[0]
     if first.kind == "WordEmbeddings":
         given = settings.settings_of(first, "wordembedding_config.json").get("max_seq_length")
-        return given if isinstance(given, int) and 0 < given < _ENDLESS else 0
+        return given if isinstance(given, int) and 0 < given < ENDLESS else 0
     if first.kind not in _TRANSFORMERS:
         return 0
     processor = _kwargs(settings.own, "processor").get("model_max_length")
     explicit = processor if processor is not None else settings.own.get("max_seq_length")
     if isinstance(explicit, int) and explicit > 0:
-        return explicit if explicit < _ENDLESS else 0
+        return explicit if explicit < ENDLESS else 0
     config = settings.config
     text = config.get("text_config")
     key = _POSITIONS.get(str(config.get("model_type")), "max_position_embeddings")
     positions = config.get(key, text.get(key) if isinstance(text, Mapping) and first.kind == "CLIPModel" else None)
     limits = [tokenizer_limit(settings.tokenizer), positions]
-    found = [n for n in limits if isinstance(n, int) and 0 < n < _ENDLESS]
+    found = [n for n in limits if isinstance(n, int) and 0 < n < ENDLESS]
     return min(found, default=0)
 
 
 def tokenizer_limit(tokenizer: Mapping[str, Any]) -> int | None:
     """The maximum in tokenizer_config.json, if it has one."""
     given = tokenizer.get("model_max_length", tokenizer.get("max_len"))
-    return int(given) if isinstance(given, int | float) and 0 < given < _ENDLESS else None
+    return int(given) if isinstance(given, int | float) and 0 < given < ENDLESS else None
 
 
 def modules_text(settings: FolderSettings) -> str:

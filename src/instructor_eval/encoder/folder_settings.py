@@ -319,9 +319,6 @@ def _by_own_file(settings: FolderSettings) -> Iterator[str]:
     for key in sorted(set(own) - _TRANSFORMER_KEYS):
         if key not in _EMPTY_TRANSFORMER_KEYS or own[key]:
             yield f"{file}: {key[:40]}"
-    length = own.get("max_seq_length")
-    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 1):
-        yield f"{file}: max_seq_length {str(length)[:40]}"
     if own.get("transformer_task", "feature-extraction") != "feature-extraction":
         yield f"{file}: transformer_task {str(own['transformer_task'])[:40]}"
     if "modality_config" in own and own["modality_config"] != {"text": _WHOLE_TEXT}:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from instructor_eval.encoder.compute import OutOfMemory
+from instructor_eval.encoder.folder_rules import ENDLESS
 from instructor_eval.encoder.folder_settings import FolderSettings, read_settings
 from instructor_eval.encoder.forms.hidden import Sizes
 from instructor_eval.encoder.pending import Pending, is_memory, memory_errors, use_cores
@@ -245,15 +246,17 @@ class SentenceNetwork:
             torch.cuda.empty_cache()
 
 
-def measured_dim(settings: FolderSettings, *, trust_remote_code: bool) -> int:
-    """Load a folder only to learn the length of its vectors, where its files do not say it.
+def measured(settings: FolderSettings, *, trust_remote_code: bool) -> tuple[int, int]:
+    """Load a folder only to learn the length of its vectors and its maximum length (0: none).
 
     Raises:
         UserError: it cannot be loaded, or gives no vectors.
     """
     with _one_line(settings.name, "cannot be computed by sentence-transformers"), _quiet():
         model = _open(settings.folder, "cpu", torch.float32, trust_remote_code=trust_remote_code)
-        return int(model.encode([_PAIR[0]], prompt="", truncate_dim=10**9, show_progress_bar=False).shape[1])
+        dim = model.encode([_PAIR[0]], prompt="", truncate_dim=10**9, show_progress_bar=False).shape[1]
+        limit = model.max_seq_length
+        return int(dim), int(limit) if limit is not None and limit < ENDLESS else 0
 
 
 def _load(checkpoint: Checkpoint, device: str, dtype: torch.dtype, form: str, *, trust_remote_code: bool) -> Any:
@@ -368,6 +371,10 @@ def _one_line(name: str, what: str) -> Iterator[None]:
         lines = [line.strip() for line in str(e).splitlines() if line.strip()]
         said = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
         cause = one_line(_SHOWN.sub("", said))[:_LONGEST_CAUSE]
+        if "Pillow" in str(e):
+            raise UserError(
+                f"model {name[-100:]} needs Pillow, as its processor reads images too: pip install 'instructor-eval[clip]'"
+            ) from e
         raise UserError(
             f"model {name[-100:]} {what} ({type(e).__name__}: {cause}): check the checkpoint, or use another one"
         ) from e
