@@ -76,8 +76,8 @@ def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
         )
     if isinstance(inputs, list) and "attention_mask" not in inputs:
         raise UserError(
-            f"model {name}: tokenizer_config.json: model_input_names without attention_mask: padding would be read like "
-            "text, so no score could be repeated: add it"
+            f"model {name}: tokenizer_config.json: model_input_names without attention_mask: padding would be read "
+            "like text, so no score could be repeated: add it"
         )
     kwargs = _kwargs(settings.own, "model")
     attention = str(kwargs.get("attn_implementation") or settings.config.get("attn_implementation") or "")

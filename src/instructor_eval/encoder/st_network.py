@@ -373,7 +373,8 @@ def _one_line(name: str, what: str) -> Iterator[None]:
         cause = one_line(_SHOWN.sub("", said))[:_LONGEST_CAUSE]
         if "Pillow" in str(e):
             raise UserError(
-                f"model {name[-100:]} needs Pillow, as its processor reads images too: pip install 'instructor-eval[clip]'"
+                f"model {name[-100:]} needs Pillow, for its processor reads images too: pip install "
+                "'instructor-eval[clip]'"
             ) from e
         raise UserError(
             f"model {name[-100:]} {what} ({type(e).__name__}: {cause}): check the checkpoint, or use another one"
