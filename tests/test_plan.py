@@ -82,7 +82,21 @@ def test_models_by_sets_by_tasks(plan: Plan, instructor: Path, plain: Path) -> N
         "",
     ]
     assert all(set(p.instructions) == set(MIXED) for p in planned)
-    assert [line.partition(" (")[0] for line in lines] == [f"model {instructor}", f"model {plain}"]
+    named = [line.partition(" (")[0] for line in lines if not line.startswith("  ")]
+    assert named == [f"model {instructor}", f"model {plain}"]
+
+
+def test_sets_that_come_to_the_same_are_named(plan: Plan, instructor: Path, plain: Path) -> None:
+    _, lines = plan([instructor, plain], MIXED, sets=("paper", "paper:hkunlp/instructor-base", "none"))
+    [line] = [line for line in lines if "are the same here" in line]
+    assert "paper, paper:hkunlp/instructor-base, none" in line
+    assert "family plain takes none" in line
+    assert lines.index(line) > next(i for i, given in enumerate(lines) if "tiny-plain" in given)
+
+
+def test_the_model_line_says_pooling_dim_maximum_and_who_computes(plan: Plan, plain: Path) -> None:
+    _, lines = plan([plain], MIXED)
+    assert lines[0].endswith("; pooling mean, 32 values, at most 128 tokens, computed here")
 
 
 def test_one_model_has_one_checkpoint_whatever_its_rows(plan: Plan, instructor: Path) -> None:
@@ -110,7 +124,7 @@ def test_baselines_come_last_once_and_with_the_prompt_retrieval_tasks_only(
             "DemoPrompts": ["example"],
         }
         assert all(r["example"].text == "" for r in planned_one.instructions.values())
-    assert len(lines) == 2
+    assert [line.startswith("model ") for line in lines] == [True, True, False]
 
 
 def test_baselines_alone_need_no_model(plan: Plan) -> None:

@@ -148,8 +148,8 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
         _check_forms(checkpoint, variants, compiled=request.compiled)
         revision, forms = checkpoint.revision[:40], ", ".join(map(str, variants))
         shown = "" if variants == [FP32] else f", as {forms}"
-        say(f"model {checkpoint.name} ({revision}){shown}: family {checkpoint.family}, {checkpoint.family_rule}")
-        say(f"  {checkpoint.about}")
+        family = f"family {checkpoint.family}, {checkpoint.family_rule}"
+        say(f"model {checkpoint.name} ({revision}){shown}: {family}; {checkpoint.about}")
         sets = _instructions(checkpoint, request, cards, say)
         loaded = {v.form: dataclasses.replace(checkpoint, variant=v.form) for v in variants}
         for variant in variants:
