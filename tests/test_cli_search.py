@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from parsed_page import read
+from rewritten import rewrite
 
 from instructor_eval.cli import main
 from instructor_eval.repeat import single_score
@@ -214,7 +215,7 @@ def test_shorter_vectors_go_into_a_smaller_index(made: Path, cli: Run) -> None:
 @pytest.mark.parametrize("search", [{"backend": 5}, {"recall": 1.0}, ["faiss"], "faiss:Flat", {"backend": None}])
 def test_a_file_whose_search_is_none_is_named(search: object, made: Path, cli: Run) -> None:
     path = next(p for p in (made / "results" / "scores").rglob("DemoRetrieval.*.json"))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"search": search}))
+    rewrite(path, search=search)
     assert "not a whole score file" in cli("leaderboard").error
 
 
@@ -223,7 +224,7 @@ def test_a_file_that_means_harm_does_none(made: Path, cli: Run) -> None:
     for path in (made / "results" / "scores").rglob("DemoRetrieval.*.json"):
         raw = json.loads(path.read_text())
         if raw["search"].get("backend") == "lancedb:FLAT":
-            path.write_text(json.dumps(raw | {"search": raw["search"] | edited}))
+            rewrite(path, search=raw["search"] | edited)
     for command in (["leaderboard"], ["compare", "minilm@fp32", "minilm@fp32/milvus:FLAT"], ["report"]):
         done = cli(*command)
         assert done.code == 0
