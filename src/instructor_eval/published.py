@@ -1,7 +1,7 @@
 """Published scores, with their sources: `results/reference/` (see the README there); and what may stand beside them.
 
 They are of whole tasks, as mteb's or the authors' code scored them. A result of some items, of another protocol, or of
-other data is a number of another thing: no difference from a published score is ever told of it.
+other data is a number of another thing: its difference from a published score is never shown.
 """
 
 from __future__ import annotations

@@ -352,7 +352,7 @@ def _whole() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_line(name: str, what: str) -> Iterator[None]:
-    """Say in one line what a library raises, but that memory is full, which a smaller batch may mend.
+    """Say in one line what a library raises, but that memory is full, which a smaller batch may help.
 
     Raises:
         UserError: for whatever the block raises.
