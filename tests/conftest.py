@@ -26,6 +26,7 @@ from instructor_eval.types import Score
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"
+_HUB = os.environ.get(HUB_VARIABLE, "")
 _OURS = {HUB_VARIABLE, BROWSER_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS"}
 _CACHES, _NUMBERS = Path(tempfile.mkdtemp(prefix="instructor-eval-tests-")), itertools.count()
 # What is set where the tests run is none of their business: a hub's cache and token, a CI's summary, a narrow terminal.
@@ -52,9 +53,12 @@ else:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names, `browser` its own variable."""
-    folder = os.environ.get(HUB_VARIABLE)
-    if item.get_closest_marker("realdata") and not (folder and Path(folder).is_dir()):
-        pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
+    # The command line reads it too: what is not of real data must not find any.
+    os.environ.pop(HUB_VARIABLE, None)
+    if item.get_closest_marker("realdata"):
+        if not (_HUB and Path(_HUB).is_dir()):
+            pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
+        os.environ[HUB_VARIABLE] = _HUB
     if item.get_closest_marker("browser") and not os.environ.get(BROWSER_VARIABLE):
         pytest.skip(f"{BROWSER_VARIABLE} is not set: the README says what it needs")
     # No test may see vectors of another, or of the user's.
@@ -70,7 +74,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def hub() -> Path:
     """The folder of real data sets, for tests marked `realdata`."""
-    return Path(os.environ[HUB_VARIABLE]).resolve()
+    return Path(_HUB).resolve()
 
 
 @pytest.fixture(scope="session")

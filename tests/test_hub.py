@@ -74,6 +74,9 @@ def test_the_mission_command_end_to_end(server: HubServer, tmp_path: Path) -> No
         "id": "mteb/arguana",
         "revision": ARGUANA_REVISION,
         "key": f"hub:mteb/arguana@{ARGUANA_REVISION}",
+        "split": "test",
+        "subset": "default",
+        "options": {},
         "hash": "",
     }
     roles = score["instructions"]["roles"]

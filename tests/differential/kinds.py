@@ -1,6 +1,6 @@
 """All made folders, and some of them that stand for the rest."""
 
-from differential import lancedb
+from differential import lancedb_models
 from differential.judge import Made
 from differential.made_architectures import ARCHITECTURES
 from differential.made_as_published import PUBLISHED
@@ -11,7 +11,7 @@ from differential.made_poolings import POOLINGS
 from differential.made_settings import SENTENCE_TRANSFORMERS, TRANSFORMER
 from differential.made_tokenizers import TOKENIZERS
 
-LANCEDB = [made for made in lancedb.FOLDERS.values() if made not in CLIPS]
+LANCEDB = [made for made in lancedb_models.FOLDERS.values() if made not in CLIPS]
 FOLDERS: list[Made] = [
     *(*ARCHITECTURES, *POOLINGS, *DENSE, *OTHERS, *STATIC, *CLIPS, *ROUTERS),
     *(*SENTENCE_TRANSFORMERS, *TRANSFORMER, *TOKENIZERS, *FILES, *PUBLISHED, *LANCEDB),

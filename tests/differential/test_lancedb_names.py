@@ -2,7 +2,7 @@
 
 import pytest
 from differential.judge import Made, outcome_of
-from differential.lancedb import FOLDERS, NAMES
+from differential.lancedb_models import FOLDERS, NAMES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
