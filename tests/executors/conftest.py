@@ -27,6 +27,7 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("RAY_worker_niceness", "0")  # of 15, a busy machine gives workers hardly any time
         from ray.cluster_utils import Cluster
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)
