@@ -64,6 +64,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     # No test may see vectors of another, or of the user's.
     os.environ[CACHE_VARIABLE] = str(_CACHES / str(next(_NUMBERS)))
     os.environ[COST_VARIABLE] = "off"  # measuring takes seconds: those tests that are of it turn it on
+    Progress.enabled = True  # `--quiet`, where a test calls the command line by itself, switches it off for the process
 
 
 def pytest_unconfigure() -> None:
@@ -121,7 +122,7 @@ Run = Callable[..., Done]
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """`cli("tasks", ...)`: the command line in this process, in a folder of its own and offline."""
-    before, enabled = dict(os.environ), Progress.enabled
+    before = dict(os.environ)
     monkeypatch.chdir(tmp_path)
     # A line every half minute: on a slow machine, some. The tests of these lines have a clock of their own.
     monkeypatch.setattr(progress, "_QUIET_SECONDS", math.inf)
@@ -141,7 +142,6 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     yield run
     os.environ.clear()
     os.environ.update(before)
-    Progress.enabled = enabled
 
 
 @pytest.fixture
