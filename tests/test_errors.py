@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.errors import ModelOutputError, UserError, did_you_mean, one_line
+from instructor_eval.errors import ModelOutputError, UserError, did_you_mean, fitted, one_line
 
 
 @given(st.text())
@@ -37,3 +37,20 @@ def test_model_faults_are_user_errors() -> None:
 )
 def test_did_you_mean(name: str, hint: str) -> None:
     assert did_you_mean(name, ["ArguAna", "SciFact", "STS12", "STS13"]) == hint
+
+
+@given(st.text())
+def test_a_user_error_is_never_long(text: str) -> None:
+    assert len(str(UserError(text * 300))) <= 480
+
+
+def test_a_long_error_keeps_its_beginning_and_its_next_step() -> None:
+    shown = str(UserError(f"'{'a' * 4000}' is no model, nor is {'b' * 300}: give another"))
+    assert shown.startswith("'aaaa")
+    assert "' is no model, nor is b" in shown
+    assert shown.endswith("b: give another")
+    assert 470 <= len(shown) <= 480
+    words = fitted("first " + "many words " * 100 + "last", 50)
+    assert len(words) == 50
+    assert words.startswith("first many")
+    assert words.endswith("words last")

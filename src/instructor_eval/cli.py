@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import instructor_eval
-from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean
+from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
 from instructor_eval.flag_types import amount, listed, positive, seconds
 from instructor_eval.output import flush, silence
 from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS
@@ -83,6 +83,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.
         silence()
+    except OSError as e:  # of a file or folder that no better line was found for
+        if debug or e.filename is None:
+            raise
+        print(
+            f"evaluate: {UserError(f'{os.fsdecode(e.filename)}: {reason(e)}: see that it can be used')}",
+            file=sys.stderr,
+        )
+        return EXIT_ERROR
     return code
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_ERROR = 2
 EXIT_NOT_COMPARABLE = 4
 EXIT_INTERRUPTED = 130
+_LONGEST = 480
+"""Characters of an error: what is longer nobody reads to its end, where the next step stands."""
 
 
 class UserError(Exception):
     """Something the user can mend. Its text is one line; the command line prints it and exits with 2."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        super().__init__(fitted(one_line(message), _LONGEST))
 
 
 class ModelOutputError(UserError):
@@ -34,6 +37,17 @@ def one_line(text: str) -> str:
 def printable(text: str) -> str:
     """`text` with control characters replaced."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def fitted(text: str, longest: int) -> str:
+    """`text` in at most `longest` characters: its longest words (a name, a path) lose their middle, or else it does."""
+    while len(text) > longest:
+        word = max(re.finditer(r"\S+", text), key=lambda found: len(found[0]), default=None)
+        start, end = word.span() if word and len(word[0]) > 60 else (0, len(text))
+        room = max(40, end - start - (len(text) - longest)) if (start, end) != (0, len(text)) else longest
+        head = (room - 3) * 2 // 3
+        text = f"{text[: start + head]}...{text[end - (room - 3 - head) :]}"
+    return text
 
 
 def reason(e: OSError) -> str:
