@@ -51,4 +51,4 @@ def test_what_changes_a_vector_changes_the_fingerprint() -> None:
 def test_whose_vectors_padding_moves_is_known() -> None:
     """Of all others sentence-transformers gives a text the same vector alone and in a batch."""
     moved = {made.name for made in FOLDERS if outcome_of(made).padded > TOLERANCE}
-    assert moved == {made.name for made in FOLDERS if "padding" in made.refused}
+    assert moved == {made.name for made in FOLDERS if "padding" in made.refused or made.refused == "attention_type"}

@@ -286,7 +286,7 @@ REFUSED = {
         edited("config_sentence_transformers.json", truncate_dim="8"),
         ["config_sentence_transformers.json: truncate_dim '8'"],
     ),
-    "an adapter": (adapter, ["adapter_config.json"]),
+    "half an adapter": (adapter, ["no adapter_model.safetensors"]),
     "an unknown key of Pooling": (edited("1_Pooling/config.json", future=1), ["future"]),
     "an unknown key of a Transformer": (edited(OWN, future=1), ["future"]),
     "an unknown task": (edited(OWN, transformer_task="dance"), ["dance"]),
@@ -318,6 +318,34 @@ def test_an_adapter_without_peft(tmp_path: Path, plain_folder: Path, monkeypatch
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "peft" else find(name, *a))
     with one_line("adapter_config.json", "instructor-eval[peft]"):
         read(folder)
+
+
+def low_rank(folder: Path, base: Path) -> Path:
+    """A LoRA adapter beside `base`, as peft saves it, in a folder of its own with all but the weights."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModel
+
+    copy(base, folder)
+    for file in ("model.safetensors", "config.json"):  # a config beside it would say that the weights are here, too
+        (folder / file).unlink()
+    torch.manual_seed(3)
+    config = LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False)
+    get_peft_model(AutoModel.from_pretrained(base), config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft's use of transformers
+def test_an_adapter_beside_its_base(tmp_path: Path, plain_folder: Path) -> None:
+    base = copy(plain_folder, tmp_path / "base")
+    folder = low_rank(tmp_path / "adapter", base)
+    encoder = engine(folder)
+    found = encoder.encode(TEXTS, "")
+    assert largest(found, theirs(folder, "")) < TOLERANCE
+    assert largest(found, engine(base).encode(TEXTS, "")) > 0.01
+    assert encoder.libraries == ("sentence-transformers", "peft")
+    before = read(folder).fingerprint
+    edit_weights(base / "model.safetensors", lambda tensors: tensors["embeddings.LayerNorm.bias"].fill(1))
+    assert read(folder).fingerprint != before, "the base's weights are part of the model"
 
 
 class Sentinel:
