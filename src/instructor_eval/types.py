@@ -116,6 +116,10 @@ class TaskEncoder(Protocol):
     variant: Variant
     """What its vectors are kept as: a search may have to go another way than by cosine."""
 
+    def instruction(self, role: str) -> str:
+        """The literal instruction under which texts of a role are embedded."""
+        ...
+
     def calibrate(self, texts: Iterable[str], role: str) -> None:
         """Say what will be searched, before the first `encode`: int8 takes every dimension's range from it.
 

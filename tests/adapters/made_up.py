@@ -90,6 +90,10 @@ class FakeEncoder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, bool, list[str]]] = []
 
+    def instruction(self, role):
+        """As `encode` takes it."""
+        return ROLE_INSTRUCTION[role]
+
     def calibrate(self, texts, role):
         """Nothing to calibrate."""
 

@@ -43,9 +43,17 @@ QUERIES, DOCUMENTS = clustered(7, seed=1), clustered(500, seed=2)
 
 
 def search(
-    text: str, *, documents: np.ndarray = DOCUMENTS, queries: np.ndarray = QUERIES, name: str = "m@fp32 T", k=10
+    text: str,
+    *,
+    documents: np.ndarray = DOCUMENTS,
+    queries: np.ndarray = QUERIES,
+    name: str = "m@fp32 T",
+    k: int = 10,
+    instruction: str = "",
 ):
     """`through_store` of a corpus that comes in two pieces."""
     half = len(documents) // 2
     blocks = [documents[:half], documents[half:]]
-    return through_store(SearchSpec.parse(text), name, queries, blocks, count=len(documents), k=k)
+    return through_store(
+        SearchSpec.parse(text), name, queries, blocks, count=len(documents), k=k, instruction=instruction
+    )

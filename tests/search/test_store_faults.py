@@ -228,6 +228,72 @@ def test_a_servers_token_comes_from_its_variable_alone(monkeypatch):
     assert "SECRET" not in str(e.value)
 
 
+TOKEN = "root:k9T2vQ8mZr4XwL1pSd7GhJ3bNc6YfA0e"
+
+
+class Hostile:
+    """A server of Milvus whose every answer repeats the token it was sent."""
+
+    said = f"Bearer {TOKEN}, {TOKEN[3:20]} {TOKEN[-8:]}"
+
+    def __init__(self, uri, *, token, fails):
+        assert token == TOKEN
+        self._fails = fails
+
+    def __getattr__(self, name):
+        def answer(*_args, **_options):
+            if name == self._fails:
+                raise ValueError(f"{name}: {self.said}")
+            return {
+                "has_collection": True, "query": [{"label": self._label()}], "get_server_version": self.said,
+                "search": [[]],
+            }.get(name)  # fmt: skip
+
+        return answer
+
+    def _label(self):
+        return Label("v", len(DOCUMENTS), 16, self.said).to_json()
+
+
+@pytest.mark.parametrize(
+    "fails", ["has_collection", "load_collection", "query", "search", "get_server_version", "flush", "insert", None]
+)
+def test_a_servers_token_is_never_shown(fails, monkeypatch):
+    import pymilvus
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", lambda uri, token, timeout: Hostile(uri, token=token, fails=fails))
+    monkeypatch.setenv("MILVUS_TOKEN", TOKEN)
+    if fails in ("flush", "insert"):  # only where there is no index yet
+        monkeypatch.setattr(Hostile, "_label", lambda self: "")
+        monkeypatch.setattr(Hostile, "create_schema", lambda self, **_: faiss, raising=False)
+        monkeypatch.setattr(faiss, "add_field", lambda *_, **__: None, raising=False)
+    if fails in ("search", "get_server_version"):
+        monkeypatch.setattr("instructor_eval.search.run._check", lambda *_: None)
+        monkeypatch.setattr(Label, "__eq__", lambda *_: True)
+    with pytest.raises(UserError) as e:
+        search("milvus:http://127.0.0.1:1,FLAT")
+    pieces = {TOKEN[i : i + 8] for i in range(len(TOKEN) - 7)}
+    assert not [piece for piece in pieces if piece in str(e.value)]
+    assert "***" in str(e.value)
+    assert fails is None or f"{fails}: Bearer ***, *** ***" in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "shown"),
+    [
+        ("no key", "", "no key"),
+        ("abc and abcdefgh", "abcdefgh", "abc and ***"),
+        ("x=bcdefghi;", "abcdefghij", "x=***;"),
+        ("abcdefg", "abcdefghij", "abcdefg"),
+        ("short: key", "key", "short: ***"),
+        ("twice abcdefghabcdefgh", "abcdefgh", "twice ***"),
+        ("abcdefghXabcdefgh", "abcdefgh", "***X***"),
+    ],
+)
+def test_parts_of_a_token_are_taken_out(text, token, shown):
+    assert milvus_store.without_token(text, token) == shown
+
+
 def test_milvus_lets_go_of_its_file(tmp_path):
     from milvus_lite.server_manager import server_manager_instance
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import faiss
@@ -126,7 +129,7 @@ def test_models_and_tasks_do_not_share_an_index(kind, tmp_path):
     [
         (DOCUMENTS[:, :8], QUERIES[:, :8], f"vectors of {DIM} dimensions, and these have 8"),
         (DOCUMENTS[:400], QUERIES, "500 vectors, and this corpus has 400"),
-        (DOCUMENTS[::-1], QUERIES, "other vectors (of another model, instruction or corpus, or computed elsewhere)"),
+        (DOCUMENTS[::-1], QUERIES, "other vectors (of another model or corpus, or computed elsewhere)"),
     ],
 )
 def test_an_index_of_something_else_is_refused_and_left_alone(kind, documents, queries, says, tmp_path):
@@ -134,10 +137,46 @@ def test_an_index_of_something_else_is_refused_and_left_alone(kind, documents, q
     search(text)
     with pytest.raises(UserError) as e:
         search(text, documents=documents, queries=queries)
-    assert str(e.value) == f"search '{text[:500]}': its place holds {says}: name another place, or delete what is there"
+    line = re.fullmatch(r"search '(.*)': (.*) holds (.*): delete it, or give another (.*)", str(e.value))
+    assert line
+    assert line[1] == text
+    assert line[3] == says
+    kept, another = line[2], {"faiss": "path=FOLDER", "lancedb": "uri=FOLDER", "milvus": "collection=PREFIX"}[kind]
+    assert line[4] == another
     found, exact = search(text)
     assert found.figures["build_seconds"] is None
     assert recall(found, exact, K) == 1.0
+    # Both steps of the advice can be taken: another place holds nothing, and once it is deleted it is built.
+    name, _, value = another.partition("=")
+    given = [part for part in text.split(",") if not part.startswith(f"{name}=")]
+    other = ",".join([*given, f"{name}={tmp_path / 'new' if value == 'FOLDER' else 'new'}"])
+    assert search(other, documents=documents, queries=queries)[0].figures["build_seconds"] is not None
+    delete(kept, tmp_path)
+    assert search(text, documents=documents, queries=queries)[0].figures["build_seconds"] is not None
+
+
+@contextmanager
+def milvus_file(path):
+    """A file of Milvus Lite's, as any other program opens it."""
+    from milvus_lite.server_manager import server_manager_instance
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(str(path))
+    yield client
+    client.close()
+    server_manager_instance.release_server(str(path))
+
+
+def delete(kept, folder):
+    """Do with what an error names what it advises."""
+    if kept.startswith("collection "):
+        with milvus_file(folder / "kept.db") as client:
+            assert client.has_collection(kept.removeprefix("collection "))
+            client.drop_collection(kept.removeprefix("collection "))
+    elif Path(kept).is_dir():
+        shutil.rmtree(kept)
+    else:
+        Path(kept).unlink()
 
 
 @pytest.mark.parametrize(
@@ -146,14 +185,50 @@ def test_an_index_of_something_else_is_refused_and_left_alone(kind, documents, q
         ("faiss:HNSW8,efConstruction=20,path={}", "faiss:HNSW8,efConstruction=10,path={}"),
         ("faiss:HNSW8,path={}", "faiss:Flat,path={}"),
         ("lancedb:FLAT,uri={}", "lancedb:IVF_FLAT,uri={}"),
+        ("lancedb:IVF_FLAT,num_partitions=2,uri={}", "lancedb:IVF_FLAT,num_partitions=4,uri={}"),
         ("milvus:{}/m.db,HNSW,M=4", "milvus:{}/m.db,HNSW,M=8"),
+        ("milvus:{}/m.db,HNSW", "milvus:{}/m.db,IVF_FLAT"),
     ],
 )
-def test_an_index_built_in_another_way_is_refused(before, after, tmp_path):
-    search(before.format(tmp_path))
-    with pytest.raises(UserError) as e:
-        search(after.format(tmp_path))
-    assert "its place holds an index built as" in str(e.value)
+def test_indexes_built_in_other_ways_stand_side_by_side(before, after, tmp_path):
+    built = [search(text.format(tmp_path))[0] for text in (before, after)]
+    again = [search(text.format(tmp_path))[0] for text in (before, after)]
+    assert all(found.figures["build_seconds"] is not None for found in built)
+    assert all(found.figures["build_seconds"] is None for found in again)
+    for first, second in zip(built, again, strict=True):
+        assert [row.tolist() for row in second.places] == [row.tolist() for row in first.places]
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_corpora_under_other_instructions_stand_side_by_side(kind, tmp_path):
+    under = {"": DOCUMENTS, "Represent the document: ": DOCUMENTS[::-1], "x" * 1000: DOCUMENTS[::2]}
+    for round_ in ("built", "kept"):
+        for instruction, documents in under.items():
+            found, exact = search(placed(kind, tmp_path), documents=documents, instruction=instruction)
+            assert (found.figures["build_seconds"] is None) == (round_ == "kept")
+            assert recall(found, exact, K) == 1.0
+
+
+def test_a_label_of_another_build_is_refused(tmp_path):
+    text = placed("faiss", tmp_path)
+    search(text)
+    [file] = tmp_path.glob("*.json")
+    file.write_text(file.read_text().replace('"faiss:Flat"', '"faiss:HNSW8"'))
+    with pytest.raises(
+        UserError, match=r"\.faiss holds an index built as faiss:HNSW8: delete it, or give another path="
+    ):
+        search(text)
+
+
+def test_the_names_of_collections_begin_as_they_are_told_to(tmp_path):
+    for more in ("", ",collection=mine", ",collection=" + "x" * 80):
+        assert search(f"milvus:{tmp_path}/m.db,FLAT{more}")[0].figures["build_seconds"] is not None
+        assert search(f"milvus:{tmp_path}/m.db,FLAT{more}")[0].figures["build_seconds"] is None
+    with milvus_file(tmp_path / "m.db") as client:
+        names = client.list_collections()
+    assert sorted(name.partition("_m_fp32_T_milvus_FLAT_")[0] for name in names) == [
+        "instructor_eval", "instructor_eval_labels", "mine", "x" * 80,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -235,5 +310,7 @@ def test_a_store_that_names_documents_that_are_not_there_is_one_line(monkeypatch
         "search",
         lambda self, query, k: (whole(self, query, k)[0] + 495, whole(self, query, k)[1]),
     )
-    with pytest.raises(UserError, match="its place holds documents that this corpus does not have"):
+    with pytest.raises(
+        UserError, match=r"collection instructor_eval_m_fp32_T_\w+ holds documents that this corpus does not have"
+    ):
         search("milvus:FLAT")

@@ -74,7 +74,7 @@ class MtebSearch:
 
         self.found, self.exact = through_store(
             self._spec, f"{self._encoder.name}@{self._encoder.variant} {self._name}", vectors, self._documents(),
-            count=len(self._corpus), k=self._depth,
+            count=len(self._corpus), k=self._depth, instruction=self._encoder.instruction("document"),
         )  # fmt: skip
         return self._named(self.found)
 

@@ -59,6 +59,10 @@ class BoundEncoder:
         # The engine and its cache know full vectors only: all precisions share them.
         self._precision = Precision(variant, dim=engine.dim, normalize=engine.model.normalize, model=engine.model.name)
 
+    def instruction(self, role: str) -> str:
+        """The literal instruction of a role."""
+        return self._instructions[role].text
+
     def calibrate(self, texts: Iterable[str], role: str) -> None:
         """Take every dimension's range from at most 10,000 of `texts`, where the variant needs ranges.
 
@@ -138,6 +142,10 @@ class NoModel:
         self.name = name
         self.progress = Progress("")
         self._hash = TextsHash()
+
+    def instruction(self, role: str) -> str:
+        """None: nothing is embedded."""
+        return ""
 
     def calibrate(self, texts: Iterable[str], role: str) -> None:
         """Nothing to calibrate."""

@@ -42,6 +42,7 @@ class FaissStore:
         self._folder = Path(path) if path else None
         self._factory = ",".join(spec.words)
         self.build = spec.build(spec.words, _AT_BUILDING)
+        self.place = ""
         self._index: Any = None
         self._file: Path | None = None
         self._waiting: BufferedWriter | None = None
@@ -59,6 +60,7 @@ class FaissStore:
             with Guard(self._spec, f"opening {self._folder}"):
                 self._folder.mkdir(parents=True, exist_ok=True)
             self._file = self._folder / f"{slug(name)}.faiss"
+            self.place = str(self._file)
             label = read_label(self._label_file(self._file))
             if label is not None and self._file.exists():
                 with Guard(self._spec, f"reading {self._file}", "delete it, and it is built again"):

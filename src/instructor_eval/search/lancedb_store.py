@@ -51,6 +51,7 @@ class LanceStore:
             raise UserError(f"search '{spec.shown}': uri= is no folder: the embedded LanceDB is what is evaluated")
         spec.check_parameters(_parameters_of(self._kind), f"an index {self._kind}")
         self.build = spec.build([self._kind], _BUILDING)
+        self.place = ""
         self._folder = Path(uri) if uri else None
         self._temporary: Path | None = None
         self._place = Path()
@@ -69,6 +70,7 @@ class LanceStore:
         folder = self._folder or self._temporary or Path()
         table = slug(name)
         self._place, self._dim = folder / f"{table}.lance", dim
+        self.place = str(self._place)
         with Guard(self._spec, f"opening {folder}"):
             db = lancedb.connect(str(folder))
             label = read_label(self._label_file())

@@ -1,7 +1,7 @@
 """Milvus: a server, or Milvus Lite in this process with a temporary file or the one that is named.
 
-A server's token is taken from MILVUS_TOKEN alone. Labels stand in a collection of their own, for Milvus Lite keeps no
-descriptions of collections.
+A server's token is taken from MILVUS_TOKEN alone, and never shown, whatever the server answers. Labels stand in a
+collection of their own, for Milvus Lite keeps no descriptions of collections.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _ANSWER = 120.0
 _PATIENCE = 6 * 3600.0
 """For an index."""
 _ROOM = "see that it can be written there, and is not full"
+_PREFIX = "instructor_eval"
 _LABELS = "instructor_eval_labels"
 _TOKEN = "MILVUS_TOKEN"  # noqa: S105 # the variable's name
 
@@ -48,7 +49,13 @@ class MilvusStore:
 
     def __init__(self, spec: SearchSpec) -> None:
         self._spec = spec
-        spec.check_parameters({**_BUILDING, **_SEARCH})
+        spec.check_parameters({**_BUILDING, **_SEARCH, "collection": ""})
+        self._prefix = dict(spec.parameters).get("collection", _PREFIX)
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,79}", self._prefix):
+            raise UserError(
+                f"search '{spec.kind}': what collection= gives begins no collection's name: give letters, digits and "
+                "_, no digit first, 80 at most"
+            )
         self._numbers = spec.numbers({**_BUILDING, **_SEARCH})
         words = list(spec.words)
         self._uri = words.pop(0) if words and ("://" in words[0] or words[0].endswith(".db")) else ""
@@ -63,6 +70,8 @@ class MilvusStore:
             raise UserError(f"search '{spec}': {'Milvus' if self._is_server else 'Milvus Lite'} has no '{given}'{hint}")
         spec.check_parameters(_parameters_of(self._kind), f"an index {self._kind}")
         self.build = spec.build([self._kind], _BUILDING)
+        self.place = ""
+        self._token = os.environ.get(_TOKEN, "") if self._is_server else ""
         self._temporary: Path | None = None
         self._file = Path()
         self._client: Any = None
@@ -81,14 +90,15 @@ class MilvusStore:
         for library in ("pymilvus", "milvus_lite"):  # what they log with a traceback they raise as well
             logging.getLogger(library).setLevel(logging.CRITICAL)  # after the import, which sets it
         step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else _ROOM
-        with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
+        with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step, self._shown):
             if self._is_server:
-                self._client = MilvusClient(uri, token=os.environ.get(_TOKEN, ""), timeout=_SECONDS)
+                self._client = MilvusClient(uri, token=self._token, timeout=_SECONDS)
             else:
                 Path(uri).parent.mkdir(parents=True, exist_ok=True)
                 self._file = Path(uri)
                 self._client = MilvusClient(uri, timeout=_SECONDS)
-            self._name = _collection(name)
+            self._name = _collection(self._prefix, name)
+            self.place = f"collection {self._name}"
             label = self._kept_label()
             if self._client.has_collection(self._name, timeout=_ANSWER):
                 if label is not None:
@@ -103,7 +113,7 @@ class MilvusStore:
 
     def add(self, vectors: Vectors) -> None:
         """See `VectorStore`."""
-        with Guard(self._spec, f"adding vectors to {self._name}"):
+        with Guard(self._spec, f"adding vectors to {self._name}", clean=self._shown):
             for start in range(0, len(vectors), _ROWS):
                 block = vectors[start : start + _ROWS]
                 rows = [{"place": self._added + i, "vector": row} for i, row in enumerate(block)]
@@ -113,7 +123,8 @@ class MilvusStore:
     def finish(self, label: Label) -> None:
         """See `VectorStore`."""
         given = {name: value for name, value in self._numbers.items() if name in _BUILDING}
-        with Guard(self._spec, f"building {self._kind} over {self._added:,} vectors"), quiet_stderr():
+        doing = f"building {self._kind} over {self._added:,} vectors"
+        with Guard(self._spec, doing, clean=self._shown), quiet_stderr():
             self._client.flush(self._name, timeout=_PATIENCE)
             wanted = self._client.prepare_index_params()
             settings: dict[str, Any] = {**_DEFAULTS.get(self._kind, {}), **given}
@@ -129,10 +140,11 @@ class MilvusStore:
         asked = {name: value for name, value in self._numbers.items() if name in _SEARCH}
         if self._kind.startswith("HNSW"):
             asked["ef"] = max(asked.get("ef", 64), k)
-        [found] = self._client.search(
-            self._name, data=[query], limit=k, output_fields=["place"],
-            search_params={"metric_type": "COSINE", "params": asked}, timeout=_ANSWER,
-        )  # fmt: skip
+        with Guard(self._spec, "searching", "see that the server can still be reached", self._shown):
+            [found] = self._client.search(
+                self._name, data=[query], limit=k, output_fields=["place"],
+                search_params={"metric_type": "COSINE", "params": asked}, timeout=_ANSWER,
+            )  # fmt: skip
         places = [hit.get("place", hit.get("id")) for hit in found]
         return np.array(places, dtype=np.int64), np.array([hit["distance"] for hit in found], dtype=np.float32)
 
@@ -148,8 +160,8 @@ class MilvusStore:
 
         library = f"pymilvus {importlib.metadata.version('pymilvus')}"
         if self._is_server:
-            with Guard(self._spec, "asking the server's version"):
-                server = f"Milvus {one_line(str(self._client.get_server_version()))[:40]}"
+            with Guard(self._spec, "asking the server's version", clean=self._shown):
+                server = f"Milvus {one_line(self._shown(str(self._client.get_server_version())))[:40]}"
         else:
             server = f"Milvus Lite {importlib.metadata.version('milvus-lite')}"
         return {"library": f"{library}, {server}", "index": self._kind}
@@ -171,7 +183,11 @@ class MilvusStore:
             return None
         self._client.load_collection(_LABELS, timeout=_ANSWER)
         found = self._client.query(_LABELS, ids=[self._name], output_fields=["label"], timeout=_ANSWER)
-        return Label.from_json(str(found[0]["label"])) if found else None
+        return Label.from_json(self._shown(str(found[0]["label"]))) if found else None
+
+    def _shown(self, text: str) -> str:
+        """What the server says, without the token or eight characters of it."""
+        return without_token(text, self._token)
 
     def _keep_label(self, label: Label) -> None:
         from pymilvus import DataType
@@ -191,15 +207,27 @@ class MilvusStore:
         self._client.flush(_LABELS, timeout=_ANSWER)
 
 
-def _collection(name: str) -> str:
+def without_token(text: str, token: str) -> str:
+    """`text` with `***` for each run of it that holds the token, or a part of it of at least eight characters."""
+    part = min(8, len(token))
+    if not part:
+        return text
+    hidden = bytearray(len(text))
+    for start in range(len(text) - part + 1):
+        if text[start : start + part] in token:
+            hidden[start : start + part] = b"\1" * part
+    return re.sub("\0+", "***", "".join("\0" if hide else c for c, hide in zip(text, hidden, strict=True)))
+
+
+def _collection(prefix: str, name: str) -> str:
     """A collection's name: letters, digits and `_` only, and never that of another."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"instructor_eval_{re.sub('[^A-Za-z0-9]+', '_', name)[:120]}_{digest}"
+    return f"{prefix}_{re.sub('[^A-Za-z0-9]+', '_', name)[:120]}_{digest}"
 
 
 def _parameters_of(kind: str) -> list[str]:
     """What an index of a kind can be told; Milvus takes no notice of the rest."""
-    found = []
+    found = ["collection"]
     if kind.startswith("HNSW"):
         found += ["M", "efConstruction", "ef"]
     if kind.startswith("IVF") or kind == "SCANN":

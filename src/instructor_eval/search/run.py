@@ -16,7 +16,7 @@ import xxhash
 from instructor_eval.errors import UserError
 from instructor_eval.search.exact import ExactTop
 from instructor_eval.search.found import Found
-from instructor_eval.search.spec import SearchSpec, open_store
+from instructor_eval.search.spec import SearchSpec, known_kinds, open_store
 from instructor_eval.search.store import Guard, Label, VectorStore
 from instructor_eval.types import Vectors
 
@@ -29,6 +29,7 @@ def through_store(
     *,
     count: int,
     k: int,
+    instruction: str = "",
 ) -> tuple[Found, Found]:
     """Search a corpus through a vector store, and exactly.
 
@@ -39,6 +40,7 @@ def through_store(
         documents: The corpus in pieces [m, dim], `count` rows together.
         count: How many documents there are.
         k: How many documents a query asks the store for; the exact search keeps twice as many.
+        instruction: What the documents were embedded under; indexes that last are told apart by it.
 
     Returns:
         What the store found, and what exact search finds.
@@ -50,7 +52,7 @@ def through_store(
         raise UserError(f"search '{spec}': {name} has no {'documents' if len(queries) else 'queries'}: mend its data")
     store, dim = open_store(spec), queries.shape[1]
     try:
-        there = store.start(name, dim, count)
+        there = store.start(" ".join(filter(None, (name, store.build, instruction))), dim, count)
         if there is not None:
             _check(spec, store, there, dim, count)
         exact, seen, seconds, prints = ExactTop(queries, 2 * k), xxhash.xxh3_128(), 0.0, []
@@ -69,7 +71,7 @@ def through_store(
             store.finish(label)
             seconds += time.perf_counter() - started
         elif there != label:
-            raise _other(spec, "other vectors (of another model, instruction or corpus, or computed elsewhere)")
+            raise _other(spec, store, "other vectors (of another model or corpus, or computed elsewhere)")
         places, scores, rate = _asked(spec, store, _unit(queries), k, count)
         figures = {
             "documents": count,
@@ -90,15 +92,16 @@ def through_store(
 def _check(spec: SearchSpec, store: VectorStore, there: Label, dim: int, count: int) -> None:
     """What shows before anything is embedded."""
     if there.dim != dim:
-        raise _other(spec, f"vectors of {there.dim} dimensions, and these have {dim}")
+        raise _other(spec, store, f"vectors of {there.dim} dimensions, and these have {dim}")
     if there.count != count:
-        raise _other(spec, f"{there.count:,} vectors, and this corpus has {count:,}")
+        raise _other(spec, store, f"{there.count:,} vectors, and this corpus has {count:,}")
     if there.build != store.build:
-        raise _other(spec, f"an index built as {there.build}")
+        raise _other(spec, store, f"an index built as {there.build[:100]}")
 
 
-def _other(spec: SearchSpec, what: str) -> UserError:
-    return UserError(f"search '{spec}': its place holds {what}: name another place, or delete what is there")
+def _other(spec: SearchSpec, store: VectorStore, what: str) -> UserError:
+    place, another = getattr(store, "place", "its place"), known_kinds()[spec.kind].another
+    return UserError(f"search '{spec}': {place} holds {what}: delete it, or give another {another}")
 
 
 def _asked(
@@ -115,7 +118,7 @@ def _asked(
             scores.append(values)
         seconds = time.perf_counter() - started
     if any(len(at) and not 0 <= at.min() <= at.max() < count for at in places):
-        raise _other(spec, "documents that this corpus does not have")
+        raise _other(spec, store, "documents that this corpus does not have")
     return places, scores, len(queries) / max(seconds, 1e-9)
 
 

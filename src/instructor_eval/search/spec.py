@@ -39,6 +39,8 @@ class Kind:
     """Modules that must be installed beside the extra `run`."""
     extra: str = ""
     """The extra that brings them."""
+    another: str = "place"
+    """What names where its index is kept, as an error advises."""
     plugin: plugins.Plugin | None = None
     """The package that brings it, where it is none of ours; `open` is empty then."""
 
@@ -47,11 +49,12 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("faiss", "faiss:FACTORY[,NAME=VALUE...]: a FAISS index, as faiss:HNSW32,efSearch=64",
-             "instructor_eval.search.faiss_store:open_store", ("faiss",), "faiss"),
+             "instructor_eval.search.faiss_store:open_store", ("faiss",), "faiss", "path=FOLDER"),
         Kind("lancedb", "lancedb[:INDEX][,NAME=VALUE...]: a LanceDB table, as lancedb:IVF_PQ,nprobes=20",
-             "instructor_eval.search.lancedb_store:open_store", ("lancedb",), "lancedb"),
+             "instructor_eval.search.lancedb_store:open_store", ("lancedb",), "lancedb", "uri=FOLDER"),
         Kind("milvus", "milvus[:URI][,INDEX][,NAME=VALUE...]: a Milvus server, or the embedded Milvus Lite",
-             "instructor_eval.search.milvus_store:open_store", ("pymilvus", "milvus_lite"), "milvus"),
+             "instructor_eval.search.milvus_store:open_store", ("pymilvus", "milvus_lite"), "milvus",
+             "collection=PREFIX"),
     )
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,12 +56,14 @@ class VectorStore(Protocol):
 
     build: str
     """What decides how its index is built: its kind and parameters, without its place and those of searching alone."""
+    place: str
+    """Once started, what holds its index, as an error calls it; only a store that lasts needs it."""
 
     def start(self, name: str, dim: int, count: int) -> Label | None:
         """Get ready for `count` vectors [dim].
 
         Args:
-            name: What is indexed, model and task; a lasting store keeps it under this name.
+            name: What is indexed and how: model, task, `build`, instruction; a lasting store keeps it under this name.
             dim: Length of the vectors.
             count: How many will come.
 
@@ -109,14 +111,22 @@ class Guard(AbstractContextManager["Guard"]):
         search: The search's text.
         doing: What is being done, as "building the index".
         step: What the user can do about it.
+        clean: Takes out of what the library says what must not be shown.
     """
 
-    def __init__(self, search: object, doing: str, step: str = "see that its place is reachable and not full") -> None:
-        self._search, self._doing, self._step = search, doing, step
+    def __init__(
+        self,
+        search: object,
+        doing: str,
+        step: str = "see that its place is reachable and not full",
+        clean: Callable[[str], str] = str,
+    ) -> None:
+        self._search, self._doing, self._step, self._clean = search, doing, step, clean
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, UserError):
-            said = one_line(_IN_CPP.sub("", str(getattr(error, "message", "") or error)))[:300] or type(error).__name__
+            said = self._clean(_IN_CPP.sub("", str(getattr(error, "message", "") or error)))
+            said = one_line(said)[:300] or type(error).__name__
             raise UserError(f"search '{self._search}': {self._doing} failed ({said}): {self._step}") from error
 
 
