@@ -27,7 +27,10 @@ from instructor_eval.types import Score
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"
 _HUB = os.environ.get(HUB_VARIABLE, "")
-_OURS = {HUB_VARIABLE, BROWSER_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS"}
+_OURS = {
+    HUB_VARIABLE, BROWSER_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS", "INSTRUCTOR_EVAL_SERVERS",
+    "INSTRUCTOR_EVAL_FUZZ_SECONDS",
+}  # fmt: skip
 _CACHES, _NUMBERS = Path(tempfile.mkdtemp(prefix="instructor-eval-tests-")), itertools.count()
 # What is set where the tests run is none of their business: a hub's cache and token, a CI's summary, a narrow terminal.
 _SETTINGS = re.compile(

@@ -1,0 +1,79 @@
+"""llama.cpp's server, as docs/model-servers.md says that it is asked and what it answers."""
+
+from __future__ import annotations
+
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from real_server import HERE, RealServer, environment, free_port
+from served_runs import BLANK, card, check_kill, check_scores, cosines, scores, vectors
+
+pytestmark = pytest.mark.servers
+WITHIN = 1e-3
+"""Of a score of 1: its arithmetic is not that of torch (cosines of 0.999999)."""
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(environments, minilm_folder, port, tmp_path_factory) -> Iterator[RealServer]:
+    folder, python = tmp_path_factory.mktemp("llama"), environment("llama", environments) / "python"
+    script = [python, HERE / "llama_server.py"]
+    subprocess.run([*script, "gguf", minilm_folder, folder / "minilm.gguf"], check=True, timeout=600)
+
+    def answers() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as reply:
+            return reply.status == 200
+
+    with RealServer([*script, "serve", folder / "minilm.gguf", str(port)], answers, folder / "log") as found:
+        yield found
+    (folder / "minilm.gguf").unlink()  # 90 MB, and pytest keeps the folders of three runs
+
+
+@pytest.fixture
+def model(server, port) -> str:
+    return f"endpoint:http://127.0.0.1:{port}/v1#minilm"
+
+
+def test_the_scores_of_the_model_run_here(cli, model, tmp_path):
+    check_scores(cli, model, tmp_path, tasks=("DemoRetrieval", "DemoSTS"), within=WITHIN)
+
+
+@pytest.mark.realdata
+def test_a_real_task(cli, model, hub, tmp_path):
+    check_scores(cli, model, tmp_path, "--hub", hub, "--limit", "100", tasks=("STSBenchmark",), within=WITHIN)
+
+
+def test_its_vectors_are_those_of_the_model(model):
+    texts = ["A boat", "naïve 日本語 12.5 %", BLANK, "", "Under the bridge " * 70]
+    assert cosines(model, texts) == pytest.approx([1.0] * len(texts), abs=1e-5)
+
+
+def test_a_blank_text_is_embedded(cli, model, tmp_path):
+    done = cli("--model", model, "--task", card(tmp_path, ["A boat", BLANK, "Two boats"]), "--results", "r")
+    assert done.code == 0, done.out + done.err
+    assert scores(tmp_path / "r")["Mine", True].status == "ok"
+
+
+def test_a_wrong_name_is_answered_by_the_model_there_is(cli, model, tmp_path):
+    root = model.partition("#")[0]
+    done = cli("--model", f"{root}#no/such", "--task", "DemoSTS", "--limit", "10", "--results", "r")
+    assert done.code == 0, done.out + done.err
+    assert vectors(f"{root}#no/such", ["A boat"]).tolist() == vectors(model, ["A boat"]).tolist()
+
+
+def test_a_killed_server_costs_what_had_not_come(cli, model, server, tmp_path, monkeypatch):
+    check_kill(cli, model, server, tmp_path, monkeypatch)
+
+
+def test_options_cannot_be_scored_through_it(cli, model, tmp_path):
+    """It takes no notice of `echo`: the reader says so, and no doubtful loss is filed."""
+    reader = f"endpoint:{model.removeprefix('endpoint:')}"
+    done = cli("--selection", "bm25", "--task", "DemoPrompts", "--reader", reader, "--results", "r", "--quiet")
+    assert done.code == 2
+    assert "Traceback" not in done.out + done.err

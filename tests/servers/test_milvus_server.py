@@ -1,0 +1,135 @@
+"""A Milvus server: indexes of several kinds side by side, found again, and what a killed one costs."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymilvus import MilvusClient
+from real_server import RealServer, environment, free_port
+
+from instructor_eval.search import milvus_store
+from instructor_eval.search.run import through_store
+from instructor_eval.search.spec import SearchSpec
+from instructor_eval.store import Store
+from instructor_eval.types import Score
+
+pytestmark = pytest.mark.servers
+RUN = ("--model", "minilm", "--device", "cpu", "--task", "DemoRetrieval", "--quiet", "--results")
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def address(port) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def server(environments, port, address, tmp_path_factory) -> Iterator[RealServer]:
+    folder, programs = tmp_path_factory.mktemp("milvus"), environment("milvus", environments)
+
+    def answers() -> bool:
+        client = MilvusClient(address, timeout=5)
+        client.list_collections(timeout=5)
+        client.close()
+        return True
+
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    command = [programs / "milvus-server", "--data", folder / "data", "--proxy-port", str(port)]
+    with RealServer(command, answers, folder / "log") as found:
+        yield found
+    shutil.rmtree(folder / "data")  # 450 MB, and pytest keeps the folders of three runs
+
+
+def searched(results: Path) -> dict[str, Score]:
+    return {s.search.get("backend", "exact"): s for s in Store(results).scores()}
+
+
+@pytest.fixture
+def names(server, address) -> Iterator[Callable[[], list[str]]]:
+    """The server's collections, all removed before and after a test."""
+    client = MilvusClient(address)
+    for name in client.list_collections():
+        client.drop_collection(name)
+    yield client.list_collections
+    client.close()
+
+
+def test_two_kinds_stand_side_by_side_and_are_found_again(cli, address, names, tmp_path):
+    kinds = [f"milvus:{address},HNSW", f"milvus:{address},IVF_FLAT,nprobe=128", f"milvus:{address},HNSW,M=8"]
+    searches = [word for text in ("exact", *kinds) for word in ("--search", text)]
+    assert cli(*RUN, "one", *searches).code == 0
+    one = searched(tmp_path / "one")
+    assert set(one) == {"exact", *kinds}
+    for text in kinds:
+        assert one[text].score == one["exact"].score
+        assert one[text].search["recall"] == 1.0
+        assert one[text].search["build_seconds"] > 0
+        assert one[text].search["library"].endswith("Milvus v2.3.5-lite")
+    assert len(names()) == 4
+    assert cli(*RUN, "two", *searches).code == 0
+    two = searched(tmp_path / "two")
+    for text in kinds:
+        assert two[text].search["build_seconds"] is None
+        assert two[text].score == one[text].score
+    # Another search of the same index; and a name of one's own.
+    more = f"milvus:{address},HNSW,ef=200", f"milvus:{address},HNSW,collection=mine"
+    assert cli(*RUN, "three", "--search", more[0], "--search", more[1]).code == 0
+    three = searched(tmp_path / "three")
+    assert three[more[0]].search["build_seconds"] is None
+    assert three[more[1]].search["build_seconds"] > 0
+    assert [name for name in names() if name.startswith("mine_")]
+    assert len(names()) == 5
+
+
+def clustered(n: int) -> np.ndarray:
+    return np.random.default_rng(n).standard_normal((n, 16)).astype(np.float32)
+
+
+def search(text: str, documents: np.ndarray, name: str = "m@fp32 T"):
+    return through_store(SearchSpec.parse(text), name, clustered(5), [documents], count=len(documents), k=10)
+
+
+def test_an_index_of_other_vectors_is_refused_with_advice_that_can_be_followed(address, names):
+    text, documents = f"milvus:{address},FLAT", clustered(300)
+    search(text, documents)
+    with pytest.raises(milvus_store.UserError) as e:
+        search(text, documents[::-1])
+    assert " holds other vectors (" in str(e.value)
+    assert str(e.value).endswith("): delete it, or give another collection=PREFIX")
+    kept = str(e.value).partition("collection ")[2].split()[0]
+    assert kept in names()
+    assert search(f"{text},collection=other", documents[::-1])[0].figures["build_seconds"] is not None
+    client = MilvusClient(address)
+    client.drop_collection(kept)
+    client.close()
+    assert search(text, documents[::-1])[0].figures["build_seconds"] is not None
+
+
+@pytest.mark.parametrize("phase", ["finish", "search"])
+def test_a_killed_server_is_one_line_and_the_next_run_builds_whole(phase, address, names, server, monkeypatch):
+    text, documents, whole = f"milvus:{address},HNSW", clustered(300), getattr(milvus_store.MilvusStore, phase)
+
+    def killed(self, *args):
+        server.kill()
+        return whole(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(milvus_store.MilvusStore, phase, killed)
+        with pytest.raises(milvus_store.UserError) as e:
+            search(text, documents)
+    assert str(e.value).startswith(
+        f"search '{text}': {'building HNSW over 300 vectors' if phase == 'finish' else 'searching'}"
+    )
+    server.start()
+    found, exact = search(text, documents)
+    assert (found.figures["build_seconds"] is not None) == (phase == "finish")
+    assert [row.tolist() for row in found.places] == [row[:10].tolist() for row in exact.places]
