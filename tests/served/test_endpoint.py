@@ -206,3 +206,16 @@ def test_how_long_a_server_asks_to_wait(monkeypatch: pytest.MonkeyPatch) -> None
     for attempt in range(5):
         pauses = {pause_after(attempt, 1.0, PassingError("")) for _ in range(50)}
         assert 0.75 * 2**attempt <= min(pauses) < max(pauses) <= 1.25 * 2**attempt
+
+
+@pytest.mark.parametrize(
+    ("says", "noted"), [("another", True), ("tiny", False), (None, False), (7, False), ("", False)]
+)
+def test_a_server_whose_answers_name_another_model_is_noted(says: object, noted: bool) -> None:
+    def named(reply: dict[str, Any]) -> None:
+        reply["model"] = says
+
+    with EmbeddingsServer(hashed, faults=lambda _number: named) as server:
+        rule = describe(model_of(server)).family_rule
+    assert ("name another model than this" in rule) == noted
+    assert "another'" not in rule

@@ -11,6 +11,8 @@ import pytest
 from real_server import RealServer, environment, free_port
 from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
 
+from instructor_eval.encoder.served import TooMuchError
+
 pytestmark = pytest.mark.servers
 KEY = "k9T2vQ8mZr4XwL1pSd7GhJ3bNc6YfA0e"
 # It reports its use to its makers unless it is told not to.
@@ -77,12 +79,23 @@ def test_requests_of_2048_texts_at_most(cli, model, tmp_path):
     run = ("--model", model, "--task", "DemoSTS", "--results", "r", "--request-texts")
     assert cli(*run, "200").code == 0
     assert len(vectors(model, [f"text {i}" for i in range(2048)])) == 2048
+    with pytest.raises(TooMuchError, match="should have at most 2048 items"):
+        vectors(model, [f"text {i}" for i in range(2049)])
+
+
+def test_it_counts_characters(cli, model, tmp_path):
+    texts = ["A boat", "Two boats"]
+    done = cli("--model", model, "--task", card(tmp_path, texts), "--results", "r")
+    assert done.code == 0, done.out + done.err
+    expected = sum(len(text) + len(f"Something about boats, number {i}") for i, text in enumerate(texts))
+    assert scores(tmp_path / "r")["Mine", True].served["tokens"] == expected
 
 
 def test_a_wrong_name_is_answered_by_the_model_there_is(cli, model, tmp_path):
     root = model.partition("#")[0]
     done = cli("--model", f"{root}#no/such", "--task", "DemoSTS", "--limit", "10", "--results", "r")
     assert done.code == 0, done.out + done.err
+    assert "name another model than this: check what stands behind the #" in done.out
     assert vectors(f"{root}#no/such", ["A boat"]).tolist() == vectors(model, ["A boat"]).tolist()
 
 

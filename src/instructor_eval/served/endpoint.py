@@ -28,6 +28,8 @@ TOO_MUCH = re.compile(
     r"|must have less than|longer than|batch size",
     re.IGNORECASE,
 )
+_OTHER_NAME = "; the server's answers name another model than this: check what stands behind the #"
+"""A server of one model may answer whatever it is asked for. Its own word for it is not shown: that may be anything."""
 _WHERE = "check the URL (the API's root, as in http://localhost:8000/v1), or add #MODEL to it"
 
 
@@ -130,6 +132,8 @@ class EndpointModel(ServedModel):
                 self._dim = rows.shape[1]
             if self._says is None:
                 self._says = says if isinstance(says, str) else ""
+                if self._says not in ("", self._model):
+                    self.family_rule += _OTHER_NAME
         if rows.shape[1] != self._dim:
             raise PassingError(f"vectors of {rows.shape[1]} values, and of {self._dim} before")
         if isinstance(says, str) and says != self._says:
