@@ -6,7 +6,6 @@ user's own). Every error names the file, the task and the key.
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,11 +15,14 @@ from typing import Any
 
 from instructor_eval import plugins
 from instructor_eval.adapters.prompts.recipe import OPTIONS, recipe_of
+from instructor_eval.card_values import LONGEST_NAME, Where
 from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.instructions import LONGEST_INSTRUCTION, too_long
 from instructor_eval.paths import shipped
 from instructor_eval.types import FAMILIES, Card, Template
 from instructor_eval.yaml_file import read_yaml
 
+_LONGEST_PATH = 4096
 _DOCUMENT = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
 
 
@@ -32,24 +34,27 @@ class TaskType:
     metrics: tuple[str, ...]
     """The first is the default."""
     options: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Those of own data that may go by other names: the keys of the option `columns`."""
 
 
 _AT_K = tuple(f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision") for k in (1, 3, 5, 10, 20, 100, 1000))
 TYPES: dict[str, TaskType] = {
     "Retrieval": TaskType(_DOCUMENT, ("ndcg_at_10", *(m for m in _AT_K if m != "ndcg_at_10"))),
-    "Reranking": TaskType(_DOCUMENT, ("map_at_1000", *_AT_K, "max_over_subqueries_map_at_1000"), ("columns",)),
-    "Clustering": TaskType({"text": ("text", "clustering")}, ("v_measure",), ("columns",)),
-    "PairClassification": TaskType(
-        {"text": ("sentence", "retrieving duplicate sentences")}, ("max_ap", "cosine_ap"), ("columns",)
-    ),
-    "Classification": TaskType(
-        {"text": ("text", "classification")}, ("accuracy",), ("columns", "samples_per_label", "n_experiments")
-    ),
-    "STS": TaskType({"text": ("sentence", "")}, ("cosine_spearman", "cosine_pearson"), ("columns",)),
+    "Reranking": TaskType(_DOCUMENT, ("map_at_1000", *_AT_K, "max_over_subqueries_map_at_1000"), ("columns",),
+                          ("query", "positive", "negative")),
+    "Clustering": TaskType({"text": ("text", "clustering")}, ("v_measure",), ("columns",),
+                           ("text", "label", "sentences", "labels")),
+    "PairClassification": TaskType({"text": ("sentence", "retrieving duplicate sentences")}, ("max_ap", "cosine_ap"),
+                                   ("columns",), ("sentence1", "sentence2", "label", "labels")),
+    "Classification": TaskType({"text": ("text", "classification")}, ("accuracy",),
+                               ("columns", "samples_per_label", "n_experiments"), ("text", "label")),
+    "STS": TaskType({"text": ("sentence", "")}, ("cosine_spearman", "cosine_pearson"), ("columns",),
+                    ("sentence1", "sentence2", "score")),
     "Summarization": TaskType({"text": ("summary", "retrieval")}, ("cosine_spearman",)),
     "TextEvaluation": TaskType({"text": ("text", "")}, ("pearson",)),
     "PromptRetrieval": TaskType({"example": ("example", "retrieving examples")}, ("rougeL",), OPTIONS),
-}
+}  # fmt: skip
 OWN_TYPES = tuple(t for t in TYPES if t != "Summarization")
 
 _FILE_KEYS = ("benchmark", "source", "tasks")
@@ -57,43 +62,6 @@ _TASK_KEYS = (
     "name", "benchmark", "type", "metric", "split", "subset", "data", "template", "instructions", "parts", "part_of",
     "options", "notes", "source",
 )  # fmt: skip
-
-
-class _Where:
-    """Raises errors that name file, task and key."""
-
-    def __init__(self, file: Path, task: str) -> None:
-        self.file, self.task = file, task
-
-    def error(self, key: str, message: str) -> UserError:
-        return UserError(f"{self.file}: task '{self.task}': {key}: {message}")
-
-    def text(self, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
-        value = raw.get(key, default)
-        if not isinstance(value, str):
-            found = f"found {type(value).__name__} {reprlib.repr(value)}, put it in quotes"
-            raise self.error(key, f"expected a text, {'it is missing' if value is None else found}")
-        return value
-
-    def known(self, raw: Mapping[str, Any], keys: Iterable[str], at: str = "") -> None:
-        keys = tuple(keys)
-        for key in raw:
-            if key not in keys:
-                close = difflib.get_close_matches(str(key), keys, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(keys)}"
-                raise self.error(f"{at}{key}", f"unknown key: {hint}")
-
-    def one_of(self, key: str, value: str, known: Iterable[str]) -> str:
-        known = tuple(known)
-        if value not in known:
-            hint = did_you_mean(value, known) or f": known are {', '.join(known[:12])}"
-            raise self.error(key, f"unknown value '{value}'{hint}")
-        return value
-
-    def mapping(self, key: str, value: object) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self.error(key, f"expected a mapping, found {type(value).__name__}")
-        return value
 
 
 def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
@@ -107,7 +75,7 @@ def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
         raise UserError(f"{file}: expected a mapping with `name`, `type` and `data` (see docs/adding-a-task.md)")
     if "tasks" not in raw:
         return [_card(raw, file, raw.get("benchmark", default_benchmark), raw.get("source", ""))]
-    _Where(file, "(file)").known(raw, _FILE_KEYS)
+    Where(file, "(file)").known(raw, _FILE_KEYS)
     if not isinstance(raw["tasks"], list) or not raw["tasks"]:
         raise UserError(f"{file}: tasks: expected a list of tasks")
     cards = [_card(t, file, raw.get("benchmark", default_benchmark), raw.get("source", "")) for t in raw["tasks"]]
@@ -123,27 +91,23 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     if not isinstance(raw, dict):
         raise UserError(f"{file}: expected a mapping for every task, found {type(raw).__name__}")
     given_name = raw.get("name", "(no name)")
-    where = _Where(file, given_name if isinstance(given_name, str) else reprlib.repr(given_name))
+    where = Where(file, given_name if isinstance(given_name, str) else reprlib.repr(given_name))
     where.known(raw, _TASK_KEYS)
-    name = where.text(raw, "name")
-    if not name.strip() or len(name) > 200:
-        raise where.error("name", "expected 1 to 200 characters")
-    if not name.isprintable():
-        raise where.error("name", "it has line breaks or other characters that cannot be printed")
+    name = where.name(raw, "name")
     type_ = where.one_of("type", where.text(raw, "type"), TYPES)
     kind = TYPES[type_]
     data = _data(raw, where)
     template, is_default = _template(raw, where, kind)
     options = where.mapping("options", raw.get("options", {}))
     where.known(options, kind.options, "options.")
-    _check_options(options, where)
+    _check_options(options, where, kind)
     card = Card(
         name=name,
-        benchmark=where.text(raw, "benchmark", benchmark),
+        benchmark=where.name(raw, "benchmark", benchmark),
         type=type_,
         metric=_metric(raw, where, kind),
-        split=where.text(raw, "split", "test"),
-        subset=where.text(raw, "subset", "default"),
+        split=where.file_name(raw, "split", "test"),
+        subset=where.file_name(raw, "subset", "default"),
         data_id=data.id,
         data_revision=data.revision,
         data_mirror=data.mirror,
@@ -152,7 +116,7 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
         template_is_default=is_default,
         instructions=_instructions(raw, where, tuple(template.roles)),
         parts=_texts(raw, where, "parts"),
-        part_of=where.text(raw, "part_of") if "part_of" in raw else None,
+        part_of=where.name(raw, "part_of") if "part_of" in raw else None,
         options=options,
         notes=_texts(raw, where, "notes"),
         source=where.text(raw, "source", source),
@@ -165,9 +129,9 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     return card
 
 
-def _metric(raw: Mapping[str, Any], where: _Where, kind: TaskType) -> str:
+def _metric(raw: Mapping[str, Any], where: Where, kind: TaskType) -> str:
     """One of the type's metrics, or one that an installed package brings."""
-    metric = where.text(raw, "metric", kind.metrics[0])
+    metric = where.name(raw, "metric", kind.metrics[0])
     if metric in kind.metrics:
         return metric
     from instructor_eval.scorers import plugged  # numpy and scipy
@@ -185,7 +149,7 @@ class _Data:
     folder: Path | None = None
 
 
-def _data(raw: Mapping[str, Any], where: _Where) -> _Data:
+def _data(raw: Mapping[str, Any], where: Where) -> _Data:
     if raw.get("parts"):
         if "data" in raw:
             raise where.error("data", "a task has either parts or data of its own")
@@ -204,14 +168,23 @@ def _data(raw: Mapping[str, Any], where: _Where) -> _Data:
         if not where.text(data, key).strip():
             raise where.error(f"data.{key}", "expected a text, it is empty")
     if "folder" in data:
-        folder = Path(where.text(data, "folder")).expanduser()
+        folder = _folder(where.text(data, "folder"), where)
         return _Data(folder=folder if folder.is_absolute() else where.file.parent / folder)
-    revision = where.text(data, "revision") if "revision" in data else None
-    mirror = where.text(data, "mirror") if "mirror" in data else None
-    return _Data(where.text(data, "id"), revision, mirror)
+    revision = where.name(data, "revision") if "revision" in data else None
+    mirror = where.name(data, "mirror") if "mirror" in data else None
+    return _Data(where.name(data, "id"), revision, mirror)
 
 
-def _template(raw: Mapping[str, Any], where: _Where, kind: TaskType) -> tuple[Template, bool]:
+def _folder(text: str, where: Where) -> Path:
+    if len(text) > _LONGEST_PATH or "\0" in text:
+        raise where.error("data", f"{text[:60]!r}... is no folder's name")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as e:
+        raise where.error("data", f"there is no home folder for {text[:60]!r}") from e
+
+
+def _template(raw: Mapping[str, Any], where: Where, kind: TaskType) -> tuple[Template, bool]:
     given = where.mapping("template", raw.get("template", {}))
     where.known(given, ("domain", *kind.wording), "template.")
     roles = dict(kind.wording)
@@ -225,7 +198,7 @@ def _template(raw: Mapping[str, Any], where: _Where, kind: TaskType) -> tuple[Te
     return Template(domain=where.text(given, "domain", ""), roles=roles), not given
 
 
-def _instructions(raw: Mapping[str, Any], where: _Where, roles: tuple[str, ...]) -> dict[str, dict[str, str]]:
+def _instructions(raw: Mapping[str, Any], where: Where, roles: tuple[str, ...]) -> dict[str, dict[str, str]]:
     given = where.mapping("instructions", raw.get("instructions", {}))
     where.known(given, roles, "instructions.")
     result: dict[str, dict[str, str]] = {}
@@ -238,20 +211,24 @@ def _instructions(raw: Mapping[str, Any], where: _Where, roles: tuple[str, ...])
                 )
             if not isinstance(text, str):
                 raise where.error(f"instructions.{role}.{key}", f"expected a text, found {type(text).__name__}")
+            if len(text) > LONGEST_INSTRUCTION:
+                raise where.error(f"instructions.{role}.{key}", too_long(text))
         result[role] = dict(entries)
     return result
 
 
-def _check_options(options: Mapping[str, Any], where: _Where) -> None:
-    columns = options.get("columns", {})
-    if not isinstance(columns, dict) or not all(isinstance(v, str) for v in columns.values()):
-        raise where.error("options.columns", "expected a mapping of our column names to the file's")
+def _check_options(options: Mapping[str, Any], where: Where, kind: TaskType) -> None:
+    columns = where.mapping("options.columns", options.get("columns", {}))
+    where.known(columns, kind.columns, "options.columns.")
+    for ours in columns:
+        if len(where.text(columns, ours)) > LONGEST_NAME:
+            raise where.error(f"options.columns.{ours}", f"expected at most {LONGEST_NAME} characters")
     for key in ("samples_per_label", "n_experiments"):
         if key in options and (type(options[key]) is not int or options[key] < 1):
             raise where.error(f"options.{key}", "expected a whole number of at least 1")
 
 
-def _texts(raw: Mapping[str, Any], where: _Where, key: str) -> tuple[str, ...]:
+def _texts(raw: Mapping[str, Any], where: Where, key: str) -> tuple[str, ...]:
     value = raw.get(key, [])
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         raise where.error(key, "expected a list of texts")
@@ -304,7 +281,7 @@ def _cards_of(plugin: plugins.Plugin, others: Mapping[str, Card]) -> dict[str, C
     ours = shipped_cards()
     for card in (card for file in files for card in read_cards(file, default_benchmark=plugin.name)):
         _check_own(card, ours)
-        where = _Where(card.file or folder, card.name)
+        where = Where(card.file or folder, card.name)
         if card.benchmark in benchmarks(ours):
             raise where.error("benchmark", f"'{card.benchmark}' is ours: take another")
         twice = cards.get(card.name) or others.get(card.name)
@@ -386,7 +363,7 @@ def own_cards(task: str) -> list[Card]:
 
 
 def _check_own(card: Card, ours: Mapping[str, Card]) -> None:
-    where = _Where(card.file or Path(), card.name)
+    where = Where(card.file or Path(), card.name)
     if card.name in ours:
         raise where.error("name", "taken by a shipped task, choose another")
     if card.type not in OWN_TYPES:

@@ -13,6 +13,8 @@ EXIT_INTERRUPTED = 130
 _LONGEST = 480
 """Characters of an error: what is longer nobody reads to its end, where the next step stands."""
 
+_LONGEST_NAME = 200
+
 
 class UserError(Exception):
     """Something the user can mend. Its text is one line; the command line prints it and exits with 2."""
@@ -60,6 +62,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Case is ignored, so that `arguana` finds `ArguAna`.
     """
+    if len(name) > _LONGEST_NAME:
+        return ""
     by_lower = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     return f": did you mean {' or '.join(by_lower[c] for c in close)}?" if close else ""

@@ -20,6 +20,14 @@ SETS = ("paper", "template", "none")
 PAPER_MODELS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
 _RESERVED = (*SETS, "own", "published")
 
+LONGEST_INSTRUCTION = 100_000
+"""Characters: no model reads so many tokens of it, and every score would hold them."""
+
+
+def too_long(text: str) -> str:
+    """Say that an instruction is longer than any."""
+    return f"an instruction of {len(text):,} characters: at most {LONGEST_INSTRUCTION:,} can be used"
+
 
 @dataclass(frozen=True)
 class InstructionSet:
@@ -87,6 +95,8 @@ def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
                 raise UserError(f"{path}: task '{task}': unknown role '{role}'{did_you_mean(str(role), ROLES)}")
             if not isinstance(text, str):
                 raise UserError(f"{path}: task '{task}': role '{role}': expected a text, found {type(text).__name__}")
+            if len(text) > LONGEST_INSTRUCTION:
+                raise UserError(f"{path}: task '{task}': role '{role}': {too_long(text)}")
         entries[str(task)] = dict(by_role)
     return entries
 

@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from instructor_eval.outside import open_outside
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -40,7 +42,7 @@ def slug(name: str) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as f:
+    with open_outside(path) as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from instructor_eval.errors import UserError
+from instructor_eval.outside import read_text, why
 
 _DEEPEST = 50
 _MOST_NODES = 100_000
+_LONGEST_NUMBER = 400
+"""Characters: Python makes no text of some that are longer, and takes hours over `1:1:1:1:...`."""
 
 
 def read_yaml(file: Path, missing: str) -> Any:
@@ -20,14 +25,14 @@ def read_yaml(file: Path, missing: str) -> Any:
         UserError: the file is missing (`missing` says what it should be), or is not plain YAML.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         _check_size(text)
         return yaml.load(text, Loader=_SafeUniqueLoader)  # noqa: S506 - a safe loader
     except FileNotFoundError as e:
         raise UserError(f"{file}: {missing}") from e
-    except (yaml.YAMLError, OSError, ValueError, LookupError, AttributeError) as e:
-        # The last three are what yaml's own constructors raise for `!!int abc`, `!!bool abc` and `!!timestamp abc`.
-        raise UserError(f"{file}: not readable as YAML ({e})") from e
+    except (yaml.YAMLError, OSError, ValueError, LookupError, AttributeError, ArithmeticError, TypeError) as e:
+        # The last five are what yaml's own constructors raise for `!!int abc`, `!!bool abc`, `!!timestamp abc`.
+        raise UserError(f"{file}: not readable as YAML ({why(e)})") from e
 
 
 class _SafeUniqueLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # a base chosen at run time
@@ -41,6 +46,8 @@ def _check_size(text: str) -> None:
     open_anchors: list[tuple[str | None, int]] = []
     for event in yaml.parse(text, Loader=_SafeUniqueLoader):
         if isinstance(event, yaml.AliasEvent):
+            if any(event.anchor == anchor for anchor, _ in open_anchors):
+                raise ValueError(f"*{str(event.anchor)[:60]} stands in what it names")
             total += sizes.get(event.anchor, 0)
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
@@ -68,4 +75,14 @@ def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value, strict=True)}
 
 
+def _short(construct: Callable[[Any, Any], Any], loader: Any, node: yaml.ScalarNode) -> Any:
+    if len(node.value) > _LONGEST_NUMBER:
+        what = f"a number of {len(node.value):,} characters"
+        raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+    return construct(loader, node)
+
+
+for _kind in ("int", "float"):
+    _construct = getattr(yaml.constructor.SafeConstructor, f"construct_yaml_{_kind}")
+    _SafeUniqueLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", partial(_short, _construct))
 _SafeUniqueLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)

@@ -16,16 +16,18 @@ from typing import Any
 
 from instructor_eval.encoder import family as family_rules
 from instructor_eval.encoder import folder_rules
+from instructor_eval.encoder.config_numbers import check_layers, is_whole
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.folder_files import (
     check_module_weights,
-    check_safetensors,
     check_transformer_weights,
     content_hash,
     module_weights,
     pickle_only,
+    readable_files,
 )
 from instructor_eval.encoder.folder_settings import FolderSettings, Module, read_settings, why_not_ours
+from instructor_eval.encoder.safetensors_file import check_safetensors
 from instructor_eval.encoder.st_folder import files_read
 from instructor_eval.encoder.text_rules import EXCLUDED, INSTRUCTOR, POOLED
 from instructor_eval.encoder.tokenizer_files import PROBES, differs_in_transformers, read_tokenizer
@@ -162,16 +164,13 @@ class Checkpoint(Described):
         return parts
 
     def _files_parts(self) -> dict[str, Any]:
-        files = _named_hashes(self.folder)
-        base = (
-            [[p.relative_to(self.base).as_posix(), content_hash(p)] for p in files_read(self.base)] if self.base else []
-        )
+        files = self._named_hashes(self.folder)
+        base = self._named_hashes(self.base) if self.base else []
         return {"computed": "sentence-transformers", "files": files, "base": base, "prompt": self.prompt_rule}
 
-
-def _named_hashes(folder: Path) -> list[list[str]]:
-    """Every file that sentence-transformers can be shown, by name and content."""
-    return [[p.relative_to(folder).as_posix(), content_hash(p)] for p in files_read(folder)]
+    def _named_hashes(self, folder: Path) -> list[list[str]]:
+        """Every file that sentence-transformers can be shown, by name and content."""
+        return [[p.relative_to(folder).as_posix(), content_hash(p)] for p in files_read(folder, self.name)]
 
 
 def hidden_size(config: Mapping[str, Any]) -> int:
@@ -196,6 +195,7 @@ def read_checkpoint(
         UserError: a file is missing, cut short or of an unsupported kind; only pickled weights are there; a setting can
             neither be obeyed here nor by sentence-transformers.
     """
+    readable_files(folder, name)
     settings = read_settings(folder, name)
     folder_rules.refuse(settings, trust_remote_code=trust_remote_code)
     of_instructor = any(m.of_instructor for m in settings.modules)
@@ -243,7 +243,7 @@ def _cuts(settings: FolderSettings, width: int) -> bool:
 def _own(settings: FolderSettings, *, instructor: bool) -> dict[str, Any]:
     """The fields of a checkpoint that is computed here."""
     name, config = settings.name, settings.config
-    check_transformer_weights(settings.transformer, name)
+    check_layers(config, check_transformer_weights(settings.transformer, name), name)
     dense = tuple(_dense(settings, module) for module in settings.dense)
     _check_widths(config, dense, name)
     return {
@@ -280,13 +280,22 @@ def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trus
 
 def _dense(settings: FolderSettings, module: Module) -> Dense:
     name, folder, config = settings.name, settings.folder / module.path, settings.settings_of(module)
-    try:
-        size_in, size_out = int(config["in_features"]), int(config["out_features"])
-    except (KeyError, ValueError, TypeError) as e:
-        raise UserError(f"model {name}: {folder / 'config.json'} names no in_features and out_features") from e
-    check_module_weights(folder, name)
+    size_in, size_out = (config.get(key) for key in ("in_features", "out_features"))
+    if not (is_whole(size_in) and is_whole(size_out) and min(size_in, size_out) > 0):
+        raise UserError(
+            f"model {name}: {folder / 'config.json'} names no in_features and out_features of at least 1: copy or "
+            "download the checkpoint again"
+        )
+    bias = bool(config.get("bias", True))
+    wanted = {"weight": (size_out, size_in)} | ({"bias": (size_out,)} if bias else {})
+    found = {key.removeprefix("linear."): shape for key, shape in check_module_weights(folder, name).items()}
+    if found != wanted:
+        raise UserError(
+            f"model {name}: {folder} does not fit its config.json: it holds {found}, and {wanted} is wanted: copy or "
+            "download the checkpoint again"
+        )
     named = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
-    return Dense(folder, size_in, size_out, bool(config.get("bias", True)), named.rsplit(".", 1)[-1])
+    return Dense(folder, size_in, size_out, bias, named.rsplit(".", 1)[-1])
 
 
 def _check_widths(config: Mapping[str, Any], dense: tuple[Dense, ...], name: str) -> None:
@@ -314,5 +323,6 @@ def _max_length(settings: FolderSettings, *, instructor: bool) -> int:
         unlimited = family_rules.is_t5(config) and not instructor
         return int(limit or (0 if unlimited else DEFAULT_MAX_LENGTH))
     if config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= int(config.get("pad_token_id", 1)) + 1
+        pad = config.get("pad_token_id", 1)
+        positions -= (pad if isinstance(pad, int) else 1) + 1
     return min(int(limit or positions), positions)

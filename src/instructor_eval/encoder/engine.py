@@ -145,7 +145,7 @@ class BaseEngine(ABC):
         started, loading = time.perf_counter(), self.totals.load
         progress = progress or Progress("")
         unique = list(dict.fromkeys(texts))
-        vectors = np.empty((len(unique), self.dim), dtype=np.float32)
+        vectors = self._room(len(unique))
         head = len(instruction)
         progress.expect(len(unique), sum(map(len, unique)) + head * len(unique))
         missing: list[int] = []
@@ -176,6 +176,15 @@ class BaseEngine(ABC):
         rest = iter(texts)
         while part := list(islice(rest, window)):
             yield self.encode(part, instruction)
+
+    def _room(self, texts: int) -> Vectors:
+        try:
+            return np.empty((texts, self.dim), dtype=np.float32)
+        except (MemoryError, ValueError) as e:
+            raise UserError(
+                f"model {self.model.name}: {texts:,} vectors of {self.dim:,} values need more memory than there is: "
+                "take fewer texts, or check the dimensions in its configuration"
+            ) from e
 
     def _checked(self, vectors: Vectors, texts: list[str]) -> Vectors:
         bad = ~np.isfinite(vectors).all(axis=1)

@@ -10,13 +10,13 @@ is listed in `decide`, strongest sign first, and the sign that decided is stored
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from instructor_eval.encoder.folder_settings import FolderSettings
+from instructor_eval.outside import read_json, read_text
 
 _E5_RULE = 'model card: "query: " and "passage: "'
 _HUB_INSTRUCTOR = re.compile(r"\bhkunlp/instructor-(base|large|xl)\b", re.IGNORECASE)
@@ -73,8 +73,8 @@ def prompts(folder: Path) -> tuple[dict[str, str], str]:
 
 def _named_prompts(path: Path) -> dict[str, str]:
     try:
-        config = json.loads(_read(path) or "{}")
-    except ValueError:
+        config = read_json(path)
+    except (OSError, ValueError):
         return {}
     raw = config.get("prompts") if isinstance(config, dict) else None
     if not isinstance(raw, dict):
@@ -106,6 +106,6 @@ def _title(folder: Path) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_text(path, errors="replace")
     except OSError:
         return ""

@@ -1,14 +1,76 @@
-"""Files of a checkpoint's folder: JSON read and checked, weights measured against their headers. No torch here."""
+"""Files of a checkpoint's folder: which are read, JSON read and checked, weights all there. No torch here."""
 
 from __future__ import annotations
 
-import json
+import fnmatch
+import os
+import stat
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.encoder.safetensors_file import check_safetensors
+from instructor_eval.encoder.weights import read_tensors
+from instructor_eval.errors import UserError, reason
+from instructor_eval.outside import TEXT_BYTES, TOKENIZER_BYTES, open_outside, read_json, walk, why
 from instructor_eval.paths import file_sha256
+
+# What may change a vector: configurations, weights, vocabularies, templates, code; and what may say of which kind the
+# model is.
+_READ = frozenset({
+    ".json", ".safetensors", ".model", ".txt", ".jinja", ".spm", ".bpe", ".tiktoken", ".vocab", ".py", ".yaml", ".yml",
+})  # fmt: skip
+ARCHIVE = "pytorch_model.bin"
+_CARD = "README.md"
+# Other forms of the same weights, and what training leaves.
+_LEFT_OUT = ("onnx", "openvino", "coreml", "runs", "eval", "__pycache__")
+_DEPTH = 4
+"""Folders in folders that are looked into: a Router's modules lie two deep."""
+_MOST_BYTES = {
+    "tokenizer.json": TOKENIZER_BYTES,
+    "vocab.*": TOKENIZER_BYTES,
+    "merges.txt": TOKENIZER_BYTES,
+    "*.model": TOKENIZER_BYTES,
+    "*config.json": TEXT_BYTES,
+    "modules.json": TEXT_BYTES,
+    "*.index.json": TEXT_BYTES,
+    "*_tokens*.json": TEXT_BYTES,
+    "*.jinja": TEXT_BYTES,
+}
+"""What libraries read whole: name -> the most that it may have."""
+
+
+def readable_files(folder: Path, name: str) -> list[Path]:
+    """List every file of a checkpoint that anything reads, sorted: regular files all, and none of them endless.
+
+    Raises:
+        UserError: one is a FIFO, a device, a link to nothing, or larger than any of its kind.
+    """
+    try:
+        files = [
+            file
+            for file in walk(folder, depth=_DEPTH, skip=_LEFT_OUT)
+            if file.suffix in _READ or file.name in (ARCHIVE, _CARD)
+        ]
+        for file in files:
+            _check_file(file)
+    except OSError as e:
+        if not folder.is_dir():
+            return []  # config.json will be missing
+        raise UserError(
+            f"model {name}: {os.fsdecode(e.filename or folder)}: {reason(e)}: this is not a whole checkpoint: copy or "
+            "download it again"
+        ) from e
+    return sorted(file for file in files if file.name != _CARD)
+
+
+def _check_file(file: Path) -> None:
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        open_outside(file).close()  # says what it is
+    most = next((most for pattern, most in _MOST_BYTES.items() if fnmatch.fnmatch(file.name, pattern)), None)
+    if most is not None and found.st_size > most:
+        raise OSError(0, f"it is larger than {most // 2**20} MB", str(file))
 
 
 def read_mapping(path: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
@@ -17,16 +79,16 @@ def read_mapping(path: Path, name: str, *, optional: bool = False) -> dict[str, 
     Raises:
         UserError: it is missing, damaged, or no mapping.
     """
-    if optional and not path.exists():
-        return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except FileNotFoundError as e:
+        if optional:
+            return {}
         raise UserError(
             f"model {name}: {path.name} is missing from {path.parent}: this is not a whole checkpoint"
         ) from e
-    except (OSError, ValueError, RecursionError) as e:
-        raise UserError(f"model {name}: {path} cannot be read ({e}): copy or download the checkpoint again") from e
+    except (OSError, ValueError) as e:
+        raise UserError(f"model {name}: {path} cannot be read ({why(e)}): copy or download the checkpoint again") from e
     if not isinstance(value, dict):
         raise UserError(f"model {name}: {path} holds no mapping: this is not a whole checkpoint")
     return value
@@ -35,12 +97,12 @@ def read_mapping(path: Path, name: str, *, optional: bool = False) -> dict[str, 
 def module_weights(folder: Path) -> Path:
     """Return the file of a module's weights: safetensors where there is one, else the torch archive of old uploads."""
     safe = folder / "model.safetensors"
-    legacy = folder / "pytorch_model.bin"
+    legacy = folder / ARCHIVE
     return legacy if legacy.exists() and not safe.exists() else safe
 
 
-def check_module_weights(folder: Path, name: str) -> None:
-    """Check the weights of a small module, which may be a torch archive.
+def check_module_weights(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """Check the weights of a small module, which may be a torch archive; return the shape of each tensor.
 
     Raises:
         UserError: they are missing or cut short.
@@ -49,11 +111,12 @@ def check_module_weights(folder: Path, name: str) -> None:
     if not file.exists():
         raise UserError(f"model {name}: {folder} holds no model.safetensors: this is not a whole checkpoint")
     if file.suffix == ".safetensors":
-        check_safetensors(file, name)
+        return {key: tensor.shape for key, tensor in check_safetensors(file, name).items()}
+    return {key: tensor.shape for key, tensor in read_tensors(file).items()}
 
 
-def check_transformer_weights(folder: Path, name: str) -> None:
-    """Check the weights of a transformer, which must be safetensors, in one file or several.
+def check_transformer_weights(folder: Path, name: str) -> int:
+    """Check the weights of a transformer, which must be safetensors, in one file or several; count their tensors.
 
     Raises:
         UserError: they are missing, cut short, or pickled.
@@ -73,8 +136,7 @@ def check_transformer_weights(folder: Path, name: str) -> None:
         missing = sorted(wanted - {f.name for f in files})
         if missing:
             raise UserError(f"model {name}: {missing[0]} is missing from {folder}: copy or download it again")
-    for file in files:
-        check_safetensors(file, name)
+    return sum(len(check_safetensors(file, name)) for file in files)
 
 
 def pickle_only(name: str, file: str) -> UserError:
@@ -83,40 +145,6 @@ def pickle_only(name: str, file: str) -> UserError:
         f"model {name}: only pickled weights ({file}), which can run code when read: use a revision that has "
         "model.safetensors, or convert the checkpoint with save_pretrained(..., safe_serialization=True)"
     )
-
-
-def check_safetensors(file: Path, name: str) -> None:
-    """Compare a safetensors file's length with what its header promises.
-
-    Raises:
-        UserError: the file is cut short or is none.
-    """
-    size = file.stat().st_size
-    try:
-        header, start = _header(file, size)
-        end = max((t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0)
-        if size != start + end:
-            raise ValueError(f"{size:,} bytes, {start + end:,} promised")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise UserError(f"model {name}: {file} is cut short or damaged ({e}): copy or download it again") from e
-
-
-def tensor_shapes(file: Path) -> dict[str, list[int]]:
-    """Return the shape of every tensor that a safetensors file's header names; nothing where it cannot be read."""
-    try:
-        header, _ = _header(file, file.stat().st_size)
-        return {k: list(t["shape"]) for k, t in header.items() if k != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _header(file: Path, size: int) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where its data begin."""
-    with file.open("rb") as f:
-        head = int.from_bytes(f.read(8), "little")
-        if not 2 <= head <= size - 8:
-            raise ValueError("its header is longer than the file")
-        return json.loads(f.read(head)), 8 + head
 
 
 def content_hash(path: Path) -> str:

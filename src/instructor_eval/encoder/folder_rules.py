@@ -8,19 +8,21 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.encoder.config_numbers import check_layers, check_numbers
 from instructor_eval.encoder.folder_files import (
     check_module_weights,
-    check_safetensors,
     check_transformer_weights,
     module_weights,
     read_mapping,
-    tensor_shapes,
+    readable_files,
 )
 from instructor_eval.encoder.folder_settings import MODEL_FILE, FolderSettings
+from instructor_eval.encoder.safetensors_file import check_safetensors, tensor_shapes
 from instructor_eval.errors import UserError
 
 # Modules with weights of their own, in model.safetensors or a torch archive.
@@ -38,6 +40,8 @@ _POSITIONS = {
     "ctrl": "n_positions",
     "codegen": "n_positions",
 }
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*", re.ASCII)
+"""Of a module: never what such a Python module happens to have imported."""
 _SPARSE = ("big_bird", "bigbird_pegasus")
 ENDLESS = 1_000_000
 """From so many tokens on, a limit is none."""
@@ -50,6 +54,7 @@ def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
         UserError: one line with file and key.
     """
     name = settings.name
+    check_numbers(settings.config, name)
     _ = settings.truncate_dim
     if settings.config.get("quantization_config"):
         raise UserError(
@@ -63,7 +68,7 @@ def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
             "in and take the key out"
         )
     length = settings.own.get("max_seq_length")
-    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 1):
+    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or not 1 <= length < 2**31):
         raise UserError(
             f"model {name}: {settings.own_file}: max_seq_length {str(length)[:40]!r} is no whole number of at least 1: "
             "correct it or take it out"
@@ -92,7 +97,7 @@ def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
             f"model {name}: {MODEL_FILE}: prompts is no mapping of names to texts: correct it, or take it out"
         )
     known = {*prompts, "query", "document"}
-    if default is not None and str(default) not in known:
+    if default is not None and not (isinstance(default, str) and default in known):
         raise UserError(
             f"model {name}: {MODEL_FILE}: default_prompt_name '{str(default)[:60]}' is none of its prompts: correct "
             "it, or take it out"
@@ -101,6 +106,9 @@ def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
 
 def _refuse_code(settings: FolderSettings, *, trust_remote_code: bool) -> None:
     name = settings.name
+    strange = next((m for m in settings.modules if m.known and not _CLASS.fullmatch(m.type)), None)
+    if strange:
+        raise UserError(f"model {name}: modules.json: {strange.type[:100]} is no class: correct it")
     foreign = next((m for m in settings.modules if not m.known), None)
     if foreign and not trust_remote_code:
         raise UserError(
@@ -157,11 +165,12 @@ def check_through(settings: FolderSettings) -> None:
         place = settings.folder / module.path
         if module.kind in _TRANSFORMERS and module.known:
             if adapter is None:
-                check_transformer_weights(place, settings.name)
+                check_layers(settings.config, check_transformer_weights(place, settings.name), settings.name)
         elif module.kind in WEIGHTED and module.known:
             check_module_weights(place, settings.name)
-    for file in sorted(settings.folder.rglob("*.safetensors")):
-        check_safetensors(file, settings.name)
+    for file in readable_files(settings.folder, settings.name):
+        if file.suffix == ".safetensors":
+            check_safetensors(file, settings.name)
 
 
 def adapter_base(settings: FolderSettings) -> Path | None:
@@ -188,7 +197,10 @@ def adapter_base(settings: FolderSettings) -> Path | None:
             f"model {name}: adapter_config.json: base_model_name_or_path {str(base)[:100]!r} is neither a folder here "
             "nor in the local hub cache: download the base first, or merge the adapter into it (merge_and_unload)"
         )
-    check_transformer_weights(found, name)
+    readable_files(found, name)
+    config = read_mapping(found / "config.json", name)
+    check_numbers(config, name)
+    check_layers(config, check_transformer_weights(found, name), name)
     return found
 
 
@@ -223,7 +235,8 @@ def known_dim(settings: FolderSettings) -> int | None:
             width = config.get("embedding_dimension", config.get("word_embedding_dimension"))
             found = width * len(settings.pooling) if isinstance(width, int) else None
         elif module.kind == "BoW":
-            found = len(set(config.get("vocab") or ()))
+            words = config.get("vocab")
+            found = len(set(map(str, words))) if isinstance(words, list) else None
         elif module.kind == "StaticEmbedding":
             found = _columns(settings.folder / module.path, ("embedding.weight", "embeddings"))
         return found if isinstance(found, int) and found > 0 else None

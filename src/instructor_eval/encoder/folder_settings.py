@@ -7,7 +7,6 @@ names file and key. docs/models.md is this module as a table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -15,6 +14,7 @@ from typing import Any
 
 from instructor_eval.encoder.folder_files import read_mapping
 from instructor_eval.errors import UserError
+from instructor_eval.outside import read_json, why
 
 MODEL_FILE = "config_sentence_transformers.json"
 # Names of a Transformer module's own configuration, in the order in which sentence-transformers looks for them.
@@ -33,6 +33,7 @@ _LEGACY_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_LONGEST_PATH = 200
 _OURS = ("Transformer", "Pooling", "Dense", "Normalize")
 _HOMES = ("sentence_transformers.models.", "sentence_transformers.base.", "sentence_transformers.sentence_transformer.")
 # Architectures whose last hidden states do not depend on padding, and whose configuration transformers obeys as it
@@ -207,18 +208,18 @@ def _modules(folder: Path, name: str) -> Iterator[Module]:
     """The entries of modules.json, in the order of the file: that is the order in which they run."""
     path = folder / "modules.json"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
         found = [
             Module(str(m["name"]) if "name" in m else str(i), str(m["path"]), str(m["type"]), _is_plain(m))
             for i, m in enumerate(entries)
         ]
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as e:
-        raise UserError(f"model {name}: {path} is not a list of modules ({e})") from e
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as e:
+        raise UserError(f"model {name}: {path} is not a list of modules ({why(e)}): copy or download it again") from e
     if not found:
         raise UserError(f"model {name}: {path} names no module (none): this is not a whole checkpoint")
     for module in found:
         parts = PureWindowsPath(module.path)
-        if parts.anchor or ".." in parts.parts or "\0" in module.path:
+        if parts.anchor or ".." in parts.parts or "\0" in module.path or len(module.path) > _LONGEST_PATH:
             raise UserError(f"model {name}: {path} names a folder outside the checkpoint: it is not used")
     # InstructorEmbedding's own save() writes the Python module, not the class: its first two are known by position.
     bare = [m.type for m in found[:2]] == ["InstructorEmbedding.instructor"] * 2
@@ -264,7 +265,7 @@ def _by_files(settings: FolderSettings) -> Iterator[str]:
     for key in ("processor_class", "auto_map"):
         if settings.tokenizer.get(key):
             yield f"tokenizer_config.json: {key}"
-    if settings.tokenizer.get("padding_side") == "left" and settings.config.get("model_type") not in _LEFT_PADDED:
+    if settings.tokenizer.get("padding_side") == "left" and str(settings.config.get("model_type")) not in _LEFT_PADDED:
         yield "tokenizer_config.json: padding_side left"
 
 

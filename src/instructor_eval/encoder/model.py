@@ -18,6 +18,7 @@ from instructor_eval.encoder.packed import Ids, Packed, pack
 from instructor_eval.encoder.pending import Pending, memory_errors, use_cores
 from instructor_eval.encoder.weights import read_tensors
 from instructor_eval.errors import UserError
+from instructor_eval.outside import as_user_error
 from instructor_eval.types import Vectors
 from instructor_eval.variants import form
 
@@ -46,16 +47,31 @@ class Network:
         if self.device.type == "cpu":
             use_cores()
         options = Options(trust_remote_code=trust_remote_code, compiled=compiled)
-        hidden = _builder(checkpoint.form)(checkpoint, self.device, options)
+        with as_user_error(f"model {checkpoint.name} cannot be loaded", "check the checkpoint, or use another one"):
+            hidden = _builder(checkpoint.form)(checkpoint, self.device, options)
         self.head = nn.ModuleList(_load_dense(d) for d in checkpoint.dense)
         self.head.to(self.device).eval().requires_grad_(requires_grad=False)
-        self.pad_id = int(checkpoint.config.get("pad_token_id") or 0)
+        pad = checkpoint.config.get("pad_token_id")
+        self.pad_id = pad if isinstance(pad, int) and pad > 0 else 0
         self._proof = hidden.proof()  # before anything is computed: a form is not taken on trust
         self._sizes = _with_head(hidden.sizes(), self.head)
         self.most = 1 if hidden.alone else None
         """Texts in a batch at most."""
         self._hidden: Hidden = hidden
         self._align = hidden.align
+        if not compiled:
+            self._try()
+
+    def _try(self) -> None:
+        """Compute a first text: what its configuration lets no network compute is seen here.
+
+        Raises:
+            UserError: it cannot be computed.
+        """
+        step = "check its config.json, or use another checkpoint"
+        with as_user_error(f"model {self.checkpoint.name} cannot be computed", step), torch.inference_mode():
+            batch = pack([np.zeros(4, dtype=np.int32)], self.device, pad_id=self.pad_id, align=self._align)
+            self._hidden(batch)
 
     def proof(self) -> str:
         """What runs, read off the network as it was made."""
@@ -164,9 +180,6 @@ def _load_dense(dense: Dense) -> nn.Module:
     tensors = read_tensors(module_weights(dense.folder))
     linear = nn.Linear(dense.dim_in, dense.dim_out, bias=dense.bias)
     state = {k.removeprefix("linear."): torch.from_numpy(np.array(v, dtype=np.float32)) for k, v in tensors.items()}
-    try:
-        linear.load_state_dict(state)
-    except RuntimeError as e:
-        raise UserError(f"{module_weights(dense.folder)} does not fit its config.json ({str(e)[:200]})") from e
+    linear.load_state_dict(state)
     activation: nn.Module = getattr(nn, dense.activation)()
     return nn.Sequential(linear, activation)

@@ -13,33 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.encoder.folder_files import ARCHIVE, readable_files
 from instructor_eval.encoder.weights import read_tensors
-
-# What may change a vector: configurations, weights, vocabularies, templates, code.
-_READ = frozenset({
-    ".json", ".safetensors", ".model", ".txt", ".jinja", ".spm", ".bpe", ".tiktoken", ".vocab", ".py", ".yaml", ".yml",
-})  # fmt: skip
-_ARCHIVE = "pytorch_model.bin"
-# Other forms of the same weights, and what training leaves.
-_LEFT_OUT = ("onnx", "openvino", "coreml", "runs", "eval", "__pycache__")
-_DEPTH = 4
-"""Folders in folders that are looked into: a Router's modules lie two deep."""
+from instructor_eval.outside import read_json
 
 
-def files_read(folder: Path) -> list[Path]:
-    """List every file of a folder that sentence-transformers can be shown, sorted."""
-    return sorted(_walk(folder, _DEPTH))
+def files_read(folder: Path, name: str) -> list[Path]:
+    """List every file of a folder that sentence-transformers can be shown, sorted.
 
-
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if depth and entry.name not in _LEFT_OUT and not entry.name.startswith("checkpoint-"):
-                yield from _walk(entry, depth - 1)
-        elif entry.suffix in _READ or (entry.name == _ARCHIVE and _is_shown_archive(entry)):
-            yield entry
+    Raises:
+        UserError: one of them is no file, or has no end.
+    """
+    return [file for file in readable_files(folder, name) if file.name != ARCHIVE or _is_shown_archive(file)]
 
 
 def _is_shown_archive(file: Path) -> bool:
@@ -49,8 +34,8 @@ def _is_shown_archive(file: Path) -> bool:
 
 def _is_transformer(folder: Path) -> bool:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = read_json(folder / "config.json")
+    except (OSError, ValueError):
         return False
     return isinstance(config, dict) and "model_type" in config
 
@@ -70,12 +55,12 @@ def shown(folder: Path, *, with_code: bool, modules: list[dict[str, Any]] | None
     with tempfile.TemporaryDirectory(prefix="instructor-eval-") as made:
         place = Path(made) / folder.resolve().name
         place.mkdir()
-        for file in files_read(folder):
+        for file in files_read(folder, folder.name):
             if file.suffix == ".py" and not with_code:
                 continue
             to = place / file.relative_to(folder)
             to.parent.mkdir(parents=True, exist_ok=True)
-            if file.name == _ARCHIVE:
+            if file.name == ARCHIVE:
                 _convert(file, to.with_name("model.safetensors"))
             else:
                 to.symlink_to(file.resolve())

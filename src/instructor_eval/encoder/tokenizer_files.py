@@ -7,12 +7,11 @@ differ, sentence-transformers computes (`differs_in_transformers`); INSTRUCTORs 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.outside import TOKENIZER_BYTES, as_user_error, read_json
 
 _VOCABULARIES = ("*.model", "vocab.txt", "vocab.json")
 # Strings whose token ids stand for a tokenizer's behaviour: case, accents, spaces, scripts, special pieces, numbers.
@@ -49,7 +48,8 @@ def read_tokenizer(folder: Path, name: str, *, lowercase: bool = False) -> Any:
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
-    try:
+    # Both libraries raise bare Exception for a damaged file.
+    with as_user_error(f"model {name}: the tokenizer in {folder} cannot be read", "copy or download it again"):
         if path.exists():
             tokenizer = Tokenizer.from_file(str(path))
         elif not any(f for pattern in _VOCABULARIES for f in folder.glob(pattern)):
@@ -57,13 +57,13 @@ def read_tokenizer(folder: Path, name: str, *, lowercase: bool = False) -> Any:
             raise FileNotFoundError("it has no tokenizer.json and no vocabulary")
         else:
             tokenizer = _by_transformers(folder).backend_tokenizer
-    except Exception as e:  # both libraries raise bare Exception for a damaged file
-        raise UserError(
-            f"model {name}: the tokenizer in {folder} cannot be read ({str(e)[:200]}): copy or download it again"
-        ) from e
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return _lowered(tokenizer) if lowercase else tokenizer
+    if lowercase:
+        tokenizer = _lowered(tokenizer)
+    with as_user_error(f"model {name}: the tokenizer in {folder} fails on a text", "copy or download it again"):
+        tokenizer.encode_batch(PROBES)
+    return tokenizer
 
 
 def _lowered(tokenizer: Any) -> Any:
@@ -129,8 +129,8 @@ def differs_in_transformers(
 
 def _raw(folder: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = read_json(folder / "tokenizer.json", TOKENIZER_BYTES)
+    except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 

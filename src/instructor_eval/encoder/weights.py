@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instructor_eval.errors import UserError
+from instructor_eval.outside import as_user_error, open_outside
 
 _DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
 _REBUILD = "torch._utils _rebuild_tensor_v2"
@@ -38,16 +39,14 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
 
-        try:
+        with as_user_error(f"{path} cannot be read", "copy or download it again"):  # safetensors' error has no type
             return dict(load_file(path))
-        except Exception as e:  # safetensors raises its own untyped error
-            raise UserError(f"{path} cannot be read ({e})") from e
     return _read_archive(path)
 
 
 def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_outside(path) as file, zipfile.ZipFile(file) as archive:
             program = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
             root = program.removesuffix("data.pkl")
             tensors = _disassemble(archive.read(program))

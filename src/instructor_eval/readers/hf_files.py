@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.encoder.checkpoint import check_safetensors
+from instructor_eval import outside
+from instructor_eval.encoder.folder_files import readable_files
 from instructor_eval.encoder.locate import EMBEDDED, ModelSpec
+from instructor_eval.encoder.safetensors_file import check_safetensors
 from instructor_eval.errors import UserError
 from instructor_eval.hub import list_files, snapshot
 
@@ -58,6 +59,10 @@ def check(folder: Path, name: str) -> list[Path]:
     Raises:
         UserError: it is no checkpoint of a causal language model, or a file is missing or cut short.
     """
+    try:
+        readable_files(folder, name)
+    except UserError as e:
+        raise UserError(f"reader {str(e).removeprefix('model ')}") from e
     config = read_json(folder / "config.json", name)
     if not _is_causal(config):
         kind = ", ".join(map(str, _list(config.get("architectures")))) or config.get("model_type") or "unknown kind"
@@ -121,11 +126,13 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         UserError: it is missing, or holds none.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = outside.read_json(path)
     except FileNotFoundError as e:
         raise UserError(f"reader {name}: {path.name} is missing: give the folder of a whole checkpoint") from e
-    except (OSError, ValueError, RecursionError) as e:
-        raise UserError(f"reader {name}: {path.name} cannot be read ({str(e)[:200]}): get the checkpoint again") from e
+    except (OSError, ValueError) as e:
+        raise UserError(
+            f"reader {name}: {path.name} cannot be read ({outside.why(e)}): get the checkpoint again"
+        ) from e
     if not isinstance(value, dict):
         raise UserError(f"reader {name}: {path.name} holds no mapping: get the checkpoint again")
     return value

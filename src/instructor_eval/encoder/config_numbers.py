@@ -1,0 +1,96 @@
+"""The numbers of a transformer's config.json: of the kind and size that a network can be made of.
+
+Libraries make what they are asked to: a billion layers until memory is full, a table of a trillion positions. Keys that
+are not named here, and what only a library knows, the library refuses itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from instructor_eval.errors import UserError
+
+_LARGEST = 2**24
+"""The longest published table of positions has ten million rows, the largest vocabulary one million."""
+_SIZES = (
+    "hidden_size", "d_model", "dim", "n_embd", "embedding_size", "intermediate_size", "d_ff", "d_kv", "head_dim",
+    "vocab_size", "type_vocab_size", "max_position_embeddings", "n_positions", "num_attention_heads", "num_heads",
+    "n_head", "n_heads", "num_key_value_heads", "relative_attention_num_buckets", "relative_attention_max_distance",
+)  # fmt: skip
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers", "encoder_layers",
+           "decoder_layers")  # fmt: skip
+_MOST_LAYERS, _FEW_LAYERS = 2_000, 100
+_MANY = {"num_labels": 200_000, "num_experts": 100_000, "num_local_experts": 100_000, "n_routed_experts": 100_000}
+_FRACTIONS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "rope_theta", "initializer_range",
+              "initializer_factor")  # fmt: skip
+_TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
+
+
+def check_numbers(config: Mapping[str, Any], name: str) -> None:
+    """Check the kinds and sizes of numbers in config.json; a key that is null counts as one that is not there.
+
+    Raises:
+        UserError: one is of another kind, or of no size that anything has.
+    """
+    for part in (config, config.get("text_config")):
+        if not isinstance(part, Mapping):
+            continue
+        for key, value in part.items():
+            if value is not None and (wanted := _wanted(key, value)):
+                raise UserError(
+                    f"model {name}: config.json: {key}: {shown(value)} is no {wanted}: copy or download the checkpoint "
+                    "again"
+                )
+
+
+def _wanted(key: str, value: Any) -> str:
+    """Say what a value should be; an empty text where it is."""
+    values = value if isinstance(value, list) else [value]  # some models have a number for each layer
+    if key in _SIZES or key in _LAYERS or key in _MANY:
+        most = _MANY.get(key, _LARGEST)
+        good = all(is_whole(v) and 0 <= v <= most for v in values)
+        return "" if good else f"whole number from 0 to {most:,}"
+    if key in _FRACTIONS:
+        good = all(type(v) in (int, float) and abs(v) < 1e30 for v in values)
+        return "" if good else "finite number"
+    if key in _TOKENS:
+        return "" if all(is_whole(v) and -1 <= v < 2**31 for v in values) else "token's id"
+    return ""
+
+
+def check_layers(config: Mapping[str, Any], tensors: int, name: str) -> None:
+    """Check that there may be so many layers: each has a tensor of its own, but in networks that share a few layers.
+
+    Args:
+        config: config.json.
+        tensors: How many the weights hold.
+        name: The model's.
+
+    Raises:
+        UserError: there are more layers than tensors.
+    """
+    most = min(_MOST_LAYERS, max(_FEW_LAYERS, tensors))
+    for key in _LAYERS:
+        given = config.get(key)
+        if is_whole(given) and given > most:
+            raise UserError(
+                f"model {name}: config.json: {key} is {given:,}, and the weights hold {tensors:,} tensors: the "
+                "checkpoint's files do not belong together"
+            )
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Tell whether a value is a whole number, true and false being none."""
+    return type(value) is int
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON would have it, cut short."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
