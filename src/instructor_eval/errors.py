@@ -54,7 +54,8 @@ def fitted(text: str, longest: int) -> str:
 
 def reason(e: OSError) -> str:
     """Why the system refused, in its own words: `no space left on device`."""
-    return (e.strerror or str(e)).lower()
+    text = e.strerror or str(e)
+    return text[:1].lower() + text[1:]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ revision is cached it may silently serve that one, and it takes minutes to see t
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.outside import check_regular, is_folder, walk, why
+from instructor_eval.packed_files import check_packed
 from instructor_eval.paths import folder_sha256
 
 _TIMEOUT = 10.0
+_DEPTH = 8
+"""Folders in folders of a mirrored data set."""
 
 
 def mirror_folder(hub: Path | None, data_id: str) -> Path | None:
@@ -28,12 +33,23 @@ def mirror_folder(hub: Path | None, data_id: str) -> Path | None:
     if hub is None:
         return None
     root = hub / "datasets"
-    if not root.is_dir():
+    if not is_folder(root):
         raise UserError(f"--hub {hub}: no folder 'datasets' in it: a mirror holds DIR/datasets/<org>/<name>/...")
     if ".." in Path(data_id).parts or Path(data_id).is_absolute():
         raise UserError(f"data id '{data_id}' is no id of the form org/name")
     folder = root / data_id
-    return folder if folder.is_dir() and any(folder.iterdir()) else None
+    if not is_folder(folder) or not any(folder.iterdir()):
+        return None
+    path = folder
+    try:
+        for file in walk(folder, depth=_DEPTH):
+            path = file
+            check_regular(file)
+            check_packed(file)
+    except (OSError, ValueError) as e:
+        where = getattr(e, "filename", None) or path
+        raise UserError(f"data set {data_id}: {os.fsdecode(where)}: {why(e)}: copy it again") from e
+    return folder
 
 
 def files_key(folder: Path) -> str:

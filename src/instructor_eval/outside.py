@@ -23,7 +23,9 @@ TEXT_BYTES = 32 * 2**20
 TOKENIZER_BYTES = 128 * 2**20
 """Of a tokenizer; Gemma's has 34 MB."""
 MOST_FILES = 100_000
-_MOST_VALUES = 4_000_000
+_LONGEST_LINE = 100_000_000
+"""Characters: the largest set of texts in one line of mteb's data has seventy million."""
+MOST_VALUES = 4_000_000
 """Brackets and commas of a JSON text: each value takes sixty bytes in memory, and may take two in the file."""
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -34,13 +36,27 @@ _KINDS = (
 )
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether there is such a folder; there is none of a name that no file system can hold."""
+    return os.path.isdir(path)  # noqa: PTH112 # Path.is_dir raises for some
+
+
+def check_regular(path: Path) -> None:
+    """Check that a library may be given a file.
+
+    Raises:
+        OSError: it is missing, or no regular file.
+    """
+    _check_kind(path, path.stat().st_mode)
+
+
 def open_outside(path: Path) -> io.BufferedReader:
     """Open a regular file for reading bytes; never wait for one that is something else.
 
     Raises:
         OSError: it is missing, no regular file, or may not be read.
     """
-    _check_kind(path, path.stat().st_mode)
+    check_regular(path)
     # Should it have been changed for a FIFO since: opening it does not wait, and what was opened is looked at again.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -83,14 +99,14 @@ def read_json(path: Path, most: int = TEXT_BYTES) -> Any:
     return parse_json(read_text(path, most))
 
 
-def parse_json(text: str, **hooks: Any) -> Any:
+def parse_json(text: str, *, most_values: int = MOST_VALUES, **hooks: Any) -> Any:
     """Return the value of a JSON text.
 
     Raises:
         ValueError: it is not JSON, nested without end, or unfolds to more than fits.
     """
-    if len(text) > _MOST_VALUES and sum(map(text.count, "[{,")) > _MOST_VALUES:
-        raise ValueError(f"more than {_MOST_VALUES:,} values")
+    if len(text) > most_values and sum(map(text.count, "[{,")) > most_values:
+        raise ValueError(f"more than {most_values:,} values")
     try:
         return json.loads(text, **hooks)
     except RecursionError as e:
@@ -155,4 +171,44 @@ def as_user_error(prefix: str, step: str) -> Iterator[None]:
     except BaseException as e:
         if not isinstance(e, Exception) and type(e).__name__ != "PanicException":
             raise
-        raise UserError(f"{prefix} ({why(e)}): {step}") from e
+        kind = "" if isinstance(e, OSError) or type(e) in (Exception, ValueError) else f"{type(e).__name__}: "
+        raise UserError(f"{prefix} ({kind}{why(e)}): {step}") from e
+
+
+def text_lines(path: Path, *, end: str = "") -> Iterator[str]:
+    r"""Yield the lines of a UTF-8 file with their ends; a byte-order mark is skipped.
+
+    Args:
+        path: The file.
+        end: What alone ends a line; by default "\n", "\r" and both together.
+
+    Raises:
+        UserError: it cannot be opened, is not UTF-8, or a line has a NUL or is longer than any.
+    """
+    number = 0
+    try:
+        with io.TextIOWrapper(open_outside(path), encoding="utf-8-sig", newline=end) as file:
+            while line := file.readline(_LONGEST_LINE + 1):
+                number += 1
+                if len(line) > _LONGEST_LINE:
+                    raise UserError(f"{path}, line {number}: more than {_LONGEST_LINE:,} characters")
+                if "\0" in line:
+                    raise UserError(f"{path}, line {number}: a NUL in it, as UTF-16 has them: save it as UTF-8")
+                yield line
+    except FileNotFoundError as e:
+        raise UserError(f"{path}: no such file") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path}, line {_undecodable(path)}: not UTF-8 ({e.reason}): save it as UTF-8") from e
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read ({reason(e)})") from e
+
+
+def _undecodable(path: Path) -> int:
+    """Return the number of the first line that is not UTF-8."""
+    with open_outside(path) as f:
+        for number, line in enumerate(f, 1):
+            try:
+                line.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return number
+    return 1

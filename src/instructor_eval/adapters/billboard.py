@@ -20,6 +20,7 @@ from instructor_eval.adapters.rows import read_rows
 from instructor_eval.adapters.values import Reader, cut
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key, mirror_folder
+from instructor_eval.outside import is_folder
 from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
 
 _ROUNDING = 1e-6
@@ -84,7 +85,7 @@ class BillboardAdapter:
 
 def _folder(card: Card, settings: RunSettings) -> Path:
     if card.folder is not None:
-        if not card.folder.is_dir():
+        if not is_folder(card.folder):
             raise UserError(f"task {card.name}: {card.folder}: no such folder: `data` in the card says where it is")
         return card.folder
     folder = mirror_folder(settings.hub, str(card.data_id))

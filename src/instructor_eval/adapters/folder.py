@@ -14,6 +14,7 @@ from instructor_eval.adapters.labelled_data import Splits, read_classification, 
 from instructor_eval.adapters.ranking_data import Ranking, read_reranking, read_retrieval
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key
+from instructor_eval.outside import is_folder
 from instructor_eval.types import Card, Outcome, RunSettings, TaskEncoder
 
 __all__ = ["FolderAdapter", "OwnData", "Ranking", "Splits", "describe", "load", "read", "refuse_if_strict"]
@@ -67,7 +68,7 @@ def refuse_if_strict(card: Card, warnings: tuple[str, ...], *, strict: bool) -> 
 
 def _folder(card: Card) -> Path:
     folder = card.folder
-    if folder is None or not folder.is_dir():
+    if folder is None or not is_folder(folder):
         raise UserError(f"task {card.name}: {folder}: no such folder: `data` in the card says where it is")
     return folder
 

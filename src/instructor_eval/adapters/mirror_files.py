@@ -15,6 +15,7 @@ from typing import Any
 from instructor_eval.adapters.rows import read_rows
 from instructor_eval.adapters.values import is_nan, name_of
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.packed_files import check_parquet
 
 _READ = (".jsonl", ".csv", ".tsv", ".parquet")
 _NAMES = {"id": "_id", "sentence1": "sent1", "sentence2": "sent2"}
@@ -97,11 +98,12 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         import pyarrow.parquet as pq
 
         try:
+            check_parquet(path)
             with pq.ParquetFile(path) as file:
                 rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
                 for number, row in enumerate(rows, 1):
                     yield f"row {number}", row
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, ValueError):
             return
 
 

@@ -31,6 +31,7 @@ from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosi
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key, mirror_folder, snapshot
+from instructor_eval.outside import is_folder
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.readers.types import Question
@@ -235,7 +236,7 @@ def _wanted(card: Card, recipe: Recipe) -> list[str]:
 
 def _local(card: Card, settings: RunSettings) -> Path | None:
     if card.folder is not None:
-        if not card.folder.is_dir():
+        if not is_folder(card.folder):
             raise UserError(f"task {card.name}: {card.folder}: no such folder: `data` in the card says where it is")
         return card.folder
     for data_id in (card.data_mirror, card.data_id):

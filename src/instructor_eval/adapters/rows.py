@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import glob
 import json
-import sys
-from collections.abc import Iterator
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError, reason
+from instructor_eval.errors import UserError
+from instructor_eval.outside import is_folder, parse_json, text_lines
 
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".tsv", ".csv")
+_LONGEST_FIELD = 2**24
+_MOST_COLUMNS = 10_000
 
 
 def find_file(folder: Path, stem: str) -> Path:
@@ -22,9 +26,9 @@ def find_file(folder: Path, stem: str) -> Path:
     Raises:
         UserError: no such folder, no such file, or more than one.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"{folder}: no such folder: `data` in the card is taken from the card's own place")
-    found = [p for p in (folder / f"{stem}{suffix}" for suffix in SUFFIXES) if p.is_file()]
+    found = [p for p in (folder / f"{stem}{suffix}" for suffix in SUFFIXES) if os.path.lexists(p) and not p.is_dir()]
     if not found:
         others = sorted(p.name for p in folder.glob(f"{glob.escape(stem)}.*") if p.is_file())
         hint = f" ({others[0]} is there, but is of no form that is read: convert it)" if others else ""
@@ -42,7 +46,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     Raises:
         UserError: the file is not UTF-8, or a line cannot be read.
     """
-    return _opened(path, _json_lines if path.suffix == ".jsonl" else _table)
+    return (_json_lines if path.suffix == ".jsonl" else _table)(path)
 
 
 def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -51,42 +55,24 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         UserError: the file is not UTF-8, or a line cannot be read.
     """
-    return _opened(path, _cells)
+    return _cells(path)
 
 
-def _opened(path: Path, parse: Any) -> Iterator[Any]:
-    """Yield what `parse` makes of the file's text."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as f:
-            yield from parse(f, path)
-    except FileNotFoundError as e:
-        raise UserError(f"{path}: no such file") from e
-    except UnicodeDecodeError as e:
-        raise UserError(f"{path}, line {_undecodable(path)}: not UTF-8 ({e.reason}): save it as UTF-8") from e
-    except OSError as e:
-        raise UserError(f"{path}: cannot be read ({reason(e)})") from e
+def csv_cells(lines: Iterable[str], **options: Any) -> Any:
+    """Return Python's reader of CSV, strict, and with a bound on what a field may hold."""
+    csv.field_size_limit(_LONGEST_FIELD)
+    return csv.reader(lines, strict=True, **options)
 
 
-def _undecodable(path: Path) -> int:
-    """Return the number of the first line that is not UTF-8."""
-    with path.open("rb") as f:
-        for number, line in enumerate(f, 1):
-            try:
-                line.decode("utf-8-sig")
-            except UnicodeDecodeError:
-                return number
-    return 1
-
-
-def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(lines, 1):
+def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if "\\u" in line:
                 json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError) as e:
+        except ValueError as e:
             hint = ": every line should be an object of its own" if line.lstrip().startswith("[") else ""
             raise UserError(f"{path}, line {number}: not JSON ({e}){hint}") from e
         if not isinstance(row, dict):
@@ -94,10 +80,12 @@ def _json_lines(lines: Iterator[str] | Any, path: Path) -> Iterator[tuple[int, R
         yield number, row
 
 
-def _table(lines: Any, path: Path) -> Iterator[tuple[int, Row]]:
-    rows = _cells(lines, path)
+def _table(path: Path) -> Iterator[tuple[int, Row]]:
+    rows = _cells(path)
     number, header = next(rows, (1, []))
-    twice = [name for name in header if header.count(name) > 1]
+    if len(header) > _MOST_COLUMNS:
+        raise UserError(f"{path}, line {number}: {len(header):,} columns: at most {_MOST_COLUMNS:,} are read")
+    twice = [name for name, n in Counter(header).items() if n > 1]
     if twice:
         raise UserError(f"{path}, line {number}: column '{twice[0][:80]}' is there twice")
     for number, cells in rows:
@@ -110,12 +98,10 @@ def _table(lines: Any, path: Path) -> Iterator[tuple[int, Row]]:
         yield number, dict(zip(header, cells, strict=True))
 
 
-def _cells(lines: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(sys.maxsize)
-    if path.suffix == ".tsv":
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    else:
-        reader = csv.reader(lines, strict=True)
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    tabs = path.suffix == ".tsv"
+    options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
+    reader = csv_cells(text_lines(path), **options)
     try:
         for cells in reader:
             if len(cells) > 1 or (cells and cells[0].strip()):

@@ -16,7 +16,7 @@ from typing import Any
 
 from instructor_eval.encoder import family as family_rules
 from instructor_eval.encoder import folder_rules
-from instructor_eval.encoder.config_numbers import check_layers, is_whole
+from instructor_eval.encoder.config_numbers import LARGEST, check_fit, is_whole
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.folder_files import (
     check_module_weights,
@@ -243,7 +243,7 @@ def _cuts(settings: FolderSettings, width: int) -> bool:
 def _own(settings: FolderSettings, *, instructor: bool) -> dict[str, Any]:
     """The fields of a checkpoint that is computed here."""
     name, config = settings.name, settings.config
-    check_layers(config, check_transformer_weights(settings.transformer, name), name)
+    check_fit(config, check_transformer_weights(settings.transformer, name), name)
     dense = tuple(_dense(settings, module) for module in settings.dense)
     _check_widths(config, dense, name)
     return {
@@ -281,7 +281,7 @@ def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trus
 def _dense(settings: FolderSettings, module: Module) -> Dense:
     name, folder, config = settings.name, settings.folder / module.path, settings.settings_of(module)
     size_in, size_out = (config.get(key) for key in ("in_features", "out_features"))
-    if not (is_whole(size_in) and is_whole(size_out) and min(size_in, size_out) > 0):
+    if not (is_whole(size_in) and is_whole(size_out) and 0 < size_in <= LARGEST and 0 < size_out <= LARGEST):
         raise UserError(
             f"model {name}: {folder / 'config.json'} names no in_features and out_features of at least 1: copy or "
             "download the checkpoint again"

@@ -7,12 +7,12 @@ are not named here, and what only a library knows, the library refuses itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from instructor_eval.errors import UserError
 
-_LARGEST = 2**24
+LARGEST = 2**24
 """The longest published table of positions has ten million rows, the largest vocabulary one million."""
 _SIZES = (
     "hidden_size", "d_model", "dim", "n_embd", "embedding_size", "intermediate_size", "d_ff", "d_kv", "head_dim",
@@ -21,6 +21,11 @@ _SIZES = (
 )  # fmt: skip
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers", "encoder_layers",
            "decoder_layers")  # fmt: skip
+_WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "vocab_size", "intermediate_size", "d_ff")
+_POSITIONS = ("max_position_embeddings", "n_positions")
+_PLACES = ("position_embeddings.weight", "wpe.weight")
+"""Tables of positions that were learned."""
+_LONGEST_NAME = 100
 _MOST_LAYERS, _FEW_LAYERS = 2_000, 100
 _MANY = {"num_labels": 200_000, "num_experts": 100_000, "num_local_experts": 100_000, "n_routed_experts": 100_000}
 _FRACTIONS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "rope_theta", "initializer_range",
@@ -49,35 +54,48 @@ def _wanted(key: str, value: Any) -> str:
     """Say what a value should be; an empty text where it is."""
     values = value if isinstance(value, list) else [value]  # some models have a number for each layer
     if key in _SIZES or key in _LAYERS or key in _MANY:
-        most = _MANY.get(key, _LARGEST)
+        most = _MANY.get(key, LARGEST)
         good = all(is_whole(v) and 0 <= v <= most for v in values)
         return "" if good else f"whole number from 0 to {most:,}"
     if key in _FRACTIONS:
         good = all(type(v) in (int, float) and abs(v) < 1e30 for v in values)
         return "" if good else "finite number"
+    if key == "model_type":  # libraries look for names like it
+        return "" if isinstance(value, str) and len(value) <= _LONGEST_NAME else "name of an architecture"
     if key in _TOKENS:
         return "" if all(is_whole(v) and -1 <= v < 2**31 for v in values) else "token's id"
     return ""
 
 
-def check_layers(config: Mapping[str, Any], tensors: int, name: str) -> None:
-    """Check that there may be so many layers: each has a tensor of its own, but in networks that share a few layers.
+def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], name: str) -> None:
+    """Check that weights and configuration can belong together, as far as making the network would not end otherwise.
+
+    Each layer has a tensor of its own, but in networks that share a few layers; no width is larger than any tensor's.
 
     Args:
         config: config.json.
-        tensors: How many the weights hold.
+        weights: The shape of every tensor.
         name: The model's.
 
     Raises:
-        UserError: there are more layers than tensors.
+        UserError: there are more layers than tensors, or a width that none of them has.
     """
-    most = min(_MOST_LAYERS, max(_FEW_LAYERS, tensors))
-    for key in _LAYERS:
+    most = dict.fromkeys(_LAYERS, min(_WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "vocab_size", "intermediate_size", "d_ff")
+_POSITIONS = ("max_position_embeddings", "n_positions")
+_PLACES = ("position_embeddings.weight", "wpe.weight")
+"""Tables of positions that were learned."""
+_MOST_LAYERS, max(_FEW_LAYERS, len(weights))))
+    if weights:
+        most |= dict.fromkeys(_WIDTHS, max((n for shape in weights.values() for n in shape), default=0))
+        rows = [shape[0] for key, shape in weights.items() if key.endswith(_PLACES) and shape]
+        if rows:
+            most |= dict.fromkeys(_POSITIONS, max(rows))
+    for key, largest in most.items():
         given = config.get(key)
-        if is_whole(given) and given > most:
+        if is_whole(given) and given > largest:
             raise UserError(
-                f"model {name}: config.json: {key} is {given:,}, and the weights hold {tensors:,} tensors: the "
-                "checkpoint's files do not belong together"
+                f"model {name}: config.json: {key} is {given:,}, and the {len(weights):,} tensors of its weights have "
+                f"{largest:,} at most: the checkpoint's files do not belong together"
             )
 
 

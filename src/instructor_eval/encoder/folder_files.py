@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import stat
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from instructor_eval.encoder.safetensors_file import check_safetensors
 from instructor_eval.encoder.weights import read_tensors
 from instructor_eval.errors import UserError, reason
-from instructor_eval.outside import TEXT_BYTES, TOKENIZER_BYTES, open_outside, read_json, walk, why
+from instructor_eval.outside import TEXT_BYTES, TOKENIZER_BYTES, check_regular, read_json, walk, why
 from instructor_eval.paths import file_sha256
 
 # What may change a vector: configurations, weights, vocabularies, templates, code; and what may say of which kind the
@@ -65,11 +64,9 @@ def readable_files(folder: Path, name: str) -> list[Path]:
 
 
 def _check_file(file: Path) -> None:
-    found = file.stat()
-    if not stat.S_ISREG(found.st_mode):
-        open_outside(file).close()  # says what it is
+    check_regular(file)
     most = next((most for pattern, most in _MOST_BYTES.items() if fnmatch.fnmatch(file.name, pattern)), None)
-    if most is not None and found.st_size > most:
+    if most is not None and file.stat().st_size > most:
         raise OSError(0, f"it is larger than {most // 2**20} MB", str(file))
 
 
@@ -115,8 +112,8 @@ def check_module_weights(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
     return {key: tensor.shape for key, tensor in read_tensors(file).items()}
 
 
-def check_transformer_weights(folder: Path, name: str) -> int:
-    """Check the weights of a transformer, which must be safetensors, in one file or several; count their tensors.
+def check_transformer_weights(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """Check the weights of a transformer, which must be safetensors, in one file or several; return their shapes.
 
     Raises:
         UserError: they are missing, cut short, or pickled.
@@ -136,7 +133,7 @@ def check_transformer_weights(folder: Path, name: str) -> int:
         missing = sorted(wanted - {f.name for f in files})
         if missing:
             raise UserError(f"model {name}: {missing[0]} is missing from {folder}: copy or download it again")
-    return sum(len(check_safetensors(file, name)) for file in files)
+    return {key: tensor.shape for file in files for key, tensor in check_safetensors(file, name).items()}
 
 
 def pickle_only(name: str, file: str) -> UserError:

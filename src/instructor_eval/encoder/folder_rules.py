@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.encoder.config_numbers import check_layers, check_numbers
+from instructor_eval.encoder.config_numbers import check_fit, check_numbers
 from instructor_eval.encoder.folder_files import (
     check_module_weights,
     check_transformer_weights,
@@ -165,7 +165,7 @@ def check_through(settings: FolderSettings) -> None:
         place = settings.folder / module.path
         if module.kind in _TRANSFORMERS and module.known:
             if adapter is None:
-                check_layers(settings.config, check_transformer_weights(place, settings.name), settings.name)
+                check_fit(settings.config, check_transformer_weights(place, settings.name), settings.name)
         elif module.kind in WEIGHTED and module.known:
             check_module_weights(place, settings.name)
     for file in readable_files(settings.folder, settings.name):
@@ -200,7 +200,7 @@ def adapter_base(settings: FolderSettings) -> Path | None:
     readable_files(found, name)
     config = read_mapping(found / "config.json", name)
     check_numbers(config, name)
-    check_layers(config, check_transformer_weights(found, name), name)
+    check_fit(config, check_transformer_weights(found, name), name)
     return found
 
 

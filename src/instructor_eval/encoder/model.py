@@ -47,8 +47,7 @@ class Network:
         if self.device.type == "cpu":
             use_cores()
         options = Options(trust_remote_code=trust_remote_code, compiled=compiled)
-        with as_user_error(f"model {checkpoint.name} cannot be loaded", "check the checkpoint, or use another one"):
-            hidden = _builder(checkpoint.form)(checkpoint, self.device, options)
+        hidden = _builder(checkpoint.form)(checkpoint, self.device, options)
         self.head = nn.ModuleList(_load_dense(d) for d in checkpoint.dense)
         self.head.to(self.device).eval().requires_grad_(requires_grad=False)
         pad = checkpoint.config.get("pad_token_id")

@@ -77,7 +77,9 @@ def _load(folder: Path, name: str, dtype: torch.dtype) -> Any:
     except OutOfMemory:
         raise
     except Exception as e:  # transformers raises many kinds for a checkpoint it cannot read
-        raise UserError(f"reader {name} cannot be loaded ({str(e)[:300]}): use another reader") from e
+        raise UserError(
+            f"reader {name} cannot be loaded ({type(e).__name__}: {str(e)[:300]}): use another reader"
+        ) from e
     missing, wrong = sorted(info["missing_keys"]), sorted(str(k[0]) for k in info.get("mismatched_keys", ()))
     if missing or wrong:
         what = f"lacks {missing[0]}" if missing else f"has another shape of {wrong[0]}"

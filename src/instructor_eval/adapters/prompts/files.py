@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from instructor_eval import outside
 from instructor_eval.adapters.rows import Row
 from instructor_eval.errors import UserError
 
+_MOST_VALUES = 40_000_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -38,17 +40,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         UserError: no such file, or a line is not UTF-8.
     """
-    try:
-        file = path.open("rb")
-    except OSError as e:
-        raise UserError(f"{path}: cannot be read ({e.strerror})") from e
-    with file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as e:
-                raise UserError(f"{path}, line {number}: not UTF-8 ({e.reason}): save it as UTF-8") from e
-            yield number, text
+    yield from enumerate(outside.text_lines(path, end="\n"), 1)
 
 
 def tab_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -79,10 +71,10 @@ def read_json(path: Path) -> Any:
     """
     text = "".join(line for _, line in text_lines(path))
     try:
-        value = json.loads(text)
+        value = outside.parse_json(text, most_values=_MOST_VALUES)
     except json.JSONDecodeError as e:
         raise UserError(f"{path}, line {e.lineno}: not JSON ({e.msg})") from e
-    except (ValueError, RecursionError) as e:  # a number of thousands of digits, brackets in brackets without end
+    except ValueError as e:  # a number of thousands of digits, brackets in brackets without end
         raise UserError(f"{path}: not JSON ({e})") from e
     if _SURROGATE.search(text):
         _check_text(value, path)

@@ -21,6 +21,8 @@ from instructor_eval.adapters.prompts.wilds import FILES as WILDS_FILES
 from instructor_eval.adapters.prompts.wilds import wilds_csv
 from instructor_eval.adapters.rows import SUFFIXES, Row, find_file, read_rows
 from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.outside import check_regular, is_folder, why
+from instructor_eval.packed_files import check_parquet
 from instructor_eval.types import Card
 
 __all__ = ["LAYOUTS", "Layout", "Row", "Split", "columns", "detect", "read"]
@@ -83,11 +85,13 @@ def _parquet(path: Path) -> list[Row]:
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path)
+        check_parquet(path)
         # Not read_table: it would take folder names of the form key=value for columns.
         with pq.ParquetFile(path) as file:
             rows: list[Row] = file.read().to_pylist()
     except (pa.ArrowException, ValueError, OSError) as e:
-        raise UserError(f"{path}: not a parquet file that can be read ({e})") from e
+        raise UserError(f"{path}: not a parquet file that can be read ({why(e)}): copy it again") from e
     return rows
 
 
@@ -214,7 +218,7 @@ def _layout(name: str) -> Layout:
 
 def _splits(layout: str, folder: Path, subset: str, pool_split: str, test_split: str) -> tuple[str, str]:
     """The names under which the splits are looked for."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"{folder}: no such folder")
     for what, name in (("subset", subset), ("split", pool_split), ("split", test_split)):
         if not name or name in (".", "..") or any(c in name for c in "/\\"):
@@ -235,7 +239,7 @@ def _files(how: Layout, folder: Path, subset: str, split: str) -> list[Path]:
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    return (path for path in folder.glob(pattern) if path.is_file())
+    return (path for path in folder.glob(pattern) if not path.is_dir())
 
 
 def _wanted(how: Layout, subset: str, split: str) -> str:

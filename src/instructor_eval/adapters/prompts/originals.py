@@ -6,13 +6,12 @@ Every function takes the files that `layouts` found for the split, and the split
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from instructor_eval.adapters.prompts.files import columns, is_list_of, objects, read_json, text_lines, texts
-from instructor_eval.adapters.rows import Row, read_rows
+from instructor_eval.adapters.rows import Row, csv_cells, read_rows
 from instructor_eval.errors import UserError
 
 _DBPEDIA_CLASSES = 14
@@ -55,8 +54,7 @@ def dbpedia_csv(paths: Sequence[Path], _split: str) -> list[Row]:
         UserError: a row is of another form.
     """
     path = paths[0]
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader((line for _, line in text_lines(path)), strict=True)
+    reader = csv_cells(line for _, line in text_lines(path))
     found: list[Row] = []
     try:
         for cells in reader:

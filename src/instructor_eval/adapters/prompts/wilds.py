@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from instructor_eval.adapters.prompts.files import text_lines
-from instructor_eval.adapters.rows import Row
+from instructor_eval.adapters.rows import Row, csv_cells
 from instructor_eval.errors import UserError
 
 AMAZON, CIVIL = "reviews.csv", "all_data_with_identities.csv"
@@ -138,8 +138,7 @@ def _civil(path: Path, wanted: str) -> list[Row]:
 
 def _table(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """(number of its last line, wanted cells) of every row that is not blank, one at a time."""
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader((line for _, line in text_lines(path)), strict=True)
+    reader = csv_cells(line for _, line in text_lines(path))
     try:
         header = next(reader, [])
         for name in wanted:

@@ -16,6 +16,7 @@ from instructor_eval.encoder.fast_t5 import FastT5
 from instructor_eval.encoder.forms.hidden import Options, Sizes
 from instructor_eval.encoder.packed import LAID_OUT, PLAIN, Arithmetic, Packed
 from instructor_eval.errors import ModelOutputError, UserError
+from instructor_eval.outside import as_user_error
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # A text encoder works without these; transformers fills them at random when a checkpoint leaves them out.
@@ -187,20 +188,22 @@ def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, *, trust_remote
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        model, info = loader.from_pretrained(
-            str(checkpoint.transformer),
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
-        )
-    except Exception as e:  # transformers raises many kinds for a checkpoint it cannot read
+        # transformers raises many kinds for a checkpoint it cannot read.
+        with as_user_error(f"model {checkpoint.name} cannot be loaded", "check the checkpoint, or use another one"):
+            model, info = loader.from_pretrained(
+                str(checkpoint.transformer),
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+            )
+    except UserError as e:
         if "trust_remote_code" in str(e):
             raise UserError(
                 f"model {checkpoint.name} brings code of its own: read it, then run again with --trust-remote-code"
             ) from e
-        raise UserError(f"model {checkpoint.name} cannot be loaded ({str(e)[:300]})") from e
+        raise
     finally:
         transformers_logging.set_verbosity(level)
     missing = sorted(k for k in info["missing_keys"] if not k.startswith(_UNUSED))
