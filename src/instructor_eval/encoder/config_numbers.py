@@ -14,23 +14,22 @@ from instructor_eval.errors import UserError
 
 LARGEST = 2**24
 """The longest published table of positions has ten million rows, the largest vocabulary one million."""
+_WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "vocab_size", "intermediate_size", "d_ff")
+_POSITIONS = ("max_position_embeddings", "n_positions")
 _SIZES = (
-    "hidden_size", "d_model", "dim", "n_embd", "embedding_size", "intermediate_size", "d_ff", "d_kv", "head_dim",
-    "vocab_size", "type_vocab_size", "max_position_embeddings", "n_positions", "num_attention_heads", "num_heads",
+    *_WIDTHS, *_POSITIONS, "embedding_size", "d_kv", "head_dim", "type_vocab_size", "num_attention_heads", "num_heads",
     "n_head", "n_heads", "num_key_value_heads", "relative_attention_num_buckets", "relative_attention_max_distance",
 )  # fmt: skip
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers", "encoder_layers",
            "decoder_layers")  # fmt: skip
-_WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "vocab_size", "intermediate_size", "d_ff")
-_POSITIONS = ("max_position_embeddings", "n_positions")
-_PLACES = ("position_embeddings.weight", "wpe.weight")
-"""Tables of positions that were learned."""
-_LONGEST_NAME = 100
 _MOST_LAYERS, _FEW_LAYERS = 2_000, 100
 _MANY = {"num_labels": 200_000, "num_experts": 100_000, "num_local_experts": 100_000, "n_routed_experts": 100_000}
 _FRACTIONS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "rope_theta", "initializer_range",
               "initializer_factor")  # fmt: skip
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
+_LONGEST_NAME = 100
+# Tables of positions that were learned.
+_PLACES = ("position_embeddings.weight", "wpe.weight")
 
 
 def check_numbers(config: Mapping[str, Any], name: str) -> None:
@@ -68,7 +67,7 @@ def _wanted(key: str, value: Any) -> str:
 
 
 def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], name: str) -> None:
-    """Check that weights and configuration can belong together, as far as making the network would not end otherwise.
+    """Check that weights and configuration can belong together, where a library would make a huge network to see it.
 
     Each layer has a tensor of its own, but in networks that share a few layers; no width is larger than any tensor's.
 
@@ -80,11 +79,7 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], n
     Raises:
         UserError: there are more layers than tensors, or a width that none of them has.
     """
-    most = dict.fromkeys(_LAYERS, min(_WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "vocab_size", "intermediate_size", "d_ff")
-_POSITIONS = ("max_position_embeddings", "n_positions")
-_PLACES = ("position_embeddings.weight", "wpe.weight")
-"""Tables of positions that were learned."""
-_MOST_LAYERS, max(_FEW_LAYERS, len(weights))))
+    most = dict.fromkeys(_LAYERS, min(_MOST_LAYERS, max(_FEW_LAYERS, len(weights))))
     if weights:
         most |= dict.fromkeys(_WIDTHS, max((n for shape in weights.values() for n in shape), default=0))
         rows = [shape[0] for key, shape in weights.items() if key.endswith(_PLACES) and shape]
@@ -94,8 +89,8 @@ _MOST_LAYERS, max(_FEW_LAYERS, len(weights))))
         given = config.get(key)
         if is_whole(given) and given > largest:
             raise UserError(
-                f"model {name}: config.json: {key} is {given:,}, and the {len(weights):,} tensors of its weights have "
-                f"{largest:,} at most: the checkpoint's files do not belong together"
+                f"model {name}: config.json: {key} is {given:,}, and its weights, {len(weights):,} tensors, allow for "
+                f"{largest:,}: the checkpoint's files do not belong together"
             )
 
 
