@@ -203,7 +203,15 @@ BROKEN_TASKS = {
     "option of another type": (GOOD + "options: {n_experiments: 3}", "options.n_experiments: unknown key"),
     "options are no mapping": (GOOD + "options: [a]", "options: expected a mapping, found list"),
     "columns are no mapping": (GOOD + "options: {columns: [a]}", "options.columns: expected a mapping"),
-    "column that is a number": (GOOD + "options: {columns: {gold: 3}}", "options.columns: expected a mapping"),
+    "column that is a number": (
+        GOOD + "options: {columns: {score: 3}}",
+        "options.columns.score: expected at most 200 characters, found int 3",
+    ),
+    "columns that are a list": (GOOD + "options: {columns: [score]}", "options.columns: expected a mapping"),
+    "a column that is none": (
+        GOOD + "options: {columns: {scroe: gold}}",
+        "options.columns.scroe: unknown key: did you mean score?",
+    ),
     "no draws": (
         "name: mine\ntype: Classification\ndata: x\noptions: {n_experiments: 0}",
         "options.n_experiments: expected a whole number of at least 1",

@@ -221,8 +221,10 @@ def _check_options(options: Mapping[str, Any], where: Where, kind: TaskType) -> 
     columns = where.mapping("options.columns", options.get("columns", {}))
     where.known(columns, kind.columns, "options.columns.")
     for ours in columns:
-        if len(where.text(columns, ours)) > LONGEST_NAME:
-            raise where.error(f"options.columns.{ours}", f"expected at most {LONGEST_NAME} characters")
+        name = columns[ours]
+        if not isinstance(name, str) or len(name) > LONGEST_NAME:
+            found = f"found {type(name).__name__} {reprlib.repr(name)}"
+            raise where.error(f"options.columns.{ours}", f"expected at most {LONGEST_NAME} characters, {found}")
     for key in ("samples_per_label", "n_experiments"):
         if key in options and (type(options[key]) is not int or options[key] < 1):
             raise where.error(f"options.{key}", "expected a whole number of at least 1")

@@ -224,7 +224,7 @@ def _run(options: argparse.Namespace) -> int:
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for score in failures:
-            print(f"evaluate: {score.task} failed: {score.error}", file=sys.stderr)
+            print(f"evaluate: {UserError(f'{score.task} failed: {score.error}')}", file=sys.stderr)
     if len(failures) == len(summary.scores):
         return EXIT_ERROR
     board = build(

@@ -15,7 +15,7 @@ from instructor_eval.outside import open_outside
 
 _SUSPECT = 2**28
 """Bytes: what unfolds to less than this is nobody's bomb."""
-_RATIO = 400
+_RATIO = 200
 """Bytes unfolded of one packed; text that repeats itself comes to fifty."""
 _ROWS_PER_BYTE = 100
 _SUSPECT_ROWS = 1_000_000

@@ -37,8 +37,8 @@ class FastT5:
 
     @staticmethod
     def supports(config: Any) -> bool:
-        """Whether this is one of the two kinds of feed-forward that are known here."""
-        return _ACTIVATIONS.get(str(config.feed_forward_proj)) == str(config.dense_act_fn)
+        """Whether this is one of the two kinds of feed-forward that are known here, and not of no layer at all."""
+        return bool(config.num_layers) and _ACTIVATIONS.get(str(config.feed_forward_proj)) == str(config.dense_act_fn)
 
     def __call__(self, batch: Packed, watch: Callable[[str, Tensor], None] | None = None) -> Tensor:
         """Last hidden states [tokens, width]; `watch` is shown what each part of each block adds up to."""

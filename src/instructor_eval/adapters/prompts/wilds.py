@@ -140,7 +140,7 @@ def _table(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, list[str]]]
     """(number of its last line, wanted cells) of every row that is not blank, one at a time."""
     reader = csv_cells(line for _, line in text_lines(path))
     try:
-        header = next(reader, [])
+        header: list[str] = next(reader, [])
         for name in wanted:
             if header.count(name) != 1:
                 raise UserError(f"{path}, line 1: expected one column '{name}', found {', '.join(header) or 'nothing'}")

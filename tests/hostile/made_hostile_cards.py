@@ -1,0 +1,192 @@
+"""Cards and files of instructions: YAML that unfolds without end, names that are none, options nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hostile_case import Case
+from hostile_inputs import CARD, RUN, checkpoint, data
+
+LONG = "x" * 5000
+_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefghi", "bcdefghij", strict=True)
+)
+_YAML: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "expected a mapping"),
+    "a list": ("[]", "expected a mapping"),
+    "a text": ("x" * 1_000_000, "expected a mapping"),
+    "no YAML": ("{", "not readable as YAML"),
+    "not UTF-8": (b"name: \xff\n", "not readable as YAML"),
+    "UTF-16": (CARD.encode("utf-16"), "not readable as YAML"),
+    "a NUL": ("name: a\0b\n", "not readable as YAML"),
+    "escapes": ("name: \x1b[31m\n", "not readable as YAML"),
+    "a pickle": (b"\x80\x04\x95\n", "not readable as YAML"),
+    "a billion laughs": (_LAUGHS, "more than 100,000 values"),
+    "an alias in what it names": ("options: &a {columns: *a}\n", "stands in what it names"),
+    "a list in itself": ("notes: &a [*a]\n", "stands in what it names"),
+    "an alias of nothing": ("name: *a\n", "not readable as YAML"),
+    "brackets without end": ("[" * 200_000, "nested too deeply"),
+    "mappings without end": ("{a: " * 200_000, "nested too deeply"),
+    "lists without end": ("- " * 200_000 + "x", "nested too deeply"),
+    "two hundred thousand values": (f"notes: [{'x, ' * 200_000}]\n", "more than 100,000 values"),
+    "two documents": (f"{CARD}---\n{CARD}", "not readable as YAML"),
+    "a key twice": ("name: a\nname: b\n", "is given twice"),
+    "a key that is a list": ("? [a]\n: b\n", "not readable as YAML"),
+    "code": ("name: !!python/object/apply:os.system ['touch x']\n", "not readable as YAML"),
+    "a module": ("name: !!python/module:os\n", "not readable as YAML"),
+    "an unknown tag": ("name: !mine x\n", "not readable as YAML"),
+    "no number": ("name: !!int abc\n", "not readable as YAML"),
+    "no number, empty": ('name: !!int ""\n', "not readable as YAML"),
+    "no bool": ("name: !!bool abc\n", "not readable as YAML"),
+    "no date": ("name: !!timestamp abc\n", "not readable as YAML"),
+    "a date that is none": ("name: 2024-13-45\n", "not readable as YAML"),
+    "a date out of range": ("name: 9999-12-31 23:59:59 -23:00\n", "card.yaml"),
+    "no bytes": ("name: !!binary ???\n", "expected a text, found bytes"),
+    "a number of 5,000 digits": (f"name: {'9' * 5000}\n", "a number of 5,000 characters"),
+    "a number of 400 digits": (f"name: {'9' * 400}\n", "expected a text, found int"),
+    "a hexadecimal number of 5,000 digits": (f"name: 0x{'f' * 5000}\n", "a number of 5,002 characters"),
+    "a number of hours": (f"name: 1{':59' * 100_000}\n", "a number of 300,001 characters"),
+    "a float of 5,000 digits": (f"name: 1.{'9' * 5000}\n", "a number of 5,002 characters"),
+}
+_KEYS: dict[str, tuple[str, str]] = {
+    "name of 5,000 characters": (CARD.replace("Own", LONG), "name: expected 1 to 200 characters, it has 5,000"),
+    "name of a megabyte": (CARD.replace("Own", "x" * 1_000_000), "name: expected 1 to 200 characters"),
+    "name null": (CARD.replace("Own", "null"), "name: expected a text, it is missing"),
+    "name a date": (CARD.replace("Own", "2024-01-01"), "name: expected a text, found date"),
+    "name a list": (CARD.replace("Own", "[a]"), "name: expected a text, found list"),
+    "name of spaces": (CARD.replace("Own", '"  "'), "name: expected 1 to 200 characters"),
+    "name with escapes": (CARD.replace("Own", r'"\x1b[31m\x9b1m"'), "name: it has line breaks or other"),
+    "name with NUL": (CARD.replace("Own", r'"a\0b"'), "name: it has line breaks or other"),
+    "name that turns the line round": (CARD.replace("Own", r'"\u202eabc"'), "name: it has line breaks or other"),
+    "name of a lone surrogate": (CARD.replace("Own", r'"\ud800"'), "not readable as YAML"),
+    "no type": (CARD.replace("type: STS\n", ""), "type: expected a text, it is missing"),
+    "type of 5,000 characters": (CARD.replace("STS", LONG), "type: unknown value"),
+    "type misspelt": (CARD.replace("STS", "Retrievel"), "did you mean Retrieval"),
+    "data of 5,000 characters": (CARD.replace("data: data", f"data: {LONG}"), "data: "),
+    "data of 4,000 characters": (CARD.replace("data: data", f"data: {LONG[:4000]}"), "no such folder"),
+    "data with NUL": (CARD.replace("data: data", r'data: "a\0b"'), "is no folder's name"),
+    "data of nobody's home": (CARD.replace("data: data", "data: ~nobody-of-this-name/x"), "there is no home folder"),
+    "data that is the card": (CARD.replace("data: data", "data: card.yaml"), "no such folder"),
+    "data that is a device": (CARD.replace("data: data", "data: /dev/zero"), "no such folder"),
+    "data null": (CARD.replace("data: data", "data: null"), "data: expected a folder"),
+    "data a list": (CARD.replace("data: data", "data: [a]"), "data: expected a folder"),
+    "data empty": (CARD.replace("data: data", 'data: ""'), "data.folder: expected a text, it is empty"),
+    "data with unknown keys": (CARD.replace("data: data", "data: {foldr: x}"), "did you mean folder?"),
+    "data id that leads away": (CARD.replace("data: data", "data: {id: ../../etc}"), "Own"),
+    "split of 5,000 characters": (f"{CARD}split: {LONG}\n", "split: expected 1 to 200 characters, it has 5,000"),
+    "split above": (f"{CARD}split: ..\n", "split: '..' is no name"),
+    "split elsewhere": (f"{CARD}split: ../../x\n", "split: '../../x' is no name"),
+    "split of Windows": (f"{CARD}split: 'a\\b'\n", "is no name"),
+    "split with NUL": (f'{CARD}split: "a\\0b"\n', "split: it has line breaks or other"),
+    "split a number": (f"{CARD}split: 0x{'f' * 390}\n", "split: expected a text, found int"),
+    "split of pictures": (f"{CARD}split: {chr(0x1F600) * 190}\n", "found none"),
+    "subset of 5,000 characters": (f"{CARD}subset: {LONG}\n", "subset: expected 1 to 200 characters"),
+    "subset elsewhere": (f"{CARD}subset: ../x\n", "subset: '../x' is no name"),
+    "metric of 5,000 characters": (f"{CARD}metric: {LONG}\n", "metric: expected 1 to 200 characters"),
+    "metric misspelt": (f"{CARD}metric: cosine_spaerman\n", "did you mean cosine_spearman"),
+    "metric a list": (f"{CARD}metric: [a]\n", "metric: expected a text"),
+    "benchmark of a megabyte": (f"{CARD}benchmark: {'x' * 1_000_000}\n", "benchmark: expected 1 to 200 characters"),
+    "benchmark null": (f"{CARD}benchmark: null\n", "benchmark: expected a text"),
+    "unknown key": (f"{CARD}metrc: x\n", "metrc: unknown key: did you mean metric?"),
+    "unknown key of a megabyte": (f"{CARD}? {'x' * 1_000_000}\n: 1\n", "unknown key"),
+    "unknown key, a number": (f"{CARD}5: x\n", "5: unknown key"),
+    "unknown key, null": (f"{CARD}null: x\n", "None: unknown key"),
+    "unknown option": (f"{CARD}options: {{colums: {{}}}}\n", "options.colums: unknown key: did you mean columns?"),
+    "options a list": (f"{CARD}options: [a]\n", "options: expected a mapping"),
+    "columns misspelt": (f"{CARD}options: {{columns: {{sentnce1: a}}}}\n", "did you mean sentence1?"),
+    "columns of another type": (f"{CARD}options: {{columns: {{positive: a}}}}\n", "options.columns.positive: unknown key"),
+    "columns a text": (f"{CARD}options: {{columns: score}}\n", "options.columns: expected a mapping"),
+    "columns a number": (f"{CARD}options: {{columns: {{score: 5}}}}\n", "options.columns.score: expected"),
+    "columns null": (f"{CARD}options: {{columns: {{score: null}}}}\n", "options.columns.score: expected"),
+    "columns of a megabyte": (f"{CARD}options: {{columns: {{score: {'x' * 1_000_000}}}}}\n", "at most 200 characters"),
+    "columns that are not there": (f"{CARD}options: {{columns: {{score: gold}}}}\n", "no 'gold'"),
+    "instructions a number": (f"{CARD}instructions: {{text: 5}}\n", "expected a mapping, found int"),
+    "instructions of unknown role": (f"{CARD}instructions: {{txt: x}}\n", "did you mean text?"),
+    "instructions of a megabyte": (f"{CARD}instructions: {{text: {'x' * 1_000_000}}}\n", "an instruction of 1,000,000 char"),
+    "template a number": (f"{CARD}template: {{text: 5}}\n", "template.text: expected"),
+    "parts": (f"{CARD}parts: [Own]\n", "a task has either parts or data"),
+    "parts of itself": (CARD.replace("data: data", "parts: [Own]"), "own tasks have none"),
+    "part of itself": (f"{CARD}part_of: 5\n", "part_of: expected a text"),
+    "notes a text": (f"{CARD}notes: x\n", "notes: expected a list of texts"),
+    "tasks empty": ("tasks: []\n", "tasks: expected a list"),
+    "tasks a mapping": ("tasks: {a: b}\n", "tasks: expected a list"),
+    "tasks of numbers": ("tasks: [1]\n", "expected a mapping for every task"),
+    "tasks of one name": (f"tasks: [{{name: A, type: STS, data: x}}, {{name: A, type: STS, data: x}}]\n", "used twice"),
+    "name of ours": (CARD.replace("Own", "STSBenchmark"), "taken by a shipped task"),
+    "labels in themselves": ("type: PromptRetrieval\nname: O\ndata: x\noptions: {labels: &a [*a]}\n", "in what it names"),
+    "input of braces": (
+        f"type: PromptRetrieval\nname: O\ndata: data\noptions: {{input: '{'{' * 100_000}', labels: [a, b]}}\n",
+        "none of the files",
+    ),
+    "centre unknown": (
+        "type: PromptRetrieval\nname: O\ndata: data\noptions: {input: '{x}', labels: [a, b], centre: [1]}\n",
+        "options.centre: unknown value",
+    ),
+    "most of 10**300": (
+        f"type: PromptRetrieval\nname: O\ndata: data\noptions: {{input: '{{x}}', labels: [a, b], most: {'9' * 300}}}\n",
+        "none of the files",
+    ),
+}  # fmt: skip
+_INSTRUCTIONS: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "expected `TASK: instruction`"),
+    "a list": ("[a]", "expected `TASK: instruction`"),
+    "an unknown task": ("Own2: x\n", "unknown task 'Own2': did you mean Own?"),
+    "an unknown task of a megabyte": (f"? {'x' * 1_000_000}\n: x\n", "unknown task"),
+    "an unknown role": ("Own: {txt: x}\n", "unknown role 'txt': did you mean text?"),
+    "a number": ("Own: {text: 5}\n", "expected a text, found int"),
+    "a list of texts": ("Own: [x]\n", "expected a text or a mapping"),
+    "a megabyte": (f"Own: {'x' * 1_000_000}\n", "an instruction of 1,000,000 characters"),
+    "a billion laughs": (_LAUGHS, "more than 100,000 values"),
+    "in itself": ("Own: &a {text: *a}\n", "stands in what it names"),
+    "code": ("Own: !!python/object/apply:os.system ['touch x']\n", "not readable as YAML"),
+    "not UTF-8": (b"Own: \xff\n", "not readable as YAML"),
+    "UTF-16": ("Own: x\n".encode("utf-16"), "not readable as YAML"),
+    "a key twice": ("Own: x\nOwn: y\n", "is given twice"),
+}
+
+
+def _card(text: str | bytes) -> Callable[[Path], Sequence[str]]:
+    def make(folder: Path) -> list[str]:
+        (folder / "card.yaml").write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+        return ["tasks", "card.yaml"]
+
+    return make
+
+
+def _run(text: str) -> Callable[[Path], Sequence[str]]:
+    def make(folder: Path) -> list[str]:
+        data(folder, text)
+        checkpoint(folder)
+        return ["--model", "m", *RUN]
+
+    return make
+
+
+def _words(text: str | bytes) -> Callable[[Path], Sequence[str]]:
+    def make(folder: Path) -> list[str]:
+        data(folder)
+        checkpoint(folder)
+        (folder / "words.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return ["--model", "m", "--family", "prefix", *RUN, "--instructions", "words.yaml"]
+
+    return make
+
+
+def _sparse(name: str) -> Callable[[Path], Sequence[str]]:
+    def make(folder: Path) -> list[str]:
+        data(folder)
+        checkpoint(folder)
+        with (folder / name).open("wb") as file:
+            file.truncate(2**40)
+        return ["--model", "m", *RUN, "--instructions", "words.yaml" if name == "words.yaml" else "none"]
+
+    return make
+
+
+CASES = [
+    *(Case(f"YAML: {name}", _card(text), ("card.yaml", says)) for name, (text, says) in _YAML.items()),
+    *(Case(name, _run(text), (says,)) for name, (text, says) in _KEYS.items()),
+    *(Case(f"instructions: {name}", _words(text), ("words.yaml", says)) for name, (text, says) in _INSTRUCTIONS.items()),
+    *(Case(f"{name} of a terabyte", _sparse(name), (name, "larger than 32 MB")) for name in ("card.yaml", "words.yaml")),
+]  # fmt: skip
