@@ -29,7 +29,7 @@ BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_
 _HUB = os.environ.get(HUB_VARIABLE, "")
 _OURS = {
     HUB_VARIABLE, BROWSER_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS", "INSTRUCTOR_EVAL_SERVERS",
-    "INSTRUCTOR_EVAL_FUZZ_SECONDS",
+    "INSTRUCTOR_EVAL_FUZZ_SECONDS", "INSTRUCTOR_EVAL_FUZZ_SEED",
 }  # fmt: skip
 _CACHES, _NUMBERS = Path(tempfile.mkdtemp(prefix="instructor-eval-tests-")), itertools.count()
 # What is set where the tests run is none of their business: a hub's cache and token, a CI's summary, a narrow terminal.

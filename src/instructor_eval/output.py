@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from instructor_eval.errors import UserError
 
@@ -45,6 +47,26 @@ def flush() -> None:
 def silence() -> None:
     """Send what is printed, and what waits to be, nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send nowhere what libraries in C++ and Rust print, past Python's standard error: FAISS's hints, panics."""
+    try:
+        before = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def _not_written(e: OSError) -> UserError:

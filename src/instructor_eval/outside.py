@@ -89,14 +89,14 @@ def read_text(path: Path, most: int = TEXT_BYTES, *, errors: str = "strict") -> 
     return raw.decode("utf-8", errors)
 
 
-def read_json(path: Path, most: int = TEXT_BYTES) -> Any:
+def read_json(path: Path, most: int = TEXT_BYTES, *, most_values: int = MOST_VALUES) -> Any:
     """Return the value of a JSON file.
 
     Raises:
         OSError: it cannot be opened, or has more than `most` bytes.
         ValueError: it is not JSON, nested without end, or unfolds to more than fits.
     """
-    return parse_json(read_text(path, most))
+    return parse_json(read_text(path, most), most_values=most_values)
 
 
 def parse_json(text: str, *, most_values: int = MOST_VALUES, **hooks: Any) -> Any:
@@ -156,21 +156,35 @@ def _place(folder: Path) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
+def panics_raised() -> Iterator[None]:
+    """Raise an ordinary error for the panic of a library in Rust: pyo3's `PanicException` is no `Exception`.
+
+    Raises:
+        RuntimeError: for a panic.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as e:
+        if type(e).__name__ != "PanicException":
+            raise
+        raise RuntimeError(str(e)) from e
+
+
+@contextlib.contextmanager
 def as_user_error(prefix: str, step: str) -> Iterator[None]:
     """Turn what a library raises into one line: `PREFIX (reason): STEP`. An error of ours comes through.
-
-    pyo3's `PanicException`, of libraries in Rust, is no `Exception`.
 
     Raises:
         UserError: for whatever the block raises, but an interrupt or an exit.
     """
     try:
-        yield
+        with panics_raised():
+            yield
     except UserError:
         raise
-    except BaseException as e:
-        if not isinstance(e, Exception) and type(e).__name__ != "PanicException":
-            raise
+    except Exception as e:
         kind = "" if isinstance(e, OSError) or type(e) in (Exception, ValueError) else f"{type(e).__name__}: "
         raise UserError(f"{prefix} ({kind}{why(e)}): {step}") from e
 

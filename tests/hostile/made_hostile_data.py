@@ -169,7 +169,9 @@ _MIRROR: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "of 270 MB of zeros": (
         "test.parquet",
-        lambda: _parquet(pa.table({"a": [bytes(270_000_000)]}), compression="zstd", use_dictionary=False, write_statistics=False),
+        lambda: _parquet(
+            pa.table({"a": [bytes(270_000_000)]}), compression="zstd", use_dictionary=False, write_statistics=False
+        ),
         "and unfolds to",
     ),
     "a gzip bomb": ("test.jsonl.gz", _gzip_bomb, "unfolds to 200 times its size"),

@@ -18,7 +18,8 @@ from made_neighbours import DOCUMENTS, QUERIES, brute, clustered, overlap, searc
 from instructor_eval.errors import UserError
 from instructor_eval.search import faiss_store, milvus_store
 from instructor_eval.search.found import recall
-from instructor_eval.search.store import Guard, Label, quiet_stderr
+from instructor_eval.output import quiet_stderr
+from instructor_eval.search.store import Guard, Label
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -30,7 +30,7 @@ from instructor_eval.encoder.folder_settings import FolderSettings, Module, read
 from instructor_eval.encoder.safetensors_file import check_safetensors
 from instructor_eval.encoder.st_folder import files_read
 from instructor_eval.encoder.text_rules import EXCLUDED, INSTRUCTOR, POOLED
-from instructor_eval.encoder.tokenizer_files import PROBES, differs_in_transformers, read_tokenizer
+from instructor_eval.encoder.tokenizer_files import PROBES, check_tokenizers, differs_in_transformers, read_tokenizer
 from instructor_eval.errors import UserError
 from instructor_eval.paths import file_sha256
 from instructor_eval.variants import form, form_of
@@ -258,6 +258,7 @@ def _own(settings: FolderSettings, *, instructor: bool) -> dict[str, Any]:
 
 def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trust_remote_code: bool) -> Checkpoint:
     folder_rules.check_through(settings)
+    check_tokenizers(readable_files(settings.folder, settings.name), settings.name)
     width, length = folder_rules.known_dim(settings), folder_rules.known_length(settings)
     if width is None:
         from instructor_eval.encoder.st_network import measured  # the import of torch

@@ -10,10 +10,13 @@ import numpy as np
 
 from instructor_eval.encoder import text_rules
 from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
-from instructor_eval.errors import ModelOutputError
+from instructor_eval.errors import ModelOutputError, UserError
+from instructor_eval.outside import as_user_error
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.packed import Ids
+
+_LARGEST_ID = 2**31 - 1
 
 
 class OwnInputs:
@@ -44,7 +47,11 @@ class OwnInputs:
 
     def lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
         """Tokens of each input, not truncated."""
-        return [len(ids) for ids in text_rules.encode_ids(self._whole, self._strings(texts, instruction))]
+        return [len(ids) for ids in self._ids(self._whole, texts, instruction)]
+
+    def _ids(self, tokenizer: Any, texts: Sequence[str], instruction: str) -> list[list[int]]:
+        with as_user_error(f"model {self.checkpoint.name}: its tokenizer fails on a text", "use another checkpoint"):
+            return text_rules.encode_ids(tokenizer, self._strings(texts, instruction))
 
     def rows(self, texts: Sequence[str], instruction: str, skip: int = 0) -> list[Ids]:
         """Token ids of each input.
@@ -52,12 +59,17 @@ class OwnInputs:
         Raises:
             ModelOutputError: a text has none, or none that would be pooled.
         """
-        rows = text_rules.encode_ids(self.tokenizer, self._strings(texts, instruction))
+        rows = self._ids(self.tokenizer, texts, instruction)
         for text, row in zip(texts, rows, strict=True):
             if not row:
                 raise ModelOutputError(
                     f"model {self.checkpoint.name}: its tokenizer finds no token in the text {text[:60]!r}: "
                     "there is nothing to embed"
+                )
+            if max(row) > _LARGEST_ID:
+                raise UserError(
+                    f"model {self.checkpoint.name}: a token's id is {max(row):,}, beyond its embeddings: tokenizer and "
+                    "weights do not belong together"
                 )
             if skip >= len(row):
                 raise ModelOutputError(

@@ -26,6 +26,7 @@ from instructor_eval.encoder.pending import Pending, is_memory, memory_errors, u
 from instructor_eval.encoder.st_folder import shown
 from instructor_eval.encoder.text_rules import INSTRUCTOR, POOLED, input_string, whole_characters
 from instructor_eval.errors import ModelOutputError, UserError, one_line
+from instructor_eval.outside import panics_raised
 from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
@@ -358,7 +359,8 @@ def _one_line(name: str, what: str) -> Iterator[None]:
         UserError: for whatever the block raises.
     """
     try:
-        yield
+        with panics_raised():
+            yield
     except (UserError, OutOfMemory):
         raise
     except Exception as e:

@@ -7,11 +7,13 @@ differ, sentence-transformers computes (`differs_in_transformers`); INSTRUCTORs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.outside import TOKENIZER_BYTES, as_user_error, read_json
+from instructor_eval.encoder.tokenizer_checks import raw_tokenizer, read_tokenizer_file
+from instructor_eval.output import quiet_stderr
+from instructor_eval.outside import as_user_error, panics_raised
 
 _VOCABULARIES = ("*.model", "vocab.txt", "vocab.json")
 # Strings whose token ids stand for a tokenizer's behaviour: case, accents, spaces, scripts, special pieces, numbers.
@@ -45,23 +47,21 @@ def read_tokenizer(folder: Path, name: str, *, lowercase: bool = False) -> Any:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    from tokenizers import Tokenizer
-
     path = folder / "tokenizer.json"
-    # Both libraries raise bare Exception for a damaged file.
-    with as_user_error(f"model {name}: the tokenizer in {folder} cannot be read", "copy or download it again"):
-        if path.exists():
-            tokenizer = Tokenizer.from_file(str(path))
-        elif not any(f for pattern in _VOCABULARIES for f in folder.glob(pattern)):
-            # transformers 5 makes an empty tokenizer of nothing, and every text the same unknown token.
-            raise FileNotFoundError("it has no tokenizer.json and no vocabulary")
-        else:
+    if path.exists():
+        tokenizer = read_tokenizer_file(path, name, "".join((*PROBES, *_MORE)))
+    else:
+        with as_user_error(f"model {name}: the tokenizer in {folder} cannot be read", "copy or download it again"):
+            if not any(f for pattern in _VOCABULARIES for f in folder.glob(pattern)):
+                # transformers 5 makes an empty tokenizer of nothing, and every text the same unknown token.
+                raise FileNotFoundError("it has no tokenizer.json and no vocabulary")
             tokenizer = _by_transformers(folder).backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if lowercase:
         tokenizer = _lowered(tokenizer)
-    with as_user_error(f"model {name}: the tokenizer in {folder} fails on a text", "copy or download it again"):
+    wrong = f"model {name}: the tokenizer in {folder} fails on a text"
+    with as_user_error(wrong, "copy or download it again"), quiet_stderr():
         tokenizer.encode_batch(PROBES)
     return tokenizer
 
@@ -116,10 +116,11 @@ def differs_in_transformers(
     if raw and _is_read_as_it_is(raw, config, settings):
         return ""
     try:
-        theirs = _by_transformers(folder)
-        if lowercase:
-            _lowered(theirs.backend_tokenizer)
-        wanted = theirs([*PROBES, *_MORE], verbose=False)["input_ids"]
+        with panics_raised(), quiet_stderr():
+            theirs = _by_transformers(folder)
+            if lowercase:
+                _lowered(theirs.backend_tokenizer)
+            wanted = theirs([*PROBES, *_MORE], verbose=False)["input_ids"]
     except Exception:  # noqa: BLE001 # sentence-transformers will say what it is
         return "tokenizer_config.json: transformers cannot read this tokenizer"
     if [e.ids for e in ours.encode_batch([*PROBES, *_MORE])] != wanted:
@@ -129,10 +130,20 @@ def differs_in_transformers(
 
 def _raw(folder: Path) -> dict[str, Any] | None:
     try:
-        value = read_json(folder / "tokenizer.json", TOKENIZER_BYTES)
+        return raw_tokenizer(folder / "tokenizer.json")
     except (OSError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+
+
+def check_tokenizers(files: Iterable[Path], name: str) -> None:
+    """Check every tokenizer.json among the files that a library is given.
+
+    Raises:
+        UserError: one is damaged, or would take more memory than any.
+    """
+    for path in files:
+        if path.name == "tokenizer.json":
+            read_tokenizer_file(path, name, "".join((*PROBES, *_MORE)))
 
 
 def _is_read_as_it_is(raw: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:

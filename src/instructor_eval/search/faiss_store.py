@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from instructor_eval.errors import UserError
+from instructor_eval.output import quiet_stderr
 from instructor_eval.paths import slug
 from instructor_eval.search.spec import SearchSpec
-from instructor_eval.search.store import Guard, Label, quiet_stderr, read_label
+from instructor_eval.search.store import Guard, Label, read_label
 from instructor_eval.types import Vectors
 
 _AT_BUILDING = {"efConstruction": 1}
