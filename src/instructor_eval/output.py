@@ -52,21 +52,35 @@ def silence() -> None:
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Send nowhere what libraries in C++ and Rust print, past Python's standard error: FAISS's hints, panics."""
+    with _nowhere(2):
+        yield
+
+
+@contextmanager
+def quiet_output() -> Iterator[None]:
+    """Send nowhere what libraries print while they load a stranger's files: some print names out of them, raw."""
+    with _nowhere(1), _nowhere(2):
+        yield
+
+
+@contextmanager
+def _nowhere(number: int) -> Iterator[None]:
     try:
-        before = os.dup(2)
+        before = os.dup(number)
     except OSError:  # it is closed
         yield
         return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stream = {1: sys.stdout, 2: sys.stderr}[number]
     try:
-        os.dup2(nowhere, 2)
+        if stream is not None:
+            stream.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
         yield
     finally:
-        os.dup2(before, 2)
+        os.dup2(before, number)
         os.close(before)
-        os.close(nowhere)
 
 
 def _not_written(e: OSError) -> UserError:

@@ -142,6 +142,9 @@ _DAMAGED = {
     "a shape that is larger than its bytes": header(entry(shape=[2]), body=bytes(4)),
     "a name of a megabyte": header(**{"x" * 1_000_000: entry(offsets=[1, 5])}),
     "a name with NUL and escapes": header(**{"\0\x1b[31m\x9b": entry(offsets=[1, 5])}),
+    "metadata that is a list": header(__metadata__=[1], body=b""),
+    "metadata of numbers": header(__metadata__={"a": 1}, body=b""),
+    "half a surrogate": header(__metadata__={"a": "\ud800"}, body=b""),
     "cut short by a byte": lambda folder: os.truncate(folder / WEIGHTS, (folder / WEIGHTS).stat().st_size - 1),
     "longer by a byte": lambda folder: os.truncate(folder / WEIGHTS, (folder / WEIGHTS).stat().st_size + 1),
     "a terabyte of nothing": sparse(WEIGHTS, 2**40),
@@ -163,7 +166,6 @@ CASES = [
     spoilt("NaN in the embeddings", _set("embeddings.word_embeddings.weight", np.nan), "model m gives a NaN"),
     spoilt("infinity in a bias", _set("encoder.layer.0.output.dense.bias", np.inf), "model m gives a NaN or infinite"),
     spoilt("no tensors at all", written(WEIGHTS, packed(b"{}")), "model m", "not a whole checkpoint"),
-    spoilt("metadata that is a list", header(__metadata__=[1], body=b""), "model m"),
     spoilt("a pickle alone", _pickled, "model m: only pickled weights", "safe_serialization"),
     spoilt("a pickled head", _pickled_head, "pytorch_model.bin is no archive of plain tensors", kind="t5"),
     spoilt(

@@ -131,8 +131,7 @@ def test_headers(tmp_path: Path) -> None:
                 f"the reference implementation reads it, and we say: {said if ours is None else ours}"
             )
         elif ours is not None:
-            # What only they refuse, they say when it is loaded: metadata, and numbers of bits that make no bytes.
-            assert "etadata" in told or "invalid type" in told or "Misaligned" in told, told
+            assert "Misaligned" in told, told  # sizes in bits that make no whole bytes
 
     for_a_while(headers(), check)
 
@@ -166,6 +165,7 @@ def test_cards(tmp_path: Path) -> None:
 
 
 def test_configurations(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")  # its import is no example's fault
     good = {
         "bert": tiny.build_plain(tmp_path / "bert", layers=1),
         "t5": tiny.build_instructor(tmp_path / "t5", layers=1),
@@ -198,6 +198,7 @@ def test_configurations(tmp_path: Path) -> None:
             found = read_checkpoint(place, name="m", revision="local")
             assert len(found.fingerprint) == 16
             assert found.about.isprintable()
+            assert len(found.about) < 1000
         except UserError as e:
             one_line(e)
 

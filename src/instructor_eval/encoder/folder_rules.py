@@ -23,7 +23,7 @@ from instructor_eval.encoder.folder_files import (
 )
 from instructor_eval.encoder.folder_settings import MODEL_FILE, FolderSettings
 from instructor_eval.encoder.safetensors_file import check_safetensors, tensor_shapes
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, fitted, printable
 
 # Modules with weights of their own, in model.safetensors or a torch archive.
 WEIGHTED = (
@@ -43,6 +43,7 @@ _POSITIONS = {
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*", re.ASCII)
 """Of a module: never what such a Python module happens to have imported."""
 _SPARSE = ("big_bird", "bigbird_pegasus")
+_LONGEST = 200
 ENDLESS = 1_000_000
 """From so many tokens on, a limit is none."""
 
@@ -280,7 +281,8 @@ def modules_text(settings: FolderSettings) -> str:
     """How a vector is made of a text, in a word or two: the pooling, or the modules where there is none."""
     if has_default_modules(settings):
         return "lasttoken" if _is_causal(settings.config) else "mean"
-    return " and ".join(settings.pooling) or " and ".join(m.kind for m in settings.modules)
+    found = " and ".join(settings.pooling) or " and ".join(m.kind for m in settings.modules)
+    return fitted(printable(found), _LONGEST)
 
 
 def has_default_modules(settings: FolderSettings) -> bool:

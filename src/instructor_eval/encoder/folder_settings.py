@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from instructor_eval.encoder.folder_files import read_mapping
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, fitted, printable
 from instructor_eval.outside import read_json, why
 
 MODEL_FILE = "config_sentence_transformers.json"
@@ -33,7 +33,7 @@ _LEGACY_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_LONGEST_PATH = 200
+_LONGEST_PATH, _LONGEST_REASON = 200, 200
 _OURS = ("Transformer", "Pooling", "Dense", "Normalize")
 _HOMES = ("sentence_transformers.models.", "sentence_transformers.base.", "sentence_transformers.sentence_transformer.")
 # Architectures whose last hidden states do not depend on padding, and whose configuration transformers obeys as it
@@ -242,7 +242,7 @@ def why_not_ours(settings: FolderSettings, *, trust_remote_code: bool) -> str:
 
     The tokenizer is looked at elsewhere (`tokenizer_files.differs_in_transformers`).
     """
-    return next(_reasons(settings, trust_remote_code=trust_remote_code), "")
+    return fitted(printable(next(_reasons(settings, trust_remote_code=trust_remote_code), "")), _LONGEST_REASON)
 
 
 def _reasons(settings: FolderSettings, *, trust_remote_code: bool) -> Iterator[str]:

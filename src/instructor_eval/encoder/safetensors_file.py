@@ -6,6 +6,7 @@ that weights are numbers to multiply with: transformers would make floats of int
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,10 +53,15 @@ def read_header(file: Path) -> dict[str, Tensor]:
             raise ValueError(f"{size:,} bytes, and its header should have {length:,}")
         if length > _LONGEST_HEADER:
             raise ValueError(f"a header of {length:,} bytes")
-        raw = parse_json(f.read(length).decode("utf-8"), object_pairs_hook=_once)
+        text = f.read(length).decode("utf-8")
+    raw = parse_json(text, object_pairs_hook=_once)
     if not isinstance(raw, dict):
         raise ValueError("its header is no object")  # noqa: TRY004 # one kind of error for every refusal
-    raw.pop("__metadata__", None)
+    metadata = raw.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its __metadata__ is no mapping of texts")
+    if "\\u" in text:
+        json.dumps([*raw, metadata], ensure_ascii=False).encode()  # half a surrogate pair is no text
     tensors = {name: _tensor(name, entry) for name, entry in raw.items()}
     place = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):

@@ -26,6 +26,7 @@ from instructor_eval.encoder.pending import Pending, is_memory, memory_errors, u
 from instructor_eval.encoder.st_folder import shown
 from instructor_eval.encoder.text_rules import INSTRUCTOR, POOLED, input_string, whole_characters
 from instructor_eval.errors import ModelOutputError, UserError, one_line
+from instructor_eval.output import quiet_output
 from instructor_eval.outside import panics_raised
 from instructor_eval.types import Vectors
 
@@ -317,7 +318,7 @@ def _quiet() -> Iterator[None]:
     transformers_logging.disable_progress_bar()
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet_output():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.errors import UserError
-from instructor_eval.output import quiet_stderr
+from instructor_eval.output import quiet_output
 from instructor_eval.outside import TOKENIZER_BYTES, as_user_error, read_json
 
 _LONGEST_PIECE = 10_000
@@ -43,7 +43,7 @@ def read_tokenizer_file(path: Path, name: str, probe: str) -> Any:
     found = _oversized(raw or {})
     if found:
         raise UserError(f"{at} ({found}): {_STEP}")
-    with as_user_error(at, _STEP), quiet_stderr():  # it raises bare Exception for a damaged file
+    with as_user_error(at, _STEP), quiet_output():  # it raises bare Exception for a damaged file
         tokenizer = Tokenizer.from_file(str(path))
         special = tokenizer.num_special_tokens_to_add(is_pair=False)
         if special > _MOST_SPECIAL:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.encoder.tokenizer_checks import raw_tokenizer, read_tokenizer_file
-from instructor_eval.output import quiet_stderr
+from instructor_eval.output import quiet_output
 from instructor_eval.outside import as_user_error, panics_raised
 
 _VOCABULARIES = ("*.model", "vocab.txt", "vocab.json")
@@ -61,7 +61,7 @@ def read_tokenizer(folder: Path, name: str, *, lowercase: bool = False) -> Any:
     if lowercase:
         tokenizer = _lowered(tokenizer)
     wrong = f"model {name}: the tokenizer in {folder} fails on a text"
-    with as_user_error(wrong, "copy or download it again"), quiet_stderr():
+    with as_user_error(wrong, "copy or download it again"), quiet_output():
         tokenizer.encode_batch(PROBES)
     return tokenizer
 
@@ -86,7 +86,8 @@ def _by_transformers(folder: Path) -> Any:
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        with quiet_output():
+            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     finally:
         logging.set_verbosity(level)
 
@@ -116,7 +117,7 @@ def differs_in_transformers(
     if raw and _is_read_as_it_is(raw, config, settings):
         return ""
     try:
-        with panics_raised(), quiet_stderr():
+        with panics_raised(), quiet_output():
             theirs = _by_transformers(folder)
             if lowercase:
                 _lowered(theirs.backend_tokenizer)
