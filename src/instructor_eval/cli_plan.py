@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, for_terminal
 from instructor_eval.tables import LISTING_FORMATS, render
 
 if TYPE_CHECKING:
@@ -84,11 +84,13 @@ def run(options: argparse.Namespace) -> int:
 def _speaker(options: argparse.Namespace) -> Any:
     if options.quiet:
         return lambda _line: None
-    return lambda line: print(line, file=sys.stdout if options.format == "table" else sys.stderr, flush=True)
+    return lambda line: print(
+        for_terminal(line), file=sys.stdout if options.format == "table" else sys.stderr, flush=True
+    )
 
 
 def _warn(line: str) -> None:
-    print(f"evaluate: {line}", file=sys.stderr, flush=True)
+    print(f"evaluate: {for_terminal(line)}", file=sys.stderr, flush=True)
 
 
 def _known(options: argparse.Namespace) -> KnownKeys:

@@ -16,7 +16,7 @@ from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import known_cards, select
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, for_terminal
 from instructor_eval.executors.choice import Executor
 from instructor_eval.instructions import InstructionSet, parse_set
 from instructor_eval.published import published
@@ -306,8 +306,8 @@ def _columns(cards: list[Card]) -> list[Card]:
 
 
 def _warn(line: str) -> None:
-    print(f"evaluate: {line}", file=sys.stderr, flush=True)
+    print(f"evaluate: {for_terminal(line)}", file=sys.stderr, flush=True)
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(for_terminal(line), flush=True)
