@@ -2,30 +2,38 @@
 
 A fault that may pass (no connection, a silent or broken one, 408, 429, 5xx, a reply that is none) is met by asking
 again, after a wait that doubles and has some chance in it, or after what the server asks for (`Retry-After`).
+
+All that a server says comes in here, and without its key: decoded replies, messages, `Location`. Libraries' exceptions
+are not chained to ours, as they quote what was sent and received.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
-import math
+import logging
 import os
 import random
 import threading
-import time
-from collections.abc import Callable
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.http_said import may_pass, message_of, seconds_of
+from instructor_eval.redaction import HIDDEN, Secrets
 
 if TYPE_CHECKING:
     import requests
 
 _T = TypeVar("_T")
 _VARIABLE, _OPENAI_VARIABLE, _OPENAI_HOST = "INSTRUCTOR_EVAL_API_KEY", "OPENAI_API_KEY", "api.openai.com"
-_LIMIT = 32 * 2**20
+SIZE = 8 * 2**20
+"""Bytes of a reply at most, unless more was asked for."""
 _CONNECT_SECONDS, _MOST_SECONDS = 10.0, 60.0
+_LONGEST_NAME, _LONGEST_MESSAGE = 200, 2000
+_ROOT = "check the URL (the API's root, as in http://localhost:8000/v1)"
+_LEAKED = "has the API key in it: do not use this server, and replace the key"
 Refused: TypeAlias = Callable[[int, str], Exception | None]
 """What to raise for a status and what the server says with it; None: the usual."""
 
@@ -46,21 +54,19 @@ class Client:
     """
 
     def __init__(self, url: str, concurrency: int, timeout: float, tries: int, wait: float, *, otherwise: str) -> None:
-        from http.cookiejar import DefaultCookiePolicy
-
-        import requests  # not needed by reading commands
+        from instructor_eval import http_bounds  # imports requests, which reading commands do not need
 
         self._url, self._timeout, self._tries, self._wait = url, timeout, tries, wait
         self._otherwise = otherwise
         self._variable, self._key = _api_key(url)
+        self._secrets = Secrets([self._key])
         self.sent = self.retried = 0
         """Requests so far, and those of them that repeated one."""
         self._counting = threading.Lock()
         self._stop = threading.Event()
         # One for all threads: its pool of connections is made for that, and without cookies nothing else changes.
-        self._session = requests.Session()
-        self._session.mount(url, requests.adapters.HTTPAdapter(pool_maxsize=concurrency))
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self._session = http_bounds.session(url, concurrency)
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it warns of headers in the server's own words
 
     def __enter__(self) -> Client:
         return self
@@ -81,84 +87,127 @@ class Client:
         *,
         hint: str = "",
         refused: Refused | None = None,
+        tries: int | None = None,
+        size: int = SIZE,
     ) -> _T:
-        """What `read` finds in the reply to a GET, or to a POST of `body`.
+        """What `read` finds in the reply to a GET, or to a POST of `body`; the reply has the key no more.
 
         A reply that it stumbles over (LookupError, TypeError, AttributeError, PassingError) is asked for again, as
         after any fault.
 
+        Args:
+            what: The path below the API's root.
+            read: Given the decoded reply.
+            body: To be sent as JSON.
+            hint: The next step where the server refuses.
+            refused: Looks at a refusal first.
+            tries: How often it is sent at most, if less often than usual.
+            size: Bytes of the reply at most.
+
         Raises:
-            UserError: the server is not there, or refuses, or what may pass has not after all tries.
+            UnansweredError: what may pass has not after all tries.
+            UserError: the server refuses, or answers with what no API does.
         """
-        for attempt in range(self._tries):
+        most, attempt = min(self._tries, tries or self._tries), 0
+        while True:
             if self._stop.is_set():
                 raise _StoppedError
+            attempt += 1
             try:
                 with self._counting:
                     self.sent += 1
-                    self.retried += attempt > 0
-                return self._once(what, read, body, hint, refused)
+                    self.retried += attempt > 1
+                return self._once(what, read, body, hint, refused, size)
             except PassingError as e:
                 fault = e
             finally:
                 if self._stop.is_set():  # this connection came back after the others were closed
                     self._session.close()
-            if attempt + 1 < self._tries and self._stop.wait(pause_after(attempt, self._wait, fault)):
+            if attempt >= min(most, fault.most):
+                said = f"{fault}, asked {times(attempt)}"
+                raise UnansweredError(f"endpoint:{self._url}: {said}: {fault.step}", said, fault) from None
+            if self._stop.wait(pause_after(attempt - 1, self._wait, fault)):
                 raise _StoppedError
-        step = "see that the server runs there and is not overloaded, then run again"
-        raise UserError(f"endpoint:{self._url}: {fault}, asked {times(self._tries)}: {step}")
+
+    def only_model(self) -> str:
+        """The name of the one model that the server lists.
+
+        Raises:
+            UserError: it has none or several, or does not say, or the name cannot be one.
+        """
+        hint = f"{_ROOT}, or add #MODEL to it"
+        names = self.ask("models", lambda reply: [_text(model["id"]) for model in reply["data"]], hint=hint)
+        if len(names) != 1:
+            listed = ", ".join(name[:60] for name in names[:5]) + (", ..." if len(names) > 5 else "")
+            what = f"the server has {len(names):,} models ({listed})" if names else "the server lists no model"
+            raise UserError(f"endpoint:{self._url}: {what}: add #MODEL to the URL")
+        return checked_name(names[0], f"endpoint:{self._url}: the name of the server's model")
 
     def _once(
-        self, what: str, read: Callable[[Any], _T], body: dict[str, Any] | None, hint: str, refused: Refused | None
+        self,
+        what: str,
+        read: Callable[[Any], _T],
+        body: dict[str, Any] | None,
+        hint: str,
+        refused: Refused | None,
+        size: int,
     ) -> _T:
         import requests
+        import urllib3
+
+        from instructor_eval import http_bounds
 
         content, method = bytearray(), "GET" if body is None else "POST"
         limits = (min(_CONNECT_SECONDS, self._timeout), self._timeout)
         broken = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+        odd = (requests.exceptions.InvalidHeader, urllib3.exceptions.HTTPError, http.client.HTTPException)
         try:
-            with self._session.request(
+            with http_bounds.at_most(size), self._session.request(
                 method, f"{self._url}/{what}", json=body, auth=self._sign, timeout=limits, stream=True,
                 allow_redirects=False,
             ) as response:  # fmt: skip
                 for chunk in response.iter_content(2**16):
                     content += chunk
-                    if len(content) > _LIMIT:
-                        what = f"a reply of more than {_LIMIT >> 20} MB"
-                        raise UserError(f"endpoint:{self._url}: {what}: check that this is an API's root")
-        except (requests.ConnectionError, requests.Timeout, *broken) as e:
-            raise PassingError(_why(e, *limits)) from e
+                    if len(content) > size:
+                        raise self._too_long(size)
+        except (requests.ConnectionError, requests.Timeout, *broken, *odd) as e:
+            if any(isinstance(cause, http_bounds.TooLongError) for cause in _causes(e)):
+                raise self._too_long(size) from None
+            raise _broken(e, *limits) from None
         except requests.RequestException as e:
-            what = f"cannot be asked ({type(e).__name__})"
-            raise UserError(f"endpoint:{self._url}: {what}: check the URL and the proxy settings") from e
+            said = f"cannot be asked ({type(e).__name__})"
+            raise UserError(f"endpoint:{self._url}: {said}: check the URL and the proxy settings") from None
         if response.status_code not in range(200, 300):
             self._refuse(response, bytes(content), hint, refused)
         try:
-            reply = json.loads(bytes(content))
-        except (ValueError, RecursionError) as e:
-            raise PassingError("the reply is not JSON") from e
+            reply = self._secrets.out_of_all(json.loads(bytes(content)))
+        except (ValueError, RecursionError):
+            raise PassingError("the reply is not JSON") from None
         try:
             return read(reply)
-        except (LookupError, TypeError, AttributeError) as e:
-            said = self._clean(_message(bytes(content)))
-            raise PassingError(f"no reply to /{what} ({said})") from e
+        except (LookupError, TypeError, AttributeError):
+            raise PassingError(f"no reply to /{what} ({self._clean(message_of(bytes(content)))})") from None
+
+    def _too_long(self, size: int) -> UserError:
+        what = f"a reply of more than {size >> 20} MB"
+        return UserError(f"endpoint:{self._url}: {what}: check that this is an API's root")
 
     def _refuse(self, response: requests.Response, content: bytes, hint: str, refused: Refused | None) -> NoReturn:
         """Raise what a status that is not a success means."""
-        code, message = response.status_code, self._clean(_message(content))
+        code, message = response.status_code, self._clean(message_of(content))
         if code in range(300, 400):
             place = self._clean(response.headers.get("Location", "nowhere"))
             raise UserError(f"endpoint:{self._url}: redirects to {place}, which is not followed: give the URL meant")
         said = f"HTTP {code} ({message})" if message else f"HTTP {code}"
-        if code in (408, 429) or code >= 500:
-            raise PassingError(said, seconds_of(response.headers.get("Retry-After")))
         other = refused(code, said) if refused else None
         if other is not None:
             raise other
+        if may_pass(code):
+            raise PassingError(said, seconds_of(response.headers.get("Retry-After")), by_request=code != 429)
         if code in (401, 403):
             hint = f"check the key in {self._variable}" if self._key else f"set {self._variable} to its key"
         elif code == 404 and not hint:
-            hint = "check the URL (the API's root, as in http://localhost:8000/v1) and the model"
+            hint = f"{_ROOT} and the model"
         raise UserError(f"endpoint:{self._url}: {said}: {hint or self._otherwise}")
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -168,16 +217,41 @@ class Client:
         return request
 
     def _clean(self, text: str) -> str:
-        text = one_line(text.replace(self._key, "***") if self._key else text)
+        text = one_line(self._secrets.out_of(text[:_LONGEST_MESSAGE]))
         return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 class PassingError(Exception):
-    """What may be over at the next try; `pause`: the seconds that the server asks for."""
+    """What may be over at the next try.
 
-    def __init__(self, what: str, pause: float | None = None) -> None:
+    Args:
+        what: What happened.
+        pause: The seconds that the server asks for.
+        most: How often to ask at most.
+        step: What the user can do if it does not pass.
+        by_request: Whether what was asked for may be the reason: the server broke, or is at it still.
+    """
+
+    def __init__(
+        self, what: str, pause: float | None = None, *, most: int = 10**9, step: str = "", by_request: bool = False
+    ) -> None:
         super().__init__(what)
-        self.pause = pause
+        self.pause, self.most, self.by_request = pause, most, by_request
+        self.step = step or "see that the server runs there and is not overloaded, then run again"
+
+
+class UnansweredError(UserError):
+    """What may pass has not, after all tries.
+
+    Args:
+        message: The whole line.
+        said: What happened, and how often it was asked for.
+        fault: The last one.
+    """
+
+    def __init__(self, message: str, said: str, fault: PassingError) -> None:
+        super().__init__(message)
+        self.said, self.by_request = said, fault.by_request
 
 
 def pause_after(attempt: int, wait: float, fault: PassingError) -> float:
@@ -216,6 +290,29 @@ def checked(url: str, spec: str) -> str:
     return url.rstrip("/")
 
 
+def checked_name(name: str, what: str) -> str:
+    """A model's name that may stand in tables, files and folders.
+
+    Raises:
+        UserError: it has the key in it, or is empty, very long, or holds what is not printable.
+    """
+    refuse_leaked(name, what)
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        why = f"is {len(name):,} characters long" if len(name) > _LONGEST_NAME else "has characters that no name has"
+        raise UserError(f"{what} {why if name.strip() else 'is empty'} ({name[:60]!r}): name the model meant after a #")
+    return name
+
+
+def refuse_leaked(name: str, what: str) -> None:
+    """Refuse a name out of a reply in which the key was found.
+
+    Raises:
+        UserError: so it was.
+    """
+    if HIDDEN in name:
+        raise UserError(f"{what} {_LEAKED}")
+
+
 def _api_key(url: str) -> tuple[str, str]:
     """The variable that has the key of this server, and the key, "" without one."""
     variable, parts = _VARIABLE, urlsplit(url)
@@ -227,45 +324,38 @@ def _api_key(url: str) -> tuple[str, str]:
     return variable, key
 
 
-def _message(content: bytes) -> str:
-    """What a server says of an error, in one of the ways in which servers say it."""
-    text = content.decode("utf-8", "replace").strip()
-    try:
-        reply = json.loads(text)
-    except (ValueError, RecursionError):
-        return "" if text.startswith("<") else text  # a proxy's page helps nobody
-    for name in ("error", "message", "detail"):
-        said = reply.get(name) if isinstance(reply, dict) else None
-        said = said.get("message") if isinstance(said, dict) else said
-        if isinstance(said, str):
-            return said
-    return text
-
-
-def seconds_of(retry_after: str | None) -> float | None:
-    """The seconds that a `Retry-After` asks for, in either of its forms; None of neither, and of a past date."""
-    try:
-        seconds = float(retry_after or "")
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(retry_after or "").timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-        return date if date > 0 else None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _why(error: Exception, connect: float, read: float) -> str:
-    """What went wrong with a connection, without the addresses of objects that the libraries put into it."""
-    import requests
-
-    if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {connect:g} s"
+def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, requests.Timeout | TimeoutError):
-            return f"no answer within {read:g} s"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"connection failed ({cause.strerror})"
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return "the connection ended before the reply did"
+
+
+def _broken(error: Exception, connect: float, read: float) -> PassingError:
+    """What went wrong with a connection, without the addresses and quotations that the libraries put into it."""
+    import requests
+
+    from instructor_eval.http_bounds import WHOLE, TooSlowError
+
+    if isinstance(error, requests.ConnectTimeout):
+        return PassingError(f"no connection within {connect:g} s")
+    for cause in _causes(error):
+        if isinstance(cause, TooSlowError):
+            step = "raise --timeout, or ask for less at a time (--request-texts)"
+            what = f"the reply was not whole within {WHOLE * read:g} s"
+            return PassingError(what, most=2, step=step, by_request=True)
+        if isinstance(cause, requests.Timeout | TimeoutError):
+            return PassingError(f"no answer within {read:g} s", by_request=True)
+        if isinstance(cause, OSError) and cause.strerror:
+            return PassingError(f"connection failed ({cause.strerror})", by_request=True)
+        if isinstance(cause, http.client.BadStatusLine | http.client.LineTooLong) and not isinstance(
+            cause, http.client.RemoteDisconnected
+        ):
+            return PassingError("the reply is not HTTP")
+    return PassingError("the connection ended before the reply did", by_request=True)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

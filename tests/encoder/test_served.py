@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from made_vectors import DIM, hashed
 
+from instructor_eval.encoder.asking import RefusedTextError
 from instructor_eval.encoder.cache import MemoryCache, VectorCache
 from instructor_eval.encoder.counting import CountingServed, KnownKeys
 from instructor_eval.encoder.served import (
@@ -114,7 +115,7 @@ def test_what_is_too_much_is_asked_in_halves_and_the_size_is_learnt() -> None:
     np.testing.assert_array_equal(engine.encode([f"new {t}" for t in TEXTS], ""), hashed([f"new {t}" for t in TEXTS]))
     assert max(map(len, model.asked[before:])) <= 3
     model.most = 0
-    with pytest.raises(TooMuchError):
+    with pytest.raises(RefusedTextError, match=r"refuses a text even alone \(5 characters, 'three'\): too many texts"):
         engine.encode(["one", "two", "three"], "")
 
 

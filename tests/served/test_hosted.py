@@ -119,11 +119,11 @@ def test_openai_whatever_passes_on_the_way(openai: EmbeddingsServer, caplog: pyt
 @pytest.mark.parametrize(
     ("fault", "line", "times"),
     [
-        ("500", "HTTP 500 (told to answer 500), asked 3 times: see that the provider can be reached", 3),
+        ("500", "HTTP 500 (told to answer 500), asked 3 times: see that the provider can be reached", 3 + 2),
         ("429:0", "HTTP 429 (told to answer 429), asked 3 times", 3),
         (es.fewer, "9 vectors for 10 texts, asked 3 times", 3),
         (es.shorter, "vectors of 8 values, and of 16 before, asked 3 times", 3),
-        ("400", "HTTP 400 (told to answer 400): mend what it names", 1),
+        ("400", "refuses a text even alone (6 characters, 'text 0'): HTTP 400 (told to answer 400): change what", 5),
     ],
 )
 def test_what_does_not_pass_is_one_line(openai: EmbeddingsServer, fault: Any, line: str, times: int) -> None:

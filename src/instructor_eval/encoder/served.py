@@ -2,14 +2,13 @@
 
 A model behind a server (or in another library) gives vectors for a few texts at a time; everything else is done here.
 Repeats are removed and the cache is asked as for a checkpoint; the rest is cut into requests, several at a time; every
-vector is checked, and kept when it comes. What a server refuses as too much is asked for in halves.
+vector is checked, and kept when it comes. What a server refuses is asked for in halves (`encoder/asking.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from instructor_eval.crew import Crew
+from instructor_eval.encoder.asking import Asking, Learnt, TooMuchError
 from instructor_eval.encoder.cache import Cache, keys_of
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import BaseEngine
@@ -34,15 +34,13 @@ PROBES = (
 """What every served model is asked first: the vectors tell its dimension, and whether it is still the same."""
 CHANGED = 1e-3
 """1 - cosine of a probe's vectors from which on the model is another one. Servers' own noise stays below 1e-4."""
-FIRST_TRIES = 4
-"""How often the first question is asked at most: a wrong address should not take a minute to show."""
+FIRST_TRIES, FEW_TRIES = 4, 2
+"""How often the first question is asked at most: a wrong address should not take a minute to show; and one of
+`embed_briefly`."""
+__all__ = ["TooMuchError"]  # a plugin finds it beside `ServedModel`
 _UNIT = 1e-3
 _BYTES_A_TOKEN = 4
 _VERSION = 1
-
-
-class TooMuchError(UserError):
-    """A request that the server refuses for its size; a smaller one may do."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,10 @@ class ServedModel(ABC):
             UserError: it cannot be had.
         """
 
+    def embed_briefly(self, texts: Sequence[str], instruction: str) -> Vectors:
+        """As `embed`, asked again once at most: to find the text that a server fails on."""
+        return self.embed(texts, instruction)
+
     def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
         """What vectors depend on beside the text, as one string: part of the cache's key, and given to `embed`."""
         return instruction
@@ -115,6 +117,10 @@ class ServedModel(ABC):
     def totals(self) -> dict[str, float]:
         """What was used so far: `requests`, `retries`, `tokens`, `usd`, as far as they are known."""
         return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a score must know of it, as far as its answers have shown."""
+        return ()
 
     def stop(self) -> None:  # noqa: B027 # most have nothing to stop
         """Nobody waits any more for what is under way; a later `embed` is a new beginning."""
@@ -127,6 +133,8 @@ class Served(Described):
     source: ServedModel
     probe: Vectors = field(repr=False)
     """float32 [len(PROBES), dim]"""
+    learnt: Learnt = field(repr=False, compare=False)
+    """What was learnt of its server, for all that ask it."""
 
     @property
     def dim(self) -> int:
@@ -137,6 +145,11 @@ class Served(Described):
     def card_name(self) -> str:
         """The name under which task cards may have instructions for it."""
         return self.source.card_name or self.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores must know."""
+        return self.source.notes()
 
     def _hash(self, variant: str) -> str:
         parts = {"version": _VERSION, "served": dict(self.source.identity), "dim": self.dim, "variant": variant}
@@ -149,8 +162,9 @@ def describe(source: ServedModel) -> Served:
     Raises:
         UserError: it cannot be had, or gives something else than vectors.
     """
+    learnt = Learnt(source.limits.texts)
     try:
-        probe = np.asarray(source.embed(PROBES, ""), dtype=np.float32)
+        probe = np.asarray(Asking(source, learnt).vectors(PROBES, ""), dtype=np.float32)
     finally:
         source.stop()
     if probe.ndim != 2 or len(probe) != len(PROBES) or not probe.shape[1]:
@@ -172,6 +186,7 @@ def describe(source: ServedModel) -> Served:
         max_length=source.max_length,
         source=source,
         probe=probe,
+        learnt=learnt,
     )
 
 
@@ -190,7 +205,7 @@ class ServedEngine(BaseEngine):
         super().__init__(served, cache)
         self.source = served.source
         self.libraries = self.source.libraries
-        self._most = self.source.limits.texts
+        self._learnt = served.learnt
         if cache is not None:
             self._check_unchanged(served, cache)
 
@@ -251,7 +266,7 @@ class ServedEngine(BaseEngine):
     ) -> None:
         vectors, places = into
         used = self._used()
-        for at, found in self._asked(texts, instruction, min(self._most, most or self._most)):
+        for at, found in self._asked(texts, instruction, min(self._learnt.most, most or self._learnt.most)):
             rows = self._rounded(self._checked(found, [texts[i] for i in at]))
             vectors[[places[i] for i in at]] = rows
             if self.cache:
@@ -270,35 +285,25 @@ class ServedEngine(BaseEngine):
     def _asked(self, texts: list[str], instruction: str, most: int) -> Iterator[tuple[list[int], Vectors]]:
         """(numbers of texts, their vectors) as they come; the first request alone: what fails for all fails once."""
         batches = batched(texts, instruction, most, self.source.limits.tokens)
-        stopped = threading.Event()
+        asking = Asking(self.source, self._learnt, PROBES[0])
 
         def embed(number: int) -> Vectors:
-            return self._embed([texts[i] for i in batches[number]], instruction, stopped)
+            return self._shaped(asking.vectors([texts[i] for i in batches[number]], instruction), len(batches[number]))
 
         try:
             yield batches[0], embed(0)
             for number, rows in Crew(embed, range(1, len(batches)), self.source.limits.concurrency):
                 yield batches[number], rows
         finally:
-            stopped.set()
+            asking.stop()
             self.source.stop()
 
-    def _embed(self, texts: list[str], instruction: str, stopped: threading.Event) -> Vectors:
-        """The vectors of one request's texts, in halves where the server refuses them together."""
-        if stopped.is_set():
-            raise UserError(f"{self.model.name}: stopped")
-        try:
-            rows = np.asarray(self.source.embed(texts, instruction), dtype=np.float32)
-        except TooMuchError:
-            if len(texts) == 1:
-                raise
-            half = (len(texts) + 1) // 2
-            parts = [self._embed(part, instruction, stopped) for part in (texts[:half], texts[half:])]
-            self._most = min(self._most, half)  # it is the number that was too large, as the halves have passed
-            return np.concatenate(parts)
-        if rows.shape != (len(texts), self.dim):
+    def _shaped(self, found: Vectors, count: int) -> Vectors:
+        """The vectors of `count` texts, if that is what they are."""
+        rows = np.asarray(found, dtype=np.float32)
+        if rows.shape != (count, self.dim):
             raise ModelOutputError(
-                f"{self.model.name}: gives an array {rows.shape} for {len(texts)} texts, not vectors of {self.dim} "
+                f"{self.model.name}: gives an array {rows.shape} for {count} texts, not vectors of {self.dim} "
                 "values as before: see whether the model behind this name was changed, then run again"
             )
         return rows

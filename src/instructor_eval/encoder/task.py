@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from instructor_eval.encoder.asking import RefusedTextError
 from instructor_eval.encoder.engine import BaseEngine
 from instructor_eval.encoder.precision import WHOLE, Precision, calibration_texts
 from instructor_eval.errors import UserError
@@ -58,6 +59,7 @@ class BoundEncoder:
         self._hash = TextsHash()
         # The engine and its cache know full vectors only: all precisions share them.
         self._precision = Precision(variant, dim=engine.dim, normalize=engine.model.normalize, model=engine.model.name)
+        self._documents = 0
 
     def instruction(self, role: str) -> str:
         """The literal instruction of a role."""
@@ -94,7 +96,11 @@ class BoundEncoder:
         self._refuse_empty(texts, role)
         self._hash.add(texts, role)
         instruction = "" if bare else self._instructions[role].text
-        vectors = self._full(texts, instruction, role)
+        try:
+            vectors = self._full(texts, instruction, role)
+        except RefusedTextError as e:
+            raise e.placed(self._place(texts.index(e.text), len(texts), role)) from None
+        self._documents += len(texts) if role == "document" else 0
         if not texts:
             return vectors[:, : self._precision.dim]
         if self._precision.needs_calibration:
@@ -120,6 +126,12 @@ class BoundEncoder:
                 scope = self._scope(used, role)
                 vectors[at] = self._engine.encode([texts[i] for i in at], scope, progress=self.progress)
         return vectors
+
+    def _place(self, at: int, count: int, role: str) -> str:
+        """Which text of the data that is, as far as the order tells: a corpus comes in several parts."""
+        if role == "document":
+            return f"document {self._documents + at + 1:,}"
+        return f"{role} {at + 1:,} of {count:,}"
 
     def _scope(self, instruction: str, role: str) -> str:
         return self._engine.scope(instruction, self._task, self._type, role)

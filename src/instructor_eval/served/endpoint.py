@@ -14,23 +14,26 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.encoder.served import FIRST_TRIES, ServedModel, Serving, TooMuchError
+from instructor_eval.encoder.asking import TooMuchError
+from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES, ServedModel, Serving
 from instructor_eval.errors import UserError
-from instructor_eval.http_client import Client, PassingError, checked
+from instructor_eval.http_client import SIZE, Client, PassingError, checked, checked_name, refuse_leaked
+from instructor_eval.http_said import is_too_much, may_pass
 from instructor_eval.types import Vectors
 
 WAIT = 1.0
 """Seconds before the second try; doubled before each further one."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 _INSTRUCTOR = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
-TOO_MUCH = re.compile(
-    r"too (many|long|large|big)|context length|maximum|max(imum)?[ _-](batch|tokens|model|input|length)|exceed|at most"
-    r"|must have less than|longer than|batch size",
-    re.IGNORECASE,
-)
 _OTHER_NAME = "; the server's answers name another model than this: check what stands behind the #"
 """A server of one model may answer whatever it is asked for. Its own word for it is not shown: that may be anything."""
-_WHERE = "check the URL (the API's root, as in http://localhost:8000/v1), or add #MODEL to it"
+NO_REQUEST = (401, 402, 403, 404, 405, 407, 410)
+"""Statuses that say nothing of the texts."""
+_BYTES_A_VALUE = 40
+"""Of a vector, as JSON."""
+_MOST_TOKENS = 10**12
+_SHORT, _LONG = 1e-12, 1e12
+"""Between these is the length of every vector of use; beyond, its square is no float32."""
 
 
 class EndpointModel(ServedModel):
@@ -55,7 +58,11 @@ class EndpointModel(ServedModel):
         self._dim: int | None = None
         self._says: str | None = None
         self.limits = how.limits
-        self._model = model or self._only_model()
+        if model:
+            self._model = checked_name(model, f"endpoint:{self._url}: the model's name")
+        else:
+            with self._connect() as client:
+                self._model = client.only_model()
         self.name = f"endpoint:{self._url}#{self._model}"
         self.card_name = self._model
         self.revision = how.label or "served"
@@ -64,16 +71,36 @@ class EndpointModel(ServedModel):
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """One request, asked again after faults that may pass."""
+        return self._ask(texts, instruction, None)
+
+    def embed_briefly(self, texts: Sequence[str], instruction: str) -> Vectors:
+        """One request, asked again once at most."""
+        return self._ask(texts, instruction, FEW_TRIES)
+
+    def _ask(self, texts: Sequence[str], instruction: str, tries: int | None) -> Vectors:
         # A lone surrogate has no UTF-8; one character stands for it, as for checkpoints.
         inputs = [SURROGATE.sub("\ufffd", instruction + text) for text in texts]
         body = {"model": self._model, "input": inputs, "encoding_format": "float"}
         with self._lock:
             client = self._client = self._client or self._connect()
-        rows, tokens = client.ask("embeddings", lambda reply: self._read(reply, inputs), body, refused=self._refused)
+        rows, tokens = client.ask(
+            "embeddings",
+            lambda reply: self._read(reply, inputs),
+            body,
+            refused=self._refused,
+            tries=tries,
+            size=max(SIZE, len(inputs) * (self._dim or 0) * _BYTES_A_VALUE),
+        )
         with self._lock:
             self._totals["tokens"] += tokens or 0
             self._counts_tokens |= tokens is not None
         return rows
+
+    def notes(self) -> tuple[str, ...]:
+        """That the server answers as another model than was asked for, where it says so."""
+        if not self._says or is_called(self._model, self._says):
+            return ()
+        return (f"the server was asked for {self._model!r} and answers as {self._says[:100]!r}: see which model it is",)
 
     def totals(self) -> dict[str, float]:
         """Requests, retries, and tokens as the server counts them, with their price, if it does."""
@@ -103,20 +130,10 @@ class EndpointModel(ServedModel):
         otherwise = "mend what it names, run again"
         return Client(self._url, how.limits.concurrency, how.timeout, tries, WAIT, otherwise=otherwise)
 
-    def _only_model(self) -> str:
-        with self._connect() as client:
-            names = client.ask("models", lambda reply: [_text(model["id"]) for model in reply["data"]], hint=_WHERE)
-        if len(names) != 1:
-            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            what = f"the server has {len(names)} models ({listed})" if names else "the server lists no model"
-            raise UserError(f"endpoint:{self._url}: {what}: add #MODEL to the URL")
-        return names[0]
-
     def _refused(self, code: int, said: str) -> UserError | None:
-        if code == 413 or (code in (400, 422) and TOO_MUCH.search(said)):
-            step = "cut the data's texts, or let the server cut them (TEI: --auto-truncate)"
-            return TooMuchError(f"endpoint:{self._url}: {said}, of a single text: {step}")
-        return None
+        if code in NO_REQUEST or not (is_too_much(code, said) or not may_pass(code)):
+            return None
+        return TooMuchError(f"{self.name}: {said}")
 
     def _read(self, reply: Any, inputs: Sequence[str]) -> tuple[Vectors, int | None]:
         """The vectors of a reply in the order of the texts, and the tokens it counts.
@@ -127,6 +144,8 @@ class EndpointModel(ServedModel):
         """
         rows = vectors_of(reply["data"], inputs)
         says = reply.get("model")
+        if isinstance(says, str):
+            refuse_leaked(says, f"endpoint:{self._url}: the model's name in its reply")
         with self._lock:
             if self._dim is None:
                 self._dim = rows.shape[1]
@@ -143,8 +162,22 @@ class EndpointModel(ServedModel):
             )
         usage = reply.get("usage")
         usage = usage if isinstance(usage, dict) else {}
-        counted = [usage.get(name) for name in ("prompt_tokens", "total_tokens")]
-        return rows, next((n for n in counted if isinstance(n, int) and n >= 0), None)
+        counts = [counted(usage.get(name)) for name in ("prompt_tokens", "total_tokens")]
+        return rows, next((n for n in counts if n is not None), None)
+
+
+def counted(tokens: object) -> int | None:
+    """A number of tokens, as far as it can be one."""
+    return tokens if type(tokens) is int and 0 <= tokens <= _MOST_TOKENS else None
+
+
+def is_called(asked: str, says: str) -> bool:
+    """Whether a server that answers as `says` may have been asked for `asked`.
+
+    Servers answer with a path, a file's name, the name without its organisation, or with a version behind it.
+    """
+    one, other = (name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower() for name in (asked, says))
+    return one.startswith(other) or other.startswith(one)
 
 
 def vectors_of(data: Any, inputs: Sequence[str]) -> Vectors:
@@ -176,14 +209,23 @@ def checked_rows(found: Sequence[Any], inputs: Sequence[str]) -> Vectors:
     lengths = {len(row) if isinstance(row, list) else 0 for row in found}
     if len(lengths) > 1 or 0 in lengths:
         raise PassingError(f"vectors of {' and '.join(map(str, sorted(lengths)))} values in one reply")
-    raw = np.array(found)
-    if raw.dtype.kind not in "fiu" or raw.ndim != 2:
+    if any(set(map(type, row)) - {int, float} for row in found):
         raise PassingError("a vector has a value that is no number")
-    with np.errstate(over="ignore"):
-        rows = raw.astype(np.float32)
-    for bad, what in ((~np.isfinite(rows).all(axis=1), "a NaN or infinite"), (~rows.any(axis=1), "an all-zero")):
+    try:
+        raw: Any = np.array(found, dtype=np.float64)
+    except OverflowError:  # of an integer of hundreds of digits
+        raise PassingError("a vector has a value that is no number") from None
+    finite = (np.abs(raw) < np.finfo(np.float32).max).all(axis=1)
+    norms = np.linalg.norm(np.where(finite[:, None], raw, 1.0), axis=1)
+    faults = [
+        (~finite, "a NaN or infinite"),
+        (~raw.any(axis=1), "an all-zero"),
+        ((norms < _SHORT) | (norms > _LONG), "an endlessly long or short"),
+    ]
+    for bad, what in faults:
         if bad.any():
             raise PassingError(f"{what} vector for the text {inputs[int(bad.argmax())][:60]!r}")
+    rows: Vectors = raw.astype(np.float32)
     return rows
 
 
@@ -198,9 +240,3 @@ def family_of(model: str, given: str | None) -> tuple[str, str]:
         "plain",
         "served, so that no file shows instructions: none is sent (--family instructor or prefix sends them)",
     )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value

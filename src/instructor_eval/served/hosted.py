@@ -15,17 +15,20 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instructor_eval.encoder.served import FIRST_TRIES, ServedModel, Serving, TooMuchError
+from instructor_eval.encoder.asking import TooMuchError
+from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES, ServedModel, Serving
 from instructor_eval.errors import UserError, did_you_mean, one_line
-from instructor_eval.http_client import PassingError, pause_after, seconds_of, times
-from instructor_eval.served import endpoint
+from instructor_eval.http_client import PassingError, UnansweredError, pause_after, times
+from instructor_eval.http_said import is_too_much, may_pass, seconds_of
+from instructor_eval.redaction import environment_secrets, without_secrets
+from instructor_eval.served import bounded_httpx, endpoint
 from instructor_eval.types import Vectors
 
 _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)
-_SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _NO_KEY = re.compile("missing (credentials|.*api key)", re.IGNORECASE)
 _MESSAGE = re.compile(r"""['"]message['"]: ?(['"])(.*?)\1[,}]""")
 _TWICE = re.compile(r"^(\w+: )(?:litellm\.)?\1")
+_LONGEST = 4000
 _FILES = re.compile("data:|files/|gs://")
 """Beginnings of a text that litellm would take for a file's name and not for a text."""
 _COHERE = (
@@ -105,6 +108,13 @@ class HostedModel(ServedModel):
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """One call of litellm, repeated after faults that may pass."""
+        return self._ask(texts, instruction, self._how.tries if self._dim else min(self._how.tries, FIRST_TRIES))
+
+    def embed_briefly(self, texts: Sequence[str], instruction: str) -> Vectors:
+        """One call of litellm, repeated once at most."""
+        return self._ask(texts, instruction, min(self._how.tries, FEW_TRIES))
+
+    def _ask(self, texts: Sequence[str], instruction: str, tries: int) -> Vectors:
         given: dict[str, Any] = {}
         if self._typed is not None and instruction.startswith(f"{self._typed[0]}="):  # not so what no task asks for
             head, _, instruction = instruction.partition("\n")
@@ -113,20 +123,21 @@ class HostedModel(ServedModel):
         if self._provider in ("openai", "azure"):
             given["encoding_format"] = "float"
         inputs = [self._text(instruction + text) for text in texts]
-        stop = self._stop
-        tries = self._how.tries if self._dim else min(self._how.tries, FIRST_TRIES)
-        for attempt in range(tries):
+        stop, attempt = self._stop, 0
+        while True:
+            attempt += 1
             with self._lock:
                 self._totals["requests"] += 1
-                self._totals["retries"] += attempt > 0
+                self._totals["retries"] += attempt > 1
             try:
                 return self._once(inputs, given)
             except PassingError as e:
                 fault = e
-            if attempt + 1 < tries and stop.wait(pause_after(attempt, endpoint.WAIT, fault)):
+            if attempt >= min(tries, fault.most) or stop.wait(pause_after(attempt - 1, endpoint.WAIT, fault)):
                 break
+        said = f"{fault}, asked {times(attempt)}"
         step = "see that the provider can be reached and your quota is not used up, then run again"
-        raise UserError(f"{self.name}: {fault}, asked {times(tries)}: {step}")
+        raise UnansweredError(f"{self.name}: {said}: {step}", said, fault)
 
     def totals(self) -> dict[str, float]:
         """Calls of litellm, retries, tokens as it reports them, and their price where it is known."""
@@ -140,46 +151,51 @@ class HostedModel(ServedModel):
         self._stop = threading.Event()
 
     def _once(self, inputs: list[str], given: dict[str, Any]) -> Vectors:
-        try:
-            reply = self._litellm.embedding(
+        def call() -> Any:
+            return self._litellm.embedding(
                 model=self._spec, input=inputs, api_base=self._base, timeout=self._how.timeout, max_retries=0,
                 num_retries=0, **given,
             )  # fmt: skip
-        except Exception as e:  # litellm's own kinds, and whatever its parsers stumble over
-            raise self._fault(e) from e
+
+        try:
+            reply = bounded_httpx.within(self._how.timeout, call)
+        except PassingError:
+            raise
+        except Exception as e:  # noqa: BLE001 # litellm's own kinds, and whatever its parsers stumble over
+            raise self._fault(e) from None  # theirs quotes what was sent and received
         try:
             data = [entry if isinstance(entry, dict) else entry.model_dump() for entry in reply.data]
             rows = endpoint.vectors_of(data, inputs)
-        except (LookupError, TypeError, AttributeError) as e:
-            raise PassingError("no reply of embeddings") from e
+        except (LookupError, TypeError, AttributeError):
+            raise PassingError("no reply of embeddings") from None
+        tokens = getattr(getattr(reply, "usage", None), "prompt_tokens", 0)
         with self._lock:
             if self._dim is None:
                 self._dim = rows.shape[1]
-            self._totals["tokens"] += getattr(getattr(reply, "usage", None), "prompt_tokens", 0) or 0
+            self._totals["tokens"] += endpoint.counted(tokens) or 0
         if rows.shape[1] != self._dim:
             raise PassingError(f"vectors of {rows.shape[1]} values, and of {self._dim} before")
         return rows
 
     def _fault(self, e: Exception) -> Exception:
         """What an exception of litellm means: something that may pass, too much at a time, or the end."""
+        if bounded_httpx.was_too_long(e):
+            return UserError(f"{self.name}: a reply of more than {bounded_httpx.SIZE >> 20} MB: check its API base")
         code, said = getattr(e, "status_code", None), self._said(e)
         code = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 500
         if code in (401, 403) or _NO_KEY.search(said):
             step = "set or check the provider's key, in litellm's variable for it (OPENAI_API_KEY is openai's)"
             return UserError(f"{self.name}: {said}: {step}")
-        if code in (408, 429) or code >= 500:
-            headers = getattr(getattr(e, "response", None), "headers", None) or {}
-            return PassingError(said, seconds_of(headers.get("retry-after")))
-        if code == 413 or endpoint.TOO_MUCH.search(said):
-            return TooMuchError(f"{self.name}: {said}, of a single text: cut the data's texts")
-        return UserError(f"{self.name}: {said}: mend what it names, run again")
+        if code in endpoint.NO_REQUEST:
+            return UserError(f"{self.name}: {said}: change what it names, run again")
+        if is_too_much(code, said) or not may_pass(code):
+            return TooMuchError(f"{self.name}: {said}")
+        headers = getattr(getattr(e, "response", None), "headers", None) or {}
+        return PassingError(said, seconds_of(headers.get("retry-after")), by_request=code != 429)
 
-    def _said(self, e: Exception) -> str:
-        text = str(e)
-        for name, value in os.environ.items():
-            if _SECRET.search(name) and len(value) >= 6:
-                text = text.replace(value, "***")
-        text = one_line(text.partition("Traceback (most")[0])
+    @staticmethod
+    def _said(e: Exception) -> str:
+        text = one_line(without_secrets(str(e)[:_LONGEST].partition("Traceback (most")[0], environment_secrets()))
         said = _MESSAGE.search(text)  # in the reply that an exception shows
         code = getattr(e, "status_code", None)
         text = f"HTTP {code} ({said[2]})" if said else _TWICE.sub(r"\1", text.removeprefix("litellm."))
@@ -201,6 +217,7 @@ def _quiet_litellm(timeout: float) -> Any:
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.request_timeout = timeout
+    litellm.client_session = litellm.client_session or bounded_httpx.client(timeout)
     litellm.DEFAULT_MAX_RETRIES = 0  # it takes `max_retries=0` for none given
     litellm.drop_params = False
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):

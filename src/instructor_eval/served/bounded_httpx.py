@@ -1,0 +1,88 @@
+"""Calls of litellm, which bounds the silence between two bytes only: here a whole call, and the size of a reply."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from instructor_eval.http_client import PassingError
+
+if TYPE_CHECKING:
+    import httpx
+
+_T = TypeVar("_T")
+WHOLE = 4
+"""A whole call may take so many times as long as a provider may be silent."""
+SIZE = 64 * 2**20
+"""Bytes of a reply at most, of providers that litellm asks through `client`."""
+
+
+class TooLongError(Exception):
+    """A reply of more bytes than that, or one that is packed, whose size nobody knows."""
+
+
+def within(silence: float, call: Callable[[], _T]) -> _T:
+    """What `call` gives, in a thread that is left alone when its time is over: nothing else ends what litellm does.
+
+    Raises:
+        PassingError: it took too long.
+    """
+    came: SimpleQueue[tuple[_T | None, Exception | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            came.put((call(), None))
+        except Exception as e:  # noqa: BLE001 # raised again in the thread that waits
+            came.put((None, e))
+
+    threading.Thread(target=run, name="hosted", daemon=True).start()
+    try:
+        found, error = came.get(timeout=WHOLE * silence)
+    except Empty:
+        step = "raise --timeout, or ask for less at a time (--request-texts)"
+        raise PassingError(
+            f"no whole answer within {WHOLE * silence:g} s", most=2, step=step, by_request=True
+        ) from None
+    if error is not None:
+        raise error
+    return found  # type: ignore[return-value] # one of both is there
+
+
+def client(timeout: float) -> httpx.Client:
+    """Return a client that reads no more of a reply than `SIZE`, and follows no redirect."""
+    import httpx
+
+    class _Bounded(httpx.SyncByteStream):
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            read = 0
+            for part in self._stream:
+                read += len(part)
+                if read > SIZE:
+                    raise TooLongError
+                yield part
+
+        def close(self) -> None:
+            self._stream.close()
+
+    def bound(response: httpx.Response) -> None:
+        if "content-encoding" in response.headers:
+            raise TooLongError
+        response.stream = _Bounded(response.stream)
+
+    def ask_unpacked(request: httpx.Request) -> None:
+        request.headers["Accept-Encoding"] = "identity"
+
+    return httpx.Client(timeout=timeout, event_hooks={"request": [ask_unpacked], "response": [bound]})
+
+
+def was_too_long(error: BaseException) -> bool:
+    """Whether that is what made a library raise `error`."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, TooLongError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
