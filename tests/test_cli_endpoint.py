@@ -63,7 +63,7 @@ def test_the_scores_of_the_same_model_run_here(
     # As the command line makes it, but for its patience.
     make = endpoint.EndpointReader.__init__
     monkeypatch.setattr(
-        endpoint.EndpointReader, "__init__", lambda self, spec: make(self, spec, timeout=300.0, wait=0.01)
+        endpoint.EndpointReader, "__init__", lambda self, spec, **_: make(self, spec, timeout=300.0, wait=0.01)
     )
     with CompletionsServer(lm, faults=list(FAULTS)) as server:
         asked = ("--selection", "bm25", "--task", card, "--results", "there", "--reader", f"endpoint:{server.url}")

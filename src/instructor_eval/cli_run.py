@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from instructor_eval.encoder.served import Serving
     from instructor_eval.plan import Request
 
+_READER_TRIES = 5
 _INSTALL = "pip install 'instructor-eval[run]'"
 _NEEDED = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets"),
@@ -288,7 +289,11 @@ def _prompting(
     if options.reader_dtype != "auto" and (options.reader or "nearest").startswith(("nearest", "endpoint:")):
         raise UserError("--reader-dtype is for hf: readers: leave it out, or give --reader hf:MODEL")
     reader = load_reader(
-        options.reader or "nearest", device=options.device, dtype=options.reader_dtype, offline=options.offline
+        options.reader or "nearest",
+        device=options.device,
+        dtype=options.reader_dtype,
+        offline=options.offline,
+        patience={"timeout": options.timeout, "tries": min(options.tries, _READER_TRIES)},
     )
     closing.callback(reader.close)
     reader.describe()  # what is wrong with a model or an endpoint shows before anything is computed

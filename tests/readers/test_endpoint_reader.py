@@ -275,7 +275,7 @@ def test_tokens_of_another_text(model: TinyLM) -> None:
     with CompletionsServer(model, reshape=lose) as server:
         assert _error(_reader(server), QUESTIONS[0]) == (
             "endpoint:URL: the server gives no usable log-probabilities: its tokens do not spell the prompt: "
-            "use a server that does (vLLM does), hf:, or nearest"
+            "use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"
         )
 
 
@@ -286,7 +286,7 @@ NO_ECHO = "endpoint:URL: the server returns no log-probabilities for the prompt 
 def test_no_logprobs(model: TinyLM, reshape: cs.Reshape) -> None:
     with CompletionsServer(model, reshape=reshape) as server:
         line = _error(_reader(server))
-        assert line == f"{NO_ECHO}: use a server that does (vLLM does), hf:, or nearest"
+        assert line == f"{NO_ECHO}: use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"
         assert server.asked() == 1  # asking again would not help
 
 
@@ -294,7 +294,7 @@ def test_echo_refused(model: TinyLM) -> None:
     with CompletionsServer(model, echoes=False) as server:
         assert _error(_reader(server)) == (
             f"{NO_ECHO}: HTTP 400 (Setting 'echo' and 'logprobs' at the same time is not supported.): "
-            "use a server that does (vLLM does), hf:, or nearest"
+            "use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"
         )
         assert server.asked() == 1
         assert _read(_reader(server), [Question("x", max_tokens=1)])  # generation needs no echo
@@ -336,7 +336,11 @@ def test_answers_before_an_error_are_kept(model: TinyLM) -> None:
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
-        ("400", "HTTP 400 (told to answer 400): mend what it names, or use hf: or nearest"),
+        (
+            "400",
+            "refuses the prompt (8 characters, 'The catx'...): HTTP 400 (told to answer 400): change what the server "
+            "names, or use hf: or nearest",
+        ),
         (
             "404",
             "HTTP 404 (told to answer 404): check the URL (the API's root, as in http://localhost:8000/v1) "
@@ -347,7 +351,7 @@ def test_answers_before_an_error_are_kept(model: TinyLM) -> None:
             "redirect:https://elsewhere.example/v1",
             "redirects to https://elsewhere.example/v1, which is not followed: give the URL meant",
         ),
-        ("huge", "a reply of more than 32 MB: check that this is an API's root"),
+        ("huge", "a reply of more than 8 MB: check that this is an API's root"),
     ],
 )
 def test_final_at_once(model: TinyLM, fault: str, line: str) -> None:

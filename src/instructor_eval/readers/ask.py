@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from instructor_eval.progress import Progress
 from instructor_eval.readers.answers import AnswerCache
-from instructor_eval.readers.types import Answer, Question, Reader
+from instructor_eval.readers.types import Answer, Question, Reader, RefusedPromptError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,13 @@ def ask(reader: Reader, questions: Sequence[Question], cache: AnswerCache | None
         known = {} if cache is None else cache.find(reader.fingerprint, different)
         progress.found(len(known), _size(different[place] for place in known))
         missing = [place for place in range(len(different)) if place not in known]
-        read = _read(reader, [different[place] for place in missing], cache, progress)
+        try:
+            read = _read(reader, [different[place] for place in missing], cache, progress)
+        except RefusedPromptError as e:
+            if e.place is None:
+                raise
+            row = questions.index(different[missing[e.place]])
+            raise e.of(f" of question {row + 1:,} of {len(questions):,}") from None
     answer_of = {different[place]: answer for place, answer in known.items()}
     answer_of |= {different[missing[place]]: answer for place, answer in read.items()}
     return Answers([answer_of[question] for question in questions], asked=len(read), hits=len(known))

@@ -1,7 +1,9 @@
-"""The reader behind an endpoint: any server of OpenAI-compatible completions (vLLM, llama.cpp, TGI, OpenAI itself).
+"""The reader behind an endpoint: a server of OpenAI-compatible completions.
 
-An option's tokens are found in the echo of prompt and option together. Servers differ in what they echo, so their
-tokens are never trusted before they spell the text; where they do not, there is an error and no doubtful loss.
+Questions with options take one that gives log-probabilities of the prompt when asked to `echo` it, as vLLM does;
+llama.cpp's takes no notice of `echo`, and can only generate. An option's tokens are found in the echo of prompt and
+option together. Servers differ in what they echo, so their tokens are never trusted before they spell the text; where
+they do not, there is an error and no doubtful loss.
 """
 
 from __future__ import annotations
@@ -16,14 +18,22 @@ from typing import Any
 
 from instructor_eval.crew import Crew
 from instructor_eval.errors import UserError
-from instructor_eval.http_client import Client, checked
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.http_client import Client, Refused, checked, checked_name
+from instructor_eval.http_said import is_too_much, may_pass
+from instructor_eval.readers.types import Answer, Question, RefusedPromptError
 
-_BESIDE = "use a server that does (vLLM does), hf:, or nearest"
+_BESIDE = "use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"
 _STOPS = 4  # OpenAI takes no more
+_NO_REQUEST = (401, 402, 403, 404, 405, 407, 410)
+"""Statuses that say nothing of the prompt."""
+_BESIDE_TEXT = 16
+"""Tokens that stand for no byte of a text: those before it, and the one that was generated."""
 _SCORE = {"max_tokens": 1, "temperature": 0, "logprobs": 1, "echo": True}
 _GENERATE = {"temperature": 0}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_LEAST_LOGPROB, _MOST_LOGPROB = -1e5, 1e-2
+"""What a server may give; a rounded one is a little above 0."""
+_CHARACTERS_A_TOKEN = 1000
 _PART = re.compile("\ufffd|^bytes:|^\\Z")
 """In a token that is part of a character, as servers show it."""
 
@@ -47,8 +57,9 @@ class EndpointReader:
     def __init__(
         self, spec: str, *, concurrency: int = 8, timeout: float = 60.0, tries: int = 5, wait: float = 1.0
     ) -> None:
-        url, _, self._model = spec.partition("#")
+        url, _, model = spec.partition("#")
         self._url = checked(url, spec)
+        self._model = checked_name(model, f"endpoint:{self._url}: the model's name") if model else ""
         self._concurrency, self._timeout, self._tries, self._wait = concurrency, timeout, tries, wait
         self.name = f"endpoint:{self._url}" + (f"#{self._model}" if self._model else "")
 
@@ -77,11 +88,9 @@ class EndpointReader:
         with self._client() as client:
             if not self._model:
                 self._find_model(client)
-            yield 0, self._answer(client, questions[0])  # alone: what fails for all fails once
-            crew = Crew(
-                lambda place: self._answer(client, questions[place]), range(1, len(questions)), self._concurrency
-            )
-            yield from crew
+            yield 0, self._placed(client, questions, 0)  # alone: what fails for all fails once
+            places = range(1, len(questions))
+            yield from Crew(lambda place: self._placed(client, questions, place), places, self._concurrency)
 
     def close(self) -> None:
         """Nothing is held between readings."""
@@ -91,17 +100,15 @@ class EndpointReader:
         return Client(self._url, self._concurrency, self._timeout, self._tries, self._wait, otherwise=otherwise)
 
     def _find_model(self, client: Client) -> None:
-        names = client.ask(
-            "models",
-            _model_names,
-            hint="check the URL (the API's root, as in http://localhost:8000/v1), or add #MODEL to it",
-        )
-        if len(names) != 1:
-            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            what = f"the server has {len(names)} models ({listed})" if names else "the server lists no model"
-            raise UserError(f"endpoint:{self._url}: {what}: add #MODEL to the URL")
-        self._model = names[0]
+        self._model = client.only_model()
         self.name = f"endpoint:{self._url}#{self._model}"
+
+    def _placed(self, client: Client, questions: Sequence[Question], place: int) -> Answer:
+        try:
+            return self._answer(client, questions[place])
+        except RefusedPromptError as e:
+            e.place = place
+            raise
 
     def _answer(self, client: Client, question: Question) -> Answer:
         # A lone surrogate has no UTF-8; one character stands for it, as in the hf reader.
@@ -111,16 +118,37 @@ class EndpointReader:
             return Answer(question.options[losses.index(min(losses))], losses)
         stops = [stop for stop in question.stop if stop]
         body = {"model": self._model, "prompt": prompt, "max_tokens": question.max_tokens, **_GENERATE}
-        text = client.ask("completions", _choice, body | ({"stop": stops[:_STOPS]} if stops else {}))["text"]
+        body |= {"stop": stops[:_STOPS]} if stops else {}
+        choice = client.ask("completions", _choice, body, refused=self._refusal(prompt))
+        text: str = choice["text"]
+        if len(text) > _CHARACTERS_A_TOKEN * question.max_tokens:
+            what = f"an answer of {len(text):,} characters where at most {question.max_tokens} tokens were asked for"
+            raise UserError(f"endpoint:{self._url}: {what}: use another server, hf:, or nearest")
         return Answer(text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)])
 
-    def _refused(self, _code: int, said: str) -> UserError | None:
-        return _no_logprobs(self._url, said) if re.search("echo|logprob", said, re.IGNORECASE) else None
+    def _refusal(self, text: str) -> Refused:
+        """What a refusal means of which that text may be the reason."""
+
+        def refused(code: int, said: str) -> UserError | None:
+            if code in _NO_REQUEST:
+                return None
+            if is_too_much(code, said):
+                return RefusedPromptError(self._url, text, said, "give a server (or a model) of a longer context")
+            return None if may_pass(code) else RefusedPromptError(self._url, text, said, "change what the server names")
+
+        return refused
 
     def _loss(self, client: Client, prompt: str, option: str) -> float:
         text = prompt + option
+        refusal = self._refusal(text)
+
+        def refused(code: int, said: str) -> Exception | None:
+            if code in (400, 422) and re.search("echo|logprob", said, re.IGNORECASE):
+                return _no_logprobs(self._url, said)
+            return refusal(code, said)
+
         body = {"model": self._model, "prompt": text, **_SCORE}
-        choice = client.ask("completions", _choice, body, refused=self._refused)
+        choice = client.ask("completions", _choice, body, refused=refused)
         given = choice.get("logprobs")
         given = given if isinstance(given, dict) else {}
         tokens, logprobs = given.get("tokens"), given.get("token_logprobs")
@@ -132,7 +160,7 @@ class EndpointReader:
         if not places:
             raise _no_logprobs(self._url, "its tokens do not spell the prompt", "gives no usable log-probabilities")
         found = [logprobs[place] for place in places]
-        if not all(isinstance(x, int | float) and math.isfinite(x) for x in found):
+        if not all(type(x) in (int, float) and _LEAST_LOGPROB <= x <= _MOST_LOGPROB for x in found):
             raise _no_logprobs(self._url)
         return -math.fsum(found) / len(found)
 
@@ -158,6 +186,8 @@ def option_tokens(text: str, start: int, tokens: Sequence[str], count: object = 
         count: How many tokens the server says that the text has.
     """
     most = len(tokens)
+    if most > len(text.encode()) + _BESIDE_TEXT:
+        return []
     counts = [count] if isinstance(count, int) and most - 1 <= count <= most else [most - 1, most]
     found = [own for n in counts if (own := _laid(text, start, tokens[:n]))]
     return found[0] if len(found) == 1 else []
@@ -186,17 +216,10 @@ def _laid(text: str, start: int, tokens: Sequence[str]) -> list[int]:
     return sorted(own)
 
 
-def _model_names(reply: Any) -> list[str]:
-    return [_text(model["id"]) for model in reply["data"]]
-
-
 def _choice(reply: Any) -> dict[str, Any]:
     choice, usage = reply["choices"][0], reply.get("usage")
-    _text(choice["text"])
-    return {**choice, "count": usage.get("prompt_tokens") if isinstance(usage, dict) else None}
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    text = choice["text"]
+    if not isinstance(text, str):
         raise TypeError
-    return value
+    count = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return {**choice, "text": _SURROGATE.sub("\ufffd", text), "count": count}

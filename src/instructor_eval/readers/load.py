@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from instructor_eval import plugins
 from instructor_eval.errors import UserError, did_you_mean
@@ -17,10 +20,24 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-def load_reader(text: str, *, device: str = "auto", dtype: str = "auto", offline: bool = False) -> Reader:
+def load_reader(
+    text: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    offline: bool = False,
+    patience: Mapping[str, Any] = MappingProxyType({}),
+) -> Reader:
     """The reader that `text` names: nearest, paper (GPT-J, the paper's), hf:MODEL, endpoint:URL[#MODEL], or a plugin's.
 
     Its files are found here; it is loaded when it is first asked.
+
+    Args:
+        text: As `--reader` has it.
+        device: Where a model computes.
+        dtype: What a model computes in.
+        offline: Never use the network.
+        patience: `timeout` and `tries` with a server; without them, a reader's own.
 
     Raises:
         UserError: there is no such reader, or it cannot be had.
@@ -37,7 +54,7 @@ def load_reader(text: str, *, device: str = "auto", dtype: str = "auto", offline
     if kind == "endpoint":
         from instructor_eval.readers.endpoint import EndpointReader
 
-        return EndpointReader(rest)
+        return EndpointReader(rest, **patience)
     others = {name: p for name, p in plugins.found(plugins.READERS).items() if name not in _OURS}
     if kind in others:
         return _of_plugin(others[kind], rest, device=device, dtype=dtype, offline=offline)

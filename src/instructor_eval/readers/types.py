@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+from instructor_eval.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,26 @@ class Reader(Protocol):
     def close(self) -> None:
         """Give back memory and connections; the next question starts anew."""
         ...
+
+
+class RefusedPromptError(UserError):
+    """A prompt that a server does not take.
+
+    Args:
+        url: The API's root.
+        prompt: As it was sent.
+        said: What the server said.
+        step: What the user can do.
+        where: Which question it is of, as far as that is known.
+    """
+
+    def __init__(self, url: str, prompt: str, said: str, step: str, where: str = "") -> None:
+        self._parts = url, prompt, said, step
+        self.place: int | None = None
+        """Of its question among those that were read."""
+        what = f"refuses the prompt{where} ({len(prompt):,} characters, {prompt[:40]!r}...)"
+        super().__init__(f"endpoint:{url}: {what}: {said}: {step}, or use hf: or nearest")
+
+    def of(self, where: str) -> Self:
+        """The same, of a question that is known by its place."""
+        return type(self)(*self._parts, where)
