@@ -63,8 +63,9 @@ def run(options: argparse.Namespace) -> int:
         closing.callback(known.close)
         found = dry_run(request, known, lookup, _speaker(options), calibrate=not options.no_calibration)
     found.thresholds = thresholds
-    for row in found.failed:
-        print(f"evaluate: {row.task} would fail: {row.error}", file=sys.stderr)
+    lines = (f"{f'model {r.model}' if r.unstarted else r.task} would fail: {r.error}" for r in found.failed)
+    for line in dict.fromkeys(lines):
+        print(f"evaluate: {line}", file=sys.stderr)
     if len(found.failed) == len(found.rows):
         return EXIT_ERROR
     if options.format == "json":

@@ -21,7 +21,7 @@ from instructor_eval.executors.choice import Executor
 from instructor_eval.instructions import InstructionSet, parse_set
 from instructor_eval.published import published
 from instructor_eval.store import Store
-from instructor_eval.types import SIMILAR, Card, RunSettings, Selection
+from instructor_eval.types import SIMILAR, UNSTARTED, Card, RunSettings, Score, Selection
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache import Cache
@@ -224,8 +224,8 @@ def _run(options: argparse.Namespace) -> int:
         summary = execute(request, (lambda _line: None) if options.quiet else _say)
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
-        for score in failures:
-            print(f"evaluate: {UserError(f'{score.task} failed: {score.error}')}", file=sys.stderr)
+        for line in _lines(failures):
+            print(f"evaluate: {line}", file=sys.stderr)
     if len(failures) == len(summary.scores):
         return EXIT_ERROR
     board = build(
@@ -248,6 +248,20 @@ def _run(options: argparse.Namespace) -> int:
             f"results in {options.results}"
         )
     return EXIT_ERROR if summary.failed else EXIT_OK
+
+
+def _lines(failures: list[Score]) -> list[str]:
+    """Why tasks failed, a line each; one for all tasks of a model that failed alike."""
+    alike: dict[tuple[str, str | None], list[Score]] = {}
+    for score in failures:
+        alike.setdefault((score.model["fingerprint"], score.error), []).append(score)
+    lines = []
+    for (fingerprint, error), scores in alike.items():
+        what = scores[0].task + (f" and {len(scores) - 1} others" if len(scores) > 1 else "")
+        if fingerprint.startswith(UNSTARTED):
+            what = f"model {scores[0].model['name']}"
+        lines.append(f"{what} failed: {error}")
+    return lines
 
 
 def _vector_cache(options: argparse.Namespace, closing: contextlib.ExitStack) -> Cache:

@@ -109,6 +109,22 @@ def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Sco
     return score
 
 
+def file_unstarted(request: Request, planned: Sequence[Planned]) -> list[Score]:
+    """File the tasks of models that could not start as failed; what was filed so of one that starts now is removed."""
+    found = []
+    for plan in planned:
+        failed = dataclasses.replace(plan, error=plan.error or "as it was", checkpoint=None, instructions={})
+        failed = dataclasses.replace(failed, set_name=request.instruction_sets[0].name)
+        for card in plan.cards if plan.asked else ():
+            if plan.error:
+                found.append(failed_score(request, card, plan, plan.error))
+                continue
+            score = blank(request, card, failed)
+            score.identity = identity_of(score)
+            request.store.remove_failed(score)
+    return found
+
+
 def fill(score: Score, outcome: Outcome) -> None:
     """Put an outcome into a score, its number computed again from its items.
 

@@ -18,6 +18,7 @@ from instructor_eval.errors import UserError, one_line
 from instructor_eval.outside import check_regular, is_folder, walk, why
 from instructor_eval.packed_files import check_packed
 from instructor_eval.paths import folder_sha256
+from instructor_eval.redaction import environment_secrets, without_secrets
 
 _TIMEOUT = 10.0
 _DEPTH = 8
@@ -175,16 +176,22 @@ def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterat
             ) from e
         raise UserError(f"{what}{at}: the hub answered {status}: try again later{_other_way(what, kind, hint)}") from e
     except _transport_error() as e:
-        text = one_line(str(e))[:160] or type(e).__name__
+        text = one_line(without_secrets(str(e), _tokens()))[:160] or type(e).__name__
         if any(word in text for word in ("peer closed", "incomplete", "received")):
             raise UserError(f"{what}: the download was cut short ({text}): run the same command again") from e
         raise UserError(
             f"{what}{at}: the hub does not answer ({text}): check the network{_other_way(what, kind, hint)}"
         ) from e
     except OSError as e:
-        raise UserError(
-            f"{what}{at} cannot be downloaded ({one_line(str(e))[:200]}): run the same command again"
-        ) from e
+        said = one_line(without_secrets(str(e), _tokens()))[:200]
+        raise UserError(f"{what}{at} cannot be downloaded ({said}): run the same command again") from e
+
+
+def _tokens() -> list[str]:
+    """What must not be seen: the hub's token, of the environment or of `hf auth login`."""
+    from huggingface_hub import get_token
+
+    return [*environment_secrets(), get_token() or ""]
 
 
 @contextmanager

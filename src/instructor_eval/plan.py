@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +14,16 @@ from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.served import Serving, check_form
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, fitted, one_line
 from instructor_eval.executors.choice import LOCAL, Executor
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
 from instructor_eval.served.kinds import kind_of, load
 from instructor_eval.store import Store
-from instructor_eval.types import SIMILAR, Card, Resolved, RunSettings, Selection
+from instructor_eval.types import SIMILAR, UNSTARTED, Card, Resolved, RunSettings, Selection
 from instructor_eval.variants import BASELINE, FP32, Variant, check_device, check_installed, form, grid, variant_label
+
+_LONGEST_NAME = 200
 
 
 @dataclass
@@ -74,6 +77,10 @@ class Planned:
     """What is loaded for it: the same object for all variants of one form."""
     variant: Variant = FP32
     search: SearchSpec = EXACT_SEARCH
+    asked: str = ""
+    """What `--model` says."""
+    error: str = ""
+    """Why the model cannot start: then nothing is known of it, and all its tasks have failed."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -88,6 +95,8 @@ class Planned:
     @property
     def model(self) -> dict[str, Any]:
         """What a score file says of the model, or of what stands in its place."""
+        if self.error:
+            return unstarted(self.asked)
         return self.checkpoint.describe() if self.checkpoint else baseline(self.selection)
 
 
@@ -129,8 +138,10 @@ def variants_of(request: Request, *, served: str = "") -> list[Variant]:
 def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
     """Find every model and work out every instruction, before anything is computed; says what it decided.
 
+    Of several models one that cannot be had does not end the others: its row has an `error`.
+
     Raises:
-        UserError: a model or an instruction cannot be had.
+        UserError: the only model, or an instruction, cannot be had.
     """
     planned: list[Planned] = []
     baselines = [selection for selection in request.selections if not selection.embeds]
@@ -143,20 +154,30 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
     models = list(dict.fromkeys(request.models))
     variants_by_model = {text: variants_of(request, served=text if kind_of(text) else "") for text in models}
     for text, variants in variants_by_model.items():
-        checkpoint = dataclasses.replace(_found(request, text), stored=request.stored)
+        try:
+            checkpoint = dataclasses.replace(_found(request, text), stored=request.stored)
+        except UserError as e:
+            if len(models) == 1:
+                raise
+            failed = Planned(None, request.instruction_sets[0].name, {}, cards, asked=text, error=str(e))
+            say(f"model {failed.model['name']} FAILED, the others go on: {e}")
+            planned.append(failed)
+            continue
         _check_dims(checkpoint, variants)
         _check_forms(checkpoint, variants, compiled=request.compiled)
         revision, forms = checkpoint.revision[:40], ", ".join(map(str, variants))
         shown = "" if variants == [FP32] else f", as {forms}"
         family = f"family {checkpoint.family}, {checkpoint.family_rule}"
         say(f"model {checkpoint.name} ({revision}){shown}: {family}; {checkpoint.about}")
+        for note in checkpoint.notes:
+            say(f"  note: {note}")
         sets = _instructions(checkpoint, request, cards, say)
         loaded = {v.form: dataclasses.replace(checkpoint, variant=v.form) for v in variants}
         for variant in variants:
             as_variant = dataclasses.replace(checkpoint, variant=str(variant))
             for set_name, instructions in sets.items():
                 whole = Planned(as_variant, set_name, instructions, cards, loaded=loaded[variant.form], variant=variant)
-                planned += _by_search(whole, request.searches)
+                planned += _by_search(dataclasses.replace(whole, asked=text), request.searches)
     return planned + [_without_model(selection, prompted) for selection in baselines if prompted]
 
 
@@ -253,6 +274,22 @@ def baseline(selection: Selection) -> dict[str, Any]:
         "family": "plain",
         "family_rule": "no model: demonstrations are chosen without embeddings",
         "fingerprint": f"selection-{selection.name}",
+        "variant": "fp32",
+        "dim": 0,
+        "max_length": 0,
+    }
+
+
+def unstarted(text: str) -> dict[str, Any]:
+    """What a score file says of a model that could not be had: what `--model` says, and no more."""
+    print_ = f"{UNSTARTED}{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    return {
+        "name": fitted(one_line(text), _LONGEST_NAME),
+        "revision": "",
+        "family": "plain",
+        "family_rule": "not known: the model could not be had",
+        "fingerprint": print_,
+        "base_fingerprint": print_,
         "variant": "fp32",
         "dim": 0,
         "max_length": 0,

@@ -20,9 +20,10 @@ from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.environment import hardware, installed, versions
 from instructor_eval.errors import UserError, one_line
-from instructor_eval.filing import COUNTS, aggregate, blank, fill, now
+from instructor_eval.filing import COUNTS, aggregate, blank, failed_score, file_unstarted, fill, now
 from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run
+from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.search.figures import told as search_told
 from instructor_eval.served import used
 from instructor_eval.types import DATA_NOTE, Card, Outcome, Resolved, Score
@@ -69,7 +70,11 @@ def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
     summary = Summary()
     _write_manifest(request, name, started, summary, ended=None)
-    run(request, planned, summary, say)
+    summary.scores += file_unstarted(request, planned)
+    summary.failed += len(summary.scores)
+    planned = [plan for plan in planned if not plan.error]
+    if planned:
+        run(request, planned, summary, say)
     if request.executor.kind == "local":
         for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
             _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
@@ -84,10 +89,24 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
     """
     engine: BaseEngine | None = None
     prober = Prober(None, request.store.root, say)
+    broken: Described | None = None
+    why = ""
     for plan in planned:
-        if plan.loaded is not None and (engine is None or engine.model is not plan.loaded):
-            engine = engine_of(plan.loaded, request)
-            prober = Prober(engine, request.store.root, say, debug=request.debug)
+        model = plan.loaded
+        if model is not None and model is not broken and (engine is None or engine.model is not model):
+            try:
+                engine = engine_of(model, request)
+                prober = Prober(engine, request.store.root, say, debug=request.debug)
+            except UserError as e:
+                if len(set(request.models)) == 1:
+                    raise
+                broken, why = model, str(e)
+        if model is not None and model is broken:
+            for card in plan.cards:
+                score = failed_score(request, card, plan, why)
+                summary.scores.append(score)
+                say_score(score, plan, summary, say, kept=False)
+            continue
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
 
 
@@ -240,7 +259,8 @@ def run_task(
         except Exception as e:  # one task's fault, a library's perhaps, must not lose the others
             if request.debug:
                 raise
-            score.error = one_line(f"unexpected {type(e).__name__}: {e} (--debug shows where)")[:500]
+            what = without_secrets(f"{type(e).__name__}: {e}", environment_secrets())
+            score.error = one_line(f"unexpected {what} (--debug shows where)")[:500]
         return None
 
     adapter = adapter_for(card)
@@ -267,6 +287,7 @@ def run_task(
         return score, False
     fill(score, outcome)
     score.notes += [f"{DATA_NOTE}{warning}" for warning in outcome.warnings]
+    score.notes += plan.checkpoint.notes if plan.checkpoint else ()
     score.embedding = encoder.embedding()
     score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
     request.store.write(score, outcome.items)

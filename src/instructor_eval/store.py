@@ -13,6 +13,7 @@ cannot be read as a whole, or was edited since (`checksums`), is an error, never
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -93,6 +94,11 @@ class Store:
         except OSError as e:
             raise UserError(f"cannot write {path.name} to {path.parent}: {reason(e)}: {_GO_ON}") from e
         return path
+
+    def remove_failed(self, score: Score) -> None:
+        """Remove the failed result that was filed under this identity, if there is one."""
+        with contextlib.suppress(OSError):
+            Path(f"{self._base(score)}.json").unlink()
 
     def write_run(self, name: str, manifest: Mapping[str, Any]) -> None:
         """File the manifest of one invocation under `runs/`."""

@@ -28,6 +28,8 @@ Items = dict[str, list[Any]]
 
 ROLES = ("query", "document", "text", "reference", "hypothesis", "example")
 FAMILIES = ("instructor", "prefix", "plain")
+UNSTARTED = "unstarted-"
+"""Begins the fingerprint of a model that could not be had."""
 DATA_NOTE = "data: "
 """Begins a score's notes about its data."""
 

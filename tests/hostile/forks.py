@@ -31,6 +31,7 @@ _ADDRESS_SPACE = 6 * 2**30  # beyond what is mapped: a runaway must not take the
 _WARM = (
     "torch", "transformers", "sentence_transformers", "safetensors.torch", "mteb", "datasets", "pandas", "scipy.stats",
     "polars", "yaml", "requests", "jinja2", "tabulate", "instructor_eval.runner", "instructor_eval.encoder.load",
+    "litellm",
 )  # fmt: skip
 
 
@@ -51,7 +52,8 @@ class Forks:
     def __init__(self) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("INSTRUCTOR_EVAL_")}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
-                        "HF_HUB_OFFLINE": "1", "INSTRUCTOR_EVAL_COST": "off"}  # fmt: skip
+                        "HF_HUB_OFFLINE": "1", "INSTRUCTOR_EVAL_COST": "off",
+                        "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}  # fmt: skip
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )

@@ -16,9 +16,9 @@ import pytest
 from made_neighbours import DOCUMENTS, QUERIES, brute, clustered, overlap, search, unit
 
 from instructor_eval.errors import UserError
+from instructor_eval.output import quiet_stderr
 from instructor_eval.search import faiss_store, milvus_store
 from instructor_eval.search.found import recall
-from instructor_eval.output import quiet_stderr
 from instructor_eval.search.store import Guard, Label
 
 
@@ -277,22 +277,6 @@ def test_a_servers_token_is_never_shown(fails, monkeypatch):
     assert not [piece for piece in pieces if piece in str(e.value)]
     assert "***" in str(e.value)
     assert fails is None or f"{fails}: Bearer ***, *** ***" in str(e.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "token", "shown"),
-    [
-        ("no key", "", "no key"),
-        ("abc and abcdefgh", "abcdefgh", "abc and ***"),
-        ("x=bcdefghi;", "abcdefghij", "x=***;"),
-        ("abcdefg", "abcdefghij", "abcdefg"),
-        ("short: key", "key", "short: ***"),
-        ("twice abcdefghabcdefgh", "abcdefgh", "twice ***"),
-        ("abcdefghXabcdefgh", "abcdefgh", "***X***"),
-    ],
-)
-def test_parts_of_a_token_are_taken_out(text, token, shown):
-    assert milvus_store.without_token(text, token) == shown
 
 
 def test_milvus_lets_go_of_its_file(tmp_path):

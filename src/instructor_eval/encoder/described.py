@@ -47,6 +47,11 @@ class Described(ABC):
         return f"{self.dim} values, {limit}, computed where it is served"
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores must know."""
+        return ()
+
+    @property
     def card_name(self) -> str:
         """The name under which task cards may have instructions for it."""
         return self.name

@@ -65,6 +65,8 @@ class Row:
     """`tokens` by class of length."""
     part: bool = False
     """Whether it is part of a task that has a row too."""
+    unstarted: bool = False
+    """Whether its model could not be had."""
 
     @property
     def system(self) -> str:
@@ -159,6 +161,11 @@ def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say,
     request = dataclasses.replace(request, settings=dataclasses.replace(request.settings, texts_only=True))
     counter = _Counter(request, known, lookup)
     planned = plan_run(request, say)
+    for plan in planned:
+        if plan.error:
+            rows = [Row(plan.model["name"], "", plan.set_name, c.name, c.type, "failed") for c in plan.cards]
+            counter.found.rows += [dataclasses.replace(row, error=plan.error, unstarted=True) for row in rows]
+    planned = [plan for plan in planned if not plan.error]
     for model in dict.fromkeys(id(plan.loaded) for plan in planned):  # variants of one form stand side by side
         plans = [plan for plan in planned if id(plan.loaded) == model]
         loaded = plans[0].loaded

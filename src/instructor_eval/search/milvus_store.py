@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from instructor_eval.errors import UserError, did_you_mean, one_line
 from instructor_eval.output import quiet_stderr
+from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.store import Guard, Label, folder_bytes
 from instructor_eval.types import Vectors
@@ -91,7 +92,7 @@ class MilvusStore:
         for library in ("pymilvus", "milvus_lite"):  # what they log with a traceback they raise as well
             logging.getLogger(library).setLevel(logging.CRITICAL)  # after the import, which sets it
         step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else _ROOM
-        with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step, self._shown):
+        with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
             if self._is_server:
                 self._client = MilvusClient(uri, token=self._token, timeout=_SECONDS)
             else:
@@ -114,7 +115,7 @@ class MilvusStore:
 
     def add(self, vectors: Vectors) -> None:
         """See `VectorStore`."""
-        with Guard(self._spec, f"adding vectors to {self._name}", clean=self._shown):
+        with Guard(self._spec, f"adding vectors to {self._name}"):
             for start in range(0, len(vectors), _ROWS):
                 block = vectors[start : start + _ROWS]
                 rows = [{"place": self._added + i, "vector": row} for i, row in enumerate(block)]
@@ -125,7 +126,7 @@ class MilvusStore:
         """See `VectorStore`."""
         given = {name: value for name, value in self._numbers.items() if name in _BUILDING}
         doing = f"building {self._kind} over {self._added:,} vectors"
-        with Guard(self._spec, doing, clean=self._shown), quiet_stderr():
+        with Guard(self._spec, doing), quiet_stderr():
             self._client.flush(self._name, timeout=_PATIENCE)
             wanted = self._client.prepare_index_params()
             settings: dict[str, Any] = {**_DEFAULTS.get(self._kind, {}), **given}
@@ -141,7 +142,7 @@ class MilvusStore:
         asked = {name: value for name, value in self._numbers.items() if name in _SEARCH}
         if self._kind.startswith("HNSW"):
             asked["ef"] = max(asked.get("ef", 64), k)
-        with Guard(self._spec, "searching", "see that the server can still be reached", self._shown):
+        with Guard(self._spec, "searching", "see that the server can still be reached"):
             [found] = self._client.search(
                 self._name, data=[query], limit=k, output_fields=["place"],
                 search_params={"metric_type": "COSINE", "params": asked}, timeout=_ANSWER,
@@ -161,8 +162,9 @@ class MilvusStore:
 
         library = f"pymilvus {importlib.metadata.version('pymilvus')}"
         if self._is_server:
-            with Guard(self._spec, "asking the server's version", clean=self._shown):
-                server = f"Milvus {one_line(self._shown(str(self._client.get_server_version())))[:40]}"
+            with Guard(self._spec, "asking the server's version"):
+                said = without_secrets(str(self._client.get_server_version()), environment_secrets())
+                server = f"Milvus {one_line(said)[:40]}"
         else:
             server = f"Milvus Lite {importlib.metadata.version('milvus-lite')}"
         return {"library": f"{library}, {server}", "index": self._kind}
@@ -184,11 +186,7 @@ class MilvusStore:
             return None
         self._client.load_collection(_LABELS, timeout=_ANSWER)
         found = self._client.query(_LABELS, ids=[self._name], output_fields=["label"], timeout=_ANSWER)
-        return Label.from_json(self._shown(str(found[0]["label"]))) if found else None
-
-    def _shown(self, text: str) -> str:
-        """What the server says, without the token or eight characters of it."""
-        return without_token(text, self._token)
+        return Label.from_json(without_secrets(str(found[0]["label"]), environment_secrets())) if found else None
 
     def _keep_label(self, label: Label) -> None:
         from pymilvus import DataType
@@ -206,18 +204,6 @@ class MilvusStore:
         row = {"name": self._name, "label": label.to_json(), "unused": [1.0, 0.0]}
         self._client.upsert(_LABELS, [row], timeout=_ANSWER)
         self._client.flush(_LABELS, timeout=_ANSWER)
-
-
-def without_token(text: str, token: str) -> str:
-    """`text` with `***` for each run of it that holds the token, or a part of it of at least eight characters."""
-    part = min(8, len(token))
-    if not part:
-        return text
-    hidden = bytearray(len(text))
-    for start in range(len(text) - part + 1):
-        if text[start : start + part] in token:
-            hidden[start : start + part] = b"\1" * part
-    return re.sub("\0+", "***", "".join("\0" if hide else c for c, hide in zip(text, hidden, strict=True)))
 
 
 def _collection(prefix: str, name: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instructor_eval.errors import UserError, one_line
+from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.types import Vectors
 
 
@@ -98,6 +98,7 @@ class VectorStore(Protocol):
         ...
 
 
+_LONGEST = 4000
 _IN_CPP = re.compile(r"^Error in .{1,300}? at \S+:\d+: (Error: )?")
 """Where in its source FAISS found a fault, which no user can use."""
 
@@ -109,7 +110,6 @@ class Guard(AbstractContextManager["Guard"]):
         search: The search's text.
         doing: What is being done, as "building the index".
         step: What the user can do about it.
-        clean: Takes out of what the library says what must not be shown.
     """
 
     def __init__(
@@ -117,14 +117,13 @@ class Guard(AbstractContextManager["Guard"]):
         search: object,
         doing: str,
         step: str = "see that its place is reachable and not full",
-        clean: Callable[[str], str] = str,
     ) -> None:
-        self._search, self._doing, self._step, self._clean = search, doing, step, clean
+        self._search, self._doing, self._step = search, doing, step
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, UserError):
-            said = self._clean(_IN_CPP.sub("", str(getattr(error, "message", "") or error)))
-            said = one_line(said)[:300] or type(error).__name__
+            said = _IN_CPP.sub("", str(getattr(error, "message", "") or error))[:_LONGEST]
+            said = one_line(without_secrets(said, environment_secrets()))[:300] or type(error).__name__
             raise UserError(f"search '{self._search}': {self._doing} failed ({said}): {self._step}") from error
 
 

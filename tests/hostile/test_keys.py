@@ -1,0 +1,175 @@
+"""A key of 32 characters, sent through every fault of a server: it is found nowhere afterwards, whole or in pieces.
+
+Every fault sends the key back wherever a server can put text. Searched is all that the runs wrote (results, caches),
+printed, logged and showed in the list of processes, and what the reading commands make of the results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hostile_server import Fault, good, of, serving
+from made_hostile_embeddings import GOES_ON, KEY, MODELS, VECTORS
+from made_hostile_readers import ANSWERS, GENERATED, OPTIONS, SCORES, _card
+from made_hostile_readers import GOES_ON as ANSWERED
+from reply_faults import JSON, STATUSES, WIRE, after
+
+from instructor_eval.encoder.served import Limits, ServedEngine, Serving, describe
+from instructor_eval.readers.endpoint import EndpointReader
+from instructor_eval.readers.types import Question
+from instructor_eval.served import endpoint
+from instructor_eval.served.endpoint import EndpointModel
+
+PIECES = [KEY[at : at + 8].lower().encode() for at in range(len(KEY) - 7)]
+EVERY: dict[str, Fault] = {name: fault for name, (fault, _) in (STATUSES | WIRE | JSON | VECTORS).items()}
+READING: tuple[tuple[str, ...], ...] = (
+    *(("leaderboard", "--format", form) for form in ("table", "md", "csv", "json", "latex")),
+    ("report", "-o", "page.html"), ("models",), ("validate", "--results", "results"), ("cache", "info"),
+    ("cache", "verify"), ("tasks",),
+)  # fmt: skip
+
+
+def found(content: bytes) -> list[bytes]:
+    """The pieces of the key that are in there, in any case."""
+    lowered = content.lower()
+    return [piece for piece in PIECES if piece in lowered]
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    assert len(KEY) == 32
+    assert len(PIECES) == 25
+    assert found(b"... " + KEY[3:11].upper().encode()) == [PIECES[3]]
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "WAIT", 0.001)
+    monkeypatch.setenv("INSTRUCTOR_EVAL_API_KEY", KEY)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[io.StringIO]:
+    """All that anything logs."""
+    text = io.StringIO()
+    handler, root = logging.StreamHandler(text), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield text
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+def _shown(ask: Callable[[], object]) -> str:
+    """What comes of asking: the answer, or the error as `--debug` shows it."""
+    try:
+        return repr(ask())
+    except Exception as e:  # noqa: BLE001 # whatever it is, it is shown
+        return "".join(traceback.format_exception(e))
+
+
+@pytest.mark.parametrize("name", EVERY | {f"models: {name}": None for name in MODELS})
+def test_nothing_is_shown_with_debug_or_logged(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    kind, _, rest = name.partition("models: ")
+    fault = MODELS[rest][0] if rest and not kind else EVERY[name]
+    spec = "" if rest and not kind else "#m"
+
+    def embed() -> object:
+        how = Serving(limits=Limits(concurrency=1), tries=2, timeout=0.25)
+        engine = ServedEngine(describe(EndpointModel(f"{url}/v1{spec}", how)), None)
+        return engine.encode(["a", "b", "c"], ""), engine.model, engine.model.describe()
+
+    def read() -> object:
+        reader = EndpointReader(f"{url}/v1{spec}", tries=1, timeout=0.25, wait=0.001)
+        return list(reader.read([Question("a?", ("x", "y"))])), reader.describe()
+
+    with _logged() as log, serving(fault) as url:
+        shown = _shown(embed) + _shown(read)
+    with _logged() as more, serving(after(1, fault)) as url:
+        shown += _shown(embed)
+    printed = capfd.readouterr()
+    for text in (shown, log.getvalue(), more.getvalue(), printed.out, printed.err):
+        assert not found(text.encode("utf-8", "surrogatepass")), text[:2000]
+
+
+def test_nothing_is_written_or_printed(tmp_path: Path) -> None:
+    """One run with a model for every fault, each of them filed; one for what goes on; and the readers."""
+    faults = [*EVERY.values(), *(after(1, fault) for fault in EVERY.values())]
+    going = [fault for fault, _ in GOES_ON.values()]
+    readers = [*ANSWERED.values(), *(fault for fault, _ in (*SCORES.values(), *ANSWERS.values()))]
+    printed = b""
+    with contextlib.ExitStack() as servers:
+
+        def models(some: list[Fault], spec: str) -> list[str]:
+            urls = [servers.enter_context(serving(fault)) for fault in some]
+            return [word for url in urls for word in ("--model", f"endpoint:{url}/v1{spec}")]
+
+        listing = models([fault for fault, _ in MODELS.values()], "")
+        task = ("--task", "DemoSTS", "--limit", "4", "--tries", "1")
+        printed += _run(tmp_path, *models(faults, "#m"), *listing, *task, "--timeout", "0.25")
+        printed += _run(tmp_path, *models([*going, lambda r: [of(good(r))]], "#m"), *task, "--timeout", "60")
+        for kind, options in (("scored", OPTIONS), ("generated", GENERATED)):
+            (tmp_path / kind).mkdir()
+            card = f"{kind}/{_card(tmp_path / kind, options)}"
+            for fault in readers:
+                url = servers.enter_context(serving(fault))
+                asked = ("--selection", "bm25", "--limit", "3", "--tries", "1", "--task", card)
+                printed += _run(tmp_path, *asked, "--reader", f"endpoint:{url}/v1#m", here=True)
+    for command in READING:
+        printed += _run(tmp_path, *command, here=True)
+    assert b"failed" in printed
+    assert len(list((tmp_path / "results").rglob("*.json"))) > 2 * len(EVERY)
+    assert not found(printed), [line for line in printed.splitlines() if found(line)][:5]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".sqlite3" for path in files)
+    leaks = {str(path.relative_to(tmp_path)): found(_content(path)) for path in files}
+    assert not {name: pieces for name, pieces in leaks.items() if pieces}
+    assert not found("\n".join(map(str, files)).encode())
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content + (str(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else b"")
+
+
+def _run(folder: Path, *arguments: str, here: bool = False) -> bytes:
+    """What a command prints; in a process of its own, whose command line is looked at, or in this one."""
+    if here:
+        from instructor_eval.cli import main
+
+        before, streams = Path.cwd(), (io.StringIO(), io.StringIO())
+        os.chdir(folder)
+        os.environ["INSTRUCTOR_EVAL_CACHE"] = str(folder / "cache")
+        try:
+            with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+                main(arguments)
+        finally:
+            os.chdir(before)
+        return "".join(stream.getvalue() for stream in streams).encode("utf-8", "surrogatepass")
+    environment = {**os.environ, "INSTRUCTOR_EVAL_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "instructor_eval.cli", *arguments]
+    listed = b""
+    with (
+        (folder / "out").open("ab") as out,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out) as process,
+    ):
+        while process.poll() is None:
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    listed += entry.read_bytes()
+            time.sleep(1)
+    assert b"instructor_eval.cli" in listed
+    return (folder / "out").read_bytes() + listed
