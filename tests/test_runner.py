@@ -290,7 +290,7 @@ def test_bad_input_is_found_before_anything_is_computed(run: Run, plain: Path, t
     with pytest.raises(UserError, match="unknown device 'gpu'"):
         run([plain], cards, device="gpu")
     with pytest.raises(UserError, match="this is not a whole checkpoint"):
-        run([plain, tmp_path], cards)
+        run([tmp_path], cards)
     assert not list((tmp_path / "results").rglob("*.json"))
     blocked = tmp_path / "file"
     blocked.write_text("")

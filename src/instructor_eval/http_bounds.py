@@ -39,7 +39,7 @@ class TooLongError(OSError):
 @contextmanager
 def at_most(size: int) -> Iterator[None]:
     """Bound the replies that this thread reads to `size` bytes of content; chunks and packing come on top."""
-    _now.size = 2 * size + _HEAD
+    _now.size = size + _HEAD
     try:
         yield
     finally:

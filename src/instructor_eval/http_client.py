@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _VARIABLE, _OPENAI_VARIABLE, _OPENAI_HOST = "INSTRUCTOR_EVAL_API_KEY", "OPENAI_API_KEY", "api.openai.com"
-SIZE = 8 * 2**20
+SIZE = 4 * 2**20
 """Bytes of a reply at most, unless more was asked for."""
 _CONNECT_SECONDS, _MOST_SECONDS = 10.0, 60.0
 _LONGEST_NAME, _LONGEST_MESSAGE = 200, 2000
@@ -177,6 +177,8 @@ class Client:
         except requests.RequestException as e:
             said = f"cannot be asked ({type(e).__name__})"
             raise UserError(f"endpoint:{self._url}: {said}: check the URL and the proxy settings") from None
+        except ValueError:  # of urllib3's parser of chunks
+            raise PassingError("the reply is not HTTP") from None
         if response.status_code not in range(200, 300):
             self._refuse(response, bytes(content), hint, refused)
         try:

@@ -25,6 +25,8 @@ _SAME_CASE = str.maketrans(_UPPER, _LOWER)  # unlike `lower`, it leaves every ch
 _NAMED = re.compile("KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
 _LEAST_OF_VARIABLE = 6
 _NUMBERS = {int, float}
+_MEMBERS = 10**6
+_SHORT = 60
 
 
 class Secrets:
@@ -35,26 +37,31 @@ class Secrets:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._parts: dict[int, set[str]] = {}
-        for secret in secrets:
-            for part in _parts(secret.strip()):
-                self._parts.setdefault(len(part), set()).add(part.translate(_SAME_CASE))
+        self._parts = {part.translate(_SAME_CASE) for secret in secrets for part in _parts(secret.strip())}
+        self._sizes = sorted(set(map(len, self._parts)))
 
     def out_of(self, text: str) -> str:
         """Return `text` with three stars for every run of characters that belongs to a secret."""
-        plain = text.translate(_SAME_CASE)
-        marked = sorted(
-            (at, at + size)
-            for size, parts in self._parts.items()
-            for at in range(len(plain) - size + 1)
-            if plain[at : at + size] in parts
-        )
         found, end = [], 0
-        for start, stop in marked:
+        for start, stop in sorted(self._places(text.translate(_SAME_CASE))):
             if start >= end:
                 found += [text[end:start], HIDDEN]
             end = max(end, stop)
         return "".join((*found, text[end:])) if found else text
+
+    def _places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Beginning and end of every part in `text`."""
+        if len(text) < _SHORT:  # looking at each place in it is faster than looking for hundreds of parts
+            for size in self._sizes:
+                yield from (
+                    (at, at + size) for at in range(len(text) - size + 1) if text[at : at + size] in self._parts
+                )
+            return
+        for part in self._parts:
+            at = text.find(part)
+            while at >= 0:
+                yield at, at + len(part)
+                at = text.find(part, at + 1)
 
     def out_of_all(self, value: Any) -> Any:
         """Return decoded JSON with every string in it cleaned, names of members too.
@@ -63,16 +70,26 @@ class Secrets:
 
         Raises:
             RecursionError: it is nested deeper than Python calls.
+            ValueError: it has a million members.
         """
         if not self._parts:
             return value
-        if isinstance(value, str):
-            return self.out_of(value)
-        if isinstance(value, dict):
-            return {self.out_of(name): self.out_of_all(member) for name, member in value.items()}
-        if isinstance(value, list):
-            return value if set(map(type, value)) <= _NUMBERS else [self.out_of_all(member) for member in value]
-        return None if type(value) in _NUMBERS and self.out_of(str(value)) != str(value) else value
+        left = _MEMBERS
+
+        def clean(value: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise ValueError("more members than any reply has")
+            if isinstance(value, str):
+                return self.out_of(value) if len(value) >= _LEAST else value
+            if isinstance(value, dict):
+                return {self.out_of(name): clean(member) for name, member in value.items()}
+            if isinstance(value, list):
+                return value if set(map(type, value)) <= _NUMBERS else [clean(member) for member in value]
+            return None if type(value) in _NUMBERS and self.out_of(str(value)) != str(value) else value
+
+        return clean(value)
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:

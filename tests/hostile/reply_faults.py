@@ -6,6 +6,7 @@ Each fault comes with what the one line must say of it.
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
 import time
@@ -46,6 +47,11 @@ def raw(make: Callable[[str], bytes | Iterable[bytes | None]]) -> Fault:
     return fault
 
 
+def sent(make: Callable[[str], bytes]) -> Fault:
+    """The same, and the connection stays."""
+    return lambda request: [make(leak(request))]
+
+
 def whole(make: Callable[[str], bytes], *headers: str) -> Fault:
     """A good reply around the bytes that `make` gives."""
     return lambda request: [reply(make(leak(request)), "200 OK", *headers)]
@@ -78,7 +84,8 @@ def flood(before: bytes, piece: bytes) -> Fault:
     """A beginning, and then the same piece as fast as it goes."""
 
     def fault(_request: Request) -> Iterator[bytes]:
-        yield before
+        if before:
+            yield before
         while True:
             yield piece * max(1, 2**16 // len(piece))
 
@@ -111,6 +118,11 @@ ALONE = "even alone"
 LONG = "input (3002 tokens) is too large to process. increase the physical batch size (current batch size: 512)"
 
 
+def _escaped(text: str, form: str) -> bytes:
+    return "".join(form.format(ord(c)) for c in text).encode()
+
+
+@functools.cache
 def _bomb(_key: str) -> bytes:
     return gzip.compress(bytes(64 * 2**20), 6)
 
@@ -133,7 +145,7 @@ STATUSES: dict[str, tuple[Fault, str]] = {
     "429 and no date": (status("429", "Retry-After: Mon, 99 Foo 99999999 99:99:99 +9999999"), "HTTP 429"),
     "500": (status("500"), "HTTP 500"),
     "500 of a long text": (status("500", message=LONG), "cut that text"),
-    "502 and a page": (raw(lambda k: reply(f"<html>{k}</html>".encode(), "502 Bad")), "HTTP 502"),
+    "502 and a page": (sent(lambda k: reply(f"<html>{k}</html>".encode(), "502 Bad")), "HTTP 502"),
     "503": (status("503", "Retry-After: -5"), "HTTP 503"),
     "600": (status("600"), "HTTP 600"),
     "999": (status("999"), "HTTP 999"),
@@ -159,17 +171,18 @@ STATUSES: dict[str, tuple[Fault, str]] = {
     ),
     "400 and a message of 1 MB": (status("400", message="\x1b[2J\u202e" + "m" * 2**20), ALONE),
     "400 and a list": (
-        raw(lambda k: reply(json.dumps([[k] * 99, {k: [k]}]).encode(), "400 Bad")), ALONE),
+        sent(lambda k: reply(json.dumps([[k] * 99, {k: [k]}]).encode(), "400 Bad")), ALONE),
     "400 in base64": (
-        raw(lambda k: reply(json.dumps({"error": base64.b64encode(f"Bearer {k}".encode()).decode()})
+        sent(lambda k: reply(json.dumps({"error": base64.b64encode(f"Bearer {k}".encode()).decode()})
                             .encode(), "400 Bad")), ALONE),
     "400 in capitals, backwards, in hex": (
-        raw(lambda k: reply(json.dumps({"detail": f"{k.swapcase()} {k[::-1]} {k.encode().hex()}"}).encode(), "400 No")),
+        sent(lambda k: reply(f"{k.swapcase()} {k[::-1]} {k.encode().hex()}".encode(), "400 No")),
         ALONE,
     ),
     "400 in escapes": (
-        raw(lambda k: reply("".join(f"\\u{ord(c):04x}%{ord(c):02x}" for c in k).encode() + b"" .join(
-            f"%{ord(c):02X}".encode() for c in k), "400 No")), ALONE),
+        sent(lambda k: reply(b" ".join(_escaped(k, form) for form in ("\\u{:04x}", "%{:02x}", "%{:02X}")), "400 No")),
+        ALONE,
+    ),
 }  # fmt: skip
 
 WIRE: dict[str, tuple[Fault, str]] = {
@@ -183,11 +196,11 @@ WIRE: dict[str, tuple[Fault, str]] = {
     "a chunk of no size": (raw(lambda k: CHUNKED + k.encode() + b"\r\n\r\n"), ENDED),
     "a chunk of -5": (raw(lambda k: CHUNKED + b"-5\r\nabcde\r\n0\r\n\r\n"), "the reply"),
     "a chunk of 10^30": (raw(lambda k: CHUNKED + b"f" * 26 + b"\r\n{}\r\n0\r\n\r\n"), "the reply"),
-    "a chunk's endless line": (flood(CHUNKED, b"1"), "a reply of more than 8 MB"),
-    "endless trailers": (flood(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: b\r\n"), "a reply of more than 8 MB"),
-    "an endless body": (flood(HEAD + b"\r\n", b"[[],"), "a reply of more than 8 MB"),
-    "an endless body in chunks": (flood(CHUNKED, b"1\r\n \r\n"), "a reply of more than 8 MB"),
-    "endless interim replies": (flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "a reply of more than 8 MB"),
+    "a chunk's endless line": (flood(CHUNKED, b"1"), "the reply"),
+    "endless trailers": (flood(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: b\r\n"), "a reply of more than 4 MB"),
+    "an endless body": (flood(HEAD + b"\r\n", b"[[],"), "a reply of more than 4 MB"),
+    "an endless body in chunks": (flood(CHUNKED, b"1\r\n \r\n"), "a reply of more than 4 MB"),
+    "endless interim replies": (flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "a reply of more than 4 MB"),
     "endless headers": (flood(HEAD, b"X-A: b\r\n"), ENDED),
     "a status line of 1 MB": (raw(lambda k: b"HTTP/1.1 200 " + k.encode() * 32768), NO_HTTP),
     "a header of 1 MB": (raw(lambda k: HEAD + b"X: " + k.encode() * 32768 + b"\r\n\r\n{}"), NO_HTTP),
@@ -214,7 +227,7 @@ WIRE: dict[str, tuple[Fault, str]] = {
                             "Set-Cookie2: =;;=; version=x; port=\"")),
         "no reply to /",
     ),
-    "a gzip bomb": (whole(_bomb, "Content-Encoding: gzip"), "a reply of more than 8 MB"),
+    "a gzip bomb": (whole(_bomb, "Content-Encoding: gzip"), "a reply of more than 4 MB"),
     "a deflate bomb": (whole(lambda k: zlib.compress(_bomb(k)), "Content-Encoding: deflate, gzip"), "the reply"),
     "nested gzip": (whole(lambda k: b"x", f"Content-Encoding: {', '.join(['gzip'] * 50)}"), "the reply"),
     "no gzip": (whole(lambda k: k.encode(), "Content-Encoding: gzip"), "the reply"),
@@ -229,7 +242,7 @@ JSON: dict[str, tuple[Fault, str]] = {
     "100,000 lists in each other": (whole(lambda k: b"[" * 100_000), NO_JSON),
     "900 lists in each other": (whole(lambda k: b"[" * 900 + json.dumps(k).encode() + b"]" * 900), ""),
     "objects in each other": (whole(lambda k: f'{{"{k}":'.encode() * 5000), NO_JSON),
-    "two million lists": (whole(lambda k: b"[" + b"[]," * 2_000_000 + b"[]]"), "no reply to /"),
+    "a million lists": (whole(lambda k: b"[" + b"[]," * 1_000_000 + b"[]]"), NO_JSON),
     "null": (whole(lambda k: b"null"), "no reply to /"),
     "a number of 5,000 digits": (whole(lambda k: b"9" * 5000), NO_JSON),
     "a text": (whole(lambda k: json.dumps(k).encode()), "no reply to /"),

@@ -351,7 +351,7 @@ def test_answers_before_an_error_are_kept(model: TinyLM) -> None:
             "redirect:https://elsewhere.example/v1",
             "redirects to https://elsewhere.example/v1, which is not followed: give the URL meant",
         ),
-        ("huge", "a reply of more than 8 MB: check that this is an API's root"),
+        ("huge", "a reply of more than 4 MB: check that this is an API's root"),
     ],
 )
 def test_final_at_once(model: TinyLM, fault: str, line: str) -> None:
