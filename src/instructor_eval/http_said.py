@@ -9,8 +9,9 @@ import time
 from email.utils import parsedate_to_datetime
 
 TOO_LONG = re.compile(
-    r"too (long|large|big) (to|for)|longer than|larger than|context[ _-]?(length|size|window)|physical batch size"
-    r"|(token|length|limit|size|maximum)\b.{0,60}\bexceed|exceed.{0,60}\b(token|length|limit|size|maximum)"
+    r"too (long|large|big) (to process|for (the|this|our|a) )|longer than|larger than|physical batch size"
+    r"|context[ _-]?(length|size|window)"
+    r"|(tokens?|length|limit|size)\b.{0,60}\bexceed|exceed.{0,60}\b(tokens?|length|limit|size|maximum)"
     r"|max(imum)?[ _-]?((input|sequence|model|batch|request|allowed|token|text)s?)[ _-]?(length|size|len|tokens)?"
     r"|(input|prompt|text|sequence|batch|payload|body|content|entity|document|request)s?\b.{0,60}\btoo (long|large|big)"
     r"|too many (input|text|token|character|sequence|item|element|word)|must have less than|at most \d",

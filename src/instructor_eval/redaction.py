@@ -25,7 +25,7 @@ _SAME_CASE = str.maketrans(_UPPER, _LOWER)  # unlike `lower`, it leaves every ch
 _NAMED = re.compile("KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
 _LEAST_OF_VARIABLE = 6
 _NUMBERS = {int, float}
-_MEMBERS = 10**6
+_MEMBERS = 500_000
 _SHORT = 60
 
 
@@ -70,7 +70,7 @@ class Secrets:
 
         Raises:
             RecursionError: it is nested deeper than Python calls.
-            ValueError: it has a million members.
+            ValueError: it has half a million members.
         """
         if not self._parts:
             return value

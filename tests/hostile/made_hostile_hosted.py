@@ -33,7 +33,7 @@ SAID = {
     "an endless body": "a reply of more than 64 MB",
     "100,000 lists in each other": "asked once",
     "a list": "asked once",
-    "an error with 200": "asked once",
+    "an error with 200": "even alone",
     "data: null": "asked once",
     "embedding: 400 digits": "asked once",
     "embedding: 1 MB of text in it": "asked once",

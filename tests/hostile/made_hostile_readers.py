@@ -13,7 +13,7 @@ from reply_faults import JSON, LONG, STATUSES, WIRE, WITHIN, Fields, edited, sta
 
 RUN = ("--selection", "bm25", "--limit", "3", "--results", "r", "--tries", "1", "--quiet", "--task")
 OPTIONS = "{input: 'Of what? {text} ', embed: '{text}', labels: [apple, bread], most: 2}"
-GENERATED = "{input: 'Of what? {text} ', embed: '{text}', target: '{label}', most: 2}"
+GENERATED = "{input: 'Of what? {text} ', embed: '{text}', output: '{label}', most: 2}"
 NO_ECHO = "returns no log-probabilities for the prompt (echo)"
 
 
@@ -89,7 +89,7 @@ GOES_ON: dict[str, Fault] = {
 SOME = ("400", "401", "404", "429 and the key", "500", "502 and a page", "308 and no UTF-8", "400 in escapes",
         "closes at once", "ends in the body", "drips a header", "drips the body", "says nothing", "HTTP/0.9",
         "a header of 1 MB", "a gzip bomb", "endless interim replies", "100,000 lists in each other",
-        "a million lists", "a list", "an error with 200")  # fmt: skip
+        "300,000 lists", "a list", "an error with 200")  # fmt: skip
 NAMES = ("the key", "a part of the key", "1 MB", "ESC", "none", "10,000")
 
 

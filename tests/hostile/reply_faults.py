@@ -242,7 +242,7 @@ JSON: dict[str, tuple[Fault, str]] = {
     "100,000 lists in each other": (whole(lambda k: b"[" * 100_000), NO_JSON),
     "900 lists in each other": (whole(lambda k: b"[" * 900 + json.dumps(k).encode() + b"]" * 900), ""),
     "objects in each other": (whole(lambda k: f'{{"{k}":'.encode() * 5000), NO_JSON),
-    "a million lists": (whole(lambda k: b"[" + b"[]," * 1_000_000 + b"[]]"), NO_JSON),
+    "300,000 lists": (whole(lambda k: b"[" + b"[]," * 300_000 + b"[]]"), "no reply to /"),
     "null": (whole(lambda k: b"null"), "no reply to /"),
     "a number of 5,000 digits": (whole(lambda k: b"9" * 5000), NO_JSON),
     "a text": (whole(lambda k: json.dumps(k).encode()), "no reply to /"),

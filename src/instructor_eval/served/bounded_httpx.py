@@ -17,6 +17,8 @@ WHOLE = 4
 """A whole call may take so many times as long as a provider may be silent."""
 SIZE = 64 * 2**20
 """Bytes of a reply at most, of providers that litellm asks through `client`."""
+_REFUSAL = 2**14
+"""Bytes of a refusal that litellm gets to see: it looks through them for long."""
 
 
 class TooLongError(Exception):
@@ -55,12 +57,15 @@ def client(timeout: float) -> httpx.Client:
     import httpx
 
     class _Bounded(httpx.SyncByteStream):
-        def __init__(self, stream: Any) -> None:
-            self._stream = stream
+        def __init__(self, stream: Any, *, refuses: bool) -> None:
+            self._stream, self._refuses = stream, refuses
 
         def __iter__(self) -> Iterator[bytes]:
             read = 0
             for part in self._stream:
+                if self._refuses and read + len(part) > _REFUSAL:
+                    yield part[: _REFUSAL - read]
+                    return
                 read += len(part)
                 if read > SIZE:
                     raise TooLongError
@@ -72,7 +77,7 @@ def client(timeout: float) -> httpx.Client:
     def bound(response: httpx.Response) -> None:
         if "content-encoding" in response.headers:
             raise TooLongError
-        response.stream = _Bounded(response.stream)
+        response.stream = _Bounded(response.stream, refuses=response.status_code >= 300)
 
     def ask_unpacked(request: httpx.Request) -> None:
         request.headers["Accept-Encoding"] = "identity"

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -220,6 +221,8 @@ def _quiet_litellm(timeout: float) -> Any:
     litellm.client_session = litellm.client_session or bounded_httpx.client(timeout)
     litellm.DEFAULT_MAX_RETRIES = 0  # it takes `max_retries=0` for none given
     litellm.drop_params = False
+    # pydantic warns of a reply's members, in the reply's own words, on stderr.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydantic(\.|$)")
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return litellm
