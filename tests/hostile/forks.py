@@ -31,7 +31,7 @@ _ADDRESS_SPACE = 6 * 2**30  # beyond what is mapped: a runaway must not take the
 _WARM = (
     "torch", "transformers", "sentence_transformers", "safetensors.torch", "mteb", "datasets", "pandas", "scipy.stats",
     "polars", "yaml", "requests", "jinja2", "tabulate", "instructor_eval.runner", "instructor_eval.encoder.load",
-    "litellm",
+    "litellm", "openai.resources", "httpcore",
 )  # fmt: skip
 
 

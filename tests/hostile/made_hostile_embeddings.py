@@ -11,7 +11,7 @@ from hostile_case import Case
 from hostile_server import Fault, Request, good, reply, serving
 from reply_faults import JSON, STATUSES, WIRE, WITHIN, Fields, after, edited, status, whole
 
-KEY = "sk-Q7zR4mXw9LbT2vNc8HdK5gFyJ1pA6s"
+KEY = "sk-Q7zR4mXw9LbT2vNc8HdK5gFyJ1pA6"
 RUN = ("--task", "DemoSTS", "--limit", "4", "--results", "r", "--tries", "1", "--quiet")
 
 

@@ -6,6 +6,7 @@ Each fault comes with what the one line must say of it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import gzip
 import json
@@ -61,8 +62,9 @@ def edited(edit: Callable[[Fields, str], Any]) -> Fault:
     """The reply that was asked for, changed; what `edit` returns takes its place, unless that is None."""
 
     def fault(request: Request) -> Iterator[bytes]:
-        fields = good(request)
-        other = edit(fields, leak(request))
+        fields, other = good(request), None
+        with contextlib.suppress(LookupError):  # of a reply to another question
+            other = edit(fields, leak(request))
         yield of(fields if other is None else other)
 
     return fault
