@@ -125,7 +125,8 @@ class Client:
                     self._session.close()
             if attempt >= min(most, fault.most):
                 said = f"{fault}, asked {times(attempt)}"
-                raise UnansweredError(f"endpoint:{self._url}: {said}: {fault.step}", said, fault) from None
+                step = fault.step or "see that the server runs there and is not overloaded, then run again"
+                raise UnansweredError(f"endpoint:{self._url}: {said}: {step}", said, fault) from None
             if self._stop.wait(pause_after(attempt - 1, self._wait, fault)):
                 raise _StoppedError
 
@@ -230,7 +231,7 @@ class PassingError(Exception):
         what: What happened.
         pause: The seconds that the server asks for.
         most: How often to ask at most.
-        step: What the user can do if it does not pass.
+        step: What the user can do if it does not pass, where that is not the usual.
         by_request: Whether what was asked for may be the reason: the server broke, or is at it still.
     """
 
@@ -239,7 +240,7 @@ class PassingError(Exception):
     ) -> None:
         super().__init__(what)
         self.pause, self.most, self.by_request = pause, most, by_request
-        self.step = step or "see that the server runs there and is not overloaded, then run again"
+        self.step = step
 
 
 class UnansweredError(UserError):
@@ -322,7 +323,7 @@ def _api_key(url: str) -> tuple[str, str]:
         variable = _OPENAI_VARIABLE
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable() or " " in key:  # checked here, since other errors would show it
-        raise UserError(f"{variable}: has characters that are in no API key: set it anew")
+        raise UserError(f"{variable}: has characters that are in no API key: set it again")
     return variable, key
 
 

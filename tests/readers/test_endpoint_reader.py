@@ -455,7 +455,7 @@ def test_key_is_sent_and_never_shown(
         for bad in (f"{KEY}\n{KEY}", f"{KEY} {KEY}", f"{KEY}é"):
             monkeypatch.setenv("INSTRUCTOR_EVAL_API_KEY", bad)
             line = _error(_reader(server))
-            assert line == "INSTRUCTOR_EVAL_API_KEY: has characters that are in no API key: set it anew"
+            assert line == "INSTRUCTOR_EVAL_API_KEY: has characters that are in no API key: set it again"
         monkeypatch.delenv("INSTRUCTOR_EVAL_API_KEY")
         assert EndpointReader(f"{server.url}#tiny").fingerprint == with_key
     assert KEY not in "".join([*shown, caplog.text])

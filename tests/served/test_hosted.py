@@ -20,7 +20,7 @@ from made_vectors import hashed
 from instructor_eval.cards import shipped_cards
 from instructor_eval.encoder.served import PROBES, Limits, ServedEngine, Serving, describe
 from instructor_eval.errors import UserError
-from instructor_eval.served import endpoint, hosted
+from instructor_eval.served import bounded_httpx, endpoint, hosted
 from instructor_eval.served.hosted import HostedModel
 from instructor_eval.store import Store
 
@@ -233,3 +233,30 @@ def test_identity_and_price(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plain.max_length == 8191
     assert plain.totals() == {"requests": 0, "retries": 0, "tokens": 0, "usd": 0.0}
     assert "usd" not in model_of("openai/nobody-knows-it").totals()
+
+
+def test_no_password_in_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_BASE", "http://user:hush@localhost:1")
+    with pytest.raises(
+        UserError, match="OPENAI_API_BASE has a user or password in it: give the address alone"
+    ) as caught:
+        model_of("openai/x")
+    assert "hush" not in str(caught.value)
+
+
+def test_a_call_that_does_not_end_and_a_reply_that_is_too_long(
+    openai: EmbeddingsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of("openai/tiny", timeout=0.3, tries=7)
+    openai.faults = lambda _number: "hang"
+    monkeypatch.setattr(model._litellm, "embedding", lambda **_given: openai._stopped.wait(60))
+    with pytest.raises(UserError, match=r"no whole answer within 1\.2 s, asked 2 times: raise --timeout"):
+        model.embed(["a"], "")
+    monkeypatch.undo()
+    monkeypatch.setattr(bounded_httpx, "SIZE", 1000)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    openai.faults = []
+    model = model_of("openai/tiny")
+    model._base = openai.url
+    with pytest.raises(UserError, match=r"a reply of more than .* MB: check its API base"):
+        model.embed([f"text {i}" for i in range(50)], "")

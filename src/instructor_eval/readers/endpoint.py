@@ -96,7 +96,7 @@ class EndpointReader:
         """Nothing is held between readings."""
 
     def _client(self) -> Client:
-        otherwise = "mend what it names, or use hf: or nearest"
+        otherwise = "change what it names, or use hf: or nearest"
         return Client(self._url, self._concurrency, self._timeout, self._tries, self._wait, otherwise=otherwise)
 
     def _find_model(self, client: Client) -> None:
@@ -130,7 +130,7 @@ class EndpointReader:
         """What a refusal means of which that text may be the reason."""
 
         def refused(code: int, said: str) -> UserError | None:
-            if code in _NO_REQUEST:
+            if code < 400 or code in _NO_REQUEST:
                 return None
             if is_too_much(code, said):
                 return RefusedPromptError(self._url, text, said, "give a server (or a model) of a longer context")

@@ -127,11 +127,11 @@ class EndpointModel(ServedModel):
     def _connect(self) -> Client:
         how = self._how
         tries = how.tries if self._dim else min(how.tries, FIRST_TRIES)
-        otherwise = "mend what it names, run again"
+        otherwise = "change what it names, run again"
         return Client(self._url, how.limits.concurrency, how.timeout, tries, WAIT, otherwise=otherwise)
 
     def _refused(self, code: int, said: str) -> UserError | None:
-        if code in NO_REQUEST or not (is_too_much(code, said) or not may_pass(code)):
+        if code < 400 or code in NO_REQUEST or not (is_too_much(code, said) or not may_pass(code)):
             return None
         return TooMuchError(f"{self.name}: {said}")
 

@@ -81,6 +81,9 @@ class HostedModel(ServedModel):
             raise UserError(f"hosted:{spec}: unknown provider '{self._provider}'{hint}")
         self._spec, self._how = spec, how
         self._base = os.environ.get(f"{self._provider.upper()}_API_BASE") or None
+        if self._base and "@" in self._base:
+            place = f"{self._provider.upper()}_API_BASE"
+            raise UserError(f"hosted:{spec}: {place} has a user or password in it: give the address alone")
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._totals = {"requests": 0, "retries": 0, "tokens": 0}
@@ -137,7 +140,7 @@ class HostedModel(ServedModel):
             if attempt >= min(tries, fault.most) or stop.wait(pause_after(attempt - 1, endpoint.WAIT, fault)):
                 break
         said = f"{fault}, asked {times(attempt)}"
-        step = "see that the provider can be reached and your quota is not used up, then run again"
+        step = fault.step or "see that the provider can be reached and your quota is not used up, then run again"
         raise UnansweredError(f"{self.name}: {said}: {step}", said, fault)
 
     def totals(self) -> dict[str, float]:

@@ -18,10 +18,12 @@ from instructor_eval.adapters.own_metadata import own_metadata
 from instructor_eval.encoder.engine import pick_device
 from instructor_eval.encoder.served import Limits, ServedModel, Serving
 from instructor_eval.errors import UserError, did_you_mean, one_line
+from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.types import Vectors
 
 _WINDOW = 1024
 _BATCH = 32
+_LONGEST = 4000
 
 
 class RegistryModel(ServedModel):
@@ -110,7 +112,8 @@ class RegistryModel(ServedModel):
             raise
         except Exception as e:
             step = "install or download what it names, then run again"
-            raise UserError(f"{self.name}: {type(e).__name__}: {one_line(str(e))[:300]}: {step}") from e
+            said = one_line(without_secrets(str(e)[:_LONGEST], environment_secrets()))[:300]
+            raise UserError(f"{self.name}: {type(e).__name__}: {said}: {step}") from e
 
 
 def _meta(name: str) -> Any:
