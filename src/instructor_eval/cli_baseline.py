@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.cli_compare import add_baselines_option, add_side_options, find_side
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK
+from instructor_eval.cli_compare import BASELINES, add_baselines_option, add_side_options, find_side
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.escapes import json_text
+from instructor_eval.output import tell
+from instructor_eval.stored_files import is_folder
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.baselines import Baseline
@@ -62,8 +64,8 @@ def _set(options: argparse.Namespace) -> int:
     found = baselines.load(path)
     state = "is now" if written else "is already"
     count = len(found.side.values)
-    print(f"baseline {options.name} {state} {found.side.label}: {count} task{'s' * (count != 1)}, {_size(found.size)}")
-    print(f"{path.parent}: commit this folder, and give baseline:{options.name} to a gate or a comparison")
+    tell(f"baseline {options.name} {state} {found.side.label}: {count} task{'s' * (count != 1)}, {_size(found.size)}")
+    tell(f"{path.parent}: commit this folder, and give baseline:{options.name} to a gate or a comparison")
     return EXIT_OK
 
 
@@ -71,7 +73,7 @@ def _pin(options: argparse.Namespace) -> int:
     from instructor_eval.comparing import baselines
 
     path = baselines.pin(options.name, folder=options.baselines)
-    print(f"pinned: {baselines.load(path).side.label}\n{path}: baseline:{options.name}/{baselines.PINNED}")
+    tell(f"pinned: {baselines.load(path).side.label}\n{path}: baseline:{options.name}/{baselines.PINNED}")
     return EXIT_OK
 
 
@@ -79,6 +81,10 @@ def _show(options: argparse.Namespace) -> int:
     from instructor_eval.comparing import baselines
     from instructor_eval.tables import render
 
+    if options.baselines != BASELINES and not is_folder(options.baselines):
+        raise UserError(
+            f"--baselines {options.baselines}: there is no such folder: `evaluate baseline set SIDE` makes it"
+        )
     every = [options.name] if options.name else baselines.names(options.baselines)
     found = [
         baselines.load(baselines.find(name, options.baselines, which))
@@ -87,10 +93,10 @@ def _show(options: argparse.Namespace) -> int:
         if which == baselines.LAST or baselines.has(name, which, options.baselines)
     ]
     if options.format == "json":
-        print(json.dumps([_described(b) for b in found], ensure_ascii=False, indent=1))
+        tell(json_text([_described(b) for b in found]))
         return EXIT_OK
     if not found:
-        print(f"no baselines in {options.baselines}: make one with `evaluate baseline set SIDE`")
+        tell(f"no baselines in {options.baselines}: make one with `evaluate baseline set SIDE`")
         return EXIT_OK
     headers = ["baseline", "which", "model", "variant", "instructions", "tasks", "set", "size", "note"]
     rows = [
@@ -100,10 +106,10 @@ def _show(options: argparse.Namespace) -> int:
         ]
         for b in found
     ]  # fmt: skip
-    print(render(headers, rows, "table", left=5))
+    tell(render(headers, rows, "table", left=5))
     if options.name:
-        print()
-        print(_scores(found))
+        tell()
+        tell(_scores(found))
     return EXIT_OK
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from instructor_eval.encoder import cache_upkeep, cache_verify
 from instructor_eval.encoder.cache import default_folder
 from instructor_eval.encoder.cache_db import FILE_NAME
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.escapes import json_text
+from instructor_eval.output import tell
 from instructor_eval.readers import answers_upkeep
 from instructor_eval.tables import render
 
@@ -45,14 +46,14 @@ def _info(folder: Path, form: str) -> int:
         value = {} if found is None else dataclasses.asdict(found) | {"path": str(found.path)}
         if readers:
             value["answers"] = [dataclasses.asdict(kept) for kept in readers]
-        print(json.dumps(value, ensure_ascii=False, indent=1))
+        tell(json_text(value))
         return EXIT_OK
     if found is not None:
         _print_vectors(found)
     if readers or found is None:
         rows = [[kept.reader, f"{kept.answers:,}", size(kept.bytes)] for kept in readers]
         table = render(["reader", "answers", "size"], rows, "table")
-        print(table if found is None else f"\n{table}")
+        tell(table if found is None else f"\n{table}")
     return EXIT_OK
 
 
@@ -63,8 +64,8 @@ def _print_vectors(found: cache_upkeep.Info) -> None:
          None if m.used is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(m.used))]
         for m in found.models
     ]  # fmt: skip
-    print(render(headers, rows, "table", left=5))
-    print(
+    tell(render(headers, rows, "table", left=5))
+    tell(
         f"\n{found.texts:,} texts, {size(found.bytes)}; {size(found.disk)} on disk "
         f"(version {found.version}, {one_line(str(found.path))})"
     )
@@ -80,11 +81,11 @@ def _verify(folder: Path) -> int:
 def _verify_answers(folder: Path) -> bool:
     found = answers_upkeep.verify(folder)
     state = "were damaged and are mended" if found.damaged or found.problem else "are sound"
-    print(f"answers in {one_line(str(folder))} {state}: {_count(found.answers, 'answer')} checked")
+    tell(f"answers in {one_line(str(folder))} {state}: {_count(found.answers, 'answer')} checked")
     if found.problem:
-        print(f"  the database was not whole ({one_line(found.problem)}): made anew from every answer that still reads")
+        tell(f"  the database was not whole ({one_line(found.problem)}): made anew from every answer that still reads")
     if found.damaged:
-        print(f"  {_count(found.damaged, 'damaged answer')} dropped: a reader will be asked again")
+        tell(f"  {_count(found.damaged, 'damaged answer')} dropped: a reader will be asked again")
     return not (found.damaged or found.problem)
 
 
@@ -93,18 +94,18 @@ def _verify_vectors(folder: Path) -> bool:
     where = one_line(str(folder))
     looked_at = f"{_count(found.blocks, 'block')} with {_count(found.texts, 'text')} checked"
     if found.sound:
-        print(f"cache {where} is sound: {looked_at}")
+        tell(f"cache {where} is sound: {looked_at}")
         return True
-    print(f"cache {where} was damaged and is mended: {looked_at}")
+    tell(f"cache {where} was damaged and is mended: {looked_at}")
     if found.problem:
-        print(f"  the database was not whole ({one_line(found.problem)}): made anew from every block that still reads")
+        tell(f"  the database was not whole ({one_line(found.problem)}): made anew from every block that still reads")
     if found.damaged or found.dropped:
         texts = _count(found.dropped, "text")
-        print(f"  {_count(found.damaged, 'damaged block')} dropped: {texts} in them will be encoded again")
+        tell(f"  {_count(found.damaged, 'damaged block')} dropped: {texts} in them will be encoded again")
     if found.mended:
-        print(f"  {_count(found.mended, 'wrong entry', 'wrong entries')} of the index put right")
+        tell(f"  {_count(found.mended, 'wrong entry', 'wrong entries')} of the index put right")
     if found.problem:
-        print("  texts of blocks that left no trace will be encoded again too")
+        tell("  texts of blocks that left no trace will be encoded again too")
     return False
 
 
@@ -129,11 +130,11 @@ def _clear(folder: Path) -> int:
 
 
 def _print_dropped_answers(dropped: answers_upkeep.Kept) -> None:
-    print(f"dropped {_count(dropped.answers, 'answer')}, {size(dropped.bytes)}")
+    tell(f"dropped {_count(dropped.answers, 'answer')}, {size(dropped.bytes)}")
 
 
 def _print_dropped(dropped: cache_upkeep.Dropped) -> None:
-    print(f"dropped {_count(dropped.texts, 'text')}, {size(dropped.bytes)}; the disk got {size(dropped.freed)} back")
+    tell(f"dropped {_count(dropped.texts, 'text')}, {size(dropped.bytes)}; the disk got {size(dropped.freed)} back")
 
 
 def _count(n: int, one: str, many: str = "") -> str:

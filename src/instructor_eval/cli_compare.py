@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructor_eval.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean, printable
+from instructor_eval.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
 from instructor_eval.flag_types import not_negative, positive
-from instructor_eval.output import tell
+from instructor_eval.output import pass_by, tell, warn
 from instructor_eval.tables import BOARD_FORMATS
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.sides import Side
 
-_BASELINES = Path("results/baselines")  # sides.BASELINES, which --help need not import
+BASELINES = Path("results/baselines")  # sides.BASELINES, which --help need not import
 _EPILOG = """\
 a SIDE is the label of a row of the results folder, MODEL[@REVISION][@VARIANT][:INSTRUCTION SET]; a results folder,
 DIR[#LABEL]; a run's manifest or a score file (.json); baseline:NAME[/pinned]; or published:MODEL.
@@ -43,7 +43,7 @@ def add_side_options(parser: argparse.ArgumentParser) -> None:
 
 def add_baselines_option(parser: argparse.ArgumentParser) -> None:
     """Where kept baselines are."""
-    parser.add_argument("--baselines", type=Path, default=_BASELINES, metavar="DIR", help=f"default ./{_BASELINES}")
+    parser.add_argument("--baselines", type=Path, default=BASELINES, metavar="DIR", help=f"default ./{BASELINES}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         )
     tell(format_comparisons(found, options.format, items=options.items))
     if not any(c.comparable for c in found):
-        print("evaluate: nothing can be compared: the reasons stand above", file=sys.stderr)
+        warn("evaluate: nothing can be compared: the reasons stand above")
         return EXIT_NOT_COMPARABLE
     return EXIT_OK
 
@@ -128,10 +128,7 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield lambda _line: None
         return
 
-    def say(line: str) -> None:
-        print(f"\r\x1b[K{printable(line)}", end="", file=sys.stderr, flush=True)
-
     try:
-        yield say
+        yield pass_by
     finally:
-        say("")
+        pass_by("")

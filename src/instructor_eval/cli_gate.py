@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.cli_compare import add_side_options, find_side, progress, tasks_of
 from instructor_eval.errors import EXIT_OK, UserError
-from instructor_eval.output import tell
+from instructor_eval.output import tell, warn
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import Comparison
@@ -108,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     text = render_text(outcome, files.write(output, outcome))
     problem = ci.append_summary(outcome, os.environ)
     if problem:
-        print(f"evaluate: {problem}", file=sys.stderr)
+        warn(f"evaluate: {problem}")
     line = ci.annotation(outcome, os.environ)
     tell(f"{text}\n{line}" if line else text)
     return outcome.exit_code
@@ -151,9 +150,8 @@ def _warn_of_the_same(candidate: Side, sides: Sequence[Side]) -> None:
     for side in sides:
         one, other = ({(s.identity, s.created) for s in x.scores.values()} for x in (candidate, side))
         if one == other:
-            print(
+            warn(
                 f"evaluate: {candidate.source} and {side.source} hold the same results: nothing new is tested",
-                file=sys.stderr,
             )
 
 

@@ -6,13 +6,13 @@ import argparse
 import dataclasses
 import importlib.util
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.flag_types import listed, positive
+from instructor_eval.output import say, tell, warn
 from instructor_eval.tables import render
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ def run(options: argparse.Namespace) -> int:
     )
     rows = [(variant, costs[variant.form]) for variant in asked if variant.form in costs]
     if options.format in ("json", "csv"):
-        print(_data(rows, checkpoint.dim, options.format))
+        tell(_data(rows, checkpoint.dim, options.format))
     else:
         table = options.format == "table"
-        print(("\n" if table else "") + _table(rows, checkpoint.dim, options.format) + "\n")
-        print(closing([cost for _, cost in rows], one_line(str(options.results / "costs"))))
+        tell(("\n" if table else "") + _table(rows, checkpoint.dim, options.format) + "\n")
+        tell(closing([cost for _, cost in rows], one_line(str(options.results / "costs"))))
     return EXIT_ERROR if problems.count else EXIT_OK
 
 
@@ -203,16 +203,16 @@ class _Problems:
 
     def __call__(self, line: str) -> None:
         self.count += 1
-        print(f"evaluate: {line}", file=sys.stderr, flush=True)
+        warn(f"evaluate: {line}")
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    say(line)
 
 
 def _aside(line: str) -> None:
     """Beside a format that is read by programs."""
-    print(line, file=sys.stderr, flush=True)
+    warn(line)
 
 
 def _mb(size: int) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, for_terminal
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.escapes import json_text
+from instructor_eval.output import say, tell, warn
 from instructor_eval.tables import LISTING_FORMATS, render
 
 if TYPE_CHECKING:
@@ -65,33 +65,30 @@ def run(options: argparse.Namespace) -> int:
     found.thresholds = thresholds
     lines = (f"{f'model {r.model}' if r.unstarted else r.task} would fail: {r.error}" for r in found.failed)
     for line in dict.fromkeys(lines):
-        print(f"evaluate: {line}", file=sys.stderr)
+        warn(f"evaluate: {line}")
     if len(found.failed) == len(found.rows):
         return EXIT_ERROR
     if options.format == "json":
-        print(json.dumps(_as_json(found), ensure_ascii=False, indent=1, allow_nan=False))
+        tell(json_text(_as_json(found)))
     elif options.format == "csv":
         rows = [_record(row, found) for row in found.rows]
-        print(render(list(rows[0]), [list(row.values()) for row in rows], "csv"))
+        tell(render(list(rows[0]), [list(row.values()) for row in rows], "csv"))
     else:
-        print("" if options.quiet else "\n", end="")
-        print(_table(found, calibrated=not options.no_calibration))
+        tell(("" if options.quiet else "\n") + _table(found, calibrated=not options.no_calibration))
         if not options.quiet:
             cheap = request.settings.reader is None or request.settings.reader.is_cheap
-            print("\n" + "\n".join(_closing(found, options, reader_is_cheap=cheap)))
+            tell("\n" + "\n".join(_closing(found, options, reader_is_cheap=cheap)))
     return EXIT_ERROR if found.failed else EXIT_OK
 
 
 def _speaker(options: argparse.Namespace) -> Any:
     if options.quiet:
         return lambda _line: None
-    return lambda line: print(
-        for_terminal(line), file=sys.stdout if options.format == "table" else sys.stderr, flush=True
-    )
+    return say if options.format == "table" else warn
 
 
 def _warn(line: str) -> None:
-    print(f"evaluate: {for_terminal(line)}", file=sys.stderr, flush=True)
+    warn(f"evaluate: {line}")
 
 
 def _known(options: argparse.Namespace) -> KnownKeys:

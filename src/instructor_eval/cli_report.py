@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from pathlib import Path
 
 from instructor_eval.errors import EXIT_OK, UserError, reason
-from instructor_eval.output import tell
+from instructor_eval.output import tell, tell_bytes, warn
 
 _GATE = Path("gate/gate.json")
+_STDOUT = "-"
 _TITLE = "Embedding leaderboard"
 _EPILOG = """\
 one HTML file: no network, no server, readable with JavaScript off.
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE",
-                        help="where the page is written (default ./report.html)")  # fmt: skip
+                        help="where the page is written (default ./report.html); - is standard output")  # fmt: skip
     parser.add_argument("--open", action="store_true", help="show the page in the browser")
     parser.add_argument("--title", default=_TITLE, metavar="TEXT", help=f"the page's headline (default: {_TITLE})")
     gate = parser.add_mutually_exclusive_group()
@@ -45,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.store import Store
 
     output: Path = options.output
-    _check(output)
+    if str(output) != _STDOUT:
+        _check(output)
     store = Store(options.results)
     kept = KeptStatistics.of(store)
     with progress() as say:
@@ -54,6 +56,9 @@ def run(options: argparse.Namespace) -> int:
         evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
         page = render(Request(board, evidence, str(options.results), options.title, _gate(options), options.command))
         kept.save()
+    if str(output) == _STDOUT:
+        tell_bytes(page)
+        return EXIT_OK
     _write(output, page)
     measured = any(row.source == "measured" for row in board.rows)
     found = (
@@ -73,7 +78,7 @@ def _gate(options: argparse.Namespace) -> Path | None:
     if options.gate is not None:
         return Path(options.gate)
     there = Path(options.results) / _GATE
-    return there if there.exists() else None
+    return there if os.path.lexists(there) else None  # a broken link is one that was there
 
 
 def _check(output: Path) -> None:
@@ -94,14 +99,13 @@ def _check(output: Path) -> None:
 
 
 def _write(output: Path, page: bytes) -> None:
-    from instructor_eval.store import atomic_write
+    from instructor_eval.whole_files import atomic_write
 
     try:
-        target = output.resolve()  # what a link points to, not the link
-        if target.exists() and not target.is_file():  # /dev/stdout, a pipe
-            target.write_bytes(page)
+        if output.exists() and not output.is_file():  # /dev/stdout, a pipe
+            output.write_bytes(page)
         else:
-            atomic_write(target, lambda f: f.write(page))
+            atomic_write(output.resolve(), lambda f: f.write(page))  # what a link points to, not the link
     except OSError as e:
         raise _not_written(output, e) from e
 
@@ -115,4 +119,4 @@ def _open(output: Path) -> None:
     import webbrowser
 
     if not webbrowser.open(output.resolve().as_uri()):
-        print(f"evaluate: no browser could be started: open {output} yourself", file=sys.stderr)
+        warn(f"evaluate: no browser could be started: open {output} yourself")

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,13 @@ from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import known_cards, select
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, for_terminal
+from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.executors.choice import Executor
 from instructor_eval.instructions import InstructionSet, parse_set
+from instructor_eval.output import say, tell, warn
 from instructor_eval.published import published
 from instructor_eval.store import Store
+from instructor_eval.stored_files import is_folder
 from instructor_eval.types import SIMILAR, UNSTARTED, Card, RunSettings, Score, Selection
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run_demo(options: argparse.Namespace) -> int:
     code = _run(options)
     if code == EXIT_OK and not options.quiet:
         results = "" if str(options.results) == "results" else f" --results {options.results}"
-        print(
+        tell(
             "\nThis was all-MiniLM-L6-v2 on four small sets that ship with the tool. Next:\n"
             f"  evaluate report{results} --open\n"
             "      all of it as one HTML page, with what stands behind each score\n"
@@ -126,6 +127,8 @@ def prepare(options: argparse.Namespace) -> Asked:
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if options.hub is not None and not is_folder(options.hub):
+        raise UserError(f"--hub {options.hub}: there is no such folder: name a mirror of data sets, or leave it out")
     cards = select(options.task, options.benchmark)
     others = [card.name for card in cards if card.type != "PromptRetrieval"]
     if not options.model and others:
@@ -221,11 +224,11 @@ def _run(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as closing:
         request = request_of(options, asked, closing)
         settings, store = request.settings, request.store
-        summary = execute(request, (lambda _line: None) if options.quiet else _say)
+        summary = execute(request, (lambda _line: None) if options.quiet else say)
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for line in _lines(failures):
-            print(f"evaluate: {line}", file=sys.stderr)
+            warn(f"evaluate: {line}")
     if len(failures) == len(summary.scores):
         return EXIT_ERROR
     board = build(
@@ -239,11 +242,11 @@ def _run(options: argparse.Namespace) -> int:
         items=store.items,
         kept=KeptStatistics.of(store),
     )
-    print()
-    print(format_board(board, "table"))
+    tell()
+    tell(format_board(board, "table"))
     if not options.quiet:
         limited = f", cut to {options.limit} items each: not comparable with whole tasks" if options.limit else ""
-        print(
+        tell(
             f"\n{summary.ran} run, {summary.kept} kept from earlier, {summary.failed} failed{limited}; "
             f"results in {options.results}"
         )
@@ -325,8 +328,4 @@ def _columns(cards: list[Card]) -> list[Card]:
 
 
 def _warn(line: str) -> None:
-    print(f"evaluate: {for_terminal(line)}", file=sys.stderr, flush=True)
-
-
-def _say(line: str) -> None:
-    print(for_terminal(line), flush=True)
+    warn(f"evaluate: {line}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +25,24 @@ from instructor_eval.cards import (
     shipped_cards,
 )
 from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
+from instructor_eval.escapes import json_text
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
+from instructor_eval.output import tell, warn
 from instructor_eval.published import published
 from instructor_eval.readers.names import find_reader, readers_of
 from instructor_eval.store import Store
+from instructor_eval.stored_files import is_folder
 from instructor_eval.tables import render
 from instructor_eval.types import Card, Items, Score
+
+_RESULTS = Path("results")
+"""Where results are unless said otherwise: that there are none yet is no mistake."""
 
 
 def tasks(options: argparse.Namespace) -> int:
     """`evaluate tasks`: the list, or one card."""
     cards = shipped_cards()
+    _check_together(options)
     if options.name:
         if options.name in cards:
             found = [cards[options.name]]
@@ -45,12 +50,14 @@ def tasks(options: argparse.Namespace) -> int:
             found = read_cards(Path(options.name))
         else:
             found = own_cards(options.name)
+        if options.model:
+            _check_model(options.model, found)
         for card in found:
             _print_card(card, options)
         return EXIT_OK
     ours, cards = cards, known_cards()
     for fault in plugged_cards().faults:
-        print(f"evaluate: {fault}", file=sys.stderr)
+        warn(f"evaluate: {fault}")
     for value, known, what in (
         (options.benchmark, benchmarks(cards), "benchmark"),
         (options.type, list(TYPES), "type"),
@@ -71,13 +78,32 @@ def tasks(options: argparse.Namespace) -> int:
          c.data_id or (f"{len(c.parts)} tasks" if c.parts else "shipped" if c.name in ours else "plugin"), c.part_of]
         for c in chosen
     ]  # fmt: skip
-    print(render(headers, rows, options.format, left=len(headers)))
+    tell(render(headers, rows, options.format, left=len(headers)))
     if options.format == "table":
         whole = Counter(c.benchmark for c in chosen if c.part_of is None)
         parts = sum(c.part_of is not None for c in chosen)
         counts = ", ".join(f"{n} {name}" for name, n in whole.items())
-        print(f"\n{counts or 'no task'}{f', {parts} parts of another task' if parts else ''}")
+        tell(f"\n{counts or 'no task'}{f', {parts} parts of another task' if parts else ''}")
     return EXIT_OK
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Raise UserError for a flag that would be ignored."""
+    of_list = {"--benchmark": options.benchmark, "--type": options.type, "--search": options.search}
+    given = [flag for flag, value in of_list.items() if value]
+    if options.name and given:
+        raise UserError(f"{given[0]} chooses from the list of tasks: leave it out, or leave '{options.name}' out")
+    if options.model and not options.name:
+        raise UserError("--model shows a task's instructions: name the task, as in `evaluate tasks ArguAna --model M`")
+
+
+def _check_model(name: str, cards: Sequence[Card]) -> None:
+    """Raise UserError for a name that no instruction is written for, and no score is published of."""
+    own = {model for card in cards for by_model in card.instructions.values() for model in by_model if "/" in model}
+    known = list(dict.fromkeys([*PAPER_MODELS, *sorted(own), *(m for m in published() if "/" in m)]))
+    if name not in known:
+        hint = did_you_mean(name, known) or ": `evaluate models` lists them"
+        raise UserError(f"unknown model '{name}'{hint}")
 
 
 def _instruction_rows(card: Card, model: str | None) -> list[dict[str, str]]:
@@ -101,11 +127,11 @@ def _print_card(card: Card, options: argparse.Namespace) -> None:
             k: v for k, v in dataclasses.asdict(card).items() if k not in ("file", "folder", "template", "instructions")
         }
         value |= {"instructions": rows, "template": template}
-        print(json.dumps(value, ensure_ascii=False, indent=1))
+        tell(json_text(value))
     elif options.format == "csv":
-        print(render(["role", "model", "instruction", "rule"], [list(r.values()) for r in rows], "csv"))
+        tell(render(["role", "model", "instruction", "rule"], [list(r.values()) for r in rows], "csv"))
     else:
-        print("\n".join(_card_lines(card, rows, template)))
+        tell("\n".join(_card_lines(card, rows, template)))
 
 
 def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]) -> list[str]:
@@ -155,6 +181,8 @@ def models(options: argparse.Namespace) -> int:
     """`evaluate models`: known models, and those with results."""
     counts: Counter[str] = Counter()
     families: dict[str, str] = {}
+    if options.results != _RESULTS or options.results.exists():
+        check_results_folder(options.results)
     for score in Store(options.results).scores():
         counts[score.model["name"]] += score.status == "ok"
         families[score.model["name"]] = score.model["family"]
@@ -172,9 +200,9 @@ def models(options: argparse.Namespace) -> int:
             "paper, template" if is_instructor else None, shown, counts.get(name) or None,
         ])  # fmt: skip
     rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
-    print(render(headers, rows, options.format, left=3))
+    tell(render(headers, rows, options.format, left=3))
     if options.format == "table":
-        print(
+        tell(
             "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; "
             "minilm is the embedded\nsentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
             "checkpoint's files when it is run."
@@ -186,11 +214,21 @@ def leaderboard(options: argparse.Namespace) -> int:
     """`evaluate leaderboard`: the table of stored scores."""
     store = Store(options.results)
     board = board_of(options, store, KeptStatistics.of(store))
-    print(format_board(board, options.format))
+    tell(format_board(board, options.format))
     if board.left_out and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
-        print(f"\n{what} left out: give the same flags to see them", file=sys.stderr)
+        warn(f"\n{what} left out: give the same flags to see them")
     return EXIT_OK
+
+
+def check_results_folder(path: Path) -> None:
+    """Raise UserError unless there is a folder, whatever it holds."""
+    if not is_folder(path):
+        if path.exists():
+            raise UserError(f"no results folder at {path}: it is no folder: name one with --results")
+        raise UserError(
+            f"no results folder at {path}: run something first (`evaluate demo`), or name it with --results"
+        )
 
 
 def board_of(
@@ -210,10 +248,7 @@ def board_of(
     Raises:
         UserError: there is no such folder, a score in it is not whole, or a flag means nothing in it.
     """
-    if not options.results.is_dir():
-        raise UserError(
-            f"no results folder at {options.results}: run something first (`evaluate demo`), or name it with --results"
-        )
+    check_results_folder(options.results)
 
     def read(score: Score) -> Items:
         say(f"reading items: {score.task} of {score.model['name']} ({score.model['variant']})")

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 
 from instructor_eval.errors import EXIT_OK
+from instructor_eval.output import tell
 from instructor_eval.tables import render
 from instructor_eval.variants import EMBEDDINGS, Form, known_forms
 
@@ -13,9 +14,9 @@ from instructor_eval.variants import EMBEDDINGS, Form, known_forms
 def variants(options: argparse.Namespace) -> int:
     """`evaluate variants`: the list. Nothing heavy is imported."""
     rows = [[f.name, f.what, _needs(f)] for f in known_forms().values()]
-    print(render(["form", "what", "needs"], rows, options.format, left=3))
+    tell(render(["form", "what", "needs"], rows, options.format, left=3))
     if options.format == "table":
-        print(
+        tell(
             "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, what "
             f"vectors are kept as\n({', '.join(EMBEDDINGS)}), and how many of their values."
         )

@@ -13,7 +13,7 @@ EXIT_INTERRUPTED = 130
 _LONGEST = 480
 """Characters of an error: what is longer nobody reads to its end, where the next step stands."""
 
-_LONGEST_NAME, _LONGEST_LINE = 200, 1000
+_LONGEST_NAME = 200
 
 
 class UserError(Exception):
@@ -39,11 +39,6 @@ def one_line(text: str) -> str:
 def printable(text: str) -> str:
     """`text` with control characters replaced."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def for_terminal(text: str) -> str:
-    """Return what a run prints, which holds names of others: lines of bounded length, without control characters."""
-    return "\n".join(fitted(printable(line), _LONGEST_LINE) for line in text.split("\n"))
 
 
 def fitted(text: str, longest: int) -> str:

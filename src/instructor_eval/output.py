@@ -1,30 +1,90 @@
-"""Standard output of commands whose exit code decides something: the code must not hang on who reads."""
+"""Standard output and standard error: what goes through here drives no terminal, and ends no command that could go on.
+
+Texts from outside (names, paths, servers' replies) are in every line: what is no text is replaced before it is shown.
+An exit code decides something, so that it must not depend on who reads. Standard error is for people: where nobody
+hears it, nothing is lost.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, fitted, printable, reason
+
+_LONGEST, _LONGEST_SAID = 490, 1000
+"""Characters of a line on standard error, and of one that says what goes on."""
 
 
-def tell(text: str) -> None:
-    """Print a text; where the reader has gone (`| head`) say nothing more, and let the command end as it would.
+def tell(text: str = "") -> None:
+    """Print lines; where the reader has gone (`| head`) say nothing more, and let the command end as it would.
 
     Raises:
-        UserError: it cannot be written for another reason, such as a full disk.
+        UserError: they cannot be written for another reason, such as a full disk.
     """
     if sys.stdout is None:  # closed by whoever started us
         return
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{shown(text)}\n")
         sys.stdout.flush()
     except BrokenPipeError:
         silence()
     except OSError as e:
         raise _not_written(e) from e
+
+
+def tell_bytes(content: bytes) -> None:
+    """Write a file to standard output as it is; see `tell`."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+    except OSError as e:
+        raise _not_written(e) from e
+
+
+def say(line: str) -> None:
+    """Print a line of what goes on. Where it cannot be written the work goes on, and `tell` says so at its end."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n")) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+    except OSError:  # it waits in the stream, and is tried again with what follows
+        return
+
+
+def warn(text: str) -> None:
+    """Print lines on standard error; where that is closed or full, say nothing."""
+    _hint("\n".join(fitted(line, _LONGEST) for line in shown(text).split("\n")) + "\n")
+
+
+def pass_by(line: str) -> None:
+    """Put a line in the place of the one that this put there before, on a terminal."""
+    _hint(f"\r\x1b[K{printable(line)}")
+
+
+def _hint(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def shown(text: str) -> str:
+    """Return lines of text with everything replaced that would drive a terminal."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def flush() -> None:
@@ -85,4 +145,47 @@ def _nowhere(number: int) -> Iterator[None]:
 
 def _not_written(e: OSError) -> UserError:
     silence()
-    return UserError(f"cannot write to standard output: {(e.strerror or str(e)).lower()}")
+    return UserError(f"cannot write to standard output: {reason(e)}: free some space, or send it elsewhere")
+
+
+def prepare_streams() -> None:
+    """Make the three streams safe for us and every library: at the start of a process, before anything is opened.
+
+    A descriptor that is closed leads nowhere from here on: else the next file opened would get its number, and what a
+    library prints would be written into it. Standard error takes every write, also where it is full. Where a stream can
+    hold no `Δ`, an escape stands for it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 # as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is None or _is_plain(sys.stderr):
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_Patient(2, "wb", closefd=False), 1),
+            encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=True,
+        )  # fmt: skip
+
+
+def _is_plain(stream: object) -> bool:
+    """Whether it is Python's own way to descriptor 2, and not what a test or a library put in its place."""
+    with contextlib.suppress(OSError, ValueError):
+        return isinstance(stream, io.TextIOWrapper) and stream.fileno() == 2
+    return False
+
+
+class _Patient(io.FileIO):
+    """A descriptor whose writes never fail."""
+
+    def write(self, content: Any, /) -> int:
+        with contextlib.suppress(OSError):
+            super().write(content)
+        return len(memoryview(content).cast("B"))

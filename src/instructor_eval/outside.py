@@ -58,7 +58,7 @@ def open_outside(path: Path) -> io.BufferedReader:
     """
     check_regular(path)
     # Should it have been changed for a FIFO since: opening it does not wait, and what was opened is looked at again.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         _check_kind(path, os.fstat(number).st_mode)
     except OSError:
@@ -73,6 +73,25 @@ def _check_kind(path: Path, mode: int) -> None:
         raise OSError(errno.EINVAL, f"it is {kind}, no regular file", str(path))
 
 
+def read_bytes(path: Path, most: int = TEXT_BYTES) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        OSError: it cannot be opened, or has more than `most` bytes.
+    """
+    try:
+        file = open_outside(path)
+    except ValueError as e:  # a NUL in its name
+        raise OSError(errno.EINVAL, str(e), str(path)) from e
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        # Not by its size alone: some files of the system have none, and never end.
+        raw = b"" if size > most else file.read(most + 1)
+        if max(size, len(raw)) > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most // 2**20} MB", str(path))
+    return raw
+
+
 def read_text(path: Path, most: int = TEXT_BYTES, *, errors: str = "strict") -> str:
     """Return a UTF-8 file's text.
 
@@ -80,13 +99,7 @@ def read_text(path: Path, most: int = TEXT_BYTES, *, errors: str = "strict") -> 
         OSError: it cannot be opened, or has more than `most` bytes.
         ValueError: it is not UTF-8.
     """
-    with open_outside(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        # Not by its size alone: some files of the system have none, and never end.
-        raw = b"" if size > most else file.read(most + 1)
-        if max(size, len(raw)) > most:
-            raise OSError(errno.EFBIG, f"it is larger than {most // 2**20} MB", str(path))
-    return raw.decode("utf-8", errors)
+    return read_bytes(path, most).decode("utf-8", errors)
 
 
 def read_json(path: Path, most: int = TEXT_BYTES, *, most_values: int = MOST_VALUES) -> Any:

@@ -7,6 +7,11 @@ import time
 from types import TracebackType
 from typing import Any
 
+from instructor_eval.errors import fitted, one_line
+from instructor_eval.output import warn
+
+_LONGEST = 100
+"""Characters of a label: a bar has one line for itself."""
 _QUIET_SECONDS = 30.0
 
 
@@ -20,7 +25,7 @@ class Progress:
     """Switched off by `--quiet`."""
 
     def __init__(self, label: str, *, unit: str = "texts") -> None:
-        self.label = label
+        self.label = fitted(one_line(label), _LONGEST)
         self.unit = unit
         self.total = self.done = self.hits = self.tokens = 0
         self.work = self.worked = 0
@@ -42,7 +47,7 @@ class Progress:
             self.last = self.last_call  # reading the task's data was no part of this
         self.total += texts
         self.work += characters
-        if self.total and self.shown and sys.stderr.isatty():
+        if self.total and self.shown and sys.stderr is not None and sys.stderr.isatty():
             if self._bar is None:
                 from tqdm import tqdm  # not needed by reading commands
 
@@ -87,8 +92,7 @@ class Progress:
         elif self.shown and time.monotonic() - self.last >= _QUIET_SECONDS:
             self.last = time.monotonic()
             parts = [f"{self.done:,} of {self.total:,} {self.unit}", self.rates()]
-            sys.stderr.write(f"  {self.label}: {', '.join(p for p in parts if p)}\n")
-            sys.stderr.flush()
+            warn(f"  {self.label}: {', '.join(p for p in parts if p)}")
 
     def rates(self) -> str:
         """Units and tokens computed a second, share of hits, time left: as far as they are known."""
@@ -107,9 +111,9 @@ class Progress:
     def note(self, line: str) -> None:
         """Print a line that the user should see, beside a bar or without one."""
         if self._bar is not None:
-            self._bar.write(f"  {line}", file=sys.stderr)
+            self._bar.write(f"  {one_line(line)}", file=sys.stderr)
         elif self.enabled:
-            sys.stderr.write(f"  {line}\n")
+            warn(f"  {line}")
 
     def close(self) -> None:
         """Take the bar away."""

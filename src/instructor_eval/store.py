@@ -16,20 +16,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import io
-import json
-import os
 import tempfile
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval import items_files
 from instructor_eval.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
 from instructor_eval.errors import DamagedFileError, UserError, reason
+from instructor_eval.outside import read_bytes, why
 from instructor_eval.paths import file_sha256, slug
+from instructor_eval.score_fields import check_fields
+from instructor_eval.stored_files import files_below, parse_json, refuse_forbidden
 from instructor_eval.types import Items, Score
+from instructor_eval.whole_files import atomic_write, remove_left_behind
 
 SCHEMA_VERSION = 1
+_FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines")
 _GO_ON = "mend that and run the same command again, finished results are kept"
 
 
@@ -40,7 +43,7 @@ class Store:
         self.root = root
 
     def check_writable(self) -> None:
-        """Make the folder and write to it once, before any model is loaded.
+        """Make the folder and write to it once, before any model is loaded; remove what killed writes left in it.
 
         Raises:
             UserError: it cannot be made or written.
@@ -51,6 +54,7 @@ class Store:
                 pass
         except OSError as e:
             raise UserError(f"cannot write results to {self.root}: {reason(e)}: choose another with --results") from e
+        remove_left_behind(self.root, below=_FOLDERS)
 
     def _base(self, score: Score) -> Path:
         model, instruction_set = score.model["name"], score.instructions["set"]
@@ -86,10 +90,10 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             if items is not None:
                 items_path = Path(f"{base}.parquet")
-                content, sums = _as_parquet(items)
+                content, filed = items_files.pack(items)
                 atomic_write(items_path, lambda f: f.write(content))
                 score.items_file, score.items_sha256 = items_path.name, hashlib.sha256(content).hexdigest()
-                score.sums = sums
+                score.sums = sums_of(filed, ITEMS)
             atomic_write(path, lambda f: f.write(sealed(dataclasses.asdict(score))))
         except OSError as e:
             raise UserError(f"cannot write {path.name} to {path.parent}: {reason(e)}: {_GO_ON}") from e
@@ -113,12 +117,10 @@ class Store:
         """Every stored score, ordered by path.
 
         Raises:
-            UserError: a file that is not a whole score of a known schema version.
+            UserError: a file that is not a whole score of a known schema version, or a folder that cannot be read.
         """
-        folder = self.root / "scores"
-        if folder.is_dir():
-            for path in sorted(folder.rglob("*.json")):
-                yield read_score(path)
+        for path in files_below(self.root / "scores", ".json"):
+            yield read_score(path)
 
     def items(self, score: Score, *, without: Container[str] = ()) -> Items:
         """The items of a stored score, all columns but those named.
@@ -144,10 +146,11 @@ def read_score(path: Path) -> Score:
         UserError: it cannot be read, is not whole, was edited, or has an unknown schema version.
     """
     try:
-        content = path.read_bytes()
-        raw = json.loads(content)
-    except (OSError, ValueError, RecursionError) as e:
-        raise DamagedFileError(f"{path}: not a readable score file ({e}): delete it and run the task again") from e
+        content = read_bytes(path)
+        raw = parse_json(content)
+    except (OSError, ValueError) as e:
+        refuse_forbidden(path, e)
+        raise DamagedFileError(f"{path}: not a readable score file ({why(e)}): delete it and run the task again") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
@@ -162,39 +165,10 @@ def read_score(path: Path) -> Score:
     known = {f.name for f in dataclasses.fields(Score)}
     try:
         score = Score(**{k: v for k, v in raw.items() if k in known})
-        _check(score)
-    except (TypeError, LookupError, AttributeError) as e:
+        check_fields(score)
+    except (TypeError, LookupError) as e:
         raise DamagedFileError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
     return score
-
-
-def _check(score: Score) -> None:
-    """What every reader relies on: fields are of their kind, names are texts, and the score is a number if it is there.
-
-    Raises:
-        TypeError, LookupError: something is not.
-    """
-    made, roles = score.environment, score.instructions.get("roles", {})
-    mappings = [
-        score.model, score.instructions, score.metrics, score.data, score.reader, score.search, score.embedding,
-        score.cost, score.protocol, score.counts, score.timings, score.served, score.sums,
-        made, made.get("hardware", {}), made.get("versions", {}), roles, *roles.values(),
-    ]  # fmt: skip
-    texts = [score.identity, score.status, score.task, score.benchmark, score.type, score.metric, score.created]
-    texts += [score.instructions["set"], *score.notes, *score.command, score.error or ""]
-    texts += [score.model[key] for key in ("name", "family", "fingerprint", "variant")]
-    texts += [score.reader[key] for key in ("name", "fingerprint") if score.reader]
-    texts += [score.search["backend"]] if score.search else []
-    numbers = [score.score or 0, score.n_items, *score.counts.values(), *score.timings.values()]
-    numbers += score.served.values()
-    if not (
-        all(isinstance(value, dict) for value in mappings)
-        and all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int | float) for number in numbers)
-        and isinstance(score.notes, list)
-        and isinstance(score.command, list)
-    ):
-        raise TypeError("a value is of another type than expected")
 
 
 def read_items(path: Path, score: Score | None = None, *, without: Container[str] = ()) -> Items:
@@ -208,54 +182,13 @@ def read_items(path: Path, score: Score | None = None, *, without: Container[str
     Raises:
         UserError: it is missing, cut short, or was changed.
     """
-    import pyarrow as pa  # 0.2 s that listing commands need not pay
-    import pyarrow.parquet as pq
-
     try:
-        content = path.read_bytes()
-        with pq.ParquetFile(pa.BufferReader(content)) as file:  # not `read_table`: it imports pandas, half a second
-            table = file.read(columns=[name for name in file.schema_arrow.names if name not in without])
-            if score and score.items_sha256 not in (None, hashlib.sha256(content).hexdigest()):
-                edit = edit_in_items(file.read().to_pydict(), score.sums)
-                raise UserError(f"{path}: not the items that were filed ({edit}): restore it, or run the task again")
-    except (OSError, pa.ArrowException) as e:
-        raise UserError(f"{path}: items missing or cut short ({e}): run the task again") from e
-    return dict(table.to_pydict())
-
-
-def _as_parquet(items: Items) -> tuple[bytes, dict[str, str]]:
-    """Return items as a Parquet file, and the sum of each column."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table, out = pa.table(items), io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue(), sums_of(table.to_pydict(), ITEMS)
-
-
-def atomic_write(path: Path, write: Any) -> None:
-    """Write a file so that readers see the old one or the whole new one, also after a power cut."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            write(f)
-            f.flush()
-            os.fsync(f.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
-    try:
-        fd = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        content = read_bytes(path, items_files.LARGEST)
+        if score and score.items_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            edit = edit_in_items(items_files.unpack(content), score.sums)
+            raise UserError(f"{path}: not the items that were filed ({edit}): restore it, or run the task again")
+        return items_files.unpack(content, without=without)
+    except (OSError, ValueError) as e:
+        refuse_forbidden(path, e)
+        said = why(e) if isinstance(e, OSError) and e.strerror else e
+        raise UserError(f"{path}: items missing or cut short ({said}): run the task again") from e

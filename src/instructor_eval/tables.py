@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from instructor_eval.errors import printable
+from instructor_eval.errors import fitted, printable
+from instructor_eval.escapes import csv_cell, json_text, markdown
 
 LISTING_FORMATS = ("table", "json", "csv")
 BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
+_LONGEST, _LONGEST_NAME = 1000, 100
+"""Characters of a cell, and of one beside others that a terminal's width is shared with."""
 _TABULATE = {"table": "simple", "md": "github", "latex": "latex_booktabs"}
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, left: int = 1) -> str:
     """The table in one of `BOARD_FORMATS`; the first `left` columns are flush left, the others right.
 
-    JSON is a list of objects, CSV has a header line; neither is rounded or padded.
+    JSON is a list of objects, CSV has a header line; neither is rounded, padded or cut. In CSV a text that a
+    spreadsheet would take for a formula has a `'` before it (`escapes.csv_cell`).
     """
     if form == "json":
-        return json.dumps([dict(zip(headers, row, strict=True)) for row in rows], ensure_ascii=False, indent=1)
+        return json_text([dict(zip(headers, row, strict=True)) for row in rows])
     if form == "csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(headers)
-        writer.writerows([["" if v is None else v for v in row] for row in rows])
+        writer.writerows([[csv_cell(v) for v in row] for row in (headers, *rows)])
         return out.getvalue().rstrip("\n")
     from tabulate import tabulate  # not needed for JSON and CSV
 
@@ -39,16 +41,14 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, 
 
 
 def plain(text: str, form: str) -> str:
-    """`text` without what would break a table's layout, or drive a terminal."""
-    clean = printable(text)
-    if form == "md":
-        for character, escaped in (("&", "&amp;"), ("<", "&lt;"), ("\\", "\\\\"), ("|", "\\|")):
-            clean = clean.replace(character, escaped)
-    return clean
+    """`text` without what would break a table's layout, drive a terminal, or be markup; cut where it is endless."""
+    return markdown(fitted(text, _LONGEST)) if form == "md" else fitted(printable(text), _LONGEST)
 
 
 def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, width: int) -> str:
     """A text table, its right-hand columns broken into blocks that fit `width`, each with the left columns again."""
+    headers = [fitted(header, _LONGEST_NAME) for header in headers]
+    rows = [[fitted(str(cell), _LONGEST_NAME) if isinstance(cell, str) else cell for cell in row] for row in rows]
     lefts = [_width(headers, rows, i) for i in range(left)]
     out: list[str] = []
     start = left

@@ -15,6 +15,7 @@ from instructor_eval.checksums import json_bytes
 from instructor_eval.comparing.compare import Comparison, Moved, TaskComparison
 from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.errors import UserError
+from instructor_eval.escapes import markdown
 from instructor_eval.gates.ci import annotation, append_summary, report_url
 from instructor_eval.gates.drift import Drift, TaskDrift, VectorDrift
 from instructor_eval.gates.files import FILES, as_json, prepare, write
@@ -33,7 +34,7 @@ from instructor_eval.gates.quality import (
     judge,
 )
 from instructor_eval.gates.speed import Speed
-from instructor_eval.gates.summary import COMMENT, JOB_SUMMARY, escape, summary
+from instructor_eval.gates.summary import COMMENT, JOB_SUMMARY, summary
 from instructor_eval.gates.text import render_text
 from instructor_eval.gates.thresholds import DriftLimits, Thresholds
 
@@ -364,9 +365,7 @@ def test_the_summary_leads_with_the_verdict_and_what_regressed() -> None:
     assert text.startswith("## ❌ REGRESSED: ArguAna -7.00 points")
     names = [cells[1] for cells in rows_of(text) if len(cells) == 8][2:]
     assert names == [MACRO, "ArguAna", "SciFact", "C gone", "B open", "D up", "A ok"]
-    assert (
-        "| ❌ REGRESSED | SciFact | 64.50 | 58.60 | -5.90 \\[-7.60, -4.20\\] | &lt;0.001 | 1.00 | why SciFact |" in text
-    )
+    assert "| ❌ REGRESSED | SciFact | 64.50 | 58.60 | -5.90 [-7.60, -4.20] | &lt;0.001 | 1.00 | why SciFact |" in text
     assert "99 of 300 queries lost, 41 gained, 160 are the same." in text
     assert "| q0 | 90.00 | 10.00 | -80.00 |" in text
     assert "```\nevaluate --model m --variant int8 --task SciFact\n```" in text
@@ -385,9 +384,9 @@ def test_hostile_names_stay_cells(kind: str) -> None:
 
 
 def test_escaped_text_is_literal() -> None:
-    assert escape("a|b <i> [x](y) *z* & `c`") == r"a\|b &lt;i&gt; \[x\]\(y\) \*z\* &amp; \`c\`"
-    assert escape("org/m@int8 @you") == "org/m@int8 @\u2060you"
-    assert escape("a\\|b") == "a\\\\\\|b"
+    assert markdown("a|b <i> [x](y) *z* & `c`") == r"a\|b &lt;i&gt; \[x\](y) \*z\* &amp; \`c\`"
+    assert markdown("org/m@int8 @you") == "org/m@int8 @\u2060you"
+    assert markdown("a\\|b") == "a\\\\\\|b"
 
 
 @pytest.mark.parametrize("kind", [OK, REGRESSED, INCONCLUSIVE, NOT_COMPARABLE])

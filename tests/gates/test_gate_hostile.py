@@ -61,7 +61,10 @@ def test_output_that_cannot_be_written_is_no_bad_model(results: Path, tmp_path: 
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(GATE, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "evaluate: cannot write to standard output: no space left on device\n"
+    assert (
+        done.stderr
+        == "evaluate: cannot write to standard output: no space left on device: free some space, or send it elsewhere\n"
+    )
 
 
 def test_a_fault_of_ours_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,6 @@ def _sparse(name: str) -> Callable[[Path], Sequence[str]]:
     return make
 
 
-ONE_OF = 3
 CASES = [
     *(Case(f"YAML: {name}", _card(text), ("card.yaml", says)) for name, (text, says) in _YAML.items()),
     *(Case(name, _run(text), (says,)) for name, (text, says) in _KEYS.items()),

@@ -64,7 +64,6 @@ _JSON = {
 }
 _FILES = (_CONFIG, _MODULES, "tokenizer_config.json", "1_Pooling/config.json", "config_sentence_transformers.json")
 
-ONE_OF = 4
 CASES = [
     *(
         spoilt(

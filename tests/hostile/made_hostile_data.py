@@ -199,7 +199,6 @@ def _mirror(name: str, content: Callable[[], bytes]) -> Callable[[Path], Sequenc
 _THUMB = CARD.replace("STS", "TextEvaluation")
 _PROMPTS = 'name: Own\ntype: PromptRetrieval\ndata: data\noptions: {input: "{text}", labels: [a, b], most: 2}\n'
 
-ONE_OF = 2
 CASES = [
     *(Case(f"CSV: {name}", _own(test__csv=text), ("data/test.csv", says)) for name, (text, says) in _CSV.items()),
     *(Case(f"JSON Lines: {name}", _own(test__jsonl=text), ("test.jsonl", says)) for name, (text, says) in _JSONL.items()),

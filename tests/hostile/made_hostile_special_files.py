@@ -77,7 +77,6 @@ def _many_loops(folder: Path) -> list[str]:
     return ["--model", "m", *RUN]
 
 
-ONE_OF = 3
 CASES = [
     *(
         spoilt(f"{file}: {kind}", special(file, kind), "model m: ", Path(file).name, says, "again")

@@ -153,7 +153,6 @@ _RUN: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-ONE_OF = 2
 CASES = [
     *(spoilt(name, spoil, "model m: the tokenizer in m", says, "again") for name, (spoil, says) in _READ.items()),
     spoilt("of a terabyte", sparse(_FILE, 2**40), "model m: m/tokenizer.json: it is larger than 128 MB"),

@@ -150,7 +150,6 @@ _DAMAGED = {
     "a terabyte of nothing": sparse(WEIGHTS, 2**40),
 }
 
-ONE_OF = 2
 CASES = [
     *(
         spoilt(name, spoil, "model m: ", "model.safetensors", "cut short or damaged", "again")

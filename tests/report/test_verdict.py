@@ -217,7 +217,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "gate.json").mkdir()
-    with one_line(tmp_path, "is a directory"):
+    with one_line(tmp_path, "a folder"):
         read_verdict(tmp_path / "gate.json", COLUMNS)
 
 
@@ -303,7 +303,7 @@ def test_a_count_that_is_no_number(value: object, raw: Raw, tmp_path: Path) -> N
 def test_what_is_no_number_where_one_belongs(raw: Raw, tmp_path: Path, place: str, value: object) -> None:
     task = raw["quality"][0]["tasks"][0]
     (task["difference"] if place in ("delta", "low") else task)[place] = value
-    with one_line(tmp_path, "not a whole gate.json"):
+    with one_line(tmp_path, "not readable (a number of 401 digits)" if value == 10**400 else "not a whole gate.json"):
         read(raw, tmp_path)
 
 

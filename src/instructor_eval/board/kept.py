@@ -17,9 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.outside import read_bytes
 from instructor_eval.paths import file_sha256
-from instructor_eval.store import Store, atomic_write
+from instructor_eval.store import Store
+from instructor_eval.stored_files import parse_json
 from instructor_eval.types import Score
+from instructor_eval.whole_files import atomic_write
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.resample import Numbers
@@ -109,7 +112,7 @@ class KeptStatistics:
         if self._entries is None:
             self._entries = {}
             # Missing or damaged: all is computed again.
-            with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
                 self._entries, self._rows = _read(self.path)
         return self._entries
 
@@ -119,19 +122,17 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Numbers]]:
 
     Raises:
         OSError: it is not there, or cannot be read.
-        ValueError, LookupError, TypeError, AttributeError, RecursionError: it is not whole.
+        ValueError, LookupError, TypeError, AttributeError: it is not whole.
     """
     import numpy as np
 
-    if path.stat().st_size > 4 * MOST:
-        raise ValueError("larger than is ever written")
-    head, _, body = path.read_bytes().partition(b"\n")
+    head, _, body = read_bytes(path, 4 * MOST).partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != head:
         raise ValueError("damaged")
     text, _, flat = body.partition(b"\n")
     values = np.frombuffer(flat, dtype="<f8")
     entries, rows = {}, {}
-    for key, (entry, start, length) in json.loads(text).items():
+    for key, (entry, start, length) in parse_json(text).items():
         entries[key] = dict(entry)
         if start is not None:
             rows[key] = values[start : start + length]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import difference_text
 from instructor_eval.comparing.difference_text import MARKS, score_text, some
 from instructor_eval.errors import printable
+from instructor_eval.escapes import json_text
 from instructor_eval.tables import blocks, render
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def format_board(board: Board, form: str) -> str:
     if not board.rows and form not in ("csv", "json"):
         return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
     if form == "json":
-        return json.dumps([_as_json(r, board) for r in board.rows], ensure_ascii=False, indent=1)
+        return json_text([_as_json(r, board) for r in board.rows])
     means = means_shown(board)
     headers, rows = _matrix(board, form)
     if form == "table":

@@ -29,6 +29,7 @@ from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key
 from instructor_eval.paths import slug
 from instructor_eval.store import read_items, read_score
+from instructor_eval.stored_files import files_below, is_folder
 from instructor_eval.types import Card, Items, RunSettings, Score
 
 _LAST_BITS = 1e-12
@@ -78,9 +79,9 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
         UserError: there is no such folder, or nothing in it.
     """
     folder = root / "scores"
-    if not root.is_dir():
+    if not is_folder(root):
         raise UserError(f"no results folder at {root}: run something first (`evaluate demo`), or name another")
-    files = sorted(folder.rglob("*.json"))
+    files = files_below(folder, ".json")
     strangers = list(_strangers(folder, files))
     if not files and not strangers:
         raise UserError(f"no results in {folder}: run something first (`evaluate demo`), or name another folder")
@@ -156,7 +157,7 @@ def _strangers(folder: Path, scores: Sequence[Path]) -> Iterator[tuple[Path, str
     Hidden ones are left out: a process that was killed may have left one.
     """
     known = {*scores, *(path.with_suffix(".parquet") for path in scores)}
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path in known or hidden or path.is_dir():
             continue

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.comparing.compact import from_parquet, to_parquet
-from instructor_eval.errors import UserError
+from instructor_eval.errors import UserError, reason
 from instructor_eval.gates import probe
+from instructor_eval.items_files import LARGEST
+from instructor_eval.outside import read_bytes, why
 from instructor_eval.paths import file_sha256, slug
-from instructor_eval.store import atomic_write
+from instructor_eval.stored_files import read_json, refuse_forbidden
 from instructor_eval.types import Items, Score
+from instructor_eval.whole_files import atomic_write
 
 SCHEMA_VERSION = 1
 LAST, PINNED = "last", "pinned"
@@ -40,11 +43,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
         UserError: it is missing, of another version, or not as it was written.
     """
     try:
-        raw = json.loads(path.read_bytes())
+        raw = read_json(path)
     except FileNotFoundError as e:
         raise UserError(f"{path}: no such baseline: make it with `evaluate baseline set SIDE`") from e
-    except (OSError, ValueError, RecursionError) as e:
-        raise UserError(f"{path}: edited by hand or damaged ({e}): {again(path)}") from e
+    except (OSError, ValueError) as e:
+        refuse_forbidden(path, e)
+        raise UserError(f"{path}: edited by hand or damaged ({why(e)}): {again(path)}") from e
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise UserError(f"{path}: not a baseline: make one with `evaluate baseline set SIDE`")
     if raw.get("schema_version") != SCHEMA_VERSION:
@@ -116,7 +120,7 @@ def _name(task: str, digest: str) -> str:
 
 def _holds(path: Path, metric: str, items: Items) -> bool:
     try:
-        return bool(from_parquet(metric, path.read_bytes()) == items)
+        return bool(from_parquet(metric, read_bytes(path, LARGEST)) == items)
     except _UNREADABLE:
         return False
 
@@ -140,9 +144,10 @@ def read_verified(manifest: Path, task: str, file: Path, sha256: str) -> bytes:
         UserError: it is missing, cut short or another.
     """
     try:
-        content = file.read_bytes()
+        content = read_bytes(file, LARGEST)
     except OSError as e:
-        raise UserError(f"{file}: the items of {task} are missing ({e.strerror}): {again(manifest)}") from e
+        refuse_forbidden(file, e)
+        raise UserError(f"{file}: the items of {task} are missing ({reason(e)}): {again(manifest)}") from e
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(f"{file}: the items of {task} are cut short or changed: {again(manifest)}")
     return content

@@ -40,8 +40,10 @@ from instructor_eval.comparing.sides import BASELINES, Side, side_of
 from instructor_eval.errors import UserError, did_you_mean, reason
 from instructor_eval.gates import probe
 from instructor_eval.paths import slug
-from instructor_eval.store import atomic_write
+from instructor_eval.score_fields import check_fields
+from instructor_eval.stored_files import names_in
 from instructor_eval.types import Items, Score
+from instructor_eval.whole_files import atomic_write
 
 __all__ = [
     "KIND", "LAST", "PINNED", "Baseline", "find", "has", "is_baseline", "load", "names", "pin", "read", "read_named",
@@ -80,7 +82,7 @@ def is_baseline(folder: Path) -> bool:
 
 def names(folder: Path) -> list[str]:
     """The baselines that there are."""
-    return sorted(p.name for p in folder.iterdir() if is_baseline(p)) if folder.is_dir() else []
+    return [p.name for p in names_in(folder) if is_baseline(p)]
 
 
 def has(name: str, which: str, folder: Path) -> bool:
@@ -304,8 +306,7 @@ def _score(task: str, entry: Mapping[str, Any], model: dict[str, Any]) -> Score:
     environment = dict(entry.get("environment", {}))
     kept = {key: entry[key] for key in _KEPT}
     score = Score(task=task, model=entry.get("model", model), environment=environment, **kept)
-    texts = [score.identity, score.status, score.type, score.metric, score.created, score.instructions["set"]]
-    texts += [score.model[key] for key in ("name", "fingerprint", "variant")] + [score.reader.get("fingerprint", "")]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(score.score, int | float):
-        raise TypeError(f"{task}: a value is of another type than expected")
+    check_fields(score)
+    if score.score is None:
+        raise TypeError(f"{task}: it has no score")
     return score

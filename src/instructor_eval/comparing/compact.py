@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from instructor_eval import scorers
 from instructor_eval.errors import UserError
+from instructor_eval.items_files import unpack
 from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES
 from instructor_eval.types import Items
 
@@ -110,10 +111,10 @@ def from_parquet(metric: str, raw: bytes) -> Items:
     """Compact items from the bytes of a file.
 
     Raises:
-        pyarrow.ArrowException, OSError: these are no Parquet file.
+        OSError, ValueError: these are no Parquet file.
         KeyError: a column is missing.
     """
-    items: Items = pq.read_table(pa.BufferReader(raw)).to_pydict()
+    items = unpack(raw)
     for name in PAIR_SIMILARITIES if metric == "max_ap" else ():
         items.setdefault(name, _as_cosine(items, name))
     return items

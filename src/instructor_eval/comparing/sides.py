@@ -15,7 +15,6 @@ that a label is never taken apart: it is compared with what each row that there 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +24,12 @@ from instructor_eval.board.leaderboard import is_made_with, key_of
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.difference_text import some
 from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.outside import why
 from instructor_eval.protocol import relevant
 from instructor_eval.published import published
 from instructor_eval.readers.names import default_reader, find_reader, readers_of
 from instructor_eval.store import Store, read_items, read_score
+from instructor_eval.stored_files import files_below, is_folder, read_json
 from instructor_eval.types import Items, ReadItems, Score
 from instructor_eval.variants import BASELINE
 
@@ -142,7 +143,7 @@ def resolve(
         raise UserError("a side is empty: give a file, a results folder, or the label of a row")
     if text.endswith(".json"):
         raise UserError(f"{text}: no such file: give a score, a run's manifest, or the label of a row")
-    if not results.is_dir():
+    if not is_folder(results):
         what = "a folder without results" if _paths(text) else "no such file"
         raise UserError(
             f"'{text}': {what}, and no results folder at {results}: run something first (`evaluate demo`), or "
@@ -188,14 +189,17 @@ def _from_path(path: Path, label: str, wanted: _Wanted) -> Side | None:
     """The side in a file or folder; None for a folder without results: a model's perhaps, whose label it is."""
     from instructor_eval.comparing import baselines
 
-    if path.is_dir():
+    if is_folder(path):
         if baselines.is_baseline(path):
             return baselines.read(path)
-        return _from_folder(path, label, wanted) if (path / "scores").is_dir() else None
+        return _from_folder(path, label, wanted) if is_folder(path / "scores") else None
     try:
-        raw = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as e:
-        raise UserError(f"{path}: not a readable score, run or baseline file ({e}): give another, or a label") from e
+        raw = read_json(path)
+    except (OSError, ValueError) as e:
+        why_not = why(e)
+        raise UserError(
+            f"{path}: not a readable score, run or baseline file ({why_not}): give another, or a label"
+        ) from e
     raw = raw if isinstance(raw, dict) else {}
     if raw.get("kind") == baselines.KIND:
         return baselines.read(path)
@@ -214,7 +218,7 @@ def _from_run(path: Path, entries: Sequence[Any], label: str) -> Side:
     """What one run made or kept: its scores by identity, from the results folder that its manifest lies in."""
     root = path.resolve().parent.parent
     named = {e["identity"] for e in entries if isinstance(e, dict) and isinstance(e.get("identity"), str)}
-    files = sorted((root / "scores").rglob("*.json")) if named else []
+    files = files_below(root / "scores", ".json") if named else []
     scores = [read_score(file) for file in files if file.stem.rpartition(".")[2] in named]
     lost = named - {s.identity for s in scores}
     if lost:

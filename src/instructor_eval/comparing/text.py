@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from instructor_eval.comparing.compare import Comparison, Moved, TaskComparison
 from instructor_eval.comparing.difference_text import delta_header, interval_text, mark, p_cell, score_text, some
 from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.errors import printable
+from instructor_eval.escapes import json_text
 from instructor_eval.gates.quality import SENTENCE
 from instructor_eval.gates.reasons import plural
 from instructor_eval.tables import blocks, plain, render
@@ -88,7 +88,7 @@ def format_comparisons(comparisons: Sequence[Comparison], form: str, *, items: i
             are many tasks.
     """
     if form == "json":
-        return json.dumps([as_json(c) for c in comparisons], ensure_ascii=False, indent=1)
+        return json_text([as_json(c) for c in comparisons])
     if form == "csv":
         return render(CSV_COLUMNS, [row for c in comparisons for row in _csv_rows(c)], "csv")
     headers, rows = _single(comparisons[0], form) if len(comparisons) == 1 else _pivot(comparisons, form)

@@ -8,7 +8,6 @@ A record holds what was measured, round by round; rates and ratios are computed 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,11 @@ from statistics import median
 from typing import Any
 
 from instructor_eval.errors import DamagedFileError, UserError, reason
+from instructor_eval.escapes import json_text
+from instructor_eval.outside import why
 from instructor_eval.paths import slug
-from instructor_eval.store import atomic_write
+from instructor_eval.stored_files import files_below, read_json, refuse_forbidden
+from instructor_eval.whole_files import atomic_write
 
 SCHEMA_VERSION = 1
 _STEADY = 1.25
@@ -230,10 +232,10 @@ class CostStore:
             UserError: the folder cannot be written.
         """
         path = self.path(cost.model, cost.form, cost.identity)
-        content = json.dumps(cost.to_json(), ensure_ascii=False, indent=1) + "\n"
+        content = f"{json_text(cost.to_json())}\n".encode()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, lambda f: f.write(content.encode("utf-8", "backslashreplace")))
+            atomic_write(path, lambda f: f.write(content))
         except OSError as e:
             raise UserError(f"cannot write {path}: {reason(e)}: mend that and run the same command again") from e
         return path
@@ -244,10 +246,8 @@ class CostStore:
         Raises:
             UserError: a file that is not a whole cost of a known schema version.
         """
-        folder = self.root / "costs"
-        if folder.is_dir():
-            for path in sorted(folder.rglob("*.json")):
-                yield read_cost(path)
+        for path in files_below(self.root / "costs", ".json"):
+            yield read_cost(path)
 
 
 def read_cost(path: Path) -> Cost:
@@ -258,9 +258,10 @@ def read_cost(path: Path) -> Cost:
         UserError: its schema version is unknown.
     """
     try:
-        raw = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as e:
-        raise DamagedFileError(f"{path}: not a readable cost file ({e}): delete it and measure again") from e
+        raw = read_json(path)
+    except (OSError, ValueError) as e:
+        refuse_forbidden(path, e)
+        raise DamagedFileError(f"{path}: not a readable cost file ({why(e)}): delete it and measure again") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(

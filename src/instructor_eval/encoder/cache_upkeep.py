@@ -74,15 +74,19 @@ def info(folder: Path) -> Info:
     """
     with _opened(folder) as connection:
         rows = connection.execute(
-            "SELECT s.name, s.variant, s.revision, s.dim, s.dtype, s.fingerprint, "
-            "COALESCE(SUM(u.texts), 0), COALESCE(SUM(u.bytes), 0), MAX(u.used) "
+            # The casts: in a damaged row a name or a number may be anything.
+            "SELECT CAST(s.name AS TEXT), CAST(s.variant AS TEXT), CAST(s.revision AS TEXT), CAST(s.dim AS INT), "
+            "CAST(s.dtype AS TEXT), CAST(s.fingerprint AS TEXT), "
+            "CAST(COALESCE(SUM(u.texts), 0) AS INT), CAST(COALESCE(SUM(u.bytes), 0) AS INT), MAX(u.used) "
             "FROM spaces s LEFT JOIN uses u ON u.space = s.id GROUP BY s.id ORDER BY s.name, s.variant, s.id"
         ).fetchall()
         models = [
             SpaceInfo(name, variant, revision, dim, dtype, print_, texts, size, None if used is None else time_of(used))
             for name, variant, revision, dim, dtype, print_, texts, size, used in rows
         ]
-        texts, size = connection.execute("SELECT COALESCE(SUM(texts), 0), COALESCE(SUM(bytes), 0) FROM uses").fetchone()
+        texts, size = connection.execute(
+            "SELECT CAST(COALESCE(SUM(texts), 0) AS INT), CAST(COALESCE(SUM(bytes), 0) AS INT) FROM uses"
+        ).fetchone()
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     return Info(folder / FILE_NAME, version, models, texts, size, disk_bytes(folder))
 

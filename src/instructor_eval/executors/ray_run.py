@@ -30,6 +30,7 @@ from instructor_eval.executors.task_process import Setup
 from instructor_eval.executors.task_processes import TaskProcess
 from instructor_eval.executors.view import View
 from instructor_eval.filing import aggregate, failed_score
+from instructor_eval.output import warn
 from instructor_eval.plan import Planned, Request
 from instructor_eval.runner import Summary, say_instructions, say_score
 from instructor_eval.types import Score
@@ -255,8 +256,7 @@ class _Run:
         if line not in self._told:
             self._told.add(line)
             self._view.close()
-            sys.stderr.write(f"evaluate: {line}\n")
-            sys.stderr.flush()
+            warn(f"evaluate: {line}")
 
 
 def _models(request: Request, planned: list[Planned], cluster: Cluster) -> tuple[list[int | None], dict[int, Model]]:

@@ -18,7 +18,7 @@ from instructor_eval.gates.outcome import Outcome, Plain, ordered, repeat_comman
 from instructor_eval.gates.quality import Judgement, TaskVerdict
 from instructor_eval.gates.reasons import Adjustment
 from instructor_eval.gates.summary import COMMENT, summary
-from instructor_eval.store import atomic_write
+from instructor_eval.whole_files import atomic_write
 
 SCHEMA_VERSION = 1
 FILES = ("gate.json", "junit.xml", "summary.md", "comment.md")

@@ -29,9 +29,11 @@ from instructor_eval.costs.sample_texts import INSTRUCTION, SAMPLE_VERSION, samp
 from instructor_eval.environment import versions
 from instructor_eval.errors import DamagedFileError, UserError, one_line, reason
 from instructor_eval.machine import machine
+from instructor_eval.outside import read_bytes
 from instructor_eval.paths import slug
-from instructor_eval.store import atomic_write
+from instructor_eval.stored_files import parse_json
 from instructor_eval.types import Score, Vectors
+from instructor_eval.whole_files import atomic_write
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.engine import BaseEngine
@@ -234,13 +236,12 @@ def read(path: Path) -> Probe:
 def _load(path: Path) -> tuple[dict[str, Any], Vectors]:
     import numpy as np
 
-    if path.stat().st_size > _LARGEST:
-        raise ValueError("too large")
-    with zipfile.ZipFile(path) as archive:
+    content = io.BytesIO(read_bytes(path, _LARGEST))
+    with zipfile.ZipFile(content) as archive:
         if sum(part.file_size for part in archive.infolist()) > _LARGEST:
             raise ValueError("too large")
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-        vectors, about = arrays["vectors"], json.loads(arrays["about"].tobytes())
+    with np.load(content, allow_pickle=False) as arrays:
+        vectors, about = arrays["vectors"], parse_json(arrays["about"].tobytes())
     if not isinstance(about, dict):
         raise TypeError("no description")
     return about, vectors

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from instructor_eval.comparing.compare import TaskComparison
 from instructor_eval.errors import one_line
+from instructor_eval.escapes import markdown
 from instructor_eval.gates.outcome import (
     NOTHING,
     Outcome,
@@ -44,8 +45,6 @@ MARKS = {REGRESSED: "❌", NOT_COMPARABLE: "🚫", INCONCLUSIVE: "❔", IMPROVED
 _MOST_ROWS, _MOST_NOTES = 100, 10
 """So many rows of tasks that passed, at most, all others counted in."""
 _NAME, _MESSAGE, _COMMAND, _COUNT = 100, 300, 4000, 150
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$])")
-_MENTION = re.compile(r"(?<![A-Za-z0-9])@")
 _HEAD = ("", "task", "baseline", "candidate", "Δ [95 %]", "p", "margin", "why")
 
 
@@ -76,15 +75,15 @@ def summary(outcome: Outcome, most: int = JOB_SUMMARY, *, items: int = 20) -> st
     """
     text = _Text(most)
     verdict = outcome.verdict
-    if not text.add(f"## {MARKS[verdict]} {escape(outcome.headline)}", ""):
+    if not text.add(f"## {MARKS[verdict]} {markdown(outcome.headline)}", ""):
         return ""
     lines = outcome.lines
     if len(lines) > 1:
-        text.add(*(f"- {MARKS[v]} {v}: {escape(said)}" for v, said in lines), "")
+        text.add(*(f"- {MARKS[v]} {v}: {markdown(said)}" for v, said in lines), "")
     if outcome.report:
         text.add(f"[Report](<{outcome.report}>)", "")  # checked by report_url: no white space, no <>
     # What comes last must fit in any case, and the count of what is left out of every table.
-    last = [escape(SENTENCE), ""] if outcome.judgements else []
+    last = [markdown(SENTENCE), ""] if outcome.judgements else []
     spare = sum(len(line) + 1 for line in last) + _COUNT * (2 * len(outcome.judgements) + len(outcome.plain))
     for judgement in outcome.judgements:
         _quality(text, judgement, spare)
@@ -96,17 +95,10 @@ def summary(outcome: Outcome, most: int = JOB_SUMMARY, *, items: int = 20) -> st
     return "\n".join(text.lines)
 
 
-def escape(text: str) -> str:
-    """`text` on one line, as Markdown and HTML show it literally: no markup, no link, nobody mentioned."""
-    clean = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    clean = _SPECIAL.sub(r"\\\1", clean).replace("://", "\\://")
-    return _MENTION.sub("@\u2060", clean)  # an invisible joiner behind it
-
-
 def _quality(text: _Text, judgement: Judgement, spare: int) -> None:
     comparison = judgement.comparison
-    names = [escape(cut(label, _NAME)) for label in (comparison.candidate, comparison.baseline)]
-    told = f"scores in points (x 100). {escape(judgement.adjustment.sentence)}"
+    names = [markdown(cut(label, _NAME)) for label in (comparison.candidate, comparison.baseline)]
+    told = f"scores in points (x 100). {markdown(judgement.adjustment.sentence)}"
     text.add(f"Candidate {names[0]}, baseline {names[1]}; {told}", "", spare=spare)
     rows = ordered(judgement)
     if not rows:
@@ -128,13 +120,13 @@ def _quality(text: _Text, judgement: Judgement, spare: int) -> None:
 
 
 def _cells(row: TaskVerdict) -> list[str]:
-    name = escape(cut(row.name, _NAME))
+    name = markdown(cut(row.name, _NAME))
     why = "" if row.verdict == OK and not row.same_model else _why(row.message)
-    return [f"{MARKS[row.verdict]} {row.verdict}", name, *(escape(c) for c in cells(row)), why]
+    return [f"{MARKS[row.verdict]} {row.verdict}", name, *(markdown(c) for c in cells(row)), why]
 
 
 def _why(message: str) -> str:
-    return escape(cut(message, _MESSAGE))
+    return markdown(cut(message, _MESSAGE))
 
 
 def _row(texts: Iterable[str]) -> str:
@@ -146,7 +138,7 @@ def _plain(text: _Text, plain: Plain, spare: int) -> None:
     if not text.add(_row(("", plain.gate, "found")), "|---|:---|:---|", spare=spare):
         return
     for i, part in enumerate(parts):
-        cells_ = (f"{MARKS[part.verdict]} {part.verdict}", escape(cut(part.name, _NAME)), _why(part.message))
+        cells_ = (f"{MARKS[part.verdict]} {part.verdict}", markdown(cut(part.name, _NAME)), _why(part.message))
         if (part.verdict == OK and i >= _MOST_ROWS) or not text.add(_row(cells_), spare=spare):
             text.add("", left_out(parts[i:]))
             break
@@ -170,11 +162,11 @@ def _section(row: TaskVerdict, task: TaskComparison, items: int) -> list[str]:
         f"{task.losses:,} of {task.n:,} {plural(task.unit, task.n)} lost, {task.wins:,} gained, "
         f"{task.ties:,} are the same."
     )
-    lines = [f"### {escape(cut(row.name, _NAME))}: what lost most", "", changed, ""]
+    lines = [f"### {markdown(cut(row.name, _NAME))}: what lost most", "", changed, ""]
     if task.lost:
         lines += [_row((task.unit, "baseline", "candidate", "Δ")), "|:---|---:|---:|---:|"]
         lines += [
-            _row((escape(cut(m.id, _NAME)), score(m.baseline), score(m.candidate), f"{100 * m.delta:+.2f}"))
+            _row((markdown(cut(m.id, _NAME)), score(m.baseline), score(m.candidate), f"{100 * m.delta:+.2f}"))
             for m in task.lost[:items]
         ]
         lines.append("")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,12 @@ from typing import Any
 
 from instructor_eval.comparing.difference_text import p_cell
 from instructor_eval.comparing.stats import Difference
-from instructor_eval.errors import UserError, reason
+from instructor_eval.errors import UserError
 from instructor_eval.gates.files import SCHEMA_VERSION
 from instructor_eval.gates.quality import ORDER
+from instructor_eval.outside import why
 from instructor_eval.report.pairs import Pair, pair
+from instructor_eval.stored_files import read_json
 
 _MOST_NOTES = 20
 
@@ -47,10 +48,9 @@ def read_verdict(path: Path, columns: Mapping[str, int]) -> Verdict:
     """
     again = "run `evaluate gate` again, or leave it out with --no-gate"
     try:
-        raw = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as e:
-        why = reason(e) if isinstance(e, OSError) else f"not readable ({e})"
-        raise UserError(f"{path}: {why}: {again}") from e
+        raw = read_json(path)
+    except (OSError, ValueError) as e:
+        raise UserError(f"{path}: {why(e) if isinstance(e, OSError) else f'not readable ({e})'}: {again}") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
@@ -94,7 +94,7 @@ def _check_known(verdicts: Iterable[object]) -> None:
 
 def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
     """One judgement of the quality gate, drawn."""
-    tasks = {str(t["name"]): t for t in raw["tasks"]}
+    tasks = dict(zip(_texts([t["name"] for t in raw["tasks"]]), raw["tasks"], strict=True))
     macro = raw["macro"]
     every = {**tasks, **({"": macro} if macro else {})}
     _check_known([t["verdict"] for t in every.values()])
@@ -102,9 +102,10 @@ def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
     def side(which: str) -> dict[str, float]:
         return {name: v for name, t in tasks.items() if (v := _number(t[which])) is not None}
 
+    candidate, baseline = _texts([raw["candidate"]["label"], raw["baseline"]["label"]])
     return pair(
-        str(raw["candidate"]["label"]),
-        str(raw["baseline"]["label"]),
+        candidate,
+        baseline,
         {name: d for name, t in tasks.items() if (d := _difference(t["difference"]))},
         (side("candidate"), side("baseline")),
         columns=columns,
@@ -122,7 +123,7 @@ def _note(task: Mapping[str, Any]) -> str:
 
 
 def _difference(raw: Mapping[str, Any] | None) -> Difference | None:
-    delta = _number(raw["delta"]) if raw else None
+    delta = None if raw is None else _number(raw["delta"])
     if raw is None or delta is None:
         return None
     return Difference(delta, _number(raw["low"]), _number(raw["high"]), n=int(raw["n"]))
