@@ -95,7 +95,10 @@ _KEYS: dict[str, tuple[str, str]] = {
     "unknown option": (f"{CARD}options: {{colums: {{}}}}\n", "options.colums: unknown key: did you mean columns?"),
     "options a list": (f"{CARD}options: [a]\n", "options: expected a mapping"),
     "columns misspelt": (f"{CARD}options: {{columns: {{sentnce1: a}}}}\n", "did you mean sentence1?"),
-    "columns of another type": (f"{CARD}options: {{columns: {{positive: a}}}}\n", "options.columns.positive: unknown key"),
+    "columns of another type": (
+        f"{CARD}options: {{columns: {{positive: a}}}}\n",
+        "options.columns.positive: unknown key",
+    ),
     "columns a text": (f"{CARD}options: {{columns: score}}\n", "options.columns: expected a mapping"),
     "columns a number": (f"{CARD}options: {{columns: {{score: 5}}}}\n", "options.columns.score: expected"),
     "columns null": (f"{CARD}options: {{columns: {{score: null}}}}\n", "options.columns.score: expected"),
@@ -103,7 +106,10 @@ _KEYS: dict[str, tuple[str, str]] = {
     "columns that are not there": (f"{CARD}options: {{columns: {{score: gold}}}}\n", "no 'gold'"),
     "instructions a number": (f"{CARD}instructions: {{text: 5}}\n", "expected a mapping, found int"),
     "instructions of unknown role": (f"{CARD}instructions: {{txt: x}}\n", "did you mean text?"),
-    "instructions of a megabyte": (f"{CARD}instructions: {{text: {'x' * 1_000_000}}}\n", "an instruction of 1,000,000 char"),
+    "instructions of a megabyte": (
+        f"{CARD}instructions: {{text: {'x' * 1_000_000}}}\n",
+        "an instruction of 1,000,000 char",
+    ),
     "template a number": (f"{CARD}template: {{text: 5}}\n", "template.text: expected"),
     "parts": (f"{CARD}parts: [Own]\n", "a task has either parts or data"),
     "parts of itself": (CARD.replace("data: data", "parts: [Own]"), "own tasks have none"),
@@ -112,9 +118,12 @@ _KEYS: dict[str, tuple[str, str]] = {
     "tasks empty": ("tasks: []\n", "tasks: expected a list"),
     "tasks a mapping": ("tasks: {a: b}\n", "tasks: expected a list"),
     "tasks of numbers": ("tasks: [1]\n", "expected a mapping for every task"),
-    "tasks of one name": (f"tasks: [{{name: A, type: STS, data: x}}, {{name: A, type: STS, data: x}}]\n", "used twice"),
+    "tasks of one name": ("tasks: [{name: A, type: STS, data: x}, {name: A, type: STS, data: x}]\n", "used twice"),
     "name of ours": (CARD.replace("Own", "STSBenchmark"), "taken by a shipped task"),
-    "labels in themselves": ("type: PromptRetrieval\nname: O\ndata: x\noptions: {labels: &a [*a]}\n", "in what it names"),
+    "labels in themselves": (
+        "type: PromptRetrieval\nname: O\ndata: x\noptions: {labels: &a [*a]}\n",
+        "in what it names",
+    ),
     "input of braces": (
         f"type: PromptRetrieval\nname: O\ndata: data\noptions: {{input: '{'{' * 100_000}', labels: [a, b]}}\n",
         "none of the files",
@@ -127,7 +136,7 @@ _KEYS: dict[str, tuple[str, str]] = {
         f"type: PromptRetrieval\nname: O\ndata: data\noptions: {{input: '{{x}}', labels: [a, b], most: {'9' * 300}}}\n",
         "none of the files",
     ),
-}  # fmt: skip
+}
 _INSTRUCTIONS: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "expected `TASK: instruction`"),
     "a list": ("[a]", "expected `TASK: instruction`"),
@@ -187,6 +196,12 @@ def _sparse(name: str) -> Callable[[Path], Sequence[str]]:
 CASES = [
     *(Case(f"YAML: {name}", _card(text), ("card.yaml", says)) for name, (text, says) in _YAML.items()),
     *(Case(name, _run(text), (says,)) for name, (text, says) in _KEYS.items()),
-    *(Case(f"instructions: {name}", _words(text), ("words.yaml", says)) for name, (text, says) in _INSTRUCTIONS.items()),
-    *(Case(f"{name} of a terabyte", _sparse(name), (name, "larger than 32 MB")) for name in ("card.yaml", "words.yaml")),
-]  # fmt: skip
+    *(
+        Case(f"instructions: {name}", _words(text), ("words.yaml", says))
+        for name, (text, says) in _INSTRUCTIONS.items()
+    ),
+    *(
+        Case(f"{name} of a terabyte", _sparse(name), (name, "larger than 32 MB"))
+        for name in ("card.yaml", "words.yaml")
+    ),
+]

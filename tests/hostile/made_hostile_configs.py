@@ -81,8 +81,12 @@ CASES = [
     spoilt("num_heads: 0", edited(_CONFIG, num_heads=0), "model m", kind="t5"),
     spoilt("num_layers: a billion", edited(_CONFIG, num_layers=10**9), "num_layers: 1000000000 is no", kind="t5"),
     spoilt("num_layers: two thousand", edited(_CONFIG, num_layers=2001), "num_layers is 2,001", "tensors", kind="t5"),
-    spoilt("relative_attention_num_buckets: 0", edited(_CONFIG, relative_attention_num_buckets=0), "model m", kind="t5"),
-    spoilt("relative_attention_max_distance: 0", edited(_CONFIG, relative_attention_max_distance=0), "model m", kind="t5"),
+    spoilt(
+        "relative_attention_num_buckets: 0", edited(_CONFIG, relative_attention_num_buckets=0), "model m", kind="t5"
+    ),
+    spoilt(
+        "relative_attention_max_distance: 0", edited(_CONFIG, relative_attention_max_distance=0), "model m", kind="t5"
+    ),
     spoilt("layer_norm_epsilon: NaN", edited(_CONFIG, layer_norm_epsilon=NAN), "layer_norm_epsilon: NaN", kind="t5"),
     spoilt("feed_forward_proj: a list", edited(_CONFIG, feed_forward_proj=[1]), "model m", kind="t5"),
     spoilt("model_type: a list", edited(_CONFIG, model_type=["bert"]), "model m"),
@@ -135,7 +139,9 @@ CASES = [
     spoilt("pooling: unknown", edited("1_Pooling/config.json", pooling_mode="magic"), "model m"),
     spoilt("max_seq_length: 10**30", edited("sentence_bert_config.json", max_seq_length=10**30), "max_seq_length"),
     spoilt("max_seq_length: NaN", edited("sentence_bert_config.json", max_seq_length=NAN), "max_seq_length"),
-    spoilt("tokenizer elsewhere", edited("sentence_bert_config.json", tokenizer_name_or_path="/etc"), "outside the folder"),
+    spoilt(
+        "tokenizer elsewhere", edited("sentence_bert_config.json", tokenizer_name_or_path="/etc"), "outside the folder"
+    ),
     spoilt("model_args: a text", edited("sentence_bert_config.json", model_args="x"), "model m"),
     spoilt("truncate_dim: 1e400", _raw("truncate_dim", "1e400", "config_sentence_transformers.json"), "truncate_dim"),
     spoilt("prompts: a list", edited("config_sentence_transformers.json", prompts=[1]), "prompts is no mapping"),
@@ -145,13 +151,34 @@ CASES = [
         "default_prompt_name",
     ),
     *(
-        spoilt(f"Dense, in_features: {str(value)[:9]}", edited("2_Dense/config.json", in_features=value), "in_features", kind="t5")
+        spoilt(
+            f"Dense, in_features: {str(value)[:9]}",
+            edited("2_Dense/config.json", in_features=value),
+            "in_features",
+            kind="t5",
+        )
         for value in ("32", NAN, HUGE, -1, 0, True, None, [32])
     ),
-    spoilt("Dense, out_features: a billion", edited("2_Dense/config.json", out_features=10**9), "does not fit", kind="t5"),
+    spoilt(
+        "Dense, out_features: a billion", edited("2_Dense/config.json", out_features=10**9), "does not fit", kind="t5"
+    ),
     spoilt("Dense, in_features: 1e400", _raw("in_features", "1e400", "2_Dense/config.json"), "in_features", kind="t5"),
-    spoilt("Dense, activation: os.system", edited("2_Dense/config.json", activation_function="os.system"), "is code of its own", kind="t5"),
-    spoilt("Dense, activation: a function", edited("2_Dense/config.json", activation_function="torch.load"), "is no class of", kind="t5"),
+    spoilt(
+        "Dense, activation: os.system",
+        edited("2_Dense/config.json", activation_function="os.system"),
+        "is code of its own",
+        kind="t5",
+    ),
+    spoilt(
+        "Dense, activation: a function",
+        edited("2_Dense/config.json", activation_function="torch.load"),
+        "is no class of",
+        kind="t5",
+    ),
     spoilt("Dense, activation: a list", edited("2_Dense/config.json", activation_function=[1]), "model m", kind="t5"),
-    spoilt("an adapter of a base elsewhere", written("adapter_config.json", '{"base_model_name_or_path": "/dev/zero"}'), "adapter"),
-]  # fmt: skip
+    spoilt(
+        "an adapter of a base elsewhere",
+        written("adapter_config.json", '{"base_model_name_or_path": "/dev/zero"}'),
+        "adapter",
+    ),
+]

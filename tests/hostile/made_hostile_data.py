@@ -201,14 +201,25 @@ _PROMPTS = 'name: Own\ntype: PromptRetrieval\ndata: data\noptions: {input: "{tex
 
 CASES = [
     *(Case(f"CSV: {name}", _own(test__csv=text), ("data/test.csv", says)) for name, (text, says) in _CSV.items()),
-    *(Case(f"JSON Lines: {name}", _own(test__jsonl=text), ("test.jsonl", says)) for name, (text, says) in _JSONL.items()),
-    Case("TSV of one line without end", _own(test__tsv=lambda: b"\t" * 101_000_000), ("more than 100,000,000 characters",)),
-    Case("a grade of 4,000 digits", _retrieval(f"{_QRELS}q\td\t{DIGITS}\n"), ("test.tsv, line 2", "Infinity in 'score'")),
+    *(
+        Case(f"JSON Lines: {name}", _own(test__jsonl=text), ("test.jsonl", says))
+        for name, (text, says) in _JSONL.items()
+    ),
+    Case(
+        "TSV of one line without end",
+        _own(test__tsv=lambda: b"\t" * 101_000_000),
+        ("more than 100,000,000 characters",),
+    ),
+    Case(
+        "a grade of 4,000 digits", _retrieval(f"{_QRELS}q\td\t{DIGITS}\n"), ("test.tsv, line 2", "Infinity in 'score'")
+    ),
     Case("a grade of 1e99", _retrieval(f"{_QRELS}q\td\t1e99\n"), ("whole number up to 1,000",)),
     Case("a grade of a megabyte", _retrieval(f"{_QRELS}q\td\t{_BIG}\n"), ("'score' should be a number",)),
     Case("judgements of a query of a megabyte", _retrieval(f"{_QRELS}{_BIG}\td\t1\n"), ("none of 1 judgement",)),
     Case("judgements of a document of a megabyte", _retrieval(f"{_QRELS}q\t{_BIG}\t1\n"), ("none of 1 judgement",)),
-    Case("judged twice, ids of a megabyte", _retrieval(f"{_QRELS}{f'{_BIG}{chr(9)}d{chr(9)}1{chr(10)}' * 2}"), ("twice",)),
+    Case(
+        "judged twice, ids of a megabyte", _retrieval(f"{_QRELS}{f'{_BIG}{chr(9)}d{chr(9)}1{chr(10)}' * 2}"), ("twice",)
+    ),
     Case(
         "ids of a megabyte twice",
         _retrieval(corpus=_lines(*[{"_id": _BIG, "text": "x"}] * 2)),
@@ -233,13 +244,19 @@ CASES = [
     ),
     Case(
         "a prompt's label of a megabyte",
-        _own(_PROMPTS, pool__jsonl=_lines({"text": "x", "label": _BIG}), test__jsonl=_lines({"text": "x", "label": "a"})),
+        _own(
+            _PROMPTS, pool__jsonl=_lines({"text": "x", "label": _BIG}), test__jsonl=_lines({"text": "x", "label": "a"})
+        ),
         ("pool.jsonl, line 1", "has the unknown label"),
     ),
     Case(
         "prompts of lists",
-        _own(_PROMPTS, pool__jsonl=_lines({"text": [[[]]], "label": "a"}), test__jsonl=_lines({"text": "x", "label": "a"})),
+        _own(
+            _PROMPTS,
+            pool__jsonl=_lines({"text": [[[]]], "label": "a"}),
+            test__jsonl=_lines({"text": "x", "label": "a"}),
+        ),
         ("pool.jsonl, line 1: a list ([[[]]]) in 'text'",),
     ),
     *(Case(f"mirror: {how}", _mirror(name, content), (says,)) for how, (name, content, says) in _MIRROR.items()),
-]  # fmt: skip
+]
