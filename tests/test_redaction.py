@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instructor_eval import hub
+from instructor_eval.errors import UserError
 from instructor_eval.redaction import HIDDEN, PART, Secrets, environment_secrets, without_secrets
 
 KEY = "sk-Q7z/4mXw9+bT2vNc8HdK5gFyJ1=A6"
@@ -83,3 +85,21 @@ def test_variables_named_as_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     found = environment_secrets()
     assert {"root:Milvus-1", "hush-hush", "pass-word-1"} <= set(found)
     assert not {"short", str(tmp_path), "nothing-to-hide"} & set(found)
+
+
+def test_the_hubs_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx quotes a status line that is none, and a hub may put there what it was sent."""
+    monkeypatch.setenv("HF_TOKEN", KEY)
+    for kind in (hub._transport_error(), OSError):
+        with pytest.raises(UserError) as caught, hub._hub_errors("model x", None, "model", ""):
+            raise kind(f"illegal status line: {KEY} {KEY[5:15]}")
+        assert "illegal status line: *** ***" in str(caught.value)
+
+
+def test_a_stores_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from instructor_eval.search.store import Guard
+
+    monkeypatch.setenv("MILVUS_TOKEN", KEY)
+    with pytest.raises(UserError) as caught, Guard("milvus:http://x", "opening it"):
+        raise RuntimeError(f"<MilvusException: (code=1, message=auth check failure, {KEY})>" + "x" * 10**6)
+    assert "auth check failure, ***)" in str(caught.value)
