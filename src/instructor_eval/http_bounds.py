@@ -93,7 +93,11 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._bounded)
 
     def begin(self) -> None:
-        super().begin()
+        try:
+            super().begin()
+        except BaseException:
+            self.close()  # http.client leaves that to the garbage collector where the connection has ended
+            raise
         self._bounded.size = getattr(_now, "size", _HEAD)
         for name in ("Set-Cookie", "Set-Cookie2"):
             del self.headers[name]
