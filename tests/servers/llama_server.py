@@ -2,8 +2,11 @@
 
     python llama_server.py gguf FOLDER FILE.gguf
     python llama_server.py serve FILE.gguf PORT
+    python llama_server.py gpt2 FILE.gguf
+    python llama_server.py complete FILE.gguf PORT
 
-The file holds the folder's weights as they are (float32), under the names that llama.cpp gives them.
+The first file holds the folder's weights as they are (float32), under the names that llama.cpp gives them; `gpt2` makes
+a language model of two small layers and random weights, whose tokens are bytes.
 """
 
 from __future__ import annotations
@@ -71,14 +74,64 @@ def write_gguf(folder: Path, file: Path) -> None:
     writer.close()
 
 
-def serve(file: Path, port: int) -> None:
-    """Answer until this process is ended."""
+def write_gpt2(file: Path) -> None:
+    """A GPT-2 of random weights that knows bytes alone: it says nothing of use, and a server takes it."""
+    import gguf
+    import numpy as np
+
+    dim, layers, length = 64, 2, 2048
+    random = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(str(file), "gpt2")
+    writer.add_name("tiny")
+    writer.add_context_length(length)
+    writer.add_embedding_length(dim)
+    writer.add_feed_forward_length(4 * dim)
+    writer.add_block_count(layers)
+    writer.add_head_count(4)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    own = [b for b in range(256) if chr(b).isprintable() and b not in (32, 0xA0, 0xAD)]
+    shown = {b: chr(b) for b in own} | {b: chr(256 + i) for i, b in enumerate(b for b in range(256) if b not in own)}
+    # One merge, as llama.cpp takes no vocabulary without any.
+    tokens = [*(shown[b] for b in range(256)), f"{shown[32]}t", "<|endoftext|>"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([_NORMAL] * 257 + [_CONTROL])
+    writer.add_token_merges([f"{shown[32]} t"])
+    writer.add_bos_token_id(257)
+    writer.add_eos_token_id(257)
+
+    def add(name: str, *shape: int) -> None:
+        writer.add_tensor(name, (0.3 * random.standard_normal(shape)).astype(np.float32))
+
+    add("token_embd.weight", len(tokens), dim)
+    add("position_embd.weight", length, dim)
+    for n in range(layers):
+        for name, shape in (
+            ("attn_norm", (dim,)), ("attn_qkv", (3 * dim, dim)), ("attn_output", (dim, dim)), ("ffn_norm", (dim,)),
+            ("ffn_up", (4 * dim, dim)), ("ffn_down", (dim, 4 * dim)),
+        ):  # fmt: skip
+            add(f"blk.{n}.{name}.weight", *shape)
+            add(f"blk.{n}.{name}.bias", shape[0])
+    add("output_norm.weight", dim)
+    add("output_norm.bias", dim)
+    add("output.weight", len(tokens), dim)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def serve(file: Path, port: int, *, embeds: bool) -> None:
+    """Answer with embeddings, or with completions, until this process is ended."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = str(file)
-    params.embedding = True
-    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    if embeds:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.n_ctx = 4 * BATCH
     params.n_batch = params.n_ubatch = BATCH
     params.n_parallel = 4
@@ -110,7 +163,10 @@ def _name(name: str) -> str | None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "gguf":
-        write_gguf(Path(sys.argv[2]), Path(sys.argv[3]))
+    what, *given = sys.argv[1:]
+    if what == "gguf":
+        write_gguf(Path(given[0]), Path(given[1]))
+    elif what == "gpt2":
+        write_gpt2(Path(given[0]))
     else:
-        serve(Path(sys.argv[2]), int(sys.argv[3]))
+        serve(Path(given[0]), int(given[1]), embeds=what == "serve")

@@ -52,14 +52,18 @@ class RealServer:
     Args:
         command: The program with its arguments.
         answers: Whether it is ready; called again and again, and may raise.
-        log: Where its output goes.
+        log: Where its output goes; its folder is the working folder.
         env: Variables beside `PATH` and `HOME`.
     """
 
     def __init__(
-        self, command: Sequence[str], answers: Callable[[], bool], log: Path, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        answers: Callable[[], bool],
+        log: Path,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        self._command, self._answers, self._log = [str(part) for part in command], answers, log
+        self.command, self._answers, self._log = command, answers, log
         self._env = {"PATH": os.environ["PATH"], "HOME": str(log.parent), **(env or {})}
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -74,7 +78,7 @@ class RealServer:
         """Start it, and wait until it answers."""
         with self._log.open("ab") as log:
             self._guard = subprocess.Popen(
-                [sys.executable, str(HERE / "guard.py"), *self._command],
+                [sys.executable, str(HERE / "guard.py"), *map(str, self.command)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=self._env, cwd=self._log.parent,
                 start_new_session=True,
             )  # fmt: skip
@@ -87,7 +91,7 @@ class RealServer:
                     return
             time.sleep(0.2)
         self.kill()
-        raise AssertionError(f"{self._command[0]} does not answer:\n{self._log.read_text(errors='replace')[-3000:]}")
+        raise AssertionError(f"{self.command[0]} does not answer:\n{self._log.read_text(errors='replace')[-3000:]}")
 
     def kill(self) -> None:
         """End it with everything it started, at once, as SIGKILL does."""

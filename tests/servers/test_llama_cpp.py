@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from real_server import HERE, RealServer, environment, free_port
 from served_runs import BLANK, card, check_kill, check_scores, cosines, scores, vectors
 
+from instructor_eval.errors import UserError
+from instructor_eval.readers.endpoint import EndpointReader
+from instructor_eval.readers.types import Question
+
 pytestmark = pytest.mark.servers
 WITHIN = 1e-3
 """Of a score of 1: its arithmetic is not that of torch (cosines of 0.999999)."""
+
+
+def healthy(port: int) -> Callable[[], bool]:
+    """Whether the server at a port answers."""
+
+    def answers() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as reply:
+            return reply.status == 200
+
+    return answers
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +40,7 @@ def server(environments, minilm_folder, port, tmp_path_factory) -> Iterator[Real
     script = [python, HERE / "llama_server.py"]
     subprocess.run([*script, "gguf", minilm_folder, folder / "minilm.gguf"], check=True, timeout=600)
 
-    def answers() -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as reply:
-            return reply.status == 200
-
-    with RealServer([*script, "serve", folder / "minilm.gguf", str(port)], answers, folder / "log") as found:
+    with RealServer([*script, "serve", folder / "minilm.gguf", str(port)], healthy(port), folder / "log") as found:
         yield found
     (folder / "minilm.gguf").unlink()  # 90 MB, and pytest keeps the folders of three runs
 
@@ -71,9 +81,30 @@ def test_a_killed_server_costs_what_had_not_come(cli, model, server, tmp_path, m
     check_kill(cli, model, server, tmp_path, monkeypatch)
 
 
-def test_options_cannot_be_scored_through_it(cli, model, tmp_path):
-    """It takes no notice of `echo`: the reader says so, and no doubtful loss is filed."""
-    reader = f"endpoint:{model.removeprefix('endpoint:')}"
-    done = cli("--selection", "bm25", "--task", "DemoPrompts", "--reader", reader, "--results", "r", "--quiet")
-    assert done.code == 2
-    assert "Traceback" not in done.out + done.err
+@pytest.fixture(scope="module")
+def completions(environments, tmp_path_factory) -> Iterator[str]:
+    """The address of a language model."""
+    folder, port = tmp_path_factory.mktemp("gpt2"), free_port()
+    script = [environment("llama", environments) / "python", HERE / "llama_server.py"]
+    subprocess.run([*script, "gpt2", folder / "tiny.gguf"], check=True, timeout=600)
+    with RealServer([*script, "complete", folder / "tiny.gguf", str(port)], healthy(port), folder / "log"):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def test_it_answers_freely_as_a_reader(completions):
+    reader = EndpointReader(completions)
+    questions = [Question(prompt, max_tokens=8) for prompt in ("Hello world", "Of what?", "Hello world")]
+    answers = [answer for _, answer in sorted(reader.read(questions), key=lambda found: found[0])]
+    assert reader.describe()["model"] == "tiny.gguf"
+    assert all(answer.text for answer in answers)
+    assert answers[0] == answers[2]
+
+
+def test_options_cannot_be_scored_through_it(completions):
+    """It takes no notice of `echo`: there is one line, and no doubtful loss."""
+    with pytest.raises(UserError) as e:
+        list(EndpointReader(completions).read([Question("Of what? ", options=("apple", "bread"))]))
+    assert str(e.value) == (
+        f"endpoint:{completions}: the server returns no log-probabilities for the prompt (echo): use a server that "
+        "does (vLLM does), hf:, or nearest"
+    )

@@ -43,8 +43,22 @@ def server(environments, port, address, tmp_path_factory) -> Iterator[RealServer
         return True
 
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    # Its etcd has ports of its own, which only a file can change: two servers on one machine want it. The other ports
+    # it chooses itself among those that are free.
+    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    (folder / "etcd.yaml").write_text(
+        f"listen-client-urls: {client}\nadvertise-client-urls: {client}\nlisten-peer-urls: {peer}\n"
+        f"initial-advertise-peer-urls: {peer}\ninitial-cluster: default={peer}\n"
+    )
     command = [programs / "milvus-server", "--data", folder / "data", "--proxy-port", str(port)]
-    with RealServer(command, answers, folder / "log") as found:
+    command += ["--etcd-port", client.rpartition(":")[2]]
+    data = folder / "data"
+    data.mkdir()
+    env = {"ETCD_CONFIG_PATH": str(folder / "etcd.yaml"), "DEPLOY_MODE": "STANDALONE", "METRICS_PORT": str(free_port())}
+    env |= {"LD_LIBRARY_PATH": str(data / "bin"), "MILVUS_RUN_DIR": str(data / "run")}
+    with RealServer(command, answers, data / "log", env) as found:
+        # Started again so, as `milvus-server` goes to the next port while the old one has connections that wait.
+        found.command = [data / "bin" / "milvus", "run", "standalone"]
         yield found
     shutil.rmtree(folder / "data")  # 450 MB, and pytest keeps the folders of three runs
 
@@ -112,6 +126,24 @@ def test_an_index_of_other_vectors_is_refused_with_advice_that_can_be_followed(a
     client.drop_collection(kept)
     client.close()
     assert search(text, documents[::-1])[0].figures["build_seconds"] is not None
+
+
+@pytest.mark.parametrize("kind", ["SCANN,nprobe=128", "IVF_PQ,m=4,nprobe=128", "IVF_SQ8,nprobe=128", "FLAT"])
+def test_what_a_server_alone_has_is_built_as_asked(kind, address, names):
+    found, exact = search(f"milvus:{address},{kind}", clustered(300))
+    near = [len({*a.tolist()} & {*b[:10].tolist()}) / 10 for a, b in zip(found.places, exact.places, strict=True)]
+    assert np.mean(near) > (0.2 if kind.startswith("IVF_PQ") else 0.9)
+
+
+@pytest.mark.parametrize(("kind", "says"), [("IVF_RABITQ", "invalid index type"), ("IVF_PQ,m=5", "dim")])
+def test_what_a_server_cannot_build_is_one_line(kind, says, address, names):
+    with pytest.raises(milvus_store.UserError) as e:
+        search(f"milvus:{address},{kind}", clustered(300))
+    assert says in str(e.value)
+    name = kind.partition(",")[0]
+    assert str(e.value).endswith(
+        f"): see that {name} is known there, what it wants to be told (docs/search.md), and that there is room"
+    )
 
 
 @pytest.mark.parametrize("phase", ["finish", "search"])

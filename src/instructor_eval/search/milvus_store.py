@@ -29,7 +29,6 @@ from instructor_eval.types import Vectors
 
 _BUILDING = {"M": 1, "efConstruction": 1, "nlist": 1, "m": 1, "nbits": 1}
 _SEARCH = {"ef": 1, "nprobe": 1}
-_DEFAULTS = {"HNSW": {"M": 16, "efConstruction": 200}, "IVF_FLAT": {"nlist": 128}, "IVF_SQ8": {"nlist": 128}}
 _LITE = ("FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8")
 _SERVER = (*_LITE, "AUTOINDEX", "DISKANN", "HNSW_SQ", "HNSW_PQ", "IVF_PQ", "IVF_RABITQ", "SCANN", "GPU_CAGRA")
 _ROWS = 2000
@@ -126,10 +125,13 @@ class MilvusStore:
         """See `VectorStore`."""
         given = {name: value for name, value in self._numbers.items() if name in _BUILDING}
         doing = f"building {self._kind} over {self._added:,} vectors"
-        with Guard(self._spec, doing), quiet_stderr():
+        step = (
+            f"see that {self._kind} is known there, what it wants to be told (docs/search.md), and that there is room"
+        )
+        with Guard(self._spec, doing, step), quiet_stderr():
             self._client.flush(self._name, timeout=_PATIENCE)
             wanted = self._client.prepare_index_params()
-            settings: dict[str, Any] = {**_DEFAULTS.get(self._kind, {}), **given}
+            settings: dict[str, Any] = {**_defaults(self._kind), **given}
             if not self._is_server:  # pymilvus takes them out of `params`, and there alone Milvus Lite looks for them
                 settings = {"params": settings}
             wanted.add_index("vector", index_type=self._kind, metric_type="COSINE", params=settings)
@@ -210,6 +212,13 @@ def _collection(prefix: str, name: str) -> str:
     """A collection's name: letters, digits and `_` only, and never that of another."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{prefix}_{re.sub('[^A-Za-z0-9]+', '_', name)[:120]}_{digest}"
+
+
+def _defaults(kind: str) -> dict[str, int]:
+    """What an index is built with unless the search says otherwise; a server has no defaults of its own for these."""
+    if kind.startswith("HNSW"):
+        return {"M": 16, "efConstruction": 200}
+    return {"nlist": 128} if kind.startswith("IVF") or kind == "SCANN" else {}
 
 
 def _parameters_of(kind: str) -> list[str]:
