@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
 from real_server import HERE, RealServer, environment, free_port
-from served_runs import BLANK, card, check_kill, check_scores, cosines, scores, vectors
+from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
 
 from instructor_eval.errors import UserError
 from instructor_eval.readers.endpoint import EndpointReader
@@ -108,3 +109,14 @@ def test_options_cannot_be_scored_through_it(completions):
         f"endpoint:{completions}: the server returns no log-probabilities for the prompt (echo): use a server that "
         "does (vLLM does), hf:, or nearest"
     )
+
+
+def test_a_long_text_is_one_line_that_names_it_and_is_not_asked_again(cli, model, tmp_path):
+    """Its 500 is no overload: the same text would be refused for ever."""
+    assert len(LONG.split()) > 3000
+    run = ("--model", model, "--task", card(tmp_path, ["A boat", LONG, "Two boats"]), "--results", "r", "--quiet")
+    line = cli(*run).error
+    assert re.search(r"input \(\d+ tokens\) is too large to process", line)
+    assert "A long text about rivers" in line
+    assert "overloaded" not in line
+    assert scores(tmp_path / "r")["Mine", True].served["retries"] == 0
