@@ -21,6 +21,7 @@ from instructor_eval.board import text, variants_text
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import Board
 from instructor_eval.comparing.difference_text import interval_text, score_text, some
+from instructor_eval.errors import printable
 from instructor_eval.gates.text import MARKS
 from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
 from instructor_eval.report.details import counted
@@ -218,7 +219,7 @@ def _packed(page: Page, board: Board) -> str:
     headers, rows = text.csv_table(board)
     first = headers.index("instructions") + 1 + (board.reader is not None) + len(text.means_shown(board))
     return pack.packed({
-        "columns": headers,
+        "columns": list(map(_bare, headers)),
         "values": [pack.BETWEEN.join(map(_bare, column)) for column in zip(*rows, strict=True)],
         "tasks": list(range(first, first + len(board.tasks))),
         "results": page.results,
@@ -228,7 +229,7 @@ def _packed(page: Page, board: Board) -> str:
 
 def _bare(value: object) -> str:
     """A value of the CSV as text; nothing where there is none."""
-    return "" if value is None else str(value).replace(pack.BETWEEN, "\ufffd")
+    return "" if value is None else printable(str(value))  # which `pack.BETWEEN` is not
 
 
 def _fill_table(page: Page, board: Board) -> None:
