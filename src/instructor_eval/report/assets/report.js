@@ -360,10 +360,10 @@
   }
 
   // --- downloads, made of the same numbers as `evaluate leaderboard --format csv`
-  const number = /^[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?$/i;
-  const inert = (text) => (/^[=+\-@]/.test(text) && !number.test(text) ? `'${text}` : text); // no formula, see escapes.py
-  const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const cell = (text) => quoted(inert(text));
+  const figure = /^[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?$/i;
+  const inert = (text) => (/^[=+\-@]/.test(text) && !figure.test(text) ? `'${text}` : text); // no formula, see escapes.py
+  const field = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const cell = (text) => field(inert(text));
   const line = (values, i) => values.map((column) => column[i]);
   $("csv").onclick = async () => {
     const { columns, values } = await packed();
