@@ -54,6 +54,7 @@ FIELDS: dict[tuple[Any, ...], str] = {
     ("instructions",): "mapping",
     ("instructions", "set"): "text",
     ("instructions", "roles"): "mapping",
+    ("instructions", "roles", "hardware"): "mapping",
     ("score",): "score",
     ("metrics",): "mapping",
     ("n_items",): "number",

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from instructor_eval.errors import UserError
+from instructor_eval.stored_files import files_below, parse_json, read_bytes
+
+
+def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("a")
+    assert read_bytes(tmp_path / "link", 3) == b"abc"
+    with pytest.raises(OSError, match="larger than such a file ever is"):
+        read_bytes(tmp_path / "a", 2)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, why in (
+        ("fifo", "a device or pipe"),
+        ("/dev/zero", "a device or pipe"),
+        (".", "a folder"),
+        ("a\0b", "null"),
+    ):
+        with pytest.raises(OSError, match=why):
+            read_bytes(tmp_path / path)
+
+
+def test_a_file_of_the_system_that_says_it_is_empty_is_bounded(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="larger"):
+        read_bytes(Path("/proc/self/maps"), 100)
+
+
+@pytest.mark.parametrize("text", ['{"a": [1, -2.5, "x", null, true, {}]}', "123456789012345678", "-999999999999999999"])
+def test_json_that_is_taken(text: str) -> None:
+    import json
+
+    assert parse_json(text) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1" * 19, "a number of 19 digits"),
+        ("-" + "1" * 5000, "a number of 5,000 digits"),
+        ('{"a": 1, "b": {"c": 1, "c": 1}}', "'c' is there twice"),
+        ("[" * 42 + "]" * 42, "nested too deeply"),
+        ('{"a":' * 42 + "1" + "}" * 42, "nested too deeply"),
+        ("[" * 200_000, "nested too deeply"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_json_that_is_not_taken(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_json(text)
+    with pytest.raises(ValueError, match=r".*"):
+        parse_json(b"\xff")
+
+
+def test_files_below_are_those_of_every_folder_but_linked_ones(tmp_path: Path) -> None:
+    for name in ("b/c/2.json", "b/1.json", "a.json", "b/c/x.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "again").symlink_to("b")
+    (tmp_path / "d.json").mkdir()
+    names = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, ".json")]
+    assert names == ["a.json", "b/1.json", "b/c/2.json", "d.json"]
+    assert files_below(tmp_path / "nowhere", ".json") == []
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: object) -> None:
+        raise PermissionError(13, "Permission denied", "x")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="permission denied: let this user read it"):
+        files_below(tmp_path)
