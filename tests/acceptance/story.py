@@ -30,7 +30,8 @@ WRITING = [
     ),
     Step("variants", "--model minilm --task DemoSTS --task DemoRetrieval --variant fp32,fp32@64 "
          "--embedding float32,binary --device cpu"),
-    Step("searches", "--model minilm --task DemoRetrieval --search exact --search faiss:Flat --device cpu"),
+    Step("searches", "--model minilm --task DemoRetrieval --search exact --search faiss:Flat --device cpu "
+         "--results searched"),
     Step("selections", "--task DemoPrompts --selection bm25 --selection random --device cpu"),
     Step("own tasks", "--model minilm --task tickets.yaml --task pairs.yaml --device cpu --results own"),
     Step("limited", "--model minilm --task DemoSTS --limit 50 --device cpu --results limited"),

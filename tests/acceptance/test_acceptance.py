@@ -30,6 +30,7 @@ _CHANGES = (
     (r"\b\d[\d,.]* (texts|tokens|queries|searches)/s", "RATE"),
     (r"\b\d[\d,.]* ([kMG]i?B|bytes)\b", "SIZE"),
     (r"(torch|transformers|mteb|numpy|scipy|sentence-transformers|faiss-cpu)(==| )\d[\w.+]*", r"\1 VERSION"),
+    (r"(@10 +\S+) .*", r"\1 MEASURED"),  # the last columns of a table of searches
     (r" {2,}", "  "),  # a column is as wide as its longest time
     (r"-{3,}", "---"),
     (r"[ \t]+\n", "\n"),
@@ -60,7 +61,7 @@ def steady(text: str, folder: Path) -> str:
     """`text` without what changes from run to run."""
     text = text.replace(str(folder), "FOLDER")
     for pattern, name in _CHANGES:
-        text = re.sub(pattern, name, text)
+        text = re.sub(pattern, name, text, flags=re.MULTILINE)
     return text
 
 
@@ -111,7 +112,7 @@ def test_help(step: Step, folder: Path) -> None:
 
 def _scores(folder: Path) -> list[dict[str, Any]]:
     found = []
-    for results in ("results", "own", "limited", "failed"):
+    for results in ("results", "own", "limited", "failed", "searched"):
         for path in sorted((folder / results).glob("scores/**/*.json")):
             score = json.loads(path.read_text())
             items: dict[str, Any] = {}
