@@ -57,8 +57,8 @@ def read_header(file: Path) -> dict[str, Tensor]:
     raw = parse_json(text, object_pairs_hook=_once)
     if not isinstance(raw, dict):
         raise ValueError("its header is no object")  # noqa: TRY004 # one kind of error for every refusal
-    metadata = raw.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    metadata = raw.pop("__metadata__", None)
+    if metadata is not None and not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
         raise ValueError("its __metadata__ is no mapping of texts")
     if "\\u" in text:
         json.dumps([*raw, metadata], ensure_ascii=False).encode()  # half a surrogate pair is no text
