@@ -243,7 +243,7 @@ def test_a_split_file_of_another_length(tmp_path, rows):
 def test_missing_and_mixed_up_files(tmp_path):
     path = small(tmp_path / "a") / "splits/user.csv"
     path.unlink()
-    assert error(tmp_path / "a") == f"{path}: cannot be read (No such file or directory)"
+    assert error(tmp_path / "a") == f"{path}: no such file"
     civil(small(tmp_path / "b"), comments(9))
     assert error(tmp_path / "b") == (
         f"{tmp_path}/b: reviews.csv and all_data_with_identities.csv are both there: keep one data set in a folder"
