@@ -102,7 +102,7 @@ class Wire:
         yield b""
 
 
-# A socket that is closed may still be in a cycle with its error when the garbage collector finds it: 1 in 24,600 replies.
+# A closed socket may be in a cycle with its error when the garbage collector finds it: once in 24,600 replies.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.fuzz
 def test_random_replies(monkeypatch: pytest.MonkeyPatch) -> None:
