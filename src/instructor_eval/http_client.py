@@ -32,7 +32,7 @@ SIZE = 4 * 2**20
 """Bytes of a reply at most, unless more was asked for."""
 _CONNECT_SECONDS, _MOST_SECONDS = 10.0, 60.0
 _LONGEST_NAME, _LONGEST_MESSAGE = 200, 2000
-_ROOT = "check the URL (the API's root, as in http://localhost:8000/v1)"
+_ROOT = "check the URL (the API's root, as in http://localhost:8000/v1; some servers have theirs without /v1)"
 _LEAKED = "has the API key in it: do not use this server, and replace the key"
 Refused: TypeAlias = Callable[[int, str], Exception | None]
 """What to raise for a status and what the server says with it; None: the usual."""
@@ -189,7 +189,9 @@ class Client:
         try:
             return read(reply)
         except (LookupError, TypeError, AttributeError):
-            raise PassingError(f"no reply to /{what} ({self._clean(message_of(bytes(content)))})") from None
+            said = self._clean(message_of(bytes(content)))
+            step = f"{_ROOT}, or add #MODEL to it" if body is None else ""
+            raise PassingError(f"no reply to /{what} ({said})", step=step) from None
 
     def _too_long(self, size: int) -> UserError:
         what = f"a reply of more than {size >> 20} MB"

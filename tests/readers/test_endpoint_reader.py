@@ -343,7 +343,8 @@ def test_answers_before_an_error_are_kept(model: TinyLM) -> None:
         ),
         (
             "404",
-            "HTTP 404 (told to answer 404): check the URL (the API's root, as in http://localhost:8000/v1) "
+            "HTTP 404 (told to answer 404): check the URL (the API's root, as in http://localhost:8000/v1; "
+            "some servers have theirs without /v1) "
             "and the model",
         ),
         ("403", "HTTP 403 (told to answer 403): set INSTRUCTOR_EVAL_API_KEY to its key"),
@@ -400,7 +401,7 @@ def test_models_are_not_listed(model: TinyLM) -> None:
         line = _error(_reader(server))
     assert (
         line == "endpoint:URL: HTTP 404 (told to answer 404): check the URL "
-        "(the API's root, as in http://localhost:8000/v1), or add #MODEL to it"
+        "(the API's root, as in http://localhost:8000/v1; some servers have theirs without /v1), or add #MODEL to it"
     )
 
 
