@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -163,6 +164,8 @@ def prepare_streams() -> None:
             if nowhere != number:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
+    if not sys.warnoptions:  # what libraries note for programmers is no line of ours
+        warnings.simplefilter("ignore")
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 # as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):

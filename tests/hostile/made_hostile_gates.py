@@ -196,7 +196,7 @@ BASELINES = [
     ),
     *(
         Case(
-            f"{command[0]}: escapes in a baseline's {'.'.join(place)}",
+            f"{' '.join(command)}: escapes in a baseline's {'.'.join(place)}",
             _of_baseline(_sealed(put(*place, value=ESCAPES)), *command),
             code=0,
         )

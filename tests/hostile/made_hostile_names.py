@@ -133,7 +133,7 @@ def _long(command: Sequence[str], place: str) -> Callable[[Path], Sequence[str]]
 
 _ODD = re.sub("[\0/]", "", ESCAPES)
 FOLDERS = [
-    Case(f"{command[0]}: escapes in a folder's name", _folder(_ODD, *command), code=code, lines=None)
+    Case(f"{' '.join(command)}: escapes in a folder's name", _folder(_ODD, *command), code=code, lines=None)
     for command, code in (
         (("leaderboard", "--results", "FOLDER"), 0),
         (("report", "--results", "FOLDER", "-o", "page.html"), 0),
