@@ -44,7 +44,7 @@ CASES = [
     Case("a mirror that is nowhere", _given(*RUN, "--hub", "nowhere"), ("--hub nowhere", "no such folder")),
     Case("a mirror that is a file", _given(*RUN, "--hub", "/etc/passwd"), ("--hub /etc/passwd", "no such folder")),
     *(
-        Case(f"{command[0]}: {what}", _in_results(*(text if a == "X" else a for a in command)))
+        Case(f"{' '.join(command)}: X is {what}", _in_results(*(text if a == "X" else a for a in command)))
         for i, (what, text) in enumerate(TEXTS.items())
         for j, command in enumerate(
             (
