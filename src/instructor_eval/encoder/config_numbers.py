@@ -28,6 +28,8 @@ _FRACTIONS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps"
               "initializer_factor")  # fmt: skip
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
 _LONGEST_NAME = 100
+_FEW_POSITIONS = 100_000
+"""A table of so many can be made to see that it does not fit."""
 # Tables of positions that were learned.
 _PLACES = ("position_embeddings.weight", "wpe.weight")
 
@@ -84,7 +86,7 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], n
         most |= dict.fromkeys(_WIDTHS, max((n for shape in weights.values() for n in shape), default=0))
         rows = [shape[0] for key, shape in weights.items() if key.endswith(_PLACES) and shape]
         if rows:
-            most |= dict.fromkeys(_POSITIONS, max(rows))
+            most |= dict.fromkeys(_POSITIONS, max(_FEW_POSITIONS, *rows))
     for key, largest in most.items():
         given = config.get(key)
         if is_whole(given) and given > largest:
