@@ -1,5 +1,7 @@
 """Cards and files of instructions: YAML that unfolds without end, names that are none, options nobody has."""
 
+# ruff: noqa: E501 # a case is a line
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
