@@ -1,6 +1,6 @@
 """Safetensors headers that lie, weights that are no numbers to compute with, pickles, links and shards elsewhere."""
 
-# ruff: noqa: E501 # a case is a line
+# a case is a line
 
 from __future__ import annotations
 
