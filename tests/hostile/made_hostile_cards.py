@@ -1,6 +1,6 @@
 """Cards and files of instructions: YAML that unfolds without end, names that are none, options nobody has."""
 
-# ruff: noqa: E501 # a case is a line
+# a case is a line
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Configurations of checkpoints: numbers of another kind or size, JSON that is none, paths and types that lead away."""
 
-# ruff: noqa: E501 # a case is a line
+# a case is a line
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Own data and mirrors: tables without end, texts of other encodings, numbers of thousands of digits, bombs."""
 
-# ruff: noqa: E501 # a case is a line
+# a case is a line
 
 from __future__ import annotations
 

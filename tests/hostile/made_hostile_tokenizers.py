@@ -1,6 +1,6 @@
 """Tokenizers that contradict themselves, grow every text, take all memory, or name tokens that no weights have."""
 
-# ruff: noqa: E501 # a case is a line
+# a case is a line
 
 from __future__ import annotations
 
