@@ -27,7 +27,7 @@ from instructor_eval.errors import one_line, printable
 _MARKUP = re.compile(r"([\\`*\[\]#|~$]|(?<![^\W_])_|_(?![^\W_]))")  # brackets alone make links; a_b is no emphasis
 _ADDRESS = re.compile(r"(?i)(?<=www)(?=\.)|(?<=[a-z]):(?=//)|(?<=mailto):|(?<=xmpp):")
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@|@(?=[\w-]*\\?\.)|(?<=#)(?=\d)|(?<=\bGH)-(?=\d)", re.IGNORECASE)
-_FIGURES = re.compile(r"[-+0-9., ±▲▼=]*(\[[-+0-9., ]*\])?( ?\([-±0-9./]*\))?[ ±▲▼=*]*")
+_FIGURES = re.compile(r"[-+0-9., ±▲▼=]*( @\d+)?(\[[-+0-9., ]*\])?( ?\([-±0-9./]*\))?[ ±▲▼=*]*")
 _JOINER = "\u2060"
 """Invisible, and no part of a name or a number: what stands before it and behind it is not taken together."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

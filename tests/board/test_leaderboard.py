@@ -14,6 +14,7 @@ from instructor_eval import protocol
 from instructor_eval.board.leaderboard import Board, Row, _rank, build
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import select, shipped_cards
+from instructor_eval.errors import printable
 from instructor_eval.protocol import relevant
 from instructor_eval.published import CATEGORIES, Published, published
 from instructor_eval.tables import BOARD_FORMATS
@@ -463,7 +464,7 @@ def test_json(nasty: Board) -> None:
 def test_csv(nasty: Board) -> None:
     table = list(csv.DictReader(io.StringIO(format_board(nasty, "csv"), newline="")))
     assert len(table) == len(NASTY) + 12
-    assert {r["model"] for r in table[: len(NASTY)]} == set(NASTY)
+    assert {r["model"] for r in table[: len(NASTY)]} == set(map(printable, NASTY))
     assert all(None not in r and None not in r.values() for r in table)
     assert [r["rank"] for r in table] == ["1", "2", "3", "4", "5", "6"] + [""] * 12
     assert table[5]["mine|own <b>"] == "failed"
