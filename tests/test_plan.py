@@ -184,9 +184,9 @@ def test_a_store_alone_with_retrieval_alone_is_one_row(plan: Plan, plain: Path) 
     assert planned.label == "fp32/lancedb"
 
 
-def test_a_model_that_cannot_be_had_ends_the_plan(plan: Plan, plain: Path, tmp_path: Path) -> None:
+def test_a_model_alone_that_cannot_be_had_ends_the_plan(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no-such-model"):
-        plan([plain, tmp_path / "no-such-model"], MIXED)
+        plan([tmp_path / "no-such-model"], MIXED)
 
 
 def test_what_stands_in_a_models_place(plan: Plan) -> None:

@@ -6,6 +6,7 @@ statistics are read here.
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def parse_json(content: bytes | str) -> Any:
     Raises:
         ValueError: see `read_json`.
     """
-    text = content if isinstance(content, str) else content.decode("utf-8-sig")
+    text = content if isinstance(content, str) else content.removeprefix(codecs.BOM_UTF8).decode()
     value = outside.parse_json(text, parse_int=_whole, object_pairs_hook=_unique)
     _check_depth(value)
     return value

@@ -24,27 +24,27 @@ class Case:
         name: What it is, in a few words: `weights: a FIFO`.
         make: Writes it below an empty folder and gives the command's arguments, paths relative to that folder.
         says: What the error's line must have in it, letter by letter: the thing, the reason, the next step.
-        tells: What standard output must have in it, where the command goes on to other things.
-        not_shown: What nothing that is printed or written may have in it.
-        writes: Files that the command leaves, where `not_shown` is looked for too.
         code: The exit code. 0: a usual end, whose output may have anything but raw control characters.
         lines: Lines on stderr, where the command goes on to other things; None: any number.
         serve: A context that answers requests and gives the URL that stands for `{url}` in the arguments.
         environment: Variables set.
         user: The number of the user who runs it; None: the one who runs the tests, root perhaps, who may read all.
+        tells: What standard output must have in it, where the command goes on to other things.
+        not_shown: What nothing that is printed or written may have in it.
+        writes: Files that the command leaves, where `not_shown` is looked for too.
     """
 
     name: str
     make: Callable[[Path], Sequence[str]]
     says: Sequence[str] = ()
-    tells: Sequence[str] = ()
-    not_shown: Sequence[str] = ()
-    writes: Sequence[str] = ()
     code: int = 2
     lines: int | None = 1
     serve: Callable[[], contextlib.AbstractContextManager[str]] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
+    tells: Sequence[str] = ()
+    not_shown: Sequence[str] = ()
+    writes: Sequence[str] = ()
 
 
 def check(case: Case, folder: Path, forks: Forks) -> Ended:

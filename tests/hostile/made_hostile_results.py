@@ -60,7 +60,7 @@ WRONG_FILES: dict[str, tuple[Harm, str]] = {
     "a folder": (_in_its_place(Path.mkdir), "a folder"),
     "a dangling link": (_in_its_place(lambda path: path.symlink_to("nowhere")), "no such file"),
     "a link to itself": (_in_its_place(lambda path: path.symlink_to(path.name)), "symbolic links"),
-    "of a terabyte": (_endless, "larger than 64 MB"),
+    "of a terabyte": (_endless, "larger than"),
     "empty": (_text(""), "Expecting value"),
     "lists 100,000 deep": (_text(DEEP), "nested too deeply"),
     "lists 800 deep": (_text(f'{{"schema_version": 1, "x": {JUST_DEEP}}}'), "nested too deeply"),

@@ -23,6 +23,8 @@ _SIZES = (
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers", "encoder_layers",
            "decoder_layers")  # fmt: skip
 _MOST_LAYERS, _FEW_LAYERS = 2_000, 100
+_NARROW = 4096
+"""A width that takes little room, whatever the weights are."""
 _MANY = {"num_labels": 200_000, "num_experts": 100_000, "num_local_experts": 100_000, "n_routed_experts": 100_000}
 _FRACTIONS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "rope_theta", "initializer_range",
               "initializer_factor")  # fmt: skip
@@ -83,7 +85,8 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], n
     """
     most = dict.fromkeys(_LAYERS, min(_MOST_LAYERS, max(_FEW_LAYERS, len(weights))))
     if weights:
-        most |= dict.fromkeys(_WIDTHS, max((n for shape in weights.values() for n in shape), default=0))
+        # A tensor that is missing has a line of its own: it is named when the weights are read.
+        most |= dict.fromkeys(_WIDTHS, max(_NARROW, *(n for shape in weights.values() for n in shape)))
         rows = [shape[0] for key, shape in weights.items() if key.endswith(_PLACES) and shape]
         if rows:
             most |= dict.fromkeys(_POSITIONS, max(_FEW_POSITIONS, *rows))

@@ -1,5 +1,4 @@
-// The page's own script: it sorts, filters, opens and copies what the templates wrote. Its state lives in the URL's
-// hash, so that a link shows what its sender saw.
+// Sorts, filters, opens and copies what the templates wrote. Its state is the URL's hash: a link shows what one saw.
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
@@ -82,7 +81,7 @@
     try {
       await navigator.clipboard.writeText(command.textContent);
       button.textContent = "Copied";
-    } catch { // not allowed, or no secure context: leave it selected
+    } catch { // not allowed: leave it selected
       getSelection().selectAllChildren(command);
       button.textContent = "Press Ctrl+C";
     }
@@ -167,7 +166,7 @@
       const text = row.cells[place].textContent.trim();
       return place === 1 || place >= FIXED ? parseFloat(text.replace(/^[▲▼] /, "")) : text;
     };
-    // Whole means stand before incomplete ones (of other tasks), and before what has no value.
+    // Whole means stand before incomplete ones, and before what has no value.
     const rank = (row) => (["", NaN].includes(value(row)) ? 2 : Number(row.cells[place].className === "o"));
     const by = (one, other) => {
       const [x, y] = [value(one), value(other)];
@@ -277,7 +276,7 @@
     if (!row || place < FIXED) return;
     opened = name;
     const found = await part(`c-${row.dataset.r}-${heads[place].dataset.c}`);
-    if (opened !== name) return; // closed, or another opened, while it was unpacked
+    if (opened !== name) return; // closed meanwhile
     const plain = `${row.cells[0].textContent} · ${names[place]}: ${row.cells[place].textContent}, published: measured by others, see results/reference`;
     $("panel-body").replaceChildren(found ?? make("p", { textContent: plain }));
     $("panel-title").textContent = `Behind the score: ${row.cells[0].textContent}, ${names[place]}`;
@@ -359,9 +358,8 @@
     return found;
   }
 
-  // --- downloads, made of the same numbers as `evaluate leaderboard --format csv`
-  const figure = /^[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?$/i;
-  const inert = (text) => (/^[=+\-@]/.test(text) && !figure.test(text) ? `'${text}` : text); // no formula, see escapes.py
+  // --- downloads: as `evaluate leaderboard --format csv`
+  const inert = (text) => (/^[=+\-@]/.test(text) && isNaN(text.replace(/[,%]/g, "")) ? "'" : "") + text; // no formula
   const field = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const cell = (text) => field(inert(text));
   const line = (values, i) => values.map((column) => column[i]);
