@@ -134,7 +134,8 @@ def _nowhere(number: int) -> Iterator[None]:
     stream = {1: sys.stdout, 2: sys.stderr}[number]
     try:
         if stream is not None:
-            stream.flush()
+            with contextlib.suppress(OSError):  # what cannot be written now waits in the stream
+                stream.flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)
         os.close(nowhere)
