@@ -284,8 +284,8 @@ def _dense(settings: FolderSettings, module: Module) -> Dense:
     size_in, size_out = (config.get(key) for key in ("in_features", "out_features"))
     if not (is_whole(size_in) and is_whole(size_out) and 0 < size_in <= LARGEST and 0 < size_out <= LARGEST):
         raise UserError(
-            f"model {name}: {folder / 'config.json'} names no in_features and out_features of at least 1: copy or "
-            "download the checkpoint again"
+            f"model {name}: {folder / 'config.json'} names no in_features and out_features from 1 to {LARGEST:,}: copy "
+            "or download the checkpoint again"
         )
     bias = bool(config.get("bias", True))
     wanted = {"weight": (size_out, size_in)} | ({"bias": (size_out,)} if bias else {})
