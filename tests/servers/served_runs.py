@@ -58,9 +58,10 @@ def card(folder: Path, texts: list[str]) -> Path:
 
 
 def vectors(model: str, texts: list[str]) -> Vectors:
-    """What a server gives for texts in one request."""
+    """What a server gives for texts in one request, after a first one."""
     served = EndpointModel(model.removeprefix("endpoint:"), Serving(tries=1))
     try:
+        served.embed(["the first"], "")  # as in a run: how long vectors are says how large a reply may be
         return served.embed(texts, "")
     finally:
         served.stop()

@@ -107,7 +107,7 @@ def test_options_cannot_be_scored_through_it(completions):
         list(EndpointReader(completions).read([Question("Of what? ", options=("apple", "bread"))]))
     assert str(e.value) == (
         f"endpoint:{completions}: the server returns no log-probabilities for the prompt (echo): use a server that "
-        "does (vLLM does), hf:, or nearest"
+        "does (vLLM does, llama.cpp does not), hf:, or nearest"
     )
 
 
