@@ -116,8 +116,8 @@ def make_results(folder: Path, n: int) -> None:
     from instructor_eval import scorers
     from instructor_eval.checksums import identity
     from instructor_eval.protocol import parse, relevant
+    from instructor_eval.results.score import Score
     from instructor_eval.store import Store
-    from instructor_eval.types import Score
 
     store, place = Store(folder), 0
     for kind, count in MIX.items():

@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from instructor_eval.board import replicates
 from instructor_eval.comparing import randomise, stats
 from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.gates.quality import IMPROVED, OK, REGRESSED, judge
 from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.scorers.classification import average_precision

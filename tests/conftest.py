@@ -22,7 +22,7 @@ from instructor_eval import progress, protocol
 from instructor_eval.cli import main
 from instructor_eval.encoder.cache_db import VARIABLE as CACHE_VARIABLE
 from instructor_eval.progress import Progress
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"

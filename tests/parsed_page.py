@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 Run = Callable[..., Any]
 MakeScore = Callable[..., Score]

@@ -16,8 +16,8 @@ import tiny
 import instructor_eval
 from instructor_eval import cli_show, errors
 from instructor_eval.cards import shipped_cards
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 Run = Callable[..., Any]
 MakeScore = Callable[..., Score]

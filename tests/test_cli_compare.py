@@ -17,7 +17,7 @@ import pytest
 from rewritten import as_before, rewrite
 
 from instructor_eval.comparing.text import CSV_COLUMNS
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 Run = Callable[..., Any]
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}

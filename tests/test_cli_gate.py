@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from rewritten import refile
 
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 Run = Callable[..., Any]
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}

@@ -18,8 +18,8 @@ from parsed_page import Page, read, unpack
 from rewritten import as_before, rewrite
 
 from instructor_eval.report import page as pages
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 Run = Callable[..., Any]
 MakeScore = Callable[..., Score]

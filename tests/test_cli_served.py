@@ -19,9 +19,9 @@ from instructor_eval.encoder.load import LibraryEncoder, load_encoder
 from instructor_eval.encoder.served import PROBES
 from instructor_eval.errors import UserError
 from instructor_eval.gates import probe
+from instructor_eval.results.score import Score
 from instructor_eval.served import endpoint
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 FAULTS: list[Any] = [
     None, "429:0", None, "500", es.fewer, es.reordered, "reset", es.nan, None, es.duplicate, "truncated", es.shorter,

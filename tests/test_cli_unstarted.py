@@ -11,9 +11,9 @@ import pytest
 from embeddings_server import EmbeddingsServer
 from made_vectors import hashed
 
+from instructor_eval.results.score import UNSTARTED
 from instructor_eval.served import endpoint
 from instructor_eval.store import Store
-from instructor_eval.types import UNSTARTED
 
 DOWN = "endpoint:http://127.0.0.1:9#down"
 

@@ -15,7 +15,7 @@ from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Planned, Request, baseline, plan_run
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.store import Store
-from instructor_eval.types import SIMILAR, RunSettings, Selection
+from instructor_eval.tasks.task import SIMILAR, RunSettings, Selection
 
 BM25, RANDOM, RANDOM_7 = Selection("bm25"), Selection("random"), Selection("random", 7)
 PROMPTED = ["RTE", "DemoPrompts"]

@@ -14,11 +14,11 @@ import pytest
 
 import instructor_eval
 from instructor_eval import cards, plugins, scorers, variants
-from instructor_eval.encoder.served import Serving
 from instructor_eval.errors import UserError
 from instructor_eval.readers.load import load_reader
 from instructor_eval.search.spec import SearchSpec, open_store
 from instructor_eval.served import kinds
+from instructor_eval.served.contract import Serving
 from instructor_eval.store import read_items
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from instructor_eval import protocol
-from instructor_eval.cards import TYPES
+from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.errors import UserError
 
 MTEB = {

@@ -19,9 +19,11 @@ from instructor_eval.cards import read_cards, select, shipped_cards
 from instructor_eval.errors import UserError
 from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Request
+from instructor_eval.results.score import Score
+from instructor_eval.run_task import Summary
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.store import Store
-from instructor_eval.types import Card, RunSettings, Score
+from instructor_eval.tasks.task import Card, RunSettings
 
 STS_ROWS = [
     ("a cat sits on the mat", "a cat is on a mat", 5),
@@ -56,7 +58,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.build_plain(tmp_path_factory.mktemp("plain") / "tiny-plain")
 
 
-Run = Callable[..., tuple[runner.Summary, list[str]]]
+Run = Callable[..., tuple[Summary, list[str]]]
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def run(tmp_path: Path) -> Run:
         sets: tuple[str, ...] = ("paper",),
         limit: int | None = None,
         **more: object,
-    ) -> tuple[runner.Summary, list[str]]:
+    ) -> tuple[Summary, list[str]]:
         names = {c.name for c in cards} | set(shipped_cards())
         lines: list[str] = []
         request = Request(
@@ -209,7 +211,7 @@ def test_an_unexpected_fault_is_one_line_and_debug_raises_it(
 
 
 def test_a_score_that_its_items_do_not_give_is_never_filed(tmp_path: Path) -> None:
-    from instructor_eval.types import Outcome
+    from instructor_eval.tasks.task import Outcome
 
     score = Score("i", "failed", "T", "b", "STS", {"name": "m"}, {"set": "none"}, "pearson")
     outcome = Outcome("pearson", 0.5, {"id": ["1", "2", "3"], "gold": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 3.0]})
@@ -228,7 +230,7 @@ def test_cqadupstack_is_the_mean_of_its_parts(
             return f"fake:{card.name}"
 
         def run(self, card: Card, _encoder: object, _settings: object) -> object:
-            from instructor_eval.types import Outcome
+            from instructor_eval.tasks.task import Outcome
 
             items = {"id": ["q"], "ndcg_at_10": [values[card.name]]}
             return Outcome("ndcg_at_10", scorers.compute("ndcg_at_10", items), items)
@@ -253,7 +255,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
             return f"fake:{card.name}"
 
         def run(self, card: Card, _encoder: object, settings: RunSettings) -> object:
-            from instructor_eval.types import Outcome
+            from instructor_eval.tasks.task import Outcome
 
             search = {"k": 10, "recall": recalls[card.name], "exact_score": 0.5, "loss": 0.25, "documents": 10,
                       "build_seconds": 1.0, "queries_per_second": 40.0, "index_bytes": 100, "library": "l"}  # fmt: skip

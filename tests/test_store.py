@@ -19,8 +19,9 @@ from rewritten import rewrite
 from instructor_eval import items_files
 from instructor_eval.checksums import identity
 from instructor_eval.errors import UserError
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store, read_items, read_score
-from instructor_eval.types import Items, Score
+from instructor_eval.types import Items
 from instructor_eval.whole_files import atomic_write
 
 MakeScore = Callable[..., Score]

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from instructor_eval.encoder.load import load_encoder
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["__version__", "load_encoder"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load_encoder` on first use (PEP 562)."""
+    """Import a public name on first use (PEP 562)."""
     if name == "load_encoder":
         from instructor_eval.encoder.load import load_encoder
 
         return load_encoder
+    if name == "__version__":
+        import importlib.metadata
+
+        return importlib.metadata.version("instructor-eval")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

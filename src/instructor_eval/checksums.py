@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from instructor_eval.escapes import finite, json_text
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 ITEMS = "items."
 """What stands before a column's name in `sums`."""

@@ -10,9 +10,9 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import instructor_eval
+from instructor_eval.environment import VERSION
 from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
-from instructor_eval.flag_types import amount, listed, positive, seconds
+from instructor_eval.flag_types import COSTS, amount, listed, positive, seconds
 from instructor_eval.output import flush, prepare_streams, silence, warn
 from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.variants import EMBEDDINGS
@@ -32,7 +32,6 @@ _COMMANDS = {
     "validate": "check task cards and own data before any model loads, or stored results",
     "cache": "show, check or shrink the cache of vectors and answers",
 }
-COSTS = ("auto", "full", "off")
 _CACHE_ACTIONS = {
     "info": "show what is kept of which model",
     "verify": "check every vector and answer; drop what is damaged",
@@ -147,7 +146,7 @@ def _root_parser() -> argparse.ArgumentParser:
         epilog=f"commands (evaluate COMMAND --help):\n{commands}\n\n{_EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"instructor-eval {instructor_eval.__version__}")
+    parser.add_argument("--version", action="version", version=f"instructor-eval {VERSION}")
     _add_task_options(parser)
     _add_run_options(parser)
     return parser

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.cli_compare import BASELINES, add_baselines_option, add_side_options, find_side
+from instructor_eval.cli_compare import add_baselines_option, add_side_options, find_side
+from instructor_eval.comparing.side import BASELINES
 from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.escapes import json_text
 from instructor_eval.output import tell

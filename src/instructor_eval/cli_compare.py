@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instructor_eval.comparing.side import BASELINES
 from instructor_eval.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
 from instructor_eval.flag_types import not_negative, positive
 from instructor_eval.output import pass_by, tell, warn
 from instructor_eval.tables import BOARD_FORMATS
 
 if TYPE_CHECKING:
-    from instructor_eval.comparing.sides import Side
+    from instructor_eval.comparing.side import Side
 
-BASELINES = Path("results/baselines")  # sides.BASELINES, which --help need not import
 _EPILOG = """\
 a SIDE is the label of a row of the results folder, MODEL[@REVISION][@VARIANT][:INSTRUCTION SET]; a results folder,
 DIR[#LABEL]; a run's manifest or a score file (.json); baseline:NAME[/pinned]; or published:MODEL.

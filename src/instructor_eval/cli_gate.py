@@ -15,7 +15,7 @@ from instructor_eval.output import tell, warn
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import Comparison
-    from instructor_eval.comparing.sides import Side
+    from instructor_eval.comparing.side import Side
     from instructor_eval.encoder.checkpoint import Checkpoint
     from instructor_eval.gates.outcome import Outcome, Plain
     from instructor_eval.gates.quality import Judgement

@@ -20,14 +20,15 @@ from instructor_eval.executors.choice import Executor
 from instructor_eval.instructions import InstructionSet, parse_set
 from instructor_eval.output import say, tell, warn
 from instructor_eval.published import published
+from instructor_eval.results.score import UNSTARTED, Score
 from instructor_eval.store import Store
 from instructor_eval.stored_files import is_folder
-from instructor_eval.types import SIMILAR, UNSTARTED, Card, RunSettings, Score, Selection
+from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache import Cache
-    from instructor_eval.encoder.served import Serving
     from instructor_eval.plan import Request
+    from instructor_eval.served.contract import Serving
 
 _READER_TRIES = 5
 _INSTALL = "pip install 'instructor-eval[run]'"
@@ -115,7 +116,7 @@ def prepare(options: argparse.Namespace) -> Asked:
     Raises:
         UserError: a library is not installed, a name is unknown, or flags do not go together.
     """
-    from instructor_eval.cli import COSTS
+    from instructor_eval.flag_types import COSTS
 
     _check_installed()
     if options.cost not in COSTS:
@@ -197,7 +198,7 @@ def request_of(
 
 
 def _serving(options: argparse.Namespace) -> Serving:
-    from instructor_eval.encoder.served import Limits, Serving
+    from instructor_eval.served.contract import Limits, Serving
 
     limits = Limits(texts=options.request_texts, concurrency=options.concurrency)
     if options.batch_tokens:

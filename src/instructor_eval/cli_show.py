@@ -11,29 +11,24 @@ from typing import Any
 
 from instructor_eval import protocol
 from instructor_eval.adapters.prompts.recipe import recipe_of
+from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.leaderboard import Board, Key, build, key_of
+from instructor_eval.board.leaderboard import build
+from instructor_eval.board.rows import Board
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import (
-    TYPES,
-    benchmarks,
-    known_cards,
-    own_cards,
-    plugged_cards,
-    read_cards,
-    select,
-    shipped_cards,
-)
+from instructor_eval.cards import benchmarks, known_cards, own_cards, plugged_cards, read_cards, select, shipped_cards
 from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.escapes import json_text
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.output import tell, warn
 from instructor_eval.published import published
 from instructor_eval.readers.names import find_reader, readers_of
+from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.store import Store
 from instructor_eval.stored_files import is_folder
 from instructor_eval.tables import render
-from instructor_eval.types import Card, Items, Score
+from instructor_eval.tasks.task import Card
+from instructor_eval.types import Items
 
 _RESULTS = Path("results")
 """Where results are unless said otherwise: that there are none yet is no mistake."""
@@ -160,7 +155,7 @@ def _prompt_lines(card: Card) -> list[str]:
     """What a prompt-retrieval card asks, and of how many."""
     if card.type != "PromptRetrieval":
         return []
-    from instructor_eval.adapters.prompts.layouts import files_of  # not needed for other cards
+    from instructor_eval.adapters.prompts.recipe import files_of
 
     recipe = recipe_of(card)
     how = "one of " + ", ".join(map(repr, recipe.labels.values())) if recipe.labels else "generated"

@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import instructor_eval
-
 _LIBRARIES = (
     "torch",
     "transformers",
@@ -29,11 +27,14 @@ _LIBRARIES = (
 )
 
 
+VERSION = importlib.metadata.version("instructor-eval")
+
+
 @cache
 def versions() -> dict[str, str]:
     """Versions of ourselves, Python and the libraries that can change a number; those not installed are left out."""
     return {
-        "instructor-eval": instructor_eval.__version__,
+        "instructor-eval": VERSION,
         "python": platform.python_version(),
         **installed(_LIBRARIES),
     }

@@ -16,8 +16,9 @@ from instructor_eval.environment import versions
 from instructor_eval.plan import Planned, Request
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
+from instructor_eval.results.score import Score
 from instructor_eval.search.figures import of_parts
-from instructor_eval.types import Card, Outcome, Score
+from instructor_eval.tasks.task import Card, Outcome
 
 _OWN_DATA = 2
 """Raised when own data is read in another way: what was filed before may be of data that is refused now."""
@@ -72,7 +73,7 @@ def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
 def _metric(card: Card, request: Request) -> str:
     if card.parts:
         return "mean_of_parts"
-    from instructor_eval.adapters.mteb_score import effective_metric  # light: it imports no mteb
+    from instructor_eval.protocol import effective_metric
 
     return effective_metric(card, request.settings.protocol)
 

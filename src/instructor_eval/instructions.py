@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from instructor_eval.errors import UserError, did_you_mean
-from instructor_eval.types import ROLES, Card, Resolved
+from instructor_eval.tasks.task import ROLES, Card, Resolved
 from instructor_eval.yaml_file import read_yaml
 
 SETS = ("paper", "template", "none")

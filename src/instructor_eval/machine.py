@@ -8,8 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import instructor_eval
-from instructor_eval.environment import hardware, installed
+from instructor_eval.environment import VERSION, hardware, installed
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnxruntime", "openvino")
 
@@ -24,7 +23,7 @@ def machine(device: str) -> dict[str, Any]:
         **{key: known[key] for key in ("processor", "cores", "system", "gpu") if key in known},
         "usable": usable_cores(),
         "omp_threads": os.environ.get("OMP_NUM_THREADS"),
-        "libraries": {"instructor-eval": instructor_eval.__version__, **installed(_LIBRARIES)},
+        "libraries": {"instructor-eval": VERSION, **installed(_LIBRARIES)},
     }
 
 

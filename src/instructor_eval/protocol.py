@@ -5,9 +5,11 @@ docs/protocol.md says what each means and where it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.tasks.task import Card
 
 PROTOCOL_VERSION = "1"
 """Raised when the same choices would give another number: part of every score's identity."""
@@ -68,3 +70,17 @@ def relevant(choices: dict[str, str], task_type: str, task: str = "") -> dict[st
         "PromptRetrieval": {"rouge", "amazon"} if task == "Amazon" else {"rouge"},
     }.get(task_type, set())
     return {name: value for name, value in choices.items() if name in concerned}
+
+
+def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
+    """The card's metric, as the run's protocol choices have it; they do not concern that of an installed package."""
+    if card.metric not in TYPES[card.type].metrics:
+        return card.metric
+    if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
+        return "cosine_ap"
+    if card.type == "Summarization":
+        return f"summeval_{protocol['summeval']}"
+    if card.type == "PromptRetrieval":
+        groups = "_third_worst_group" if card.name == "Amazon" and protocol["amazon"] == "third-worst" else ""
+        return f"rougeL{groups}{'_bootstrap' if protocol['rouge'] == 'bootstrap' else ''}"
+    return card.metric

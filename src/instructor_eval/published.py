@@ -15,7 +15,7 @@ from functools import cache
 from instructor_eval.cards import shipped_cards
 from instructor_eval.paths import shipped
 from instructor_eval.protocol import CHOICES, PAPER, relevant
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 CATEGORIES = (
     "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 _TASKS = ("--task", "--benchmark")
 _NUMERIC = ("--variant", "--embedding", "--truncate-dim")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 _LARGEST = 1e18
 _LONGEST_NAME = 10_000

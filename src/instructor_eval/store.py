@@ -26,9 +26,10 @@ from instructor_eval.checksums import ITEMS, edit_in, edit_in_items, json_bytes,
 from instructor_eval.errors import DamagedFileError, UserError, reason
 from instructor_eval.outside import read_bytes, why
 from instructor_eval.paths import file_sha256, slug
+from instructor_eval.results.score import Score
 from instructor_eval.score_fields import check_fields
 from instructor_eval.stored_files import files_below, parse_json, refuse_forbidden
-from instructor_eval.types import Items, Score
+from instructor_eval.types import Items
 from instructor_eval.whole_files import atomic_write, remove_left_behind
 
 SCHEMA_VERSION = 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from instructor_eval.cards import shipped_cards
-from instructor_eval.types import Card, RunSettings
+from instructor_eval.tasks.task import Card, RunSettings
 from instructor_eval.variants import Variant
 
 PROTOCOL = {

@@ -17,7 +17,7 @@ from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError
 from instructor_eval.readers.types import Answer
-from instructor_eval.types import Selection
+from instructor_eval.tasks.task import Selection
 
 ADAPTER = PromptRetrievalAdapter()
 ELEVEN = [c.name for c in shipped_cards().values() if c.benchmark == "prompt-retrieval"]

@@ -19,7 +19,7 @@ from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter
 from instructor_eval.cards import read_cards
 from instructor_eval.encoder.hamming import rescored
 from instructor_eval.encoder.task import BoundEncoder, TextsHash
-from instructor_eval.types import Resolved
+from instructor_eval.tasks.task import Resolved
 from instructor_eval.variants import Variant
 
 ADAPTER = MtebAdapter()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from made_boards import Made
 
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 
 @pytest.fixture(autouse=True)

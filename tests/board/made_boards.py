@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import protocol, scorers
-from instructor_eval.board.leaderboard import Board, Row, build
+from instructor_eval.board.leaderboard import build
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.cards import shipped_cards
 from instructor_eval.errors import UserError
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 DEFAULT = protocol.parse([])

@@ -13,12 +13,14 @@ import pytest
 from instructor_eval import protocol, scorers
 from instructor_eval.board import kept as module
 from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.leaderboard import Board, build
+from instructor_eval.board.leaderboard import build
+from instructor_eval.board.rows import Board
 from instructor_eval.board.text import format_board
 from instructor_eval.comparing import stats
 from instructor_eval.errors import UserError
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Items, Score
+from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from made_boards import COSTS, Made
 
-from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.text import format_board
 from instructor_eval.board.variants_text import CSV_COLUMNS, deploy, line_of
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.published import published
 from instructor_eval.store import Store
 from instructor_eval.tables import BOARD_FORMATS
@@ -23,7 +23,7 @@ from instructor_eval.tables import BOARD_FORMATS
 
 def child(delta: Difference | None, *, smaller: float | None = None, faster: float | None = None,
           index: int | None = 256, variant: str = "int8", device: str | None = None) -> Row:  # fmt: skip
-    from instructor_eval.board.siblings import Figures
+    from instructor_eval.board.rows import Figures
 
     parent = Row("m", "paper", "measured", "fp32", name="m", figures=Figures(400, 1.0, 1.0, 256))
     row = Row(f"m ({variant})", "paper", "measured", variant, name="m", parent=parent, delta_macro=delta)

@@ -25,8 +25,10 @@ from instructor_eval.checksums import identity
 from instructor_eval.errors import UserError
 from instructor_eval.hub import files_key
 from instructor_eval.protocol import relevant
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Card, Items, Outcome, Score
+from instructor_eval.tasks.task import Card, Outcome
+from instructor_eval.types import Items
 
 Result = tuple[Score, Items]
 DEMO = ("DemoRetrieval", "DemoSTS", "DemoBillboard", "DemoPrompts")

@@ -16,10 +16,11 @@ from instructor_eval import scorers
 from instructor_eval.comparing import baseline_files, baselines, evidence, stats
 from instructor_eval.comparing.baselines import load, pin, read, read_named, set_baseline
 from instructor_eval.comparing.compact import compact
-from instructor_eval.comparing.sides import Side, side_of
+from instructor_eval.comparing.side import Side, side_of
 from instructor_eval.errors import UserError
 from instructor_eval.gates import probe
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 MakeSide = Callable[..., Side]

@@ -19,8 +19,9 @@ from instructor_eval import scorers
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.compare import MOST_MOVED, Comparison, TaskComparison, compare, draws
-from instructor_eval.comparing.sides import Side
-from instructor_eval.types import Items, Score
+from instructor_eval.comparing.side import Side
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 MakeSide = Callable[..., Side]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
-from instructor_eval.comparing.sides import Side
+from instructor_eval.comparing.side import Side
 from instructor_eval.gates import probe
 from instructor_eval.gates.probe import Probe
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 Make = Callable[..., Score]
 VECTORS = np.random.default_rng(1).normal(size=(32, 8)).astype(np.float32)

@@ -168,7 +168,7 @@ def test_baselines_keep_everything_and_the_self_test_nothing() -> None:
 
 
 def stats_side(score: Any, items: Items) -> Any:
-    from instructor_eval.comparing.sides import Side
+    from instructor_eval.comparing.side import Side
 
     return Side("side", {"T": 0.5}, {"T": score}, lambda _score: items, "made", {}, None)
 

@@ -13,8 +13,8 @@ from scipy.stats import permutation_test, rankdata
 
 from instructor_eval import scorers
 from instructor_eval.comparing import randomise
+from instructor_eval.comparing.estimates import Chance
 from instructor_eval.comparing.randomise import chance
-from instructor_eval.comparing.stats import Chance
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES, average_precision
 from instructor_eval.types import Items
 

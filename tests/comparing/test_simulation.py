@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 
 from instructor_eval.comparing import randomise, resample, stats
 from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.gates.quality import REGRESSED, judge
 from instructor_eval.gates.thresholds import Thresholds
 

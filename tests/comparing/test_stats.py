@@ -16,9 +16,11 @@ from scipy.stats import bootstrap, t, ttest_rel
 
 from instructor_eval import scorers
 from instructor_eval.comparing import resample, stats
-from instructor_eval.comparing.stats import Difference, NotComparableError, mean, paired, why_not
+from instructor_eval.comparing.estimates import Difference, NotComparableError
+from instructor_eval.comparing.stats import mean, paired, why_not
 from instructor_eval.errors import UserError
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 
@@ -383,7 +385,7 @@ def test_the_literal_instructions_must_be_the_same(make_score: MakeScore) -> Non
 
 def test_it_is_light_until_items_are_compared() -> None:
     program = (
-        "import sys\nfrom instructor_eval.comparing import stats\nstats.mean([stats.Difference(0.1)])\n"
+        "import sys\nfrom instructor_eval.comparing import stats\nstats.mean([Difference(0.1)])\n"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
         "stats.paired('v_measure', *[{'id': [1, 2], 'v_measure': [0.1, 0.2]}] * 2, seed_text='')\n"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"

@@ -14,9 +14,10 @@ from made_vectors import hashed
 from openai_server import error
 
 from instructor_eval.encoder.asking import RefusedTextError
-from instructor_eval.encoder.served import Limits, ServedEngine, Serving, describe
+from instructor_eval.encoder.served import ServedEngine, describe
 from instructor_eval.errors import UserError
 from instructor_eval.served import endpoint
+from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.endpoint import EndpointModel
 
 TEXTS = [f"text {i} {'word ' * (i % 5)}" for i in range(200)]

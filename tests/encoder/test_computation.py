@@ -14,8 +14,9 @@ from golden.cases import DOCUMENT
 
 from instructor_eval.encoder import compute
 from instructor_eval.encoder.cache import MemoryCache, VectorCache, keys_of
-from instructor_eval.encoder.compute import Computation, OutOfMemory, Work
+from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.engine import Engine
+from instructor_eval.encoder.pending import OutOfMemory
 from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.types import Vectors
 

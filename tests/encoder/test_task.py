@@ -16,7 +16,7 @@ from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.progress import Progress
-from instructor_eval.types import Resolved
+from instructor_eval.tasks.task import Resolved
 from instructor_eval.variants import Variant
 
 INSTRUCTIONS = {

@@ -24,7 +24,7 @@ from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.errors import ModelOutputError
-from instructor_eval.types import Resolved
+from instructor_eval.tasks.task import Resolved
 
 TEXTS = [SENTENCE, "the river", "", " ", "A City", the(80), numbered(9), "a\0b", "\ud800 alone", "the river "]
 

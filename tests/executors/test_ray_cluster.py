@@ -159,7 +159,7 @@ def test_another_version_on_a_node() -> None:
     assert "node 10.0.0.7 has instructor-eval 0.0.1" in cluster.differing(
         About("10.0.0.7", 1, {"instructor-eval": "0.0.1"}, {})
     )
-    assert cluster.differing(About("n", 1, {"instructor-eval": ray_cluster.instructor_eval.__version__}, {})) == ""
+    assert cluster.differing(About("n", 1, {"instructor-eval": ray_cluster.VERSION}, {})) == ""
 
 
 def test_folders_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

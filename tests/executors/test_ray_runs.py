@@ -21,8 +21,8 @@ from waiting import LONGEST
 
 from instructor_eval.encoder.cache_db import FILE_NAME
 from instructor_eval.executors import ray_cluster, ray_pool, ray_run
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 Run = Callable[..., Any]
 SAME = 1e-6

@@ -12,8 +12,10 @@ import pytest
 import xmlschema
 
 from instructor_eval.checksums import json_bytes
-from instructor_eval.comparing.compare import Comparison, Moved, TaskComparison
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.compare import Comparison, TaskComparison
+from instructor_eval.comparing.difference_text import SENTENCE
+from instructor_eval.comparing.estimates import Chance, Difference
+from instructor_eval.comparing.evidence import Moved
 from instructor_eval.errors import UserError
 from instructor_eval.escapes import markdown
 from instructor_eval.gates.ci import annotation, append_summary, report_url
@@ -28,12 +30,11 @@ from instructor_eval.gates.quality import (
     NOT_COMPARABLE,
     OK,
     REGRESSED,
-    SENTENCE,
     Judgement,
     TaskVerdict,
     judge,
 )
-from instructor_eval.gates.speed import Speed
+from instructor_eval.gates.speed_result import Speed
 from instructor_eval.gates.summary import COMMENT, JOB_SUMMARY, summary
 from instructor_eval.gates.text import render_text
 from instructor_eval.gates.thresholds import DriftLimits, Thresholds

@@ -20,12 +20,12 @@ import pytest
 from instructor_eval import cli as command_line
 from instructor_eval.comparing import evidence
 from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.gates.outcome import interval
 from instructor_eval.gates.quality import INCONCLUSIVE, judge, least_p
 from instructor_eval.gates.thresholds import Thresholds
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 Run = Callable[..., Any]
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}

@@ -25,8 +25,9 @@ from instructor_eval.gates import probe as probe_module
 from instructor_eval.gates.probe import COUNT, Probe, Prober, find, name_of, newest, read, take, write
 from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Request
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import RunSettings, Score
+from instructor_eval.tasks.task import RunSettings
 
 MakeScore = Callable[..., Score]
 

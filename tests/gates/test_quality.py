@@ -8,8 +8,9 @@ from scipy.stats import norm, t
 
 from instructor_eval.comparing import randomise, stats
 from instructor_eval.comparing.compare import Comparison, TaskComparison
+from instructor_eval.comparing.difference_text import plural
+from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.comparing.likeness import UNKNOWN, Likeness
-from instructor_eval.comparing.stats import Chance, Difference
 from instructor_eval.gates import quality, reasons
 from instructor_eval.gates.quality import IMPROVED, INCONCLUSIVE, MACRO, NOT_COMPARABLE, OK, REGRESSED, judge
 from instructor_eval.gates.thresholds import Thresholds
@@ -399,7 +400,7 @@ def test_the_worst_of_several_gates() -> None:
     [("query", 1, "query"), ("query", 2, "queries"), ("test item", 3, "test items"), ("", 2, "items")],
 )
 def test_plurals(unit: str, n: int, text: str) -> None:
-    assert reasons.plural(unit, n) == text
+    assert plural(unit, n) == text
 
 
 def test_numbers_as_they_are_printed() -> None:

@@ -20,8 +20,9 @@ from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.errors import UserError
 from instructor_eval.gates import speed as speed_module
 from instructor_eval.gates.quality import IMPROVED, INCONCLUSIVE, OK, REGRESSED
-from instructor_eval.gates.speed import How, by_name, by_score, compare_speed, decide, interval, race, split
-from instructor_eval.types import Score
+from instructor_eval.gates.speed import How, by_name, by_score, compare_speed, race, split
+from instructor_eval.gates.speed_result import decide, interval
+from instructor_eval.results.score import Score
 
 MakeScore = Callable[..., Score]
 

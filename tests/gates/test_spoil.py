@@ -8,18 +8,19 @@ import pytest
 
 from instructor_eval import protocol
 from instructor_eval.comparing import evidence, sides
+from instructor_eval.comparing.side import Side
 from instructor_eval.gates import spoil
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 
 @pytest.fixture
-def side(tmp_path: Path, make_score: Callable[..., Score]) -> sides.Side:
+def side(tmp_path: Path, make_score: Callable[..., Score]) -> Side:
     made_results.file(tmp_path, make_score)
     return sides.resolve(str(tmp_path), results=tmp_path, protocol=protocol.parse([]))
 
 
 @pytest.mark.parametrize("task", made_results.TASKS)
-def test_every_metric_is_spoiled_by_about_the_loss_and_stays_true_to_its_items(side: sides.Side, task: str) -> None:
+def test_every_metric_is_spoiled_by_about_the_loss_and_stays_true_to_its_items(side: Side, task: str) -> None:
     found = spoil.spoiled(side, side)
     before, after = side.scores[task], found.scores[task]
     assert found.read is not None

@@ -13,7 +13,7 @@ from typing import Any
 import made_results
 
 from instructor_eval import protocol
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 TASKS = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "Banking77Classification")}
 VARIANTS = ("fp32", "int8")

@@ -25,11 +25,11 @@ from made_hostile_embeddings import KEY
 from test_keys import found
 
 from instructor_eval.encoder.asking import Asking, Learnt
-from instructor_eval.encoder.served import Limits, Serving
 from instructor_eval.errors import UserError
 from instructor_eval.readers.endpoint import EndpointReader
 from instructor_eval.readers.types import Question
 from instructor_eval.served import endpoint
+from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.endpoint import EndpointModel
 
 SECONDS = float(os.environ.get("INSTRUCTOR_EVAL_FUZZ_SECONDS", "600"))

@@ -25,10 +25,11 @@ from made_hostile_readers import ANSWERS, GENERATED, OPTIONS, SCORES, _card
 from made_hostile_readers import GOES_ON as ANSWERED
 from reply_faults import JSON, STATUSES, WIRE, after
 
-from instructor_eval.encoder.served import Limits, ServedEngine, Serving, describe
+from instructor_eval.encoder.served import ServedEngine, describe
 from instructor_eval.readers.endpoint import EndpointReader
 from instructor_eval.readers.types import Question
 from instructor_eval.served import endpoint
+from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.endpoint import EndpointModel
 
 PIECES = [KEY[at : at + 8].lower().encode() for at in range(len(KEY) - 7)]

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from instructor_eval.comparing.sides import Side
+from instructor_eval.comparing.side import Side
 from instructor_eval.errors import UserError
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 Make = Callable[..., Score]
 N = 400

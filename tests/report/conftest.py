@@ -12,7 +12,7 @@ from made_results import MINILM
 
 from instructor_eval.cli import main
 from instructor_eval.report import page as pages
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:  # tests without a browser need no selenium
     from browsing import Browser

@@ -9,7 +9,7 @@ import made_results
 from made_results import lowered
 
 from instructor_eval.cli import main
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 OTHER = "org/other-model"
 ROLES = {"text": {"text": "Represent the sentence: ", "rule": "card: default"}}

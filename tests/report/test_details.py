@@ -12,7 +12,7 @@ from instructor_eval.repeat import single_score
 from instructor_eval.report.details import Detail, Shared, counted, details
 from instructor_eval.report.lines import lines
 from instructor_eval.report.table import columns
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 QUERY = {"text": "Represent the query:\n  “quoted” ", "rule": "card: hkunlp/instructor-large"}
 DOCUMENT = {"text": "", "rule": "card: default"}

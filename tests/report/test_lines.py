@@ -12,13 +12,13 @@ from made_pages import MODEL, Made
 from scipy import stats as scipy_stats
 
 from instructor_eval.board.items import Evidence
-from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.published import published
 from instructor_eval.report.lines import INSTRUCTIONS, PUBLISHED, VARIANT, lines
 from instructor_eval.report.lines import MODEL as HEAD
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 
 @pytest.fixture

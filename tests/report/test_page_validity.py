@@ -12,7 +12,7 @@ import pytest
 from browsing import NODE_MODULES, Browser, chromium
 
 from instructor_eval.report import page as pages
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 
 pytestmark = pytest.mark.browser
 HOSTILE = [

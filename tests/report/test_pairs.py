@@ -8,12 +8,11 @@ import pytest
 from made_items import make_items
 from made_pages import MODEL, Made, with_ends
 
-from instructor_eval.board.leaderboard import key_of
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.report.lines import Line
 from instructor_eval.report.pairs import Pair, instructions_worth, pair, with_baseline, with_parent
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score, key_of
 
 COLUMNS = {"SciFact": 4, "STS12": 7, "RTE": 9}
 TASKS = tuple(COLUMNS)

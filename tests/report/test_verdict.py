@@ -13,16 +13,17 @@ import pytest
 from made_pages import points, with_ends
 
 from instructor_eval.cli import main
+from instructor_eval.comparing.difference_text import SENTENCE
 from instructor_eval.errors import UserError
 from instructor_eval.gates.drift import Drift, TaskDrift, VectorDrift
 from instructor_eval.gates.files import write
 from instructor_eval.gates.outcome import Outcome, of_drift, of_speed
-from instructor_eval.gates.quality import OK, REGRESSED, SENTENCE
-from instructor_eval.gates.speed import Speed
+from instructor_eval.gates.quality import OK, REGRESSED
+from instructor_eval.gates.speed_result import Speed
 from instructor_eval.gates.thresholds import DriftLimits
 from instructor_eval.report.verdict import Verdict, read_verdict
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 TASKS = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}
 COLUMNS = {"SciFact": 2, "STS12": 5, "RTE": 6}

@@ -18,11 +18,12 @@ from made_vectors import DIM, hashed
 from waiting import LONGEST, wait_for
 
 from instructor_eval import http_said
-from instructor_eval.encoder.served import PROBES, Limits, ServedEngine, Serving, describe
+from instructor_eval.encoder.served import PROBES, ServedEngine, describe
 from instructor_eval.errors import UserError
 from instructor_eval.http_client import PassingError, pause_after
 from instructor_eval.http_said import seconds_of
 from instructor_eval.served import endpoint
+from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.endpoint import EndpointModel, family_of, vectors_of
 
 KEY = "sk-very-secret-0123456789"

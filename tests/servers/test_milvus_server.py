@@ -12,11 +12,11 @@ import pytest
 from pymilvus import MilvusClient
 from real_server import RealServer, environment, free_port
 
+from instructor_eval.results.score import Score
 from instructor_eval.search import milvus_store
 from instructor_eval.search.run import through_store
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.store import Store
-from instructor_eval.types import Score
 
 pytestmark = pytest.mark.servers
 RUN = ("--model", "minilm", "--device", "cpu", "--task", "DemoRetrieval", "--quiet", "--results")

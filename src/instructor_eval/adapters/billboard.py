@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from instructor_eval import scorers
-from instructor_eval.adapters.folder import refuse_if_strict
-from instructor_eval.adapters.mteb_score import gold_hash
 from instructor_eval.adapters.rows import read_rows
-from instructor_eval.adapters.values import Reader, cut
+from instructor_eval.adapters.values import Reader, cut, gold_hash, refuse_if_strict
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key, mirror_folder
 from instructor_eval.outside import is_folder
-from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
+from instructor_eval.types import Items, Vectors
 
 _ROUNDING = 1e-6
 """Cosines that differ by less are equal: float32 products of one pair differ with the shape of the matrix."""

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from instructor_eval.adapters.labelled_data import Splits, read_classification, read_clustering, read_pairs
 from instructor_eval.adapters.ranking_data import Ranking, read_reranking, read_retrieval
+from instructor_eval.adapters.values import refuse_if_strict
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key
 from instructor_eval.outside import is_folder
-from instructor_eval.types import Card, Outcome, RunSettings, TaskEncoder
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 
 __all__ = ["FolderAdapter", "OwnData", "Ranking", "Splits", "describe", "load", "read", "refuse_if_strict"]
 
@@ -49,7 +50,8 @@ class FolderAdapter:
         refuse_if_strict(card, own.warnings, strict=settings.strict)
         from instructor_eval.adapters.folder_task import build_task  # mteb, four seconds
         from instructor_eval.adapters.mteb_limit import limit_task
-        from instructor_eval.adapters.mteb_score import quiet_mteb, score_task
+        from instructor_eval.adapters.mteb_score import score_task
+        from instructor_eval.adapters.own_metadata import quiet_mteb
 
         with quiet_mteb():
             task = build_task(card, own.data, settings.seed)
@@ -57,13 +59,6 @@ class FolderAdapter:
                 limit_task(task, card, settings.limit)
             outcome = score_task(task, card, encoder, settings)
         return dataclasses.replace(outcome, warnings=own.warnings)
-
-
-def refuse_if_strict(card: Card, warnings: tuple[str, ...], *, strict: bool) -> None:
-    """Make an error of the first warning, if `--strict` asks for it."""
-    if strict and warnings:
-        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-        raise UserError(f"task {card.name}: {warnings[0]}{more}: --strict refuses what is a warning without it")
 
 
 def _folder(card: Card) -> Path:

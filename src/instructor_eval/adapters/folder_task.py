@@ -8,10 +8,11 @@ from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsTaskRetrieval, AbsTaskSTS
 from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
 
-from instructor_eval.adapters.folder import Ranking, Splits
+from instructor_eval.adapters.labelled_data import Splits
 from instructor_eval.adapters.own_metadata import own_metadata
-from instructor_eval.cards import TYPES
-from instructor_eval.types import Card
+from instructor_eval.adapters.ranking_data import Ranking
+from instructor_eval.adapters.task_types import TYPES
+from instructor_eval.tasks.task import Card
 
 _CLASSES: dict[str, Any] = {
     "Retrieval": AbsTaskRetrieval,

@@ -9,7 +9,7 @@ from instructor_eval.adapters.labels import Labels
 from instructor_eval.adapters.rows import find_file, read_rows
 from instructor_eval.adapters.values import Reader
 from instructor_eval.errors import UserError
-from instructor_eval.types import Card
+from instructor_eval.tasks.task import Card
 
 Splits = dict[str, dict[str, list[Any]]]
 """Split -> column -> values."""

@@ -14,7 +14,7 @@ from typing import Any
 from instructor_eval.adapters.labels import unseen
 from instructor_eval.adapters.mirror_files import files_of, find_value, texts_are_texts
 from instructor_eval.adapters.values import LARGEST, count, cut, is_nan, name_of
-from instructor_eval.types import Card
+from instructor_eval.tasks.task import Card
 
 
 def check_task(task: Any, card: Card, folder: Path) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from instructor_eval.types import Card, TaskEncoder
+from instructor_eval.tasks.task import Card, TaskEncoder
 
 
 def calibrate(task: Any, card: Card, encoder: TaskEncoder) -> None:

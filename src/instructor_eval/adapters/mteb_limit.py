@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from instructor_eval.errors import UserError
-from instructor_eval.types import Card
+from instructor_eval.tasks.task import Card
 
 _OTHERS_PER_QUERY = 10
 

@@ -7,114 +7,30 @@ are caught on their way, so that the number can be computed again from stored it
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import logging
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from instructor_eval import scorers
-from instructor_eval.adapters.mteb_binary import cosines, exact_cosines, is_binary, paired_cosines
+from instructor_eval.adapters.mteb_binary import MtebEncoder, exact_cosines
 from instructor_eval.adapters.mteb_corpus import calibrate, split_of
 from instructor_eval.adapters.mteb_search import MtebSearch
-from instructor_eval.cards import TYPES
+from instructor_eval.adapters.task_types import TYPES
+from instructor_eval.adapters.values import gold_hash
 from instructor_eval.errors import UserError
+from instructor_eval.protocol import effective_metric
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.scorers.ranking import ranked
-from instructor_eval.types import Card, Items, Outcome, RunSettings, TaskEncoder, Vectors
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
+from instructor_eval.types import Items
 
 _TOP = 10
 _STORED_AT_K = ("ndcg_at_1", "ndcg_at_10", "ndcg_at_100", "map_at_10", "map_at_1000", "recall_at_10", "recall_at_100",
                 "precision_at_1", "precision_at_10")  # fmt: skip
 _TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
-
-
-class MtebEncoder:
-    """Our encoder in the form mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`.
-
-    Args:
-        encoder: The model as the task sees it.
-        bare_from_call: The call of `encode` from which on the instruction is left out.
-    """
-
-    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
-        from mteb.models.model_meta import ModelMeta
-
-        self._encoder = encoder
-        self._calls = 0
-        self._bare_from_call = bare_from_call
-        self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
-
-    def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:
-        """Embed a whole split: queries and documents under their own instructions, everything else as `text`."""
-        role = {"query": "query", "document": "document"}.get(str(getattr(prompt_type, "value", None)), "text")
-        bare = self._bare_from_call is not None and self._calls >= self._bare_from_call
-        self._calls += 1
-        # The loader's data set, not the loader: iterating it costs 0.1 ms a text.
-        return self._encoder.encode([str(t) for t in inputs.dataset["text"]], role, bare=bare)
-
-    def similarity(self, a: Any, b: Any) -> Any:
-        """Cosine of every pair."""
-        if self._encoder.variant.embedding in ("binary", "ubinary"):
-            return cosines(a, b)
-        from mteb.similarity_functions import cos_sim
-
-        return cos_sim(a, b)
-
-    def similarity_pairwise(self, a: Any, b: Any) -> Any:
-        """Cosine of corresponding rows."""
-        if is_binary(self._encoder.variant):
-            return paired_cosines(a, b)
-        from mteb.similarity_functions import pairwise_cos_sim
-
-        return pairwise_cos_sim(a, b)
-
-
-@contextmanager
-def quiet_mteb() -> Iterator[None]:
-    """No progress bars, warnings and log lines of mteb and datasets: their users are not ours."""
-    import datasets
-    from mteb._evaluators.text import summarization_evaluator  # its bar has no switch
-
-    bar = summarization_evaluator.tqdm
-    summarization_evaluator.tqdm = partial(bar, disable=True)
-    bars = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    loggers = [logging.getLogger(n) for n in ("mteb", "datasets", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)  # what they log as an error they raise as well
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        summarization_evaluator.tqdm = bar
-        if not bars:
-            datasets.enable_progress_bars()
-
-
-def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
-    """The card's metric, as the run's protocol choices have it; they do not concern that of an installed package."""
-    if card.metric not in TYPES[card.type].metrics:
-        return card.metric
-    if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
-        return "cosine_ap"
-    if card.type == "Summarization":
-        return f"summeval_{protocol['summeval']}"
-    if card.type == "PromptRetrieval":
-        groups = "_third_worst_group" if card.name == "Amazon" and protocol["amazon"] == "third-worst" else ""
-        return f"rougeL{groups}{'_bootstrap' if protocol['rouge'] == 'bootstrap' else ''}"
-    return card.metric
 
 
 def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
@@ -206,12 +122,6 @@ def _reaches(name: str, depth: int) -> bool:
 def _reference(metric: str, scores: Mapping[str, Any]) -> float:
     """Mteb's own number for our metric."""
     return float(scores["cosine_spearman" if metric.startswith("summeval") else metric])
-
-
-def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:
-    """Hash of the gold values with their item ids, in a fixed order."""
-    rows = sorted(json.dumps(row, ensure_ascii=False, default=str) for row in gold)
-    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _choose_summarization_evaluator(task: Any, version: str) -> None:

@@ -19,7 +19,8 @@ from instructor_eval.encoder.hamming import rescored
 from instructor_eval.errors import UserError
 from instructor_eval.search.found import Found, recall
 from instructor_eval.search.spec import SearchSpec
-from instructor_eval.types import TaskEncoder, Vectors
+from instructor_eval.tasks.task import TaskEncoder
+from instructor_eval.types import Vectors
 
 _WINDOW = 50_000
 """Documents embedded and compared at once; `binary-rescore` chooses its candidates among so many."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 
@@ -36,3 +41,29 @@ def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_
         sample_creation=None,
         bibtex_citation=None,
     )
+
+
+@contextmanager
+def quiet_mteb() -> Iterator[None]:
+    """No progress bars, warnings and log lines of mteb and datasets: their users are not ours."""
+    import datasets
+    from mteb._evaluators.text import summarization_evaluator  # its bar has no switch
+
+    bar = summarization_evaluator.tqdm
+    summarization_evaluator.tqdm = partial(bar, disable=True)
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    loggers = [logging.getLogger(n) for n in ("mteb", "datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)  # what they log as an error they raise as well
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        summarization_evaluator.tqdm = bar
+        if not bars:
+            datasets.enable_progress_bars()

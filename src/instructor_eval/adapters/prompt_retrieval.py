@@ -19,23 +19,24 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import scorers
-from instructor_eval.adapters.folder import refuse_if_strict
-from instructor_eval.adapters.mteb_score import effective_metric, gold_hash
 from instructor_eval.adapters.prompts.budget import budget_tokenizer
-from instructor_eval.adapters.prompts.layouts import detect, files_of, place_of, read
+from instructor_eval.adapters.prompts.layouts import detect, place_of, read
 from instructor_eval.adapters.prompts.own_rows import check_centre, check_rows
 from instructor_eval.adapters.prompts.prompt import Example, Item, question, render, render_item
-from instructor_eval.adapters.prompts.recipe import SEED, Recipe, recipe_of
+from instructor_eval.adapters.prompts.recipe import SEED, Recipe, files_of, recipe_of
 from instructor_eval.adapters.prompts.sampling import Drawn, draw
 from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose
+from instructor_eval.adapters.values import gold_hash, refuse_if_strict
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.hub import files_key, mirror_folder, snapshot
 from instructor_eval.outside import is_folder
+from instructor_eval.protocol import effective_metric
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.readers.types import Question
-from instructor_eval.types import Card, Items, Outcome, RunSettings, Selection, TaskEncoder, Vectors
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, Selection, TaskEncoder
+from instructor_eval.types import Items, Vectors
 
 _ROLE = "example"
 _PLAIN = ("rows", "hub")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instructor_eval.types import Adapter, Card
+from instructor_eval.tasks.task import Adapter, Card
 
 
 def adapter_for(card: Card) -> Adapter:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from instructor_eval.adapters.rows import Row
 from instructor_eval.errors import UserError
+from instructor_eval.tasks.task import Card
 
 _SHOWN = 60
 _LISTED = 200
@@ -233,3 +236,16 @@ class Reader:
                 texts = count(seen.n, "empty text")
                 found.append(f"{name or self.path.name}: {texts} in '{column}' (the first in line {seen.first})")
         return found
+
+
+def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:
+    """Hash of the gold values with their item ids, in a fixed order."""
+    rows = sorted(json.dumps(row, ensure_ascii=False, default=str) for row in gold)
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def refuse_if_strict(card: Card, warnings: tuple[str, ...], *, strict: bool) -> None:
+    """Make an error of the first warning, if `--strict` asks for it."""
+    if strict and warnings:
+        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+        raise UserError(f"task {card.name}: {warnings[0]}{more}: --strict refuses what is a warning without it")

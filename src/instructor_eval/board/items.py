@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.stats import Difference, NotComparableError
+from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.comparing.unseen import Unseen
 from instructor_eval.errors import UserError
-from instructor_eval.types import Items, ReadItems, Score
+from instructor_eval.results.score import ReadItems, Score
+from instructor_eval.types import Items
 
 if TYPE_CHECKING:
     from instructor_eval.board.shapes import Shape

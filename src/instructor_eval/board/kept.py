@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.outside import read_bytes
 from instructor_eval.paths import file_sha256
+from instructor_eval.results.score import Score
 from instructor_eval.store import Store
 from instructor_eval.stored_files import parse_json
-from instructor_eval.types import Score
 from instructor_eval.whole_files import atomic_write
 
 if TYPE_CHECKING:

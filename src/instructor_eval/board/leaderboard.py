@@ -8,146 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from instructor_eval.board import siblings, uncertainty
 from instructor_eval.board.items import Evidence
-from instructor_eval.board.siblings import Figures
+from instructor_eval.board.rows import Board, Mean, Row
 from instructor_eval.cards import shipped_cards
-from instructor_eval.comparing.stats import Difference
-from instructor_eval.protocol import relevant
 from instructor_eval.published import CATEGORIES, Published, beside
 from instructor_eval.readers.names import default_reader, reader_label, readers_of
-from instructor_eval.types import Card, ReadItems, Score
-from instructor_eval.variants import variant_label
+from instructor_eval.results.score import Key, ReadItems, Score, is_made_with, key_of
+from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
     from instructor_eval.board.kept import KeptStatistics
-    from instructor_eval.board.spreads import Spread
 
 MTEB_TYPES = CATEGORIES[:7]
-Key: TypeAlias = tuple[str, str, str, str]
-"""What makes a row: the model's name, its fingerprint, its variant and the instruction set."""
-
-
-def key_of(score: Score) -> Key:
-    """The row that a stored score is part of; a store's search makes a row of its own, beside the variant's."""
-    variant = variant_label(score.model["variant"], str(score.search.get("backend", "")))
-    return score.model["name"], score.model["fingerprint"], variant, score.instructions["set"]
-
-
-def is_made_with(score: Score, protocol: Mapping[str, str], limit: int | None) -> bool:
-    """Whether a score was made with this `--limit` and with those of these protocol choices that concern its task."""
-    return score.limit == limit and score.protocol == relevant(dict(protocol), score.type, score.task)
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean of task scores, and over how many of those there should be."""
-
-    value: float
-    n: int
-    of: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether no task is missing."""
-        return self.n == self.of
-
-
-@dataclass
-class Row:
-    """One model under one instruction set."""
-
-    model: str
-    instructions: str
-    source: str
-    """measured | published"""
-    variant: str = "fp32"
-    revision: str = ""
-    fingerprint: str = ""
-    tasks: dict[str, float] = field(default_factory=dict)
-    """Task -> score, fractions of 1."""
-    failed: set[str] = field(default_factory=set)
-    failures: dict[str, Score] = field(default_factory=dict, repr=False)
-    """What was filed of the failed tasks."""
-    means: dict[str, Mean] = field(default_factory=dict)
-    """The MTEB types, MTEB-56, Billboard, PromptRetrieval, the paper's nine-category mean, other benchmarks."""
-    borda: float | None = None
-    """None for published rows and for children."""
-    rank: int | None = None
-    rank_low: int | None = None
-    """The ends of the rank's 95 % interval; None where nothing says how far the rank can be relied on."""
-    rank_high: int | None = None
-    name: str = ""
-    """The model's bare name; `model` is what tells the row apart."""
-    base: str = ""
-    """Fingerprint of the checkpoint as fp32; empty where the scores do not say."""
-    scores: dict[str, Score] = field(default_factory=dict, repr=False)
-    """The stored scores behind `tasks`, those of parts included."""
-    parent: Row | None = field(default=None, repr=False, compare=False)
-    """The row of the baseline variant, for rows of another variant of the same model."""
-    children: list[Row] = field(default_factory=list, repr=False, compare=False)
-    delta: dict[str, Difference] = field(default_factory=dict)
-    """Of a child: task -> its score less the parent's."""
-    not_comparable: dict[str, str] = field(default_factory=dict)
-    """Of a child: task -> why its score cannot be compared with the parent's."""
-    delta_macro: Difference | None = None
-    """Of a child: the mean of `delta`."""
-    figures: Figures = field(default_factory=Figures)
-    """Size and speed, of parents and children."""
-    spreads: dict[str, Spread] = field(default_factory=dict, repr=False)
-    """Task -> its score with its interval, where there are items."""
-    mean_spreads: dict[str, Spread] = field(default_factory=dict, repr=False)
-    """The same of the means, where every task in them has one."""
-    marks: dict[str, Difference] = field(default_factory=dict, repr=False)
-    """Task -> its score less that of the board's baseline row; without one, a child's `delta`."""
-    pareto: bool | None = None
-    """Whether no sibling is at least as good in quality, size, speed and index and better in one; None is unknown."""
-
-    @property
-    def key(self) -> Key:
-        """What makes the row."""
-        return self.name, self.fingerprint, self.variant, self.instructions
-
-    @property
-    def short(self) -> str:
-        """The variant, for a place where the model is known; told apart where two rows have it."""
-        return self.variant + self.model.removeprefix(self.name).removeprefix(f" ({self.variant})")
-
-    @property
-    def cost(self) -> dict[str, Any]:
-        """The newest measurement of the variant, as filed; empty where there is none."""
-        return siblings.newest_cost(self)
-
-
-@dataclass
-class Board:
-    """Rows in the order of their rank, measured before published, and the task columns in the order of the cards."""
-
-    rows: list[Row]
-    tasks: list[str]
-    means: list[str]
-    left_out: int = 0
-    """Stored scores of another protocol, limit or reader than the one asked for."""
-    reader: str | None = None
-    """What answered the prompts of the prompt-retrieval scores shown; None where there are none."""
-    without_interval: list[str] = field(default_factory=list)
-    """Comparisons of variants whose items are missing or damaged, each as "task (variant)"."""
-    without_items: list[str] = field(default_factory=list)
-    """Scores whose items are missing or damaged, each as "task (model)"."""
-    baseline: Row | None = None
-    """The row that `marks` compare with, where one was named."""
-    unmarked: list[str] = field(default_factory=list)
-    """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
-    published_apart: bool = False
-    """Whether published scores are left out that are of another limit or protocol than the rows."""
-
-    @property
-    def parents(self) -> list[Row]:
-        """Rows that have variants below them."""
-        return [row for row in self.rows if row.children]
 
 
 def build(

@@ -19,8 +19,8 @@ from instructor_eval.board import score_intervals
 from instructor_eval.board.spreads import ROUNDS, Spread
 from instructor_eval.comparing import influence, resample
 from instructor_eval.comparing.contributions import mean_column
+from instructor_eval.comparing.estimates import FEW
 from instructor_eval.comparing.resample import Numbers
-from instructor_eval.comparing.stats import FEW
 from instructor_eval.types import Items
 
 _LEAST = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.siblings import searched
 from instructor_eval.errors import printable
 from instructor_eval.search.figures import depth, number, of_parts

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.board.items import Evidence, UnreadError
+from instructor_eval.board.rows import Figures, newest_cost
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.stats import Difference, NotComparableError
+from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.errors import UserError
+from instructor_eval.results.score import Score
 from instructor_eval.search import figures
-from instructor_eval.types import Score
 from instructor_eval.variants import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
 
 if TYPE_CHECKING:
-    from instructor_eval.board.leaderboard import Row
+    from instructor_eval.board.rows import Row
     from instructor_eval.board.spreads import Spread
 
 _SECOND_CHOICE = "bf16"
@@ -30,23 +30,6 @@ _SAME = 1e-9
 _LARGEST = 1e18
 NOISE = 0.03
 """Ratios nearer to 1 than this are told as equal, and speeds are compared as equal: a choice, not a measured noise."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What a variant costs; None is unknown."""
-
-    file_bytes: int | None = None
-    smaller: float | None = None
-    """File bytes of the parent over its own."""
-    faster: float | None = None
-    """Speed over the parent's: measured in turns with it, or both in turns with one baseline on one device."""
-    vector_bytes: int | None = None
-    """What an index keeps of one text."""
-    device: str | None = None
-    """Where `faster` was measured."""
-    untimed: str = ""
-    """Why `faster` is unknown although the variant was measured."""
 
 
 def alike(ratio: float) -> bool:
@@ -263,12 +246,6 @@ def _untimed(cost: dict[str, Any], base: dict[str, Any], parent: Row) -> str:
         known = [str(d or "a device not named") for d in (device, base.get("device"))]
         return f"measured on {known[0]}, but {parent.variant} on {known[1]}"
     return ""
-
-
-def newest_cost(row: Row) -> dict[str, Any]:
-    """The newest measurement among a row's scores; empty where none was measured."""
-    measured = [s for s in row.scores.values() if s.cost]
-    return max(measured, key=lambda s: s.created).cost if measured else {}
 
 
 def positive(cost: dict[str, Any], key: str) -> float | None:

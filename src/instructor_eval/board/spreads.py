@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.resample import Numbers

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.board import searches, variants_text
-from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import difference_text
 from instructor_eval.comparing.difference_text import MARKS, score_text, some

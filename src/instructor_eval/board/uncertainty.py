@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.board import siblings
 from instructor_eval.board.items import Evidence, UnreadError
-from instructor_eval.comparing.stats import NotComparableError
+from instructor_eval.comparing.estimates import NotComparableError
 from instructor_eval.published import CATEGORIES
 
 if TYPE_CHECKING:
-    from instructor_eval.board.leaderboard import Board, Row
+    from instructor_eval.board.rows import Board, Row
 
 
 def fill(board: Board, heads: Sequence[Row], evidence: Evidence, groups: Mapping[str, Sequence[str]]) -> None:

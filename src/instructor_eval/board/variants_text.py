@@ -11,11 +11,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.siblings import NOISE, alike
 from instructor_eval.comparing import difference_text
 from instructor_eval.comparing.difference_text import delta_header, mark, some
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.errors import printable
 from instructor_eval.tables import blocks, render
 from instructor_eval.variants import BASELINE, canonical

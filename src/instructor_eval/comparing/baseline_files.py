@@ -18,8 +18,9 @@ from instructor_eval.gates import probe
 from instructor_eval.items_files import LARGEST
 from instructor_eval.outside import read_bytes, why
 from instructor_eval.paths import file_sha256, slug
+from instructor_eval.results.score import Score
 from instructor_eval.stored_files import read_json, refuse_forbidden
-from instructor_eval.types import Items, Score
+from instructor_eval.types import Items
 from instructor_eval.whole_files import atomic_write
 
 SCHEMA_VERSION = 1

@@ -36,13 +36,14 @@ from instructor_eval.comparing.baseline_files import (
     write_manifest,
 )
 from instructor_eval.comparing.compact import compact
-from instructor_eval.comparing.sides import BASELINES, Side, side_of
+from instructor_eval.comparing.side import BASELINES, Side, side_of
 from instructor_eval.errors import UserError, did_you_mean, reason
 from instructor_eval.gates import probe
 from instructor_eval.paths import slug
+from instructor_eval.results.score import Score
 from instructor_eval.score_fields import check_fields
 from instructor_eval.stored_files import names_in
-from instructor_eval.types import Items, Score
+from instructor_eval.types import Items
 from instructor_eval.whole_files import atomic_write
 
 __all__ = [
@@ -272,8 +273,8 @@ def _chosen(side: Side, tasks: Sequence[str]) -> dict[str, Score]:
 
 def _compact(score: Score, read_items: Callable[[Score], Items]) -> Items:
     """A score's items cut down, which must be those that it was computed from."""
+    from instructor_eval.comparing.estimates import NotComparableError
     from instructor_eval.comparing.evidence import check
-    from instructor_eval.comparing.stats import NotComparableError
 
     items = read_items(score)
     try:

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats
+from instructor_eval.comparing.estimates import Chance, Difference, NotComparableError
+from instructor_eval.comparing.evidence import Moved
 from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
-from instructor_eval.comparing.stats import Chance, Difference, NotComparableError
 from instructor_eval.errors import UserError
 from instructor_eval.published import why_not as why_not_published
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 if TYPE_CHECKING:
-    from instructor_eval.comparing.sides import Side
+    from instructor_eval.comparing.side import Side
 
 MOST_MOVED = 20
 """So many items that lost most are kept, and as many that gained."""
@@ -47,16 +49,6 @@ def unit_of(metric: str) -> str:
     """What statistics of a metric resample: queries for metrics at k, test examples for Rouge-L; else items."""
     rest = "test example" if metric.startswith("rougeL") else "query" if "_at_" in metric or not metric else "item"
     return UNITS.get(metric, rest)
-
-
-@dataclass(frozen=True)
-class Moved:
-    """One item that lost or gained: what it adds to either score (`contributions`), fractions of 1."""
-
-    id: str
-    baseline: float
-    candidate: float
-    delta: float
 
 
 @dataclass(frozen=True)

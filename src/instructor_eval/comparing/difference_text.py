@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 
 MARKS = {"better": "▲", "worse": "▼", "same": "=", "unknown": "?"}
 """`Difference.verdict` -> its sign."""
@@ -62,3 +62,16 @@ def as_json(difference: Difference | None) -> dict[str, Any] | None:
 def some(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are: `a, b, c and 4 more`."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+SENTENCE = (
+    "Embeddings are deterministic, so a measured drop on these items is real; the test says whether it would hold for "
+    "other items of this kind."
+)
+
+
+def plural(unit: str, n: int) -> str:
+    """`query` -> `queries` where `n` is not 1."""
+    if n == 1 or not unit:
+        return unit or "items"
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"

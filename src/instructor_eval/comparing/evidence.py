@@ -9,12 +9,12 @@ from operator import itemgetter
 import numpy as np
 
 from instructor_eval import scorers
-from instructor_eval.comparing.compare import Moved
 from instructor_eval.comparing.contributions import MOST_PLUGGED, contributions, mean_column
+from instructor_eval.comparing.estimates import NotComparableError
 from instructor_eval.comparing.randomise import chance
-from instructor_eval.comparing.stats import NotComparableError
 from instructor_eval.errors import UserError
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 __all__ = ["chance", "check", "matched", "mean_column", "moved", "value"]
 _SAME = 1e-9
@@ -153,3 +153,13 @@ def moved(metric: str, child: Items, parent: Items, *, most: int) -> Told:
         named(order[: min(most, losses)].tolist()),
         named(order[::-1][: min(most, wins)].tolist()),
     )
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One item that lost or gained: what it adds to either score (`contributions`), fractions of 1."""
+
+    id: str
+    baseline: float
+    candidate: float
+    delta: float

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats
 from instructor_eval.errors import UserError
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
 from instructor_eval.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from instructor_eval.comparing.sides import Side
+    from instructor_eval.comparing.side import Side
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from scipy.stats import rankdata
 from instructor_eval import scorers
 from instructor_eval.comparing import resample
 from instructor_eval.comparing.contributions import mean_column, similarity
+from instructor_eval.comparing.estimates import Chance
 from instructor_eval.comparing.resample import Numbers, Statistic
-from instructor_eval.comparing.stats import Chance
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES
 from instructor_eval.types import Items
 

@@ -18,62 +18,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from instructor_eval.board.leaderboard import is_made_with, key_of
-from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.difference_text import some
+from instructor_eval.comparing.side import BASELINES, Side, side_of, without_parts
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.outside import why
 from instructor_eval.protocol import relevant
 from instructor_eval.published import published
 from instructor_eval.readers.names import default_reader, find_reader, readers_of
+from instructor_eval.results.score import Score, is_made_with, key_of
 from instructor_eval.store import Store, read_items, read_score
 from instructor_eval.stored_files import files_below, is_folder, read_json
-from instructor_eval.types import Items, ReadItems, Score
+from instructor_eval.types import Items
 from instructor_eval.variants import BASELINE
 
-if TYPE_CHECKING:
-    from instructor_eval.gates.probe import Probe
-
-BASELINES = Path("results/baselines")
-"""Where baselines are kept unless said otherwise."""
 _ALIASES = {"sentence-transformers/all-MiniLM-L6-v2": "minilm"}
 _SHORTEST_REVISION = 7
 _SHORTEST_FINGERPRINT = 6
 _MOST_LISTED = 12
 _LISTS = ("top", "top_scores", "top_grades", "best_grades")
-
-
-@dataclass(frozen=True)
-class Side:
-    """The scores of one model, variant and instruction set, and how to read what they were computed from."""
-
-    label: str
-    """As `sentence-transformers/all-MiniLM-L6-v2@int8:none`."""
-    values: dict[str, float]
-    """Task -> score, fractions of 1; a part (a CQADupstack forum) is left out where its whole is there."""
-    scores: dict[str, Score]
-    """Task -> score as stored, parts of wholes included; empty for published ones."""
-    read: ReadItems | None
-    """Reads the items of one of `scores`; None: there are none."""
-    source: str
-    """Where it was read, for people."""
-    failed: dict[str, str]
-    """Task -> error, of the tasks that have only failed."""
-    root: Path | None = None
-    """The folder whose `probes/` are of these scores."""
-
-    def probe(self) -> Probe | None:
-        """The newest probe of these scores, for the drift gate; None where there is none.
-
-        Raises:
-            UserError: its file is damaged.
-        """
-        from instructor_eval.gates import probe
-
-        path = probe.newest(self.root, self.scores.values()) if self.root else None
-        return probe.read(path) if path else None
 
 
 @dataclass(frozen=True)
@@ -150,26 +114,6 @@ def resolve(
             "name it with --results"
         )
     return _from_folder(results, text, wanted)
-
-
-def side_of(
-    label: str, scores: Iterable[Score], read: ReadItems | None, source: str, *, root: Path | None = None
-) -> Side:
-    """A side of these scores; of several of one task the newest counts, and good ones before failed ones."""
-    good: dict[str, Score] = {}
-    failed: dict[str, Score] = {}
-    for score in scores:
-        kept = good if score.status == "ok" and score.score is not None else failed
-        if score.task not in kept or score.created >= kept[score.task].created:
-            kept[score.task] = score
-    values = {task: s.score for task, s in good.items() if s.score is not None}
-    errors = {task: s.error or "failed" for task, s in failed.items() if task not in good}
-    return Side(label, _wholes(values), good, read, source, errors, root)
-
-
-def _wholes(values: Mapping[str, float]) -> dict[str, float]:
-    known = shipped_cards()
-    return {task: v for task, v in values.items() if not (task in known and known[task].part_of in values)}
 
 
 # Files and folders
@@ -372,4 +316,4 @@ def _published(name: str) -> Side:
     [entry] = found
     if not entry.tasks:
         raise UserError(f"published:{name}: only means over categories were published, no task's score: give another")
-    return Side(f"published:{entry.model}", _wholes(entry.tasks), {}, None, ", ".join(entry.sources), {})
+    return Side(f"published:{entry.model}", without_parts(entry.tasks), {}, None, ", ".join(entry.sources), {})

@@ -8,13 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from instructor_eval.comparing import difference_text
-from instructor_eval.comparing.compare import Comparison, Moved, TaskComparison
-from instructor_eval.comparing.difference_text import delta_header, interval_text, mark, p_cell, score_text, some
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.compare import Comparison, TaskComparison
+from instructor_eval.comparing.difference_text import (
+    SENTENCE,
+    delta_header,
+    interval_text,
+    mark,
+    p_cell,
+    plural,
+    score_text,
+    some,
+)
+from instructor_eval.comparing.estimates import Chance, Difference
+from instructor_eval.comparing.evidence import Moved
 from instructor_eval.errors import printable
 from instructor_eval.escapes import json_text
-from instructor_eval.gates.quality import SENTENCE
-from instructor_eval.gates.reasons import plural
 from instructor_eval.tables import blocks, plain, render
 
 MACRO = "all tasks"

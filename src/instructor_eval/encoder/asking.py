@@ -14,7 +14,7 @@ from instructor_eval.http_said import TOO_LONG
 from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.served import ServedModel
+    from instructor_eval.served.contract import ServedModel
 
 
 class TooMuchError(UserError):

@@ -261,7 +261,7 @@ def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trus
     check_tokenizers(readable_files(settings.folder, settings.name), settings.name)
     width, length = folder_rules.known_dim(settings), folder_rules.known_length(settings)
     if width is None:
-        from instructor_eval.encoder.st_network import measured  # the import of torch
+        from instructor_eval.encoder.st_model import measured
 
         width, length = measured(settings, trust_remote_code=trust_remote_code)
     normalizes = settings.modules[-1].kind == "Normalize"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from instructor_eval.encoder.batching import longest_first, token_batches
+from instructor_eval.encoder.pending import OutOfMemory
 from instructor_eval.errors import UserError
 from instructor_eval.types import Vectors
 
@@ -37,10 +38,6 @@ COMMIT_SECONDS = 2.0
 def chunk() -> int:
     """Texts that a kill can lose at most."""
     return 4 * COMMIT_TEXTS
-
-
-class OutOfMemory(Exception):
-    """A batch does not fit the device; a smaller one may."""
 
 
 @dataclass(frozen=True)

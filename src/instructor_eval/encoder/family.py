@@ -109,3 +109,6 @@ def _read(path: Path) -> str:
         return read_text(path, errors="replace")
     except OSError:
         return ""
+
+
+FAMILIES = ("instructor", "prefix", "plain")

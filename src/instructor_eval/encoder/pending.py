@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from instructor_eval.encoder.compute import OutOfMemory
 from instructor_eval.machine import usable_cores
 from instructor_eval.types import Vectors
 
@@ -58,3 +57,7 @@ def use_cores() -> None:
     """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
     if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
         torch.set_num_threads(usable_cores())
+
+
+class OutOfMemory(Exception):
+    """A batch does not fit the device; a smaller one may."""

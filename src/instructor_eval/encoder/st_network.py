@@ -6,43 +6,28 @@ module of sentence-transformers would let it (absolute positions with padding on
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import re
 import threading
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from instructor_eval.encoder.compute import OutOfMemory
-from instructor_eval.encoder.folder_rules import ENDLESS
-from instructor_eval.encoder.folder_settings import FolderSettings, read_settings
 from instructor_eval.encoder.forms.hidden import Sizes
-from instructor_eval.encoder.pending import Pending, is_memory, memory_errors, use_cores
-from instructor_eval.encoder.st_folder import shown
+from instructor_eval.encoder.pending import Pending, memory_errors, use_cores
+from instructor_eval.encoder.st_model import PAIR, errors_in_one_line, open_folder
 from instructor_eval.encoder.text_rules import INSTRUCTOR, POOLED, input_string, whole_characters
-from instructor_eval.errors import ModelOutputError, UserError, one_line
-from instructor_eval.output import quiet_output
-from instructor_eval.outside import panics_raised
+from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.checkpoint import Checkpoint
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# A text encoder whose last hidden states are used works without these; transformers fills them at random.
-_UNUSED = ("pooler.", "decoder.", "lm_head.", "cls.")
-_LONGEST_CAUSE = 270
-_SHOWN = re.compile(r"\S*/instructor-eval-\w+/")
 _TOKENISED = 64
 """Texts tokenised together: they are padded to the longest of them."""
-# Two texts of the same words, of one length in most tokenizers; and a shorter and a longer one.
-_PAIR = ("the river and the city by night", "night by the city and the river")
-_SHORT, _LONG = "the city", f"{_PAIR[0]} {_PAIR[1]} {_PAIR[0]}"
+_SHORT, _LONG = "the city", f"{PAIR[0]} {PAIR[1]} {PAIR[0]}"
 # How far a vector may move with its batch-mates, as a share of its length: what rounding does, and no more.
 _MOVED = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
 
@@ -78,14 +63,14 @@ class SentenceNetwork:
         if self.device.type == "cpu":
             use_cores()
         self._lock = threading.RLock()  # a fast tokenizer serves one thread at a time
-        with _one_line(checkpoint.name, "cannot be loaded by sentence-transformers"):
+        with errors_in_one_line(checkpoint.name, "cannot be loaded by sentence-transformers"):
             self._model = _load(
                 checkpoint, device, DTYPES[checkpoint.form], checkpoint.form, trust_remote_code=trust_remote_code
             )
         self._set_pooling()
         self.most: int | None = None
         """Texts in a batch at most."""
-        with _one_line(checkpoint.name, "cannot be computed by sentence-transformers"):
+        with errors_in_one_line(checkpoint.name, "cannot be computed by sentence-transformers"):
             self._try()
 
     def _set_pooling(self) -> None:
@@ -116,7 +101,7 @@ class SentenceNetwork:
         Raises:
             UserError: padding on the left changes its vectors, or they are of another length than its files say.
         """
-        first, second, short, long = self.rows([*_PAIR, _SHORT, _LONG], "")
+        first, second, short, long = self.rows([*PAIR, _SHORT, _LONG], "")
         alone = self._vectors([first], 0)
         self._check_width(alone)
         if len(first) != len(second) or self._moved(alone, self._vectors([first, second], 0)):
@@ -155,7 +140,7 @@ class SentenceNetwork:
         """How many leading positions INSTRUCTOR's pooling leaves out; sentence-transformers counts its own."""
         if self.checkpoint.prompt_rule != INSTRUCTOR or not instruction.strip():
             return 0
-        with self._lock, _one_line(self.checkpoint.name, "cannot tokenise its instruction"):
+        with self._lock, errors_in_one_line(self.checkpoint.name, "cannot tokenise its instruction"):
             features = self._model.preprocess([instruction.strip()])
             ids = features["input_ids"][0]
             tokenizer = self._model.tokenizer
@@ -172,7 +157,7 @@ class SentenceNetwork:
             strings, prompt = list(texts), whole_characters(instruction)
         strings = [whole_characters(s) for s in strings]
         found: list[Text] = []
-        with self._lock, _one_line(self.checkpoint.name, "cannot tokenise a text"):
+        with self._lock, errors_in_one_line(self.checkpoint.name, "cannot tokenise a text"):
             for start in range(0, len(strings), _TOKENISED):
                 part = strings[start : start + _TOKENISED]
                 counts = _counts(self._model.preprocess(part, prompt=prompt or None), len(part))
@@ -192,7 +177,7 @@ class SentenceNetwork:
             return [len(row) for row in self.rows(texts, instruction)]
         rule = self.checkpoint.prompt_rule
         strings = [whole_characters(input_string(instruction, t, rule=rule)) for t in texts]
-        with self._lock, _one_line(self.checkpoint.name, "cannot tokenise a text"):
+        with self._lock, errors_in_one_line(self.checkpoint.name, "cannot tokenise a text"):
             return [len(ids) for ids in tokenizer(strings, truncation=False, padding=False, verbose=False)["input_ids"]]
 
     @torch.inference_mode()
@@ -214,7 +199,7 @@ class SentenceNetwork:
     def _vectors(self, rows: Sequence[Text], skip: int) -> Tensor:
         from sentence_transformers.util import batch_to_device, truncate_embeddings
 
-        with _one_line(self.checkpoint.name, "cannot be computed by sentence-transformers"):
+        with errors_in_one_line(self.checkpoint.name, "cannot be computed by sentence-transformers"):
             with self._lock:
                 features = self._model.preprocess([r.string for r in rows], prompt=rows[0].instruction or None)
             if self.checkpoint.prompt_rule == INSTRUCTOR:
@@ -235,7 +220,7 @@ class SentenceNetwork:
             UserError: its modules have none.
         """
         [row] = self.rows([text], instruction)
-        with self._lock, _one_line(self.checkpoint.name, "gives no token_embeddings"):
+        with self._lock, errors_in_one_line(self.checkpoint.name, "gives no token_embeddings"):
             [found] = self._model.encode(
                 [row.string], prompt=row.instruction, output_value="token_embeddings", show_progress_bar=False
             )
@@ -248,53 +233,10 @@ class SentenceNetwork:
             torch.cuda.empty_cache()
 
 
-def measured(settings: FolderSettings, *, trust_remote_code: bool) -> tuple[int, int]:
-    """Load a folder only to learn the length of its vectors and its maximum length (0: none).
-
-    Raises:
-        UserError: it cannot be loaded, or gives no vectors.
-    """
-    with _one_line(settings.name, "cannot be computed by sentence-transformers"), _quiet():
-        model = _open(settings.folder, "cpu", torch.float32, trust_remote_code=trust_remote_code)
-        dim = model.encode([_PAIR[0]], prompt="", truncate_dim=10**9, show_progress_bar=False).shape[1]
-        limit = model.max_seq_length
-        return int(dim), int(limit) if limit is not None and limit < ENDLESS else 0
-
-
 def _load(checkpoint: Checkpoint, device: str, dtype: torch.dtype, form: str, *, trust_remote_code: bool) -> Any:
-    model = _open(checkpoint.folder, device, dtype, trust_remote_code=trust_remote_code)
+    model = open_folder(checkpoint.folder, device, dtype, trust_remote_code=trust_remote_code)
     model.to(dtype)
     return model.eval().requires_grad_(requires_grad=False)
-
-
-def _open(folder: Any, device: str, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
-    """The folder in sentence-transformers: from here alone, safetensors only."""
-    with _quiet(), shown(folder, with_code=trust_remote_code, modules=_mapped(folder)) as place, _whole():
-        from sentence_transformers import SentenceTransformer
-
-        return SentenceTransformer(
-            str(place),
-            device=device,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"use_safetensors": True, "dtype": dtype},
-        )
-
-
-def _mapped(folder: Any) -> list[dict[str, Any]] | None:
-    """modules.json with InstructorEmbedding's classes under the names of those of sentence-transformers."""
-    modules = read_settings(folder, "").modules
-    if not any(m.of_instructor for m in modules):
-        return None
-    return [
-        {
-            "idx": i,
-            "name": m.name,
-            "path": m.path,
-            "type": f"sentence_transformers.models.{m.kind}" if m.of_instructor else m.type,
-        }
-        for i, m in enumerate(modules)
-    ]
 
 
 def _counts(features: dict[str, Any], texts: int) -> list[int]:
@@ -305,80 +247,3 @@ def _counts(features: dict[str, Any], texts: int) -> list[int]:
         ends = [*features["offsets"].tolist()[1:], len(features["input_ids"])]
         return [int(end - start) for start, end in zip(features["offsets"].tolist(), ends, strict=True)]
     return [1] * texts
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading says much on logs and standard error that is no fault of the checkpoint."""
-    from transformers.utils import logging as transformers_logging
-
-    level, logger = transformers_logging.get_verbosity(), logging.getLogger("sentence_transformers")
-    before = logger.level
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), quiet_output():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
-        transformers_logging.set_verbosity(level)
-
-
-@contextlib.contextmanager
-def _whole() -> Iterator[None]:
-    """Refuse weights that are missing: transformers would draw them at random, and only log that it did.
-
-    Raises:
-        ValueError: some are.
-    """
-    from transformers import modeling_utils
-
-    told = modeling_utils.log_state_dict_report
-    missing: list[str] = []
-
-    def note(*args: Any, **kwargs: Any) -> None:
-        info = kwargs["loading_info"] if "loading_info" in kwargs else args[3]
-        missing.extend(sorted(key for key in info.missing_keys if not key.startswith(_UNUSED)))
-        told(*args, **kwargs)
-
-    modeling_utils.log_state_dict_report = note
-    try:
-        yield
-    finally:
-        modeling_utils.log_state_dict_report = told
-    if missing:
-        raise ValueError(f"it lacks {missing[0]} ({len(missing)} such weights): this is not a whole checkpoint")
-
-
-@contextlib.contextmanager
-def _one_line(name: str, what: str) -> Iterator[None]:
-    """Say in one line what a library raises, but that memory is full, which a smaller batch may help.
-
-    Raises:
-        UserError: for whatever the block raises.
-    """
-    try:
-        with panics_raised():
-            yield
-    except (UserError, OutOfMemory):
-        raise
-    except Exception as e:
-        if is_memory(e):
-            raise
-        if "trust_remote_code" in str(e):
-            raise UserError(
-                f"model {name} brings code of its own: read it, then run again with --trust-remote-code"
-            ) from e
-        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-        said = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
-        cause = one_line(_SHOWN.sub("", said))[:_LONGEST_CAUSE]
-        if "Pillow" in str(e):
-            raise UserError(
-                f"model {name[-100:]} needs Pillow, for its processor reads images too: pip install "
-                "'instructor-eval[clip]'"
-            ) from e
-        raise UserError(
-            f"model {name[-100:]} {what} ({type(e).__name__}: {cause}): check the checkpoint, or use another one"
-        ) from e

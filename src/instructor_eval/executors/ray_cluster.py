@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import instructor_eval
+from instructor_eval.environment import VERSION
 from instructor_eval.errors import UserError, one_line
 from instructor_eval.executors.choice import Executor
 from instructor_eval.executors.messages import About
@@ -129,7 +129,7 @@ class Cluster:
 
     def differing(self, about: About) -> str:
         """Why a worker cannot be used: its node has another version of ours; empty where it can."""
-        here, there = instructor_eval.__version__, about.versions.get("instructor-eval", "none")
+        here, there = VERSION, about.versions.get("instructor-eval", "none")
         if here == there:
             return ""
         return f"node {about.node} has instructor-eval {there}, here is {here}: install the same one on every node"

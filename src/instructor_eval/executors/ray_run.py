@@ -32,11 +32,11 @@ from instructor_eval.executors.view import View
 from instructor_eval.filing import aggregate, failed_score
 from instructor_eval.output import warn
 from instructor_eval.plan import Planned, Request
-from instructor_eval.runner import Summary, say_instructions, say_score
-from instructor_eval.types import Score
+from instructor_eval.results.score import Score
+from instructor_eval.run_task import Summary, say_instructions, say_score
 
 if TYPE_CHECKING:
-    from instructor_eval.runner import Run
+    from instructor_eval.run_task import Run
 
 TASKS_AT_ONCE = 2
 """Task processes; on large clusters one for four workers, up to twice as many."""

@@ -72,7 +72,7 @@ def _serve(connection: Connection, setup: Setup) -> None:
     from instructor_eval.executors.remote_engine import Line, RemoteEngine, RemoteProber
     from instructor_eval.gates.probe import Prober
     from instructor_eval.readers.answers import AnswerCache
-    from instructor_eval.runner import run_task
+    from instructor_eval.run_task import run_task
 
     line = Line(connection, setup.workers)
     cache: Cache = MemoryCache()

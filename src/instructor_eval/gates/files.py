@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import instructor_eval
 from instructor_eval.checksums import json_bytes
-from instructor_eval.comparing.compare import Moved
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.estimates import Chance, Difference
+from instructor_eval.comparing.evidence import Moved
+from instructor_eval.environment import VERSION
 from instructor_eval.errors import UserError, reason
 from instructor_eval.gates.junit import junit
 from instructor_eval.gates.outcome import Outcome, Plain, ordered, repeat_command
@@ -79,7 +79,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         **{gate: [_plain(p) for p in outcome.plain if p.gate == gate] for gate in ("drift", "speed")},
         "thresholds": outcome.thresholds.as_json(),
         "fail_on_inconclusive": outcome.fail_on_inconclusive,
-        "version": instructor_eval.__version__,
+        "version": VERSION,
         "command": list(outcome.command),
         "report": outcome.report,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
-import instructor_eval
+from instructor_eval.environment import VERSION
 from instructor_eval.errors import printable
 from instructor_eval.gates.outcome import NOTHING, Outcome, Part, cells, cut, ordered, score, suite_names
 from instructor_eval.gates.quality import INCONCLUSIVE, NOT_COMPARABLE, REGRESSED, Judgement, TaskVerdict
@@ -56,7 +56,7 @@ def _quality(root: ET.Element, judgement: Judgement, name: str) -> None:
 def _suite(root: ET.Element, name: str, about: dict[str, str]) -> ET.Element:
     suite = ET.SubElement(root, "testsuite", name=_legal(name, _NAME))
     properties = ET.SubElement(suite, "properties")
-    for key, value in {"instructor-eval": instructor_eval.__version__, **about}.items():
+    for key, value in {"instructor-eval": VERSION, **about}.items():
         ET.SubElement(properties, "property", name=key, value=_legal(value, _TEXT))
     return suite
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.comparing.difference_text import interval_text, p_cell, score_text
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.errors import one_line
 from instructor_eval.gates.quality import EXIT_CODES, INCONCLUSIVE, OK, ORDER, REGRESSED, Judgement, TaskVerdict, worst
 from instructor_eval.gates.thresholds import Thresholds
@@ -18,7 +18,7 @@ from instructor_eval.repeat import single_task
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import TaskComparison
     from instructor_eval.gates.drift import Drift
-    from instructor_eval.gates.speed import Speed
+    from instructor_eval.gates.speed_result import Speed
 
 NOTHING = "the two sides have no task that can be compared"
 _MOST_LEFT_OUT = 10

@@ -31,8 +31,9 @@ from instructor_eval.errors import DamagedFileError, UserError, one_line, reason
 from instructor_eval.machine import machine
 from instructor_eval.outside import read_bytes
 from instructor_eval.paths import slug
+from instructor_eval.results.score import Score
 from instructor_eval.stored_files import parse_json
-from instructor_eval.types import Score, Vectors
+from instructor_eval.types import Vectors
 from instructor_eval.whole_files import atomic_write
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats, unseen
 from instructor_eval.comparing.compare import Comparison, TaskComparison, draws
-from instructor_eval.comparing.stats import Chance, Difference
+from instructor_eval.comparing.difference_text import SENTENCE
+from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.gates import reasons
 from instructor_eval.gates.reasons import Adjustment, points
 
@@ -41,10 +42,6 @@ ORDER = (REGRESSED, NOT_COMPARABLE, INCONCLUSIVE, IMPROVED, OK)
 """The worst first."""
 EXIT_CODES = {OK: 0, IMPROVED: 0, REGRESSED: 1, INCONCLUSIVE: 3, NOT_COMPARABLE: 4}
 """What `evaluate gate` exits with; INCONCLUSIVE only where it was asked to fail on it, else 0."""
-SENTENCE = (
-    "Embeddings are deterministic, so a measured drop on these items is real; the test says whether it would hold for "
-    "other items of this kind."
-)
 MACRO = "macro mean"
 _COUNTED = 20
 """Up to so many items all sign patterns are counted (`randomise.EXACT_UP_TO`)."""

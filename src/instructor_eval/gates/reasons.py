@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from instructor_eval.comparing.compare import TaskComparison
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.difference_text import plural
+from instructor_eval.comparing.estimates import Difference
 
 _FEW_CHANGED = 20
 
@@ -182,13 +183,6 @@ def _changed(tasks: Sequence[TaskComparison]) -> int:
 def _unit(tasks: Sequence[TaskComparison]) -> str:
     units = {t.unit for t in tasks}
     return units.pop() if len(units) == 1 else "item"
-
-
-def plural(unit: str, n: int) -> str:
-    """`query` -> `queries` where `n` is not 1."""
-    if n == 1 or not unit:
-        return unit or "items"
-    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
 def points(value: float) -> str:

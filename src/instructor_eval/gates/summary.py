@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable
 
 from instructor_eval.comparing.compare import TaskComparison
+from instructor_eval.comparing.difference_text import SENTENCE, plural
 from instructor_eval.errors import one_line
 from instructor_eval.escapes import markdown
 from instructor_eval.gates.outcome import (
@@ -33,11 +34,9 @@ from instructor_eval.gates.quality import (
     OK,
     ORDER,
     REGRESSED,
-    SENTENCE,
     Judgement,
     TaskVerdict,
 )
-from instructor_eval.gates.reasons import plural
 
 JOB_SUMMARY, COMMENT = 1_000_000, 60_000
 """Most bytes of either; GitHub's own limits are a little above."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from instructor_eval.comparing.compare import TaskComparison
+from instructor_eval.comparing.difference_text import plural
 from instructor_eval.errors import one_line
 from instructor_eval.gates.outcome import (
     Outcome,
@@ -31,7 +32,6 @@ from instructor_eval.gates.quality import (
     Judgement,
     TaskVerdict,
 )
-from instructor_eval.gates.reasons import plural
 from instructor_eval.tables import render
 
 MARKS = {REGRESSED: "✗", NOT_COMPARABLE: "!", INCONCLUSIVE: "?", IMPROVED: "▲", OK: "✓"}

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.sides import Side
+from instructor_eval.comparing.estimates import Difference, NotComparableError
+from instructor_eval.comparing.side import Side
 from instructor_eval.errors import UserError
-from instructor_eval.types import Items, Score
+from instructor_eval.results.score import Score
+from instructor_eval.types import Items
 
 _MOST = 4
 """Stored systems looked at, the newest: six pairs, of which each may take a second to resample."""
@@ -107,7 +109,7 @@ def mean_of(found: Sequence[Detectable | None]) -> Detectable | None:
         return None
     if len(known) == 1:
         return known[0]
-    mean = stats.mean(stats.Difference(0.0, 0.0, 0.0, d.se, d.n, "t", df=d.df) for d in known)
+    mean = stats.mean(Difference(0.0, 0.0, 0.0, d.se, d.n, "t", df=d.df) for d in known)
     return Detectable(mean.se or 0.0, len(known), any(d.at_most for d in known), df=mean.df)
 
 
@@ -131,7 +133,7 @@ def _of_pairs(pairs: Iterable[tuple[System, System]]) -> Detectable | None:
             d = stats.paired(
                 parent.score.metric, child.read(child.score), parent.read(parent.score), seed_text=seed_text
             )
-        except (stats.NotComparableError, UserError):  # damaged, or of other items: it tells nothing
+        except (NotComparableError, UserError):  # damaged, or of other items: it tells nothing
             continue
         if d.se:  # two systems that agree on every item tell nothing either
             found.append((d.se, d.n, (child.label, parent.label)))

@@ -26,8 +26,8 @@ from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates
-from instructor_eval.runner import bound
-from instructor_eval.types import Card
+from instructor_eval.run_task import bound
+from instructor_eval.tasks.task import Card
 
 Say = Callable[[str], None]
 Counting = CountingEngine | CountingServed

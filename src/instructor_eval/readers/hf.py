@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.encoder.compute import OutOfMemory
 from instructor_eval.encoder.engine import pick_device
+from instructor_eval.encoder.pending import OutOfMemory
 from instructor_eval.errors import UserError
 from instructor_eval.paths import file_sha256
 from instructor_eval.readers.hf_files import check, find, ids_of, read_json, tokenizer_files
 from instructor_eval.readers.hf_tokens import Asked, Tokens, cut
-from instructor_eval.readers.load import DTYPES
 from instructor_eval.readers.types import Answer, Question
 
 if TYPE_CHECKING:
@@ -207,3 +206,6 @@ class HfReader:
                 f"({error[:100]}): use another device, a smaller reader, or a smaller `budget` in the card's options"
             )
         model.budget = max(need, tried // 2)
+
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")

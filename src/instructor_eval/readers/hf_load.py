@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from instructor_eval.encoder.compute import OutOfMemory
+from instructor_eval.encoder.pending import OutOfMemory
 from instructor_eval.errors import UserError
 
 # As in encoder/model.py: torch has no error of its own for a CPU's memory.

@@ -10,14 +10,12 @@ from typing import Any
 from instructor_eval import plugins
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.readers.nearest import NearestReader
-from instructor_eval.readers.types import Reader
+from instructor_eval.readers.types import PAPER_READER, Reader
 
-PAPER_READER = "hf:EleutherAI/gpt-j-6b"
 KINDS = ("nearest", "paper", "hf:MODEL", "endpoint:URL")
 _OURS = ("nearest", "paper", "hf", "endpoint")
 _CONTRACT = ("name", "fingerprint", "is_cheap", "describe", "read", "close")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load_reader(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from instructor_eval.errors import UserError
-from instructor_eval.readers.load import PAPER_READER
-from instructor_eval.types import Score
+from instructor_eval.readers.types import PAPER_READER
+from instructor_eval.results.score import Score
 
 Readers: TypeAlias = dict[str, Mapping[str, Any]]
 """Fingerprint -> the reader as in `Score.reader`."""

@@ -93,3 +93,6 @@ class RefusedPromptError(UserError):
     def of(self, where: str) -> Self:
         """The same, of a question that is known by its place."""
         return type(self)(*self._parts, where)
+
+
+PAPER_READER = "hf:EleutherAI/gpt-j-6b"

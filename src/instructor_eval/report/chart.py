@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from instructor_eval.board import siblings
-from instructor_eval.board.leaderboard import Board
+from instructor_eval.board.rows import Board
 from instructor_eval.board.spreads import Spread, mean
 from instructor_eval.report import svg
 from instructor_eval.report.lines import VARIANT, Line

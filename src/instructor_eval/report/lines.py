@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from instructor_eval.board import siblings
 from instructor_eval.board.items import Evidence, UnreadError
-from instructor_eval.board.leaderboard import Board, Row
+from instructor_eval.board.rows import Board, Row
 from instructor_eval.comparing import stats
-from instructor_eval.comparing.stats import Difference, NotComparableError
+from instructor_eval.comparing.estimates import Difference, NotComparableError
 
 _FIRST, _LAST = "paper", "none"
 MODEL, INSTRUCTIONS, VARIANT, PUBLISHED = "model", "instructions", "variant", "published"

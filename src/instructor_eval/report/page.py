@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import instructor_eval
 from instructor_eval.board import text, variants_text
 from instructor_eval.board.items import Evidence
-from instructor_eval.board.leaderboard import Board
+from instructor_eval.board.rows import Board
 from instructor_eval.comparing.difference_text import interval_text, score_text, some
+from instructor_eval.environment import VERSION
 from instructor_eval.errors import printable
 from instructor_eval.gates.text import MARKS
 from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
@@ -61,7 +61,7 @@ class Page:
     results: str
     command: str
     summary: str = ""
-    version: str = instructor_eval.__version__
+    version: str = VERSION
     csp: str = ""
     css: Markup | str = ""
     js: Markup | str = ""

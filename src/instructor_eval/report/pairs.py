@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from instructor_eval.board.items import Evidence
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.difference_text import interval_text, score_text
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.report import svg
 from instructor_eval.report.lines import INSTRUCTIONS, Line, differences
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from instructor_eval.board import text
-from instructor_eval.board.leaderboard import MTEB_TYPES, Board, stored_benchmark
+from instructor_eval.board.leaderboard import MTEB_TYPES, stored_benchmark
+from instructor_eval.board.rows import Board
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.difference_text import MARKS, interval_text
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
 

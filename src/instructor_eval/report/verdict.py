@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.comparing.difference_text import p_cell
-from instructor_eval.comparing.stats import Difference
+from instructor_eval.comparing.estimates import Difference
 from instructor_eval.errors import UserError
 from instructor_eval.gates.files import SCHEMA_VERSION
 from instructor_eval.gates.quality import ORDER

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from instructor_eval.encoder.asking import TooMuchError
-from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES, ServedModel, Serving
+from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES
 from instructor_eval.errors import UserError
 from instructor_eval.http_client import SIZE, Client, PassingError, checked, checked_name, refuse_leaked
 from instructor_eval.http_said import is_too_much, may_pass
+from instructor_eval.served.contract import ServedModel, Serving
 from instructor_eval.types import Vectors
 
 WAIT = 1.0

@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instructor_eval.encoder.asking import TooMuchError
-from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES, ServedModel, Serving
+from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES
 from instructor_eval.errors import UserError, did_you_mean, one_line
 from instructor_eval.http_client import PassingError, UnansweredError, pause_after, times
 from instructor_eval.http_said import is_too_much, may_pass, seconds_of
 from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.served import bounded_httpx, endpoint
+from instructor_eval.served.contract import ServedModel, Serving
 from instructor_eval.types import Vectors
 
 _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from instructor_eval import plugins
-from instructor_eval.encoder.served import Served, ServedModel, Serving, describe
+from instructor_eval.encoder.served import Served, describe
 from instructor_eval.errors import UserError
+from instructor_eval.served.contract import ServedModel, Serving
 
 Factory: TypeAlias = Callable[[str, Serving], ServedModel]
 """Given what stands after `KIND:`, and how it is to be asked. UserError where it names no model that can be had."""

@@ -9,7 +9,7 @@ import pytest
 from instructor_eval.adapters.prompt_retrieval import prepare
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import shipped_cards
-from instructor_eval.types import RunSettings
+from instructor_eval.tasks.task import RunSettings
 
 
 class Recorder:

@@ -12,7 +12,7 @@ from instructor_eval.adapters.prompt_retrieval import prepare
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import shipped_cards
 from instructor_eval.encoder.load import load_encoder
-from instructor_eval.types import RunSettings
+from instructor_eval.tasks.task import RunSettings
 
 pytestmark = pytest.mark.realdata
 

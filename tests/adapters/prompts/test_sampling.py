@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.adapters.prompts.layouts import Split, read
+from instructor_eval.adapters.prompts.files import Split
+from instructor_eval.adapters.prompts.layouts import read
 from instructor_eval.adapters.prompts.sampling import KINDS, REVIEWERS, REVIEWS, Drawn, draw
 from instructor_eval.errors import UserError
 

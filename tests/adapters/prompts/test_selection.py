@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose, parse_selection
 from instructor_eval.errors import UserError
-from instructor_eval.types import Selection
+from instructor_eval.tasks.task import Selection
 
 RANDOM = np.random.default_rng(3)
 POOL = RANDOM.normal(1.0, 1.0, (40, 8)).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,11 @@ def texts(rows: Sequence[Row], names: Iterable[str], where: str) -> None:
 def is_list_of(value: Any, kind: type) -> bool:
     """Whether `value` is a list with nothing but this very type in it: True is no number here."""
     return isinstance(value, list) and all(type(v) is kind for v in value)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one file or split, in its order."""
+
+    name: str
+    rows: list[Row]

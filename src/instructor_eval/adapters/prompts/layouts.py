@@ -14,28 +14,18 @@ from types import MappingProxyType
 
 from instructor_eval.adapters.prompts import originals
 from instructor_eval.adapters.prompts.dialogues import multiwoz_json
-from instructor_eval.adapters.prompts.files import columns
+from instructor_eval.adapters.prompts.files import Split, columns
 from instructor_eval.adapters.prompts.glue import glue_tsv
-from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.adapters.prompts.wilds import FILES as WILDS_FILES
 from instructor_eval.adapters.prompts.wilds import wilds_csv
 from instructor_eval.adapters.rows import SUFFIXES, Row, find_file, read_rows
 from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.outside import check_regular, is_folder, why
 from instructor_eval.packed_files import check_parquet
-from instructor_eval.types import Card
 
 __all__ = ["LAYOUTS", "Layout", "Row", "Split", "columns", "detect", "read"]
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
-
-
-@dataclass(frozen=True)
-class Split:
-    """The rows of one file or split, in its order."""
-
-    name: str
-    rows: list[Row]
 
 
 @dataclass(frozen=True)
@@ -146,7 +136,7 @@ def read(layout: str, folder: Path, *, subset: str, pool_split: str, test_split:
     Raises:
         UserError: no such layout or folder, a file is missing, damaged or of another form, or has no rows.
     """
-    how = _layout(layout)
+    how = layout_of(layout)
     splits = _splits(layout, folder, subset, pool_split, test_split)
     found = {}
     for split in dict.fromkeys(splits):
@@ -169,7 +159,7 @@ def place_of(layout: str, folder: Path, subset: str, split: str, index: int) -> 
         split: As for `read`.
         index: Of the row in its split, from 0.
     """
-    for path in _files(_layout(layout), folder, subset, split):
+    for path in _files(layout_of(layout), folder, subset, split):
         if path.suffix != ".parquet":
             line = next(line for i, (line, _) in enumerate(read_rows(path)) if i == index)
             return f"{path}, line {line}"
@@ -188,7 +178,7 @@ def detect(folder: Path, layouts: Sequence[str], *, subset: str, pool_split: str
     """
     looked_for = []
     for name in layouts:
-        how = _layout(name)
+        how = layout_of(name)
         splits = dict.fromkeys(_splits(name, folder, subset, pool_split, test_split))
         missing = [split for split in splits if not _files(how, folder, subset, split)]
         if not missing:
@@ -197,18 +187,7 @@ def detect(folder: Path, layouts: Sequence[str], *, subset: str, pool_split: str
     raise UserError(f"{folder}: none of the files that are needed is in it: looked for {'; '.join(looked_for)}")
 
 
-def files_of(card: Card) -> str:
-    """What the files that a task is read from are called, in each of the layouts it may have."""
-    recipe = recipe_of(card)
-    found = []
-    for layout in recipe.layout:
-        how = _layout(layout)
-        splits = ["instances"] if how.one_set else ["pool" if layout == "rows" else recipe.pool_split, card.split]
-        found.append(", ".join(dict.fromkeys(how.patterns(card.subset, split)[0] for split in splits)))
-    return " or ".join(found)
-
-
-def _layout(name: str) -> Layout:
+def layout_of(name: str) -> Layout:
     if name not in LAYOUTS:
         raise UserError(
             f"layout '{name}' is not known{did_you_mean(name, LAYOUTS) or ': it is one of ' + ', '.join(LAYOUTS)}"

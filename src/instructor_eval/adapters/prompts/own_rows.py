@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from instructor_eval.adapters.labels import unseen
-from instructor_eval.adapters.prompts.layouts import Split
+from instructor_eval.adapters.prompts.files import Split
 from instructor_eval.adapters.prompts.recipe import Recipe, fields_of
 from instructor_eval.adapters.values import count, cut, name_of
 from instructor_eval.errors import UserError

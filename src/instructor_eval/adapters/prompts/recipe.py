@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from instructor_eval.adapters.labels import canonical
+from instructor_eval.adapters.prompts.layouts import layout_of
 from instructor_eval.adapters.values import cut, is_nan, name_of
 from instructor_eval.errors import UserError
-from instructor_eval.types import Card
+from instructor_eval.tasks.task import Card
 
 Row = Mapping[str, Any]
 Fail = Callable[[str, str], UserError]
@@ -251,3 +252,14 @@ def _lists(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
             if not isinstance(value, str) or value not in known:
                 raise fail(key, f"unknown value '{value}': known are {', '.join(known)}")
     return found
+
+
+def files_of(card: Card) -> str:
+    """What the files that a task is read from are called, in each of the layouts it may have."""
+    recipe = recipe_of(card)
+    found = []
+    for layout in recipe.layout:
+        how = layout_of(layout)
+        splits = ["instances"] if how.one_set else ["pool" if layout == "rows" else recipe.pool_split, card.split]
+        found.append(", ".join(dict.fromkeys(how.patterns(card.subset, split)[0] for split in splits)))
+    return " or ".join(found)

@@ -13,8 +13,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from instructor_eval.adapters.prompts.files import columns
-from instructor_eval.adapters.prompts.layouts import Split
+from instructor_eval.adapters.prompts.files import Split, columns
 from instructor_eval.adapters.rows import Row
 from instructor_eval.errors import UserError, did_you_mean
 

@@ -1,0 +1,70 @@
+"""One side of a comparison: a model under one instruction set, from wherever its scores were read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instructor_eval.cards import shipped_cards
+from instructor_eval.results.score import ReadItems, Score
+
+if TYPE_CHECKING:
+    from instructor_eval.gates.probe import Probe
+
+
+BASELINES = Path("results/baselines")
+"""Where baselines are kept unless said otherwise."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The scores of one model, variant and instruction set, and how to read what they were computed from."""
+
+    label: str
+    """As `sentence-transformers/all-MiniLM-L6-v2@int8:none`."""
+    values: dict[str, float]
+    """Task -> score, fractions of 1; a part (a CQADupstack forum) is left out where its whole is there."""
+    scores: dict[str, Score]
+    """Task -> score as stored, parts of wholes included; empty for published ones."""
+    read: ReadItems | None
+    """Reads the items of one of `scores`; None: there are none."""
+    source: str
+    """Where it was read, for people."""
+    failed: dict[str, str]
+    """Task -> error, of the tasks that have only failed."""
+    root: Path | None = None
+    """The folder whose `probes/` are of these scores."""
+
+    def probe(self) -> Probe | None:
+        """The newest probe of these scores, for the drift gate; None where there is none.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        from instructor_eval.gates import probe
+
+        path = probe.newest(self.root, self.scores.values()) if self.root else None
+        return probe.read(path) if path else None
+
+
+def side_of(
+    label: str, scores: Iterable[Score], read: ReadItems | None, source: str, *, root: Path | None = None
+) -> Side:
+    """A side of these scores; of several of one task the newest counts, and good ones before failed ones."""
+    good: dict[str, Score] = {}
+    failed: dict[str, Score] = {}
+    for score in scores:
+        kept = good if score.status == "ok" and score.score is not None else failed
+        if score.task not in kept or score.created >= kept[score.task].created:
+            kept[score.task] = score
+    values = {task: s.score for task, s in good.items() if s.score is not None}
+    errors = {task: s.error or "failed" for task, s in failed.items() if task not in good}
+    return Side(label, without_parts(values), good, read, source, errors, root)
+
+
+def without_parts(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values without those of parts whose whole is there."""
+    known = shipped_cards()
+    return {task: v for task, v in values.items() if not (task in known and known[task].part_of in values)}

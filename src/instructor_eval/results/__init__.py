@@ -1,0 +1,1 @@
+"""Scores as they are filed: their fields, their files, their checks."""
