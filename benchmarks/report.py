@@ -24,12 +24,12 @@ import numpy as np
 
 from instructor_eval import protocol, scorers
 from instructor_eval.cards import shipped_cards
-from instructor_eval.environment import hardware, versions
+from instructor_eval.core.environment import hardware, versions
+from instructor_eval.core.values import Items
 from instructor_eval.instructions import InstructionSet, ModelRule, resolve
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
 from instructor_eval.tasks.task import Card
-from instructor_eval.types import Items
 
 MODELS, QUANTIZED, TWICE, N, SPLITS = 38, 7, 5, 200, 20
 METRICS = {

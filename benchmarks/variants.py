@@ -26,10 +26,10 @@ import numpy as np
 from shapes import SHAPES, build
 
 from instructor_eval.cli import main as evaluate
+from instructor_eval.core.tables import render
 from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.tables import render
 
 TASKS = ("STSBenchmark", "Banking77Classification", "SciFact")
 FORMS = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 T_METRICS = {
     "ndcg_at_10": "ndcg_at_10",

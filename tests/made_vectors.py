@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from instructor_eval.types import Vectors
+from instructor_eval.core.values import Vectors
 
 DIM = 16
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from instructor_eval.checksums import sealed
+from instructor_eval.core.values import Items
 from instructor_eval.store import Store, read_score
-from instructor_eval.types import Items
 
 
 def rewrite(path: Path, **fields: object) -> None:

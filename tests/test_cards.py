@@ -10,7 +10,7 @@ import pytest
 from instructor_eval import cards
 from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.cards import benchmarks, own_cards, read_cards, select, shipped_cards
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.instructions import InstructionSet, ModelRule, resolve
 
 GOOD = "name: mine\ntype: STS\ndata: folder\n"

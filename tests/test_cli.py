@@ -14,8 +14,9 @@ import pytest
 import tiny
 
 import instructor_eval
-from instructor_eval import cli_show, errors
+from instructor_eval import cli_show
 from instructor_eval.cards import shipped_cards
+from instructor_eval.core import errors
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
 

@@ -15,9 +15,9 @@ import pytest
 from embeddings_server import EmbeddingsServer
 from made_vectors import hashed
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.load import LibraryEncoder, load_encoder
 from instructor_eval.encoder.served import PROBES
-from instructor_eval.errors import UserError
 from instructor_eval.gates import probe
 from instructor_eval.results.score import Score
 from instructor_eval.served import endpoint
@@ -200,7 +200,7 @@ def test_kinds_are_light(cli_process: Callable[..., Any]) -> None:
     code = (
         "import sys\nfrom instructor_eval.served.kinds import load\n"
         "from instructor_eval.encoder.served import Serving\n"
-        "from instructor_eval.errors import UserError\n"
+        "from instructor_eval.core.errors import UserError\n"
         "try: load('endpoint:nowhere', Serving())\n"
         "except UserError as e: print(e)\n"
         "print(sorted({'torch', 'mteb', 'litellm'} & set(sys.modules)))"

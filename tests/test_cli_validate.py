@@ -93,7 +93,7 @@ def test_of_many_results_the_good_ones_are_counted_not_listed(cli: Run, keep: Ke
 
 def test_cards_and_results_together(cli: Run, keep: Keep, tmp_path: Path) -> None:
     """The card's data is what the results' items are counted in."""
-    from instructor_eval.hub import files_key
+    from instructor_eval.core.hub import files_key
 
     (tmp_path / "mine.yaml").write_text(CARD)
     (tmp_path / "sts").mkdir()

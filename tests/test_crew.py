@@ -9,7 +9,7 @@ import time
 import pytest
 from waiting import LONGEST, wait_for
 
-from instructor_eval.crew import Crew
+from instructor_eval.core.crew import Crew
 
 
 def test_all_is_done_at_most_so_many_at_a_time() -> None:
@@ -76,7 +76,7 @@ def test_closed_early_its_threads_end() -> None:
 
 def test_a_process_does_not_wait_for_them() -> None:
     code = (
-        "import time\nfrom instructor_eval.crew import Crew\n"
+        "import time\nfrom instructor_eval.core.crew import Crew\n"
         "answers = iter(Crew(lambda place: place and time.sleep(3600), range(9), 3))\nnext(answers)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=LONGEST)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.errors import ModelOutputError, UserError, did_you_mean, fitted, one_line
+from instructor_eval.core.errors import ModelOutputError, UserError, did_you_mean, fitted, one_line
 
 
 @given(st.text())

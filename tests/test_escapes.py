@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from instructor_eval.escapes import csv_cell, json_text, markdown
+from instructor_eval.core.escapes import csv_cell, json_text, markdown
 
 MARKUP = {
     "![x](https://e.vil/a.png)": r"!\[x\](https\://e.vil/a.png)",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval import machine
+from instructor_eval.core import machine
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from instructor_eval import output
-from instructor_eval.errors import UserError
+from instructor_eval.core import output
+from instructor_eval.core.errors import UserError
 
 
 class Broken(io.StringIO):

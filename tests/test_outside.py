@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval.outside import read_bytes
+from instructor_eval.core.outside import read_bytes
 
 
 def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:

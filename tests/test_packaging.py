@@ -22,7 +22,7 @@ import json
 from pathlib import Path
 import instructor_eval
 from instructor_eval.cards import shipped_cards
-from instructor_eval.paths import shipped
+from instructor_eval.core.paths import shipped
 from instructor_eval.published import published
 cards = shipped_cards()
 print(json.dumps({

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.paths import file_sha256, folder_sha256, shipped, slug
+from instructor_eval.core.paths import file_sha256, folder_sha256, shipped, slug
 
 # Any text, lone surrogates too, and names made of the characters that slugs are made of.
 ANY = st.text(st.characters(codec=None, exclude_categories=()), max_size=300)

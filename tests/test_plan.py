@@ -10,7 +10,7 @@ import tiny
 
 from instructor_eval import protocol
 from instructor_eval.cards import select, shipped_cards
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Planned, Request, baseline, plan_run
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec

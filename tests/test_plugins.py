@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import instructor_eval
-from instructor_eval import cards, plugins, scorers, variants
-from instructor_eval.errors import UserError
+from instructor_eval import cards, scorers, variants
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers.load import load_reader
 from instructor_eval.search.spec import SearchSpec, open_store
 from instructor_eval.served import kinds

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from instructor_eval.progress import Progress
+from instructor_eval.core.progress import Progress
 
 
 class Clock:

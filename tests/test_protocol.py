@@ -4,7 +4,7 @@ import pytest
 
 from instructor_eval import protocol
 from instructor_eval.adapters.task_types import TYPES
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 MTEB = {
     "summeval": "v1",

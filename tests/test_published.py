@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from instructor_eval.cards import shipped_cards
-from instructor_eval.paths import shipped
+from instructor_eval.core.paths import shipped
 from instructor_eval.protocol import CHOICES, PAPER, parse, relevant
 from instructor_eval.published import CATEGORIES, published, why_not
 from instructor_eval.results.score import Score

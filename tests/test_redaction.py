@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval import hub
-from instructor_eval.errors import UserError
-from instructor_eval.redaction import HIDDEN, PART, Secrets, environment_secrets, without_secrets
+from instructor_eval.core import hub
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.redaction import HIDDEN, PART, Secrets, environment_secrets, without_secrets
 
 KEY = "sk-Q7z/4mXw9+bT2vNc8HdK5gFyJ1=A6"
 WORDS = "The model of 384 values says: nothing of interest, request 5f1e-77"

@@ -16,7 +16,7 @@ from waiting import kept, wait_for
 
 from instructor_eval import filing, protocol, runner, scorers
 from instructor_eval.cards import read_cards, select, shipped_cards
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Request
 from instructor_eval.results.score import Score

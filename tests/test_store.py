@@ -18,11 +18,11 @@ from rewritten import rewrite
 
 from instructor_eval import items_files
 from instructor_eval.checksums import identity
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store, read_items, read_score
-from instructor_eval.types import Items
-from instructor_eval.whole_files import atomic_write
 
 MakeScore = Callable[..., Score]
 ITEMS: Items = {"id": ["a", "b"], "value": [0.25, 1.0]}
@@ -365,7 +365,7 @@ def test_an_interrupted_write_leaves_the_old_file(stop: type[BaseException], tmp
 
 def test_leftovers_of_a_killed_process_are_never_read(tmp_path: Path, make_score: MakeScore) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from instructor_eval.whole_files import atomic_write\n"
+        "import os, sys; from pathlib import Path; from instructor_eval.core.whole_files import atomic_write\n"
         "def half(f): f.write(b'{\"schema_version\": 1'); f.flush(); os._exit(9)\n"
         "atomic_write(Path(sys.argv[1]), half)"
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval.errors import UserError
-from instructor_eval.stored_files import files_below, parse_json
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.stored_files import files_below, parse_json
 
 
 @pytest.mark.parametrize("text", ['{"a": [1, -2.5, "x", null, true, {}]}', "123456789012345678", "-999999999999999999"])

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from instructor_eval.errors import printable
-from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS, blocks, render
+from instructor_eval.core.errors import printable
+from instructor_eval.core.tables import BOARD_FORMATS, LISTING_FORMATS, blocks, render
 
 NASTY = [
     "<script>alert(1)</script>",

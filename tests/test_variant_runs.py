@@ -14,10 +14,10 @@ import pytest
 import tiny
 from safetensors.numpy import load_file, save_file
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.costs import measure as measure_module
 from instructor_eval.costs.cost import Cold
 from instructor_eval.encoder import engine as engine_module
-from instructor_eval.errors import UserError
 from instructor_eval.variants import Variant
 
 DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--offline")

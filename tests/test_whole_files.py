@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval import whole_files
+from instructor_eval.core import whole_files
+from instructor_eval.core.whole_files import atomic_write, remove_left_behind
 from instructor_eval.store import Store
-from instructor_eval.whole_files import atomic_write, remove_left_behind
 
 STUCK = (
-    "import sys, time; from pathlib import Path; from instructor_eval.whole_files import atomic_write\n"
+    "import sys, time; from pathlib import Path; from instructor_eval.core.whole_files import atomic_write\n"
     "def stuck(f):\n    f.write(b'half'); f.flush(); print('writing', flush=True); time.sleep(600)\n"
     "atomic_write(Path(sys.argv[1]), stuck)"
 )

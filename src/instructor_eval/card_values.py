@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core.errors import UserError, did_you_mean
 
 LONGEST_NAME = 200
 

@@ -13,17 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval import plugins
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.adapters.task_types import OWN_TYPES, TYPES, TaskType
 from instructor_eval.card_values import LONGEST_NAME, Where
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.paths import shipped
+from instructor_eval.core.values import Template
+from instructor_eval.core.yaml_file import read_yaml
 from instructor_eval.encoder.family import FAMILIES
-from instructor_eval.errors import UserError, did_you_mean
 from instructor_eval.instructions import LONGEST_INSTRUCTION, too_long
-from instructor_eval.paths import shipped
 from instructor_eval.tasks.task import Card
-from instructor_eval.types import Template
-from instructor_eval.yaml_file import read_yaml
 
 _LONGEST_PATH = 4096
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_eval.escapes import finite, json_text
+from instructor_eval.core.escapes import finite, json_text
 from instructor_eval.results.score import Score
 
 ITEMS = "items."

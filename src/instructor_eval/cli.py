@@ -10,11 +10,11 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from instructor_eval.environment import VERSION
-from instructor_eval.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
+from instructor_eval.core.environment import VERSION
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
+from instructor_eval.core.output import flush, prepare_streams, silence, warn
+from instructor_eval.core.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.flag_types import COSTS, amount, listed, positive, seconds
-from instructor_eval.output import flush, prepare_streams, silence, warn
-from instructor_eval.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.variants import EMBEDDINGS
 
 _COMMANDS = {

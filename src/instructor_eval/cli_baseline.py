@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.cli_compare import add_baselines_option, add_side_options, find_side
 from instructor_eval.comparing.side import BASELINES
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
-from instructor_eval.escapes import json_text
-from instructor_eval.output import tell
-from instructor_eval.stored_files import is_folder
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.output import tell
+from instructor_eval.core.stored_files import is_folder
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.baselines import Baseline
@@ -80,7 +80,7 @@ def _pin(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from instructor_eval.comparing import baselines
-    from instructor_eval.tables import render
+    from instructor_eval.core.tables import render
 
     if options.baselines != BASELINES and not is_folder(options.baselines):
         raise UserError(
@@ -117,7 +117,7 @@ def _show(options: argparse.Namespace) -> int:
 def _scores(found: list[Baseline]) -> str:
     """The scores of one baseline, the last one's beside the pinned one's."""
     from instructor_eval.comparing.difference_text import score_text
-    from instructor_eval.tables import render
+    from instructor_eval.core.tables import render
 
     tasks = {task: score for b in reversed(found) for task, score in b.side.scores.items() if task in b.side.values}
     rows: list[list[Any]] = [

@@ -7,14 +7,14 @@ import dataclasses
 import time
 from pathlib import Path
 
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.output import tell
+from instructor_eval.core.tables import render
 from instructor_eval.encoder import cache_upkeep, cache_verify
 from instructor_eval.encoder.cache import default_folder
 from instructor_eval.encoder.cache_db import FILE_NAME
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
-from instructor_eval.escapes import json_text
-from instructor_eval.output import tell
 from instructor_eval.readers import answers_upkeep
-from instructor_eval.tables import render
 
 _READERS = ("hf:", "endpoint:")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.comparing.side import BASELINES
-from instructor_eval.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
+from instructor_eval.core.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
+from instructor_eval.core.output import pass_by, tell, warn
+from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.flag_types import not_negative, positive
-from instructor_eval.output import pass_by, tell, warn
-from instructor_eval.tables import BOARD_FORMATS
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.side import Side

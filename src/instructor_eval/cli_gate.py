@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.cli_compare import add_side_options, find_side, progress, tasks_of
-from instructor_eval.errors import EXIT_OK, UserError
-from instructor_eval.output import tell, warn
+from instructor_eval.core.errors import EXIT_OK, UserError
+from instructor_eval.core.output import tell, warn
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import Comparison

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.core.output import say, tell, warn
+from instructor_eval.core.tables import render
 from instructor_eval.flag_types import listed, positive
-from instructor_eval.output import say, tell, warn
-from instructor_eval.tables import render
 
 if TYPE_CHECKING:
     from instructor_eval.costs.cost import Cost

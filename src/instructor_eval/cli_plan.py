@@ -7,10 +7,10 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
-from instructor_eval.escapes import json_text
-from instructor_eval.output import say, tell, warn
-from instructor_eval.tables import LISTING_FORMATS, render
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.output import say, tell, warn
+from instructor_eval.core.tables import LISTING_FORMATS, render
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.counting import KnownKeys
@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
 
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
     asked = cli_run.prepare(options)
+    from instructor_eval.core.progress import Progress
     from instructor_eval.planning.dry_run import dry_run
-    from instructor_eval.progress import Progress
 
     Progress.enabled = not options.quiet
     with contextlib.ExitStack() as closing:

@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from instructor_eval.errors import EXIT_OK, UserError, reason
-from instructor_eval.output import tell, tell_bytes, warn
+from instructor_eval.core.errors import EXIT_OK, UserError, reason
+from instructor_eval.core.output import tell, tell_bytes, warn
 
 _GATE = Path("gate/gate.json")
 _STDOUT = "-"
@@ -99,7 +99,7 @@ def _check(output: Path) -> None:
 
 
 def _write(output: Path, page: bytes) -> None:
-    from instructor_eval.whole_files import atomic_write
+    from instructor_eval.core.whole_files import atomic_write
 
     try:
         if output.exists() and not output.is_file():  # /dev/stdout, a pipe

@@ -15,14 +15,14 @@ from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import known_cards, select
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.core.output import say, tell, warn
+from instructor_eval.core.stored_files import is_folder
 from instructor_eval.executors.choice import Executor
 from instructor_eval.instructions import InstructionSet, parse_set
-from instructor_eval.output import say, tell, warn
 from instructor_eval.published import published
 from instructor_eval.results.score import UNSTARTED, Score
 from instructor_eval.store import Store
-from instructor_eval.stored_files import is_folder
 from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _serving(options: argparse.Namespace) -> Serving:
 def _run(options: argparse.Namespace) -> int:
     asked = prepare(options)
     cards, choices = asked.cards, asked.choices
-    from instructor_eval.progress import Progress
+    from instructor_eval.core.progress import Progress
     from instructor_eval.runner import execute
 
     Progress.enabled = not options.quiet

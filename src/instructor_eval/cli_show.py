@@ -17,18 +17,18 @@ from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
 from instructor_eval.board.text import format_board
 from instructor_eval.cards import benchmarks, known_cards, own_cards, plugged_cards, read_cards, select, shipped_cards
-from instructor_eval.errors import EXIT_OK, UserError, did_you_mean
-from instructor_eval.escapes import json_text
+from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.output import tell, warn
+from instructor_eval.core.stored_files import is_folder
+from instructor_eval.core.tables import render
+from instructor_eval.core.values import Items
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.output import tell, warn
 from instructor_eval.published import published
 from instructor_eval.readers.names import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.store import Store
-from instructor_eval.stored_files import is_folder
-from instructor_eval.tables import render
 from instructor_eval.tasks.task import Card
-from instructor_eval.types import Items
 
 _RESULTS = Path("results")
 """Where results are unless said otherwise: that there are none yet is no mistake."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.adapters.task_types import OWN_TYPES
 from instructor_eval.adapters.values import count, refuse_if_strict
 from instructor_eval.cards import own_cards, read_cards, shipped_cards
-from instructor_eval.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
+from instructor_eval.core.output import tell
+from instructor_eval.core.paths import shipped
+from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.output import tell
-from instructor_eval.paths import shipped
-from instructor_eval.tables import LISTING_FORMATS, render
 from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:

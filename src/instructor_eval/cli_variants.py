@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 
-from instructor_eval.errors import EXIT_OK
-from instructor_eval.output import tell
-from instructor_eval.tables import render
+from instructor_eval.core.errors import EXIT_OK
+from instructor_eval.core.output import tell
+from instructor_eval.core.tables import render
 from instructor_eval.variants import EMBEDDINGS, Form, known_forms
 
 

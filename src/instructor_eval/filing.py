@@ -12,7 +12,7 @@ from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.checksums import identity, identity_of
-from instructor_eval.environment import versions
+from instructor_eval.core.environment import versions
 from instructor_eval.plan import Planned, Request
 from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.yaml_file import read_yaml
 from instructor_eval.tasks.task import ROLES, Card, Resolved
-from instructor_eval.yaml_file import read_yaml
 
 SETS = ("paper", "template", "none")
 PAPER_MODELS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")

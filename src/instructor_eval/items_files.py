@@ -6,7 +6,7 @@ import io
 from collections.abc import Container
 from typing import Any
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 LARGEST = 2**30
 """Bytes of a file."""

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from instructor_eval.core.errors import UserError, fitted, one_line
 from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import default_variant, pick_device
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.served import check_form
-from instructor_eval.errors import UserError, fitted, one_line
 from instructor_eval.executors.choice import LOCAL, Executor
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.results.score import UNSTARTED

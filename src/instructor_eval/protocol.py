@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from instructor_eval.adapters.task_types import TYPES
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.tasks.task import Card
 
 PROTOCOL_VERSION = "1"

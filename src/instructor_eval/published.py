@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from instructor_eval.cards import shipped_cards
-from instructor_eval.paths import shipped
+from instructor_eval.core.paths import shipped
 from instructor_eval.protocol import CHOICES, PAPER, relevant
 from instructor_eval.results.score import Score
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.checksums import identity
+from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import BaseEngine, Engine, pick_device
 from instructor_eval.encoder.served import Served, ServedEngine
-from instructor_eval.errors import UserError, one_line
 from instructor_eval.filing import aggregate, failed_score, file_unstarted, now
 from instructor_eval.gates.probe import Prober
 from instructor_eval.plan import Planned, Request, plan_run

@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instructor_eval import plugins
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError, did_you_mean
 
 BASELINE = "fp32"
 EMBEDDINGS = {

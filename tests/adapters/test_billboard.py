@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 from instructor_eval import scorers
 from instructor_eval.adapters.billboard import BillboardAdapter, Segment, load_segments, max_over_references, unit
 from instructor_eval.cards import read_cards
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 ADAPTER = BillboardAdapter()
 

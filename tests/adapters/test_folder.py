@@ -20,7 +20,7 @@ from instructor_eval import scorers
 from instructor_eval.adapters.folder import FolderAdapter, describe, load
 from instructor_eval.adapters.rows import find_file, read_rows
 from instructor_eval.cards import read_cards
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 ADAPTER = FolderAdapter()
 FORMATS = ("jsonl", "tsv", "csv")

@@ -18,10 +18,10 @@ from sklearn.metrics import average_precision_score
 from instructor_eval import scorers
 from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.adapters.values import gold_hash
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.task import BoundEncoder
-from instructor_eval.errors import UserError
 from instructor_eval.instructions import ModelRule, parse_set, resolve_all
 from instructor_eval.protocol import effective_metric
 

@@ -14,8 +14,8 @@ from instructor_eval import scorers
 from instructor_eval.adapters import prompt_retrieval
 from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter, describe, rouge_l
 from instructor_eval.cards import read_cards, shipped_cards
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.task import NoModel
-from instructor_eval.errors import UserError
 from instructor_eval.readers.types import Answer
 from instructor_eval.tasks.task import Selection
 

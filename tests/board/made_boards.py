@@ -11,9 +11,9 @@ from instructor_eval import protocol, scorers
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board, Row
 from instructor_eval.cards import shipped_cards
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 DEFAULT = protocol.parse([])

@@ -17,10 +17,10 @@ from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
 from instructor_eval.board.text import format_board
 from instructor_eval.comparing import stats
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 

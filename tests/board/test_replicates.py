@@ -15,7 +15,7 @@ from instructor_eval.board import replicates, score_intervals
 from instructor_eval.board.replicates import rounds, spread
 from instructor_eval.board.spreads import Spread, mean, of_parts
 from instructor_eval.comparing import resample
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 MEANS = {"ndcg_at_10": "ndcg_at_10", "accuracy": "value", "v_measure": "v_measure", "rougeL": "value"}
 OTHERS = ("cosine_spearman", "cosine_pearson", "cosine_ap", "pearson", "summeval_v1", "rougeL_third_worst_group")

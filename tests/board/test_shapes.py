@@ -17,8 +17,8 @@ from instructor_eval.board import shapes
 from instructor_eval.board.items import Evidence, UnreadError
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.shapes import BINS, NAMED, shape
-from instructor_eval.errors import UserError
-from instructor_eval.types import Items
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 
 EVERY = (*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts")
 Kept = Callable[[], KeptStatistics]

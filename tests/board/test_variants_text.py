@@ -14,9 +14,9 @@ from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.text import format_board
 from instructor_eval.board.variants_text import CSV_COLUMNS, deploy, line_of
 from instructor_eval.comparing.estimates import Difference
+from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.published import published
 from instructor_eval.store import Store
-from instructor_eval.tables import BOARD_FORMATS
 
 # In words
 

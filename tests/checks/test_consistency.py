@@ -22,13 +22,13 @@ from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.cards import own_cards, select, shipped_cards
 from instructor_eval.checks.consistency import check_results, check_score
 from instructor_eval.checksums import identity
-from instructor_eval.errors import UserError
-from instructor_eval.hub import files_key
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.hub import files_key
+from instructor_eval.core.values import Items
 from instructor_eval.protocol import relevant
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
 from instructor_eval.tasks.task import Card, Outcome
-from instructor_eval.types import Items
 
 Result = tuple[Score, Items]
 DEMO = ("DemoRetrieval", "DemoSTS", "DemoBillboard", "DemoPrompts")

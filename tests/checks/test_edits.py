@@ -21,7 +21,7 @@ from rewritten import as_before, rewrite
 
 from instructor_eval.checks.consistency import check_results
 from instructor_eval.cli import main
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.store import Store, read_items, read_score
 
 MIRRORED = ("SciFact", "AskUbuntuDupQuestions", "TwentyNewsgroupsClustering", "TwitterSemEval2015",

@@ -17,10 +17,10 @@ from instructor_eval.comparing import baseline_files, baselines, evidence, stats
 from instructor_eval.comparing.baselines import load, pin, read, read_named, set_baseline
 from instructor_eval.comparing.compact import compact
 from instructor_eval.comparing.side import Side, side_of
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.gates import probe
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 MakeSide = Callable[..., Side]

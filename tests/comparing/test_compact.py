@@ -12,10 +12,10 @@ from made_items import METRICS, make_items, whole_items
 from instructor_eval import scorers
 from instructor_eval.comparing import contributions, evidence, randomise, resample, stats
 from instructor_eval.comparing.compact import compact, from_parquet, to_parquet, top_hashes
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.scorers.classification import average_precision
 from instructor_eval.scorers.correlation import cosine_spearman
-from instructor_eval.types import Items
 
 
 def stored(metric: str, items: Items) -> Items:

@@ -10,8 +10,8 @@ from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 
 from instructor_eval import scorers
 from instructor_eval.comparing.contributions import contributions, mean_column
-from instructor_eval.errors import UserError
-from instructor_eval.types import Items
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 
 EVERY = (*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts")
 ROUNDED = {"ndcg_at_10": 1e-5, "max_over_subqueries_map_at_1000": 1e-5, "rougeL_bootstrap": 0.01,

@@ -13,9 +13,9 @@ from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 from instructor_eval import scorers
 from instructor_eval.comparing import evidence, stats
 from instructor_eval.comparing.estimates import NotComparableError
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 EVERY = (*T_METRICS, *BOOTSTRAPPED)

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from instructor_eval import plugins, scorers
+from instructor_eval import scorers
 from instructor_eval.board.replicates import spread
 from instructor_eval.checks.item_checks import metric_bounds
 from instructor_eval.comparing import compact, contributions, evidence, randomise, stats
 from instructor_eval.comparing.compare import unit_of
-from instructor_eval.errors import UserError
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.gates.spoil import spoiled
 from instructor_eval.planning.detectable import _alone
-from instructor_eval.types import Items
 
 Plug = Callable[..., None]
 SAME = ("cosine_spearman", "cosine_pearson", "cosine_ap", "pearson")

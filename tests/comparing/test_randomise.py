@@ -15,8 +15,8 @@ from instructor_eval import scorers
 from instructor_eval.comparing import randomise
 from instructor_eval.comparing.estimates import Chance
 from instructor_eval.comparing.randomise import chance
+from instructor_eval.core.values import Items
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES, average_precision
-from instructor_eval.types import Items
 
 CORRELATIONS = ("cosine_spearman", "cosine_pearson", "pearson")
 SWAPPED = ("cosine_ap", "max_ap", "rougeL_third_worst_group", *CORRELATIONS)

@@ -18,9 +18,9 @@ from instructor_eval import scorers
 from instructor_eval.comparing import resample, stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.comparing.stats import mean, paired, why_not
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 MakeScore = Callable[..., Score]
 

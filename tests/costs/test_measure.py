@@ -20,21 +20,21 @@ import pytest
 import tiny
 from clocks import Clock
 
-from instructor_eval import machine as machine_module
 from instructor_eval import variants
+from instructor_eval.core import machine as machine_module
+from instructor_eval.core.environment import memory
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.machine import usable_cores
+from instructor_eval.core.sample_texts import INSTRUCTION, LONGEST, sample, words_of
 from instructor_eval.costs import child as measure_child
 from instructor_eval.costs import cold_start as cold_start_module
 from instructor_eval.costs import measure as measure_module
 from instructor_eval.costs.cold_start import cold_start
 from instructor_eval.costs.cost import Cold, Cost, CostStore
 from instructor_eval.costs.measure import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
-from instructor_eval.costs.sample_texts import INSTRUCTION, LONGEST, sample, words_of
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals
 from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.environment import memory
-from instructor_eval.errors import UserError
-from instructor_eval.machine import usable_cores
 from instructor_eval.variants import Form
 
 SAMPLE_HASH = "b83b43d3e58f0d37"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.encoder.engine import Engine
-from instructor_eval.errors import UserError
 
 TOLERANCE = 1e-5
 NAME = "acme/tiny"

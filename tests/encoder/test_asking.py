@@ -13,9 +13,9 @@ from embeddings_server import EmbeddingsServer
 from made_vectors import hashed
 from openai_server import error
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.asking import RefusedTextError
 from instructor_eval.encoder.served import ServedEngine, describe
-from instructor_eval.errors import UserError
 from instructor_eval.served import endpoint
 from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.endpoint import EndpointModel
@@ -143,7 +143,7 @@ def test_too_long_for_the_time_is_halved(server: Server) -> None:
 
 
 def test_words_of_an_overload_are_not_too_much() -> None:
-    from instructor_eval.http_said import is_too_much
+    from instructor_eval.core.http_replies import is_too_much
 
     for words in (LLAMA, "This model's maximum context length is 512 tokens", "Request too large for model x",
                   "batch size 100 > maximum allowed batch size 32", "Payload Too Large", "inputs must have less than 5",

@@ -11,10 +11,10 @@ import pytest
 from caches import DAY, A, B, Clock, fill, finished, hits, made, opened, program, read, space, space_of, sql
 from checkpoints import one_line
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder import cache_upkeep, cache_verify
 from instructor_eval.encoder.cache import keys_of
 from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
-from instructor_eval.errors import UserError
 
 # info
 

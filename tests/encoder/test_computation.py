@@ -12,13 +12,13 @@ import torch
 from checkpoints import NAME, TOLERANCE, largest, one_line
 from golden.cases import DOCUMENT
 
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder import compute
 from instructor_eval.encoder.cache import MemoryCache, VectorCache, keys_of
 from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.pending import OutOfMemory
-from instructor_eval.errors import ModelOutputError, UserError
-from instructor_eval.types import Vectors
 
 WIDTH = 3
 

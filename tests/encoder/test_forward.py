@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from instructor_eval import machine
+from instructor_eval.core import machine
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.fast_bert import FastBert
 from instructor_eval.encoder.fast_t5 import FastT5, relative_buckets

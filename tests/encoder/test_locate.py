@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import instructor_eval
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.load import load_encoder
 from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.errors import UserError
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import tiny
 from checkpoints import NAME, TOLERANCE, copy, edit_json, engine, largest, one_line
 from golden.cases import CASES, DOCUMENT, FAILING, SENTENCE
 
+from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder.engine import Engine
-from instructor_eval.errors import ModelOutputError
 
 GOLDEN = Path(golden.__path__[0]) / "instructor_1_0_1.npz"
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sentence_transformers.util.quantization import quantize_embeddings
 
+from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.encoder.precision import (
     Calibration,
     Precision,
@@ -17,7 +18,6 @@ from instructor_eval.encoder.precision import (
     rounded,
     truncated,
 )
-from instructor_eval.errors import ModelOutputError, UserError
 from instructor_eval.variants import EMBEDDINGS, Variant
 
 VALUES = st.floats(-10, 10, width=32, allow_subnormal=False)

@@ -13,10 +13,10 @@ from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
 from instructor_eval import load_encoder
+from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
-from instructor_eval.errors import ModelOutputError
 
 TEXTS = ["the river and the city", "A. B? C!", "  two  blanks ", "question " * 200, "naïve 日本"]
 PROMPTS = ["", "Represent the question: "]

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder import compute
 from instructor_eval.encoder import engine as engine_module
 from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder
-from instructor_eval.errors import ModelOutputError
 from instructor_eval.tasks.task import Resolved
 
 TEXTS = [SENTENCE, "the river", "", " ", "A City", the(80), numbered(9), "a\0b", "\ud800 alone", "the river "]

@@ -21,8 +21,8 @@ from golden.cases import DOCUMENT, SENTENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.weights import read_tensors
-from instructor_eval.errors import UserError
 
 
 def numbers(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

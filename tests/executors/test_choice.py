@@ -2,7 +2,7 @@
 
 import pytest
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.executors.choice import LOCAL, Executor
 
 

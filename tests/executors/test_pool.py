@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.executors import ray_pool
 from instructor_eval.executors.messages import About, Ask, Failure, Reply, Status
 from instructor_eval.executors.ray_cluster import Place

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.executors import ray_cluster
 from instructor_eval.executors.choice import Executor
 from instructor_eval.executors.messages import About

@@ -13,10 +13,10 @@ import pytest
 import tiny
 from waiting import wait_for
 
+from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.encoder.engine import Engine
-from instructor_eval.errors import ModelOutputError
 from instructor_eval.executors.messages import Ask, Failure, Reply, WorkerError
 from instructor_eval.executors.remote_engine import SHARE_TEXTS, Line, RemoteEngine, _Cut
 
@@ -144,7 +144,7 @@ def test_the_run_hears_of_notes(checkpoint: Checkpoint) -> None:
 def test_a_model_that_is_another_on_a_node(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: Any) -> None:
     import ray
 
-    from instructor_eval.errors import UserError
+    from instructor_eval.core.errors import UserError
     from instructor_eval.executors import ray_worker
     from instructor_eval.executors.messages import Model
 

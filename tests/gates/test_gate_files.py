@@ -16,8 +16,8 @@ from instructor_eval.comparing.compare import Comparison, TaskComparison
 from instructor_eval.comparing.difference_text import SENTENCE
 from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.comparing.evidence import Moved
-from instructor_eval.errors import UserError
-from instructor_eval.escapes import markdown
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.escapes import markdown
 from instructor_eval.gates.ci import annotation, append_summary, report_url
 from instructor_eval.gates.drift import Drift, TaskDrift, VectorDrift
 from instructor_eval.gates.files import FILES, as_json, prepare, write

@@ -15,12 +15,12 @@ import tiny
 
 from instructor_eval import protocol, runner
 from instructor_eval.cards import select, shipped_cards
-from instructor_eval.costs.sample_texts import INSTRUCTION, sample
+from instructor_eval.core.errors import DamagedFileError, UserError
+from instructor_eval.core.sample_texts import INSTRUCTION, sample
 from instructor_eval.encoder.cache import MemoryCache, VectorCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.errors import DamagedFileError, UserError
 from instructor_eval.gates import probe as probe_module
 from instructor_eval.gates.probe import COUNT, Probe, Prober, find, name_of, newest, read, take, write
 from instructor_eval.instructions import parse_set

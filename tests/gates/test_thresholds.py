@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.gates.thresholds import Thresholds, read_thresholds
 
 EXAMPLE = """\

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from made_hostile_embeddings import KEY
 from test_keys import found
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.asking import Asking, Learnt
-from instructor_eval.errors import UserError
 from instructor_eval.readers.endpoint import EndpointReader
 from instructor_eval.readers.types import Question
 from instructor_eval.served import endpoint

@@ -19,7 +19,7 @@ from lancedb.pydantic import LanceModel, Vector
 
 import instructor_eval
 from instructor_eval import load_encoder
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.integrations import lancedb as ours
 
 ROOT = Path(__file__).resolve().parents[2]

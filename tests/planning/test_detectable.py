@@ -11,10 +11,10 @@ import pytest
 from scipy.stats import norm, t
 
 from instructor_eval.comparing.side import Side
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 Make = Callable[..., Score]
 N = 400

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder import cache_db
-from instructor_eval.errors import UserError
 from instructor_eval.readers import answers_upkeep as upkeep
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.answers_upkeep import Kept, Verdict

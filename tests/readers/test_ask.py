@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import tqdm.std
 
-from instructor_eval.errors import UserError
-from instructor_eval.progress import Progress
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.progress import Progress
 from instructor_eval.readers.answers import AnswerCache
 from instructor_eval.readers.ask import Answers, ask
 from instructor_eval.readers.nearest import NearestReader

@@ -22,8 +22,8 @@ from completions_server import CompletionsServer, Fault, TinyLM
 from tiny_lm import build_gpt2
 from waiting import LONGEST, wait_for
 
-from instructor_eval import http_client
-from instructor_eval.errors import UserError
+from instructor_eval.core import http as http_client
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers.endpoint import EndpointReader, option_tokens
 from instructor_eval.readers.types import Answer, Question
 

@@ -22,7 +22,7 @@ import tiny_lm
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers import hf_files
 from instructor_eval.readers.hf import HfReader
 from instructor_eval.readers.hf_model import LanguageModel

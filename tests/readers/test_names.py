@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers.names import Readers, default_reader, find_reader, reader_label
 
 KNOWN: Readers = {

@@ -13,10 +13,10 @@ from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
 from instructor_eval.comparing import evidence
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.report.lines import Line, lines
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 MODEL = "org/model"
 

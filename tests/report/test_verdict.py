@@ -14,7 +14,7 @@ from made_pages import points, with_ends
 
 from instructor_eval.cli import main
 from instructor_eval.comparing.difference_text import SENTENCE
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.gates.drift import Drift, TaskDrift, VectorDrift
 from instructor_eval.gates.files import write
 from instructor_eval.gates.outcome import Outcome, of_drift, of_speed

@@ -6,7 +6,7 @@ from rouge_score import rouge_scorer, scoring
 
 from instructor_eval import scorers
 from instructor_eval.adapters.prompt_retrieval import rouge_l
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 VALUES = list(np.random.default_rng(5).uniform(0, 1, 256))
 

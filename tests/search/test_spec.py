@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.search import spec as specs
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, known_kinds, open_store
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from made_neighbours import DOCUMENTS, QUERIES, brute, clustered, overlap, search, unit
 
-from instructor_eval.errors import UserError
-from instructor_eval.output import quiet_stderr
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.output import quiet_stderr
 from instructor_eval.search import faiss_store, milvus_store
 from instructor_eval.search.found import recall
 from instructor_eval.search.store import Guard, Label
@@ -151,7 +151,7 @@ def test_a_damaged_table_is_one_line(tmp_path):
 _FULL = """
 import resource, signal, sys
 from made_neighbours import search
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.search.found import recall
 
 def tried():

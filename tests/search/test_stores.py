@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from made_neighbours import DIM, DOCUMENTS, QUERIES, brute, clustered, overlap, search
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.search import milvus_store
 from instructor_eval.search.found import recall
 

@@ -17,11 +17,11 @@ from embeddings_server import EmbeddingsServer, Fault
 from made_vectors import DIM, hashed
 from waiting import LONGEST, wait_for
 
-from instructor_eval import http_said
+from instructor_eval.core import http_replies
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.http import PassingError, pause_after
+from instructor_eval.core.http_replies import seconds_of
 from instructor_eval.encoder.served import PROBES, ServedEngine, describe
-from instructor_eval.errors import UserError
-from instructor_eval.http_client import PassingError, pause_after
-from instructor_eval.http_said import seconds_of
 from instructor_eval.served import endpoint
 from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.endpoint import EndpointModel, family_of, vectors_of
@@ -200,7 +200,7 @@ def test_a_reply_out_of_order_is_put_right() -> None:
 
 
 def test_how_long_a_server_asks_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_said.time, "time", lambda: 1_000_000.0)
+    monkeypatch.setattr(http_replies.time, "time", lambda: 1_000_000.0)
     later = email.utils.formatdate(1_000_030, usegmt=True)
     assert [seconds_of(text) for text in ("3", "0", "-1", later)] == [3, 0, 0, 30]
     past = email.utils.formatdate(999_000, usegmt=True)

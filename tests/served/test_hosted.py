@@ -18,8 +18,8 @@ from loopback import LoopbackServer
 from made_vectors import hashed
 
 from instructor_eval.cards import shipped_cards
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.served import PROBES, ServedEngine, describe
-from instructor_eval.errors import UserError
 from instructor_eval.served import bounded_httpx, endpoint, hosted
 from instructor_eval.served.contract import Limits, Serving
 from instructor_eval.served.hosted import HostedModel

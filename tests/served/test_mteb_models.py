@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from mteb.models.model_meta import ModelMeta
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.served import PROBES, ServedEngine, describe
-from instructor_eval.errors import UserError
 from instructor_eval.served import mteb_models
 from instructor_eval.served.contract import Serving
 from instructor_eval.served.mteb_models import RegistryModel

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from real_server import RealServer
 
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.load import load_encoder
 from instructor_eval.encoder.served import PROBES
 from instructor_eval.gates import probe
@@ -18,7 +19,6 @@ from instructor_eval.results.score import Score
 from instructor_eval.served.contract import Serving
 from instructor_eval.served.endpoint import EndpointModel
 from instructor_eval.store import Store
-from instructor_eval.types import Vectors
 
 Run = Callable[..., Any]
 LONG = " ".join(["A long text about rivers, bridges and the boats that pass under them."] * 231)

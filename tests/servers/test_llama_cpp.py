@@ -11,7 +11,7 @@ import pytest
 from real_server import HERE, RealServer, environment, free_port
 from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers.endpoint import EndpointReader
 from instructor_eval.readers.types import Question
 

@@ -16,11 +16,11 @@ import numpy as np
 from instructor_eval import scorers
 from instructor_eval.adapters.rows import read_rows
 from instructor_eval.adapters.values import Reader, cut, gold_hash, refuse_if_strict
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.hub import files_key, mirror_folder
-from instructor_eval.outside import is_folder
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.hub import files_key, mirror_folder
+from instructor_eval.core.outside import is_folder
+from instructor_eval.core.values import Items, Vectors
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.types import Items, Vectors
 
 _ROUNDING = 1e-6
 """Cosines that differ by less are equal: float32 products of one pair differ with the shape of the matrix."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from instructor_eval.adapters.labelled_data import Splits, read_classification, read_clustering, read_pairs
 from instructor_eval.adapters.ranking_data import Ranking, read_reranking, read_retrieval
 from instructor_eval.adapters.values import refuse_if_strict
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.hub import files_key
-from instructor_eval.outside import is_folder
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.hub import files_key
+from instructor_eval.core.outside import is_folder
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 
 __all__ = ["FolderAdapter", "OwnData", "Ranking", "Splits", "describe", "load", "read", "refuse_if_strict"]
@@ -51,7 +51,7 @@ class FolderAdapter:
         from instructor_eval.adapters.folder_task import build_task  # mteb, four seconds
         from instructor_eval.adapters.mteb_limit import limit_task
         from instructor_eval.adapters.mteb_score import score_task
-        from instructor_eval.adapters.own_metadata import quiet_mteb
+        from instructor_eval.core.mteb import quiet_mteb
 
         with quiet_mteb():
             task = build_task(card, own.data, settings.seed)

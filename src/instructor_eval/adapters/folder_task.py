@@ -9,9 +9,9 @@ from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsT
 from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
 
 from instructor_eval.adapters.labelled_data import Splits
-from instructor_eval.adapters.own_metadata import own_metadata
 from instructor_eval.adapters.ranking_data import Ranking
 from instructor_eval.adapters.task_types import TYPES
+from instructor_eval.core.mteb import own_metadata
 from instructor_eval.tasks.task import Card
 
 _CLASSES: dict[str, Any] = {

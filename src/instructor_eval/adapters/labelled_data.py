@@ -8,7 +8,7 @@ from typing import Any
 from instructor_eval.adapters.labels import Labels
 from instructor_eval.adapters.rows import find_file, read_rows
 from instructor_eval.adapters.values import Reader
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.task import Card
 
 Splits = dict[str, dict[str, list[Any]]]

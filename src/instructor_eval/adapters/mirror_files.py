@@ -14,8 +14,8 @@ from typing import Any
 
 from instructor_eval.adapters.rows import read_rows
 from instructor_eval.adapters.values import is_nan, name_of
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.packed_files import check_parquet
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.packed_files import check_parquet
 
 _READ = (".jsonl", ".csv", ".tsv", ".parquet")
 _NAMES = {"id": "_id", "sentence1": "sent1", "sentence2": "sent2"}

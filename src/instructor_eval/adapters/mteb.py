@@ -11,10 +11,10 @@ from instructor_eval.adapters.mirror_files import diagnose, literal_csv
 from instructor_eval.adapters.mteb_check import check_task
 from instructor_eval.adapters.mteb_limit import limit_task
 from instructor_eval.adapters.mteb_score import score_task
-from instructor_eval.adapters.own_metadata import quiet_mteb
 from instructor_eval.adapters.values import refuse_if_strict
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.hub import datasets_cache, files_key, mirror_folder, snapshot
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.hub import datasets_cache, files_key, mirror_folder, snapshot
+from instructor_eval.core.mteb import quiet_mteb
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 
 

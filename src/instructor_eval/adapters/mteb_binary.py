@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from instructor_eval.core.values import Vectors
 from instructor_eval.tasks.task import TaskEncoder
-from instructor_eval.types import Vectors
 from instructor_eval.variants import Variant
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.task import Card
 
 _OTHERS_PER_QUERY = 10

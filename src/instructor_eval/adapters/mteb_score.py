@@ -20,12 +20,12 @@ from instructor_eval.adapters.mteb_corpus import calibrate, split_of
 from instructor_eval.adapters.mteb_search import MtebSearch
 from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.adapters.values import gold_hash
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.protocol import effective_metric
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.scorers.ranking import ranked
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.types import Items
 
 _TOP = 10
 _STORED_AT_K = ("ndcg_at_1", "ndcg_at_10", "ndcg_at_100", "map_at_10", "map_at_1000", "recall_at_10", "recall_at_100",

@@ -15,12 +15,12 @@ import numpy as np
 
 from instructor_eval.adapters.mteb_binary import cosines, is_binary
 from instructor_eval.adapters.mteb_corpus import documents_of
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.hamming import rescored
-from instructor_eval.errors import UserError
 from instructor_eval.search.found import Found, recall
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.tasks.task import TaskEncoder
-from instructor_eval.types import Vectors
 
 _WINDOW = 50_000
 """Documents embedded and compared at once; `binary-rescore` chooses its candidates among so many."""

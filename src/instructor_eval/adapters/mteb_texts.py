@@ -15,9 +15,9 @@ import numpy as np
 from instructor_eval.adapters.mteb_binary import MtebEncoder
 from instructor_eval.adapters.mteb_corpus import split_of
 from instructor_eval.adapters.mteb_search import MtebSearch
+from instructor_eval.core.values import Vectors
 from instructor_eval.search.found import Found
 from instructor_eval.tasks.task import Card, TaskEncoder
-from instructor_eval.types import Vectors
 
 _CALLS = 2
 """Of `encode`, in tasks that search nothing: first and second sentences, training and test texts, human and machine

@@ -27,16 +27,16 @@ from instructor_eval.adapters.prompts.recipe import SEED, Recipe, files_of, reci
 from instructor_eval.adapters.prompts.sampling import Drawn, draw
 from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose
 from instructor_eval.adapters.values import gold_hash, refuse_if_strict
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.hub import files_key, mirror_folder, snapshot
+from instructor_eval.core.outside import is_folder
+from instructor_eval.core.values import Items, Vectors
 from instructor_eval.encoder.task import NoModel
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.hub import files_key, mirror_folder, snapshot
-from instructor_eval.outside import is_folder
 from instructor_eval.protocol import effective_metric
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.readers.types import Question
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, Selection, TaskEncoder
-from instructor_eval.types import Items, Vectors
 
 _ROLE = "example"
 _PLAIN = ("rows", "hub")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from instructor_eval.adapters.rows import Row, read_cells, read_rows
 from instructor_eval.adapters.values import Reader, count, cut
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from instructor_eval.adapters.qrels import Qrels, read_qrels
 from instructor_eval.adapters.rows import find_file, read_rows
 from instructor_eval.adapters.values import Reader, cut
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.task import Card
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError
-from instructor_eval.outside import is_folder, parse_json, text_lines
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.outside import is_folder, parse_json, text_lines
 
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".tsv", ".csv")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.adapters.rows import Row
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.task import Card
 
 _SHOWN = 60

@@ -12,9 +12,9 @@ from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.comparing.unseen import Unseen
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import ReadItems, Score
-from instructor_eval.types import Items
 
 if TYPE_CHECKING:
     from instructor_eval.board.shapes import Shape

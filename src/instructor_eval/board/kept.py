@@ -17,12 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.outside import read_bytes
-from instructor_eval.paths import file_sha256
+from instructor_eval.core.outside import read_bytes
+from instructor_eval.core.paths import file_sha256
+from instructor_eval.core.stored_files import parse_json
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
-from instructor_eval.stored_files import parse_json
-from instructor_eval.whole_files import atomic_write
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.resample import Numbers

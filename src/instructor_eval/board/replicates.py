@@ -21,7 +21,7 @@ from instructor_eval.comparing import influence, resample
 from instructor_eval.comparing.contributions import mean_column
 from instructor_eval.comparing.estimates import FEW
 from instructor_eval.comparing.resample import Numbers
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 _LEAST = 200
 _BUDGET = 20_000_000  # items drawn in all: a second or two

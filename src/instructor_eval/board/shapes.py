@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 BINS = 12
 NAMED = 3

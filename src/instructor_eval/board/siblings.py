@@ -16,7 +16,7 @@ from instructor_eval.board.rows import Figures, newest_cost
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.results.score import Score
 from instructor_eval.search import figures
 from instructor_eval.variants import BASELINE, EMBEDDINGS, FORMS, Variant, canonical

@@ -12,9 +12,9 @@ from instructor_eval.board.rows import Board, Row
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import difference_text
 from instructor_eval.comparing.difference_text import MARKS, score_text, some
-from instructor_eval.errors import printable
-from instructor_eval.escapes import json_text
-from instructor_eval.tables import blocks, render
+from instructor_eval.core.errors import printable
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.tables import blocks, render
 
 if TYPE_CHECKING:
     from instructor_eval.board.spreads import Spread

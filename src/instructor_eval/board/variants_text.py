@@ -16,8 +16,8 @@ from instructor_eval.board.siblings import NOISE, alike
 from instructor_eval.comparing import difference_text
 from instructor_eval.comparing.difference_text import delta_header, mark, some
 from instructor_eval.comparing.estimates import Difference
-from instructor_eval.errors import printable
-from instructor_eval.tables import blocks, render
+from instructor_eval.core.errors import printable
+from instructor_eval.core.tables import blocks, render
 from instructor_eval.variants import BASELINE, canonical
 
 CSV_COLUMNS = [

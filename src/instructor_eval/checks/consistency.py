@@ -26,14 +26,14 @@ from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.cards import known_cards, shipped_cards
 from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
 from instructor_eval.checksums import identity_of
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.hub import files_key
-from instructor_eval.paths import slug
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.hub import files_key
+from instructor_eval.core.paths import slug
+from instructor_eval.core.stored_files import files_below, is_folder
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.store import read_items, read_score
-from instructor_eval.stored_files import files_below, is_folder
 from instructor_eval.tasks.task import Card, RunSettings
-from instructor_eval.types import Items
 
 _LAST_BITS = 1e-12
 """On other processors, and with other builds of NumPy, the last bits of a sum may differ."""

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from instructor_eval import scorers
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import shipped_cards
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.scorers.correlation import article_correlation
 from instructor_eval.scorers.ranking import ndcg
-from instructor_eval.types import Items
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Check: TypeAlias = Callable[[Score, Items], Iterator[str]]

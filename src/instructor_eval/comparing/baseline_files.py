@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.comparing.compact import from_parquet, to_parquet
-from instructor_eval.errors import UserError, reason
+from instructor_eval.core.errors import UserError, reason
+from instructor_eval.core.outside import read_bytes, why
+from instructor_eval.core.paths import file_sha256, slug
+from instructor_eval.core.stored_files import read_json, refuse_forbidden
+from instructor_eval.core.values import Items
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.gates import probe
 from instructor_eval.items_files import LARGEST
-from instructor_eval.outside import read_bytes, why
-from instructor_eval.paths import file_sha256, slug
 from instructor_eval.results.score import Score
-from instructor_eval.stored_files import read_json, refuse_forbidden
-from instructor_eval.types import Items
-from instructor_eval.whole_files import atomic_write
 
 SCHEMA_VERSION = 1
 LAST, PINNED = "last", "pinned"

@@ -37,14 +37,14 @@ from instructor_eval.comparing.baseline_files import (
 )
 from instructor_eval.comparing.compact import compact
 from instructor_eval.comparing.side import BASELINES, Side, side_of
-from instructor_eval.errors import UserError, did_you_mean, reason
+from instructor_eval.core.errors import UserError, did_you_mean, reason
+from instructor_eval.core.paths import slug
+from instructor_eval.core.stored_files import names_in
+from instructor_eval.core.values import Items
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.gates import probe
-from instructor_eval.paths import slug
 from instructor_eval.results.score import Score
 from instructor_eval.score_fields import check_fields
-from instructor_eval.stored_files import names_in
-from instructor_eval.types import Items
-from instructor_eval.whole_files import atomic_write
 
 __all__ = [
     "KIND", "LAST", "PINNED", "Baseline", "find", "has", "is_baseline", "load", "names", "pin", "read", "read_named",

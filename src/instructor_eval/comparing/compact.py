@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from instructor_eval import scorers
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.items_files import unpack
 from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES
-from instructor_eval.types import Items
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "accuracy": ("value", "gold"),

@@ -16,10 +16,10 @@ from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Chance, Difference, NotComparableError
 from instructor_eval.comparing.evidence import Moved
 from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.published import why_not as why_not_published
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.side import Side

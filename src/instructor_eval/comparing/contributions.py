@@ -22,10 +22,10 @@ from scipy.stats import rankdata
 
 from instructor_eval import scorers
 from instructor_eval.comparing.resample import Numbers, anew, is_clustered, places_of
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES, average_precision
 from instructor_eval.scorers.rouge import third_worst
-from instructor_eval.types import Items
 
 MOST_PLUGGED = 2_000
 """Units of a package's metric, which is computed without each of them: the time grows with their square."""

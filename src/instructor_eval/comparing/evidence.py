@@ -12,9 +12,9 @@ from instructor_eval import scorers
 from instructor_eval.comparing.contributions import MOST_PLUGGED, contributions, mean_column
 from instructor_eval.comparing.estimates import NotComparableError
 from instructor_eval.comparing.randomise import chance
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 __all__ = ["chance", "check", "matched", "mean_column", "moved", "value"]
 _SAME = 1e-9

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.results.score import Score
 from instructor_eval.variants import Variant
 

@@ -30,8 +30,8 @@ from instructor_eval.comparing import resample
 from instructor_eval.comparing.contributions import mean_column, similarity
 from instructor_eval.comparing.estimates import Chance
 from instructor_eval.comparing.resample import Numbers, Statistic
+from instructor_eval.core.values import Items
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES
-from instructor_eval.types import Items
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 

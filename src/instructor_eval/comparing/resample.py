@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from instructor_eval import scorers
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES
-from instructor_eval.types import Items
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]

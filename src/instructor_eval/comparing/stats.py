@@ -37,12 +37,12 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.comparing import unseen
 from instructor_eval.comparing.estimates import FEW, Chance, Difference
 from instructor_eval.comparing.unseen import Unseen
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.resample import Numbers
+    from instructor_eval.core.values import Items
     from instructor_eval.results.score import Score
-    from instructor_eval.types import Items
 
 Z_95 = 1.6448536269514722
 """The normal distribution's one-sided 95 % point."""

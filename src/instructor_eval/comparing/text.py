@@ -21,9 +21,9 @@ from instructor_eval.comparing.difference_text import (
 )
 from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.comparing.evidence import Moved
-from instructor_eval.errors import printable
-from instructor_eval.escapes import json_text
-from instructor_eval.tables import blocks, plain, render
+from instructor_eval.core.errors import printable
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.tables import blocks, plain, render
 
 MACRO = "all tasks"
 _MEANINGS = {

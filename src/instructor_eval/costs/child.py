@@ -26,10 +26,10 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from instructor_eval import variants
-    from instructor_eval.costs.sample_texts import FIRST, sample
+    from instructor_eval.core.environment import memory
+    from instructor_eval.core.sample_texts import FIRST, sample
     from instructor_eval.encoder.checkpoint import read_checkpoint
     from instructor_eval.encoder.engine import Engine
-    from instructor_eval.environment import memory
 
     # What loading would import, with the form's own libraries: counted as import, not as load.
     for module in ("instructor_eval.encoder.model", variants.form(order["form"]).build.partition(":")[0]):
@@ -74,7 +74,7 @@ def main() -> int:
     """Carry out the order on standard input."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    from instructor_eval.errors import UserError
+    from instructor_eval.core.errors import UserError
 
     try:
         answer.write(json.dumps(run(json.load(sys.stdin))) + "\n")

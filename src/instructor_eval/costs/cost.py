@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from instructor_eval.errors import DamagedFileError, UserError, reason
-from instructor_eval.escapes import json_text
-from instructor_eval.outside import why
-from instructor_eval.paths import slug
-from instructor_eval.stored_files import files_below, read_json, refuse_forbidden
-from instructor_eval.whole_files import atomic_write
+from instructor_eval.core.errors import DamagedFileError, UserError, reason
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.outside import why
+from instructor_eval.core.paths import slug
+from instructor_eval.core.stored_files import files_below, read_json, refuse_forbidden
+from instructor_eval.core.whole_files import atomic_write
 
 SCHEMA_VERSION = 1
 _STEADY = 1.25

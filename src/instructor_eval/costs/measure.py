@@ -27,13 +27,13 @@ from typing import Any, Protocol
 
 from instructor_eval import variants
 from instructor_eval.checksums import identity
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.machine import compilers, machine
+from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.costs.cold_start import cold_start
 from instructor_eval.costs.cost import Cold, Cost, CostStore
-from instructor_eval.costs.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine, Totals, pick_device
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.machine import compilers, machine
 from instructor_eval.variants import BASELINE
 
 MEASUREMENT_VERSION = 2

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from instructor_eval.errors import UserError
-from instructor_eval.http_client import UnansweredError
-from instructor_eval.http_said import TOO_LONG
-from instructor_eval.types import Vectors
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.http import UnansweredError
+from instructor_eval.core.http_replies import TOO_LONG
+from instructor_eval.core.values import Vectors
 
 if TYPE_CHECKING:
     from instructor_eval.served.contract import ServedModel

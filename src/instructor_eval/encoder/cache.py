@@ -27,6 +27,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.cache_db import (
     FILE_NAME,
     KEY_BYTES,
@@ -42,8 +44,6 @@ from instructor_eval.encoder.cache_db import (
     reason,
     shrink,
 )
-from instructor_eval.errors import UserError
-from instructor_eval.types import Vectors
 
 DEFAULT_LIMIT = 20 * 1024**3
 # Two of SQLite's pages: large enough to read back at memory speed, small enough to be read for one vector.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from instructor_eval.errors import UserError, one_line
+from instructor_eval.core.errors import UserError, one_line
 
 VERSION = 1
 FILE_NAME = f"vectors.v{VERSION}.sqlite3"

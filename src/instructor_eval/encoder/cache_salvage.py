@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.cache_db import (
     DTYPES,
     KEY_BYTES,
@@ -25,7 +26,6 @@ from instructor_eval.encoder.cache_db import (
     time_of,
     transaction,
 )
-from instructor_eval.errors import UserError
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache_verify import Verdict

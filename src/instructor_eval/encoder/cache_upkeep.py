@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.encoder.cache_db import (
     FILE_NAME,
     TABLES,
@@ -21,7 +22,6 @@ from instructor_eval.encoder.cache_db import (
     transaction,
     used_bytes,
 )
-from instructor_eval.errors import UserError, did_you_mean
 
 _VACUUM_PAGES = 1024
 

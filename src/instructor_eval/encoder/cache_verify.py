@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.cache_db import (
     FILE_NAME,
     KEY_BYTES,
@@ -33,7 +34,6 @@ from instructor_eval.encoder.cache_db import (
     transaction,
 )
 from instructor_eval.encoder.cache_salvage import salvage
-from instructor_eval.errors import UserError
 
 _BLOCKS_AT_ONCE = 32
 _ENTRIES_AT_ONCE = 10_000

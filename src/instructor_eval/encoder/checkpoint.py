@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.paths import file_sha256
 from instructor_eval.encoder import family as family_rules
 from instructor_eval.encoder import folder_rules
 from instructor_eval.encoder.config_numbers import LARGEST, check_fit, is_whole
@@ -31,8 +33,6 @@ from instructor_eval.encoder.safetensors_file import check_safetensors
 from instructor_eval.encoder.st_folder import files_read
 from instructor_eval.encoder.text_rules import EXCLUDED, INSTRUCTOR, POOLED
 from instructor_eval.encoder.tokenizer_files import PROBES, check_tokenizers, differs_in_transformers, read_tokenizer
-from instructor_eval.errors import UserError
-from instructor_eval.paths import file_sha256
 from instructor_eval.variants import form, form_of
 
 __all__ = ["Checkpoint", "Dense", "check_safetensors", "pickle_only", "read_checkpoint", "read_tokenizer"]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.batching import longest_first, token_batches
 from instructor_eval.encoder.pending import OutOfMemory
-from instructor_eval.errors import UserError
-from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 LARGEST = 2**24
 """The longest published table of positions has ten million rows, the largest vocabulary one million."""

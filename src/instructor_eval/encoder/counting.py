@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.progress import Progress
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.cache import Space
 from instructor_eval.encoder.cache_db import FILE_NAME, check_version, connect, is_damage, present, reason
 from instructor_eval.encoder.checkpoint import Checkpoint
@@ -22,9 +25,6 @@ from instructor_eval.encoder.engine import BaseEngine, Engine
 from instructor_eval.encoder.precision import Calibration, Precision
 from instructor_eval.encoder.served import Served, ServedEngine
 from instructor_eval.encoder.task import BoundEncoder
-from instructor_eval.errors import UserError
-from instructor_eval.progress import Progress
-from instructor_eval.types import Vectors
 
 LENGTHS = (32, 128)
 """Ends of the classes of length, in tokens: the rate of a model changes little within one."""

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.outside import read_json, read_text
 from instructor_eval.encoder.folder_settings import FolderSettings
-from instructor_eval.outside import read_json, read_text
 
 _E5_RULE = 'model card: "query: " and "passage: "'
 _HUB_INSTRUCTOR = re.compile(r"\bhkunlp/instructor-(base|large|xl)\b", re.IGNORECASE)

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.errors import UserError, reason
+from instructor_eval.core.outside import TEXT_BYTES, TOKENIZER_BYTES, check_regular, read_json, walk, why
+from instructor_eval.core.paths import file_sha256
 from instructor_eval.encoder.safetensors_file import check_safetensors
 from instructor_eval.encoder.weights import read_tensors
-from instructor_eval.errors import UserError, reason
-from instructor_eval.outside import TEXT_BYTES, TOKENIZER_BYTES, check_regular, read_json, walk, why
-from instructor_eval.paths import file_sha256
 
 # What may change a vector: configurations, weights, vocabularies, templates, code; and what may say of which kind the
 # model is.

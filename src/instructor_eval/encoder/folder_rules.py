@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.errors import UserError, fitted, printable
 from instructor_eval.encoder.config_numbers import check_fit, check_numbers
 from instructor_eval.encoder.folder_files import (
     check_module_weights,
@@ -23,7 +24,6 @@ from instructor_eval.encoder.folder_files import (
 )
 from instructor_eval.encoder.folder_settings import MODEL_FILE, FolderSettings
 from instructor_eval.encoder.safetensors_file import check_safetensors, tensor_shapes
-from instructor_eval.errors import UserError, fitted, printable
 
 # Modules with weights of their own, in model.safetensors or a torch archive.
 WEIGHTED = (

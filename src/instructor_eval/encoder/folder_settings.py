@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from instructor_eval.core.errors import UserError, fitted, printable
+from instructor_eval.core.outside import read_json, why
 from instructor_eval.encoder.folder_files import read_mapping
-from instructor_eval.errors import UserError, fitted, printable
-from instructor_eval.outside import read_json, why
 
 MODEL_FILE = "config_sentence_transformers.json"
 # Names of a Transformer module's own configuration, in the order in which sentence-transformers looks for them.

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.types import Vectors
+from instructor_eval.core.values import Vectors
 
 Codes: TypeAlias = npt.NDArray[Any]
 """uint8 or int8 [n, dim / 8 rounded up]; int8 holds the same bits less 128."""

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.progress import Progress
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.cache import DEFAULT_LIMIT, VectorCache
 from instructor_eval.encoder.engine import Engine, default_variant, pick_device
 from instructor_eval.encoder.family import FAMILIES
 from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.precision import CALIBRATED, WHOLE, Precision, calibration_texts
-from instructor_eval.errors import UserError
-from instructor_eval.progress import Progress
-from instructor_eval.types import Vectors
 from instructor_eval.variants import Variant, check_device, check_installed
 
 Pair: TypeAlias = Sequence[Any]

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.hub import list_files, snapshot
 from instructor_eval.encoder.checkpoint import Checkpoint, pickle_only, read_checkpoint
 from instructor_eval.encoder.folder_rules import WEIGHTED
-from instructor_eval.errors import UserError, did_you_mean
-from instructor_eval.hub import list_files, snapshot
 from instructor_eval.served.kinds import KINDS, kind_of
 
 EMBEDDED = "minilm"

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.outside import as_user_error
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.checkpoint import Checkpoint, Dense
 from instructor_eval.encoder.folder_files import module_weights
 from instructor_eval.encoder.forms.hidden import Hidden, Options, Sizes
 from instructor_eval.encoder.packed import Ids, Packed, pack
 from instructor_eval.encoder.pending import Pending, memory_errors, use_cores
 from instructor_eval.encoder.weights import read_tensors
-from instructor_eval.errors import UserError
-from instructor_eval.outside import as_user_error
-from instructor_eval.types import Vectors
 from instructor_eval.variants import form
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.outside import as_user_error
 from instructor_eval.encoder import text_rules
 from instructor_eval.encoder.checkpoint import Checkpoint, read_tokenizer
-from instructor_eval.errors import ModelOutputError, UserError
-from instructor_eval.outside import as_user_error
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.packed import Ids

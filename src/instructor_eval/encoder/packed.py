@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.machine import processor_flags
+from instructor_eval.core.machine import processor_flags
 
 Ids = npt.NDArray[np.int32]
 _TYPICAL_TOKENS = 2048  # oneDNN chooses a layout for products of this many rows

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from instructor_eval.machine import usable_cores
-from instructor_eval.types import Vectors
+from instructor_eval.core.machine import usable_cores
+from instructor_eval.core.values import Vectors
 
 _ALLOCATION_FAILED = ("not enough memory", "can't allocate memory")
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.hamming import packed, unpacked
-from instructor_eval.errors import ModelOutputError, UserError
-from instructor_eval.types import Vectors
 from instructor_eval.variants import Variant
 
 WHOLE = Variant()

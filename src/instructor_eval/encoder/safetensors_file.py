@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from instructor_eval.errors import UserError
-from instructor_eval.outside import open_outside, parse_json, why
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.outside import open_outside, parse_json, why
 
 _LONGEST_HEADER = 100_000_000
 """As in the reference implementation."""

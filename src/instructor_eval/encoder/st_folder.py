@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.outside import read_json
 from instructor_eval.encoder.folder_files import ARCHIVE, readable_files
 from instructor_eval.encoder.weights import read_tensors
-from instructor_eval.outside import read_json
 
 
 def files_read(folder: Path, name: str) -> list[Path]:

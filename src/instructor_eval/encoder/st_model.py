@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.output import quiet_output
+from instructor_eval.core.outside import panics_raised
 from instructor_eval.encoder.folder_rules import ENDLESS
 from instructor_eval.encoder.folder_settings import FolderSettings, read_settings
 from instructor_eval.encoder.pending import OutOfMemory, is_memory
 from instructor_eval.encoder.st_folder import shown
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.output import quiet_output
-from instructor_eval.outside import panics_raised
 
 _LONGEST_CAUSE = 270
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.forms.hidden import Sizes
 from instructor_eval.encoder.pending import Pending, memory_errors, use_cores
 from instructor_eval.encoder.st_model import PAIR, errors_in_one_line, open_folder
 from instructor_eval.encoder.text_rules import INSTRUCTOR, POOLED, input_string, whole_characters
-from instructor_eval.errors import ModelOutputError, UserError
-from instructor_eval.types import Vectors
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.checkpoint import Checkpoint

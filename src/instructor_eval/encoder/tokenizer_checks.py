@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError
-from instructor_eval.output import quiet_output
-from instructor_eval.outside import TOKENIZER_BYTES, as_user_error, read_json
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.output import quiet_output
+from instructor_eval.core.outside import TOKENIZER_BYTES, as_user_error, read_json
 
 _LONGEST_PIECE = 10_000
 _ADDED_CHARACTERS = 2_000_000

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.output import quiet_output
+from instructor_eval.core.outside import as_user_error, panics_raised
 from instructor_eval.encoder.tokenizer_checks import raw_tokenizer, read_tokenizer_file
-from instructor_eval.output import quiet_output
-from instructor_eval.outside import as_user_error, panics_raised
 
 _VOCABULARIES = ("*.model", "vocab.txt", "vocab.json")
 # Strings whose token ids stand for a tokenizer's behaviour: case, accents, spaces, scripts, special pieces, numbers.

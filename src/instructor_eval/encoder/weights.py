@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.errors import UserError
-from instructor_eval.outside import as_user_error, open_outside
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.outside import as_user_error, open_outside
 
 _DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
 _REBUILD = "torch._utils _rebuild_tensor_v2"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.errors import ModelOutputError, UserError
-from instructor_eval.types import Vectors
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.values import Vectors
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.checkpoint import Checkpoint

@@ -23,11 +23,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.environment import VERSION
-from instructor_eval.errors import UserError, one_line
+from instructor_eval.core.environment import VERSION
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.machine import usable_cores
 from instructor_eval.executors.choice import Executor
 from instructor_eval.executors.messages import About
-from instructor_eval.machine import usable_cores
 
 ANSWER_SECONDS = 5.0
 """An address that takes no connection within them is dead."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from instructor_eval.errors import UserError, one_line
+from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.executors.messages import About, Ask, Failure, Model, Reply, Status
 from instructor_eval.executors.ray_cluster import Cluster, Place
 

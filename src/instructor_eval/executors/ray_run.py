@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.output import warn
 from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.locate import EMBEDDED
-from instructor_eval.errors import UserError
 from instructor_eval.executors.messages import Ask, Failure, Model, Reply
 from instructor_eval.executors.ray_cluster import Cluster, connected
 from instructor_eval.executors.ray_pool import Pool, Share
@@ -30,7 +31,6 @@ from instructor_eval.executors.task_process import Setup
 from instructor_eval.executors.task_processes import TaskProcess
 from instructor_eval.executors.view import View
 from instructor_eval.filing import aggregate, failed_score
-from instructor_eval.output import warn
 from instructor_eval.plan import Planned, Request
 from instructor_eval.results.score import Score
 from instructor_eval.run_task import Summary, say_instructions, say_score

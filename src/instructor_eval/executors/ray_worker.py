@@ -13,9 +13,9 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.errors import ModelOutputError, UserError, one_line
+from instructor_eval.core.errors import ModelOutputError, UserError, one_line
+from instructor_eval.core.progress import Progress
 from instructor_eval.executors.messages import About, Failure, Model, Reply, Status
-from instructor_eval.progress import Progress
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.checkpoint import Checkpoint
@@ -56,7 +56,7 @@ class Worker:
 
     def ready(self) -> About:
         """Where it is and what it computes with."""
-        from instructor_eval.environment import hardware, versions
+        from instructor_eval.core.environment import hardware, versions
 
         known = versions()
         wanted = {name: known[name] for name in ("instructor-eval", "python", *_VERSIONS) if name in known}
@@ -186,6 +186,6 @@ def _node() -> str:
 
 
 def _hardware(device: str) -> dict[str, Any]:
-    from instructor_eval.environment import hardware
+    from instructor_eval.core.environment import hardware
 
     return {**hardware(device), "node": _node()}

@@ -9,15 +9,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.environment import hardware
+from instructor_eval.core.progress import Progress
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.batching import longest_first
 from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import BaseEngine, Engine
-from instructor_eval.environment import hardware
 from instructor_eval.executors.messages import Ask, Failure, Reply
 from instructor_eval.gates.probe import Probe, Prober
-from instructor_eval.progress import Progress
-from instructor_eval.types import Vectors
 
 SHARE_TEXTS = 4096
 """At most: what is lost with a worker."""

@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.progress import Progress
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.progress import Progress
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.cache import Cache

@@ -13,7 +13,7 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.executors.task_process import Setup, main
 
 STOP_SECONDS = 5.0

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from instructor_eval.progress import Progress
+from instructor_eval.core.progress import Progress
 
 _WINDOW_SECONDS = 60.0
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from instructor_eval.errors import UserError, one_line
+from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.gates.outcome import Outcome, cut
 from instructor_eval.gates.quality import INCONCLUSIVE, NOT_COMPARABLE, REGRESSED
 from instructor_eval.gates.summary import JOB_SUMMARY, summary

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.difference_text import some
 from instructor_eval.comparing.estimates import NotComparableError
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.gates.probe import Probe, distance, name_of
 from instructor_eval.gates.quality import NOT_COMPARABLE, OK, REGRESSED
 from instructor_eval.gates.thresholds import DriftLimits
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.side import Side

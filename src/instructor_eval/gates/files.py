@@ -11,14 +11,14 @@ from typing import Any
 from instructor_eval.checksums import json_bytes
 from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.comparing.evidence import Moved
-from instructor_eval.environment import VERSION
-from instructor_eval.errors import UserError, reason
+from instructor_eval.core.environment import VERSION
+from instructor_eval.core.errors import UserError, reason
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.gates.junit import junit
 from instructor_eval.gates.outcome import Outcome, Plain, ordered, repeat_command
 from instructor_eval.gates.quality import Judgement, TaskVerdict
 from instructor_eval.gates.reasons import Adjustment
 from instructor_eval.gates.summary import COMMENT, summary
-from instructor_eval.whole_files import atomic_write
 
 SCHEMA_VERSION = 1
 FILES = ("gate.json", "junit.xml", "summary.md", "comment.md")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
-from instructor_eval.environment import VERSION
-from instructor_eval.errors import printable
+from instructor_eval.core.environment import VERSION
+from instructor_eval.core.errors import printable
 from instructor_eval.gates.outcome import NOTHING, Outcome, Part, cells, cut, ordered, score, suite_names
 from instructor_eval.gates.quality import INCONCLUSIVE, NOT_COMPARABLE, REGRESSED, Judgement, TaskVerdict
 

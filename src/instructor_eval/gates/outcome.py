@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.comparing.difference_text import interval_text, p_cell, score_text
 from instructor_eval.comparing.estimates import Difference
-from instructor_eval.errors import one_line
+from instructor_eval.core.errors import one_line
 from instructor_eval.gates.quality import EXIT_CODES, INCONCLUSIVE, OK, ORDER, REGRESSED, Judgement, TaskVerdict, worst
 from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.repeat import single_task

@@ -25,16 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.checksums import identity
-from instructor_eval.costs.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
-from instructor_eval.environment import versions
-from instructor_eval.errors import DamagedFileError, UserError, one_line, reason
-from instructor_eval.machine import machine
-from instructor_eval.outside import read_bytes
-from instructor_eval.paths import slug
+from instructor_eval.core.environment import versions
+from instructor_eval.core.errors import DamagedFileError, UserError, one_line, reason
+from instructor_eval.core.machine import machine
+from instructor_eval.core.outside import read_bytes
+from instructor_eval.core.paths import slug
+from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
+from instructor_eval.core.stored_files import parse_json
+from instructor_eval.core.values import Vectors
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import Score
-from instructor_eval.stored_files import parse_json
-from instructor_eval.types import Vectors
-from instructor_eval.whole_files import atomic_write
 
 if TYPE_CHECKING:
     from instructor_eval.encoder.engine import BaseEngine

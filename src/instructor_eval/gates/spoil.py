@@ -16,9 +16,9 @@ import numpy as np
 from instructor_eval import scorers
 from instructor_eval.comparing import evidence
 from instructor_eval.comparing.contributions import mean_column
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.scorers.classification import PAIR_SIMILARITIES
-from instructor_eval.types import Items
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.side import Side

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from instructor_eval.comparing.compare import TaskComparison
 from instructor_eval.comparing.difference_text import SENTENCE, plural
-from instructor_eval.errors import one_line
-from instructor_eval.escapes import markdown
+from instructor_eval.core.errors import one_line
+from instructor_eval.core.escapes import markdown
 from instructor_eval.gates.outcome import (
     NOTHING,
     Outcome,

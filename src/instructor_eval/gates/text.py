@@ -10,7 +10,8 @@ from pathlib import Path
 
 from instructor_eval.comparing.compare import TaskComparison
 from instructor_eval.comparing.difference_text import plural
-from instructor_eval.errors import one_line
+from instructor_eval.core.errors import one_line
+from instructor_eval.core.tables import render
 from instructor_eval.gates.outcome import (
     Outcome,
     Plain,
@@ -32,7 +33,6 @@ from instructor_eval.gates.quality import (
     Judgement,
     TaskVerdict,
 )
-from instructor_eval.tables import render
 
 MARKS = {REGRESSED: "✗", NOT_COMPARABLE: "!", INCONCLUSIVE: "?", IMPROVED: "▲", OK: "✓"}
 _WIDTH, _NAME, _MOST_ROWS, _MOST_SECTIONS, _MOST_NOTES = 120, 34, 40, 10, 10

@@ -29,8 +29,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError, did_you_mean
-from instructor_eval.yaml_file import read_yaml
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.yaml_file import read_yaml
 
 _POINTS = 100
 _MARGIN = (0.001, 50.0, "points, score x 100")

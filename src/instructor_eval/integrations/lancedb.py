@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.values import Template
 from instructor_eval.encoder.family import FAMILIES
 from instructor_eval.encoder.locate import ModelSpec
-from instructor_eval.errors import UserError, did_you_mean
-from instructor_eval.types import Template
 from instructor_eval.variants import Variant
 
 try:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.comparing.side import Side
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.types import Items
 
 _MOST = 4
 """Stored systems looked at, the newest: six pairs, of which each may take a second to resample."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.counting import CLASSES, Sample
 from instructor_eval.encoder.engine import Totals
-from instructor_eval.types import Vectors
 
 PASS_SECONDS = 0.6
 PASSES = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from instructor_eval.progress import Progress
+from instructor_eval.core.progress import Progress
 from instructor_eval.readers.answers import AnswerCache
 from instructor_eval.readers.types import Answer, Question, Reader, RefusedPromptError
 

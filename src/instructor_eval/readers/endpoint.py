@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from instructor_eval.crew import Crew
-from instructor_eval.errors import UserError
-from instructor_eval.http_client import Client, Refused, checked, checked_name
-from instructor_eval.http_said import is_too_much, may_pass
+from instructor_eval.core.crew import Crew
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.http import Client, Refused, checked, checked_name
+from instructor_eval.core.http_replies import is_too_much, may_pass
 from instructor_eval.readers.types import Answer, Question, RefusedPromptError
 
 _BESIDE = "use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from instructor_eval import plugins
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.readers.types import PAPER_READER, Reader
 

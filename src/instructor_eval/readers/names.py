@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers.types import PAPER_READER
 from instructor_eval.results.score import Score
 

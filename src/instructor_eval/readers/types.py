@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 
 @dataclass(frozen=True)

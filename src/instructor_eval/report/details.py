@@ -12,7 +12,7 @@ from instructor_eval.board.items import Evidence, UnreadError
 from instructor_eval.board.shapes import BINS, Shape
 from instructor_eval.comparing.compare import unit_of
 from instructor_eval.comparing.difference_text import interval_text, plural, score_text
-from instructor_eval.errors import one_line
+from instructor_eval.core.errors import one_line
 from instructor_eval.repeat import single_score
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line

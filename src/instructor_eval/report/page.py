@@ -20,8 +20,8 @@ from instructor_eval.board import text, variants_text
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.rows import Board
 from instructor_eval.comparing.difference_text import interval_text, score_text, some
-from instructor_eval.environment import VERSION
-from instructor_eval.errors import printable
+from instructor_eval.core.environment import VERSION
+from instructor_eval.core.errors import printable
 from instructor_eval.gates.text import MARKS
 from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
 from instructor_eval.report.details import counted

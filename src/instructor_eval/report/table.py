@@ -14,7 +14,7 @@ from instructor_eval.board.rows import Board
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.difference_text import MARKS, interval_text
 from instructor_eval.comparing.estimates import Difference
-from instructor_eval.paths import slug
+from instructor_eval.core.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
 
 HEATS = 8

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from instructor_eval.core.values import Items
 from instructor_eval.protocol import relevant
-from instructor_eval.types import Items
 from instructor_eval.variants import variant_label
 
 UNSTARTED = "unstarted-"

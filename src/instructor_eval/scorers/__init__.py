@@ -10,10 +10,10 @@ import math
 import re
 from collections.abc import Callable
 
-from instructor_eval import plugins
-from instructor_eval.errors import UserError
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 from instructor_eval.scorers import classification, clustering, correlation, ranking, rouge
-from instructor_eval.types import Items
 
 _METRICS: dict[str, Callable[[Items], float]] = {
     "accuracy": classification.accuracy,

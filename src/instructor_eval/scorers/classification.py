@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 PAIR_SIMILARITIES = ("similarity", "cosine", "manhattan", "euclidean", "dot")
 """Pair columns that mteb takes the maximum over."""

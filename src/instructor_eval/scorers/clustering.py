@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 
 def mean_v_measure(items: Items) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 
 def cosine_spearman(items: Items) -> float:

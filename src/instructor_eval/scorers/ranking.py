@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from instructor_eval.types import Items
+from instructor_eval.core.values import Items
 
 
 def ranked(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:

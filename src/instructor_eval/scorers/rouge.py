@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from instructor_eval.errors import UserError
-from instructor_eval.types import Items
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
 
 _RESAMPLES = 1000
 _WORST = 2

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.types import Vectors
+from instructor_eval.core.values import Vectors
 
 Similarity: TypeAlias = Callable[[Any, Any], Any]
 """Of queries [n, dim] and documents [m, dim]: [n, m], higher is nearer."""

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.errors import UserError
-from instructor_eval.output import quiet_stderr
-from instructor_eval.paths import slug
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.output import quiet_stderr
+from instructor_eval.core.paths import slug
+from instructor_eval.core.values import Vectors
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.store import Guard, Label, read_label
-from instructor_eval.types import Vectors
 
 _AT_BUILDING = {"efConstruction": 1}
 _AT_SEARCH = {"nprobe": 1, "efSearch": 1, "k_factor_rf": 1, "ht": 1}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.types import Vectors
+from instructor_eval.core.values import Vectors
 
 _SAME = 1e-6
 """Scores that are nearer to each other are one: a copy of a document may stand for it."""

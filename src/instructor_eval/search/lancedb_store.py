@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.errors import UserError, did_you_mean
-from instructor_eval.paths import slug
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.paths import slug
+from instructor_eval.core.values import Vectors
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.store import Guard, Label, folder_bytes, read_label
-from instructor_eval.types import Vectors
 
 _BUILDING = {"num_partitions": 1, "num_sub_vectors": 1, "num_bits": 1, "m": 1, "ef_construction": 1}
 _SEARCH = {"nprobes": 1, "refine_factor": 1, "ef": 1}

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.errors import UserError, did_you_mean, one_line
-from instructor_eval.output import quiet_stderr
-from instructor_eval.redaction import environment_secrets, without_secrets
+from instructor_eval.core.errors import UserError, did_you_mean, one_line
+from instructor_eval.core.output import quiet_stderr
+from instructor_eval.core.redaction import environment_secrets, without_secrets
+from instructor_eval.core.values import Vectors
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.store import Guard, Label, folder_bytes
-from instructor_eval.types import Vectors
 
 _BUILDING = {"M": 1, "efConstruction": 1, "nlist": 1, "m": 1, "nbits": 1}
 _SEARCH = {"ef": 1, "nprobe": 1}

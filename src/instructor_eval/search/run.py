@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
 from instructor_eval.search.exact import ExactTop
 from instructor_eval.search.found import Found
 from instructor_eval.search.spec import SearchSpec, known_kinds, open_store
 from instructor_eval.search.store import Guard, Label, VectorStore
-from instructor_eval.types import Vectors
 
 
 def through_store(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from instructor_eval import plugins
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from instructor_eval.search.store import VectorStore

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.redaction import environment_secrets, without_secrets
-from instructor_eval.types import Vectors
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.redaction import environment_secrets, without_secrets
+from instructor_eval.core.values import Vectors
 
 
 @dataclass(frozen=True)

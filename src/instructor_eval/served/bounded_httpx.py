@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from instructor_eval.http_client import PassingError
+from instructor_eval.core.http import PassingError
 
 if TYPE_CHECKING:
     import httpx

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instructor_eval.types import Vectors
+from instructor_eval.core.values import Vectors
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.http import SIZE, Client, PassingError, checked, checked_name, refuse_leaked
+from instructor_eval.core.http_replies import is_too_much, may_pass
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.asking import TooMuchError
 from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES
-from instructor_eval.errors import UserError
-from instructor_eval.http_client import SIZE, Client, PassingError, checked, checked_name, refuse_leaked
-from instructor_eval.http_said import is_too_much, may_pass
 from instructor_eval.served.contract import ServedModel, Serving
-from instructor_eval.types import Vectors
 
 WAIT = 1.0
 """Seconds before the second try; doubled before each further one."""

@@ -16,15 +16,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from instructor_eval.core.errors import UserError, did_you_mean, one_line
+from instructor_eval.core.http import PassingError, UnansweredError, pause_after, times
+from instructor_eval.core.http_replies import is_too_much, may_pass, seconds_of
+from instructor_eval.core.redaction import environment_secrets, without_secrets
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.asking import TooMuchError
 from instructor_eval.encoder.served import FEW_TRIES, FIRST_TRIES
-from instructor_eval.errors import UserError, did_you_mean, one_line
-from instructor_eval.http_client import PassingError, UnansweredError, pause_after, times
-from instructor_eval.http_said import is_too_much, may_pass, seconds_of
-from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.served import bounded_httpx, endpoint
 from instructor_eval.served.contract import ServedModel, Serving
-from instructor_eval.types import Vectors
 
 _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)
 _NO_KEY = re.compile("missing (credentials|.*api key)", re.IGNORECASE)

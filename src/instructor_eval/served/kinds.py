@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from instructor_eval import plugins
+from instructor_eval.core import plugins
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.served import Served, describe
-from instructor_eval.errors import UserError
 from instructor_eval.served.contract import ServedModel, Serving
 
 Factory: TypeAlias = Callable[[str, Serving], ServedModel]

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from instructor_eval.adapters.own_metadata import own_metadata
+from instructor_eval.core.errors import UserError, did_you_mean, one_line
+from instructor_eval.core.mteb import own_metadata
+from instructor_eval.core.redaction import environment_secrets, without_secrets
+from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.engine import pick_device
-from instructor_eval.errors import UserError, did_you_mean, one_line
-from instructor_eval.redaction import environment_secrets, without_secrets
 from instructor_eval.served.contract import Limits, ServedModel, Serving
-from instructor_eval.types import Vectors
 
 _WINDOW = 1024
 _BATCH = 32
@@ -103,7 +103,7 @@ class RegistryModel(ServedModel):
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
         """Whatever a model's libraries raise, as one line that names the model; no lines and bars of theirs."""
-        from instructor_eval.adapters.own_metadata import quiet_mteb
+        from instructor_eval.core.mteb import quiet_mteb
 
         try:
             with quiet_mteb():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from instructor_eval.types import Items, Template, Vectors
+from instructor_eval.core.values import Items, Template, Vectors
 
 if TYPE_CHECKING:
     from instructor_eval.readers.answers import AnswerCache

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from instructor_eval.adapters.prompts import budget
 from instructor_eval.adapters.prompts.budget import BudgetTokenizer, budget_tokenizer
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 AWKWARD = [
     "", " ", "Hello world", "answer:\n\n\nTrue", "naïve café ﬁne", "日本語 текст", "😀👍🏽", "a\tb\nc  d \n",

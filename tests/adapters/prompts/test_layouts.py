@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from instructor_eval.adapters.prompts.dialogues import change_as_sql
 from instructor_eval.adapters.prompts.files import Split
 from instructor_eval.adapters.prompts.layouts import LAYOUTS, columns, detect, read
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 FULL_RTE = 2490 + 277
 

@@ -8,7 +8,7 @@ from instructor_eval.adapters.prompts.prompt import question, render, render_ite
 from instructor_eval.adapters.prompts.recipe import SEED, Recipe, recipe_of
 from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.checksums import identity
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 TOKENIZER = budget_tokenizer(offline=True)
 LABELS = Recipe(task="t", input="Say: {text}\nanswer:", embed="{text}", labels={"0": "no", "1": "yes indeed"})

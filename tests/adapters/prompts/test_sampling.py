@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from instructor_eval.adapters.prompts.files import Split
 from instructor_eval.adapters.prompts.layouts import read
 from instructor_eval.adapters.prompts.sampling import KINDS, REVIEWERS, REVIEWS, Drawn, draw
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 
 def split(name, n, **fields):

@@ -12,12 +12,12 @@ from golden.cases import DOCUMENT, SENTENCE, numbered
 from torch import nn
 from transformers import MPNetConfig, MPNetModel
 
+from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.fast_t5 import FastT5
 from instructor_eval.encoder.forms import floats, hidden, products, quantized, torch_dynamic
 from instructor_eval.encoder.model import Network
 from instructor_eval.encoder.packed import pack
-from instructor_eval.errors import ModelOutputError, UserError
 
 TEXTS = [SENTENCE, "the", numbered(40), "a cat and a dog", "water fire earth sky", numbered(7)]
 KINDS = ["instructor", "plain"]

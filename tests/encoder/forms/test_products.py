@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from instructor_eval import machine
+from instructor_eval.core import machine
+from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder.forms import kernel, products
 from instructor_eval.encoder.forms.products import (
     Fp8Linear,
@@ -24,7 +25,6 @@ from instructor_eval.encoder.forms.products import (
     quantize_weight,
     unpack_groups,
 )
-from instructor_eval.errors import ModelOutputError
 
 SHAPES = [(768, 96, 33), (50, 37, 7), (384, 48, 1), (9, 16, 3), (8, 17, 2), (3072, 32, 513), (1, 1, 5)]
 

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError
-from instructor_eval.hub import snapshot
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.hub import snapshot
 
 _VOCABULARY = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"
 _MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"

@@ -8,7 +8,7 @@ from typing import Any
 
 from instructor_eval.adapters.prompts.files import columns, is_list_of, objects, read_json
 from instructor_eval.adapters.rows import Row
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 DOMAINS = frozenset({"hotel", "restaurant", "attraction", "taxi", "train"})
 """Turns about anything else (hospital, police, bus) are left out."""

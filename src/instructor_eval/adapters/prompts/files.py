@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instructor_eval import outside
 from instructor_eval.adapters.rows import Row
-from instructor_eval.errors import UserError
+from instructor_eval.core import outside
+from instructor_eval.core.errors import UserError
 
 _MOST_VALUES = 40_000_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

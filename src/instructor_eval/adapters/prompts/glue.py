@@ -8,7 +8,7 @@ from pathlib import Path
 
 from instructor_eval.adapters.prompts.files import tab_rows, text_lines
 from instructor_eval.adapters.rows import Row
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 RTE_TRAIN, RTE_VALIDATION = 2490, 277
 """Rows of GLUE's RTE with a label."""

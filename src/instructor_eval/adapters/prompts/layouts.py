@@ -19,9 +19,9 @@ from instructor_eval.adapters.prompts.glue import glue_tsv
 from instructor_eval.adapters.prompts.wilds import FILES as WILDS_FILES
 from instructor_eval.adapters.prompts.wilds import wilds_csv
 from instructor_eval.adapters.rows import SUFFIXES, Row, find_file, read_rows
-from instructor_eval.errors import UserError, did_you_mean
-from instructor_eval.outside import check_regular, is_folder, why
-from instructor_eval.packed_files import check_parquet
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.outside import check_regular, is_folder, why
+from instructor_eval.core.packed_files import check_parquet
 
 __all__ = ["LAYOUTS", "Layout", "Row", "Split", "columns", "detect", "read"]
 

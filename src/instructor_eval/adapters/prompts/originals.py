@@ -12,7 +12,7 @@ from typing import Any
 
 from instructor_eval.adapters.prompts.files import columns, is_list_of, objects, read_json, text_lines, texts
 from instructor_eval.adapters.rows import Row, csv_cells, read_rows
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 _DBPEDIA_CLASSES = 14
 _ENDINGS = 4

@@ -11,7 +11,7 @@ from instructor_eval.adapters.labels import unseen
 from instructor_eval.adapters.prompts.files import Split
 from instructor_eval.adapters.prompts.recipe import Recipe, fields_of
 from instructor_eval.adapters.values import count, cut, name_of
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 PlaceOf = Callable[[str, int], str]
 """Of a split's name and a row's place in it, from 0: the file with its line or row."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from instructor_eval.adapters.prompts.budget import BudgetTokenizer
 from instructor_eval.adapters.prompts.recipe import Recipe, Row
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.readers.types import Question
 
 # MetaICL's "direct" form, which the authors' code reads options with (MetaICL/metaicl/data.py).

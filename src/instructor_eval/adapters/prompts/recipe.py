@@ -10,7 +10,7 @@ from typing import Any
 from instructor_eval.adapters.labels import canonical
 from instructor_eval.adapters.prompts.layouts import layout_of
 from instructor_eval.adapters.values import cut, is_nan, name_of
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.task import Card
 
 Row = Mapping[str, Any]

@@ -15,7 +15,7 @@ from typing import Any
 
 from instructor_eval.adapters.prompts.files import Split, columns
 from instructor_eval.adapters.rows import Row
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core.errors import UserError, did_you_mean
 
 REVIEWERS, REVIEWS = 20, 50
 """Amazon: reviewers drawn, and reviews drawn of each."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.errors import UserError, did_you_mean
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.values import Vectors
 from instructor_eval.tasks.task import Selection
-from instructor_eval.types import Vectors
 
 Array = npt.NDArray[np.float64]
 KINDS = ("similar", "bm25", "random")

@@ -17,7 +17,7 @@ import numpy as np
 
 from instructor_eval.adapters.prompts.files import text_lines
 from instructor_eval.adapters.rows import Row, csv_cells
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 AMAZON, CIVIL = "reviews.csv", "all_data_with_identities.csv"
 FILES = (AMAZON, CIVIL)

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from transformers import AutoModel, BertModel, MT5EncoderModel, T5EncoderModel
 from transformers.utils import logging as transformers_logging
 
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.outside import as_user_error
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.fast_bert import FastBert
 from instructor_eval.encoder.fast_t5 import FastT5
 from instructor_eval.encoder.forms.hidden import Options, Sizes
 from instructor_eval.encoder.packed import LAID_OUT, PLAIN, Arithmetic, Packed
-from instructor_eval.errors import ModelOutputError, UserError
-from instructor_eval.outside import as_user_error
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # A text encoder works without these; transformers fills them at random when a checkpoint leaves them out.

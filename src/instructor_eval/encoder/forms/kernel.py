@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructor_eval.machine import compilers, processor_flags
+from instructor_eval.core.machine import compilers, processor_flags
 
 PANEL = 16
 """Channels that are computed together."""

@@ -21,10 +21,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.forms.floats import load_transformer
 from instructor_eval.encoder.forms.hidden import Options
-from instructor_eval.errors import UserError
 
 IDS, MASK, HIDDEN = "input_ids", "attention_mask", "last_hidden_state"
 Integers = npt.NDArray[np.int64]

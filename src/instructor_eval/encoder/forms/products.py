@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder.forms.kernel import KernelLayer
 from instructor_eval.encoder.forms.kernel import load as load_kernel
-from instructor_eval.errors import ModelOutputError
 
 ACTIVATION_LEVELS = 127
 """Activations take 7 bits, 0 to this: see `kernel.c`."""

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.fast_bert import FastBert
 from instructor_eval.encoder.fast_t5 import FastT5
 from instructor_eval.encoder.forms import floats, products
 from instructor_eval.encoder.forms.hidden import Options, Sizes
 from instructor_eval.encoder.packed import Arithmetic, Packed, Product, Segment
-from instructor_eval.errors import UserError
 
 _LARGE_TABLE = 4096  # rows from which an embedding table is one of words, not of positions or types
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.forms.floats import Slow, load_transformer
 from instructor_eval.encoder.forms.hidden import Options, Sizes
 from instructor_eval.encoder.packed import Packed
-from instructor_eval.errors import UserError
 
 
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> DynamicHidden:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.outside import open_outside
+from instructor_eval.core.outside import open_outside
 
 _SUSPECT = 2**28
 """Bytes: what unfolds to less than this is nobody's bomb."""

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.http_said import may_pass, message_of, seconds_of
-from instructor_eval.redaction import HIDDEN, Secrets
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.http_replies import may_pass, message_of, seconds_of
+from instructor_eval.core.redaction import HIDDEN, Secrets
 
 if TYPE_CHECKING:
     import requests
@@ -54,7 +54,7 @@ class Client:
     """
 
     def __init__(self, url: str, concurrency: int, timeout: float, tries: int, wait: float, *, otherwise: str) -> None:
-        from instructor_eval import http_bounds  # imports requests, which reading commands do not need
+        from instructor_eval.core import http_bounds  # imports requests, which reading commands do not need
 
         self._url, self._timeout, self._tries, self._wait = url, timeout, tries, wait
         self._otherwise = otherwise
@@ -156,7 +156,7 @@ class Client:
         import requests
         import urllib3
 
-        from instructor_eval import http_bounds
+        from instructor_eval.core import http_bounds
 
         content, method = bytearray(), "GET" if body is None else "POST"
         limits = (min(_CONNECT_SECONDS, self._timeout), self._timeout)
@@ -340,7 +340,7 @@ def _broken(error: Exception, connect: float, read: float) -> PassingError:
     """What went wrong with a connection, without the addresses and quotations that the libraries put into it."""
     import requests
 
-    from instructor_eval.http_bounds import WHOLE, TooSlowError
+    from instructor_eval.core.http_bounds import WHOLE, TooSlowError
 
     if isinstance(error, requests.ConnectTimeout):
         return PassingError(f"no connection within {connect:g} s")

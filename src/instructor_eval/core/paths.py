@@ -7,9 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from instructor_eval.outside import open_outside
+from instructor_eval.core.outside import open_outside
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(name: str) -> Path:

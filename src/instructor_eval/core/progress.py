@@ -7,8 +7,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from instructor_eval.errors import fitted, one_line
-from instructor_eval.output import warn
+from instructor_eval.core.errors import fitted, one_line
+from instructor_eval.core.output import warn
 
 _LONGEST = 100
 """Characters of a label: a bar has one line for itself."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError, reason
+from instructor_eval.core.errors import UserError, reason
 
 TEXT_BYTES = 32 * 2**20
 """Of a configuration or a card; the index of the largest model's weights has 9 MB."""

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.environment import VERSION, hardware, installed
+from instructor_eval.core.environment import VERSION, hardware, installed
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnxruntime", "openvino")
 

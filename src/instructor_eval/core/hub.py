@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.errors import UserError, one_line
-from instructor_eval.outside import check_regular, is_folder, walk, why
-from instructor_eval.packed_files import check_packed
-from instructor_eval.paths import folder_sha256
-from instructor_eval.redaction import environment_secrets, without_secrets
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.outside import check_regular, is_folder, walk, why
+from instructor_eval.core.packed_files import check_packed
+from instructor_eval.core.paths import folder_sha256
+from instructor_eval.core.redaction import environment_secrets, without_secrets
 
 _TIMEOUT = 10.0
 _DEPTH = 8

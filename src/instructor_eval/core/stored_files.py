@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from instructor_eval import outside
-from instructor_eval.errors import UserError, reason
+from instructor_eval.core import outside
+from instructor_eval.core.errors import UserError, reason
 
 LARGEST = 64 * 2**20
 """Bytes of a JSON file: a baseline of every task takes a thousandth of it."""

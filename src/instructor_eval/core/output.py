@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from instructor_eval.errors import UserError, fitted, printable, reason
+from instructor_eval.core.errors import UserError, fitted, printable, reason
 
 _LONGEST, _LONGEST_SAID = 490, 1000
 """Characters of a line on standard error, and of one that says what goes on."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from instructor_eval.errors import UserError
-from instructor_eval.outside import read_text, why
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.outside import read_text, why
 
 _DEEPEST = 50
 _MOST_NODES = 100_000

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from instructor_eval.errors import fitted, printable
-from instructor_eval.escapes import csv_cell, json_text, markdown
+from instructor_eval.core.errors import fitted, printable
+from instructor_eval.core.escapes import csv_cell, json_text, markdown
 
 LISTING_FORMATS = ("table", "json", "csv")
 BOARD_FORMATS = ("table", "md", "csv", "json", "latex")

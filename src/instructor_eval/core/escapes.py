@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_eval.errors import one_line, printable
+from instructor_eval.core.errors import one_line, printable
 
 _MARKUP = re.compile(r"([\\`*\[\]#|~$]|(?<![^\W_])_|_(?![^\W_]))")  # brackets alone make links; a_b is no emphasis
 _ADDRESS = re.compile(r"(?i)(?<=www)(?=\.)|(?<=[a-z]):(?=//)|(?<=mailto):|(?<=xmpp):")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from instructor_eval.errors import UserError
+from instructor_eval.core.errors import UserError
 
 FORMS, TASKS, SCORERS, READERS, MODELS, SEARCH = (
     f"instructor_eval.{kind}" for kind in ("forms", "tasks", "scorers", "readers", "models", "search")
