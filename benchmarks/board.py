@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval import protocol, scorers
+from instructor_eval import metrics, protocol
 from instructor_eval.cards import shipped_cards
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
@@ -82,7 +82,7 @@ def fill(store: Store) -> int:
             for f, form in enumerate(FORMS):
                 noise = 0.3 * own + 0.02 * f * np.random.default_rng((t, m, f)).normal(size=N)
                 items = items_of(card.type, hard, noise)
-                value = scorers.compute(METRICS[card.type], items)
+                value = metrics.compute(METRICS[card.type], items)
                 store.write(score_of(card.name, card.type, model, form, value, len(items["id"])), items)
                 count += 1
     return count

@@ -113,7 +113,7 @@ def items_of(kind: str, n: int, task: int, changed: bool) -> dict[str, list[Any]
 
 def make_results(folder: Path, n: int) -> None:
     """Write the results folder."""
-    from instructor_eval import scorers
+    from instructor_eval import metrics
     from instructor_eval.checksums import identity
     from instructor_eval.protocol import parse, relevant
     from instructor_eval.results.score import Score
@@ -134,7 +134,7 @@ def make_results(folder: Path, n: int) -> None:
                     model={"name": model, "revision": "1", "family": "plain", "fingerprint": model, "variant": "fp32"},
                     instructions={"set": "none", "roles": {}},
                     metric=METRICS[kind],
-                    score=scorers.compute(METRICS[kind], items),
+                    score=metrics.compute(METRICS[kind], items),
                     n_items=n,
                     data={"hash": task},
                     protocol=relevant(parse([]), kind, task),

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval import protocol, scorers
+from instructor_eval import metrics, protocol
 from instructor_eval.cards import shipped_cards
 from instructor_eval.core.environment import hardware, versions
 from instructor_eval.core.values import Items
@@ -166,7 +166,7 @@ def score_of(card: Card, model: int, form: str, instructions: str, items: Items)
         model={"name": name, "revision": "main", "family": "instructor", "family_rule": "its modules",
                "fingerprint": f"{model:02d}-{form}".ljust(16, "f"), "base_fingerprint": f"{model:02d}".ljust(16, "f"),
                "variant": form, "dim": 768, "max_length": 512},
-        instructions={"set": instructions, "roles": roles}, metric=metric, score=scorers.compute(metric, items),
+        instructions={"set": instructions, "roles": roles}, metric=metric, score=metrics.compute(metric, items),
         n_items=len(items["id"]), data={"id": card.data_id, "revision": card.data_revision, "hash": card.name[:12]},
         reader={"name": "nearest", "fingerprint": "nearest", "selection": "similar"}
         if card.type == "PromptRetrieval" else {},

@@ -28,7 +28,7 @@ from instructor_eval.comparing.compare import Comparison, TaskComparison
 from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.gates.quality import IMPROVED, OK, REGRESSED, judge
 from instructor_eval.gates.thresholds import Thresholds
-from instructor_eval.scorers.classification import average_precision
+from instructor_eval.metrics.classification import average_precision
 
 Numbers = Any
 Rng = np.random.Generator

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rewritten import rewrite
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
 
@@ -29,7 +29,7 @@ def keep(make_score: Callable[..., Score], tmp_path: Path) -> Keep:
         if failed:
             score = make_score(task, None, error="the disk is full", **fields)
             return Store(tmp_path / "results").write(score)
-        value = scorers.compute("cosine_spearman", ITEMS)
+        value = metrics.compute("cosine_spearman", ITEMS)
         score = make_score(task, **{"value": value, "n_items": 4, **fields})
         return Store(tmp_path / "results").write(score, ITEMS)
 

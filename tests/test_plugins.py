@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import instructor_eval
-from instructor_eval import cards, scorers, variants
+from instructor_eval import cards, metrics, variants
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
 from instructor_eval.readers.load import load_reader
@@ -209,13 +209,13 @@ def test_names_of_ours_cannot_be_taken(install: Install) -> None:
     site = Path(sys.path[0])
     assert variants.form("fp32") is variants.FORMS["fp32"]
     assert variants.known_forms()["int8"] is variants.FORMS["int8"]
-    assert scorers.compute("rougeL", ITEMS) == 0.5
-    assert not scorers.plugged()
-    assert not scorers.is_plugged("accuracy")
+    assert metrics.compute("rougeL", ITEMS) == 0.5
+    assert not metrics.plugged()
+    assert not metrics.is_plugged("accuracy")
     assert load_reader("nearest").fingerprint == "nearest-1"
     assert cards.select(["STSBenchmark"], ["demo"])
     assert not (site / "loaded").exists()
-    assert "unknown metric 'rougeLsum'" in fault(lambda: scorers.compute("rougeLsum", ITEMS))
+    assert "unknown metric 'rougeLsum'" in fault(lambda: metrics.compute("rougeLsum", ITEMS))
 
 
 @pytest.mark.parametrize(
@@ -235,24 +235,24 @@ def test_names_of_ours_cannot_be_taken(install: Install) -> None:
 )
 def test_scorers_that_are_none(install: Install, code: str, words: str) -> None:
     install("evil", {"scorers": {"f1": "evil:f1"}}, code)
-    assert scorers.is_plugged("f1")  # by name: nothing is loaded for it
+    assert metrics.is_plugged("f1")  # by name: nothing is loaded for it
     assert "evil" not in sys.modules
-    assert words in fault(lambda: scorers.compute("f1", ITEMS))
+    assert words in fault(lambda: metrics.compute("f1", ITEMS))
 
 
 def test_a_scorer_has_items_of_its_own(install: Install) -> None:
     install("evil", {"scorers": {"f1": "evil:f1"}}, "def f1(items):\n    items.pop('gold').clear()\n    return True")
     items = {name: list(column) for name, column in ITEMS.items()}
-    assert scorers.compute("f1", items) == 1.0
+    assert metrics.compute("f1", items) == 1.0
     assert items == ITEMS
-    assert scorers.origin("f1") == "f1 of evil 6.6"
-    assert scorers.origin("accuracy") == "accuracy"
+    assert metrics.origin("f1") == "f1 of evil 6.6"
+    assert metrics.origin("accuracy") == "accuracy"
 
 
 def test_two_packages_with_one_name(install: Install) -> None:
     install("evil_one", {"scorers": {"f1": "evil_one:f1"}}, "def f1(items): return 1.0")
     install("evil_two", {"scorers": {"f1": "evil_two:f1"}}, "def f1(items): return 2.0")
-    text = fault(lambda: scorers.compute("f1", ITEMS))
+    text = fault(lambda: metrics.compute("f1", ITEMS))
     assert "evil" in text
     assert "brings one of that name too" in text
 

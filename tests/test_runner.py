@@ -14,7 +14,7 @@ import pytest
 import tiny
 from waiting import kept, wait_for
 
-from instructor_eval import filing, protocol, runner, scorers
+from instructor_eval import filing, metrics, protocol, runner
 from instructor_eval.cards import read_cards, select, shipped_cards
 from instructor_eval.core.errors import UserError
 from instructor_eval.instructions import parse_set
@@ -143,7 +143,7 @@ def test_every_stored_score_is_recomputed_from_its_items(run: Run, plain: Path, 
     assert len(scores) == 4
     for score in scores:
         items = store.items(score)
-        assert scorers.compute(score.metric, items) == score.score
+        assert metrics.compute(score.metric, items) == score.score
         assert len(items["id"]) == score.n_items
         assert score.counts["texts"] >= score.counts["unique"] > 0
         assert score.counts["tokens"] > score.counts["unique"]
@@ -233,7 +233,7 @@ def test_cqadupstack_is_the_mean_of_its_parts(
             from instructor_eval.tasks.task import Outcome
 
             items = {"id": ["q"], "ndcg_at_10": [values[card.name]]}
-            return Outcome("ndcg_at_10", scorers.compute("ndcg_at_10", items), items)
+            return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items)
 
     monkeypatch.setattr(runner, "adapter_for", lambda _card: Fake())
     summary, _ = run([plain], select(["CQADupstackRetrieval"]))
@@ -261,7 +261,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
                       "build_seconds": 1.0, "queries_per_second": 40.0, "index_bytes": 100, "library": "l"}  # fmt: skip
             items = {"id": ["q"], "ndcg_at_10": [0.25 if settings.search else 0.5]}
             found = search if settings.search else {}
-            return Outcome("ndcg_at_10", scorers.compute("ndcg_at_10", items), items, search=found)
+            return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items, search=found)
 
     monkeypatch.setattr(runner, "adapter_for", lambda _card: Fake())
     searches = [EXACT_SEARCH, SearchSpec.parse("faiss:Flat")]

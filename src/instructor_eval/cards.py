@@ -105,7 +105,7 @@ def _metric(raw: Mapping[str, Any], where: Where, kind: TaskType) -> str:
     metric = where.name(raw, "metric", kind.metrics[0])
     if metric in kind.metrics:
         return metric
-    from instructor_eval.scorers import plugged  # numpy and scipy
+    from instructor_eval.metrics import plugged  # numpy and scipy
 
     return where.one_of("metric", metric, (*kind.metrics, *plugged()))
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.checksums import identity, identity_of
@@ -41,7 +41,7 @@ def blank(request: Request, card: Card, plan: Planned) -> Score:
             },
         },
         metric=_metric(card, request),
-        metric_origin=scorers.origin(_metric(card, request)),
+        metric_origin=metrics.origin(_metric(card, request)),
         data={
             "id": card.data_id or (card.folder.name if card.folder else None),
             "revision": card.data_revision,
@@ -132,7 +132,7 @@ def fill(score: Score, outcome: Outcome) -> None:
     Raises:
         RuntimeError: the items give another number: a fault of ours, never to be filed.
     """
-    recomputed = scorers.compute(outcome.metric, outcome.items)
+    recomputed = metrics.compute(outcome.metric, outcome.items)
     if recomputed != outcome.score:
         raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
     score.status = "ok"
@@ -160,7 +160,7 @@ def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Req
     score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode", "load")}
     score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in COUNTS}
     score.environment = {"versions": versions()}
-    whole = scorers.compute("mean_of_parts", items)
+    whole = metrics.compute("mean_of_parts", items)
     fill(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
     request.store.write(score, items)
     return score, False

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from made_up import FakeEncoder, Writer, card, embed, jsonl, settings
 from scipy.stats import pearsonr
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.billboard import BillboardAdapter, Segment, load_segments, max_over_references, unit
 from instructor_eval.cards import read_cards
 from instructor_eval.core.errors import UserError
@@ -66,7 +66,7 @@ def test_one_pearson_over_the_pooled_rows(tmp_path):
     assert outcome.items["value"] == pytest.approx(values, abs=1e-6)
     assert outcome.items["segment"] == [r["seg_id"] for r in hypotheses]
     assert outcome.items["system"] == ["Alpha", "Beta", "Human"] * 7
-    assert scorers.compute("pearson", json.loads(json.dumps(outcome.items))) == outcome.score
+    assert metrics.compute("pearson", json.loads(json.dumps(outcome.items))) == outcome.score
     a_segment_each = [pearsonr(values[i : i + 3], gold[i : i + 3])[0] for i in range(0, 21, 3)]
     assert outcome.score != pytest.approx(np.mean(a_segment_each), abs=1e-3)  # pooled, not a mean of segments
 

@@ -16,7 +16,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import average_precision_score, v_measure_score
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.folder import FolderAdapter, describe, load
 from instructor_eval.adapters.rows import find_file, read_rows
 from instructor_eval.cards import read_cards
@@ -58,7 +58,7 @@ def score(card, **kwargs):
     """Outcome and encoder of a run; the score is the metric of the items as stored."""
     encoder = FakeEncoder()
     outcome = ADAPTER.run(card, encoder, settings(None, **kwargs))
-    assert scorers.compute(outcome.metric, json.loads(json.dumps(outcome.items))) == outcome.score
+    assert metrics.compute(outcome.metric, json.loads(json.dumps(outcome.items))) == outcome.score
     return outcome, encoder
 
 

@@ -15,7 +15,7 @@ from made_up import MIRRORS, FakeEncoder, OwnMtebModel, card, embed, jsonl, read
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.adapters.values import gold_hash
 from instructor_eval.core.errors import UserError
@@ -62,7 +62,7 @@ def test_the_score_is_mtebs(evaluated, name):
 def test_the_score_is_the_metric_of_the_items(evaluated, name):
     e = evaluated(name)
     stored = json.loads(json.dumps(e.outcome.items))
-    assert scorers.compute(e.outcome.metric, stored) == e.outcome.score
+    assert metrics.compute(e.outcome.metric, stored) == e.outcome.score
     assert {len(column) for column in stored.values()} == {len(stored["id"])}
     assert len(set(stored["id"])) == len(stored["id"])
     assert all(isinstance(i, str) for i in stored["id"])
@@ -490,7 +490,7 @@ def test_a_limited_run_equals_mteb_on_data_cut_by_hand(evaluated, tmp_path, name
     subset = None if e.card.subset == "default" else e.card.subset
     assert outcome.score == run_mteb(name, folder, tmp_path / "cache", subset=subset)["main_score"]
     assert len(outcome.items["id"]) == n_items
-    assert scorers.compute(outcome.metric, outcome.items) == outcome.score
+    assert metrics.compute(outcome.metric, outcome.items) == outcome.score
     assert outcome.gold_hash != e.outcome.gold_hash
     whole = sum(len(texts) for _, _, texts in e.encoder.calls)
     assert sum(len(texts) for _, _, texts in encoder.calls) < whole
@@ -531,7 +531,7 @@ def test_a_limit_of_any_size_gives_a_score(evaluated, name, limit):
     outcome = ADAPTER.run(card(name), FakeEncoder(), settings(evaluated(name).hub, limit=limit))
     pairs = card(name).type in ("STS", "PairClassification")
     assert 0 < len(outcome.items["id"]) <= max(limit, 2 if pairs else 1)
-    assert scorers.compute(outcome.metric, outcome.items) == outcome.score
+    assert metrics.compute(outcome.metric, outcome.items) == outcome.score
 
 
 def test_where_the_first_items_have_one_gold_value_the_last_gives_way_to_another(tmp_path):

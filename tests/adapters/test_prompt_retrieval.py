@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_up import FakeEncoder, jsonl, settings
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters import prompt_retrieval
 from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter, describe, rouge_l
 from instructor_eval.cards import read_cards, shipped_cards
@@ -169,7 +169,7 @@ def test_every_task_of_the_paper_runs(name, tmp_path):
     items = outcome.items
     assert len(items["id"]) == len(set(items["id"])) == n
     assert outcome.metric == "rougeL"
-    assert outcome.score == scorers.compute("rougeL", items) == pytest.approx(np.mean(items["value"]))
+    assert outcome.score == metrics.compute("rougeL", items) == pytest.approx(np.mean(items["value"]))
     assert 0 < outcome.score < 1
     assert ("accuracy" in outcome.metrics) == (name not in ("CODA-19", "GeoQuery", "MultiWOZ"))
     for shown, similarities in zip(items["demonstrations"], items["similarities"], strict=True):

@@ -13,7 +13,7 @@ import pytest
 from made_up import OwnMtebModel, card, read_jsonl, run_mteb, settings
 from scipy.stats import pearsonr
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.billboard import load_segments
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.encoder.engine import Engine
@@ -122,4 +122,4 @@ def test_the_published_rouge_of_cnndm_is_reproduced_by_our_pooling_and_correlati
             items["gold"].append(human)
             items["value"].append(max(rouge.score(r, text)["rougeL"].fmeasure for r in segment.references))
     assert len(items["id"]) == int(published["n_instances"])
-    assert scorers.compute("pearson", items) == pytest.approx(float(published["pearson_with_human_score"]), abs=5e-5)
+    assert metrics.compute("pearson", items) == pytest.approx(float(published["pearson_with_human_score"]), abs=5e-5)

@@ -11,7 +11,7 @@ from made_up import DIM, MIRRORS, ROLE_INSTRUCTION, FakeEncoder, card, embed, re
 from ranks import check_lists
 from scipy.stats import rankdata
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters import mteb_search
 from instructor_eval.adapters.billboard import BillboardAdapter
 from instructor_eval.adapters.mteb import MtebAdapter
@@ -128,7 +128,7 @@ def test_a_task_under_a_variant(hub, whole, by_hand, name, variant):
     expected, texts_hash = by_hand(name, variant.replace("ubinary", "binary"))
     assert outcome.score == pytest.approx(expected.score, abs=1e-6)
     assert outcome.metrics == pytest.approx(expected.metrics, abs=1e-5)
-    assert scorers.compute(outcome.metric, json.loads(json.dumps(outcome.items))) == outcome.score
+    assert metrics.compute(outcome.metric, json.loads(json.dumps(outcome.items))) == outcome.score
     assert outcome.gold_hash == whole(name).gold_hash
     if variant != "float16":  # which moves less than most metrics see
         assert outcome.items != whole(name).items

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval import protocol, scorers
+from instructor_eval import metrics, protocol
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board, Row
 from instructor_eval.cards import shipped_cards
@@ -47,7 +47,7 @@ class Made:
         items = items or {"id": [f"q{i}" for i in range(n)], metric: values.tolist()}
         given = {"type": "Retrieval", "metric": metric, "identity": f"{variant}-{task}", "n_items": n,
                  "fingerprint": f"{variant}{'.' * 16}"[:16], "variant": variant} | fields  # fmt: skip
-        score = self._make(task, scorers.compute(metric, items), **given)
+        score = self._make(task, metrics.compute(metric, items), **given)
         score.model["dim"] = 64
         self.scores.append(score)
         self.kept[score.identity] = items

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval import protocol, scorers
+from instructor_eval import metrics, protocol
 from instructor_eval.board import kept as module
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
@@ -161,7 +161,7 @@ def file_one(store: Store, make_score: MakeScore, task: str, metric: str, *, see
     items |= {"gold": gold.tolist(), "cosine": values} if metric == "cosine_spearman" else {metric: values}
     kind = "Retrieval" if task == "SciFact" else "STS"
     given = {"type": kind, "metric": metric, "n_items": 60, "identity": f"{seed}{task}", "fingerprint": str(seed)}
-    score = make_score(task, scorers.compute(metric, items), **(given | fields))
+    score = make_score(task, metrics.compute(metric, items), **(given | fields))
     store.write(score, items)
     return score
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.board import replicates, score_intervals
 from instructor_eval.board.replicates import rounds, spread
 from instructor_eval.board.spreads import Spread, mean, of_parts
@@ -42,7 +42,7 @@ def items_of(metric: str, n: int = 60, model: int = 0) -> Items:
 
 
 def score_of(metric: str, items: Items) -> float:
-    return float(np.mean(items["value"])) if metric == "accuracy" else scorers.compute(metric, items)
+    return float(np.mean(items["value"])) if metric == "accuracy" else metrics.compute(metric, items)
 
 
 def made(metric: str, items: Items, **fields: Any) -> Spread:
@@ -94,7 +94,7 @@ def test_a_replicate_is_the_metric_of_drawn_items(metric: str) -> None:
         if strata:  # equal groups keep the order in which they come
             places.sort(key=lambda i: (i % 6, i))
         expanded = {name: [column[i] for i in places] for name, column in items.items()}
-        assert found.replicates[row] == pytest.approx(scorers.compute(metric, expanded), abs=1e-12)
+        assert found.replicates[row] == pytest.approx(metrics.compute(metric, expanded), abs=1e-12)
 
 
 def test_the_unit_of_billboard_is_the_segment() -> None:

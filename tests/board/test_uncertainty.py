@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import sem, t
 
-from instructor_eval import protocol, scorers
+from instructor_eval import metrics, protocol
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
 from instructor_eval.board.score_intervals import of_mean
@@ -45,7 +45,7 @@ class Made:
         items = items or {"id": [f"q{i:03}" for i in range(n)], metric: values.tolist()}
         given = {"type": "Retrieval", "metric": metric, "identity": f"{model}-{task}-{fields.get('variant')}",
                  "model": model, "n_items": n, "fingerprint": model} | fields  # fmt: skip
-        score = self._make(task, scorers.compute(metric, items), **given)
+        score = self._make(task, metrics.compute(metric, items), **given)
         self.scores.append(score)
         self.kept[score.identity] = items
         return score

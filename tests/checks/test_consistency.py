@@ -16,7 +16,7 @@ from adapters.made_up import card as shipped
 from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 from rewritten import rewrite
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.mteb_score import _query_items
 from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.cards import own_cards, select, shipped_cards
@@ -91,7 +91,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
             run(f"{name} cut", shipped(name), limit=7)
         run("bootstrap", shipped("DemoPrompts"), rouge="bootstrap")
     values: Items = {"id": list(FORUMS), "value": [0.02 * i for i in range(1, len(FORUMS) + 1)]}
-    whole = Outcome("mean_of_parts", scorers.compute("mean_of_parts", values), values)
+    whole = Outcome("mean_of_parts", metrics.compute("mean_of_parts", values), values)
     found["whole"] = (filed(shipped("CQADupstackRetrieval"), whole, protocol={"empty_text": "encode"}), values)
     return found
 
@@ -150,7 +150,7 @@ def test_no_identity_of_rankings_is_false_on_trec_evals_own_values(real: dict[st
         for key, value in getattr(computed, name).items()
     }
     score = dataclasses.replace(
-        real["SciFact"][0], score=scorers.compute("ndcg_at_10", items), n_items=600, metrics=means
+        real["SciFact"][0], score=metrics.compute("ndcg_at_10", items), n_items=600, metrics=means
     )
     assert means["ndcg_at_10"] == score.score
     assert check_score(score, items) == []
@@ -375,7 +375,7 @@ def of(real: dict[str, Result], label: str) -> Result:
         score, items = copy.deepcopy(real["DemoRetrieval"])
         kept = [i for i, n in enumerate(items["relevant"]) if n == 1]
         items = {name: [values[i] for i in kept] for name, values in items.items()}
-        score = dataclasses.replace(score, n_items=len(kept), score=scorers.compute(score.metric, items), metrics={})
+        score = dataclasses.replace(score, n_items=len(kept), score=metrics.compute(score.metric, items), metrics={})
     # The first item is one with a right answer, where that matters.
     if score.task == "DemoPrompts":
         items = {name: sorted_by(values, items["correct"]) for name, values in items.items()}
@@ -469,7 +469,7 @@ def test_items_are_counted_in_the_data(real: dict[str, Result], tmp_path: Path) 
     score, items = of(real, "DemoSTS")
     items = {name: values[:-3] for name, values in items.items()}
     score.n_items, score.metrics = 190, {}
-    score.score = scorers.compute(score.metric, items)
+    score.score = metrics.compute(score.metric, items)
     stored(tmp_path, (score, items))
     assert errors(tmp_path) == ["190 items, the data has 193"]
 
@@ -545,11 +545,11 @@ def test_a_part_is_worth_in_the_whole_what_it_is_worth_alone(real: dict[str, Res
     part, items = of(real, "DemoRetrieval")
     part = dataclasses.replace(part, task=FORUMS[0], benchmark="mteb", data={}, identity="a" * 16)
     values["value"][0] = part.score
-    whole.score = scorers.compute("mean_of_parts", values)
+    whole.score = metrics.compute("mean_of_parts", values)
     paths = stored(tmp_path, (whole, values), (part, items))
     assert errors(tmp_path) == []
     values["value"][0] = 0.25
-    whole.score = scorers.compute("mean_of_parts", values)
+    whole.score = metrics.compute("mean_of_parts", values)
     stored(tmp_path, (whole, values))
     assert errors(tmp_path) == [f"part {FORUMS[0]}: 0.25 here, its own result has {part.score!r}"]
     paths[1].unlink()  # no result of its own any more: nothing to compare with
@@ -577,7 +577,7 @@ def test_results_of_the_same_data_have_the_same_gold_values(real: dict[str, Resu
     score, items = found[2]
     at = items["relevant"].index(2)
     several = {name: values[:at] + values[at + 1 :] for name, values in items.items()}
-    score.n_items, score.metrics, score.score = len(several["id"]), {}, scorers.compute(score.metric, several)
+    score.n_items, score.metrics, score.score = len(several["id"]), {}, metrics.compute(score.metric, several)
     stored(tmp_path, (score, several))
     n = len(items["id"])
     assert errors(tmp_path) == [

@@ -12,7 +12,7 @@ import pytest
 from edits import edits
 from made_items import METRICS, whole_items
 
-from instructor_eval import scorers
+from instructor_eval import metrics as scorers
 from instructor_eval.comparing import baseline_files, baselines, evidence, stats
 from instructor_eval.comparing.baselines import load, pin, read, read_named, set_baseline
 from instructor_eval.comparing.compact import compact

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_items import METRICS, make_items, whole_items
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import contributions, evidence, randomise, resample, stats
 from instructor_eval.comparing.compact import compact, from_parquet, to_parquet, top_hashes
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.scorers.classification import average_precision
-from instructor_eval.scorers.correlation import cosine_spearman
+from instructor_eval.metrics.classification import average_precision
+from instructor_eval.metrics.correlation import cosine_spearman
 
 
 def stored(metric: str, items: Items) -> Items:
@@ -26,9 +26,9 @@ def stored(metric: str, items: Items) -> Items:
 def test_every_test_gives_the_same_answer_to_the_last_bit(metric: str) -> None:
     child, parent = whole_items(metric, 1), whole_items(metric, 2)
     small, base = stored(metric, child), stored(metric, parent)
-    assert evidence.value(metric, base) == pytest.approx(scorers.compute(metric, parent), abs=1e-12)
+    assert evidence.value(metric, base) == pytest.approx(metrics.compute(metric, parent), abs=1e-12)
     if metric != "accuracy":  # its draws are not kept: their mean is, rounded otherwise
-        assert evidence.value(metric, base) == scorers.compute(metric, parent)
+        assert evidence.value(metric, base) == metrics.compute(metric, parent)
     expected = stats.paired(metric, child, parent, seed_text="x")
     for a, b in ((child, base), (small, parent), (small, base)):
         found = stats.paired(metric, a, b, seed_text="x")
@@ -95,7 +95,7 @@ def test_similarities_that_rank_as_the_cosine_does_are_stored_once() -> None:
     assert pq.read_table(pa.BufferReader(raw)).column_names == ["id", "gold", "cosine", "manhattan", "dot"]
     back = from_parquet("max_ap", raw)
     assert back == compact("max_ap", items)
-    assert scorers.compute("max_ap", back) == scorers.compute("max_ap", items)
+    assert metrics.compute("max_ap", back) == metrics.compute("max_ap", items)
 
 
 def test_top_hashes_of_whole_and_compact_items() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from made_items import make_items, take
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.compare import MOST_MOVED, Comparison, TaskComparison, compare, draws
@@ -43,7 +43,7 @@ def side(make_score: MakeScore) -> MakeSide:
         scores = {}
         for name, items in tasks.items():
             kind, metric = METRICS[name]
-            given = {"value": scorers.compute(metric, items), "type": kind, "metric": metric,
+            given = {"value": metrics.compute(metric, items), "type": kind, "metric": metric,
                      "n_items": len(items["id"]), "identity": f"{label} {name}", "data": {"hash": "d"}, "seed": 42,
                      "command": ["evaluate", "--task", name]}  # fmt: skip
             scores[name] = make_score(name, **(given | changes.get(name, {})))
@@ -80,8 +80,8 @@ def test_one_task_by_its_parts(name: str, side: MakeSide) -> None:
     seed = f"b {name} a {name} {name}"
     assert found.difference == stats.paired(metric, ours[name], theirs[name], seed_text=seed)
     assert (found.task, found.type, found.metric, found.not_comparable, found.notes) == (name, kind, metric, None, ())
-    assert found.baseline == scorers.compute(metric, theirs[name])
-    assert found.candidate == scorers.compute(metric, ours[name])
+    assert found.baseline == metrics.compute(metric, theirs[name])
+    assert found.candidate == metrics.compute(metric, ours[name])
     assert found.n == (20 if metric == "pearson" else 60) == found.wins + found.ties + found.losses
     assert found.changed == found.wins + found.losses > 0
     assert found.chance is not None
@@ -244,7 +244,7 @@ def test_items_of_one_side_only(side: MakeSide) -> None:
         "left out: 2 items only in the candidate: i58, i59", "left out: 1 items only in the baseline: i0",
     )  # fmt: skip
     assert found.n == 57
-    common = scorers.compute("cosine_spearman", take(every, range(1, 58)))
+    common = metrics.compute("cosine_spearman", take(every, range(1, 58)))
     assert (found.baseline, found.candidate) == pytest.approx((common, common), abs=1e-12)
     assert found.difference is not None
     assert (found.difference.delta, found.difference.n) == (0, 57)
@@ -291,7 +291,7 @@ def test_published_scores_have_differences_without_intervals(side: MakeSide) -> 
 
 def whole(seed: int, forums: tuple[str, ...] = FORUMS) -> dict[str, Items]:
     parts = {forum: make_items("ndcg_at_10", 40, seed + k) for k, forum in enumerate(forums)}
-    values = [scorers.compute("ndcg_at_10", items) for items in parts.values()]
+    values = [metrics.compute("ndcg_at_10", items) for items in parts.values()]
     return {**parts, CQA: {"id": list(forums), "value": values}}
 
 
@@ -358,7 +358,7 @@ def everything(shuffle: int) -> str:
         items = {n: make_items(METRICS[n][1], size, seed, noise=0.2 + 0.02 * seed) for n, size in sizes.items()}
         scores = {
             n: Score(f"{label} {n}", "ok", n, "mteb", METRICS[n][0], {"name": label}, {"set": "none"}, METRICS[n][1],
-                     scorers.compute(METRICS[n][1], columns), n_items=sizes[n])
+                     metrics.compute(METRICS[n][1], columns), n_items=sizes[n])
             for n, columns in items.items()
         }  # fmt: skip
         values = {n: s.score for n, s in scores.items() if s.score is not None}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing.contributions import contributions, mean_column
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
@@ -33,11 +33,11 @@ def test_the_mean_of_what_units_add_is_the_score(metric: str, n: int) -> None:
         items = items_of(metric, n, seed)
         ids, values = contributions(metric, items)
         assert len(ids) == len(values) == len(set(ids))
-        assert np.mean(values) == pytest.approx(scorers.compute(metric, items), abs=ROUNDED.get(metric, 1e-9))
+        assert np.mean(values) == pytest.approx(metrics.compute(metric, items), abs=ROUNDED.get(metric, 1e-9))
 
 
 def test_every_metric_is_known() -> None:
-    assert set(scorers._METRICS) <= set(EVERY)
+    assert set(metrics._METRICS) <= set(EVERY)
 
 
 @pytest.mark.parametrize("metric", NEEDED)
@@ -54,7 +54,7 @@ def test_segments_are_the_units_of_billboard() -> None:
     uneven = take(items, range(58))  # the last segment has one row of three
     ids, values = contributions("pearson", uneven)
     assert len(ids) == 20
-    assert np.mean(values) == pytest.approx(scorers.compute("pearson", uneven), abs=1e-9)
+    assert np.mean(values) == pytest.approx(metrics.compute("pearson", uneven), abs=1e-9)
 
 
 def test_average_precision_by_hand() -> None:
@@ -117,4 +117,4 @@ def test_the_order_of_items_moves_nothing(cells: list[tuple[int, int]], order: A
         )  # fmt: skip
         assert back == pytest.approx(there, abs=1e-9)
         if sum(items["gold"]) if metric == "cosine_ap" else min(len(set(gold)), len(set(value))) > 1:
-            assert np.mean(list(there.values())) == pytest.approx(scorers.compute(metric, items), abs=1e-9)
+            assert np.mean(list(there.values())) == pytest.approx(metrics.compute(metric, items), abs=1e-9)

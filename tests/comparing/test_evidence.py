@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import evidence, stats
 from instructor_eval.comparing.estimates import NotComparableError
 from instructor_eval.core.errors import UserError
@@ -22,7 +22,7 @@ EVERY = (*T_METRICS, *BOOTSTRAPPED)
 
 
 def stored(make_score: MakeScore, metric: str, items: Items) -> Score:
-    return make_score(value=scorers.compute(metric, items), metric=metric, n_items=len(items["id"]))
+    return make_score(value=metrics.compute(metric, items), metric=metric, n_items=len(items["id"]))
 
 
 # Items that are those of a score
@@ -37,7 +37,7 @@ def test_stored_items_pass(metric: str, make_score: MakeScore) -> None:
 def test_accuracy_from_what_a_baseline_keeps(make_score: MakeScore) -> None:
     items = make_items("accuracy")
     compact = {name: items[name] for name in ("id", "gold", "value")}
-    assert evidence.value("accuracy", compact) == pytest.approx(scorers.compute("accuracy", items), abs=1e-12)
+    assert evidence.value("accuracy", compact) == pytest.approx(metrics.compute("accuracy", items), abs=1e-12)
     evidence.check(stored(make_score, "accuracy", items), compact, "baseline")
 
 

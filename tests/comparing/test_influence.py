@@ -10,7 +10,7 @@ import pytest
 from made_items import make_items, take
 from scipy.stats import pearsonr, spearmanr
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import influence, resample
 
 CORRELATED = ("cosine_spearman", "cosine_pearson", "pearson", "cosine_ap", "max_ap")
@@ -22,7 +22,7 @@ def test_the_mean_of_the_units_is_the_score(metric: str) -> None:
     items = make_items(metric)
     found = influence.influences(metric, items)
     assert found is not None
-    assert float(np.mean(found)) == pytest.approx(scorers.compute(metric, items), abs=6e-6)  # nDCG is rounded
+    assert float(np.mean(found)) == pytest.approx(metrics.compute(metric, items), abs=6e-6)  # nDCG is rounded
     assert len(found) == (20 if metric == "pearson" else 60)
 
 
@@ -46,7 +46,7 @@ def test_the_standard_error_is_near_the_jackknifes(metric: str) -> None:
     assert found is not None
     n = len(found)
     without = np.array(
-        [scorers.compute(metric, take(items, [i for i in range(n * width) if i // width != unit])) for unit in range(n)]
+        [metrics.compute(metric, take(items, [i for i in range(n * width) if i // width != unit])) for unit in range(n)]
     )
     jackknife = math.sqrt((n - 1) / n * float(np.sum((without - np.mean(without)) ** 2)))
     assert float(np.std(found, ddof=1)) / math.sqrt(n) == pytest.approx(jackknife, rel=0.05)

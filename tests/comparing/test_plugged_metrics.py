@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.board.replicates import spread
 from instructor_eval.checks.item_checks import metric_bounds
 from instructor_eval.comparing import compact, contributions, evidence, randomise, stats
@@ -44,7 +44,7 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
 @pytest.fixture
 def plugged(plug: Plug) -> None:
     """Ours by other names, `my_cosine_ap` and so on; and a plain mean."""
-    ours = {f"my_{metric}": scorers._METRICS[metric] for metric in SAME}
+    ours = {f"my_{metric}": metrics._METRICS[metric] for metric in SAME}
     plug(**ours, my_mean=lambda items: float(np.mean(items["value"])))
 
 
@@ -78,7 +78,7 @@ def test_intervals_are_near_those_of_the_metric_that_it_is(metric: str) -> None:
     assert (found.method, expected.method) == (f"{kind}bootstrap", f"{kind}influence")
     assert (found.delta, found.n, found.weak) == (expected.delta, expected.n, expected.weak)
     assert found.se == pytest.approx(expected.se, rel=0.3)
-    value = scorers.compute(metric, a)
+    value = metrics.compute(metric, a)
     mine, theirs = (spread(name, a, value, seed_text="seed") for name in (f"my_{metric}", metric))
     assert mine.se == pytest.approx(theirs.se, rel=0.3)
     assert mine.high - mine.low == pytest.approx(2 * t.ppf(0.975, mine.n - 1) * mine.se)
@@ -133,7 +133,7 @@ def test_what_an_item_adds_is_its_value_where_the_metric_is_a_mean(monkeypatch: 
     for metric, items, n in (("my_cosine_ap", a, 48), ("my_pearson", made(), 24)):
         ids, parts = contributions.contributions(metric, items)
         assert len(ids) == len(set(ids)) == n
-        assert np.mean(parts) == pytest.approx(scorers.compute(metric, items), abs=1e-12)
+        assert np.mean(parts) == pytest.approx(metrics.compute(metric, items), abs=1e-12)
     monkeypatch.setattr(contributions, "MOST_PLUGGED", 47)
     monkeypatch.setattr(evidence, "MOST_PLUGGED", 47)
     with pytest.raises(UserError, match="what each of 48 items adds is not told"):

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 from scipy.stats import permutation_test, rankdata
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import randomise
 from instructor_eval.comparing.estimates import Chance
 from instructor_eval.comparing.randomise import chance
 from instructor_eval.core.values import Items
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES, average_precision
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES, average_precision
 
 CORRELATIONS = ("cosine_spearman", "cosine_pearson", "pearson")
 SWAPPED = ("cosine_ap", "max_ap", "rougeL_third_worst_group", *CORRELATIONS)
@@ -150,7 +150,7 @@ def test_drawn_p_values_are_scipys(metric: str, n: int, make: Any) -> None:
 def test_the_difference_seen_is_that_of_the_scores(metric: str) -> None:
     """The statistic of no swaps is the difference of the published metrics, but for the rounding of scales."""
     child, parent = pair(metric, 30)
-    expected = scorers.compute(metric, child) - scorers.compute(metric, parent)
+    expected = metrics.compute(metric, child) - metrics.compute(metric, parent)
     if metric in CORRELATIONS:
         units = np.arange(10 if metric == "pearson" else 30)
         seen = correlations(metric, child, parent)(units, units + len(units))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 from scipy.stats import bootstrap, t, ttest_rel
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import resample, stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.comparing.stats import mean, paired, why_not
@@ -44,13 +44,13 @@ def test_a_metric_on_counts_is_the_metric_of_the_drawn_items(metric: str) -> Non
         # Group by group, so that the groups keep their order: it decides between equal ones.
         ordered = sorted(drawn, key=lambda u: (u % len(strata), u))
         expanded = take(items, [i for u in ordered for i in units[u]])
-        assert value == pytest.approx(scorers.compute(metric, expanded), abs=1e-12)
+        assert value == pytest.approx(metrics.compute(metric, expanded), abs=1e-12)
     assert len(set(np.round(found, 9))) > 5
 
 
 def test_every_metric_has_an_interval_or_is_a_mean_of_parts() -> None:
     known = {*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts"}
-    assert set(scorers._METRICS) <= known
+    assert set(metrics._METRICS) <= known
     for metric in known - {"mean_of_parts"}:
         found = paired(metric, make_items(metric, seed=1), make_items(metric, seed=2), seed_text="x")
         assert found.low is not None
@@ -101,7 +101,7 @@ def test_means_have_the_interval_of_the_paired_t_test(metric: str) -> None:
     column = T_METRICS[metric]
     expected = ttest_rel(child[column], parent[column]).confidence_interval(0.95)
     # Around the difference of the published scores, which may be rounded.
-    assert found.delta == pytest.approx(scorers.compute(metric, child) - scorers.compute(metric, parent), abs=1e-12)
+    assert found.delta == pytest.approx(metrics.compute(metric, child) - metrics.compute(metric, parent), abs=1e-12)
     shift = found.delta - np.mean(np.subtract(child[column], parent[column]))
     assert abs(shift) < (0.01 if metric == "rougeL_bootstrap" else 1.1e-5)
     assert (found.low, found.high) == pytest.approx((expected.low + shift, expected.high + shift), abs=1e-12)
@@ -119,7 +119,7 @@ def test_others_have_the_standard_error_of_scipys_paired_bootstrap(metric: str) 
 
     def statistic(units: Any) -> float:
         places = [int(u) * width + k for u in units for k in range(width)]
-        return scorers.compute(metric, take(child, places)) - scorers.compute(metric, take(parent, places))
+        return metrics.compute(metric, take(child, places)) - metrics.compute(metric, take(parent, places))
 
     result = bootstrap((np.arange(n),), statistic, method="percentile", n_resamples=1000, rng=np.random.default_rng(7))
     assert found.se == pytest.approx(result.standard_error, rel=0.2)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing.compact import top_hashes
 from instructor_eval.comparing.side import Side
 from instructor_eval.core.values import Items
@@ -61,7 +61,7 @@ def side(make_score: MakeScore) -> Make:
         for task, own in items.items():
             kind, metric = kinds[task]
             scores[task] = make_score(
-                task, scorers.compute(metric, own), type=kind, metric=metric, n_items=len(own["id"]), **fields
+                task, metrics.compute(metric, own), type=kind, metric=metric, n_items=len(own["id"]), **fields
             )
         return Side("label", {t: s.score for t, s in scores.items()}, scores, lambda s: items[s.task], "", failed or {})
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES, accuracy, average_precision, cosine_ap, max_ap
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES, accuracy, average_precision, cosine_ap, max_ap
 
 # Few distinct values, so that ties are the rule, and any double beside them.
 SCORES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, -0.0, 1.0]), st.floats(-1e6, 1e6))

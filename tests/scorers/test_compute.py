@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.core.errors import UserError
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES
 
 ITEMS = {
     "gold": [1, 0, 1], "cosine": [0.9, 0.3, 0.2], "value": [0.5, 0.25, 0.75], "v_measure": [0.5, 0.25, 0.75],
@@ -33,7 +33,7 @@ ITEMS = {
     ],
 )
 def test_each_metric_by_its_name(metric: str, expected: float) -> None:
-    found = scorers.compute(metric, ITEMS)
+    found = metrics.compute(metric, ITEMS)
     assert type(found) is float
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -48,7 +48,7 @@ def test_each_metric_by_its_name(metric: str, expected: float) -> None:
 )  # fmt: skip
 def test_a_missing_column_is_named(metric: str, column: str) -> None:
     with pytest.raises(UserError) as error:
-        scorers.compute(metric, {"id": ["a"]})
+        metrics.compute(metric, {"id": ["a"]})
     expected = f"the items hold no column '{column}' for {metric}: the file is not whole, run the task again"
     assert str(error.value) == expected
 
@@ -56,7 +56,7 @@ def test_a_missing_column_is_named(metric: str, column: str) -> None:
 @pytest.mark.parametrize("metric", ["", "acuracy", "rouge-l", "ndcg@10"])
 def test_an_unknown_metric(metric: str) -> None:
     with pytest.raises(UserError) as error:
-        scorers.compute(metric, ITEMS)
+        metrics.compute(metric, ITEMS)
     assert str(error.value).startswith(f"unknown metric '{metric}': ")
 
 
@@ -64,4 +64,4 @@ def test_an_unknown_metric(metric: str) -> None:
 def test_every_metric_that_a_card_may_name_can_be_computed(type_: str) -> None:
     for metric in TYPES[type_].metrics:
         column = metric.removeprefix("max_over_subqueries_")
-        assert scorers.compute(metric, ITEMS | {column: [0.5, 0.25, 0.75]}) > -1
+        assert metrics.compute(metric, ITEMS | {column: [0.5, 0.25, 0.75]}) > -1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from instructor_eval.scorers.correlation import (
+from instructor_eval.metrics.correlation import (
     article_correlation,
     cosine_pearson,
     cosine_spearman,

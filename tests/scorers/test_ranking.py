@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.scorers.clustering import mean_v_measure
-from instructor_eval.scorers.ranking import mean_at, mean_of_parts, ndcg, ranked
+from instructor_eval.metrics.clustering import mean_v_measure
+from instructor_eval.metrics.ranking import mean_at, mean_of_parts, ndcg, ranked
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rouge_score import rouge_scorer, scoring
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.prompt_retrieval import rouge_l
 from instructor_eval.core.errors import UserError
 
@@ -12,7 +12,7 @@ VALUES = list(np.random.default_rng(5).uniform(0, 1, 256))
 
 
 def test_the_mean() -> None:
-    assert scorers.compute("rougeL", {"value": VALUES}) == pytest.approx(sum(VALUES) / 256)
+    assert metrics.compute("rougeL", {"value": VALUES}) == pytest.approx(sum(VALUES) / 256)
 
 
 def test_the_bootstrap_middle_is_the_librarys() -> None:
@@ -21,7 +21,7 @@ def test_the_bootstrap_middle_is_the_librarys() -> None:
         aggregator.add_scores({"rougeL": scoring.Score(value, value, value)})
     np.random.seed(0)
     middle = aggregator.aggregate()["rougeL"].mid.fmeasure
-    assert scorers.compute("rougeL_bootstrap", {"value": VALUES}) == pytest.approx(middle, abs=1e-12)
+    assert metrics.compute("rougeL_bootstrap", {"value": VALUES}) == pytest.approx(middle, abs=1e-12)
     assert abs(middle - np.mean(VALUES)) < 0.005
 
 
@@ -29,7 +29,7 @@ def test_the_bootstrap_leaves_the_global_random_state_alone() -> None:
     np.random.seed(7)
     expected = np.random.random()
     np.random.seed(7)
-    scorers.compute("rougeL_bootstrap", {"value": VALUES})
+    metrics.compute("rougeL_bootstrap", {"value": VALUES})
     assert np.random.random() == expected
 
 
@@ -40,18 +40,18 @@ def test_the_third_worst_group() -> None:
         "correct": [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0],
         "value": [0.9, 0.0, 0.1, 1.0, 0.2, 0.0, 0.3, 1.0],
     }
-    assert scorers.compute("rougeL_third_worst_group", items) == pytest.approx(0.2)
-    assert scorers.compute("rougeL_third_worst_group_bootstrap", items) in (0.1, 0.2, 0.3, pytest.approx(0.2))
+    assert metrics.compute("rougeL_third_worst_group", items) == pytest.approx(0.2)
+    assert metrics.compute("rougeL_third_worst_group_bootstrap", items) in (0.1, 0.2, 0.3, pytest.approx(0.2))
 
 
 def test_fewer_groups_have_no_third_worst() -> None:
     items = {"value": [1.0, 0.0], "correct": [1.0, 0.0], "group": ["a", "b"]}
     with pytest.raises(UserError) as error:
-        scorers.compute("rougeL_third_worst_group", items)
+        metrics.compute("rougeL_third_worst_group", items)
     assert str(error.value) == "the third worst of 2 reviewers: raise --limit, or take --protocol amazon=all"
     del items["group"]
     with pytest.raises(UserError, match="the items hold no column 'group'"):
-        scorers.compute("rougeL_third_worst_group", items)
+        metrics.compute("rougeL_third_worst_group", items)
 
 
 def test_rouge_l_by_hand() -> None:

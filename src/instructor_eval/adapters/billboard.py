@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.rows import read_rows
 from instructor_eval.adapters.values import Reader, cut, gold_hash, refuse_if_strict
 from instructor_eval.core.errors import UserError, one_line
@@ -78,7 +78,7 @@ class BillboardAdapter:
         }
         if len(set(items["gold"])) < 2 or np.ptp(values) < _ROUNDING:
             raise UserError(f"task {card.name}: all scores are equal, no correlation exists")
-        score = scorers.compute(card.metric, items)
+        score = metrics.compute(card.metric, items)
         return Outcome(card.metric, score, items, gold_hash=gold_hash(rows), warnings=warnings)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval import scorers
+from instructor_eval import metrics as scorers
 from instructor_eval.adapters.mteb_binary import MtebEncoder, exact_cosines
 from instructor_eval.adapters.mteb_corpus import calibrate, split_of
 from instructor_eval.adapters.mteb_search import MtebSearch
@@ -22,9 +22,9 @@ from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.adapters.values import gold_hash
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
+from instructor_eval.metrics.correlation import article_correlation
+from instructor_eval.metrics.ranking import ranked
 from instructor_eval.protocol import effective_metric
-from instructor_eval.scorers.correlation import article_correlation
-from instructor_eval.scorers.ranking import ranked
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 
 _TOP = 10

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.prompts.budget import budget_tokenizer
 from instructor_eval.adapters.prompts.layouts import detect, place_of, read
 from instructor_eval.adapters.prompts.own_rows import check_centre, check_rows
@@ -86,7 +86,7 @@ class PromptRetrievalAdapter:
         metric = effective_metric(card, settings.protocol)
         return Outcome(
             metric=metric,
-            score=scorers.compute(metric, items),
+            score=metrics.compute(metric, items),
             items=items,
             metrics=_beside(recipe, items, answers.asked, answers.hits),
             gold_hash=gold_hash(zip(items["id"], items["gold"], strict=True)),
@@ -312,7 +312,7 @@ def _beside(recipe: Recipe, items: Items, asked: int, hits: int) -> dict[str, fl
     counts = [len(names) for names in items["demonstrations"]]
     figures = {"demonstrations_mean": float(np.mean(counts)), "without_demonstrations": float(counts.count(0))}
     figures["accuracy" if recipe.has_options else "exact_match"] = float(np.mean(items["correct"]))
-    return {**figures, "rougeL": scorers.compute("rougeL", items), "asked": float(asked), "answers_cached": float(hits)}
+    return {**figures, "rougeL": metrics.compute("rougeL", items), "asked": float(asked), "answers_cached": float(hits)}
 
 
 def _prompt_hash(asked: Question) -> str:

@@ -32,7 +32,7 @@ _ENTRIES = 50_000
 _CODE = (
     *(f"comparing/{name}.py" for name in ("stats", "resample", "contributions", "evidence", "influence", "unseen")),
     *(f"board/{name}.py" for name in ("replicates", "score_intervals", "shapes", "spreads", "items")),
-    *(f"scorers/{name}.py" for name in ("__init__", "classification", "clustering", "correlation", "ranking", "rouge")),
+    *(f"metrics/{name}.py" for name in ("__init__", "classification", "clustering", "correlation", "ranking", "rouge")),
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.cards import known_cards, shipped_cards
 from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
@@ -276,7 +276,7 @@ def _score(score: Score, items: Items) -> Iterator[str]:
     low, high = metric_bounds(score.metric)
     if not low - _LAST_BITS <= score.score <= high + _LAST_BITS:
         yield f"score {score.score!r} is not between {low:g} and {high:g}, as {score.metric} must be"
-    value = scorers.compute(score.metric, items)
+    value = metrics.compute(score.metric, items)
     if not abs(score.score - value) <= _LAST_BITS:
         yield f"score {score.score!r} is not {score.metric}(items) = {value!r}"
 

@@ -17,13 +17,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.adapters.prompts.recipe import recipe_of
 from instructor_eval.cards import shipped_cards
 from instructor_eval.core.values import Items
+from instructor_eval.metrics.correlation import article_correlation
+from instructor_eval.metrics.ranking import ndcg
 from instructor_eval.results.score import Score
-from instructor_eval.scorers.correlation import article_correlation
-from instructor_eval.scorers.ranking import ndcg
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Check: TypeAlias = Callable[[Score, Items], Iterator[str]]
@@ -49,7 +49,7 @@ def item_checks(score: Score) -> tuple[Check, ...]:
 
 def metric_bounds(metric: str) -> tuple[float, float]:
     """The least and the greatest value a metric can have."""
-    if scorers.is_plugged(metric):
+    if metrics.is_plugged(metric):
         return (-math.inf, math.inf)
     if metric == "summeval_v1":  # the mean of a rho and a p-value
         return (-0.5, 1.0)

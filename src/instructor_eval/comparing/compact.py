@@ -24,11 +24,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.items_files import unpack
-from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES
+from instructor_eval.metrics.classification import DISTANCES, PAIR_SIMILARITIES
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "accuracy": ("value", "gold"),
@@ -56,7 +56,7 @@ def compact(metric: str, items: Items) -> Items:
     Raises:
         UserError: an unknown metric, a column that is missing, or a value that is no number.
     """
-    if scorers.is_plugged(metric):
+    if metrics.is_plugged(metric):
         return items | {"id": [str(i) for i in items["id"]]}
     if metric not in _COLUMNS and "_at_" not in metric:
         raise UserError(f"metric '{metric}': it is not known what a baseline must keep of it")

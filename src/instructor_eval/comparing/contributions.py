@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing.resample import Numbers, anew, is_clustered, places_of
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.scorers.classification import DISTANCES, PAIR_SIMILARITIES, average_precision
-from instructor_eval.scorers.rouge import third_worst
+from instructor_eval.metrics.classification import DISTANCES, PAIR_SIMILARITIES, average_precision
+from instructor_eval.metrics.rouge import third_worst
 
 MOST_PLUGGED = 2_000
 """Units of a package's metric, which is computed without each of them: the time grows with their square."""
@@ -55,7 +55,7 @@ def contributions(metric: str, items: Items) -> tuple[list[str], Numbers]:
         UserError: nothing is known for that metric, or it is a package's and there are too many units.
         KeyError: a column that it needs is missing.
     """
-    if scorers.is_plugged(metric):
+    if metrics.is_plugged(metric):
         return _jackknife(metric, items)
     if metric == "pearson":
         return _by_segment(items)
@@ -71,7 +71,7 @@ def _jackknife(metric: str, items: Items) -> tuple[list[str], Numbers]:
     names = items["segment"] if is_clustered(metric, items) else items["id"]
     ids = [str(name) for name in dict.fromkeys(names)]
     if n < 2:
-        return ids, np.full(n, scorers.compute(metric, items))
+        return ids, np.full(n, metrics.compute(metric, items))
     statistic = anew(metric, items, places)
     whole = float(statistic(np.ones((n, 1)))[0])
     without = np.concatenate([statistic((np.arange(n) != i)[:, None].astype(np.float64)) for i in range(n)])

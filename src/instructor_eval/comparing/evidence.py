@@ -8,7 +8,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing.contributions import MOST_PLUGGED, contributions, mean_column
 from instructor_eval.comparing.estimates import NotComparableError
 from instructor_eval.comparing.randomise import chance
@@ -37,7 +37,7 @@ def value(metric: str, items: Items) -> float:
     """`scorers.compute`; accuracy also from each item's mean correctness, which is all that a baseline file keeps."""
     if metric == "accuracy" and "predictions" not in items and "value" in items:
         return float(np.mean(items["value"]))
-    return scorers.compute(metric, items)
+    return metrics.compute(metric, items)
 
 
 def check(score: Score, items: Items, what: str) -> None:
@@ -134,7 +134,7 @@ def moved(metric: str, child: Items, parent: Items, *, most: int) -> Told:
 
     Of very many units of a package's metric nothing is told.
     """
-    if scorers.is_plugged(metric) and len(parent["id"]) > MOST_PLUGGED:
+    if metrics.is_plugged(metric) and len(parent["id"]) > MOST_PLUGGED:
         return Told(0, 0, 0, (), ())
     ids, mine = contributions(metric, child)
     _, theirs = contributions(metric, parent)

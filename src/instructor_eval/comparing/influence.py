@@ -28,7 +28,7 @@ from scipy.stats import rankdata
 from instructor_eval.comparing.contributions import mean_column, similarity
 from instructor_eval.comparing.resample import Numbers
 from instructor_eval.core.values import Items
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES
 
 _FEW = 5
 

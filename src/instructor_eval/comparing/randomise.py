@@ -25,13 +25,13 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import resample
 from instructor_eval.comparing.contributions import mean_column, similarity
 from instructor_eval.comparing.estimates import Chance
 from instructor_eval.comparing.resample import Numbers, Statistic
 from instructor_eval.core.values import Items
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -69,7 +69,7 @@ def chance(metric: str, child: Items, parent: Items, *, seed_text: str, resample
     if metric == "summeval_v1":
         d = np.subtract([child["rho"], child["p"]], [parent["rho"], parent["p"]], dtype=np.float64)
         return _sign_flip(np.mean(d, axis=0), seed_text, resamples)
-    if scorers.is_plugged(metric):
+    if metrics.is_plugged(metric):
         return _swap_anew(metric, child, parent, seed_text, resamples)
     if metric in ("cosine_spearman", "cosine_pearson", "pearson"):
         return _swap_correlation(metric, child, parent, seed_text, resamples)

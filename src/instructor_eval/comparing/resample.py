@@ -17,10 +17,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]
@@ -187,7 +187,7 @@ def mean_of_third_worst(values: Sequence[float], correct: Sequence[float], group
 
 def is_clustered(metric: str, items: Items) -> bool:
     """Whether whole segments are drawn: for Billboard's metric, and a package's on items that have segments."""
-    return metric == "pearson" or (scorers.is_plugged(metric) and "segment" in items)
+    return metric == "pearson" or (metrics.is_plugged(metric) and "segment" in items)
 
 
 def places_of(metric: str, items: Items) -> Places:
@@ -209,7 +209,7 @@ def anew(metric: str, items: Items, places: Places) -> Statistic:
     def value(counts: Numbers) -> float:
         drawn = np.repeat(np.arange(len(places)), counts[places].astype(np.int64)).tolist()
         try:
-            return scorers.compute(metric, {name: [column[i] for i in drawn] for name, column in items.items()})
+            return metrics.compute(metric, {name: [column[i] for i in drawn] for name, column in items.items()})
         except UserError:  # of these items there is no value
             return float("nan")
 
@@ -225,7 +225,7 @@ def statistic(metric: str, items: Items) -> Statistic:
         UserError: there is none for that metric.
         KeyError: a column that it needs is missing.
     """
-    if scorers.is_plugged(metric):
+    if metrics.is_plugged(metric):
         return anew(metric, items, places_of(metric, items))
     if metric not in _STATISTICS:
         raise UserError(f"metric '{metric}': no interval is known for it")

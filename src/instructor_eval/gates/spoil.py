@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instructor_eval import scorers
+from instructor_eval import metrics
 from instructor_eval.comparing import evidence
 from instructor_eval.comparing.contributions import mean_column
 from instructor_eval.core.values import Items
+from instructor_eval.metrics.classification import PAIR_SIMILARITIES
 from instructor_eval.results.score import Score
-from instructor_eval.scorers.classification import PAIR_SIMILARITIES
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.side import Side
@@ -35,7 +35,7 @@ def spoiled(candidate: Side, baseline: Side, loss: float = LOSS) -> Side:
         if candidate.read is not None and score.metric != "mean_of_parts":
             before = baseline.scores.get(task, score).score or 0.0
             items = candidate.read(score)
-            kept[task] = (score, items) if scorers.is_plugged(score.metric) else _spoil(score, items, before - loss)
+            kept[task] = (score, items) if metrics.is_plugged(score.metric) else _spoil(score, items, before - loss)
     for task, score in candidate.scores.items():
         if candidate.read is not None and score.metric == "mean_of_parts":
             names = [str(name) for name in candidate.read(score)["id"]]

@@ -1,7 +1,7 @@
 """Metrics: each takes the stored items and gives the published number, exactly.
 
 `compute("ndcg_at_10", items)` is what a score file's `score` equals; a test holds every adapter to it. Metrics of
-installed packages (entry points `instructor_eval.scorers`) stand behind ours, for cards that name them.
+installed packages (entry points `instructor_eval.metrics`) stand behind ours, for cards that name them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.scorers import classification, clustering, correlation, ranking, rouge
+from instructor_eval.metrics import classification, clustering, correlation, ranking, rouge
 
 _METRICS: dict[str, Callable[[Items], float]] = {
     "accuracy": classification.accuracy,
