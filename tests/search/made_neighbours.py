@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from instructor_eval.search.run import through_store
 from instructor_eval.search.spec import SearchSpec
+from instructor_eval.search.through_store import through_store
 
 DIM = 16
 

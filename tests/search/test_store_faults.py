@@ -17,9 +17,10 @@ from made_neighbours import DOCUMENTS, QUERIES, brute, clustered, overlap, searc
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.output import quiet_stderr
-from instructor_eval.search import faiss_store, milvus_store
 from instructor_eval.search.found import recall
 from instructor_eval.search.store import Guard, Label
+from instructor_eval.search.stores import faiss as faiss_store
+from instructor_eval.search.stores import milvus
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -203,7 +204,7 @@ def test_a_server_that_is_not_there_is_one_line():
 
 
 def test_a_server_that_never_answers_is_one_line(monkeypatch):
-    monkeypatch.setattr(milvus_store, "_SECONDS", 0.5)
+    monkeypatch.setattr(milvus, "_SECONDS", 0.5)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
@@ -225,7 +226,7 @@ def test_a_servers_token_comes_from_its_variable_alone(monkeypatch):
     monkeypatch.setenv("MILVUS_TOKEN", "SECRET")
     with pytest.raises(UserError) as e:
         search("milvus:https://example.org:443,AUTOINDEX")
-    assert given == {"uri": "https://example.org:443", "token": "SECRET", "timeout": milvus_store._SECONDS}
+    assert given == {"uri": "https://example.org:443", "token": "SECRET", "timeout": milvus._SECONDS}
     assert "SECRET" not in str(e.value)
 
 
@@ -269,7 +270,7 @@ def test_a_servers_token_is_never_shown(fails, monkeypatch):
         monkeypatch.setattr(Hostile, "create_schema", lambda self, **_: faiss, raising=False)
         monkeypatch.setattr(faiss, "add_field", lambda *_, **__: None, raising=False)
     if fails in ("search", "get_server_version"):
-        monkeypatch.setattr("instructor_eval.search.run._check", lambda *_: None)
+        monkeypatch.setattr("instructor_eval.search.through_store._check", lambda *_: None)
         monkeypatch.setattr(Label, "__eq__", lambda *_: True)
     with pytest.raises(UserError) as e:
         search("milvus:http://127.0.0.1:1,FLAT")

@@ -14,8 +14,8 @@ import pytest
 from made_neighbours import DIM, DOCUMENTS, QUERIES, brute, clustered, overlap, search
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.search import milvus_store
 from instructor_eval.search.found import recall
+from instructor_eval.search.stores import milvus
 
 K = 10
 EXACT = {"faiss": "faiss:Flat", "lancedb": "lancedb:FLAT", "milvus": "milvus:FLAT"}
@@ -256,8 +256,8 @@ def test_what_was_only_half_built_is_built_anew(kind, tmp_path):
         yield DOCUMENTS[:100]
         raise StoppedError
 
-    from instructor_eval.search.run import through_store
     from instructor_eval.search.spec import SearchSpec
+    from instructor_eval.search.through_store import through_store
 
     spec = SearchSpec.parse(placed(kind, tmp_path))
     with pytest.raises(StoppedError):
@@ -304,9 +304,9 @@ def test_nothing_to_search_is_one_line(queries, documents, what):
 
 
 def test_a_store_that_names_documents_that_are_not_there_is_one_line(monkeypatch):
-    whole = milvus_store.MilvusStore.search
+    whole = milvus.MilvusStore.search
     monkeypatch.setattr(
-        milvus_store.MilvusStore,
+        milvus.MilvusStore,
         "search",
         lambda self, query, k: (whole(self, query, k)[0] + 495, whole(self, query, k)[1]),
     )

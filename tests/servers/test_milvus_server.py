@@ -13,9 +13,9 @@ from pymilvus import MilvusClient
 from real_server import RealServer, environment, free_port
 
 from instructor_eval.results.score import Score
-from instructor_eval.search import milvus_store
-from instructor_eval.search.run import through_store
 from instructor_eval.search.spec import SearchSpec
+from instructor_eval.search.stores import milvus
+from instructor_eval.search.through_store import through_store
 from instructor_eval.store import Store
 
 pytestmark = pytest.mark.servers
@@ -115,7 +115,7 @@ def search(text: str, documents: np.ndarray, name: str = "m@fp32 T"):
 def test_an_index_of_other_vectors_is_refused_with_advice_that_can_be_followed(address, names):
     text, documents = f"milvus:{address},FLAT", clustered(300)
     search(text, documents)
-    with pytest.raises(milvus_store.UserError) as e:
+    with pytest.raises(milvus.UserError) as e:
         search(text, documents[::-1])
     assert " holds other vectors (" in str(e.value)
     assert str(e.value).endswith("): delete it, or give another collection=PREFIX")
@@ -137,7 +137,7 @@ def test_what_a_server_alone_has_is_built_as_asked(kind, address, names):
 
 @pytest.mark.parametrize(("kind", "says"), [("IVF_RABITQ", "invalid index type"), ("IVF_PQ,m=5", "dim")])
 def test_what_a_server_cannot_build_is_one_line(kind, says, address, names):
-    with pytest.raises(milvus_store.UserError) as e:
+    with pytest.raises(milvus.UserError) as e:
         search(f"milvus:{address},{kind}", clustered(300))
     assert says in str(e.value)
     name = kind.partition(",")[0]
@@ -148,15 +148,15 @@ def test_what_a_server_cannot_build_is_one_line(kind, says, address, names):
 
 @pytest.mark.parametrize("phase", ["finish", "search"])
 def test_a_killed_server_is_one_line_and_the_next_run_builds_whole(phase, address, names, server, monkeypatch):
-    text, documents, whole = f"milvus:{address},HNSW", clustered(300), getattr(milvus_store.MilvusStore, phase)
+    text, documents, whole = f"milvus:{address},HNSW", clustered(300), getattr(milvus.MilvusStore, phase)
 
     def killed(self, *args):
         server.kill()
         return whole(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(milvus_store.MilvusStore, phase, killed)
-        with pytest.raises(milvus_store.UserError) as e:
+        patch.setattr(milvus.MilvusStore, phase, killed)
+        with pytest.raises(milvus.UserError) as e:
             search(text, documents)
     assert str(e.value).startswith(
         f"search '{text}': {'building HNSW over 300 vectors' if phase == 'finish' else 'searching'}"

@@ -71,7 +71,7 @@ class MtebSearch:
         vectors = self._encoder.encode(texts, "query")
         if self._spec is None:
             return self._named(self._exactly(vectors, top_k))
-        from instructor_eval.search.run import through_store  # the import of torch
+        from instructor_eval.search.through_store import through_store  # the import of torch
 
         self.found, self.exact = through_store(
             self._spec, f"{self._encoder.name}@{self._encoder.variant} {self._name}", vectors, self._documents(),

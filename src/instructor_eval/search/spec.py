@@ -49,11 +49,11 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("faiss", "faiss:FACTORY[,NAME=VALUE...]: a FAISS index, as faiss:HNSW32,efSearch=64",
-             "instructor_eval.search.faiss_store:open_store", ("faiss",), "faiss", "path=FOLDER"),
+             "instructor_eval.search.stores.faiss:open_store", ("faiss",), "faiss", "path=FOLDER"),
         Kind("lancedb", "lancedb[:INDEX][,NAME=VALUE...]: a LanceDB table, as lancedb:IVF_PQ,nprobes=20",
-             "instructor_eval.search.lancedb_store:open_store", ("lancedb",), "lancedb", "uri=FOLDER"),
+             "instructor_eval.search.stores.lancedb:open_store", ("lancedb",), "lancedb", "uri=FOLDER"),
         Kind("milvus", "milvus[:URI][,INDEX][,NAME=VALUE...]: a Milvus server, or the embedded Milvus Lite",
-             "instructor_eval.search.milvus_store:open_store", ("pymilvus", "milvus_lite"), "milvus",
+             "instructor_eval.search.stores.milvus:open_store", ("pymilvus", "milvus_lite"), "milvus",
              "collection=PREFIX"),
     )
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Vector stores, a library each: FAISS, LanceDB, Milvus."""
