@@ -31,7 +31,7 @@ import numpy as np
 from fresh import middle, serve, worker
 from shapes import INSTRUCTION, mixed_texts, tiny
 
-from instructor_eval.encoder.cache import VectorCache, keys_of
+from instructor_eval.cache.vectors import VectorCache, keys_of
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 

@@ -31,8 +31,8 @@ import numpy as np
 from fresh import middle, serve, worker
 from shapes import INSTRUCTION, mixed_texts, tiny
 
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.encoder import engine as engine_module
-from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 

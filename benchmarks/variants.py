@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 from shapes import SHAPES, build
 
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.cli import main as evaluate
 from instructor_eval.core.tables import render
-from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate
 

@@ -23,7 +23,7 @@ from typing import Any
 from fresh import middle, serve, worker
 from shapes import INSTRUCTION, SHAPES, build, mixed_texts
 
-from instructor_eval.encoder.cache import VectorCache
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 from instructor_eval import protocol
+from instructor_eval.cache.database import VARIABLE as CACHE_VARIABLE
 from instructor_eval.cli import main
 from instructor_eval.core import progress
 from instructor_eval.core.progress import Progress
-from instructor_eval.encoder.cache_db import VARIABLE as CACHE_VARIABLE
 from instructor_eval.results.score import Score
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from instructor_eval.cache.database import FILE_NAME, open_existing
+from instructor_eval.cache.vectors import Space, VectorCache, keys_of
 from instructor_eval.cli_cache import size
-from instructor_eval.encoder.cache import Space, VectorCache, keys_of
-from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
 from instructor_eval.readers import answers
 from instructor_eval.readers.answers import AnswerCache
 from instructor_eval.readers.types import Answer, Question

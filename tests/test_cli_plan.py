@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tiny
 
-from instructor_eval.encoder.cache import VectorCache
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.planning import rates
 
 Run = Callable[..., Any]
@@ -76,7 +76,7 @@ def test_it_leaves_no_trace(cli: Run, models: tuple[Path, Path], tmp_path: Path)
 
 
 def _space() -> Any:
-    from instructor_eval.encoder.cache import Space
+    from instructor_eval.cache.vectors import Space
 
     return Space("f" * 16, "org/model", "main", "fp32", 4)
 

@@ -30,7 +30,7 @@ def wait_for(what: Callable[[], _T], why: str) -> _T:
 
 def kept(cache: Path) -> int:
     """Return how many vectors are in a cache that another process writes."""
-    from instructor_eval.encoder.cache_db import FILE_NAME
+    from instructor_eval.cache.database import FILE_NAME
 
     address = f"{(cache / FILE_NAME).as_uri()}?mode=ro"
     with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:

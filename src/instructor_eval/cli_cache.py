@@ -7,13 +7,13 @@ import dataclasses
 import time
 from pathlib import Path
 
+from instructor_eval.cache import upkeep, verify
+from instructor_eval.cache.database import FILE_NAME
+from instructor_eval.cache.vectors import default_folder
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
 from instructor_eval.core.tables import render
-from instructor_eval.encoder import cache_upkeep, cache_verify
-from instructor_eval.encoder.cache import default_folder
-from instructor_eval.encoder.cache_db import FILE_NAME
 from instructor_eval.readers import answers_upkeep
 
 _READERS = ("hf:", "endpoint:")
@@ -40,7 +40,7 @@ def _has_vectors(folder: Path) -> bool:
 
 
 def _info(folder: Path, form: str) -> int:
-    found = cache_upkeep.info(folder) if _has_vectors(folder) else None
+    found = upkeep.info(folder) if _has_vectors(folder) else None
     readers = answers_upkeep.info(folder)
     if form == "json":
         value = {} if found is None else dataclasses.asdict(found) | {"path": str(found.path)}
@@ -57,7 +57,7 @@ def _info(folder: Path, form: str) -> int:
     return EXIT_OK
 
 
-def _print_vectors(found: cache_upkeep.Info) -> None:
+def _print_vectors(found: upkeep.Info) -> None:
     headers = ["model", "variant", "revision", "form", "fingerprint", "texts", "size", "last used"]
     rows = [
         [m.name, m.variant, m.revision, f"{m.dtype} x {m.dim}", m.fingerprint, f"{m.texts:,}", size(m.bytes),
@@ -90,7 +90,7 @@ def _verify_answers(folder: Path) -> bool:
 
 
 def _verify_vectors(folder: Path) -> bool:
-    found = cache_verify.verify(folder)
+    found = verify.verify(folder)
     where = one_line(str(folder))
     looked_at = f"{_count(found.blocks, 'block')} with {_count(found.texts, 'text')} checked"
     if found.sound:
@@ -115,15 +115,13 @@ def _prune(folder: Path, options: argparse.Namespace) -> int:
     if options.size is None and options.older_than is None and options.model.startswith(_READERS):
         _print_dropped_answers(answers_upkeep.prune(folder, options.model))
         return EXIT_OK
-    _print_dropped(
-        cache_upkeep.prune(folder, size=options.size, model=options.model, older_than_days=options.older_than)
-    )
+    _print_dropped(upkeep.prune(folder, size=options.size, model=options.model, older_than_days=options.older_than))
     return EXIT_OK
 
 
 def _clear(folder: Path) -> int:
     if _has_vectors(folder):
-        _print_dropped(cache_upkeep.clear(folder))
+        _print_dropped(upkeep.clear(folder))
     if answers_upkeep.is_there(folder):
         _print_dropped_answers(answers_upkeep.clear(folder))
     return EXIT_OK
@@ -133,7 +131,7 @@ def _print_dropped_answers(dropped: answers_upkeep.Kept) -> None:
     tell(f"dropped {_count(dropped.answers, 'answer')}, {size(dropped.bytes)}")
 
 
-def _print_dropped(dropped: cache_upkeep.Dropped) -> None:
+def _print_dropped(dropped: upkeep.Dropped) -> None:
     tell(f"dropped {_count(dropped.texts, 'text')}, {size(dropped.bytes)}; the disk got {size(dropped.freed)} back")
 
 

@@ -92,7 +92,7 @@ def _warn(line: str) -> None:
 
 
 def _known(options: argparse.Namespace) -> KnownKeys:
-    from instructor_eval.encoder.cache import MemoryCache, default_folder
+    from instructor_eval.cache.vectors import MemoryCache, default_folder
     from instructor_eval.encoder.counting import KnownKeys
 
     if options.no_cache:

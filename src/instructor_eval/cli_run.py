@@ -26,7 +26,7 @@ from instructor_eval.store import Store
 from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.cache import Cache
+    from instructor_eval.cache.vectors import Cache
     from instructor_eval.plan import Request
     from instructor_eval.served.contract import Serving
 
@@ -269,7 +269,7 @@ def _lines(failures: list[Score]) -> list[str]:
 
 
 def _vector_cache(options: argparse.Namespace, closing: contextlib.ExitStack) -> Cache:
-    from instructor_eval.encoder.cache import MemoryCache, VectorCache, default_folder
+    from instructor_eval.cache.vectors import MemoryCache, VectorCache, default_folder
 
     cache: Cache
     if options.no_cache:
@@ -299,7 +299,7 @@ def _prompting(
             raise UserError(f"{given[0]} is for prompt-retrieval tasks, and no --task or --benchmark names one")
         return settings, [SIMILAR]
     from instructor_eval.adapters.prompts.selection import parse_selection
-    from instructor_eval.encoder.cache import default_folder
+    from instructor_eval.cache.vectors import default_folder
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.load import load_reader
 

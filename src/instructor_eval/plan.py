@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UserError, fitted, one_line
-from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import default_variant, pick_device

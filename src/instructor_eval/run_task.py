@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from instructor_eval.adapters.registry import adapter_for
+from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.checksums import identity_of
 from instructor_eval.core.environment import hardware, installed, versions
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.redaction import environment_secrets, without_secrets
-from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import BaseEngine, Totals
 from instructor_eval.encoder.task import BoundEncoder, NoModel

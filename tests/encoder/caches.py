@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from waiting import LONGEST
 
-from instructor_eval.encoder import cache as module
-from instructor_eval.encoder import cache_db
-from instructor_eval.encoder.cache import Space, VectorCache, keys_of
-from instructor_eval.encoder.cache_db import open_existing
+from instructor_eval.cache import database
+from instructor_eval.cache import vectors as module
+from instructor_eval.cache.database import open_existing
+from instructor_eval.cache.vectors import Space, VectorCache, keys_of
 
 DAY = 86400
 A, B = "a" * 16, "b" * 16
@@ -74,7 +74,7 @@ def program(code: str, *arguments: object) -> subprocess.Popen[str]:
         "import itertools, os, select, signal, sys, time\nfrom pathlib import Path\nimport numpy as np\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from forked import end_after, wait\nfrom waiting import LONGEST\n"
-        "from instructor_eval.encoder.cache import *\nfrom instructor_eval.encoder.cache_db import *\n"
+        "from instructor_eval.cache.vectors import *\nfrom instructor_eval.cache.database import *\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", head + code, *map(str, arguments)],
@@ -98,7 +98,7 @@ class Clock:
         self.now = 1_800_000_000.0
         fake = SimpleNamespace(time=lambda: self.now, monotonic=module.time.monotonic, sleep=module.time.sleep)
         monkeypatch.setattr(module, "time", fake)
-        monkeypatch.setattr(cache_db, "time", fake)
+        monkeypatch.setattr(database, "time", fake)
 
 
 def space_of(fingerprint: str, **changes: object) -> Space:

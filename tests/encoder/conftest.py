@@ -10,7 +10,7 @@ import torch
 from caches import DAY, A, B, Clock, fill, space_of
 from checkpoints import engine
 
-from instructor_eval.encoder.cache import Space
+from instructor_eval.cache.vectors import Space
 from instructor_eval.encoder.engine import Engine
 
 

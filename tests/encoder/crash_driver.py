@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.encoder import cache_db, compute
-from instructor_eval.encoder.cache import VectorCache, keys_of
+from instructor_eval.cache import database
+from instructor_eval.cache.vectors import VectorCache, keys_of
+from instructor_eval.encoder import compute
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 
@@ -128,11 +129,11 @@ def computed(place: Path) -> int:
 
 def faults(place: Path) -> list[str]:
     """What is wrong with a database: pages, checksums, entries that lead nowhere."""
-    with closing(sqlite3.connect(place / cache_db.FILE_NAME)) as connection:
+    with closing(sqlite3.connect(place / database.FILE_NAME)) as connection:
         found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
         keys = {}
         for number, joined, checksum, data in connection.execute("SELECT id, keys, checksum, vectors FROM blocks"):
-            if not cache_db.is_whole(joined, checksum, data):
+            if not database.is_whole(joined, checksum, data):
                 found.append(f"block {number}")
             keys |= {joined[i : i + 16]: number for i in range(0, len(joined), 16)}
         if dict(connection.execute("SELECT key, block FROM entries").fetchall()) != keys:
@@ -248,7 +249,7 @@ def read_only(driver: Driver) -> dict[str, Any]:
 
     def before() -> None:
         driver.engine.network.start = driver.start  # type: ignore[method-assign]
-        (place / cache_db.FILE_NAME).chmod(0o444)
+        (place / database.FILE_NAME).chmod(0o444)
         place.chmod(0o555)
         drop_privileges()
 

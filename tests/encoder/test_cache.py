@@ -11,9 +11,9 @@ from caches import Clock, filled, hits, made, opened, read, space, sql
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instructor_eval.encoder import cache_db, cache_verify
-from instructor_eval.encoder.cache import BLOCK_BYTES, MemoryCache, default_folder, keys_of
-from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+from instructor_eval.cache import database, verify
+from instructor_eval.cache.database import FILE_NAME, open_existing
+from instructor_eval.cache.vectors import BLOCK_BYTES, MemoryCache, default_folder, keys_of
 
 # Keys
 
@@ -197,13 +197,13 @@ def test_the_limit_holds_and_the_least_recently_used_goes_first(
         if number:
             assert hits(cache, space(256), *parts[0]).all()  # asked for all the time: stays
         with open_existing(tmp_path) as connection:
-            assert cache_db.used_bytes(connection) <= limit + 200 * 1024
+            assert database.used_bytes(connection) <= limit + 200 * 1024
     there = [bool(hits(cache, space(256), *part).all()) for part in parts]
     first = there.index(True, 1)
     assert all(there[first:])
     assert not any(there[1:first])
     assert 8 < sum(there) < 25
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
 
 
 def test_many_short_runs_keep_the_limit_too(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_many_short_runs_keep_the_limit_too(tmp_path: Path) -> None:
         cache.write(space(1024), *monkey)
         cache.close()
     with open_existing(tmp_path) as connection:
-        assert cache_db.used_bytes(connection) <= 1024**2 + 100 * 1024
+        assert database.used_bytes(connection) <= 1024**2 + 100 * 1024
 
 
 def test_a_lower_limit_is_met_by_the_next_write(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_lower_limit_is_met_by_the_next_write(tmp_path: Path) -> None:
     cache = opened(tmp_path, limit=1024**2)
     cache.write(space(512), *made(1, 512, seed=5))
     with open_existing(tmp_path) as connection:
-        assert cache_db.used_bytes(connection) <= 1024**2
+        assert database.used_bytes(connection) <= 1024**2
     assert hits(cache, space(512), *made(1, 512, seed=5)).all()
 
 

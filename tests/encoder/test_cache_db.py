@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from caches import filled, made
 
-from instructor_eval.encoder import cache_db
-from instructor_eval.encoder.cache_db import open_existing, present
+from instructor_eval.cache import database
+from instructor_eval.cache.database import open_existing, present
 
 
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1000, 1234])
 def test_keys_that_are_present(tmp_path: Path, count: int) -> None:
-    assert cache_db._KEYS_AT_ONCE == 500
+    assert database._KEYS_AT_ONCE == 500
     keys, _ = filled(tmp_path, blocks=5, rows=250, dim=2)
     strangers, _ = made(700, seed=9)
     asked = [key for pair in zip(keys[:count], strangers, strict=False) for key in pair] + keys[700:count]

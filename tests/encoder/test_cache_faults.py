@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from caches import filled, finished, hits, made, opened, program, read, space, sql
 
-from instructor_eval.encoder import cache as module
-from instructor_eval.encoder import cache_db, cache_upkeep, cache_verify
-from instructor_eval.encoder.cache import Space, VectorCache
-from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+from instructor_eval.cache import database, upkeep, verify
+from instructor_eval.cache import vectors as module
+from instructor_eval.cache.database import FILE_NAME, open_existing
+from instructor_eval.cache.vectors import Space, VectorCache
 
 PAGE = 32 * 1024
 
@@ -85,17 +85,17 @@ def test_damage_makes_misses_and_can_be_mended(
     assert len({line.split("(")[0] for line in lines}) == len(lines)
     assert all("\n" not in line and str(tmp_path) in line for line in lines)
 
-    first = cache_verify.verify(tmp_path)
-    assert cache_verify.verify(tmp_path).sound, first
+    first = verify.verify(tmp_path)
+    assert verify.verify(tmp_path).sound, first
     assert not list(tmp_path.glob("*mending*"))
     if kind in ("one bit", "zero page") and _roots_are_whole(file, data):
-        assert cache_upkeep.info(tmp_path).texts >= 600 - 80  # what can still be read is kept: a page has eight blocks
+        assert upkeep.info(tmp_path).texts >= 600 - 80  # what can still be read is kept: a page has eight blocks
     cache = opened(tmp_path)
     hits(cache, of, keys, vectors)
     cache.write(of, keys, vectors)
     assert hits(cache, of, keys, vectors).all()
     cache.close()
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
 
 
 def _roots_are_whole(file: Path, data: bytes) -> bool:
@@ -121,8 +121,8 @@ def test_a_schema_that_is_no_text_is_damage_like_any_other(tmp_path: Path) -> No
     cache.close()
     assert len(lines) == 1
     assert "`evaluate cache verify` mends it" in lines[0]
-    assert cache_verify.verify(tmp_path).problem
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).problem
+    assert verify.verify(tmp_path).sound
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -141,7 +141,7 @@ def test_a_damaged_log_makes_misses(tmp_path: Path, seed: int) -> None:
     hits(cache, space(64), keys, vectors)
     cache.write(space(64), keys, vectors)
     cache.close()
-    cache_verify.verify(tmp_path / "copy")
+    verify.verify(tmp_path / "copy")
     cache = opened(tmp_path / "copy")
     cache.write(space(64), keys, vectors)
     assert hits(cache, space(64), keys, vectors).all()
@@ -292,7 +292,7 @@ def test_another_process_that_holds_the_lock_costs_the_writing_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, vectors = filled(tmp_path, blocks=1)
-    monkeypatch.setattr(cache_db, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
     lines: list[str] = []
     cache = opened(tmp_path, warn=lines.append)
     with open_existing(tmp_path) as other:
@@ -334,7 +334,7 @@ print(len(lines), lines)
     assert counts == sorted(counts, reverse=True)
     assert {counts[0], counts[-1]} == {200, 0}
     assert words[20] == "1", words
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
     cache = opened(tmp_path)  # with room again
     cache.write(space(64), *made(500, 64))
     assert hits(cache, space(64), *made(500, 64)).all()

@@ -9,9 +9,9 @@ import numpy as np
 from caches import finished, opened, program, read, space
 from forked import KILLED
 
-from instructor_eval.encoder import cache_upkeep, cache_verify
-from instructor_eval.encoder.cache import keys_of
-from instructor_eval.encoder.cache_db import FILE_NAME
+from instructor_eval.cache import upkeep, verify
+from instructor_eval.cache.database import FILE_NAME
+from instructor_eval.cache.vectors import keys_of
 
 _WRITER = """
 folder, number, n = Path(sys.argv[1]), int(sys.argv[2]), 400
@@ -43,8 +43,8 @@ print(seen)
 """
     processes = [program(_WRITER + code, tmp_path, i) for i, code in enumerate((look, write, write))]
     assert [finished(p) for p in processes] == ["400\n", "", ""]
-    assert cache_verify.verify(tmp_path).sound
-    assert cache_upkeep.info(tmp_path).texts == 400
+    assert verify.verify(tmp_path).sound
+    assert upkeep.info(tmp_path).texts == 400
 
 
 def test_two_processes_make_the_database_at_once(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ for line in sys.stdin:
             process.stdin.flush()
         for process in processes:
             assert process.stdout.readline() == "done\n", finished(process)
-        assert cache_upkeep.info(tmp_path / str(number)).texts == 5
+        assert upkeep.info(tmp_path / str(number)).texts == 5
     assert [finished(p) for p in processes] == ["", ""]
 
 
@@ -99,6 +99,6 @@ for line in sys.stdin:
         assert (out[hit][:, 0] == np.flatnonzero(hit)).all()
         seen = max(seen, int(hit.sum()))
         cache.close()
-        assert cache_verify.verify(tmp_path).sound
+        assert verify.verify(tmp_path).sound
     finished(process)
     assert seen > 100

@@ -11,16 +11,16 @@ import pytest
 from caches import DAY, A, B, Clock, fill, finished, hits, made, opened, program, read, space, space_of, sql
 from checkpoints import one_line
 
+from instructor_eval.cache import upkeep, verify
+from instructor_eval.cache.database import FILE_NAME, open_existing
+from instructor_eval.cache.vectors import keys_of
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder import cache_upkeep, cache_verify
-from instructor_eval.encoder.cache import keys_of
-from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
 
 # info
 
 
 def test_info_counts(tmp_path: Path, two: dict) -> None:
-    info = cache_upkeep.info(tmp_path)
+    info = upkeep.info(tmp_path)
     a, b = info.models
     assert (a.name, a.variant, a.revision, a.dim, a.dtype, a.fingerprint) == ("org/a", "bf16", "r1", 32, "float32", A)
     assert (a.texts, a.bytes, b.texts, b.bytes) == (100, 100 * (32 * 4 + 16), 50, 50 * (7 * 4 + 16))
@@ -31,12 +31,12 @@ def test_info_counts(tmp_path: Path, two: dict) -> None:
     cache = opened(tmp_path)
     cache.write(*two["a"])
     cache.write(space_of(A), *made(9, 32, seed=8))
-    assert cache_upkeep.info(tmp_path).disk > info.disk  # the log
+    assert upkeep.info(tmp_path).disk > info.disk  # the log
     cache.close()
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    for action in (cache_upkeep.info, cache_verify.verify, cache_upkeep.prune, cache_upkeep.clear):
+    for action in (upkeep.info, verify.verify, upkeep.prune, upkeep.clear):
         with one_line(str(tmp_path / "none"), "no cache in", "--cache"):
             action(tmp_path / "none")
     assert not (tmp_path / "none").exists()
@@ -45,13 +45,13 @@ def test_nothing_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"x" * 100, b"SQLite format 3\0" + bytes(5000)])
 def test_what_is_no_cache_is_said_and_mended(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
-    for action in (cache_upkeep.info, cache_upkeep.prune, cache_upkeep.clear):
+    for action in (upkeep.info, upkeep.prune, upkeep.clear):
         with one_line(str(tmp_path), "cannot be opened", "`evaluate cache verify` mends it"):
             action(tmp_path)
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert verdict.problem
-    assert cache_verify.verify(tmp_path) == cache_verify.Verdict()
-    assert cache_upkeep.info(tmp_path).texts == 0
+    assert verify.verify(tmp_path) == verify.Verdict()
+    assert upkeep.info(tmp_path).texts == 0
 
 
 def test_damage_within_is_one_line(tmp_path: Path, two: dict) -> None:
@@ -59,7 +59,7 @@ def test_damage_within_is_one_line(tmp_path: Path, two: dict) -> None:
     data = bytearray(file.read_bytes())
     data[2 * 32768 :] = b"\xff" * (len(data) - 2 * 32768)
     file.write_bytes(data)
-    for action in (cache_upkeep.info, cache_upkeep.clear):
+    for action in (upkeep.info, upkeep.clear):
         with one_line(str(tmp_path), "malformed", "`evaluate cache verify` mends it"):
             action(tmp_path)
 
@@ -69,10 +69,10 @@ def test_damage_within_is_one_line(tmp_path: Path, two: dict) -> None:
 
 def test_prune_by_model(tmp_path: Path, two: dict) -> None:
     for number, name in enumerate(("org/a", "org/a@r1", A)):
-        dropped = cache_upkeep.prune(tmp_path, model=name)
+        dropped = upkeep.prune(tmp_path, model=name)
         assert (dropped.texts, dropped.bytes) == (100, 100 * 144)
-        assert [m.name for m in cache_upkeep.info(tmp_path).models] == ["org/b"]
-        assert cache_verify.verify(tmp_path).sound
+        assert [m.name for m in upkeep.info(tmp_path).models] == ["org/b"]
+        assert verify.verify(tmp_path).sound
         cache = opened(tmp_path)
         assert not hits(cache, *two["a"]).any(), number
         cache.write(*two["a"])
@@ -80,13 +80,13 @@ def test_prune_by_model(tmp_path: Path, two: dict) -> None:
         cache.close()
     for name in ("org/c", "org/a@r2", "x"):
         with one_line(f"'{name}'", "did you mean org/" if "/" in name else "it has org/a, org/b"):
-            cache_upkeep.prune(tmp_path, model=name)
+            upkeep.prune(tmp_path, model=name)
 
 
 def test_prune_by_age(tmp_path: Path, two: dict) -> None:
-    assert cache_upkeep.prune(tmp_path, older_than_days=11).texts == 0
-    assert cache_upkeep.prune(tmp_path, older_than_days=9, model="org/b").texts == 0  # only what both name
-    assert cache_upkeep.prune(tmp_path, older_than_days=9).texts == 100
+    assert upkeep.prune(tmp_path, older_than_days=11).texts == 0
+    assert upkeep.prune(tmp_path, older_than_days=9, model="org/b").texts == 0  # only what both name
+    assert upkeep.prune(tmp_path, older_than_days=9).texts == 100
     assert hits(opened(tmp_path), *two["b"]).all()
 
 
@@ -100,15 +100,15 @@ def test_prune_by_size_drops_what_was_used_least(
         clock.now += 3600
         of = space_of((B, A)[seed % 2], dim=1000)
         parts.append((of, *fill(tmp_path, of, writes=1, rows=50, seed=seed)))
-    full = cache_upkeep.info(tmp_path)
-    assert cache_upkeep.prune(tmp_path, size=full.disk).texts == 0
+    full = upkeep.info(tmp_path)
+    assert upkeep.prune(tmp_path, size=full.disk).texts == 0
     size = full.disk * 2 // 3
-    dropped = cache_upkeep.prune(tmp_path, size=size, model=model)
-    left = cache_upkeep.info(tmp_path)
+    dropped = upkeep.prune(tmp_path, size=size, model=model)
+    left = upkeep.info(tmp_path)
     assert size - 2**20 < left.disk <= size
     assert dropped.freed == full.disk - left.disk
     assert (dropped.texts, dropped.bytes) == (full.texts - left.texts, full.bytes - left.bytes)
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
     cache = opened(tmp_path)
     kept = [float(hits(cache, *part).mean()) for part in parts if model is None or part[0].name == model]
     assert kept == sorted(kept)
@@ -122,35 +122,35 @@ def test_prune_by_size_drops_what_was_used_least(
 def test_strange_notes_of_use_do_not_stop_it(tmp_path: Path, two: dict) -> None:
     sql(tmp_path, "UPDATE uses SET texts = 'x', bytes = x'ff', used = 'y' WHERE block < 3")
     sql(tmp_path, "UPDATE uses SET used = 9000000000000000000 WHERE block > 4")
-    assert [m.used <= time.time() for m in cache_upkeep.info(tmp_path).models] == [True, True]
-    assert cache_upkeep.prune(tmp_path, model="org/a").texts == 50
-    assert cache_upkeep.clear(tmp_path).texts == 50
+    assert [m.used <= time.time() for m in upkeep.info(tmp_path).models] == [True, True]
+    assert upkeep.prune(tmp_path, model="org/a").texts == 50
+    assert upkeep.clear(tmp_path).texts == 50
 
 
 def test_clear(tmp_path: Path, two: dict) -> None:
     fill(tmp_path, space_of(A, dim=2000), writes=20, rows=40, seed=4)
-    before = cache_upkeep.info(tmp_path)
-    dropped = cache_upkeep.clear(tmp_path)
-    after = cache_upkeep.info(tmp_path)
+    before = upkeep.info(tmp_path)
+    dropped = upkeep.clear(tmp_path)
+    after = upkeep.info(tmp_path)
     assert (dropped.texts, dropped.bytes) == (before.texts, before.bytes)
     assert dropped.freed == before.disk - after.disk
     assert after.disk < 400_000
     assert (after.texts, after.models) == (0, [])
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
     cache = opened(tmp_path)
     cache.write(*two["b"])
     assert hits(cache, *two["b"]).all()
 
 
 def test_a_locked_cache_is_one_line(tmp_path: Path, two: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instructor_eval.encoder.cache_db._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("instructor_eval.cache.database._BUSY_SECONDS", 0.05)
     with open_existing(tmp_path) as other:
         other.execute("BEGIN IMMEDIATE")
-        for action in (cache_upkeep.clear, lambda folder: cache_upkeep.prune(folder, size=2**20, older_than_days=1)):
+        for action in (upkeep.clear, lambda folder: upkeep.prune(folder, size=2**20, older_than_days=1)):
             with one_line(str(tmp_path), "locked", "try again"):
                 action(tmp_path)
         other.execute("ROLLBACK")
-    assert cache_upkeep.info(tmp_path).texts == 150
+    assert upkeep.info(tmp_path).texts == 150
 
 
 def test_upkeep_while_another_process_writes(tmp_path: Path) -> None:
@@ -175,13 +175,13 @@ while not select.select([sys.stdin], [], [], 0)[0]:  # until its input ends
     for rounds in range(9):
         for _ in range(3):  # it gets on meanwhile
             assert writer.stdout.readline(), finished(writer)
-        assert cache_verify.verify(tmp_path).dropped == 0
-        cache_upkeep.prune(tmp_path, size=2**20)
-        cache_upkeep.info(tmp_path)
+        assert verify.verify(tmp_path).dropped == 0
+        upkeep.prune(tmp_path, size=2**20)
+        upkeep.info(tmp_path)
         if rounds % 3 == 0:
-            cache_upkeep.clear(tmp_path)
+            upkeep.clear(tmp_path)
     finished(writer)
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
     keys = keys_of("f" * 16, "0", ["0"])
     read(opened(tmp_path), space(64, name="org/w"), keys)
 
@@ -189,7 +189,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:  # until its input ends
 def test_it_is_light() -> None:
     heavy = ("torch", "mteb", "transformers", "datasets", "pandas", "pyarrow", "scipy")
     code = (
-        "import sys, instructor_eval.encoder.cache_upkeep, instructor_eval.cli_cache\n"
+        "import sys, instructor_eval.cache.upkeep, instructor_eval.cli_cache\n"
         f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
@@ -197,6 +197,6 @@ def test_it_is_light() -> None:
 
 def test_upkeep_never_raises_but_user_errors(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
-    for action in (cache_upkeep.info, cache_verify.verify):
+    for action in (upkeep.info, verify.verify):
         with pytest.raises(UserError):
             action(tmp_path)

@@ -8,13 +8,13 @@ import pytest
 from caches import DAY, A, fill, finished, hits, opened, program, space_of, sql
 from checkpoints import one_line
 
-from instructor_eval.encoder import cache_salvage, cache_upkeep, cache_verify
-from instructor_eval.encoder.cache_db import FILE_NAME, open_existing
+from instructor_eval.cache import salvage, upkeep, verify
+from instructor_eval.cache.database import FILE_NAME, open_existing
 
 
 def test_a_whole_cache_is_sound(tmp_path: Path, two: dict) -> None:
-    verdict = cache_verify.verify(tmp_path)
-    assert verdict == cache_verify.Verdict(blocks=6, texts=150)
+    verdict = verify.verify(tmp_path)
+    assert verdict == verify.Verdict(blocks=6, texts=150)
     assert verdict.sound
 
 
@@ -22,11 +22,11 @@ def test_damaged_blocks_go_with_their_entries(tmp_path: Path, two: dict) -> None
     sql(tmp_path, "UPDATE blocks SET vectors = zeroblob(LENGTH(vectors)) WHERE id = 2")
     sql(tmp_path, "UPDATE blocks SET keys = NULL || 'x' WHERE 0")
     sql(tmp_path, "UPDATE blocks SET keys = substr(keys, 17) WHERE id = 5")
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert (verdict.blocks, verdict.texts, verdict.damaged, verdict.dropped) == (6, 150, 2, 50)
     assert not verdict.sound
     assert sql(tmp_path, "SELECT COUNT(*) FROM entries") == [(100,)]
-    assert cache_verify.verify(tmp_path) == cache_verify.Verdict(blocks=4, texts=100)
+    assert verify.verify(tmp_path) == verify.Verdict(blocks=4, texts=100)
     cache = opened(tmp_path)
     assert hits(cache, *two["a"]).sum() == 75
     for part in two.values():
@@ -42,9 +42,9 @@ def test_index_and_blocks_are_made_to_agree(tmp_path: Path, two: dict) -> None:
     sql(tmp_path, "UPDATE entries SET block = 77 WHERE key = ?", keys[3])
     sql(tmp_path, "INSERT INTO entries VALUES (zeroblob(16), 1)")
     sql(tmp_path, "INSERT INTO entries VALUES (x'01', 99)")
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert (verdict.damaged, verdict.dropped, verdict.mended) == (0, 0, 6)
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
     assert hits(opened(tmp_path), of, keys, vectors).all()
 
 
@@ -55,7 +55,7 @@ def test_a_key_in_two_blocks_is_no_fault(tmp_path: Path, two: dict) -> None:
     cache.write(of, keys, vectors)
     cache.close()
     assert sql(tmp_path, "SELECT SUM(texts) FROM uses") == [(151,)]
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
 
 
 def test_notes_of_use_are_put_right(tmp_path: Path, two: dict) -> None:
@@ -63,9 +63,9 @@ def test_notes_of_use_are_put_right(tmp_path: Path, two: dict) -> None:
     sql(tmp_path, "UPDATE uses SET space = 2 WHERE block = 2")  # of another size
     sql(tmp_path, "DELETE FROM uses WHERE block = 3")
     sql(tmp_path, "INSERT INTO uses VALUES (50, 1, 1, 1, 1)")
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert (verdict.mended, verdict.dropped) == (4, 0)
-    assert cache_verify.verify(tmp_path).sound
+    assert verify.verify(tmp_path).sound
     assert sql(tmp_path, "SELECT block, space, texts FROM uses") == [
         (1, 1, 25), (2, 1, 25), (3, 1, 25), (4, 1, 25), (5, 2, 25), (6, 2, 25)
     ]  # fmt: skip
@@ -73,8 +73,8 @@ def test_notes_of_use_are_put_right(tmp_path: Path, two: dict) -> None:
 
 def test_good_blocks_are_kept_when_nobody_knows_whose_they_are(tmp_path: Path, two: dict) -> None:
     sql(tmp_path, "DELETE FROM spaces")
-    assert cache_verify.verify(tmp_path).dropped == 0
-    assert [m.name for m in cache_upkeep.info(tmp_path).models] == ["unknown", "unknown"]
+    assert verify.verify(tmp_path).dropped == 0
+    assert [m.name for m in upkeep.info(tmp_path).models] == ["unknown", "unknown"]
     cache = opened(tmp_path)
     for of, keys, vectors in two.values():
         assert not hits(cache, of, keys, vectors).any()
@@ -86,10 +86,10 @@ def test_good_blocks_are_kept_when_nobody_knows_whose_they_are(tmp_path: Path, t
 def test_a_version_that_is_not_the_file_names_is_mended(tmp_path: Path, two: dict) -> None:
     with open_existing(tmp_path) as connection:
         connection.execute("PRAGMA user_version = 99")
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert verdict.problem == "its version 99 is not 1"
     assert (verdict.blocks, verdict.texts, verdict.damaged, verdict.dropped) == (6, 150, 0, 0)
-    used = [m.used for m in cache_upkeep.info(tmp_path).models]
+    used = [m.used for m in upkeep.info(tmp_path).models]
     assert used[1] - used[0] == 10 * DAY
     for part in two.values():
         cache = opened(tmp_path)
@@ -103,7 +103,7 @@ def test_a_header_that_stops_writing_is_mended(tmp_path: Path, two: dict, offset
     data = bytearray(file.read_bytes())
     data[offset] = 9
     file.write_bytes(data)
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert verdict.problem
     cache = opened(tmp_path)
     for part in two.values():
@@ -123,7 +123,7 @@ def _break_index(folder: Path) -> None:
 
 def test_a_broken_index_is_made_anew_and_nothing_is_lost(tmp_path: Path, two: dict) -> None:
     _break_index(tmp_path)
-    verdict = cache_verify.verify(tmp_path)
+    verdict = verify.verify(tmp_path)
     assert verdict.problem
     assert (verdict.blocks, verdict.texts, verdict.damaged, verdict.dropped) == (6, 150, 0, 0)
     assert sorted(p.name for p in tmp_path.iterdir()) == [FILE_NAME]
@@ -148,10 +148,10 @@ sys.stdin.readline()
     assert user.stdout.readline() == "open\n"
     inode = (tmp_path / FILE_NAME).stat().st_ino
     with one_line(str(tmp_path), "damaged", "another process uses it"):
-        cache_verify.verify(tmp_path)
+        verify.verify(tmp_path)
     assert (tmp_path / FILE_NAME).stat().st_ino == inode
     finished(user)
-    assert cache_verify.verify(tmp_path).texts == 150
+    assert verify.verify(tmp_path).texts == 150
     assert (tmp_path / FILE_NAME).stat().st_ino != inode
 
 
@@ -159,14 +159,14 @@ def test_no_room_to_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     fill(tmp_path, space_of(A, dim=2000), writes=10, rows=40)
     _break_index(tmp_path)
     before = (tmp_path / FILE_NAME).read_bytes()
-    real = cache_salvage.prepare
+    real = salvage.prepare
 
     def prepare(connection: object) -> None:
         real(connection)  # type: ignore[arg-type]
         connection.execute("PRAGMA max_page_count = 1")  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(cache_salvage, "prepare", prepare)
+    monkeypatch.setattr(salvage, "prepare", prepare)
     with one_line(str(tmp_path), "cannot be mended", "full", "free some space"):
-        cache_verify.verify(tmp_path)
+        verify.verify(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == before
     assert not list(tmp_path.glob("*mending*"))

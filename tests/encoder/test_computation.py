@@ -12,10 +12,10 @@ import torch
 from checkpoints import NAME, TOLERANCE, largest, one_line
 from golden.cases import DOCUMENT
 
+from instructor_eval.cache.vectors import MemoryCache, VectorCache, keys_of
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.encoder import compute
-from instructor_eval.encoder.cache import MemoryCache, VectorCache, keys_of
 from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.pending import OutOfMemory

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from caches import filled, made, opened, space
 
+from instructor_eval.cache.database import FILE_NAME
+from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.cache import MemoryCache
-from instructor_eval.encoder.cache_db import FILE_NAME
 from instructor_eval.encoder.counting import CLASSES, CountingEngine, KnownKeys, Sample
 from instructor_eval.encoder.engine import Engine
 

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.encoder import compute
 from instructor_eval.encoder import engine as engine_module
 from instructor_eval.encoder import model as model_module
-from instructor_eval.encoder.cache import MemoryCache, VectorCache
 from instructor_eval.encoder.engine import Engine, pick_device
 from instructor_eval.encoder.text_rules import encode_ids
 

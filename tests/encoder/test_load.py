@@ -18,7 +18,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from transformers import BertModel, T5EncoderModel
 
 from instructor_eval import load_encoder
-from instructor_eval.encoder.cache_db import FILE_NAME
+from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.load import LibraryEncoder
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from made_vectors import DIM, hashed
 
+from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.asking import RefusedTextError
-from instructor_eval.encoder.cache import MemoryCache, VectorCache
 from instructor_eval.encoder.counting import CountingServed, KnownKeys
 from instructor_eval.encoder.served import PROBES, ServedEngine, TooMuchError, batched, check_form, describe
 from instructor_eval.served import kinds

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.progress import Progress
-from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.tasks.task import Resolved

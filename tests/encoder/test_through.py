@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
 from instructor_eval import load_encoder
+from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder import compute
 from instructor_eval.encoder import engine as engine_module
-from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder
@@ -203,7 +203,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import numpy as np
-from instructor_eval.encoder.cache import VectorCache
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.encoder.checkpoint import read_checkpoint
 from instructor_eval.encoder.engine import Engine
 

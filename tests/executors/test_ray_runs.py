@@ -19,7 +19,7 @@ import pytest
 import tiny
 from waiting import LONGEST
 
-from instructor_eval.encoder.cache_db import FILE_NAME
+from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.executors import ray_cluster, ray_pool, ray_run
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store

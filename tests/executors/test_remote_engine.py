@@ -13,8 +13,8 @@ import pytest
 import tiny
 from waiting import wait_for
 
+from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.cache import MemoryCache
 from instructor_eval.encoder.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.executors.messages import Ask, Failure, Reply, WorkerError

@@ -14,10 +14,10 @@ import pytest
 import tiny
 
 from instructor_eval import protocol, runner
+from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.cards import select, shipped_cards
 from instructor_eval.core.errors import DamagedFileError, UserError
 from instructor_eval.core.sample_texts import INSTRUCTION, sample
-from instructor_eval.encoder.cache import MemoryCache, VectorCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.locate import ModelSpec, locate
@@ -58,7 +58,7 @@ def test_it_is_computed_and_not_looked_up(checkpoint: Checkpoint) -> None:
     """A cache full of other vectors, as another version of the code might have left them, has no part in it."""
     engine = Engine(checkpoint, device="cpu", cache=MemoryCache())
     truth = engine.uncached().encode(sample(COUNT), "")
-    from instructor_eval.encoder.cache import keys_of
+    from instructor_eval.cache.vectors import keys_of
 
     wrong = np.ones((COUNT, engine.dim), dtype=np.float32)
     assert engine.cache is not None

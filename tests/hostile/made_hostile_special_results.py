@@ -114,13 +114,13 @@ def _cache(content: bytes | Callable[[Path], object], mode: int, *command: str) 
 
 def _database(path: Path) -> None:
     """A database whose names, numbers and times are of other kinds."""
-    from instructor_eval.encoder import cache_db
+    from instructor_eval.cache import database
     from instructor_eval.readers import answers
 
     with sqlite3.connect(path) as connection:
         connection.isolation_level = None
         if path.name.startswith("vectors"):
-            cache_db.prepare(connection)
+            database.prepare(connection)
             connection.execute(
                 "INSERT INTO spaces(fingerprint, name, revision, variant, dim, dtype) VALUES (?, ?, ?, ?, ?, ?)",
                 (ESCAPES, ESCAPES, b"\x1b[1m", 10**18, "wide", ESCAPES),

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from instructor_eval.encoder import cache_db
+from instructor_eval.cache import database
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.types import Answer, Question
 
@@ -315,10 +315,10 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_others_have_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_db, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
     questions, lines = _questions(3), list[str]()
     _fill(tmp_path, questions[:2])
-    with AnswerCache(tmp_path, warn=lines.append) as cache, closing(cache_db.open_file(tmp_path / FILE_NAME)) as other:
+    with AnswerCache(tmp_path, warn=lines.append) as cache, closing(database.open_file(tmp_path / FILE_NAME)) as other:
         other.execute("BEGIN IMMEDIATE")
         cache.keep(FINGERPRINT, NAME, questions[2], _right(questions[2]))
         assert lines == [
@@ -333,16 +333,16 @@ def test_a_cache_that_others_have_locked(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_lock_while_it_is_made_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_db, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
     waits = []
-    with closing(cache_db.open_file(tmp_path / FILE_NAME, "rwc")) as other:
+    with closing(database.open_file(tmp_path / FILE_NAME, "rwc")) as other:
         other.execute("BEGIN IMMEDIATE")
 
         def sleep(seconds: float) -> None:
             waits.append(seconds)
             other.execute("ROLLBACK")
 
-        monkeypatch.setattr(cache_db.time, "sleep", sleep)
+        monkeypatch.setattr(database.time, "sleep", sleep)
         assert _use(tmp_path, _questions(2)) == (0, [])
     assert len(waits) == 1
 

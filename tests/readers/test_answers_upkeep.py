@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from instructor_eval.cache import database
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder import cache_db
 from instructor_eval.readers import answers_upkeep as upkeep
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.answers_upkeep import Kept, Verdict
@@ -142,9 +142,9 @@ def test_verify_of_an_empty_file(tmp_path: Path) -> None:
 
 
 def test_verify_beside_a_process_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_db, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
     _fill(tmp_path, a=1)
-    with closing(cache_db.open_file(tmp_path / FILE_NAME)) as other:
+    with closing(database.open_file(tmp_path / FILE_NAME)) as other:
         other.execute("BEGIN IMMEDIATE")
         line = f"answers in cache {tmp_path} cannot be checked (database is locked): try again later"
         with pytest.raises(UserError) as failure:

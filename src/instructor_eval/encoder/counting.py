@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from instructor_eval.cache.database import FILE_NAME, check_version, connect, is_damage, present, reason
+from instructor_eval.cache.vectors import Space
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.cache import Space
-from instructor_eval.encoder.cache_db import FILE_NAME, check_version, connect, is_damage, present, reason
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.compute import WINDOW
 from instructor_eval.encoder.engine import BaseEngine, Engine

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
+from instructor_eval.cache.vectors import Cache, Space, keys_of
 from instructor_eval.core.environment import hardware
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.cache import Cache, Space, keys_of
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.compute import Computation, Work
 from instructor_eval.encoder.described import Described

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from instructor_eval.cache.vectors import DEFAULT_LIMIT, VectorCache
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.cache import DEFAULT_LIMIT, VectorCache
 from instructor_eval.encoder.engine import Engine, default_variant, pick_device
 from instructor_eval.encoder.family import FAMILIES
 from instructor_eval.encoder.locate import ModelSpec, locate

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from instructor_eval.cache.vectors import Cache, keys_of
 from instructor_eval.core.crew import Crew
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.asking import Asking, Learnt, TooMuchError
-from instructor_eval.encoder.cache import Cache, keys_of
 from instructor_eval.encoder.described import Described
 from instructor_eval.encoder.engine import BaseEngine
 from instructor_eval.served.contract import ServedModel

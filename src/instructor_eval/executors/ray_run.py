@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.output import warn
-from instructor_eval.encoder.cache import VectorCache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.locate import EMBEDDED
 from instructor_eval.executors.messages import Ask, Failure, Model, Reply

@@ -9,11 +9,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.environment import hardware
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.batching import longest_first
-from instructor_eval.encoder.cache import Cache
 from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.engine import BaseEngine, Engine
 from instructor_eval.executors.messages import Ask, Failure, Reply

@@ -23,7 +23,7 @@ from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.progress import Progress
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.cache import Cache
+    from instructor_eval.cache.vectors import Cache
     from instructor_eval.plan import Planned, Request
 
 
@@ -67,7 +67,7 @@ def _end_with(parent: int) -> None:
 
 
 def _serve(connection: Connection, setup: Setup) -> None:
-    from instructor_eval.encoder.cache import MemoryCache, VectorCache
+    from instructor_eval.cache.vectors import MemoryCache, VectorCache
     from instructor_eval.encoder.engine import Engine
     from instructor_eval.executors.remote_engine import Line, RemoteEngine, RemoteProber
     from instructor_eval.gates.probe import Prober

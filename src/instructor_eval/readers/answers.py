@@ -19,8 +19,8 @@ from typing import Any
 
 import xxhash
 
+from instructor_eval.cache.database import connect, is_damage, reason, use_wal
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.cache_db import connect, is_damage, reason, use_wal
 from instructor_eval.readers.types import Answer, Question
 
 VERSION = 1

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from instructor_eval.cache.database import is_damage, open_existing, open_file, reason, transaction
 from instructor_eval.core.errors import UserError, did_you_mean
-from instructor_eval.encoder.cache_db import is_damage, open_existing, open_file, reason, transaction
 from instructor_eval.readers.answers import COLUMNS, FILE_NAME, insert, is_whole, prepare
 
 _READER = "COALESCE(CAST(reader AS BLOB), x'')"  # in a damaged row it may be anything

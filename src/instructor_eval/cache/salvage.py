@@ -9,8 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.cache_db import (
+from instructor_eval.cache.database import (
     DTYPES,
     KEY_BYTES,
     LARGEST_ID,
@@ -26,9 +25,10 @@ from instructor_eval.encoder.cache_db import (
     time_of,
     transaction,
 )
+from instructor_eval.core.errors import UserError
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.cache_verify import Verdict
+    from instructor_eval.cache.verify import Verdict
 
 _PROBES = 4_000_000
 # Where SQLite's processes lock a database file: a connection in WAL mode holds a shared lock here while it is open.

@@ -10,8 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from instructor_eval.core.errors import UserError, did_you_mean
-from instructor_eval.encoder.cache_db import (
+from instructor_eval.cache.database import (
     FILE_NAME,
     TABLES,
     drop_blocks,
@@ -22,6 +21,7 @@ from instructor_eval.encoder.cache_db import (
     transaction,
     used_bytes,
 )
+from instructor_eval.core.errors import UserError, did_you_mean
 
 _VACUUM_PAGES = 1024
 

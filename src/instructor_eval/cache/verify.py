@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.cache_db import (
+from instructor_eval.cache.database import (
     FILE_NAME,
     KEY_BYTES,
     LARGEST_ID,
@@ -33,7 +32,8 @@ from instructor_eval.encoder.cache_db import (
     time_of,
     transaction,
 )
-from instructor_eval.encoder.cache_salvage import salvage
+from instructor_eval.cache.salvage import salvage
+from instructor_eval.core.errors import UserError
 
 _BLOCKS_AT_ONCE = 32
 _ENTRIES_AT_ONCE = 10_000

@@ -27,9 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.cache_db import (
+from instructor_eval.cache.database import (
     FILE_NAME,
     KEY_BYTES,
     VARIABLE,
@@ -44,6 +42,8 @@ from instructor_eval.encoder.cache_db import (
     reason,
     shrink,
 )
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
 
 DEFAULT_LIMIT = 20 * 1024**3
 # Two of SQLite's pages: large enough to read back at memory speed, small enough to be read for one vector.
