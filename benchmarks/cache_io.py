@@ -32,8 +32,8 @@ from fresh import middle, serve, worker
 from shapes import INSTRUCTION, mixed_texts, tiny
 
 from instructor_eval.cache.vectors import VectorCache, keys_of
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 
 COMMIT, WINDOW = 2048, 16_384
 TASK = "made-up"

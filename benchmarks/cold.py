@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from shapes import INSTRUCTION, SHAPES, Shape, build, mixed_texts
 
-from instructor_eval.encoder import text_rules
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.models import pooling
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
 
 MINILM = Shape(6, 384, 1536, 12, 32)
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     peer = load_peer(checkpoint.folder, instructor=instructor)
     engine = Engine(checkpoint, device="cpu", batch_tokens=options.budget)
     engine.encode(texts[:8], instruction)
-    rows = text_rules.encode_ids(engine.tokenizer, [instruction + t for t in texts])
+    rows = pooling.encode_ids(engine.tokenizer, [instruction + t for t in texts])
     lengths = np.array([len(r) for r in rows])
     batches = [32, *(options.batch or ([8] if instructor else [8, 128]))]
     sides = {f"sentence-transformers, batch {b}": b for b in batches}

@@ -33,9 +33,9 @@ import numpy as np
 import torch
 from shapes import INSTRUCTION, SHAPES, build, mixed_texts
 
-from instructor_eval.encoder import text_rules
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models import pooling
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 
 COUNTS = {"base": 16_384, "large": 8192, "xl": 4096}
 DEFAULT, COMPILED = "ours, default", "ours, compiled"
@@ -139,7 +139,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     engine, sides = our_sides(folder, options)
     model, theirs = peer_sides(folder, options)
     sides |= theirs
-    rows = text_rules.encode_ids(engine.tokenizer, [INSTRUCTION + text for text in texts])
+    rows = pooling.encode_ids(engine.tokenizer, [INSTRUCTION + text for text in texts])
     lengths = np.array([len(row) for row in rows])
     rate = ceiling(device)
     for side in sides.values():  # one pass over part of the texts, the longest among them

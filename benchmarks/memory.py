@@ -32,9 +32,9 @@ from fresh import middle, serve, worker
 from shapes import INSTRUCTION, mixed_texts, tiny
 
 from instructor_eval.cache.vectors import VectorCache
-from instructor_eval.encoder import engine as engine_module
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models import engine as engine_module
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 
 ONE_THREAD = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 SHORT, LONG = 8, 40  # median words of a text

@@ -84,7 +84,7 @@ def measure(task: str, hub: Path, repeats: int, scratch: Path) -> dict[str, list
     """Run every side of one task `repeats` times."""
     from instructor_eval.cards import shipped_cards
     from instructor_eval.core.hub import mirror_folder
-    from instructor_eval.encoder.locate import ModelSpec, locate
+    from instructor_eval.models.find import ModelSpec, locate
 
     card = shipped_cards()[task]
     data = mirror_folder(hub, str(card.data_id))

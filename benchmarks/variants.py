@@ -28,8 +28,8 @@ from shapes import SHAPES, build
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.cli import main as evaluate
 from instructor_eval.core.tables import render
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
 
 TASKS = ("STSBenchmark", "Banking77Classification", "SciFact")
 FORMS = (

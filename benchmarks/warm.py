@@ -24,9 +24,9 @@ from fresh import middle, serve, worker
 from shapes import INSTRUCTION, SHAPES, build, mixed_texts
 
 from instructor_eval.cache.vectors import VectorCache
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
 
 
 def part(order: dict[str, Any]) -> dict[str, Any]:

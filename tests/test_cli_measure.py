@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import tiny
 
-from instructor_eval import cli_measure, variants
+from instructor_eval import cli_measure
 from instructor_eval.core.errors import UserError
 from instructor_eval.costs import measure as measure_module
 from instructor_eval.costs.cost import Cold, CostStore
-from instructor_eval.variants import Form
+from instructor_eval.models import variant
+from instructor_eval.models.variant import Form
 
 COLD = Cold(3.0, 2.0, 0.54, 400_000_000, 500_000_000, 1_600_000_000)
 
@@ -184,7 +185,7 @@ def test_auto_is_what_suits_the_device(measure: Measure) -> None:
 def test_a_form_that_fails_is_said_and_the_others_are_printed(
     measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(variants.FORMS, "broken", Form("broken", "", "tests.no_such_module:build"))
+    monkeypatch.setitem(variant.FORMS, "broken", Form("broken", "", "tests.no_such_module:build"))
     code, out, err = measure("--variant", "broken,bf16", "--rounds", "1")
     assert code == 2
     [line] = err.splitlines()

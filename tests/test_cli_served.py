@@ -16,11 +16,11 @@ from embeddings_server import EmbeddingsServer
 from made_vectors import hashed
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.load import LibraryEncoder, load_encoder
-from instructor_eval.encoder.served import PROBES
 from instructor_eval.gates import probe
+from instructor_eval.models.library import LibraryEncoder, load_encoder
+from instructor_eval.models.served import openai
+from instructor_eval.models.served.engine import PROBES
 from instructor_eval.results.score import Score
-from instructor_eval.served import endpoint
 from instructor_eval.store import Store
 
 FAULTS: list[Any] = [
@@ -39,7 +39,7 @@ def minilm() -> LibraryEncoder:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "WAIT", 0.001)
+    monkeypatch.setattr(openai, "WAIT", 0.001)
     monkeypatch.delenv("INSTRUCTOR_EVAL_API_KEY", raising=False)
 
 
@@ -198,8 +198,8 @@ def test_kinds_are_light(cli_process: Callable[..., Any]) -> None:
     """Neither torch nor litellm is imported for `--help` or for a URL that cannot be used."""
     assert cli_process("--help").code == 0
     code = (
-        "import sys\nfrom instructor_eval.served.kinds import load\n"
-        "from instructor_eval.encoder.served import Serving\n"
+        "import sys\nfrom instructor_eval.models.served.kinds import load\n"
+        "from instructor_eval.models.served.engine import Serving\n"
         "from instructor_eval.core.errors import UserError\n"
         "try: load('endpoint:nowhere', Serving())\n"
         "except UserError as e: print(e)\n"

@@ -11,8 +11,8 @@ import pytest
 from embeddings_server import EmbeddingsServer
 from made_vectors import hashed
 
+from instructor_eval.models.served import openai
 from instructor_eval.results.score import UNSTARTED
-from instructor_eval.served import endpoint
 from instructor_eval.store import Store
 
 DOWN = "endpoint:http://127.0.0.1:9#down"
@@ -20,7 +20,7 @@ DOWN = "endpoint:http://127.0.0.1:9#down"
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "WAIT", 0.001)
+    monkeypatch.setattr(openai, "WAIT", 0.001)
 
 
 def by_model(results: Path) -> dict[str, list[tuple[str, str]]]:
@@ -132,5 +132,5 @@ def test_an_answer_under_another_name_is_noted(cli: Callable[..., Any], tmp_path
         "text-embedding-ada-002": ("text-embedding-ada-002-v2",),
     }
     for asked, says in names.items():
-        assert all(endpoint.is_called(asked, name) for name in says)
-    assert not endpoint.is_called("tiny", "all-minilm")
+        assert all(openai.is_called(asked, name) for name in says)
+    assert not openai.is_called("tiny", "all-minilm")

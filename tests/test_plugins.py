@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 import instructor_eval
-from instructor_eval import cards, metrics, variants
+from instructor_eval import cards, metrics
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
+from instructor_eval.models import variant as variants
+from instructor_eval.models.served import kinds
+from instructor_eval.models.served.contract import Serving
 from instructor_eval.readers.load import load_reader
 from instructor_eval.search.spec import SearchSpec, open_store
-from instructor_eval.served import kinds
-from instructor_eval.served.contract import Serving
 from instructor_eval.store import read_items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -264,7 +265,7 @@ def test_names_that_no_command_line_can_hold(install: Install, name: str) -> Non
 
 
 MODEL = """
-from instructor_eval.encoder.served import ServedModel
+from instructor_eval.models.served.engine import ServedModel
 
 class make(ServedModel):
     def __init__(self, rest, serving): ...

@@ -17,8 +17,8 @@ from safetensors.numpy import load_file, save_file
 from instructor_eval.core.errors import UserError
 from instructor_eval.costs import measure as measure_module
 from instructor_eval.costs.cost import Cold
-from instructor_eval.encoder import engine as engine_module
-from instructor_eval.variants import Variant
+from instructor_eval.models import engine as engine_module
+from instructor_eval.models.variant import Variant
 
 DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--offline")
 Run = Callable[..., Any]
@@ -214,7 +214,7 @@ def test_what_cannot_run_ends_before_any_task(
 
 
 def test_a_missing_extra_ends_before_any_task(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instructor_eval import variants
+    from instructor_eval.models import variant as variants
 
     find = variants.importlib.util.find_spec
     monkeypatch.setattr(

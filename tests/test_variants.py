@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval import variants
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
-from instructor_eval.variants import EMBEDDINGS, FORMS, Form, Variant, check_device, check_installed, grid
+from instructor_eval.models import variant as variants
+from instructor_eval.models.variant import EMBEDDINGS, FORMS, Form, Variant, check_device, check_installed, grid
 
 TEXTS = ["fp32", "int8-dynamic", "bf16+binary@256", "fp32@64", "int8+float16", "fp32+binary-rescore"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.load import load_encoder
+    from instructor_eval.models.library import load_encoder
 
     __version__: str
 
@@ -19,7 +19,7 @@ __all__ = ["__version__", "load_encoder"]
 def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
     if name == "load_encoder":
-        from instructor_eval.encoder.load import load_encoder
+        from instructor_eval.models.library import load_encoder
 
         return load_encoder
     if name == "__version__":

@@ -21,8 +21,8 @@ from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.paths import shipped
 from instructor_eval.core.values import Template
 from instructor_eval.core.yaml_file import read_yaml
-from instructor_eval.encoder.family import FAMILIES
 from instructor_eval.instructions import LONGEST_INSTRUCTION, too_long
+from instructor_eval.models.family import FAMILIES
 from instructor_eval.tasks.task import Card
 
 _LONGEST_PATH = 4096

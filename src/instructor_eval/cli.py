@@ -15,7 +15,7 @@ from instructor_eval.core.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, U
 from instructor_eval.core.output import flush, prepare_streams, silence, warn
 from instructor_eval.core.tables import BOARD_FORMATS, LISTING_FORMATS
 from instructor_eval.flag_types import COSTS, amount, listed, positive, seconds
-from instructor_eval.variants import EMBEDDINGS
+from instructor_eval.models.variant import EMBEDDINGS
 
 _COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",

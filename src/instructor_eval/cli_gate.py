@@ -16,10 +16,10 @@ from instructor_eval.core.output import tell, warn
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import Comparison
     from instructor_eval.comparing.side import Side
-    from instructor_eval.encoder.checkpoint import Checkpoint
     from instructor_eval.gates.outcome import Outcome, Plain
     from instructor_eval.gates.quality import Judgement
     from instructor_eval.gates.thresholds import Thresholds
+    from instructor_eval.models.checkpoint import Checkpoint
 
 _GATES = ("quality", "drift", "speed")
 _DEFAULT = "baseline:main"

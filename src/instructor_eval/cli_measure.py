@@ -17,7 +17,7 @@ from instructor_eval.flag_types import listed, positive
 
 if TYPE_CHECKING:
     from instructor_eval.costs.cost import Cost
-    from instructor_eval.variants import Variant
+    from instructor_eval.models.variant import Variant
 
 FORMATS = ("table", "md", "csv", "json")
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub")
@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    from instructor_eval import variants
     from instructor_eval.costs.measure import How, measure_run
-    from instructor_eval.encoder.engine import default_variant, pick_device
-    from instructor_eval.encoder.locate import ModelSpec, locate
+    from instructor_eval.models import variant as variants
+    from instructor_eval.models.engine import default_variant, pick_device
+    from instructor_eval.models.find import ModelSpec, locate
     from instructor_eval.published import published
     from instructor_eval.store import Store
 
@@ -109,7 +109,7 @@ def parse_variants(given: Sequence[str], *, auto: str) -> list[Variant]:
     Raises:
         UserError: one is none.
     """
-    from instructor_eval.variants import Variant
+    from instructor_eval.models.variant import Variant
 
     asked = [Variant(auto) if text == "auto" else Variant.parse(text) for text in given]
     return list(dict.fromkeys([Variant(), *asked]))

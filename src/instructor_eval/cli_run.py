@@ -27,8 +27,8 @@ from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
     from instructor_eval.cache.vectors import Cache
+    from instructor_eval.models.served.contract import Serving
     from instructor_eval.plan import Request
-    from instructor_eval.served.contract import Serving
 
 _READER_TRIES = 5
 _INSTALL = "pip install 'instructor-eval[run]'"
@@ -198,7 +198,7 @@ def request_of(
 
 
 def _serving(options: argparse.Namespace) -> Serving:
-    from instructor_eval.served.contract import Limits, Serving
+    from instructor_eval.models.served.contract import Limits, Serving
 
     limits = Limits(texts=options.request_texts, concurrency=options.concurrency)
     if options.batch_tokens:

@@ -8,7 +8,7 @@ import importlib.util
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.output import tell
 from instructor_eval.core.tables import render
-from instructor_eval.variants import EMBEDDINGS, Form, known_forms
+from instructor_eval.models.variant import EMBEDDINGS, Form, known_forms
 
 
 def variants(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 INSTRUCTOR models: a file given by the user > the card's entry for this very model > its entry for the family > the
 card's default > an error that names task and role. Never a silent empty instruction. Models of the other families
-take what their own checkpoint says (see `encoder/family.py`); the rule used is stored beside the literal text.
+take what their own checkpoint says (see `models/family.py`); the rule used is stored beside the literal text.
 """
 
 from __future__ import annotations

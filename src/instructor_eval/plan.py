@@ -10,20 +10,29 @@ from typing import Any
 
 from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UserError, fitted, one_line
-from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.described import Described
-from instructor_eval.encoder.engine import default_variant, pick_device
-from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.encoder.served import check_form
 from instructor_eval.executors.choice import LOCAL, Executor
 from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, resolve_all
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.description import Described
+from instructor_eval.models.engine import default_variant, pick_device
+from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.served.contract import Serving
+from instructor_eval.models.served.engine import check_form
+from instructor_eval.models.served.kinds import kind_of, load
+from instructor_eval.models.variant import (
+    BASELINE,
+    FP32,
+    Variant,
+    check_device,
+    check_installed,
+    form,
+    grid,
+    variant_label,
+)
 from instructor_eval.results.score import UNSTARTED
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
-from instructor_eval.served.contract import Serving
-from instructor_eval.served.kinds import kind_of, load
 from instructor_eval.store import Store
 from instructor_eval.tasks.task import SIMILAR, Card, Resolved, RunSettings, Selection
-from instructor_eval.variants import BASELINE, FP32, Variant, check_device, check_installed, form, grid, variant_label
 
 _LONGEST_NAME = 200
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from instructor_eval.cards import shipped_cards
+from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.task import Card, RunSettings
-from instructor_eval.variants import Variant
 
 PROTOCOL = {
     "summeval": "v1",

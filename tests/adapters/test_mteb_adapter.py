@@ -19,10 +19,10 @@ from instructor_eval import metrics
 from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.adapters.values import gold_hash
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.instructions import ModelRule, parse_set, resolve_all
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.protocol import effective_metric
 
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]

@@ -18,8 +18,8 @@ from instructor_eval.adapters.mteb_corpus import documents_of
 from instructor_eval.adapters.mteb_score import depth_of
 from instructor_eval.adapters.mteb_search import MtebSearch
 from instructor_eval.core.errors import UserError
+from instructor_eval.models.variant import Variant
 from instructor_eval.search.spec import SearchSpec
-from instructor_eval.variants import Variant
 
 ADAPTER = MtebAdapter()
 FLAT = ("faiss:Flat", "lancedb:FLAT", "milvus:FLAT")

@@ -9,7 +9,7 @@ from made_up import MIRRORS, FakeEncoder, card, settings
 
 from instructor_eval.adapters import mteb_search
 from instructor_eval.adapters.mteb import MtebAdapter
-from instructor_eval.variants import Variant
+from instructor_eval.models.variant import Variant
 
 ADAPTER = MtebAdapter()
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]

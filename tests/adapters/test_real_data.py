@@ -16,10 +16,10 @@ from scipy.stats import pearsonr
 from instructor_eval import metrics
 from instructor_eval.adapters.billboard import load_segments
 from instructor_eval.adapters.registry import adapter_for
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.locate import ModelSpec, locate
 from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.instructions import ModelRule, parse_set, resolve_all
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
 
 pytestmark = pytest.mark.realdata
 

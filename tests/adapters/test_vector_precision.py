@@ -17,10 +17,10 @@ from instructor_eval.adapters.billboard import BillboardAdapter
 from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter
 from instructor_eval.cards import read_cards
-from instructor_eval.encoder.hamming import rescored
 from instructor_eval.encoder.task import BoundEncoder, TextsHash
+from instructor_eval.models.hamming import rescored
+from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.task import Resolved
-from instructor_eval.variants import Variant
 
 ADAPTER = MtebAdapter()
 TYPES = {

@@ -20,7 +20,6 @@ import pytest
 import tiny
 from clocks import Clock
 
-from instructor_eval import variants
 from instructor_eval.core import machine as machine_module
 from instructor_eval.core.environment import memory
 from instructor_eval.core.errors import UserError
@@ -32,10 +31,11 @@ from instructor_eval.costs import measure as measure_module
 from instructor_eval.costs.cold_start import cold_start
 from instructor_eval.costs.cost import Cold, Cost, CostStore
 from instructor_eval.costs.measure import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
-from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import Engine, Totals
-from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.variants import Form
+from instructor_eval.models import variant
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.engine import Engine, Totals
+from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.variant import Form
 
 SAMPLE_HASH = "b83b43d3e58f0d37"
 QUICK = How(device="cpu", texts=8, cold=False)
@@ -328,7 +328,7 @@ def test_forms_are_named_once_and_without_embeddings(checkpoint: Checkpoint) -> 
 
 def broken(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     form = Form(**{"name": "broken", "what": "", "build": "tests.no_such_module:build"} | fields)
-    monkeypatch.setitem(variants.FORMS, "broken", form)
+    monkeypatch.setitem(variant.FORMS, "broken", form)
 
 
 def test_a_form_that_fails_does_not_end_the_others(

@@ -15,7 +15,7 @@ from differential.steps import Step
 
 from instructor_eval import load_encoder
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.load import LibraryEncoder
+from instructor_eval.models.library import LibraryEncoder
 
 TOLERANCE = 1e-5
 LONGEST_LINE = 500

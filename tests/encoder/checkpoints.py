@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.checkpoint import Checkpoint, read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
+from instructor_eval.models.engine import Engine
 
 TOLERANCE = 1e-5
 NAME = "acme/tiny"

@@ -11,7 +11,7 @@ from caches import DAY, A, B, Clock, fill, space_of
 from checkpoints import engine
 
 from instructor_eval.cache.vectors import Space
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.engine import Engine
 
 
 @pytest.fixture(scope="session", autouse=True)

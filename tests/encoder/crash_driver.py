@@ -26,9 +26,9 @@ import numpy as np
 
 from instructor_eval.cache import database
 from instructor_eval.cache.vectors import VectorCache, keys_of
-from instructor_eval.encoder import compute
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models import batches
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
 from forked import KILLED, drop_privileges, end_after, wait
@@ -46,8 +46,8 @@ class Driver:
 
     def __init__(self, model: Path, folder: Path) -> None:
         self.folder = folder
-        compute.COMMIT_TEXTS = COMMIT
-        compute.WINDOW = 400
+        batches.COMMIT_TEXTS = COMMIT
+        batches.WINDOW = 400
         checkpoint = read_checkpoint(model, name="acme/tiny", revision="local", family="instructor")
         self.engine = Engine(checkpoint, device="cpu")
         self.start = self.engine.network.start
@@ -169,7 +169,7 @@ def kills(driver: Driver) -> dict[str, Any]:
         left = driver.report(place)
         off = max(off, left["off"])
         result["faults"] += [*faults(place), *left["warnings"], *([f"exit {code}"] if code else [])]
-        result["excess"].append(computed(place) - len(TEXTS) - killed * compute.chunk())
+        result["excess"].append(computed(place) - len(TEXTS) - killed * batches.chunk())
         result["lost"] += int((~seen).sum())
     return {**result, "kills": done, "rounds": rounds, "off": off, "worst_loss": worst_loss}
 
@@ -265,7 +265,7 @@ def main() -> None:
     torch.set_num_threads(1)
     driver = Driver(Path(model), Path(folder))
     known = {f.__name__: f for f in (kills, together, interrupt, full, read_only)}
-    results: dict[str, Any] = {"texts": len(TEXTS), "chunk": compute.chunk()}
+    results: dict[str, Any] = {"texts": len(TEXTS), "chunk": batches.chunk()}
     results |= {scenario: known[scenario](driver) for scenario in scenarios}
     json.dump(results, sys.stdout)
 

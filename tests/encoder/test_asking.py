@@ -14,11 +14,11 @@ from made_vectors import hashed
 from openai_server import error
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.asking import RefusedTextError
-from instructor_eval.encoder.served import ServedEngine, describe
-from instructor_eval.served import endpoint
-from instructor_eval.served.contract import Limits, Serving
-from instructor_eval.served.endpoint import EndpointModel
+from instructor_eval.models.served import openai
+from instructor_eval.models.served.asking import RefusedTextError
+from instructor_eval.models.served.contract import Limits, Serving
+from instructor_eval.models.served.engine import ServedEngine, describe
+from instructor_eval.models.served.openai import EndpointModel
 
 TEXTS = [f"text {i} {'word ' * (i % 5)}" for i in range(200)]
 LLAMA = "input (3002 tokens) is too large to process. increase the physical batch size (current batch size: 512)"
@@ -48,7 +48,7 @@ class Server(EmbeddingsServer):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(endpoint, "WAIT", 0.001)
+    monkeypatch.setattr(openai, "WAIT", 0.001)
     monkeypatch.delenv("INSTRUCTOR_EVAL_API_KEY", raising=False)
     with Server() as found:
         yield found

@@ -9,7 +9,7 @@ import tiny
 from checkpoints import NAME, copy, edit_json, edit_weights, engine, one_line, read
 from safetensors.numpy import load_file, save_file
 
-from instructor_eval.encoder.checkpoint import read_checkpoint
+from instructor_eval.models.checkpoint import read_checkpoint
 
 MODULES = tiny.MODULES
 

@@ -15,10 +15,10 @@ from golden.cases import DOCUMENT
 from instructor_eval.cache.vectors import MemoryCache, VectorCache, keys_of
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder import compute
-from instructor_eval.encoder.compute import Computation, Work
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.pending import OutOfMemory
+from instructor_eval.models import batches
+from instructor_eval.models.batches import Computation, Work
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.pending import OutOfMemory
 
 WIDTH = 3
 
@@ -114,8 +114,8 @@ LENGTHS = [int(n) for n in np.random.RandomState(1).randint(1, 90, 700)]
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows and commits of a few texts."""
-    monkeypatch.setattr(compute, "WINDOW", 64)
-    monkeypatch.setattr(compute, "COMMIT_TEXTS", 16)
+    monkeypatch.setattr(batches, "WINDOW", 64)
+    monkeypatch.setattr(batches, "COMMIT_TEXTS", 16)
 
 
 @pytest.mark.parametrize("budget", [None, 1, 90, 400])
@@ -163,14 +163,14 @@ def test_texts_in_a_batch(small: None, most: int | None, bound: int) -> None:
 def test_commits_are_bounded_and_made_in_a_thread_of_their_own(small: None) -> None:
     job = Job(LENGTHS, FakeNetwork())
     job.run(90)
-    assert max(map(len, job.commits)) <= compute.COMMIT_TEXTS
-    assert len(job.commits) < 2 * len(LENGTHS) / compute.COMMIT_TEXTS
+    assert max(map(len, job.commits)) <= batches.COMMIT_TEXTS
+    assert len(job.commits) < 2 * len(LENGTHS) / batches.COMMIT_TEXTS
     assert all(name.startswith("keep") for name in job.keepers)
-    assert compute.chunk() == 4 * 16
+    assert batches.chunk() == 4 * 16
 
 
 def test_a_slow_device_commits_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(batches, "COMMIT_SECONDS", 0.0)
     job = Job(LENGTHS[:20], FakeNetwork())
     job.run(1)
     assert [len(c) for c in job.commits] == [1] * 20

@@ -13,7 +13,7 @@ from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.encoder.counting import CLASSES, CountingEngine, KnownKeys, Sample
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.engine import Engine
 
 
 def listing(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -22,11 +22,11 @@ from safetensors.numpy import load_file, save_file
 from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder import compute
-from instructor_eval.encoder import engine as engine_module
-from instructor_eval.encoder import model as model_module
-from instructor_eval.encoder.engine import Engine, pick_device
-from instructor_eval.encoder.text_rules import encode_ids
+from instructor_eval.models import batches
+from instructor_eval.models import engine as engine_module
+from instructor_eval.models import network as model_module
+from instructor_eval.models.engine import Engine, pick_device
+from instructor_eval.models.pooling import encode_ids
 
 TEXTS = st.one_of(
     st.text(max_size=40),
@@ -57,8 +57,8 @@ def test_chunks_do_not_matter(plain: Engine, texts: list[str], chunk: int) -> No
     whole = plain.encode(texts, "")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "_LOOK_UP", chunk + 1)
-        patch.setattr(compute, "WINDOW", chunk)
-        patch.setattr(compute, "COMMIT_TEXTS", chunk)
+        patch.setattr(batches, "WINDOW", chunk)
+        patch.setattr(batches, "COMMIT_TEXTS", chunk)
         assert largest(plain.encode(texts, ""), whole) < TOLERANCE
 
 

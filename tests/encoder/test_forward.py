@@ -27,13 +27,13 @@ from transformers import (
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from instructor_eval.core import machine
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.fast_bert import FastBert
-from instructor_eval.encoder.fast_t5 import FastT5, relative_buckets
-from instructor_eval.encoder.forms import floats
-from instructor_eval.encoder.forms.floats import Slow
-from instructor_eval.encoder.model import Network, pool, use_cores
-from instructor_eval.encoder.packed import LAID_OUT, Ids, Linear, Packed, pack
+from instructor_eval.models.bert import FastBert
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.forms import float as floats
+from instructor_eval.models.forms.float import Slow
+from instructor_eval.models.network import Network, pool, use_cores
+from instructor_eval.models.packed import LAID_OUT, Ids, Linear, Packed, pack
+from instructor_eval.models.t5 import FastT5, relative_buckets
 
 CPU = torch.device("cpu")
 LENGTHS = [512, 300, 300, 129, 128, 64, 17, 17, 17, 5, 2, 1, 1]

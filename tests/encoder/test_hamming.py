@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sentence_transformers.util.quantization import quantize_embeddings
 
-from instructor_eval.encoder import hamming as module
-from instructor_eval.encoder.hamming import hamming, hamming_top, packed, rescored, unpacked
+from instructor_eval.models import hamming as module
+from instructor_eval.models.hamming import hamming, hamming_top, packed, rescored, unpacked
 
 FEW = st.sampled_from(np.float32([-1.5, -0.0, 0.0, 1e-30, 2.0]).tolist())
 DIMS = st.integers(1, 70)

@@ -19,8 +19,8 @@ from transformers import BertModel, T5EncoderModel
 
 from instructor_eval import load_encoder
 from instructor_eval.cache.database import FILE_NAME
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.load import LibraryEncoder
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.library import LibraryEncoder
 
 TEXTS = [SENTENCE, "the river", "How do I list open files?", "the river"]
 PAIRS = [[DOCUMENT, SENTENCE], [QUESTION, "the river"], [DOCUMENT, "the river"], ["", "money"], [QUESTION, SENTENCE]]

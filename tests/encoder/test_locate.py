@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import instructor_eval
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.load import load_encoder
-from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.library import load_encoder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from checkpoints import NAME, TOLERANCE, copy, edit_json, engine, largest, one_l
 from golden.cases import CASES, DOCUMENT, FAILING, SENTENCE
 
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.engine import Engine
 
 GOLDEN = Path(golden.__path__[0]) / "instructor_1_0_1.npz"
 

@@ -11,14 +11,8 @@ from hypothesis.extra.numpy import arrays
 from sentence_transformers.util.quantization import quantize_embeddings
 
 from instructor_eval.core.errors import ModelOutputError, UserError
-from instructor_eval.encoder.precision import (
-    Calibration,
-    Precision,
-    calibration_texts,
-    rounded,
-    truncated,
-)
-from instructor_eval.variants import EMBEDDINGS, Variant
+from instructor_eval.models.precision import Calibration, Precision, calibration_texts, rounded, truncated
+from instructor_eval.models.variant import EMBEDDINGS, Variant
 
 VALUES = st.floats(-10, 10, width=32, allow_subnormal=False)
 MATRICES = st.tuples(st.integers(1, 9), st.integers(1, 13)).flatmap(

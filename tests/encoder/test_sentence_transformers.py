@@ -12,8 +12,8 @@ from golden.cases import ABSTRACT, CASES, CODE, DOCUMENT, SENTENCE, numbered
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.locate import ModelSpec, locate
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
 
 WORDS = ["time", "data", "river", "model", "city", "protein", "question", "storm", "the", "of", "in", "a", "good"]
 

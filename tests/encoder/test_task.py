@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.progress import Progress
-from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder, NoModel
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.task import Resolved
-from instructor_eval.variants import Variant
 
 INSTRUCTIONS = {
     "query": Resolved(QUESTION, "card"),

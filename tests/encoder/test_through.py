@@ -15,8 +15,8 @@ from sentence_transformers import SentenceTransformer
 from instructor_eval import load_encoder
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 
 TEXTS = ["the river and the city", "A. B? C!", "  two  blanks ", "question " * 200, "naïve 日本"]
 PROMPTS = ["", "Represent the question: "]

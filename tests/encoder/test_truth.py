@@ -19,11 +19,11 @@ from tokenizers import Tokenizer
 
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder import compute
-from instructor_eval.encoder import engine as engine_module
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
 from instructor_eval.encoder.task import BoundEncoder
+from instructor_eval.models import batches
+from instructor_eval.models import engine as engine_module
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 from instructor_eval.tasks.task import Resolved
 
 TEXTS = [SENTENCE, "the river", "", " ", "A City", the(80), numbered(9), "a\0b", "\ud800 alone", "the river "]
@@ -204,8 +204,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from instructor_eval.cache.vectors import VectorCache
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.engine import Engine
 
 def warn(line):
     raise SystemExit(line)
@@ -317,8 +317,8 @@ def test_any_part_in_the_cache_any_order(
     asked = data.draw(st.permutations(texts + before[:5]))
     expected = instructor.encode(asked, DOCUMENT)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compute, "WINDOW", window)
-        patch.setattr(compute, "COMMIT_TEXTS", commit)
+        patch.setattr(batches, "WINDOW", window)
+        patch.setattr(batches, "COMMIT_TEXTS", commit)
         patch.setattr(engine_module, "_LOOK_UP", look_up)
         cache = VectorCache(Path(folder), warn=pytest.fail)
         encoder = Engine(instructor.checkpoint, device="cpu", batch_tokens=batch_tokens, cache=cache)

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.weights import read_tensors
+from instructor_eval.models.folder.weights import read_tensors
 
 
 def numbers(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -15,10 +15,10 @@ from waiting import wait_for
 
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.checkpoint import Checkpoint, read_checkpoint
-from instructor_eval.encoder.engine import Engine
 from instructor_eval.executors.messages import Ask, Failure, Reply, WorkerError
 from instructor_eval.executors.remote_engine import SHARE_TEXTS, Line, RemoteEngine, _Cut
+from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
+from instructor_eval.models.engine import Engine
 
 INSTRUCTION = "Represent the text: "
 TEXTS = [f"{'word ' * (i % 37)}{i}" for i in range(300)]

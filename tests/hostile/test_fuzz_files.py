@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from instructor_eval.cards import read_cards
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.checkpoint import read_checkpoint
-from instructor_eval.encoder.safetensors_file import read_header
 from instructor_eval.instructions import parse_set
+from instructor_eval.models.checkpoint import read_checkpoint
+from instructor_eval.models.folder.safetensors_file import read_header
 
 pytestmark = pytest.mark.fuzz
 

@@ -25,12 +25,12 @@ from made_hostile_embeddings import KEY
 from test_keys import found
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.asking import Asking, Learnt
+from instructor_eval.models.served import openai
+from instructor_eval.models.served.asking import Asking, Learnt
+from instructor_eval.models.served.contract import Limits, Serving
+from instructor_eval.models.served.openai import EndpointModel
 from instructor_eval.readers.endpoint import EndpointReader
 from instructor_eval.readers.types import Question
-from instructor_eval.served import endpoint
-from instructor_eval.served.contract import Limits, Serving
-from instructor_eval.served.endpoint import EndpointModel
 
 SECONDS = float(os.environ.get("INSTRUCTOR_EVAL_FUZZ_SECONDS", "600"))
 TEXTS = ("a", "b", "c")
@@ -106,7 +106,7 @@ class Wire:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.fuzz
 def test_random_replies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "WAIT", 0.0)
+    monkeypatch.setattr(openai, "WAIT", 0.0)
     monkeypatch.setenv("INSTRUCTOR_EVAL_API_KEY", KEY)
     wire, seed, end, count = Wire(), random.SystemRandom().randrange(2**32), time.monotonic() + SECONDS, 0
     server, raised = Server(wire), dict[str, int]()

@@ -25,12 +25,12 @@ from made_hostile_readers import ANSWERS, GENERATED, OPTIONS, SCORES, _card
 from made_hostile_readers import GOES_ON as ANSWERED
 from reply_faults import JSON, STATUSES, WIRE, after
 
-from instructor_eval.encoder.served import ServedEngine, describe
+from instructor_eval.models.served import openai
+from instructor_eval.models.served.contract import Limits, Serving
+from instructor_eval.models.served.engine import ServedEngine, describe
+from instructor_eval.models.served.openai import EndpointModel
 from instructor_eval.readers.endpoint import EndpointReader
 from instructor_eval.readers.types import Question
-from instructor_eval.served import endpoint
-from instructor_eval.served.contract import Limits, Serving
-from instructor_eval.served.endpoint import EndpointModel
 
 PIECES = [KEY[at : at + 8].lower().encode() for at in range(len(KEY) - 7)]
 EVERY: dict[str, Fault] = {name: fault for name, (fault, _) in (STATUSES | WIRE | JSON | VECTORS).items()}
@@ -58,7 +58,7 @@ def test_the_search_finds_what_it_looks_for() -> None:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "WAIT", 0.001)
+    monkeypatch.setattr(openai, "WAIT", 0.001)
     monkeypatch.setenv("INSTRUCTOR_EVAL_API_KEY", KEY)
 
 

@@ -20,7 +20,7 @@ from lancedb.pydantic import LanceModel, Vector
 import instructor_eval
 from instructor_eval import load_encoder
 from instructor_eval.core.errors import UserError
-from instructor_eval.integrations import lancedb as ours
+from instructor_eval.models import lancedb as ours
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -120,7 +120,7 @@ def test_without_normalising(tmp_path: Path) -> None:
 
 REOPEN = """
 import json, sys
-import instructor_eval.integrations.lancedb
+import instructor_eval.models.lancedb
 import lancedb
 table = lancedb.connect(sys.argv[1]).open_table("rows")
 table.add([{"id": 100, "text": "the river in the city"}])
@@ -168,7 +168,7 @@ def test_a_table_is_opened_by_another_process(
 
 DOCUMENTED = """
 import sys
-import instructor_eval.integrations.lancedb
+import instructor_eval.models.lancedb
 import lancedb
 from lancedb.embeddings import get_registry
 from lancedb.pydantic import LanceModel, Vector
@@ -371,7 +371,7 @@ def test_unforeseen_faults_are_tried_again_as_often_as_was_asked(monkeypatch: py
 
 
 def test_a_model_is_loaded_once_for_all_searches_and_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import instructor_eval.encoder.load as load
+    import instructor_eval.models.library as load
 
     loaded: list[str] = []
     original = load.load_encoder
@@ -402,7 +402,7 @@ def test_a_model_is_loaded_once_for_all_searches_and_threads(tmp_path: Path, mon
 def test_importing_it_without_lancedb_is_one_line(
     tmp_path: Path, bare_environment: Callable[[Path], dict[str, str]]
 ) -> None:
-    script = "import sys; sys.modules['lancedb'] = None\nimport instructor_eval.integrations.lancedb"
+    script = "import sys; sys.modules['lancedb'] = None\nimport instructor_eval.models.lancedb"
     done = other_process(script, cwd=tmp_path, env=bare_environment(tmp_path))
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 
-from instructor_eval.encoder.engine import Engine
+from instructor_eval.models.engine import Engine
 from instructor_eval.planning import dry_run as module
 
 Run = Callable[..., Any]

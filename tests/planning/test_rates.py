@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from instructor_eval.encoder.counting import CLASSES, Sample
-from instructor_eval.encoder.engine import Totals
+from instructor_eval.models.engine import Totals
 from instructor_eval.planning.rates import PASSES, SPREAD, Rate, Seconds, estimate, measure_rates
 
 

@@ -21,10 +21,10 @@ from instructor_eval.core import http_replies
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.http import PassingError, pause_after
 from instructor_eval.core.http_replies import seconds_of
-from instructor_eval.encoder.served import PROBES, ServedEngine, describe
-from instructor_eval.served import endpoint
-from instructor_eval.served.contract import Limits, Serving
-from instructor_eval.served.endpoint import EndpointModel, family_of, vectors_of
+from instructor_eval.models.served import openai
+from instructor_eval.models.served.contract import Limits, Serving
+from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
+from instructor_eval.models.served.openai import EndpointModel, family_of, vectors_of
 
 KEY = "sk-very-secret-0123456789"
 TEXTS = [f"text {i}" for i in range(30)]
@@ -58,7 +58,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in ("INSTRUCTOR_EVAL_API_KEY", "OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(endpoint, "WAIT", 0.001)
+    monkeypatch.setattr(openai, "WAIT", 0.001)
     yield
     wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("endpoint")], "no thread is left")
 

@@ -19,10 +19,11 @@ from made_vectors import hashed
 
 from instructor_eval.cards import shipped_cards
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.served import PROBES, ServedEngine, describe
-from instructor_eval.served import bounded_httpx, endpoint, hosted
-from instructor_eval.served.contract import Limits, Serving
-from instructor_eval.served.hosted import HostedModel
+from instructor_eval.models.served import bounded_httpx, litellm
+from instructor_eval.models.served import openai as endpoint
+from instructor_eval.models.served.contract import Limits, Serving
+from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
+from instructor_eval.models.served.litellm import HostedModel
 from instructor_eval.store import Store
 
 KEY = "sk-very-secret-0123456789"
@@ -222,7 +223,7 @@ def test_what_is_no_hosted_model(monkeypatch: pytest.MonkeyPatch) -> None:
             model_of(spec)
     with pytest.raises(UserError, match="unknown provider 'opnai': did you mean openai"):
         model_of("opnai/x")
-    monkeypatch.setattr(hosted.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(litellm.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"hosted:openai/x needs litellm: pip install 'instructor-eval\[hosted\]'"):
         model_of("openai/x")
 

@@ -13,11 +13,11 @@ import pytest
 from mteb.models.model_meta import ModelMeta
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.encoder.served import PROBES, ServedEngine, describe
-from instructor_eval.served import mteb_models
-from instructor_eval.served.contract import Serving
-from instructor_eval.served.mteb_models import RegistryModel
+from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.served import mteb as mteb_models
+from instructor_eval.models.served.contract import Serving
+from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
+from instructor_eval.models.served.mteb import RegistryModel
 from instructor_eval.store import Store
 
 RANDOM = "mteb/baseline-random-encoder"

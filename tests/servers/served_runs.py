@@ -12,12 +12,12 @@ import pytest
 from real_server import RealServer
 
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.load import load_encoder
-from instructor_eval.encoder.served import PROBES
 from instructor_eval.gates import probe
+from instructor_eval.models.library import load_encoder
+from instructor_eval.models.served.contract import Serving
+from instructor_eval.models.served.engine import PROBES
+from instructor_eval.models.served.openai import EndpointModel
 from instructor_eval.results.score import Score
-from instructor_eval.served.contract import Serving
-from instructor_eval.served.endpoint import EndpointModel
 from instructor_eval.store import Store
 
 Run = Callable[..., Any]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from instructor_eval.core.values import Vectors
+from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.task import TaskEncoder
-from instructor_eval.variants import Variant
 
 
 def is_binary(variant: Variant) -> bool:

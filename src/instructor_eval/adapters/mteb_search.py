@@ -17,7 +17,7 @@ from instructor_eval.adapters.mteb_binary import cosines, is_binary
 from instructor_eval.adapters.mteb_corpus import documents_of
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.hamming import rescored
+from instructor_eval.models.hamming import rescored
 from instructor_eval.search.found import Found, recall
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.tasks.task import TaskEncoder

@@ -17,9 +17,9 @@ from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.core.errors import UserError
+from instructor_eval.models.variant import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
 from instructor_eval.results.score import Score
 from instructor_eval.search import figures
-from instructor_eval.variants import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
 
 if TYPE_CHECKING:
     from instructor_eval.board.rows import Row

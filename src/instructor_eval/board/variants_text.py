@@ -18,7 +18,7 @@ from instructor_eval.comparing.difference_text import delta_header, mark, some
 from instructor_eval.comparing.estimates import Difference
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import blocks, render
-from instructor_eval.variants import BASELINE, canonical
+from instructor_eval.models.variant import BASELINE, canonical
 
 CSV_COLUMNS = [
     "variant", "parent", "delta", "delta_low", "delta_high", "delta_tasks", "file_bytes", "times_smaller",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.comparing import stats
 from instructor_eval.core.errors import UserError
+from instructor_eval.models.variant import Variant
 from instructor_eval.results.score import Score
-from instructor_eval.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

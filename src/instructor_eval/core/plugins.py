@@ -2,11 +2,11 @@
 
 | group `instructor_eval.` | an entry names                                            | asked by          |
 |--------------------------|-----------------------------------------------------------|-------------------|
-| `forms`                  | a `variants.Form` of that name                            | `variants.py`     |
+| `forms`                  | a `variants.Form` of that name                            | `models/variant.py`     |
 | `tasks`                  | a folder of task cards, or a function that gives one      | `cards.py`        |
 | `scorers`                | a function: items -> the metric of that name              | `scorers/`        |
 | `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/load.py` |
-| `models`                 | a function: (rest, `Serving`) -> `ServedModel`            | `served/kinds.py` |
+| `models`                 | a function: (rest, `Serving`) -> `ServedModel`            | `models/served/kinds.py` |
 | `search`                 | a function: `SearchSpec` -> `VectorStore`                 | `search/spec.py`  |
 
 Names of ours are looked up first and cannot be taken. A plugin is loaded when its name is asked for, so a broken one

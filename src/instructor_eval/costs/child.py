@@ -25,14 +25,14 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
-    from instructor_eval import variants
     from instructor_eval.core.environment import memory
     from instructor_eval.core.sample_texts import FIRST, sample
-    from instructor_eval.encoder.checkpoint import read_checkpoint
-    from instructor_eval.encoder.engine import Engine
+    from instructor_eval.models import variant
+    from instructor_eval.models.checkpoint import read_checkpoint
+    from instructor_eval.models.engine import Engine
 
     # What loading would import, with the form's own libraries: counted as import, not as load.
-    for module in ("instructor_eval.encoder.model", variants.form(order["form"]).build.partition(":")[0]):
+    for module in ("instructor_eval.models.network", variant.form(order["form"]).build.partition(":")[0]):
         importlib.import_module(module)
     imported, (before, _) = time.monotonic(), memory()
     checkpoint = read_checkpoint(

@@ -25,16 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from instructor_eval import variants
 from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import compilers, machine
 from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.costs.cold_start import cold_start
 from instructor_eval.costs.cost import Cold, Cost, CostStore
-from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import Engine, Totals, pick_device
-from instructor_eval.variants import BASELINE
+from instructor_eval.models import variant
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.engine import Engine, Totals, pick_device
+from instructor_eval.models.variant import BASELINE
 
 MEASUREMENT_VERSION = 2
 """Raised when the way of measuring changes: part of a cost's identity."""
@@ -140,8 +140,8 @@ def measure_run(
     how = how or How()
     how = dataclasses.replace(how, device=pick_device(how.device))
     forms = forms_of(checkpoints)
-    variants.check_installed(list(forms))
-    variants.check_device(list(forms), how.device)
+    variant.check_installed(list(forms))
+    variant.check_device(list(forms), how.device)
     store = CostStore(root)
     here = machine(how.device)
     names = {form: _identity(forms[form], forms[BASELINE], how, here) for form in forms}

@@ -11,11 +11,11 @@ import numpy as np
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.asking import RefusedTextError
-from instructor_eval.encoder.engine import BaseEngine
-from instructor_eval.encoder.precision import WHOLE, Precision, calibration_texts
+from instructor_eval.models.engine import BaseEngine
+from instructor_eval.models.precision import WHOLE, Precision, calibration_texts
+from instructor_eval.models.served.asking import RefusedTextError
+from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.task import Resolved
-from instructor_eval.variants import Variant
 
 _MODULUS = 1 << 256
 CLUSTERING_LIMIT = 256

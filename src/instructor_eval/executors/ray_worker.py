@@ -18,8 +18,8 @@ from instructor_eval.core.progress import Progress
 from instructor_eval.executors.messages import About, Failure, Model, Reply, Status
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.checkpoint import Checkpoint
-    from instructor_eval.encoder.engine import Engine
+    from instructor_eval.models.checkpoint import Checkpoint
+    from instructor_eval.models.engine import Engine
 
 _VERSIONS = ("torch", "transformers", "tokenizers")
 
@@ -113,8 +113,8 @@ class Worker:
         started, self._loading = time.perf_counter(), True
         try:
             self._forget()
-            from instructor_eval.encoder.engine import Engine
-            from instructor_eval.variants import check_device, check_installed
+            from instructor_eval.models.engine import Engine
+            from instructor_eval.models.variant import check_device, check_installed
 
             checkpoint = find(model)
             check_installed([checkpoint.form])
@@ -155,7 +155,7 @@ def find(model: Model) -> Checkpoint:
     """
     import ray
 
-    from instructor_eval.encoder.locate import ModelSpec, locate
+    from instructor_eval.models.find import ModelSpec, locate
 
     given = model.checkpoint
     if ray.get_runtime_context().get_node_id() == model.home:

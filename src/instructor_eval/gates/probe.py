@@ -37,7 +37,7 @@ from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:
-    from instructor_eval.encoder.engine import BaseEngine
+    from instructor_eval.models.engine import BaseEngine
 
 SCHEMA_VERSION = 1
 COUNT = 32

@@ -14,15 +14,15 @@ from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.compare import draws
 from instructor_eval.core.errors import UserError, one_line
-from instructor_eval.encoder.checkpoint import Checkpoint
 from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
-from instructor_eval.encoder.engine import Engine, pick_device
-from instructor_eval.encoder.precision import CALIBRATED
-from instructor_eval.encoder.served import Served
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.filing import planned_score
 from instructor_eval.gates.reasons import Adjustment
 from instructor_eval.gates.thresholds import Thresholds
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.engine import Engine, pick_device
+from instructor_eval.models.precision import CALIBRATED
+from instructor_eval.models.served.engine import Served
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from instructor_eval.core.values import Vectors
 from instructor_eval.encoder.counting import CLASSES, Sample
-from instructor_eval.encoder.engine import Totals
+from instructor_eval.models.engine import Totals
 
 PASS_SECONDS = 0.6
 PASSES = 3

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.paths import file_sha256
-from instructor_eval.encoder.engine import pick_device
-from instructor_eval.encoder.pending import OutOfMemory
+from instructor_eval.models.engine import pick_device
+from instructor_eval.models.pending import OutOfMemory
 from instructor_eval.readers.hf_files import check, find, ids_of, read_json, tokenizer_files
 from instructor_eval.readers.hf_tokens import Asked, Tokens, cut
 from instructor_eval.readers.types import Answer, Question

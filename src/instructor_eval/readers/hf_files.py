@@ -9,9 +9,9 @@ from typing import Any
 from instructor_eval.core import outside
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.hub import list_files, snapshot
-from instructor_eval.encoder.folder_files import readable_files
-from instructor_eval.encoder.locate import EMBEDDED, ModelSpec
-from instructor_eval.encoder.safetensors_file import check_safetensors
+from instructor_eval.models.find import EMBEDDED, ModelSpec
+from instructor_eval.models.folder.files import readable_files
+from instructor_eval.models.folder.safetensors_file import check_safetensors
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt"]
 # Only what lies at the top, and not the copy of all weights that Mistral's repositories have.

@@ -20,7 +20,7 @@ from transformers import GenerationConfig, StoppingCriteriaList
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.pending import use_cores
+from instructor_eval.models.pending import use_cores
 from instructor_eval.readers.hf_load import load, memory, quiet
 from instructor_eval.readers.hf_tokens import Asked, cut
 

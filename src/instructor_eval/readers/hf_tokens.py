@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.checkpoint import read_tokenizer
+from instructor_eval.models.checkpoint import read_tokenizer
 from instructor_eval.readers.types import Question
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -13,13 +13,13 @@ from instructor_eval.board.shapes import BINS, Shape
 from instructor_eval.comparing.compare import unit_of
 from instructor_eval.comparing.difference_text import interval_text, plural, score_text
 from instructor_eval.core.errors import one_line
+from instructor_eval.models.served import used
 from instructor_eval.repeat import single_score
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.results.score import Score
 from instructor_eval.search.figures import told as search_told
-from instructor_eval.served import used
 
 HEIGHT = 16
 """Of a histogram, in its own units."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from instructor_eval.core.values import Items
+from instructor_eval.models.variant import variant_label
 from instructor_eval.protocol import relevant
-from instructor_eval.variants import variant_label
 
 UNSTARTED = "unstarted-"
 """Begins the fingerprint of a model that could not be had."""

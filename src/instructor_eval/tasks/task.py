@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from instructor_eval.core.values import Items, Template, Vectors
 
 if TYPE_CHECKING:
+    from instructor_eval.models.variant import Variant
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.types import Reader
     from instructor_eval.search.spec import SearchSpec
-    from instructor_eval.variants import Variant
 
 
 ROLES = ("query", "document", "text", "reference", "hypothesis", "example")

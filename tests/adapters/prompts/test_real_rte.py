@@ -3,7 +3,7 @@
 import pytest
 from by_hand import check_prompts_with_options
 
-from instructor_eval.encoder.load import load_encoder
+from instructor_eval.models.library import load_encoder
 
 
 @pytest.mark.realdata

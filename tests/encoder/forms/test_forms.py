@@ -13,11 +13,12 @@ from torch import nn
 from transformers import MPNetConfig, MPNetModel
 
 from instructor_eval.core.errors import ModelOutputError, UserError
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.fast_t5 import FastT5
-from instructor_eval.encoder.forms import floats, hidden, products, quantized, torch_dynamic
-from instructor_eval.encoder.model import Network
-from instructor_eval.encoder.packed import pack
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.forms import base, int8, products, torch_dynamic
+from instructor_eval.models.forms import float as floats
+from instructor_eval.models.network import Network
+from instructor_eval.models.packed import pack
+from instructor_eval.models.t5 import FastT5
 
 TEXTS = [SENTENCE, "the", numbered(40), "a cat and a dog", "water fire earth sky", numbered(7)]
 KINDS = ["instructor", "plain"]
@@ -80,7 +81,7 @@ def test_sizes_are_those_of_the_tensors(instructor_folder: Path) -> None:
     values = sum(p.nelement() for p in {id(p): p for p in transformer.parameters()}.values())
     head = Network(read(instructor_folder), "cpu").head
     dense = sum(p.nelement() for p in head.parameters())
-    assert sizes["fp32"] == hidden.Sizes(4 * (values + dense), 4 * (values + dense))
+    assert sizes["fp32"] == base.Sizes(4 * (values + dense), 4 * (values + dense))
     assert sizes["bf16"].resident == sizes["fp16"].resident == 2 * values + 4 * dense
     linear = sum(m.weight.nelement() for m in transformer.modules() if type(m) is nn.Linear)
     table = transformer.shared.weight
@@ -163,8 +164,8 @@ def test_a_float_layer_left_is_no_quantized_network(plain_folder: Path, form: st
         def __call__(self, x: torch.Tensor, added: object = None) -> torch.Tensor:
             return x @ self.weight.T
 
-    kind = dataclasses.replace(quantized._KINDS[form], linear=Floats)
-    monkeypatch.setitem(quantized._KINDS, form, kind)
+    kind = dataclasses.replace(int8._KINDS[form], linear=Floats)
+    monkeypatch.setitem(int8._KINDS, form, kind)
     with pytest.raises(RuntimeError, match="not in torch"):
         _ = as_form(plain_folder, form).network
 
@@ -240,7 +241,7 @@ def test_an_arithmetic_for_a_gpu_runs_here_too(instructor_folder: Path) -> None:
     expected = full.forward(ids, 0)
     for form, near in (("int8-gpu", 0.98), ("fp8", 0.98)):
         checkpoint = dataclasses.replace(read(instructor_folder), variant=form)
-        made = quantized.build(checkpoint, device, hidden.Options())
+        made = int8.build(checkpoint, device, base.Options())
         assert isinstance(made.network, FastT5)
         full._hidden = made
         assert cosine(full.forward(ids, 0), expected).min() > near

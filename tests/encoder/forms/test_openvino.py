@@ -23,13 +23,13 @@ from transformer_kinds import (
     theirs,
 )
 
-from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.engine import Engine
-from instructor_eval.encoder.forms import onnx_graph
-from instructor_eval.encoder.forms import openvino as form_module
-from instructor_eval.encoder.forms.hidden import Options
-from instructor_eval.encoder.locate import ModelSpec, locate
-from instructor_eval.encoder.model import Network
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.forms import onnx_graph
+from instructor_eval.models.forms import openvino as form_module
+from instructor_eval.models.forms.base import Options
+from instructor_eval.models.network import Network
 
 SENTENCES = [
     "The kettle whistles before the water boils.",

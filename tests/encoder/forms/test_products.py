@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from instructor_eval.core import machine
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.forms import kernel, products
-from instructor_eval.encoder.forms.products import (
+from instructor_eval.models.forms import int8_kernel, products
+from instructor_eval.models.forms.products import (
     Fp8Linear,
     Int4WeightLinear,
     Int8Linear,
@@ -208,8 +208,8 @@ def test_weights_take_seven_bits() -> None:
 
 
 def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = kernel.load.__wrapped__
-    monkeypatch.setattr(kernel, "_is_its_processor", lambda: True)
+    load = int8_kernel.load.__wrapped__
+    monkeypatch.setattr(int8_kernel, "_is_its_processor", lambda: True)
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert load() is None
     monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -217,7 +217,7 @@ def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: object, **kwargs: object) -> None:
         raise subprocess.CalledProcessError(1, "cc")
 
-    monkeypatch.setattr(kernel.subprocess, "run", fails)
+    monkeypatch.setattr(int8_kernel.subprocess, "run", fails)
     assert load() is None
 
 
@@ -232,18 +232,18 @@ def test_which_compiler(variable: str, first: list[str], monkeypatch: pytest.Mon
 
 
 def test_a_compiler_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not kernel._is_its_processor():
+    if not int8_kernel._is_its_processor():
         pytest.skip("another kind of processor")
     monkeypatch.setenv("CC", "false")
-    assert kernel.load.__wrapped__() is not None
+    assert int8_kernel.load.__wrapped__() is not None
 
 
 @pytest.mark.parametrize("line", ["/a folder/libgomp-a1.so.1", "/x/libiomp5.so"])
 def test_the_threads_torch_has_loaded(line: str, tmp_path: Path) -> None:
     maps = tmp_path / "maps"
     maps.write_text(f"7f-80 r-xp 0000 08:01 12   /lib/libc.so.6\n7f-80 r-xp 0000 08:01 12   {line}\n")
-    assert kernel._threads_library(maps) == line
-    assert kernel._threads_library(tmp_path / "none") is None
+    assert int8_kernel._threads_library(maps) == line
+    assert int8_kernel._threads_library(tmp_path / "none") is None
 
 
 def test_no_rows_and_narrow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,9 +264,9 @@ def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> No
     def refuses(path: str, **_options: object) -> None:
         raise OSError(f"{path}: failed to map segment from shared object")
 
-    monkeypatch.setattr(kernel, "_is_its_processor", lambda: True)
+    monkeypatch.setattr(int8_kernel, "_is_its_processor", lambda: True)
     monkeypatch.setattr(ctypes, "CDLL", refuses)
-    assert kernel.load.__wrapped__() is None
+    assert int8_kernel.load.__wrapped__() is None
 
 
 @pytest.mark.parametrize(
@@ -274,14 +274,14 @@ def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> No
     [("fpu avx2 fma", True), ("avx2 fma avx512_vnni", False), ("avx2 fma avx_vnni", False), ("avx fma", False)],
 )
 def test_whose_processor(flags: str, ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "processor_flags", lambda: set(flags.split()))
-    assert kernel._is_its_processor() is ours
-    monkeypatch.setattr(kernel, "processor_flags", lambda: None)
-    assert not kernel._is_its_processor()
+    monkeypatch.setattr(int8_kernel, "processor_flags", lambda: set(flags.split()))
+    assert int8_kernel._is_its_processor() is ours
+    monkeypatch.setattr(int8_kernel, "processor_flags", lambda: None)
+    assert not int8_kernel._is_its_processor()
 
 
 def test_the_kernel_runs_where_it_can() -> None:
     """On the machines that run these tests there is a compiler: nothing falls back in silence."""
-    if not kernel._is_its_processor():
+    if not int8_kernel._is_its_processor():
         pytest.skip("another kind of processor")
     assert Int8Linear(torch.randn(4, 8)).engine == "avx2"

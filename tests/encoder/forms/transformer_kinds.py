@@ -25,9 +25,9 @@ from transformers import (
     T5EncoderModel,
 )
 
-from instructor_eval.encoder.checkpoint import Checkpoint
-from instructor_eval.encoder.forms.hidden import Hidden
-from instructor_eval.encoder.packed import Ids, pack
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.forms.base import Hidden
+from instructor_eval.models.packed import Ids, pack
 
 CPU = torch.device("cpu")
 LENGTHS = [70, 33, 33, 9, 5, 5, 1]

@@ -1,0 +1,374 @@
+"""The encoder that tasks share: repeats removed, the cache asked, the rest computed, order restored."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+
+from instructor_eval.cache.vectors import Cache, Space, keys_of
+from instructor_eval.core.environment import hardware
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.progress import Progress
+from instructor_eval.core.values import Vectors
+from instructor_eval.models.batches import Computation, Work
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.description import Described
+from instructor_eval.models.inputs import OwnInputs
+from instructor_eval.models.precision import rounded
+
+if TYPE_CHECKING:
+    from instructor_eval.models.library_network import SentenceNetwork
+    from instructor_eval.models.network import Network
+
+# Texts looked up at once. Vectors computed in one call lie in blocks by length: a block should be wanted once.
+_LOOK_UP = 262_144
+_STREAMED = 16_384
+
+
+@dataclass
+class Totals:
+    """What an engine has done so far."""
+
+    texts: int = 0
+    """Texts asked for."""
+    unique: int = 0
+    """Of those, repeats within a call not counted."""
+    hits: int = 0
+    """Of the unique ones, found in the cache."""
+    tokens: int = 0
+    """Tokens computed, without padding."""
+    seconds: float = 0.0
+    """Time spent in `encode`, that of loading the model not counted."""
+    load: float = 0.0
+    """Time spent loading the model, torch included."""
+
+
+class BaseEngine(ABC):
+    """What encodes, whatever computes: repeats removed, the cache asked, the rest computed and kept, order restored.
+
+    Args:
+        model: What is known of the model, in its numeric form.
+        cache: Where vectors are looked up and kept; None computes everything.
+    """
+
+    libraries: tuple[str, ...] = ()
+    """Those that compute beside the ones that every score names; their versions are filed with it."""
+
+    def __init__(self, model: Described, cache: Cache | None) -> None:
+        self.model = model
+        self.fingerprint = model.fingerprint
+        self.dim = model.dim
+        self.cache = cache
+        self.space = Space(
+            model.cached_fingerprint,
+            model.name,
+            model.revision,
+            model.form if model.stored == "float32" else f"{model.form}+{model.stored}",
+            self.dim,
+            model.stored,
+        )
+        self.totals = Totals()
+        self.drift = 0.0
+        """How far rounding has moved a vector at most, as a share of its length."""
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """The device in use, or the one that would be."""
+
+    def environment(self) -> dict[str, Any]:
+        """Where vectors are computed, for the score file."""
+        return {"hardware": hardware(self.device)}
+
+    def uncached(self) -> Self:
+        """The same model without a cache: it computes every text, and counts for itself."""
+        other = copy.copy(self)
+        other.cache, other.totals, other.drift = None, Totals(), 0.0
+        return other
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """How it was asked to compute, as far as the fingerprint does not hold it."""
+
+    def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
+        """What vectors of a task's role depend on beside the text: the instruction, for all but some served models."""
+        return instruction
+
+    def used(self) -> dict[str, float]:
+        """What a served model was asked so far: `requests`, `retries`, `tokens`, `usd`; of others nothing."""
+        return {}
+
+    @abstractmethod
+    def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
+        """The number of tokens of each input as the model reads it, instruction and special tokens included.
+
+        Not truncated: this is what length rules of protocols compare with.
+        """
+
+    @abstractmethod
+    def _compute(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
+
+    def encode(
+        self, texts: Sequence[str], instruction: str, *, progress: Progress | None = None, most: int | None = None
+    ) -> Vectors:
+        """Embed `texts` under `instruction`: float32 [len(texts), dim], in input order.
+
+        Args:
+            texts: Any strings.
+            instruction: Put before each of them, exactly as it is.
+            progress: Told of every text done.
+            most: Texts in a batch at most; the budget of tokens holds besides.
+
+        Raises:
+            ModelOutputError: pooling has nothing left for a text, or a vector is not finite, or all zero.
+            UserError: the model cannot be loaded, or one text alone does not fit the device's memory.
+        """
+        started, loading = time.perf_counter(), self.totals.load
+        progress = progress or Progress("")
+        unique = list(dict.fromkeys(texts))
+        vectors = self._room(len(unique))
+        head = len(instruction)
+        progress.expect(len(unique), sum(map(len, unique)) + head * len(unique))
+        missing: list[int] = []
+        keys: list[bytes] = []
+        for start in range(0, len(unique), _LOOK_UP):
+            part = unique[start : start + _LOOK_UP]
+            part_keys = keys_of(self.space.fingerprint, instruction, part) if self.cache else []
+            hit = np.zeros(len(part), dtype=np.bool_)
+            if self.cache:
+                hit = self.cache.read(self.space, part_keys, vectors[start : start + len(part)])
+                keys += [key for key, known in zip(part_keys, hit, strict=True) if not known]
+                found = [head + len(t) for t, known in zip(part, hit, strict=True) if known]
+                progress.found(len(found), sum(found))
+            missing += (np.flatnonzero(~hit) + start).tolist()
+        if missing:
+            self._compute([unique[i] for i in missing], keys, instruction, (vectors, missing), progress, most)
+        self.totals.texts += len(texts)
+        self.totals.unique += len(unique)
+        self.totals.hits += len(unique) - len(missing)
+        self.totals.seconds += time.perf_counter() - started - (self.totals.load - loading)
+        if len(unique) == len(texts):
+            return vectors
+        place = {text: i for i, text in enumerate(unique)}
+        return vectors[[place[t] for t in texts]]
+
+    def stream(self, texts: Iterable[str], instruction: str, *, window: int = _STREAMED) -> Iterator[Vectors]:
+        """Embed any number of texts in bounded memory: float32 [up to window, dim] after another, in input order."""
+        rest = iter(texts)
+        while part := list(islice(rest, window)):
+            yield self.encode(part, instruction)
+
+    def _room(self, texts: int) -> Vectors:
+        try:
+            return np.empty((texts, self.dim), dtype=np.float32)
+        except (MemoryError, ValueError) as e:
+            raise UserError(
+                f"model {self.model.name}: {texts:,} vectors of {self.dim:,} values need more memory than there is: "
+                "take fewer texts, or check the dimensions in its configuration"
+            ) from e
+
+    def _checked(self, vectors: Vectors, texts: list[str]) -> Vectors:
+        bad = ~np.isfinite(vectors).all(axis=1)
+        kind = "a NaN or infinite"
+        if not bad.any():
+            bad, kind = ~vectors.any(axis=1), "an all-zero"
+        if bad.any():
+            text = texts[int(bad.argmax())]
+            raise ModelOutputError(
+                f"model {self.model.name} gives {kind} vector for the text {text[:60]!r}: "
+                "no score can be computed; check the checkpoint"
+            )
+        return vectors
+
+    def _rounded(self, vectors: Vectors) -> Vectors:
+        """The vectors as the cache will give them back: a cold run and a warm one see the same."""
+        if self.space.dtype == "float32":
+            return vectors
+        kept, drift = rounded(vectors, self.space.dtype, model=self.model.name, instead="use --cache-dtype float32")
+        self.drift = max(self.drift, drift)
+        return kept
+
+
+class Engine(BaseEngine):
+    """A model ready to encode. The network is loaded when the first text needs it.
+
+    Args:
+        checkpoint: The model, in its numeric form.
+        device: auto, cpu, cuda, cuda:1.
+        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
+        trust_remote_code: Let the checkpoint run code of its own.
+        cache: Where vectors are looked up and kept; None computes everything.
+        compiled: Compile the forward pass.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        batch_tokens: int | None = None,
+        trust_remote_code: bool = False,
+        cache: Cache | None = None,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(checkpoint, cache)
+        checkpoint.check_form(compiled=compiled)
+        self.checkpoint = checkpoint
+        self.batch_tokens = self._asked_batch_tokens = batch_tokens
+        self._wanted_device = device
+        self._trust_remote_code = trust_remote_code
+        self._compiled = compiled
+        self._network: Network | SentenceNetwork | None = None
+        if checkpoint.through:
+            self.libraries = ("sentence-transformers", *(["peft"] if checkpoint.base else []))
+
+    @property
+    def network(self) -> Network | SentenceNetwork:
+        """The loaded network."""
+        if self._network is None:
+            started = time.perf_counter()
+            self._network = self._load(pick_device(self._wanted_device))
+            self.totals.load += time.perf_counter() - started
+        return self._network
+
+    def _load(self, device: str) -> Network | SentenceNetwork:
+        if self.checkpoint.through:
+            from instructor_eval.models.library_network import SentenceNetwork
+
+            return SentenceNetwork(self.checkpoint, device, trust_remote_code=self._trust_remote_code)
+        from instructor_eval.models.network import Network  # the import of torch
+
+        return Network(self.checkpoint, device, trust_remote_code=self._trust_remote_code, compiled=self._compiled)
+
+    @cached_property
+    def _own_inputs(self) -> OwnInputs:
+        return OwnInputs(self.checkpoint)
+
+    @property
+    def inputs(self) -> OwnInputs | SentenceNetwork:
+        """What makes texts into rows of a batch: the tokenizer, or sentence-transformers with its modules."""
+        if not self.checkpoint.through:
+            return self._own_inputs
+        return cast("SentenceNetwork", self.network)
+
+    @property
+    def device(self) -> str:
+        """The device in use, or the one that would be."""
+        return str(self._network.device) if self._network else pick_device(self._wanted_device)
+
+    def options(self) -> dict[str, Any]:
+        """How it was asked to compute, as far as the fingerprint does not hold it."""
+        return {"batch_tokens": self._asked_batch_tokens, "compiled": self._compiled}
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of what is computed here, truncating at the model's maximum."""
+        return self._own_inputs.tokenizer
+
+    def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
+        """The number of tokens of each input as the model reads it, instruction and special tokens included.
+
+        Not truncated: this is what length rules of protocols compare with.
+        """
+        return self.inputs.lengths(texts, instruction)
+
+    def token_vectors(self, text: str, instruction: str) -> Vectors:
+        """The transformer's last hidden states of one input, instruction included: float32 [tokens, width]."""
+        if self.checkpoint.through:
+            return cast("SentenceNetwork", self.network).token_vectors(text, instruction)
+        [ids] = self._own_inputs.rows([text], instruction)
+        return cast("Network", self.network).token_vectors(ids)
+
+    def _compute(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
+        skip = self.inputs.skip(instruction)
+        vectors, places = into
+
+        def done(at: list[int], rows: Vectors, tokens: int) -> Vectors:
+            rows = self._rounded(self._checked(rows, [texts[i] for i in at]))
+            vectors[[places[i] for i in at]] = rows
+            self.totals.tokens += tokens
+            progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
+            return rows
+
+        def keep(at: list[int], rows: Vectors) -> None:
+            if self.cache:
+                self.cache.write(self.space, [keys[i] for i in at], rows)
+
+        def tokenise(at: Sequence[int]) -> Sequence[Sized]:
+            return self._tokenise([texts[i] for i in at], instruction, skip)
+
+        work = Work([len(t) for t in texts], tokenise, skip, done, keep, most)
+        computation = Computation(self.network, self.batch_tokens, progress.note)
+        progress.resume()  # the network is loaded now
+        try:
+            computation.run(work)
+        finally:
+            self.batch_tokens = computation.budget  # what memory has taught holds for the next call too
+
+    def _tokenise(self, texts: list[str], instruction: str, skip: int) -> Sequence[Sized]:
+        return self.inputs.rows(texts, instruction, skip)
+
+
+def default_variant(device: str) -> str:
+    """The numeric form a model runs in unless told otherwise: bf16 on a GPU, fp32 elsewhere."""
+    return "bf16" if pick_device(device).startswith("cuda") else "fp32"
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` means the first GPU where there is one.
+
+    Raises:
+        UserError: a device that this machine or this build of torch does not have.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not _may_have_gpu()):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as e:
+        raise UserError(f"unknown device '{wanted}': give auto, cpu, cuda or cuda:1") from e
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device '{wanted}' is not here ({torch.cuda.device_count()} GPUs): use --device cpu or auto")
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError) as e:  # torch knows the kind, but this build or machine has none
+        raise UserError(f"device '{wanted}' cannot be used here ({str(e)[:200]}): use --device cpu or auto") from e
+    return wanted
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth two seconds of importing torch to ask: no Linux has a GPU without one of these."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists() or Path("/dev/dxg").exists()

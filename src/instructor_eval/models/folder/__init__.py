@@ -1,0 +1,1 @@
+"""What a checkpoint folder holds: its files, settings, tokenizer and weights, read and checked."""

@@ -1,0 +1,242 @@
+"""Linear layers and embedding tables in quantized forms: what `fast_t5`, `fast_bert` and the modules are made of.
+
+Each is called as `packed.Linear` is: [rows, inputs] -> `activation(x @ weight.T + bias)`, or that plus `added`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from instructor_eval.core.errors import ModelOutputError
+from instructor_eval.models.forms.int8_kernel import KernelLayer
+from instructor_eval.models.forms.int8_kernel import load as load_kernel
+
+ACTIVATION_LEVELS = 127
+"""Activations take 7 bits, 0 to this: see `int8_kernel.c`."""
+WEIGHT_LEVELS = 63
+"""Weights take 7 bits, this to both sides."""
+GROUP = 32
+"""Weights that share a scale in int4."""
+_LEAST_SPAN = 1e-30  # as LEAST in int8_kernel.c
+_FP8_MOST = 448.0  # float8 e4m3
+_GPU_ROWS = 32  # torch._int_mm wants more than 16
+_GPU_MULTIPLE = 16
+
+
+def quantize_weight(weight: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """A scale for each channel, symmetric: int8 [channels, inputs] within +-levels, float32 [channels].
+
+    Raises:
+        ModelOutputError: a weight is not finite.
+    """
+    weight = weight.float()
+    if not torch.isfinite(weight).all():
+        raise ModelOutputError("a weight is NaN or infinite: it cannot be quantized; check the checkpoint")
+    scale = weight.abs().amax(dim=1) / levels
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return torch.round(weight / scale[:, None]).clamp_(-levels, levels).to(torch.int8), scale
+
+
+def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Activations as `int8_kernel.c` quantizes them, each row by its own scale and zero point.
+
+    Values 0 to 127 as float32 [rows, inputs], scale and zero point [rows, 1]. A row's scale depends on that row alone.
+    Rows that are not finite have the scale NaN.
+    """
+    low, high = x.amin(dim=1, keepdim=True).clamp_(max=0), x.amax(dim=1, keepdim=True).clamp_(min=0)
+    span = high - low
+    span = torch.where(span > _LEAST_SPAN, span, torch.zeros_like(span))
+    levels = torch.full_like(span, ACTIVATION_LEVELS)  # a number / tensor is rounded twice in torch
+    inverse = torch.where(span > 0, levels / span, torch.zeros_like(span))
+    zero = torch.round(-low * inverse)
+    values = torch.round(x * inverse).add_(zero).clamp_(0, ACTIVATION_LEVELS)
+    scale = torch.where(span > 0, span / ACTIVATION_LEVELS, torch.ones_like(span)) + (x - x).sum(dim=1, keepdim=True)
+    return values, scale, zero
+
+
+class Int8Linear:
+    """7-bit activations, a scale and a zero point a row, times 7-bit weights, a scale a channel; exact integer sums.
+
+    (oneDNN and float32 hand the sums on in float32: exact up to 2^24, which only rows of more than 2,097 inputs, nearly
+    all at the ends of their range, can pass.)
+
+    On x86 with AVX2 our kernel runs, elsewhere on a CPU oneDNN's, on a GPU cuBLAS', and where there is none of them the
+    integers are multiplied as float32.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
+        self.weight, self.scale = quantize_weight(weight, WEIGHT_LEVELS)
+        self.sums = self.weight.sum(dim=1, dtype=torch.int32).float()
+        self.bias, self.activation = bias, activation
+        self._kernel: KernelLayer | None = None
+        self._multiply: Callable[[Tensor], Tensor]
+        self.engine, self._multiply = "float32", self._floats
+        if weight.device.type == "cuda":
+            self.engine, self._multiply = "cublas", self._cublas
+            self.weight = _multiple(self.weight, _GPU_MULTIPLE)
+        elif load_kernel() is not None:
+            self.engine = "avx2"
+            kernel = KernelLayer(self.weight, self.scale, bias, relu=activation == "relu")
+            self._kernel, self.weight = kernel, torch.from_numpy(kernel.weight)
+        else:
+            self._try_onednn()
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """[rows, inputs] -> [rows, channels], of x's type; `added` goes with no activation."""
+        if self._kernel is not None:
+            out = self._kernel(x, added)
+            if self.activation == "gelu":
+                out = torch.ops.aten.gelu_(out)
+            return out.to(x.dtype)
+        values, scale, zero = quantize_rows(x.float())
+        out = (self._multiply(values) - zero * self.sums).mul_(scale).mul_(self.scale)
+        return _finish(out, self.bias, self.activation, added).to(x.dtype)
+
+    def _floats(self, values: Tensor) -> Tensor:
+        return functional.linear(values, self.weight.float())
+
+    def _cublas(self, values: Tensor) -> Tensor:
+        rows = len(values)
+        whole = values.to(torch.int8)
+        whole = functional.pad(whole, (0, self.weight.shape[1] - whole.shape[1], 0, max(0, _GPU_ROWS - rows)))
+        return torch._int_mm(whole, self.weight.t())[:rows, : len(self.scale)].float()
+
+    def _onednn(self, values: Tensor) -> Tensor:
+        out: Tensor = torch.ops.onednn.qlinear_pointwise(
+            values.to(torch.uint8), 1.0, 0, self._packed, self._ones, self._zeros, None,
+            1.0, 0, torch.float32, "none", [], "",
+        )  # fmt: skip
+        return out
+
+    def _try_onednn(self) -> None:
+        """Use oneDNN's product, if this build has it and it gives the very integers."""
+        channels, inputs = self.weight.shape
+        probe = torch.arange(5 * inputs).remainder(ACTIVATION_LEVELS + 1).float().reshape(5, inputs)
+        try:
+            self._packed: Any = torch.ops.onednn.qlinear_prepack(self.weight, None)
+            self._ones, self._zeros = torch.ones(channels), torch.zeros(channels, dtype=torch.int32)
+            if torch.allclose(self._onednn(probe), self._floats(probe), rtol=1e-6, atol=0.5):
+                self.engine, self._multiply = "onednn", self._onednn
+                self.weight = self._packed
+        except (RuntimeError, AttributeError, TypeError):
+            pass
+
+
+class Int8WeightLinear:
+    """int8 weights, a scale a channel, made float again for each product: a quarter of the memory, no faster."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
+        self.weight, self.scale = quantize_weight(weight, 127)
+        self.bias, self.activation = bias, activation
+        self.engine = "float32 products"
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """[rows, inputs] -> [rows, channels]; `added` goes with no activation."""
+        out = functional.linear(x, self.weight.to(x.dtype)).mul_(self.scale.to(x.dtype))
+        return _finish(out, self.bias, self.activation, added)
+
+
+class Int4WeightLinear:
+    """int4 weights, 16 levels between the least and the largest of each 32 inputs of a channel.
+
+    Least and step are float16: 5 bits a weight in all.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
+        self.inputs = weight.shape[1]
+        self.weight, self.step, self.low = quantize_groups(weight)
+        self.bias, self.activation = bias, activation
+        self.engine = "float32 products"
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """[rows, inputs] -> [rows, channels]; `added` goes with no activation."""
+        weight = unpack_groups(self.weight, self.step, self.low, x.dtype)[:, : self.inputs]
+        return _finish(functional.linear(x, weight), self.bias, self.activation, added)
+
+
+def quantize_groups(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """int4 by groups of `GROUP` inputs.
+
+    Packed uint8 [channels, groups, GROUP / 2]; step and low float16 [channels, groups, 1]. The low half of a byte holds
+    the first half of the group. Inputs beyond the last are filled with zeros.
+    """
+    if not torch.isfinite(weight).all():
+        raise ModelOutputError("a weight is NaN or infinite: it cannot be quantized; check the checkpoint")
+    whole = _multiple(weight.float(), GROUP, rows=1)
+    whole = whole.reshape(len(whole), -1, GROUP)
+    low = whole.amin(dim=2, keepdim=True).half()
+    step = ((whole.amax(dim=2, keepdim=True) - low.float()) / 15).half()
+    step = torch.where(step > 0, step, torch.ones_like(step))
+    if not (torch.isfinite(low).all() and torch.isfinite(step).all()):
+        raise ModelOutputError(
+            "a weight is beyond float16's range, which int4's scales have: use --variant int8-weight"
+        )
+    values = torch.round((whole - low.float()) / step.float()).clamp_(0, 15).to(torch.uint8)
+    first, second = values.chunk(2, dim=2)
+    return (first | (second << 4)).contiguous(), step, low
+
+
+def unpack_groups(packed: Tensor, step: Tensor, low: Tensor, dtype: torch.dtype) -> Tensor:
+    """The weights again: [channels, inputs filled up to whole groups]."""
+    values = torch.cat([packed & 15, packed >> 4], dim=2).to(dtype)
+    return torch.addcmul(low.to(dtype), values, step.to(dtype)).flatten(1)
+
+
+class Fp8Linear:
+    """float8 (e4m3) on both sides, a scale a row and a channel. For GPUs from compute capability 8.9."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
+        whole = _multiple(weight.float(), _GPU_MULTIPLE)
+        self.channels, self.inputs = weight.shape
+        self.weight, self.scale = _to_fp8(whole)
+        self.bias, self.activation = bias, activation
+        self.engine = "float8"
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """[rows, inputs] -> [rows, channels]; `added` goes with no activation."""
+        values, scale = _to_fp8(functional.pad(x.float(), (0, self.weight.shape[1] - self.inputs)))
+        out = torch._scaled_mm(
+            values, self.weight.t(), scale_a=scale, scale_b=self.scale.t(), out_dtype=torch.bfloat16
+        )[:, : self.channels]
+        return _finish(out, self.bias, self.activation, added).to(x.dtype)
+
+
+def _to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
+    """float8 values with a scale for each row, [rows, 1]; a row that is not finite gives NaN."""
+    most = x.abs().amax(dim=1, keepdim=True)
+    scale = torch.where(most > 0, most / _FP8_MOST, torch.ones_like(most)).float()
+    return (x / scale).clamp_(-_FP8_MOST, _FP8_MOST).to(torch.float8_e4m3fn), scale
+
+
+def _finish(out: Tensor, bias: Tensor | None, activation: str, added: Tensor | None) -> Tensor:
+    if bias is not None:
+        out = out + bias.to(out.dtype)
+    if activation == "relu":
+        out = torch.relu_(out)
+    elif activation == "gelu":
+        out = functional.gelu(out)
+    return out if added is None else out + added
+
+
+def _multiple(weight: Tensor, multiple: int, *, rows: int | None = None) -> Tensor:
+    """Filled up with zeros to multiples of `multiple` inputs, and channels (or multiples of `rows`)."""
+    channels, inputs = weight.shape
+    return functional.pad(weight, (0, -inputs % multiple, 0, -channels % (rows or multiple)))
+
+
+class Int8Table:
+    """An embedding table in int8, a scale a row."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight, self.scale = quantize_weight(weight, 127)
+        self.dtype = weight.dtype
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """int64 [tokens] -> [tokens, width]."""
+        rows = functional.embedding(ids, self.weight)
+        return rows.to(self.dtype) * self.scale[ids, None].to(self.dtype)

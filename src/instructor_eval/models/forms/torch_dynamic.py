@@ -1,0 +1,107 @@
+"""int8-dynamic: `torch.quantize_dynamic(model, {Linear}, dtype=torch.qint8)`, the one-line recipe of many tutorials.
+
+One scale a weight matrix, and one a whole batch of activations, padding included: a text's vector would depend on its
+batch-mates. Here each text is a batch of its own, so that it has one vector. Embeddings stay in float32.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from instructor_eval.core.errors import UserError
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.forms.base import Options, Sizes
+from instructor_eval.models.forms.float import Slow, load_transformer
+from instructor_eval.models.packed import Packed
+
+
+def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> DynamicHidden:
+    """The transformer with every `Linear` replaced by torch's own dynamically quantized one.
+
+    Raises:
+        UserError: this build of torch has no quantized products, or compiling was asked for.
+    """
+    if options.compiled:
+        raise UserError("--compile goes with fp32, bf16 and fp16, not with int8-dynamic: leave it out")
+    if torch.backends.quantized.engine in ("none", ""):
+        raise UserError("this build of torch has no quantized products (torch.backends.quantized): use --variant int8")
+    transformer = load_transformer(checkpoint, torch.float32, trust_remote_code=options.trust_remote_code)
+    wanted = sum(type(m) is nn.Linear for m in transformer.modules())
+    return DynamicHidden(quantize(transformer), wanted)
+
+
+def quantize(model: Any) -> Any:
+    """The recipe itself, without torch's notice that it will go one day."""
+    from torch.ao.quantization import quantize_dynamic
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantized: Any = quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        return quantized
+
+
+class DynamicHidden:
+    """A transformer that torch has quantized; `wanted` is how many linear layers it had before."""
+
+    align = 1
+    alone = True
+
+    def __init__(self, transformer: Any, wanted: int) -> None:
+        self.transformer, self._wanted = transformer, wanted
+        self._run = Slow(transformer)
+
+    def __call__(self, batch: Packed) -> Tensor:
+        """Last hidden states [tokens, width]."""
+        return self._run(batch)
+
+    def sizes(self) -> Sizes:
+        """In memory: all parameters, and the quantized matrices; a file: what `torch.save` of the state writes."""
+        size = sum(
+            p.nelement() * p.element_size() for p in (*self.transformer.parameters(), *self.transformer.buffers())
+        )
+        for module in self._quantized():
+            weight, bias = module._packed_params._weight_bias()
+            size += weight.nelement() + (bias.nelement() * bias.element_size() if bias is not None else 0)
+        return Sizes(resident=size, file=_saved_bytes(self.transformer))
+
+    def proof(self) -> str:
+        """How many linear layers are torch's quantized ones.
+
+        Raises:
+            RuntimeError: not all of them.
+        """
+        found = len(self._quantized())
+        left = sum(type(m) is nn.Linear for m in self.transformer.modules())
+        if left or found != self._wanted or not found:
+            raise RuntimeError(f"torch.quantize_dynamic took {found} of {self._wanted} linear layers")
+        return f"{found} of {self._wanted} linear layers quantized by torch ({torch.backends.quantized.engine})"
+
+    def _quantized(self) -> list[Any]:
+        from torch.ao.nn.quantized.dynamic import Linear
+
+        return [m for m in self.transformer.modules() if isinstance(m, Linear)]
+
+
+class _Counting(io.BytesIO):
+    """A file that only counts."""
+
+    size = 0
+
+    def write(self, data: Any) -> int:
+        """Count."""
+        count = memoryview(data).nbytes
+        self.size += count
+        return count
+
+
+def _saved_bytes(model: Any) -> int:
+    counter = _Counting()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # quantized tensors are on their way out of torch, it says at each
+        torch.save(model.state_dict(), counter)
+    return counter.size

@@ -1,0 +1,312 @@
+"""An embedding function for LanceDB, so that what was evaluated is what is served.
+
+Importing this module registers it as `instructor-eval`. Its vectors are those of `load_encoder`: the same files, the
+same numeric form, the same rule of instructions. LanceDB keeps a function's settings in the table and makes a new
+function of them for every search; settings are therefore kept whole, defaults included, with the model's fingerprint,
+and models are kept in this module.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.values import Template
+from instructor_eval.models.family import FAMILIES
+from instructor_eval.models.find import ModelSpec
+from instructor_eval.models.variant import Variant
+
+try:
+    from lancedb.embeddings import TextEmbeddingFunction, register
+    from lancedb.embeddings.utils import retry_with_exponential_backoff
+    from pydantic import ConfigDict, Field, ValidationError, field_validator
+except ImportError as e:
+    raise UserError(
+        f"the LanceDB embedding function needs lancedb ({e}): pip install 'instructor-eval[lancedb]'"
+    ) from None
+
+if TYPE_CHECKING:
+    from instructor_eval.models.library import LibraryEncoder
+
+ALIAS = "instructor-eval"
+"""The name in LanceDB's registry."""
+DEFAULT_MODEL = "hkunlp/instructor-base"
+"""LanceDB's own default, so that its examples mean the same model here."""
+_FORMS = {"false": "fp32", "true": "int8"}
+"""What LanceDB's own `quantize=False` and `quantize=True` stand for here."""
+_KEPT = 4
+"""Models in memory at once: those used last."""
+_IDENTITY = ("name", "quantize", "normalize_embeddings", "family")
+"""Settings that change a vector: kept in the table even where they were left at their defaults."""
+_VARIABLE = "$var:"
+_FLOATS = ("float", "double", "halffloat")  # Arrow's names
+_WORDING = Template(roles={"source": ("document", "retrieval"), "query": ("query", "retrieving supporting documents")})
+"""Instructions of an INSTRUCTOR that is given none: those of `evaluate --instructions template`."""
+
+
+@dataclass
+class _Loaded:
+    """A model that several functions and threads share."""
+
+    encoder: LibraryEncoder
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while it encodes: an engine serves one call at a time."""
+
+
+_loaded: OrderedDict[tuple[str, ...], _Loaded] = OrderedDict()
+_loading = threading.Lock()
+
+
+@register(ALIAS)
+class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # lancedb is not typed here
+    """The models of `evaluate`, for tables of LanceDB.
+
+    Raises:
+        UserError: a setting is unknown or cannot be used. Wherever LanceDB calls this function: the model cannot be
+            had or is not the one that made the table, or there is no text where one must be.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = DEFAULT_MODEL
+    """What `evaluate --model` takes: a hub id with or without `@revision`, a folder, `minilm`."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1, or auto."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Texts in a batch at most; not needed, as batches are made by tokens."""
+    normalize_embeddings: bool = True
+    """Scale every vector to length 1, whatever the model does: then LanceDB's distance ranks as the cosine does."""
+    quantize: bool | str = Field(default=False, validate_default=True)
+    """A variant, `FORM[+EMBEDDING][@DIM]`. False is fp32, True is int8."""
+    source_instruction: str | None = None
+    """Put before every text of the table, to the letter. None: what the model's family takes for documents."""
+    query_instruction: str | None = None
+    """The same, of what is searched for."""
+    show_progress_bar: bool = True
+    """Show a bar while texts of the table are embedded, on a terminal."""
+    max_retries: int = Field(default=0, ge=0)
+    """Attempts after an unforeseen fault; none after an error of this package, which would only come again."""
+    family: str | None = None
+    """instructor, prefix or plain, where the checkpoint's files do not show it."""
+    fingerprint: str | None = None
+    """The model must have this one. Filled in when a table is made."""
+
+    def __init__(self, **given: Any) -> None:
+        fields = type(self).model_fields
+        for key in given:
+            if key not in fields:
+                hint = did_you_mean(key, fields) or f": known are {', '.join(fields)}"
+                raise UserError(f"{ALIAS}: unknown setting '{key}'{hint}")
+        try:
+            super().__init__(**given)
+        except ValidationError as e:
+            first = e.errors()[0]
+            raise UserError(f"{ALIAS}: {first['loc'][0]}: {first['msg']} (found {first['input']!r:.80})") from None
+        self._original_args = given
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, text: str) -> str:
+        ModelSpec.parse(text)
+        return text
+
+    @field_validator("quantize", mode="before")
+    @classmethod
+    def _canonical(cls, value: Any) -> str:
+        if not isinstance(value, bool | str):
+            raise UserError(f"{ALIAS}: quantize: expected True, False or a variant such as 'int8', found {value!r:.80}")
+        text = str(value)
+        variant = Variant.parse(_FORMS.get(text.lower(), text))
+        if variant.embedding in ("int8", "uint8"):
+            raise UserError(
+                f"{ALIAS}: quantize '{variant}': {variant.embedding} needs ranges of a whole corpus, which a table's "
+                f"settings cannot hold: give {variant.form}+float16, or let a LanceDB index quantize"
+            )
+        if variant.embedding in ("ubinary", "binary-rescore"):
+            raise UserError(
+                f"{ALIAS}: quantize '{variant}': a column of floats holds no packed bits, and nothing rescores them "
+                f"there: give {variant.form}+binary, whose values are plus and minus one"
+            )
+        return str(variant)
+
+    @field_validator("family")
+    @classmethod
+    def _check_family(cls, text: str | None) -> str | None:
+        if text is not None and text not in FAMILIES:
+            raise UserError(f"{ALIAS}: unknown family '{text}': give one of {', '.join(FAMILIES)}")
+        return text
+
+    def VectorField(self, **kwargs: Any) -> Any:
+        """As LanceDB's; a column that cannot hold the vectors is refused where the schema is written."""
+        declared = super().VectorField(**kwargs)
+        declared.metadata.append(_Holds(self))
+        return declared
+
+    def ndims(self) -> int:
+        """Length of the vectors; found without loading the network."""
+        return self._model().encoder.dim
+
+    def safe_model_dump(self) -> dict[str, Any]:
+        """What LanceDB keeps in the table: enough to give the same vectors again, or to say that it cannot be done.
+
+        Settings written as `$var:NAME` stay so, and are looked up where the table is opened.
+        """
+        given: dict[str, Any] = self._original_args
+        encoder = self._model().encoder
+        kept = {key: getattr(self, key) for key in {*_IDENTITY, *given}}
+        if _is_folder(self.name):
+            kept["name"] = str(Path(self.name).resolve())  # the table may be opened from elsewhere
+        kept |= {
+            "source_instruction": self._instruction("source"),
+            "query_instruction": self._instruction("query"),
+            "fingerprint": encoder.fingerprint,
+        }
+        kept |= {k: v for k, v in given.items() if isinstance(v, str) and v.startswith(_VARIABLE)}
+        return dict(sorted(kept.items()))
+
+    def compute_source_embeddings(self, texts: Any, *_args: Any, **_kwargs: Any) -> list[Any]:
+        """One vector a text: ndims() numbers each."""
+        return self.generate_embeddings(self.sanitize_input(texts))
+
+    def compute_query_embeddings(self, query: Any, *_args: Any, **_kwargs: Any) -> list[Any]:
+        """The vector of what is searched for, alone in a list."""
+        return self._embed([query], "query", bar=False)
+
+    def generate_embeddings(self, texts: Sequence[Any], *_args: Any, **_kwargs: Any) -> list[Any]:
+        """The vectors of texts of the table."""
+        return self._embed(list(texts), "source", bar=self.show_progress_bar)
+
+    def compute_source_embeddings_with_retry(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """`compute_source_embeddings`, again after an unforeseen fault."""
+        return self._patiently(lambda: self.compute_source_embeddings(*args, **kwargs))
+
+    def compute_query_embeddings_with_retry(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """`compute_query_embeddings`, again after an unforeseen fault."""
+        return self._patiently(lambda: self.compute_query_embeddings(*args, **kwargs))
+
+    def _patiently(self, compute: Callable[[], list[Any]]) -> list[Any]:
+        """LanceDB's way of trying again, which takes every fault for one that passes; a `UserError` does not."""
+        if self.max_retries == 0:
+            return compute()
+        faults: list[UserError] = []
+
+        def attempt() -> list[Any]:
+            try:
+                return compute()
+            except UserError as e:
+                faults.append(e)
+                return []
+
+        vectors: list[Any] = retry_with_exponential_backoff(attempt, max_retries=self.max_retries)()
+        if faults:
+            raise faults[0]
+        return vectors
+
+    def _embed(self, texts: list[Any], role: str, *, bar: bool) -> list[Any]:
+        for i, text in enumerate(texts):
+            if role == "query":
+                _check_text(text, "the query", "give a text")
+            else:
+                _check_text(text, f"text {i + 1} of {len(texts)}", "give the row a text, or leave it out")
+        if not texts:
+            return []
+        model = self._model()
+        with model.lock:
+            vectors = model.encoder.encode(
+                texts,
+                self._instruction(role),
+                batch_size=self.batch_size,
+                show_progress_bar=bar,
+                normalize_embeddings=self.normalize_embeddings,
+            )
+        return vectors.tolist()  # type: ignore[no-any-return] # lists of floats fit columns of any float type
+
+    def _instruction(self, role: str) -> str:
+        given: str | None = self.source_instruction if role == "source" else self.query_instruction
+        if given is not None:
+            return given
+        checkpoint = self._model().encoder.engine.checkpoint
+        if checkpoint.family == "instructor":
+            return _WORDING.instruction(role)
+        prompts = checkpoint.prompts if checkpoint.family == "prefix" else {}
+        return prompts.get("document" if role == "source" else "query", prompts.get("*", ""))
+
+    def _model(self) -> _Loaded:
+        """The model, from memory where another function has loaded it.
+
+        Raises:
+            UserError: it cannot be had, or has another fingerprint than it must have.
+        """
+        model = _load((self.name, self.device, str(self.quantize), self.family or ""))
+        found = model.encoder.fingerprint
+        if self.fingerprint not in (None, found):
+            raise UserError(
+                f"{ALIAS}: model {self.name} ({self.quantize}) has fingerprint {found} here, and the table was made "
+                f"with {self.fingerprint}: their vectors do not go together; name the model or revision that made it, "
+                "or make the table anew"
+            )
+        return model
+
+
+class _Holds:
+    """Looks at the type of a vector column when pydantic makes the schema's class."""
+
+    def __init__(self, function: InstructorEvalEmbeddings) -> None:
+        self._function = function
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Leave the type as it is.
+
+        Raises:
+            UserError: the vectors have another length than the column, or its values are no floats.
+        """
+        function = self._function
+        for column in (source, *get_args(source)):  # an optional vector's type stands among the arguments
+            if hasattr(column, "dim") and column.dim() != function.ndims():
+                raise UserError(
+                    f"{ALIAS}: the vector column has {column.dim()} values, and model {function.name} "
+                    f"({function.quantize}) gives {function.ndims()}: write Vector(function.ndims())"
+                )
+            if hasattr(column, "value_arrow_type") and str(column.value_arrow_type()) not in _FLOATS:
+                raise UserError(
+                    f"{ALIAS}: the vector column has values of type {column.value_arrow_type()}, and the vectors are "
+                    "floats: leave value_type out"
+                )
+        return handler(source)
+
+
+def _load(key: tuple[str, str, str, str]) -> _Loaded:
+    from instructor_eval.models.library import load_encoder
+
+    name, device, variant, family = key
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    with _loading:
+        if key not in _loaded:
+            encoder = load_encoder(name, device=device, variant=variant, family=family or None, offline=offline)
+            _loaded[key] = _Loaded(encoder)
+        _loaded.move_to_end(key)
+        while len(_loaded) > _KEPT:
+            _loaded.popitem(last=False)
+        return _loaded[key]
+
+
+def _check_text(text: Any, which: str, remedy: str) -> None:
+    if text is None or text != text:  # noqa: PLR0124 - NaN, which stands for a missing text in pandas
+        raise UserError(f"{ALIAS}: {which} is missing (null or NaN): {remedy}")
+    if not isinstance(text, str):
+        raise UserError(f"{ALIAS}: {which} is of type {type(text).__name__}, not a text: {remedy}")
+    if not text.strip():
+        raise UserError(f"{ALIAS}: {which} is empty: {remedy}")
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,262 @@
+"""Models that are no checkpoint folder: what such a model must give, and the engine around it.
+
+A model behind a server (or in another library) gives vectors for a few texts at a time; everything else is done here.
+Repeats are removed and the cache is asked as for a checkpoint; the rest is cut into requests, several at a time; every
+vector is checked, and kept when it comes. What a server refuses is asked for in halves (`models/served/asking.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from instructor_eval.cache.vectors import Cache, keys_of
+from instructor_eval.core.crew import Crew
+from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.progress import Progress
+from instructor_eval.core.values import Vectors
+from instructor_eval.models.description import Described
+from instructor_eval.models.engine import BaseEngine
+from instructor_eval.models.served.asking import Asking, Learnt, TooMuchError
+from instructor_eval.models.served.contract import ServedModel
+from instructor_eval.models.variant import BASELINE
+
+PROBES = (
+    "Hello world",
+    "The quick brown fox jumps over the lazy dog.",
+    "Embeddings are vectors: naïve, 日本語, 12.5 %",
+)
+"""What every served model is asked first: the vectors tell its dimension, and whether it is still the same."""
+CHANGED = 1e-3
+"""1 - cosine of a probe's vectors from which on the model is another one. Servers' own noise stays below 1e-4."""
+FIRST_TRIES, FEW_TRIES = 4, 2
+"""How often the first question is asked at most: a wrong address should not take a minute to show; and one of
+`embed_briefly`."""
+__all__ = ["TooMuchError"]  # a plugin finds it beside `ServedModel`
+_UNIT = 1e-3
+_BYTES_A_TOKEN = 4
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served(Described):
+    """A served model in one variant, described by itself and by its answer to `PROBES`."""
+
+    source: ServedModel
+    probe: Vectors = field(repr=False)
+    """float32 [len(PROBES), dim]"""
+    learnt: Learnt = field(repr=False, compare=False)
+    """What was learnt of its server, for all that ask it."""
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return int(self.probe.shape[1])
+
+    @property
+    def card_name(self) -> str:
+        """The name under which task cards may have instructions for it."""
+        return self.source.card_name or self.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores must know."""
+        return self.source.notes()
+
+    def _hash(self, variant: str) -> str:
+        parts = {"version": _VERSION, "served": dict(self.source.identity), "dim": self.dim, "variant": variant}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def describe(source: ServedModel) -> Served:
+    """Ask a model for the vectors of `PROBES`.
+
+    Raises:
+        UserError: it cannot be had, or gives something else than vectors.
+    """
+    learnt = Learnt(source.limits.texts)
+    try:
+        probe = np.asarray(Asking(source, learnt).vectors(PROBES, ""), dtype=np.float32)
+    finally:
+        source.stop()
+    if probe.ndim != 2 or len(probe) != len(PROBES) or not probe.shape[1]:
+        raise ModelOutputError(
+            f"{source.name}: gives an array {probe.shape} for {len(PROBES)} texts, not their vectors"
+        )
+    if not np.isfinite(probe).all() or not probe.any(axis=1).all():
+        raise ModelOutputError(
+            f"{source.name}: gives vectors that are not finite numbers, or all zero: check the model"
+        )
+    return Served(
+        name=source.name,
+        revision=source.revision,
+        family=source.family,
+        family_rule=source.family_rule,
+        prompts=source.prompts,
+        prompts_rule=source.prompts_rule,
+        normalize=bool(np.abs(np.linalg.norm(probe, axis=1) - 1.0).max() < _UNIT),
+        max_length=source.max_length,
+        source=source,
+        probe=probe,
+        learnt=learnt,
+    )
+
+
+class ServedEngine(BaseEngine):
+    """A served model ready to encode.
+
+    Args:
+        served: The model.
+        cache: Where vectors are looked up and kept; None computes everything.
+
+    Raises:
+        UserError: the cache has vectors of the same name that another model must have made.
+    """
+
+    def __init__(self, served: Served, cache: Cache | None) -> None:
+        super().__init__(served, cache)
+        self.source = served.source
+        self.libraries = self.source.libraries
+        self._learnt = served.learnt
+        if cache is not None:
+            self._check_unchanged(served, cache)
+
+    @property
+    def device(self) -> str:
+        """Where it computes, as far as is known."""
+        return self.source.where
+
+    def options(self) -> dict[str, Any]:
+        """How it was asked."""
+        limits = self.source.limits
+        return {"request_texts": limits.texts, "request_tokens": limits.tokens}
+
+    def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
+        """What the model says that its vectors depend on."""
+        return self.source.scope(instruction, task, task_type, role)
+
+    def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
+        """Nobody here can count a served model's tokens.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(
+            f"{self.model.name}: its tokens cannot be counted here, which clustering_256=on needs: add "
+            "--protocol clustering_256=off, or --instructions none"
+        )
+
+    def _check_unchanged(self, served: Served, cache: Cache) -> None:
+        """Compare the probe with the one that the cache has beside the model's vectors; keep it where there is none.
+
+        The cache may have dropped it, as any vector that was not used for long; then there is nothing to compare with.
+        """
+        keys = keys_of(self.space.fingerprint, "", PROBES)
+        before = np.zeros_like(served.probe)
+        known = cache.read(self.space, keys, before)
+        if not known.all():
+            new = np.flatnonzero(~known)
+            cache.write(self.space, [keys[i] for i in new], self._rounded(served.probe[new]))
+        now, before = served.probe[known], before[known]
+        lengths = np.linalg.norm(now, axis=1) * np.linalg.norm(before, axis=1)
+        cosines = np.einsum("ij,ij->i", now, before) / lengths
+        if len(cosines) and float(cosines.min()) < 1 - CHANGED:
+            raise UserError(
+                f"{self.model.name}: its vectors are no longer those in the cache (1 - cosine up to "
+                f"{1 - float(cosines.min()):.2g}): the model behind this name has changed; name its new state with "
+                "--label TEXT, under which it gets vectors and results of its own"
+            )
+
+    def _compute(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        vectors, places = into
+        used = self._used()
+        for at, found in self._asked(texts, instruction, min(self._learnt.most, most or self._learnt.most)):
+            rows = self._rounded(self._checked(found, [texts[i] for i in at]))
+            vectors[[places[i] for i in at]] = rows
+            if self.cache:
+                self.cache.write(self.space, [keys[i] for i in at], rows)
+            before, used = used, self._used()
+            self.totals.tokens += used - before
+            progress.advance(len(at), used - before, sum(len(instruction) + len(texts[i]) for i in at))
+
+    def used(self) -> dict[str, float]:
+        """What the model's server was asked so far, by all that share it."""
+        return self.source.totals()
+
+    def _used(self) -> int:
+        return int(self.used().get("tokens", 0))
+
+    def _asked(self, texts: list[str], instruction: str, most: int) -> Iterator[tuple[list[int], Vectors]]:
+        """(numbers of texts, their vectors) as they come; the first request alone: what fails for all fails once."""
+        batches = batched(texts, instruction, most, self.source.limits.tokens)
+        asking = Asking(self.source, self._learnt, PROBES[0])
+
+        def embed(number: int) -> Vectors:
+            return self._shaped(asking.vectors([texts[i] for i in batches[number]], instruction), len(batches[number]))
+
+        try:
+            yield batches[0], embed(0)
+            for number, rows in Crew(embed, range(1, len(batches)), self.source.limits.concurrency):
+                yield batches[number], rows
+        finally:
+            asking.stop()
+            self.source.stop()
+
+    def _shaped(self, found: Vectors, count: int) -> Vectors:
+        """The vectors of `count` texts, if that is what they are."""
+        rows = np.asarray(found, dtype=np.float32)
+        if rows.shape != (count, self.dim):
+            raise ModelOutputError(
+                f"{self.model.name}: gives an array {rows.shape} for {count} texts, not vectors of {self.dim} "
+                "values as before: see whether the model behind this name was changed, then run again"
+            )
+        return rows
+
+
+def batched(texts: Sequence[str], instruction: str, most: int, tokens: int) -> list[list[int]]:
+    """Numbers of texts in requests of at most `most` texts and about `tokens` tokens, the longest first.
+
+    A text that is longer than that has a request of its own.
+    """
+    head = _size(instruction)
+    sizes = [-(-(head + _size(text)) // _BYTES_A_TOKEN) for text in texts]
+    found: list[list[int]] = []
+    room = 0
+    for i in sorted(range(len(texts)), key=lambda i: -sizes[i]):
+        if not found or len(found[-1]) >= most or sizes[i] > room:
+            found.append([])
+            room = tokens
+        found[-1].append(i)
+        room -= sizes[i]
+    return found
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def check_form(forms: Sequence[str], name: str) -> None:
+    """Refuse any numeric form but the one that a served model has.
+
+    Raises:
+        UserError: one of `forms` is another.
+    """
+    other = next((form for form in forms if form != BASELINE), None)
+    if other:
+        raise UserError(
+            f"variant {other}: {name} is served in the one form it has, which is called {BASELINE} here: leave "
+            "--variant out (--embedding and --truncate-dim work on any vectors)"
+        )

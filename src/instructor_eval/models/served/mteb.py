@@ -1,0 +1,159 @@
+"""A model of mteb's registry, encoding through mteb's own protocol, under the prompts that mteb has for it.
+
+Those prompts go by task and by what a text is in it (query, document, neither), so both are part of the cache's key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from instructor_eval.core.errors import UserError, did_you_mean, one_line
+from instructor_eval.core.mteb import own_metadata
+from instructor_eval.core.redaction import environment_secrets, without_secrets
+from instructor_eval.core.values import Vectors
+from instructor_eval.models.engine import pick_device
+from instructor_eval.models.served.contract import Limits, ServedModel, Serving
+
+_WINDOW = 1024
+_BATCH = 32
+_LONGEST = 4000
+
+
+class RegistryModel(ServedModel):
+    """A loader of mteb's registry.
+
+    At most one such model is in memory: another one's first text drops it.
+
+    Args:
+        spec: What stands after `mteb:`, a name of the registry.
+        how: The device, and whether the model may run code of its own.
+
+    Raises:
+        UserError: there is no such model, or it gives no vectors of texts, or flags do not go with it.
+    """
+
+    libraries = ("sentence-transformers",)
+    _loaded: ClassVar[RegistryModel | None] = None
+
+    def __init__(self, spec: str, how: Serving) -> None:
+        self._meta = _meta(spec)
+        self.name = f"mteb:{self._meta.name}"
+        if how.family not in (None, "plain"):
+            raise UserError(f"{self.name}: mteb puts its own prompts before the texts: leave --family {how.family} out")
+        if self._meta.loader_kwargs.get("trust_remote_code") and not how.trust_remote_code:
+            raise UserError(f"{self.name} runs code of its own: read it, then add --trust-remote-code")
+        self._device = pick_device(how.device)
+        self._model: Any = None
+        self.card_name = str(self._meta.name)
+        self.revision = how.label or str(self._meta.revision or "registry")
+        self.family, self.family_rule = "plain", "mteb's own prompts for this model, by task and query or document"
+        self.max_length = int(length) if np.isfinite(length := self._meta.max_tokens or 0) else 0
+        self.where = self._device
+        self.limits = Limits(texts=_WINDOW, tokens=2**31, concurrency=1)
+        self.identity = {
+            "kind": "mteb",
+            "model": self._meta.name,
+            "revision": self._meta.revision,
+            "loader": json.dumps(self._meta.loader_kwargs, sort_keys=True, default=_stable),
+            "label": how.label,
+        }
+
+    def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
+        """`mteb:<task>:<type>:<query, document or nothing>`."""
+        return f"mteb:{task}:{task_type}:{role if role in ('query', 'document') else ''}"
+
+    def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
+        """The vectors that mteb would get of this model for that task."""
+        from datasets import Dataset
+        from mteb.types import PromptType
+        from torch.utils.data import DataLoader
+
+        task, kind, role = instruction.removeprefix("mteb:").rsplit(":", 2) if instruction else ("", "STS", "")
+        inputs = DataLoader(Dataset.from_dict({"text": list(texts)}), batch_size=_BATCH)
+        with self._faults():
+            found = self._get().encode(
+                inputs,
+                task_metadata=_metadata(task, kind),
+                hf_split="test",
+                hf_subset="default",
+                prompt_type=PromptType(role) if role else None,
+                batch_size=_BATCH,
+                show_progress_bar=False,
+            )
+            found = found.detach().cpu().float().numpy() if hasattr(found, "detach") else found
+            return np.ascontiguousarray(found, dtype=np.float32)
+
+    def _get(self) -> Any:
+        if self._model is None:
+            if RegistryModel._loaded is not None:
+                RegistryModel._loaded._model = None
+            RegistryModel._loaded = self
+            self._model = self._meta.load_model(device=self._device)
+            if not callable(getattr(self._model, "encode", None)):
+                raise UserError(f"{self.name}: gives no vectors of texts, and cannot be evaluated here: choose another")
+        return self._model
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Whatever a model's libraries raise, as one line that names the model; no lines and bars of theirs."""
+        from instructor_eval.core.mteb import quiet_mteb
+
+        try:
+            with quiet_mteb():
+                yield
+        except UserError:
+            raise
+        except Exception as e:
+            step = "install or download what it names, then run again"
+            said = one_line(without_secrets(str(e)[:_LONGEST], environment_secrets()))[:300]
+            raise UserError(f"{self.name}: {type(e).__name__}: {said}: {step}") from e
+
+
+def _meta(name: str) -> Any:
+    """The registry's entry of that name.
+
+    Raises:
+        UserError: there is none, or it is of no kind that gives one vector a text.
+    """
+    import mteb
+    from mteb.models.get_model_meta import MODEL_REGISTRY
+
+    known = MODEL_REGISTRY.keys()
+    if name not in known:
+        hint = did_you_mean(name, [str(k) for k in known]) or ": `mteb available-models` lists them"
+        raise UserError(f"mteb:{name[:200]}: no model of mteb's registry{hint}")
+    meta = mteb.get_model_meta(name)
+    if meta.loader is None:
+        raise UserError(f"mteb:{name}: mteb has no loader for it: choose another")
+    if "dense" not in meta.model_type or "text" not in meta.modalities:
+        kinds = ", ".join(meta.model_type)
+        raise UserError(f"mteb:{name}: a model of kind {kinds} gives no single vector of a text: choose a dense one")
+    return meta
+
+
+@cache
+def _metadata(task: str, kind: str) -> Any:
+    """What mteb knows of a task; of one that it does not know, its name and type."""
+    import mteb
+
+    try:
+        return mteb.get_task(task).metadata
+    except KeyError:
+        pass
+    name = "".join(c for c in task if c.isalnum()) or "OwnTask"
+    return own_metadata(kind if kind in _TYPES else "STS", name=name)
+
+
+_TYPES = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering", "Summarization")
+
+
+def _stable(value: Any) -> str:
+    """A loader's argument as text that is the same in every process: no address of an object."""
+    return str(getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
