@@ -73,8 +73,8 @@ def loop(folder: Path, asked: list[str]) -> tuple[list[list[float]], float]:
 
 def ours(folder: Path, asked: list[str]) -> tuple[list[list[float]], float]:
     """The reader: losses, and seconds without loading."""
-    from instructor_eval.readers.hf import HfReader
-    from instructor_eval.readers.types import Question
+    from instructor_eval.readers.contract import Question
+    from instructor_eval.readers.transformers import HfReader
 
     reader = HfReader(str(folder))
     questions = [Question(prompt, OPTIONS) for prompt in asked]

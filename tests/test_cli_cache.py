@@ -19,7 +19,7 @@ from instructor_eval.cache.vectors import Space, VectorCache, keys_of
 from instructor_eval.cli_cache import size
 from instructor_eval.readers import answers
 from instructor_eval.readers.answers import AnswerCache
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
 
 Run = Callable[..., Any]
 ACTIONS = ("info", "verify", "prune", "clear")

@@ -15,7 +15,7 @@ import tiny_lm
 from completions_server import CompletionsServer, TinyLM
 from waiting import LONGEST, wait_for
 
-from instructor_eval.readers import endpoint
+from instructor_eval.readers import openai
 from instructor_eval.store import Store
 
 KINDS = ("apple", "bread", "cheese")
@@ -61,9 +61,9 @@ def test_the_scores_of_the_same_model_run_here(
     )
     assert here.code == 0, here.out
     # As the command line makes it, but for its patience.
-    make = endpoint.EndpointReader.__init__
+    make = openai.EndpointReader.__init__
     monkeypatch.setattr(
-        endpoint.EndpointReader, "__init__", lambda self, spec, **_: make(self, spec, timeout=300.0, wait=0.01)
+        openai.EndpointReader, "__init__", lambda self, spec, **_: make(self, spec, timeout=300.0, wait=0.01)
     )
     with CompletionsServer(lm, faults=list(FAULTS)) as server:
         asked = ("--selection", "bm25", "--task", card, "--results", "there", "--reader", f"endpoint:{server.url}")

@@ -11,7 +11,7 @@ import pytest
 import tiny
 import tiny_lm
 
-from instructor_eval.readers.hf import HfReader
+from instructor_eval.readers.transformers import HfReader
 from instructor_eval.store import read_items
 
 Run = Callable[..., Any]

@@ -19,7 +19,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.models import variant as variants
 from instructor_eval.models.served import kinds
 from instructor_eval.models.served.contract import Serving
-from instructor_eval.readers.load import load_reader
+from instructor_eval.readers.find import load_reader
 from instructor_eval.search.spec import SearchSpec, open_store
 from instructor_eval.store import read_items
 

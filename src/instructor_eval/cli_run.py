@@ -301,7 +301,7 @@ def _prompting(
     from instructor_eval.adapters.prompts.selection import parse_selection
     from instructor_eval.cache.vectors import default_folder
     from instructor_eval.readers.answers import AnswerCache
-    from instructor_eval.readers.load import load_reader
+    from instructor_eval.readers.find import load_reader
 
     selections = [parse_selection(text) for text in options.selection] or [SIMILAR]
     if options.reader_dtype != "auto" and (options.reader or "nearest").startswith(("nearest", "endpoint:")):

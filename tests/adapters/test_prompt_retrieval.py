@@ -16,7 +16,7 @@ from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter, de
 from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.core.errors import UserError
 from instructor_eval.encoder.task import NoModel
-from instructor_eval.readers.types import Answer
+from instructor_eval.readers.contract import Answer
 from instructor_eval.tasks.task import Selection
 
 ADAPTER = PromptRetrievalAdapter()

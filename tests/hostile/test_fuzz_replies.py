@@ -29,8 +29,8 @@ from instructor_eval.models.served import openai
 from instructor_eval.models.served.asking import Asking, Learnt
 from instructor_eval.models.served.contract import Limits, Serving
 from instructor_eval.models.served.openai import EndpointModel
-from instructor_eval.readers.endpoint import EndpointReader
-from instructor_eval.readers.types import Question
+from instructor_eval.readers.contract import Question
+from instructor_eval.readers.openai import EndpointReader
 
 SECONDS = float(os.environ.get("INSTRUCTOR_EVAL_FUZZ_SECONDS", "600"))
 TEXTS = ("a", "b", "c")

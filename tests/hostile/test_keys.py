@@ -29,8 +29,8 @@ from instructor_eval.models.served import openai
 from instructor_eval.models.served.contract import Limits, Serving
 from instructor_eval.models.served.engine import ServedEngine, describe
 from instructor_eval.models.served.openai import EndpointModel
-from instructor_eval.readers.endpoint import EndpointReader
-from instructor_eval.readers.types import Question
+from instructor_eval.readers.contract import Question
+from instructor_eval.readers.openai import EndpointReader
 
 PIECES = [KEY[at : at + 8].lower().encode() for at in range(len(KEY) - 7)]
 EVERY: dict[str, Fault] = {name: fault for name, (fault, _) in (STATUSES | WIRE | JSON | VECTORS).items()}

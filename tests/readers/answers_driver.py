@@ -20,7 +20,7 @@ from typing import Any
 
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.ask import ask
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script knows its own folder only
 from forked import KILLED, drop_privileges, end_after, wait

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from instructor_eval.cache import database
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
 
 FINGERPRINT, NAME = "f" * 16, "hf:org/lm"
 TEXT = st.text(st.characters(exclude_categories=()))  # surrogates too

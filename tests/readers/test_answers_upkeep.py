@@ -14,7 +14,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.readers import answers_upkeep as upkeep
 from instructor_eval.readers.answers import FILE_NAME, AnswerCache
 from instructor_eval.readers.answers_upkeep import Kept, Verdict
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
 
 A, B = "hf:org/a", "endpoint:http://b:1/v1#b"
 QUESTIONS = [Question(f"Question {i}", ("yes", "no")) for i in range(60)]

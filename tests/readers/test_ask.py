@@ -16,8 +16,8 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.readers.answers import AnswerCache
 from instructor_eval.readers.ask import Answers, ask
+from instructor_eval.readers.contract import Answer, Question
 from instructor_eval.readers.nearest import NearestReader
-from instructor_eval.readers.types import Answer, Question
 
 QUESTIONS = [Question(f"Question {i}", stop=("\n",)) for i in range(6)]
 

@@ -24,8 +24,8 @@ from waiting import LONGEST, wait_for
 
 from instructor_eval.core import http as http_client
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers.endpoint import EndpointReader, option_tokens
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
+from instructor_eval.readers.openai import EndpointReader, option_tokens
 
 KEY = "sk-very-secret-0123456789"
 QUESTIONS = [
@@ -153,7 +153,7 @@ def test_equals_direct_computation_and_generate(model: TinyLM, expected: list[An
 
 
 def test_equals_hf_reader(model: TinyLM) -> None:
-    from instructor_eval.readers.hf import HfReader
+    from instructor_eval.readers.transformers import HfReader
 
     local = HfReader(model.tokenizer.name_or_path, device="cpu")
     with CompletionsServer(model) as server:
@@ -588,8 +588,8 @@ def test_ctrl_c_ends_the_process(model: TinyLM) -> None:
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job's children ignore it
         "from instructor_eval import http_client\n"
         "http_client._MOST_SECONDS = 3600.0\n"
-        "from instructor_eval.readers.endpoint import EndpointReader\n"
-        "from instructor_eval.readers.types import Question\n"
+        "from instructor_eval.readers.openai import EndpointReader\n"
+        "from instructor_eval.readers.contract import Question\n"
         "answers = EndpointReader(sys.argv[1]).read([Question('a', max_tokens=1)] * 50)\n"
         "next(answers)\n"
         "assert 'torch' not in sys.modules\n"
@@ -608,7 +608,7 @@ def test_ctrl_c_ends_the_process(model: TinyLM) -> None:
 
 
 def test_importing_is_light() -> None:
-    code = "import sys, instructor_eval.readers.endpoint; print('requests' in sys.modules, 'torch' in sys.modules)"
+    code = "import sys, instructor_eval.readers.openai; print('requests' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 

@@ -23,11 +23,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers import hf_files
-from instructor_eval.readers.hf import HfReader
-from instructor_eval.readers.hf_model import LanguageModel
-from instructor_eval.readers.hf_tokens import Tokens
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers import model_files
+from instructor_eval.readers.contract import Answer, Question
+from instructor_eval.readers.language_model import LanguageModel
+from instructor_eval.readers.tokens import Tokens
+from instructor_eval.readers.transformers import HfReader
 
 LINES = "The cat sat on the mat and looked at the moon. Café, 日本語. I liked it very much.\n"
 
@@ -461,8 +461,8 @@ def test_nothing_is_loaded_before_the_first_answer(gpt2: Path) -> None:
     code = f"""
 import sys
 import weakref
-from instructor_eval.readers.hf import HfReader
-from instructor_eval.readers.types import Question
+from instructor_eval.readers.transformers import HfReader
+from instructor_eval.readers.contract import Question
 reader = HfReader({str(gpt2)!r}, device="cpu")
 reader.describe()
 answers = reader.read([Question("The cat", (" sat", " mat")), Question("The", max_tokens=3)])
@@ -530,15 +530,17 @@ class TestRefused:
             asked.update(given, kind=kind, repo=repo, revision=revision)
             return folder
 
-        monkeypatch.setattr(hf_files, "snapshot", snapshot)
-        monkeypatch.setattr(hf_files, "list_files", lambda *_: ["config.json", "original/x.pth", "pytorch_model.bin"])
+        monkeypatch.setattr(model_files, "snapshot", snapshot)
+        monkeypatch.setattr(
+            model_files, "list_files", lambda *_: ["config.json", "original/x.pth", "pytorch_model.bin"]
+        )
         with one_line("reader hf:org/gpt@v1", "only pickled weights (pytorch_model.bin)", "hf:org/name@revision"):
             HfReader("org/gpt@v1")
         assert (asked["kind"], asked["repo"], asked["revision"]) == ("model", "org/gpt", "v1")
         assert not any(pattern.endswith((".bin", ".py", ".pt", "*")) for pattern in asked["wanted"])
 
     def test_a_snapshot_of_the_hub(self, gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(hf_files, "snapshot", lambda *_, **__: shutil.copytree(gpt2, tmp_path / "c0ffee"))
+        monkeypatch.setattr(model_files, "snapshot", lambda *_, **__: shutil.copytree(gpt2, tmp_path / "c0ffee"))
         reader = HfReader("org/gpt@v1", device="cpu")
         assert reader.describe()["revision"] == "c0ffee"
         assert reader.name == "hf:org/gpt@v1"

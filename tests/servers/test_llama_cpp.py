@@ -12,8 +12,8 @@ from real_server import HERE, RealServer, environment, free_port
 from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers.endpoint import EndpointReader
-from instructor_eval.readers.types import Question
+from instructor_eval.readers.contract import Question
+from instructor_eval.readers.openai import EndpointReader
 
 pytestmark = pytest.mark.servers
 WITHIN = 1e-3

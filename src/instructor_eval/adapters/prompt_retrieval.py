@@ -34,8 +34,8 @@ from instructor_eval.core.values import Items, Vectors
 from instructor_eval.encoder.task import NoModel
 from instructor_eval.protocol import effective_metric
 from instructor_eval.readers.ask import ask
+from instructor_eval.readers.contract import Question
 from instructor_eval.readers.nearest import NearestReader
-from instructor_eval.readers.types import Question
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, Selection, TaskEncoder
 
 _ROLE = "example"

@@ -5,7 +5,7 @@
 | `forms`                  | a `variants.Form` of that name                            | `models/variant.py`     |
 | `tasks`                  | a folder of task cards, or a function that gives one      | `cards.py`        |
 | `scorers`                | a function: items -> the metric of that name              | `scorers/`        |
-| `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/load.py` |
+| `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/find.py` |
 | `models`                 | a function: (rest, `Serving`) -> `ServedModel`            | `models/served/kinds.py` |
 | `search`                 | a function: `SearchSpec` -> `VectorStore`                 | `search/spec.py`  |
 

@@ -21,7 +21,7 @@ import xxhash
 
 from instructor_eval.cache.database import connect, is_damage, reason, use_wal
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
 
 VERSION = 1
 FILE_NAME = f"answers.v{VERSION}.sqlite3"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from instructor_eval.core.progress import Progress
 from instructor_eval.readers.answers import AnswerCache
-from instructor_eval.readers.types import Answer, Question, Reader, RefusedPromptError
+from instructor_eval.readers.contract import Answer, Question, Reader, RefusedPromptError
 
 
 @dataclass(frozen=True)

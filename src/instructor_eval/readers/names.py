@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers.types import PAPER_READER
+from instructor_eval.readers.contract import PAPER_READER
 from instructor_eval.results.score import Score
 
 Readers: TypeAlias = dict[str, Mapping[str, Any]]

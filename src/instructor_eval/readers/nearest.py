@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
 
 
 class NearestReader:

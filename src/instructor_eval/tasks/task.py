@@ -12,7 +12,7 @@ from instructor_eval.core.values import Items, Template, Vectors
 if TYPE_CHECKING:
     from instructor_eval.models.variant import Variant
     from instructor_eval.readers.answers import AnswerCache
-    from instructor_eval.readers.types import Reader
+    from instructor_eval.readers.contract import Reader
     from instructor_eval.search.spec import SearchSpec
 
 

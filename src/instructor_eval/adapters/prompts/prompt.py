@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from instructor_eval.adapters.prompts.budget import BudgetTokenizer
 from instructor_eval.adapters.prompts.recipe import Recipe, Row
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers.types import Question
+from instructor_eval.readers.contract import Question
 
 # MetaICL's "direct" form, which the authors' code reads options with (MetaICL/metaicl/data.py).
 _BETWEEN = "\n\n\n"

@@ -9,8 +9,8 @@ from typing import Any
 
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.readers.contract import PAPER_READER, Reader
 from instructor_eval.readers.nearest import NearestReader
-from instructor_eval.readers.types import PAPER_READER, Reader
 
 KINDS = ("nearest", "paper", "hf:MODEL", "endpoint:URL")
 _OURS = ("nearest", "paper", "hf", "endpoint")
@@ -46,11 +46,11 @@ def load_reader(
     if kind in ("hf", "endpoint") and not rest:
         raise UserError(f"reader '{text}': give {'a model, hf:org/name or hf:FOLDER' if kind == 'hf' else 'a URL'}")
     if kind == "hf":
-        from instructor_eval.readers.hf import HfReader
+        from instructor_eval.readers.transformers import HfReader
 
         return HfReader(rest, device=device, dtype=dtype, offline=offline)
     if kind == "endpoint":
-        from instructor_eval.readers.endpoint import EndpointReader
+        from instructor_eval.readers.openai import EndpointReader
 
         return EndpointReader(rest, **patience)
     others = {name: p for name, p in plugins.found(plugins.READERS).items() if name not in _OURS}

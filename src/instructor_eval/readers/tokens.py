@@ -10,7 +10,7 @@ from pathlib import Path
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.checkpoint import read_tokenizer
-from instructor_eval.readers.types import Question
+from instructor_eval.readers.contract import Question
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

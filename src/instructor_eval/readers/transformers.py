@@ -13,12 +13,12 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.paths import file_sha256
 from instructor_eval.models.engine import pick_device
 from instructor_eval.models.pending import OutOfMemory
-from instructor_eval.readers.hf_files import check, find, ids_of, read_json, tokenizer_files
-from instructor_eval.readers.hf_tokens import Asked, Tokens, cut
-from instructor_eval.readers.types import Answer, Question
+from instructor_eval.readers.contract import Answer, Question
+from instructor_eval.readers.model_files import check, find, ids_of, read_json, tokenizer_files
+from instructor_eval.readers.tokens import Asked, Tokens, cut
 
 if TYPE_CHECKING:
-    from instructor_eval.readers.hf_model import LanguageModel
+    from instructor_eval.readers.language_model import LanguageModel
 
 FINGERPRINT_VERSION = 1
 # What configurations call the number of tokens that can be read.
@@ -126,7 +126,7 @@ class HfReader:
         """The language model's configuration, with transformers' defaults for what the file leaves out."""
         from transformers import AutoConfig  # the import of torch
 
-        from instructor_eval.readers.hf_load import quiet
+        from instructor_eval.readers.model_load import quiet
 
         try:
             with quiet():
@@ -141,7 +141,7 @@ class HfReader:
             ) from e
 
     def _load(self, eos: list[int]) -> LanguageModel:
-        from instructor_eval.readers.hf_model import LanguageModel
+        from instructor_eval.readers.language_model import LanguageModel
 
         device = pick_device(self._wanted_device)
         return LanguageModel(

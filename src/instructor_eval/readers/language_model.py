@@ -21,8 +21,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.pending import use_cores
-from instructor_eval.readers.hf_load import load, memory, quiet
-from instructor_eval.readers.hf_tokens import Asked, cut
+from instructor_eval.readers.model_load import load, memory, quiet
+from instructor_eval.readers.tokens import Asked, cut
 
 DEFAULT_BATCH_TOKENS = {"cpu": 4096, "gpu": 32768}
 

@@ -20,7 +20,7 @@ from instructor_eval.core.crew import Crew
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.http import Client, Refused, checked, checked_name
 from instructor_eval.core.http_replies import is_too_much, may_pass
-from instructor_eval.readers.types import Answer, Question, RefusedPromptError
+from instructor_eval.readers.contract import Answer, Question, RefusedPromptError
 
 _BESIDE = "use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"
 _STOPS = 4  # OpenAI takes no more
