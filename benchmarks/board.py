@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval import metrics, protocol
-from instructor_eval.cards import shipped_cards
+from instructor_eval import metrics
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import shipped_cards
 
 MODELS, FORMS, N, SPLITS = ("one", "two", "three"), ("fp32", "bf16", "int8", "int8-weight", "int4-weight"), 1500, 20
 TASKS = {

@@ -50,7 +50,7 @@ def part(order: dict[str, Any]) -> dict[str, Any]:
     from instructor_eval.comparing.sides import resolve
     from instructor_eval.gates.quality import judge
     from instructor_eval.gates.thresholds import Thresholds
-    from instructor_eval.protocol import parse
+    from instructor_eval.tasks.protocol import parse
 
     started = time.perf_counter()
     sides = [resolve(label, results=Path(order["folder"]), protocol=parse([])) for label in ("base", "changed")]
@@ -115,9 +115,9 @@ def make_results(folder: Path, n: int) -> None:
     """Write the results folder."""
     from instructor_eval import metrics
     from instructor_eval.checksums import identity
-    from instructor_eval.protocol import parse, relevant
     from instructor_eval.results.score import Score
     from instructor_eval.store import Store
+    from instructor_eval.tasks.protocol import parse, relevant
 
     store, place = Store(folder), 0
     for kind, count in MIX.items():
@@ -150,7 +150,7 @@ def profile(folder: Path) -> None:
 
     from instructor_eval.comparing import compare
     from instructor_eval.comparing.sides import resolve
-    from instructor_eval.protocol import parse
+    from instructor_eval.tasks.protocol import parse
 
     base, changed = (resolve(label, results=folder, protocol=parse([])) for label in ("base", "changed"))
     profiler = cProfile.Profile()

@@ -22,13 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval import metrics, protocol
-from instructor_eval.cards import shipped_cards
+from instructor_eval import metrics
 from instructor_eval.core.environment import hardware, versions
 from instructor_eval.core.values import Items
-from instructor_eval.instructions import InstructionSet, ModelRule, resolve
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.instructions import InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.task import Card
 
 MODELS, QUANTIZED, TWICE, N, SPLITS = 38, 7, 5, 200, 20

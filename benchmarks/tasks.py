@@ -82,9 +82,9 @@ def ours(task: str, hub: Path, cache: Path, scratch: Path, env: dict[str, str], 
 
 def measure(task: str, hub: Path, repeats: int, scratch: Path) -> dict[str, list[dict[str, Any]]]:
     """Run every side of one task `repeats` times."""
-    from instructor_eval.cards import shipped_cards
     from instructor_eval.core.hub import mirror_folder
     from instructor_eval.models.find import ModelSpec, locate
+    from instructor_eval.tasks.cards import shipped_cards
 
     card = shipped_cards()[task]
     data = mirror_folder(hub, str(card.data_id))

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from instructor_eval import protocol
 from instructor_eval.cache.database import VARIABLE as CACHE_VARIABLE
 from instructor_eval.cli import main
 from instructor_eval.core import progress
 from instructor_eval.core.progress import Progress
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import protocol
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval import cards
-from instructor_eval.adapters.task_types import TYPES
-from instructor_eval.cards import benchmarks, own_cards, read_cards, select, shipped_cards
 from instructor_eval.core.errors import UserError
-from instructor_eval.instructions import InstructionSet, ModelRule, resolve
+from instructor_eval.tasks import cards
+from instructor_eval.tasks.cards import benchmarks, own_cards, read_cards, select, shipped_cards
+from instructor_eval.tasks.instructions import InstructionSet, ModelRule, resolve
+from instructor_eval.tasks.types import TYPES
 
 GOOD = "name: mine\ntype: STS\ndata: folder\n"
 ON_THE_HUB = ("RTE", "SST-5", "MRPC", "DBpedia-14", "HellaSwag")

@@ -70,7 +70,7 @@ def test_every_library_example_runs_and_prints_what_it_says(
 
 
 def test_documents_name_only_protocol_choices_that_exist() -> None:
-    from instructor_eval.protocol import CHOICES
+    from instructor_eval.tasks.protocol import CHOICES
 
     text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
     for name, values in CHOICES.items():

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Template
-from instructor_eval.instructions import InstructionSet, ModelRule, effective_name, parse_set, resolve, resolve_all
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.instructions import (
+    InstructionSet,
+    ModelRule,
+    effective_name,
+    parse_set,
+    resolve,
+    resolve_all,
+)
 from instructor_eval.tasks.task import Card
 
 PAPER = InstructionSet("paper", "paper")

@@ -21,7 +21,7 @@ PROGRAM = """
 import json
 from pathlib import Path
 import instructor_eval
-from instructor_eval.cards import shipped_cards
+from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.core.paths import shipped
 from instructor_eval.published import published
 cards = shipped_cards()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import tiny
 
-from instructor_eval import protocol
-from instructor_eval.cards import select, shipped_cards
 from instructor_eval.core.errors import UserError
-from instructor_eval.instructions import parse_set
 from instructor_eval.plan import Planned, Request, baseline, plan_run
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import select, shipped_cards
+from instructor_eval.tasks.instructions import parse_set
 from instructor_eval.tasks.task import SIMILAR, RunSettings, Selection
 
 BM25, RANDOM, RANDOM_7 = Selection("bm25"), Selection("random"), Selection("random", 7)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import instructor_eval
-from instructor_eval import cards, metrics
+from instructor_eval import metrics
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
 from instructor_eval.models import variant as variants
@@ -22,6 +22,7 @@ from instructor_eval.models.served.contract import Serving
 from instructor_eval.readers.find import load_reader
 from instructor_eval.search.spec import SearchSpec, open_store
 from instructor_eval.store import read_items
+from instructor_eval.tasks import cards
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path(instructor_eval.__file__).parents[1]

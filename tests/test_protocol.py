@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from instructor_eval import protocol
-from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.types import TYPES
 
 MTEB = {
     "summeval": "v1",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.paths import shipped
-from instructor_eval.protocol import CHOICES, PAPER, parse, relevant
 from instructor_eval.published import CATEGORIES, published, why_not
 from instructor_eval.results.score import Score
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.protocol import CHOICES, PAPER, parse, relevant
 
 TASKS = {c.name for c in shipped_cards().values() if c.benchmark == "mteb"}
 WHOLE = {n for n in TASKS if shipped_cards()[n].part_of is None}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.cli import _root_parser
 from instructor_eval.repeat import single_score, single_task
 from instructor_eval.results.score import Score
+from instructor_eval.tasks.cards import shipped_cards
 
 EMBEDDED = "sentence-transformers/all-MiniLM-L6-v2"
 

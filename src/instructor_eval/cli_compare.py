@@ -87,7 +87,7 @@ def tasks_of(options: argparse.Namespace, *found: Side) -> list[str] | None:
     Raises:
         UserError: a card that cannot be read, or a task that no side has.
     """
-    from instructor_eval.cards import read_cards
+    from instructor_eval.tasks.cards import read_cards
 
     names: list[str] = []
     for text in options.task:
@@ -108,8 +108,8 @@ def find_side(options: argparse.Namespace, text: str) -> Side:
     Raises:
         UserError: none, or several.
     """
-    from instructor_eval import protocol
     from instructor_eval.comparing import sides
+    from instructor_eval.tasks import protocol
 
     return sides.resolve(
         text,

@@ -10,19 +10,19 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from instructor_eval import protocol
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import known_cards, select
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.executors.choice import Executor
-from instructor_eval.instructions import InstructionSet, parse_set
 from instructor_eval.published import published
 from instructor_eval.results.score import UNSTARTED, Score
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import known_cards, select
+from instructor_eval.tasks.instructions import InstructionSet, parse_set
 from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
@@ -298,10 +298,10 @@ def _prompting(
         if given:
             raise UserError(f"{given[0]} is for prompt-retrieval tasks, and no --task or --benchmark names one")
         return settings, [SIMILAR]
-    from instructor_eval.adapters.prompts.selection import parse_selection
     from instructor_eval.cache.vectors import default_folder
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.find import load_reader
+    from instructor_eval.tasks.prompts.selection import parse_selection
 
     selections = [parse_selection(text) for text in options.selection] or [SIMILAR]
     if options.reader_dtype != "auto" and (options.reader or "nearest").startswith(("nearest", "endpoint:")):

@@ -9,26 +9,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from instructor_eval import protocol
-from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import benchmarks, known_cards, own_cards, plugged_cards, read_cards, select, shipped_cards
 from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import render
 from instructor_eval.core.values import Items
-from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.published import published
 from instructor_eval.readers.names import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import (
+    benchmarks,
+    known_cards,
+    own_cards,
+    plugged_cards,
+    read_cards,
+    select,
+    shipped_cards,
+)
+from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
+from instructor_eval.tasks.prompts.recipe import recipe_of
 from instructor_eval.tasks.task import Card
+from instructor_eval.tasks.types import TYPES
 
 _RESULTS = Path("results")
 """Where results are unless said otherwise: that there are none yet is no mistake."""
@@ -155,7 +163,7 @@ def _prompt_lines(card: Card) -> list[str]:
     """What a prompt-retrieval card asks, and of how many."""
     if card.type != "PromptRetrieval":
         return []
-    from instructor_eval.adapters.prompts.recipe import files_of
+    from instructor_eval.tasks.prompts.recipe import files_of
 
     recipe = recipe_of(card)
     how = "one of " + ", ".join(map(repr, recipe.labels.values())) if recipe.labels else "generated"

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.adapters.task_types import OWN_TYPES
-from instructor_eval.adapters.values import count, refuse_if_strict
-from instructor_eval.cards import own_cards, read_cards, shipped_cards
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import tell
 from instructor_eval.core.paths import shipped
 from instructor_eval.core.tables import LISTING_FORMATS, render
-from instructor_eval.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
+from instructor_eval.tasks.cards import own_cards, read_cards, shipped_cards
+from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.task import Card
+from instructor_eval.tasks.types import OWN_TYPES
+from instructor_eval.tasks.values import count, refuse_if_strict
 
 if TYPE_CHECKING:
     from instructor_eval.checks.consistency import Checked
@@ -161,15 +161,15 @@ def _examine(card: Card, folder: Path) -> tuple[str, tuple[str, ...]]:
     if card.type not in OWN_TYPES:
         raise UserError(f"type {card.type}: own tasks can be {', '.join(OWN_TYPES)}")
     if card.type == "TextEvaluation":
-        from instructor_eval.adapters.billboard import read_segments  # numpy and scipy
+        from instructor_eval.tasks.billboard import read_segments  # numpy and scipy
 
         segments, warnings = read_segments(folder)
         hypotheses = sum(len(s.hypotheses) for s in segments)
         return f"{len(segments):,} segments, {hypotheses:,} hypotheses", warnings
     if card.type == "PromptRetrieval":
-        from instructor_eval.adapters.prompt_retrieval import describe as describe_prompts
+        from instructor_eval.tasks.prompts.adapter import describe as describe_prompts
 
         return describe_prompts(card, with_prompts=card.name not in shipped_cards())
-    from instructor_eval.adapters.folder import describe
+    from instructor_eval.tasks.own.adapter import describe
 
     return describe(card)

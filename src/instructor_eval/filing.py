@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instructor_eval import metrics
-from instructor_eval.adapters.prompts.recipe import SEED as PROMPT_SEED
-from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.checksums import identity, identity_of
 from instructor_eval.core.environment import versions
 from instructor_eval.plan import Planned, Request
-from instructor_eval.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.results.score import Score
 from instructor_eval.search.figures import of_parts
+from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks.prompts.recipe import SEED as PROMPT_SEED
+from instructor_eval.tasks.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.tasks.task import Card, Outcome
 
 _OWN_DATA = 2
@@ -73,7 +73,7 @@ def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
 def _metric(card: Card, request: Request) -> str:
     if card.parts:
         return "mean_of_parts"
-    from instructor_eval.protocol import effective_metric
+    from instructor_eval.tasks.protocol import effective_metric
 
     return effective_metric(card, request.settings.protocol)
 

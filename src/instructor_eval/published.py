@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.paths import shipped
-from instructor_eval.protocol import CHOICES, PAPER, relevant
 from instructor_eval.results.score import Score
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.protocol import CHOICES, PAPER, relevant
 
 CATEGORIES = (
     "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",

@@ -24,7 +24,7 @@ def single_task(command: Sequence[str], task: str) -> list[str]:
 
 
 def _with_task(command: Sequence[str], task: str) -> list[str]:
-    from instructor_eval.cards import known_cards, shipped_cards
+    from instructor_eval.tasks.cards import known_cards, shipped_cards
 
     known = task in shipped_cards() or task in known_cards()
     return [*_without(command, _TASKS), "--task", task] if known else list(command)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.filing import aggregate, failed_score, file_unstarted, now
@@ -18,6 +17,7 @@ from instructor_eval.models.variant import BASELINE
 from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.results.score import Score
 from instructor_eval.run_task import Run, Summary, run_task, say_instructions, say_score
+from instructor_eval.tasks.adapter import adapter_for
 
 
 def execute(request: Request, say: Callable[[str], None]) -> Summary:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.models.variant import Variant
+from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.task import Card, RunSettings
 
 PROTOCOL = {

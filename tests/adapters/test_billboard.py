@@ -11,9 +11,9 @@ from made_up import FakeEncoder, Writer, card, embed, jsonl, settings
 from scipy.stats import pearsonr
 
 from instructor_eval import metrics
-from instructor_eval.adapters.billboard import BillboardAdapter, Segment, load_segments, max_over_references, unit
-from instructor_eval.cards import read_cards
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.billboard import BillboardAdapter, Segment, load_segments, max_over_references, unit
+from instructor_eval.tasks.cards import read_cards
 
 ADAPTER = BillboardAdapter()
 

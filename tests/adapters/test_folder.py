@@ -17,10 +17,10 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import average_precision_score, v_measure_score
 
 from instructor_eval import metrics
-from instructor_eval.adapters.folder import FolderAdapter, describe, load
-from instructor_eval.adapters.rows import find_file, read_rows
-from instructor_eval.cards import read_cards
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.cards import read_cards
+from instructor_eval.tasks.own.adapter import FolderAdapter, describe, load
+from instructor_eval.tasks.rows import find_file, read_rows
 
 ADAPTER = FolderAdapter()
 FORMATS = ("jsonl", "tsv", "csv")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.adapters.labels import Labels, canonical
+from instructor_eval.tasks.labels import Labels, canonical
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
 from instructor_eval import metrics
-from instructor_eval.adapters.mteb import MtebAdapter
-from instructor_eval.adapters.values import gold_hash
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.task import BoundEncoder
-from instructor_eval.instructions import ModelRule, parse_set, resolve_all
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.protocol import effective_metric
+from instructor_eval.tasks.encoder import BoundEncoder
+from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
+from instructor_eval.tasks.mteb.adapter import MtebAdapter
+from instructor_eval.tasks.protocol import effective_metric
+from instructor_eval.tasks.values import gold_hash
 
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
 ADAPTER = MtebAdapter()

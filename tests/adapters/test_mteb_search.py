@@ -12,14 +12,14 @@ from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.types import PromptType
 from ranks import check_lists
 
-from instructor_eval.adapters import mteb_search
-from instructor_eval.adapters.mteb import MtebAdapter
-from instructor_eval.adapters.mteb_corpus import documents_of
-from instructor_eval.adapters.mteb_score import depth_of
-from instructor_eval.adapters.mteb_search import MtebSearch
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.variant import Variant
 from instructor_eval.search.spec import SearchSpec
+from instructor_eval.tasks.mteb import search as mteb_search
+from instructor_eval.tasks.mteb.adapter import MtebAdapter
+from instructor_eval.tasks.mteb.corpus import documents_of
+from instructor_eval.tasks.mteb.scoring import depth_of
+from instructor_eval.tasks.mteb.search import MtebSearch
 
 ADAPTER = MtebAdapter()
 FLAT = ("faiss:Flat", "lancedb:FLAT", "milvus:FLAT")

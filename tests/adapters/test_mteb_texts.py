@@ -7,9 +7,9 @@ import pytest
 import tiny
 from made_up import MIRRORS, FakeEncoder, card, settings
 
-from instructor_eval.adapters import mteb_search
-from instructor_eval.adapters.mteb import MtebAdapter
 from instructor_eval.models.variant import Variant
+from instructor_eval.tasks.mteb import search
+from instructor_eval.tasks.mteb.adapter import MtebAdapter
 
 ADAPTER = MtebAdapter()
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
@@ -39,7 +39,7 @@ def test_the_calls_are_those_of_a_run(tmp_path, name):
 def test_limits_and_parts_of_a_corpus_are_kept_too(tmp_path, monkeypatch):
     MIRRORS["SciFact"](tmp_path)
     real, dry = FakeEncoder(), FakeEncoder()
-    monkeypatch.setattr(mteb_search, "_WINDOW", 7)
+    monkeypatch.setattr(search, "_WINDOW", 7)
     ADAPTER.run(card("SciFact"), real, settings(tmp_path, limit=3))
     dry_settings = dataclasses.replace(settings(tmp_path, limit=3), texts_only=True)
     ADAPTER.run(card("SciFact"), dry, dry_settings)

@@ -11,12 +11,12 @@ import pytest
 from made_up import FakeEncoder, jsonl, settings
 
 from instructor_eval import metrics
-from instructor_eval.adapters import prompt_retrieval
-from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter, describe, rouge_l
-from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.core.errors import UserError
-from instructor_eval.encoder.task import NoModel
 from instructor_eval.readers.contract import Answer
+from instructor_eval.tasks.cards import read_cards, shipped_cards
+from instructor_eval.tasks.encoder import NoModel
+from instructor_eval.tasks.prompts import adapter
+from instructor_eval.tasks.prompts.adapter import PromptRetrievalAdapter, describe, rouge_l
 from instructor_eval.tasks.task import Selection
 
 ADAPTER = PromptRetrievalAdapter()
@@ -349,7 +349,7 @@ def test_hellaswag_is_fetched_from_the_folder_that_the_hub_has(monkeypatch):
         asked.extend(wanted)
         raise UserError("not here")
 
-    monkeypatch.setattr(prompt_retrieval, "snapshot", snapshot)
+    monkeypatch.setattr(adapter, "snapshot", snapshot)
     with pytest.raises(UserError, match="not here"):
         ADAPTER.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings())
     assert {"data/train-*.parquet", "data/validation-*.parquet"} <= set(asked)
@@ -429,7 +429,7 @@ def test_data_from_the_hub_is_a_snapshot_of_the_pinned_commit(tmp_path, monkeypa
         asked.append((kind, repo, revision, tuple(wanted)))
         return tmp_path / "snapshot"
 
-    monkeypatch.setattr(prompt_retrieval, "snapshot", snapshot)
+    monkeypatch.setattr(adapter, "snapshot", snapshot)
     card = shipped_cards()["RTE"]
     assert ADAPTER.data_key(card, settings()) == f"hub:nyu-mll/glue@{card.data_revision}"
     outcome = ADAPTER.run(card, QuickEncoder(), settings())

@@ -14,12 +14,12 @@ from made_up import OwnMtebModel, card, read_jsonl, run_mteb, settings
 from scipy.stats import pearsonr
 
 from instructor_eval import metrics
-from instructor_eval.adapters.billboard import load_segments
-from instructor_eval.adapters.registry import adapter_for
-from instructor_eval.encoder.task import BoundEncoder
-from instructor_eval.instructions import ModelRule, parse_set, resolve_all
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks.billboard import load_segments
+from instructor_eval.tasks.encoder import BoundEncoder
+from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
 
 pytestmark = pytest.mark.realdata
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from instructor_eval.adapters.registry import adapter_for
-from instructor_eval.adapters.task_types import OWN_TYPES, TYPES
-from instructor_eval.cards import shipped_cards
+from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.task import Adapter, Card
+from instructor_eval.tasks.types import OWN_TYPES, TYPES
 
 SHIPPED = shipped_cards()
 WANTED = {"mteb": "MtebAdapter", "billboard": "BillboardAdapter", "prompt-retrieval": "PromptRetrievalAdapter"}

@@ -12,14 +12,14 @@ from ranks import check_lists
 from scipy.stats import rankdata
 
 from instructor_eval import metrics
-from instructor_eval.adapters import mteb_search
-from instructor_eval.adapters.billboard import BillboardAdapter
-from instructor_eval.adapters.mteb import MtebAdapter
-from instructor_eval.adapters.prompt_retrieval import PromptRetrievalAdapter
-from instructor_eval.cards import read_cards
-from instructor_eval.encoder.task import BoundEncoder, TextsHash
 from instructor_eval.models.hamming import rescored
 from instructor_eval.models.variant import Variant
+from instructor_eval.tasks.billboard import BillboardAdapter
+from instructor_eval.tasks.cards import read_cards
+from instructor_eval.tasks.encoder import BoundEncoder, TextsHash
+from instructor_eval.tasks.mteb import search
+from instructor_eval.tasks.mteb.adapter import MtebAdapter
+from instructor_eval.tasks.prompts.adapter import PromptRetrievalAdapter
 from instructor_eval.tasks.task import Resolved
 
 ADAPTER = MtebAdapter()
@@ -254,7 +254,7 @@ def test_top_tens_are_what_the_figures_were_computed_from(hub, name, variant):
 
 
 def test_rescoring_searches_in_two_stages(hub, monkeypatch):
-    monkeypatch.setattr(mteb_search, "rescored", functools.partial(rescored, candidates=6))
+    monkeypatch.setattr(search, "rescored", functools.partial(rescored, candidates=6))
     outcome = ADAPTER.run(card("SciFact"), bound("binary-rescore"), settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
     ids = [d["_id"] for d in corpus]
@@ -272,7 +272,7 @@ def test_rescoring_searches_in_two_stages(hub, monkeypatch):
 
 
 def test_rescoring_leaves_out_no_candidate_of_a_reranking(hub, monkeypatch):
-    monkeypatch.setattr(mteb_search, "rescored", functools.partial(rescored, candidates=1))
+    monkeypatch.setattr(search, "rescored", functools.partial(rescored, candidates=1))
     outcome = ADAPTER.run(card("AskUbuntuDupQuestions"), bound("binary-rescore"), settings(hub))
     assert min(min(scores) for scores in outcome.items["top_scores"]) > -1
     full = ADAPTER.run(card("AskUbuntuDupQuestions"), ByHand("binary-rescore"), settings(hub))

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval import metrics, protocol
+from instructor_eval import metrics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board, Row
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import shipped_cards
 
 MakeScore = Callable[..., Score]
 DEFAULT = protocol.parse([])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval import metrics, protocol
+from instructor_eval import metrics
 from instructor_eval.board import kept as module
 from instructor_eval.board.kept import KeptStatistics
 from instructor_eval.board.leaderboard import build
@@ -21,6 +21,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
 
 MakeScore = Callable[..., Score]
 

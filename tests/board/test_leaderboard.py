@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval import protocol
 from instructor_eval.board.leaderboard import _rank, build
 from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import select, shipped_cards
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import BOARD_FORMATS
-from instructor_eval.protocol import relevant
 from instructor_eval.published import CATEGORIES, Published, published
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import select, shipped_cards
+from instructor_eval.tasks.protocol import relevant
 
 MakeScore = Callable[..., Score]
 DEFAULT = protocol.parse([])

@@ -12,7 +12,7 @@ from made_boards import FORUMS, board
 from instructor_eval.board import searches
 from instructor_eval.board.siblings import searched
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import select
+from instructor_eval.tasks.cards import select
 
 SEARCH = {"backend": "faiss:HNSW32", "k": 10, "recall": 0.9, "exact_score": 0.5, "loss": 0.0125, "build_seconds": 2.0,
           "queries_per_second": 100.0, "index_bytes": 4_000_000, "documents": 1000, "library": "faiss 1"}  # fmt: skip

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 from scipy.stats import sem, t
 
-from instructor_eval import metrics, protocol
+from instructor_eval import metrics
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
 from instructor_eval.board.score_intervals import of_mean
 from instructor_eval.board.text import format_board
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.published import published
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import shipped_cards
 
 MakeScore = Callable[..., Score]
 FORUMS = shipped_cards()["CQADupstackRetrieval"].parts

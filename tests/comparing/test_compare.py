@@ -16,12 +16,12 @@ import pytest
 from made_items import make_items, take
 
 from instructor_eval import metrics
-from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.compare import MOST_MOVED, Comparison, TaskComparison, compare, draws
 from instructor_eval.comparing.side import Side
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
+from instructor_eval.tasks.cards import shipped_cards
 
 MakeScore = Callable[..., Score]
 MakeSide = Callable[..., Side]

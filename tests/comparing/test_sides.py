@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from instructor_eval import protocol
 from instructor_eval.comparing import sides
 from instructor_eval.comparing.baselines import set_baseline
 from instructor_eval.comparing.side import Side
@@ -15,6 +14,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
 
 MakeScore = Callable[..., Score]
 Put = Callable[..., Score]

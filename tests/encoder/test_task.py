@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.progress import Progress
-from instructor_eval.encoder.task import BoundEncoder, NoModel
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.variant import Variant
+from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.task import Resolved
 
 INSTRUCTIONS = {

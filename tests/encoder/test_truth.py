@@ -19,11 +19,11 @@ from tokenizers import Tokenizer
 
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.models import batches
 from instructor_eval.models import engine as engine_module
 from instructor_eval.models.checkpoint import read_checkpoint
 from instructor_eval.models.engine import Engine
+from instructor_eval.tasks.encoder import BoundEncoder
 from instructor_eval.tasks.task import Resolved
 
 TEXTS = [SENTENCE, "the river", "", " ", "A City", the(80), numbered(9), "a\0b", "\ud800 alone", "the river "]

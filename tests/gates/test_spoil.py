@@ -6,11 +6,11 @@ from pathlib import Path
 import made_results
 import pytest
 
-from instructor_eval import protocol
 from instructor_eval.comparing import evidence, sides
 from instructor_eval.comparing.side import Side
 from instructor_eval.gates import spoil
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import protocol
 
 
 @pytest.fixture

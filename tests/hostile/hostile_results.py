@@ -12,8 +12,8 @@ from typing import Any
 
 import made_results
 
-from instructor_eval import protocol
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import protocol
 
 TASKS = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "Banking77Classification")}
 VARIANTS = ("fp32", "int8")

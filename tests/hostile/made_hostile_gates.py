@@ -12,8 +12,8 @@ from hostile_results import DEEP, ENDLESS, HUGE, JUST_DEEP, change, literal, put
 from made_hostile_names import ESCAPES, HTML
 from made_hostile_results import WRONG_FILES
 
-from instructor_eval import protocol
 from instructor_eval.comparing import baselines, sides
+from instructor_eval.tasks import protocol
 
 REPORT = ("report", "-o", "page.html")
 _FILES = ("a FIFO", "/dev/zero", "a folder", "of a terabyte", "empty", "lists 100,000 deep", "a number of 4,500 digits",

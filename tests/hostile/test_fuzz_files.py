@@ -19,11 +19,11 @@ import tiny
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from instructor_eval.cards import read_cards
 from instructor_eval.core.errors import UserError
-from instructor_eval.instructions import parse_set
 from instructor_eval.models.checkpoint import read_checkpoint
 from instructor_eval.models.folder.safetensors_file import read_header
+from instructor_eval.tasks.cards import read_cards
+from instructor_eval.tasks.instructions import parse_set
 
 pytestmark = pytest.mark.fuzz
 

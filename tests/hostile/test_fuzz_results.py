@@ -20,9 +20,9 @@ from made_hostile_gates import GATE, seal_baseline
 from made_hostile_names import FORMULA, HTML, LATEX, MARKDOWN
 from made_hostile_scores import ESCAPE
 
-from instructor_eval import protocol
 from instructor_eval.checksums import sealed
 from instructor_eval.comparing import baselines, sides
+from instructor_eval.tasks import protocol
 
 pytestmark = pytest.mark.fuzz
 SECONDS = float(os.environ.get("INSTRUCTOR_EVAL_FUZZ_SECONDS", "600"))

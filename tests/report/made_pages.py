@@ -8,7 +8,6 @@ from typing import Any
 import made_results
 from made_items import make_items
 
-from instructor_eval import protocol
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board
@@ -17,6 +16,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.report.lines import Line, lines
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import protocol
 
 MODEL = "org/model"
 

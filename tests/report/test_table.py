@@ -10,17 +10,17 @@ import made_results
 import pytest
 from made_pages import MODEL, Made, with_ends
 
-from instructor_eval import protocol
 from instructor_eval.board import text
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board, Mean, Row
-from instructor_eval.cards import shipped_cards
 from instructor_eval.published import Published, published
 from instructor_eval.report.lines import Line, lines
 from instructor_eval.report.table import Cell, Column, cells, columns, groups, places
 from instructor_eval.results.score import Score, key_of
 from instructor_eval.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import shipped_cards
 
 TASKS = {t: made_results.TASKS[t] for t in ("SciFact", "STS12", "TwitterURLCorpus", "mscoco", "RTE", "SummEval")}
 

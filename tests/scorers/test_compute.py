@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from instructor_eval import metrics
-from instructor_eval.adapters.task_types import TYPES
 from instructor_eval.core.errors import UserError
 from instructor_eval.metrics.classification import PAIR_SIMILARITIES
+from instructor_eval.tasks.types import TYPES
 
 ITEMS = {
     "gold": [1, 0, 1], "cosine": [0.9, 0.3, 0.2], "value": [0.5, 0.25, 0.75], "v_measure": [0.5, 0.25, 0.75],

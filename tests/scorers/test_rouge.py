@@ -5,8 +5,8 @@ import pytest
 from rouge_score import rouge_scorer, scoring
 
 from instructor_eval import metrics
-from instructor_eval.adapters.prompt_retrieval import rouge_l
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.prompts.adapter import rouge_l
 
 VALUES = list(np.random.default_rng(5).uniform(0, 1, 256))
 

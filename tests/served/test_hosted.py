@@ -17,7 +17,6 @@ from embeddings_server import EmbeddingsServer
 from loopback import LoopbackServer
 from made_vectors import hashed
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.served import bounded_httpx, litellm
 from instructor_eval.models.served import openai as endpoint
@@ -25,6 +24,7 @@ from instructor_eval.models.served.contract import Limits, Serving
 from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
 from instructor_eval.models.served.litellm import HostedModel
 from instructor_eval.store import Store
+from instructor_eval.tasks.cards import shipped_cards
 
 KEY = "sk-very-secret-0123456789"
 TEXTS = [f"text {i}" for i in range(25)]

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.board.items import Evidence, UnreadError
 from instructor_eval.board.rows import Figures, newest_cost
-from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.variant import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
 from instructor_eval.results.score import Score
 from instructor_eval.search import figures
+from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
     from instructor_eval.board.rows import Row

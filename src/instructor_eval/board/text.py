@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.board import searches, variants_text
 from instructor_eval.board.rows import Board, Row
-from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing import difference_text
 from instructor_eval.comparing.difference_text import MARKS, score_text, some
 from instructor_eval.core.errors import printable
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import blocks, render
+from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
     from instructor_eval.board.spreads import Spread

@@ -22,8 +22,6 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import metrics
-from instructor_eval.adapters.task_types import TYPES
-from instructor_eval.cards import known_cards, shipped_cards
 from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
 from instructor_eval.checksums import identity_of
 from instructor_eval.core.errors import UserError, one_line
@@ -33,7 +31,9 @@ from instructor_eval.core.stored_files import files_below, is_folder
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.store import read_items, read_score
+from instructor_eval.tasks.cards import known_cards, shipped_cards
 from instructor_eval.tasks.task import Card, RunSettings
+from instructor_eval.tasks.types import TYPES
 
 _LAST_BITS = 1e-12
 """On other processors, and with other builds of NumPy, the last bits of a sum may differ."""
@@ -353,15 +353,15 @@ def count_items(card: Card, limit: int | None) -> int:
         UserError: the data is missing or broken.
     """
     if card.type == "TextEvaluation":
-        from instructor_eval.adapters.billboard import limited, load_segments
+        from instructor_eval.tasks.billboard import limited, load_segments
 
         return sum(len(segment.hypotheses) for segment in limited(load_segments(card.folder or Path()), limit))
     if card.type == "PromptRetrieval":
-        from instructor_eval.adapters.prompt_retrieval import load as load_prompts
-        from instructor_eval.adapters.prompts.recipe import recipe_of
+        from instructor_eval.tasks.prompts.adapter import load as load_prompts
+        from instructor_eval.tasks.prompts.recipe import recipe_of
 
         return len(load_prompts(card, recipe_of(card), RunSettings(protocol={}, offline=True)).test[:limit])
-    from instructor_eval.adapters.folder import Ranking, load
+    from instructor_eval.tasks.own.adapter import Ranking, load
 
     data = load(card)
     if isinstance(data, Ranking):  # with a limit, queries without a relevant document are left out (mteb_limit.py)

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from instructor_eval import metrics
-from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.correlation import article_correlation
 from instructor_eval.metrics.ranking import ndcg
 from instructor_eval.results.score import Score
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.prompts.recipe import recipe_of
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Check: TypeAlias = Callable[[Score, Items], Iterator[str]]

@@ -170,7 +170,7 @@ def _chance_of_mean(macro: Difference | None, comparable: Sequence[TaskCompariso
 
 def _tasks(baseline: Side, candidate: Side, *, intersect: bool) -> list[str]:
     """The tasks of either side, in the order of the baseline's; of a whole and its parts, the whole."""
-    from instructor_eval.cards import shipped_cards
+    from instructor_eval.tasks.cards import shipped_cards
 
     known = shipped_cards()
     names = [*baseline.values, *baseline.failed, *candidate.values, *candidate.failed]
@@ -187,7 +187,7 @@ def _broken(baseline: Side, candidate: Side) -> list[str]:
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Tasks as the cards have them, the user's own behind them by name."""
-    from instructor_eval.cards import shipped_cards
+    from instructor_eval.tasks.cards import shipped_cards
 
     order = {name: i for i, name in enumerate(shipped_cards())}
     return sorted(names, key=lambda n: (order.get(n, len(order)), n))
@@ -195,7 +195,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 def _left_out(baseline: Side, candidate: Side, names: Sequence[str]) -> tuple[str, ...]:
     """Tasks of one side that are not compared, but for parts of those that are."""
-    from instructor_eval.cards import shipped_cards
+    from instructor_eval.tasks.cards import shipped_cards
 
     known = shipped_cards()
     every = dict.fromkeys([*baseline.values, *baseline.failed, *candidate.values, *candidate.failed])
@@ -263,7 +263,7 @@ def _value(name: str, side: Side) -> float | None:
 
 
 def _blank(name: str, baseline: Side, candidate: Side) -> TaskComparison:
-    from instructor_eval.cards import shipped_cards
+    from instructor_eval.tasks.cards import shipped_cards
 
     score = candidate.scores.get(name) or baseline.scores.get(name)
     card = shipped_cards().get(name)

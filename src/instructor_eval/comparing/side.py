@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructor_eval.cards import shipped_cards
 from instructor_eval.results.score import ReadItems, Score
+from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
     from instructor_eval.gates.probe import Probe

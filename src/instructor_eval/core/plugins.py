@@ -3,7 +3,7 @@
 | group `instructor_eval.` | an entry names                                            | asked by          |
 |--------------------------|-----------------------------------------------------------|-------------------|
 | `forms`                  | a `variants.Form` of that name                            | `models/variant.py`     |
-| `tasks`                  | a folder of task cards, or a function that gives one      | `cards.py`        |
+| `tasks`                  | a folder of task cards, or a function that gives one      | `tasks/cards.py`        |
 | `scorers`                | a function: items -> the metric of that name              | `scorers/`        |
 | `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/find.py` |
 | `models`                 | a function: (rest, `Serving`) -> `ServedModel`            | `models/served/kinds.py` |

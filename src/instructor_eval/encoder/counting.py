@@ -19,12 +19,12 @@ from instructor_eval.cache.vectors import Space
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.task import BoundEncoder
 from instructor_eval.models.batches import WINDOW
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import BaseEngine, Engine
 from instructor_eval.models.precision import Calibration, Precision
 from instructor_eval.models.served.engine import Served, ServedEngine
+from instructor_eval.tasks.encoder import BoundEncoder
 
 LENGTHS = (32, 128)
 """Ends of the classes of length, in tokens: the rate of a model changes little within one."""

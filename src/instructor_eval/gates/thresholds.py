@@ -82,7 +82,7 @@ class Thresholds:
         Raises:
             UserError: it matches nothing, or an earlier entry decides all that it matches.
         """
-        from instructor_eval.cards import shipped_cards
+        from instructor_eval.tasks.cards import shipped_cards
 
         known = list(dict.fromkeys([*tasks, *shipped_cards()]))
         used = {self._deciding(task) for task in known}

@@ -10,12 +10,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.adapters.registry import adapter_for
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.compare import draws
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
-from instructor_eval.encoder.task import NoModel
 from instructor_eval.filing import planned_score
 from instructor_eval.gates.reasons import Adjustment
 from instructor_eval.gates.thresholds import Thresholds
@@ -27,6 +25,8 @@ from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates
 from instructor_eval.run_task import bound
+from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks.encoder import NoModel
 from instructor_eval.tasks.task import Card
 
 Say = Callable[[str], None]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from instructor_eval.board import text
 from instructor_eval.board.leaderboard import MTEB_TYPES, stored_benchmark
 from instructor_eval.board.rows import Board
-from instructor_eval.cards import shipped_cards
 from instructor_eval.comparing.difference_text import MARKS, interval_text
 from instructor_eval.comparing.estimates import Difference
 from instructor_eval.core.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
+from instructor_eval.tasks.cards import shipped_cards
 
 HEATS = 8
 """Shades of a column, from its lowest score to its highest; 0 is none."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from instructor_eval.core.values import Items
 from instructor_eval.models.variant import variant_label
-from instructor_eval.protocol import relevant
+from instructor_eval.tasks.protocol import relevant
 
 UNSTARTED = "unstarted-"
 """Begins the fingerprint of a model that could not be had."""

@@ -21,7 +21,7 @@ ROLES = ("query", "document", "text", "reference", "hypothesis", "example")
 
 @dataclass(frozen=True)
 class Card:
-    """One task: a data set with its protocol. Cards are read from YAML by `cards.py`."""
+    """One task: a data set with its protocol. Cards are read from YAML by `tasks/cards.py`."""
 
     name: str
     benchmark: str

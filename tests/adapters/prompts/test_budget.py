@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.adapters.prompts import budget
-from instructor_eval.adapters.prompts.budget import BudgetTokenizer, budget_tokenizer
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.prompts import budget
+from instructor_eval.tasks.prompts.budget import BudgetTokenizer, budget_tokenizer
 
 AWKWARD = [
     "", " ", "Hello world", "answer:\n\n\nTrue", "naïve café ﬁne", "日本語 текст", "😀👍🏽", "a\tb\nc  d \n",

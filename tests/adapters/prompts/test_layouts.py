@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.adapters.prompts.dialogues import change_as_sql
-from instructor_eval.adapters.prompts.files import Split
-from instructor_eval.adapters.prompts.layouts import LAYOUTS, columns, detect, read
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.prompts.dialogues import change_as_sql
+from instructor_eval.tasks.prompts.files import Split
+from instructor_eval.tasks.prompts.layouts import LAYOUTS, columns, detect, read
 
 FULL_RTE = 2490 + 277
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from instructor_eval.adapters.prompts.budget import budget_tokenizer
-from instructor_eval.adapters.prompts.prompt import question, render, render_item
-from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.cards import shipped_cards
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.prompts.budget import budget_tokenizer
+from instructor_eval.tasks.prompts.prompt import question, render, render_item
+from instructor_eval.tasks.prompts.recipe import recipe_of
 
 FEEL = "How do you feel about the following sentence?\n"
 MOODS = ["very negative", "negative", "neutral", "positive", "very positive"]

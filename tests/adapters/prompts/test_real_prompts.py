@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from by_hand import Recorder, check_prompts_with_options, nearest_first, tokens
 
-from instructor_eval.adapters.prompt_retrieval import prepare
-from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.cards import shipped_cards
 from instructor_eval.models.library import load_encoder
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.prompts.adapter import prepare
+from instructor_eval.tasks.prompts.recipe import recipe_of
 from instructor_eval.tasks.task import RunSettings
 
 pytestmark = pytest.mark.realdata

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.adapters.prompts.files import Split
-from instructor_eval.adapters.prompts.layouts import read
-from instructor_eval.adapters.prompts.sampling import KINDS, REVIEWERS, REVIEWS, Drawn, draw
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.prompts.files import Split
+from instructor_eval.tasks.prompts.layouts import read
+from instructor_eval.tasks.prompts.sampling import KINDS, REVIEWERS, REVIEWS, Drawn, draw
 
 
 def split(name, n, **fields):

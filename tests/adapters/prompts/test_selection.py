@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.adapters.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose, parse_selection
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose, parse_selection
 from instructor_eval.tasks.task import Selection
 
 RANDOM = np.random.default_rng(3)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from instructor_eval.adapters.prompts.layouts import detect, read
-from instructor_eval.adapters.prompts.recipe import recipe_of
-from instructor_eval.cards import shipped_cards
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.cards import shipped_cards
+from instructor_eval.tasks.prompts.layouts import detect, read
+from instructor_eval.tasks.prompts.recipe import recipe_of
 
 SPLITS = {"train": 0, "val": 1, "id_val": 2, "test": 3, "id_test": 4}
 TEXTS = ['said "so", twice', "two\nlines, a comma", "three\r\n\r\nlines", "NA", " blanks ", "é\u2028\t", "", "plain"]

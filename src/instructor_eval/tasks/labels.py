@@ -1,0 +1,106 @@
+"""Labels of own data: one number is one label; those that look alike, or were never learned, are named.
+
+`0`, `0.0` and `"0"` are one label: tables that pass through other programs write one column in all three ways. Labels
+that differ in case or spaces stay apart: nobody but their owner knows whether they are meant to be one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Context, Decimal
+
+from instructor_eval.tasks.values import count, cut
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_LONGEST, _PLAIN = 300, 20
+_EXACT = Context(prec=_LONGEST + 10)
+_NAMED, _ALIKE, _SHOWN = 5, 3, 30
+
+
+def canonical(label: str) -> str:
+    """Return the shortest form of a label that is a number, and every other label as it is."""
+    if len(label) > _LONGEST or not _NUMBER.fullmatch(label):
+        return label
+    number = Decimal(label).normalize(_EXACT)
+    if not number:
+        return "0"
+    exponent = number.as_tuple().exponent
+    return f"{number:f}" if isinstance(exponent, int) and abs(exponent) <= _PLAIN else str(number)
+
+
+class Labels:
+    """The labels of a data set, split by split."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self._spellings: dict[str, dict[str, None]] = defaultdict(dict)
+
+    def add(self, split: str, written: str) -> str:
+        """Take note of a label, and return it in its shortest form."""
+        name = canonical(written)
+        self._counts[split][name] += 1
+        self._spellings[name][written] = None
+        return name
+
+    def warnings(self, *, train: str | None = None, test: str | None = None) -> list[str]:
+        """Name the labels that a score should not be read without.
+
+        Args:
+            train: The split that a classifier learns from.
+            test: The split that it is tested on.
+        """
+        found = []
+        if train is not None and test is not None:
+            found += unseen(self._counts[train], self._counts[test], train, test)
+        groups: dict[str, dict[str, None]] = defaultdict(dict)
+        for counts in self._counts.values():
+            for name in counts:
+                groups[_folded(name)][name] = None
+        alike = [list(names) for names in groups.values() if len(names) > 1]
+        if alike:
+            found.append(f"labels that differ only in case, spaces or Unicode form are not the same: {_pairs(alike)}")
+        written = [list(forms) for forms in self._spellings.values() if len(forms) > 1]
+        if written:
+            found.append(f"labels that are the same number are taken as one: {_pairs(written)}")
+        return found
+
+
+def unseen(
+    train: Mapping[str, int], test: Mapping[str, int], train_name: str, test_name: str, counts: str = "counts as wrong"
+) -> list[str]:
+    """Name the labels of the test split that a classifier never learns, with the number of their rows.
+
+    Args:
+        train: Label -> rows of what is learned from.
+        test: Label -> rows of what is tested.
+        train_name: What the first split is called.
+        test_name: What the second is called.
+        counts: What becomes of such a row.
+    """
+    strange = {name: n for name, n in test.items() if name not in train}
+    if not strange:
+        return []
+    named = _listed(f"{cut(name, _SHOWN)} ({n:,})" for name, n in strange.items())
+    rows = sum(strange.values())
+    return [
+        f"{rows:,} of {count(sum(test.values()), f'{test_name} row')} {'has' if rows == 1 else 'have'} a label that "
+        f"never occurs in {train_name} ({counts}): {named}"
+    ]
+
+
+def _folded(name: str) -> str:
+    """Return what two labels have in common that differ only in case, spaces or Unicode form."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _pairs(groups: Iterable[list[str]]) -> str:
+    return _listed(" / ".join(cut(name, _SHOWN) for name in names[:_ALIKE]) for names in groups)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    every = list(texts)
+    more = f" and {len(every) - _NAMED:,} more" if len(every) > _NAMED else ""
+    return ", ".join(every[:_NAMED]) + more

@@ -1,0 +1,139 @@
+"""The search of mteb's retrieval tasks, in its place: exact in bounded memory, or through a vector store.
+
+mteb takes any object with `index` and `search` (its SearchProtocol). Its own search compares 50,000 documents with all
+queries at once and merges with a heap a query; the exact search here gives the same documents and scores (a test holds
+it to that) with a bounded block of similarities and in a fraction of the time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
+from instructor_eval.models.hamming import rescored
+from instructor_eval.search.found import Found, recall
+from instructor_eval.search.spec import SearchSpec
+from instructor_eval.tasks.mteb.corpus import documents_of
+from instructor_eval.tasks.mteb.encoder import cosines, is_binary
+from instructor_eval.tasks.task import TaskEncoder
+
+_WINDOW = 50_000
+"""Documents embedded and compared at once; `binary-rescore` chooses its candidates among so many."""
+_KEPT = ("float32", "float16")
+
+
+class MtebSearch:
+    """What mteb calls to index a corpus and to search it.
+
+    Args:
+        encoder: The model as the task sees it.
+        name: The task's name.
+        spec: The search; None or `exact` compares every document.
+        depth: How many documents a store is asked for; the exact search gives as many as mteb wants.
+
+    Raises:
+        UserError: a store is to keep what only our own search computes with.
+    """
+
+    def __init__(self, encoder: TaskEncoder, name: str, spec: SearchSpec | None = None, depth: int = 10) -> None:
+        from mteb.models.model_meta import ModelMeta
+
+        self._encoder, self._name, self._depth = encoder, name, depth
+        self._spec = None if spec is None or spec.is_exact else spec
+        embedding = encoder.variant.embedding
+        if self._spec and embedding not in _KEPT:
+            raise UserError(
+                f"search '{spec}' keeps vectors its own way: leave +{embedding} out of the variant, or --search exact"
+            )
+        self._corpus: Any = None
+        self.exact: Found | None = None
+        """With a store: what exact search finds."""
+        self.found: Found | None = None
+        self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
+
+    def index(self, corpus: Any, **_kwargs: Any) -> None:
+        """Take note of the corpus; it is read once, while it is searched."""
+        self._corpus = corpus
+
+    def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
+        """Query id -> document id -> score."""
+        from mteb._create_dataloaders import create_dataloader
+        from mteb.types import PromptType
+
+        loader: Any = create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query)
+        texts = [str(text) for text in loader.dataset["text"]]
+        self._ids = [str(i) for i in queries["id"]]
+        vectors = self._encoder.encode(texts, "query")
+        if self._spec is None:
+            return self._named(self._exactly(vectors, top_k))
+        from instructor_eval.search.through_store import through_store  # the import of torch
+
+        self.found, self.exact = through_store(
+            self._spec, f"{self._encoder.name}@{self._encoder.variant} {self._name}", vectors, self._documents(),
+            count=len(self._corpus), k=self._depth, instruction=self._encoder.instruction("document"),
+        )  # fmt: skip
+        return self._named(self.found)
+
+    def figures(self, *, dropped: bool) -> dict[str, Any]:
+        """What a store gave, for the score file.
+
+        Args:
+            dropped: Whether the task leaves out a document that has its query's own id.
+        """
+        if self.found is None or self.exact is None:
+            return {}
+        k, found, exact = self._depth - dropped, self.found, self.exact
+        if dropped:
+            found, exact = self._without_own(found), self._without_own(exact)
+        return {"k": k, "recall": recall(found, exact, k), **self.found.figures}
+
+    def exact_results(self) -> dict[str, dict[str, float]]:
+        """With a store: what exact search finds, beyond the store's depth, as `search` gives it."""
+        assert self.exact is not None
+        return self._named(self.exact)
+
+    def _without_own(self, found: Found) -> Found:
+        """Without the documents that have their query's own id."""
+        name_of = self._names(found)
+        rest = [
+            np.array([name_of[place] != query for place in row.tolist()], dtype=bool)
+            for query, row in zip(self._ids, found.places, strict=True)
+        ]
+        places = [row[keep] for row, keep in zip(found.places, rest, strict=True)]
+        scores = [row[keep] for row, keep in zip(found.scores, rest, strict=True)]
+        return dataclasses.replace(found, places=places, scores=scores)
+
+    def _exactly(self, queries: Vectors, k: int) -> Found:
+        from instructor_eval.search.exact import ExactTop  # the import of torch
+
+        rescores = self._encoder.variant.embedding == "binary-rescore"
+        measure = rescored if rescores else cosines if is_binary(self._encoder.variant) else None
+        top = ExactTop(queries, k, measure, whole=rescores)
+        for block in self._documents():
+            top.add(block)
+        places, scores = top.result()
+        return Found(list(places), list(scores))
+
+    def _documents(self) -> Iterator[Vectors]:
+        for start in range(0, len(self._corpus), _WINDOW):
+            part = self._corpus.select(range(start, min(start + _WINDOW, len(self._corpus))))
+            yield self._encoder.encode(list(documents_of(part)), "document")
+
+    def _names(self, found: Found) -> dict[int, str]:
+        """The ids of the documents found, and of no others: there may be millions."""
+        places = np.unique(np.concatenate(found.places)) if found.places else np.empty(0, dtype=np.int64)
+        names = [str(i) for i in self._corpus.select(places.tolist())["id"]] if len(places) else []
+        return dict(zip(places.tolist(), names, strict=True))
+
+    def _named(self, found: Found) -> dict[str, dict[str, float]]:
+        """With ids for places."""
+        name_of = self._names(found)
+        return {
+            query: {name_of[p]: s for p, s in zip(at.tolist(), scores.tolist(), strict=True)}
+            for query, at, scores in zip(self._ids, found.places, found.scores, strict=True)
+        }

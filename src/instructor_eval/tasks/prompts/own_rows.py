@@ -1,0 +1,112 @@
+"""The rows of a user's prompt-retrieval data, checked before anything is made of them: file, line, column, value."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.labels import unseen
+from instructor_eval.tasks.prompts.files import Split
+from instructor_eval.tasks.prompts.recipe import Recipe, fields_of
+from instructor_eval.tasks.values import count, cut, name_of
+
+PlaceOf = Callable[[str, int], str]
+"""Of a split's name and a row's place in it, from 0: the file with its line or row."""
+
+
+def check_rows(recipe: Recipe, pool: Split, test: Split, place_of: PlaceOf, *, numbers: bool) -> list[str]:
+    """Check every text and label that prompts are made of.
+
+    Args:
+        recipe: How prompts are made.
+        pool: The rows of the pool.
+        test: The rows to solve.
+        place_of: Where a row stands; it is asked for an error only, and once for each warning.
+        numbers: Whether a number may stand for a text.
+
+    Returns:
+        What the data's owner must know, a line each.
+
+    Raises:
+        UserError: a text is null, NaN, a list or a number; a label is none of the card's; every text is empty.
+    """
+    warnings: list[str] = []
+    shown = (recipe.input, recipe.embed, *(() if recipe.has_options else (recipe.output,)))
+    labels: dict[str, Counter[str]] = {}
+    for split, templates in ((pool, shown), (test, (*shown, recipe.query, recipe.preamble))):
+        wanted = list(dict.fromkeys(field for template in templates for field in fields_of(template)))
+        for field, place in wanted:
+            warnings += _check_column(split, field, place, place_of, numbers=numbers)
+        if recipe.has_options:
+            labels[split.name] = Counter(_answer(recipe, split, i, place_of) for i in range(len(split.rows)))
+    if recipe.labels is not None and pool.name != test.name:
+        warnings += unseen(labels[pool.name], labels[test.name], pool.name, test.name, counts="no example shows it")
+    return warnings
+
+
+def check_centre(recipe: Recipe, texts: set[str]) -> None:
+    """Refuse test items of which nothing is left when their mean is taken off.
+
+    Args:
+        recipe: How they are ranked.
+        texts: What is embedded of them, each once.
+
+    Raises:
+        UserError: they are all one text.
+    """
+    if recipe.centre == "both" and len(texts) < 2:
+        raise UserError(
+            f"task {recipe.task}: every test item is the same text, so nothing is left of it when the mean is taken "
+            "off: give more test items, or set options.centre to pool in the card"
+        )
+
+
+def _check_column(
+    split: Split, field: str, place: int | None, place_of: PlaceOf, *, numbers: bool
+) -> list[str]:  # fmt: skip
+    column = field if place is None else f"{field}.{place}"
+    empty: list[int] = []
+    for i, row in enumerate(split.rows):
+        if field not in row:
+            raise UserError(f"{place_of(split.name, i)}: {_missing(field, row)}")
+        value = row[field]
+        if place is not None:
+            if not isinstance(value, list) or place >= len(value):
+                raise UserError(f"{place_of(split.name, i)}: '{field}' should be a list of {place + 1} or more")
+            value = value[place]
+        is_number = numbers and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not isinstance(value, str) and not is_number:
+            raise UserError(f"{place_of(split.name, i)}: {name_of(value)} in '{column}': it should be a text")
+        if not str(value).strip():
+            empty.append(i)
+    if not empty:
+        return []
+    first = place_of(split.name, empty[0])
+    if len(empty) == len(split.rows):
+        raise UserError(f"{first}: every '{column}' is empty")
+    return [f"{split.name}: {count(len(empty), 'empty text')} in '{column}' (the first in {first.rpartition('/')[2]})"]
+
+
+def _missing(field: str, row: Any) -> str:
+    spaced = next((name for name in map(str, row) if name.strip() == field), None)
+    hint = f"the header has spaces: {cut(spaced)}" if spaced else f"it has {', '.join(map(str, row))[:200]}"
+    return f"no '{field}': {hint}"
+
+
+def _answer(recipe: Recipe, split: Split, i: int, place_of: PlaceOf) -> str:
+    """Return a row's right answer, and name its place where there is none."""
+    row = split.rows[i]
+    if "label" not in row:
+        raise UserError(f"{place_of(split.name, i)}: {_missing('label', row)}")
+    value = row["label"]
+    if value is None or isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
+        raise UserError(f"{place_of(split.name, i)}: {name_of(value)} in 'label': it should be a label")
+    if not str(value).strip():
+        raise UserError(f"{place_of(split.name, i)}: an empty label in 'label'")
+    try:
+        return recipe.answer(row, f"{split.name}/{i}")
+    except UserError as e:
+        raise UserError(f"{place_of(split.name, i)}: {e}") from e

@@ -1,0 +1,86 @@
+"""The protocol choices: points where the paper's code, mteb and common sense differ. Named, defaulted, stored.
+
+docs/protocol.md says what each means and where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.tasks.task import Card
+from instructor_eval.tasks.types import TYPES
+
+PROTOCOL_VERSION = "1"
+"""Raised when the same choices would give another number: part of every score's identity."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "summeval": ("v1", "v2"),
+    "summeval_machine_instruction": ("on", "off"),
+    "pair_ap": ("max", "cosine"),
+    "clustering_256": ("off", "on"),
+    "empty_text": ("encode", "error"),
+    "rouge": ("mean", "bootstrap"),
+    "amazon": ("all", "third-worst"),
+}
+"""Choice -> its values; the first is the default, and what mteb does."""
+
+# What the authors' code of 2022 did (github xlang-ai/instructor-embedding, commit 9a9742c).
+PAPER = {
+    "summeval": "v1",
+    "summeval_machine_instruction": "off",
+    "pair_ap": "cosine",
+    "clustering_256": "on",
+    "rouge": "bootstrap",
+    "amazon": "third-worst",
+}
+
+
+def parse(given: Sequence[str]) -> dict[str, str]:
+    """Read the values of `--protocol`: `mteb`, `paper`, or CHOICE=VALUE; later ones win.
+
+    Raises:
+        UserError: an unknown choice or value.
+    """
+    chosen = {name: values[0] for name, values in CHOICES.items()}
+    for text in given:
+        if text == "mteb":
+            chosen = {name: values[0] for name, values in CHOICES.items()}
+        elif text == "paper":
+            chosen |= PAPER
+        else:
+            name, sep, value = text.partition("=")
+            if name in CHOICES and not sep:
+                raise UserError(f"--protocol {name} needs a value: {' or '.join(f'{name}={v}' for v in CHOICES[name])}")
+            if not sep or name not in CHOICES:
+                hint = did_you_mean(name, CHOICES) or f": known are mteb, paper, and {', '.join(CHOICES)} with =VALUE"
+                raise UserError(f"unknown protocol choice '{text}'{hint}")
+            if value not in CHOICES[name]:
+                raise UserError(f"--protocol {name}={value}: the values are {', '.join(CHOICES[name])}")
+            chosen[name] = value
+    return chosen
+
+
+def relevant(choices: dict[str, str], task_type: str, task: str = "") -> dict[str, str]:
+    """The choices that can change this task's number; only they are part of its identity."""
+    concerned = {"empty_text"} | {
+        "Summarization": {"summeval", "summeval_machine_instruction"},
+        "PairClassification": {"pair_ap"},
+        "Clustering": {"clustering_256"},
+        "PromptRetrieval": {"rouge", "amazon"} if task == "Amazon" else {"rouge"},
+    }.get(task_type, set())
+    return {name: value for name, value in choices.items() if name in concerned}
+
+
+def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
+    """The card's metric, as the run's protocol choices have it; they do not concern that of an installed package."""
+    if card.metric not in TYPES[card.type].metrics:
+        return card.metric
+    if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
+        return "cosine_ap"
+    if card.type == "Summarization":
+        return f"summeval_{protocol['summeval']}"
+    if card.type == "PromptRetrieval":
+        groups = "_third_worst_group" if card.name == "Amazon" and protocol["amazon"] == "third-worst" else ""
+        return f"rougeL{groups}{'_bootstrap' if protocol['rouge'] == 'bootstrap' else ''}"
+    return card.metric
