@@ -114,9 +114,9 @@ def items_of(kind: str, n: int, task: int, changed: bool) -> dict[str, list[Any]
 def make_results(folder: Path, n: int) -> None:
     """Write the results folder."""
     from instructor_eval import metrics
-    from instructor_eval.checksums import identity
+    from instructor_eval.results.checksums import identity
     from instructor_eval.results.score import Score
-    from instructor_eval.store import Store
+    from instructor_eval.results.store import Store
     from instructor_eval.tasks.protocol import parse, relevant
 
     store, place = Store(folder), 0

@@ -26,7 +26,7 @@ from instructor_eval import metrics
 from instructor_eval.core.environment import hardware, versions
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.instructions import InstructionSet, ModelRule, resolve

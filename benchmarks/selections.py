@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 RESAMPLES = 10_000
 

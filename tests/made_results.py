@@ -12,7 +12,7 @@ from made_items import make_items
 from instructor_eval.comparing import evidence
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 TASKS = {

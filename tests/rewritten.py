@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from instructor_eval.checksums import sealed
 from instructor_eval.core.values import Items
-from instructor_eval.store import Store, read_score
+from instructor_eval.results.checksums import sealed
+from instructor_eval.results.store import Store, read_score
 
 
 def rewrite(path: Path, **fields: object) -> None:

@@ -17,7 +17,7 @@ import instructor_eval
 from instructor_eval import cli_show
 from instructor_eval.core import errors
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import shipped_cards
 
 Run = Callable[..., Any]

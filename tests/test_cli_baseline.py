@@ -14,7 +14,7 @@ import pytest
 from instructor_eval.comparing.side import BASELINES
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

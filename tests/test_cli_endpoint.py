@@ -16,7 +16,7 @@ from completions_server import CompletionsServer, TinyLM
 from waiting import LONGEST, wait_for
 
 from instructor_eval.readers import openai
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 KINDS = ("apple", "bread", "cheese")
 N = 40

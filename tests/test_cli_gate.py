@@ -17,7 +17,7 @@ import pytest
 from rewritten import refile
 
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}

@@ -12,7 +12,7 @@ import tiny
 import tiny_lm
 
 from instructor_eval.readers.transformers import HfReader
-from instructor_eval.store import read_items
+from instructor_eval.results.store import read_items
 
 Run = Callable[..., Any]
 KINDS = ("apple", "bread", "cheese")

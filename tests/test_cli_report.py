@@ -19,7 +19,7 @@ from rewritten import as_before, rewrite
 
 from instructor_eval.report import page as pages
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 MakeScore = Callable[..., Score]
@@ -441,7 +441,7 @@ def test_a_refusal_of_the_system_is_one_line_and_the_old_page_stays(
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "report.html").write_text("old")
-    monkeypatch.setattr("instructor_eval.store.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("instructor_eval.results.store.tempfile.mkstemp", refuse)
     error = cli("report").error
     assert "cannot write the page to report.html: permission denied: choose another file with -o" in error
     assert (tmp_path / "report.html").read_text() == "old"

@@ -16,7 +16,7 @@ from parsed_page import Page, read, unpack
 
 from instructor_eval.report import page as pages
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 MakeScore = Callable[..., Score]

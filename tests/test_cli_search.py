@@ -16,8 +16,8 @@ from parsed_page import read
 from rewritten import rewrite
 
 from instructor_eval.cli import main
-from instructor_eval.repeat import single_score
-from instructor_eval.store import Store, read_score
+from instructor_eval.results.repeat import single_score
+from instructor_eval.results.store import Store, read_score
 
 Run = Callable[..., Any]
 STORES = ("faiss:IVF8,Flat,nprobe=1", "lancedb:FLAT", "milvus:FLAT")

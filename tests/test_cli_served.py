@@ -16,12 +16,12 @@ from embeddings_server import EmbeddingsServer
 from made_vectors import hashed
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.gates import probe
 from instructor_eval.models.library import LibraryEncoder, load_encoder
 from instructor_eval.models.served import openai
 from instructor_eval.models.served.engine import PROBES
+from instructor_eval.results import probe
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 FAULTS: list[Any] = [
     None, "429:0", None, "500", es.fewer, es.reordered, "reset", es.nan, None, es.duplicate, "truncated", es.shorter,

@@ -13,7 +13,7 @@ from made_vectors import hashed
 
 from instructor_eval.models.served import openai
 from instructor_eval.results.score import UNSTARTED
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 DOWN = "endpoint:http://127.0.0.1:9#down"
 

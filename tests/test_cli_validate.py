@@ -12,7 +12,7 @@ from rewritten import rewrite
 
 from instructor_eval import metrics
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 ITEMS = {"id": ["0", "1", "2", "3"], "gold": [0.0, 0.2, 0.6, 1.0], "cosine": [0.1, 0.3, 0.2, 0.9]}
 CARD = "name: Mine\ntype: STS\ndata: sts\n"

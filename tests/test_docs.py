@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from instructor_eval.cli import main
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -12,7 +12,7 @@ import pytest
 import tiny
 from hub_server import ARGUANA_REPO, ARGUANA_REVISION, HubServer, write_arguana
 
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 MODEL = "hkunlp/instructor-large"
 MISSION = ["--model", MODEL, "--task", "ArguAna"]

@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from instructor_eval import items_files
-from instructor_eval.items_files import pack, unpack
+from instructor_eval.results import items_files
+from instructor_eval.results.items_files import pack, unpack
 
 ITEMS: dict[str, list[Any]] = {
     "id": [str(i) for i in range(20_000)],

@@ -27,7 +27,7 @@ from own_inputs import (
     sts,
 )
 
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import instructor_eval
 from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.core.paths import shipped
-from instructor_eval.published import published
+from instructor_eval.results.published import published
 cards = shipped_cards()
 print(json.dumps({
     "package": str(Path(instructor_eval.__file__).parent),

@@ -10,8 +10,8 @@ import tiny
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.plan import Planned, Request, baseline, plan_run
+from instructor_eval.results.store import Store
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
-from instructor_eval.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import select, shipped_cards
 from instructor_eval.tasks.instructions import parse_set

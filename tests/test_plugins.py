@@ -20,8 +20,8 @@ from instructor_eval.models import variant as variants
 from instructor_eval.models.served import kinds
 from instructor_eval.models.served.contract import Serving
 from instructor_eval.readers.find import load_reader
+from instructor_eval.results.store import read_items
 from instructor_eval.search.spec import SearchSpec, open_store
-from instructor_eval.store import read_items
 from instructor_eval.tasks import cards
 
 ROOT = Path(__file__).resolve().parents[1]

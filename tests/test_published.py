@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from instructor_eval.core.paths import shipped
-from instructor_eval.published import CATEGORIES, published, why_not
+from instructor_eval.results.published import CATEGORIES, published, why_not
 from instructor_eval.results.score import Score
 from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.protocol import CHOICES, PAPER, parse, relevant

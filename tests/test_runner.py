@@ -18,9 +18,9 @@ from instructor_eval import filing, metrics, runner
 from instructor_eval.core.errors import UserError
 from instructor_eval.plan import Request
 from instructor_eval.results.score import Score
+from instructor_eval.results.store import Store
 from instructor_eval.run_task import Summary
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
-from instructor_eval.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import read_cards, select, shipped_cards
 from instructor_eval.tasks.instructions import parse_set

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rewritten import rewrite
 
-from instructor_eval import items_files
-from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
+from instructor_eval.results import items_files
+from instructor_eval.results.checksums import identity
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store, read_items, read_score
+from instructor_eval.results.store import Store, read_items, read_score
 
 MakeScore = Callable[..., Score]
 ITEMS: Items = {"id": ["a", "b"], "value": [0.25, 1.0]}
@@ -143,7 +143,7 @@ PARTS["path"] = Path("x")
 
 def test_identity_is_the_same_in_every_process() -> None:
     program = (
-        "from pathlib import Path; from instructor_eval.checksums import identity\n"
+        "from pathlib import Path; from instructor_eval.results.checksums import identity\n"
         f"from pathlib import PosixPath, WindowsPath\nprint(identity({PARTS!r}))"
     )
     made = {

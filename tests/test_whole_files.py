@@ -11,7 +11,7 @@ import pytest
 
 from instructor_eval.core import whole_files
 from instructor_eval.core.whole_files import atomic_write, remove_left_behind
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 STUCK = (
     "import sys, time; from pathlib import Path; from instructor_eval.core.whole_files import atomic_write\n"

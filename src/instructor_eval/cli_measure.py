@@ -16,8 +16,8 @@ from instructor_eval.core.tables import render
 from instructor_eval.flag_types import listed, positive
 
 if TYPE_CHECKING:
-    from instructor_eval.costs.cost import Cost
     from instructor_eval.models.variant import Variant
+    from instructor_eval.results.costs import Cost
 
 FORMATS = ("table", "md", "csv", "json")
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub")
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.models import variant as variants
     from instructor_eval.models.engine import default_variant, pick_device
     from instructor_eval.models.find import ModelSpec, locate
-    from instructor_eval.published import published
-    from instructor_eval.store import Store
+    from instructor_eval.results.published import published
+    from instructor_eval.results.store import Store
 
     device = pick_device(options.device)
     asked = parse_variants([text for part in options.variant for text in part], auto=default_variant(device))

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.cli_show import board_of
     from instructor_eval.report.details import counted
     from instructor_eval.report.page import Request, render
-    from instructor_eval.store import Store
+    from instructor_eval.results.store import Store
 
     output: Path = options.output
     if str(output) != _STDOUT:

@@ -17,9 +17,9 @@ from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.executors.choice import Executor
-from instructor_eval.published import published
+from instructor_eval.results.published import published
 from instructor_eval.results.score import UNSTARTED, Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import known_cards, select
 from instructor_eval.tasks.instructions import InstructionSet, parse_set

@@ -19,10 +19,10 @@ from instructor_eval.core.output import tell, warn
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import render
 from instructor_eval.core.values import Items
-from instructor_eval.published import published
-from instructor_eval.readers.names import find_reader, readers_of
+from instructor_eval.results.published import published
+from instructor_eval.results.readers import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import (
     benchmarks,

@@ -29,8 +29,8 @@ from instructor_eval.models.variant import (
     variant_label,
 )
 from instructor_eval.results.score import UNSTARTED
+from instructor_eval.results.store import Store
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
-from instructor_eval.store import Store
 from instructor_eval.tasks.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.tasks.task import SIMILAR, Card, Resolved, RunSettings, Selection
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.filing import aggregate, failed_score, file_unstarted, now
-from instructor_eval.gates.probe import Prober
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import Described
 from instructor_eval.models.engine import BaseEngine, Engine, pick_device
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.plan import Planned, Request, plan_run
+from instructor_eval.results.checksums import identity
+from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import Score
 from instructor_eval.run_task import Run, Summary, run_task, say_instructions, say_score
 from instructor_eval.tasks.adapter import adapter_for

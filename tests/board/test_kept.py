@@ -20,7 +20,7 @@ from instructor_eval.comparing import stats
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 
 MakeScore = Callable[..., Score]

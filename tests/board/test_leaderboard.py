@@ -15,7 +15,7 @@ from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.text import format_board
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import BOARD_FORMATS
-from instructor_eval.published import CATEGORIES, Published, published
+from instructor_eval.results.published import CATEGORIES, Published, published
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import select, shipped_cards

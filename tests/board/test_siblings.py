@@ -9,7 +9,7 @@ from made_boards import COSTS, FORUMS, Made, MakeScore, board, of
 
 from instructor_eval.board.text import format_board
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import select
 
 # Families

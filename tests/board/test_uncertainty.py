@@ -18,9 +18,9 @@ from instructor_eval.board.score_intervals import of_mean
 from instructor_eval.board.text import format_board
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.published import published
+from instructor_eval.results.published import published
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards
 

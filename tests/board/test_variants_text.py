@@ -15,8 +15,8 @@ from instructor_eval.board.text import format_board
 from instructor_eval.board.variants_text import CSV_COLUMNS, deploy, line_of
 from instructor_eval.comparing.estimates import Difference
 from instructor_eval.core.tables import BOARD_FORMATS
-from instructor_eval.published import published
-from instructor_eval.store import Store
+from instructor_eval.results.published import published
+from instructor_eval.results.store import Store
 
 # In words
 

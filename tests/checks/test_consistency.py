@@ -17,13 +17,13 @@ from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 from rewritten import rewrite
 
 from instructor_eval import metrics
-from instructor_eval.checks.consistency import check_results, check_score
-from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.hub import files_key
 from instructor_eval.core.values import Items
+from instructor_eval.results.check import check_results, check_score
+from instructor_eval.results.checksums import identity
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks.adapter import adapter_for
 from instructor_eval.tasks.cards import own_cards, select, shipped_cards
 from instructor_eval.tasks.mteb.scoring import _query_items

@@ -19,10 +19,10 @@ from adapters.made_up import MIRRORS
 from edits import edits, inner_of, other
 from rewritten import as_before, rewrite
 
-from instructor_eval.checks.consistency import check_results
 from instructor_eval.cli import main
 from instructor_eval.core.errors import UserError
-from instructor_eval.store import Store, read_items, read_score
+from instructor_eval.results.check import check_results
+from instructor_eval.results.store import Store, read_items, read_score
 
 MIRRORED = ("SciFact", "AskUbuntuDupQuestions", "TwentyNewsgroupsClustering", "TwitterSemEval2015",
             "MTOPDomainClassification", "BIOSSES", "SummEval")  # fmt: skip

@@ -19,7 +19,7 @@ from instructor_eval.comparing.compact import compact
 from instructor_eval.comparing.side import Side, side_of
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.gates import probe
+from instructor_eval.results import probe
 from instructor_eval.results.score import Score
 
 MakeScore = Callable[..., Score]

@@ -251,7 +251,7 @@ def test_items_of_one_side_only(side: MakeSide) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said(side: MakeSide, tmp_path: Path) -> None:
-    from instructor_eval.store import read_items
+    from instructor_eval.results.store import read_items
 
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
     given = some("STS12", "SciFact")

@@ -12,8 +12,8 @@ import pytest
 
 from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
 from instructor_eval.comparing.side import Side
-from instructor_eval.gates import probe
-from instructor_eval.gates.probe import Probe
+from instructor_eval.results import probe
+from instructor_eval.results.probe import Probe
 from instructor_eval.results.score import Score
 
 Make = Callable[..., Score]

@@ -12,7 +12,6 @@ from scipy.stats import t
 
 from instructor_eval import metrics
 from instructor_eval.board.replicates import spread
-from instructor_eval.checks.item_checks import metric_bounds
 from instructor_eval.comparing import compact, contributions, evidence, randomise, stats
 from instructor_eval.comparing.compare import unit_of
 from instructor_eval.core import plugins
@@ -20,6 +19,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.gates.spoil import spoiled
 from instructor_eval.planning.detectable import _alone
+from instructor_eval.results.check_items import metric_bounds
 
 Plug = Callable[..., None]
 SAME = ("cosine_spearman", "cosine_pearson", "cosine_ap", "pearson")

@@ -13,7 +13,7 @@ from instructor_eval.comparing.side import Side
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 
 MakeScore = Callable[..., Score]

@@ -22,7 +22,7 @@ from waiting import LONGEST
 from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.executors import ray_cluster, ray_pool, ray_run
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 SAME = 1e-6

@@ -11,7 +11,6 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 
-from instructor_eval.checksums import json_bytes
 from instructor_eval.comparing.compare import Comparison, TaskComparison
 from instructor_eval.comparing.difference_text import SENTENCE
 from instructor_eval.comparing.estimates import Chance, Difference
@@ -38,6 +37,7 @@ from instructor_eval.gates.speed_result import Speed
 from instructor_eval.gates.summary import COMMENT, JOB_SUMMARY, summary
 from instructor_eval.gates.text import render_text
 from instructor_eval.gates.thresholds import DriftLimits, Thresholds
+from instructor_eval.results.checksums import json_bytes
 
 SCHEMA = xmlschema.XMLSchema10(str(Path(__file__).parents[1] / "golden" / "junit.xsd"))
 HOSTILE = [

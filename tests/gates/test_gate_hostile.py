@@ -25,7 +25,7 @@ from instructor_eval.gates.outcome import interval
 from instructor_eval.gates.quality import INCONCLUSIVE, judge, least_p
 from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}

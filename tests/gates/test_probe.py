@@ -17,14 +17,14 @@ from instructor_eval import runner
 from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.core.errors import DamagedFileError, UserError
 from instructor_eval.core.sample_texts import INSTRUCTION, sample
-from instructor_eval.gates import probe as probe_module
-from instructor_eval.gates.probe import COUNT, Probe, Prober, find, name_of, newest, read, take, write
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.plan import Request
+from instructor_eval.results import probe as probe_module
+from instructor_eval.results.probe import COUNT, Probe, Prober, find, name_of, newest, read, take, write
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import select, shipped_cards
 from instructor_eval.tasks.instructions import parse_set

@@ -20,8 +20,8 @@ from made_hostile_gates import GATE, seal_baseline
 from made_hostile_names import FORMULA, HTML, LATEX, MARKDOWN
 from made_hostile_scores import ESCAPE
 
-from instructor_eval.checksums import sealed
 from instructor_eval.comparing import baselines, sides
+from instructor_eval.results.checksums import sealed
 from instructor_eval.tasks import protocol
 
 pytestmark = pytest.mark.fuzz

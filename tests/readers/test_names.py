@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.readers.names import Readers, default_reader, find_reader, reader_label
+from instructor_eval.results.readers import Readers, default_reader, find_reader, reader_label
 
 KNOWN: Readers = {
     "j1": {"name": "hf:EleutherAI/gpt-j-6b", "dtype": "float32"},

@@ -14,7 +14,7 @@ from made_results import MINILM
 from reading import column, open_cell, row_of, shown, sort
 from selenium.webdriver.support.ui import Select
 
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 pytestmark = pytest.mark.browser
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.rows import Row
-from instructor_eval.published import Published
 from instructor_eval.report import chart
 from instructor_eval.report.chart import Chart, Dot, charts, quality
 from instructor_eval.report.lines import MODEL, Line, lines
+from instructor_eval.results.published import Published
 from instructor_eval.results.score import Score
 
 BAD = [0, -1, -0.5, True, False, "400", None, [4], {"a": 1}, math.inf, -math.inf, math.nan, 10**400]

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from made_pages import MODEL, Made, with_ends
 
-from instructor_eval.repeat import single_score
 from instructor_eval.report.details import Detail, Shared, counted, details
 from instructor_eval.report.lines import lines
 from instructor_eval.report.table import columns
+from instructor_eval.results.repeat import single_score
 from instructor_eval.results.score import Score
 
 QUERY = {"text": "Represent the query:\n  “quoted” ", "rule": "card: hkunlp/instructor-large"}

@@ -15,9 +15,9 @@ from instructor_eval.board.items import Evidence
 from instructor_eval.board.rows import Board, Row
 from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference
-from instructor_eval.published import published
 from instructor_eval.report.lines import INSTRUCTIONS, PUBLISHED, VARIANT, lines
 from instructor_eval.report.lines import MODEL as HEAD
+from instructor_eval.results.published import published
 from instructor_eval.results.score import Score
 
 

@@ -14,11 +14,11 @@ from instructor_eval.board import text
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.leaderboard import build
 from instructor_eval.board.rows import Board, Mean, Row
-from instructor_eval.published import Published, published
 from instructor_eval.report.lines import Line, lines
 from instructor_eval.report.table import Cell, Column, cells, columns, groups, places
+from instructor_eval.results.published import Published, published
 from instructor_eval.results.score import Score, key_of
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards
 

@@ -23,7 +23,7 @@ from instructor_eval.gates.speed_result import Speed
 from instructor_eval.gates.thresholds import DriftLimits
 from instructor_eval.report.verdict import Verdict, read_verdict
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 TASKS = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}
 COLUMNS = {"SciFact": 2, "STS12": 5, "RTE": 6}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.search.figures import depth, number, of_parts, told
+from instructor_eval.results.search_figures import depth, number, of_parts, told
 from instructor_eval.search.found import Found, recall
 
 GOOD = {"backend": "faiss:Flat", "k": 10, "recall": 0.9, "exact_score": 0.5, "loss": 0.01, "build_seconds": 2.0,

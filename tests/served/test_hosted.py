@@ -23,7 +23,7 @@ from instructor_eval.models.served import openai as endpoint
 from instructor_eval.models.served.contract import Limits, Serving
 from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
 from instructor_eval.models.served.litellm import HostedModel
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import shipped_cards
 
 KEY = "sk-very-secret-0123456789"

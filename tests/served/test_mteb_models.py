@@ -18,7 +18,7 @@ from instructor_eval.models.served import mteb as mteb_models
 from instructor_eval.models.served.contract import Serving
 from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
 from instructor_eval.models.served.mteb import RegistryModel
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 RANDOM = "mteb/baseline-random-encoder"
 PROMPTS = {"query": "find: ", "DemoSTS": "alike: "}

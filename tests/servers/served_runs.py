@@ -12,13 +12,13 @@ import pytest
 from real_server import RealServer
 
 from instructor_eval.core.values import Vectors
-from instructor_eval.gates import probe
 from instructor_eval.models.library import load_encoder
 from instructor_eval.models.served.contract import Serving
 from instructor_eval.models.served.engine import PROBES
 from instructor_eval.models.served.openai import EndpointModel
+from instructor_eval.results import probe
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 LONG = " ".join(["A long text about rivers, bridges and the boats that pass under them."] * 231)

@@ -13,10 +13,10 @@ from pymilvus import MilvusClient
 from real_server import RealServer, environment, free_port
 
 from instructor_eval.results.score import Score
+from instructor_eval.results.store import Store
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.stores import milvus
 from instructor_eval.search.through_store import through_store
-from instructor_eval.store import Store
 
 pytestmark = pytest.mark.servers
 RUN = ("--model", "minilm", "--device", "cpu", "--task", "DemoRetrieval", "--quiet", "--results")

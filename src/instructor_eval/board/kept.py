@@ -22,7 +22,7 @@ from instructor_eval.core.paths import file_sha256
 from instructor_eval.core.stored_files import parse_json
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import Score
-from instructor_eval.store import Store
+from instructor_eval.results.store import Store
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.resample import Numbers

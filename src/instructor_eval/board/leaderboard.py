@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from instructor_eval.board import siblings, uncertainty
 from instructor_eval.board.items import Evidence
 from instructor_eval.board.rows import Board, Mean, Row
-from instructor_eval.published import CATEGORIES, Published, beside
-from instructor_eval.readers.names import default_reader, reader_label, readers_of
+from instructor_eval.results.published import CATEGORIES, Published, beside
+from instructor_eval.results.readers import default_reader, reader_label, readers_of
 from instructor_eval.results.score import Key, ReadItems, Score, is_made_with, key_of
 from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.task import Card

@@ -9,7 +9,7 @@ from instructor_eval.board.rows import Board, Row
 from instructor_eval.board.siblings import searched
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import blocks, render
-from instructor_eval.search.figures import depth, number, of_parts
+from instructor_eval.results.search_figures import depth, number, of_parts
 
 CSV_COLUMNS = [
     "search_tasks", "search_k", "search_recall", "search_exact_score", "search_loss", "search_build_seconds",

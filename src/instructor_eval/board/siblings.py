@@ -17,8 +17,8 @@ from instructor_eval.comparing import stats
 from instructor_eval.comparing.estimates import Difference, NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.variant import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
+from instructor_eval.results import search_figures as figures
 from instructor_eval.results.score import Score
-from instructor_eval.search import figures
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.board import siblings
 from instructor_eval.board.items import Evidence, UnreadError
 from instructor_eval.comparing.estimates import NotComparableError
-from instructor_eval.published import CATEGORIES
+from instructor_eval.results.published import CATEGORIES
 
 if TYPE_CHECKING:
     from instructor_eval.board.rows import Board, Row

@@ -19,8 +19,8 @@ from instructor_eval.core.paths import file_sha256, slug
 from instructor_eval.core.stored_files import read_json, refuse_forbidden
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
-from instructor_eval.gates import probe
-from instructor_eval.items_files import LARGEST
+from instructor_eval.results import probe
+from instructor_eval.results.items_files import LARGEST
 from instructor_eval.results.score import Score
 
 SCHEMA_VERSION = 1

@@ -42,9 +42,9 @@ from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import names_in
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
-from instructor_eval.gates import probe
+from instructor_eval.results import probe
 from instructor_eval.results.score import Score
-from instructor_eval.score_fields import check_fields
+from instructor_eval.results.score_fields import check_fields
 
 __all__ = [
     "KIND", "LAST", "PINNED", "Baseline", "find", "has", "is_baseline", "load", "names", "pin", "read", "read_named",

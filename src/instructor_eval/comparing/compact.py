@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.items_files import unpack
 from instructor_eval.metrics.classification import DISTANCES, PAIR_SIMILARITIES
+from instructor_eval.results.items_files import unpack
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "accuracy": ("value", "gold"),

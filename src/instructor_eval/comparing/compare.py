@@ -18,7 +18,7 @@ from instructor_eval.comparing.evidence import Moved
 from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.published import why_not as why_not_published
+from instructor_eval.results.published import why_not as why_not_published
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 Items that do not change prove little, as those that would may be rare. But vectors that are the same prove that no
 item will: a model copied, saved again or run on another machine. Its fingerprint is of everything that changes a
 vector; where that is another one (a checkpoint in other files), the probes of both sides tell, the vectors of a fixed
-sample of texts that a run takes (`gates/probe.py`).
+sample of texts that a run takes (`results/probe.py`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def likeness(mine: Score, theirs: Score, candidate: Side, baseline: Side) -> Lik
         return Likeness(same_model=True)
     if not _kept_alike(mine, theirs):
         return UNKNOWN
-    from instructor_eval.gates import probe
+    from instructor_eval.results import probe
 
     found = []
     for side, score in ((candidate, mine), (baseline, theirs)):

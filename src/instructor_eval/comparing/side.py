@@ -11,7 +11,7 @@ from instructor_eval.results.score import ReadItems, Score
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
-    from instructor_eval.gates.probe import Probe
+    from instructor_eval.results.probe import Probe
 
 
 BASELINES = Path("results/baselines")
@@ -43,7 +43,7 @@ class Side:
         Raises:
             UserError: its file is damaged.
         """
-        from instructor_eval.gates import probe
+        from instructor_eval.results import probe
 
         path = probe.newest(self.root, self.scores.values()) if self.root else None
         return probe.read(path) if path else None

@@ -27,10 +27,10 @@ from instructor_eval.core.outside import why
 from instructor_eval.core.stored_files import files_below, is_folder, read_json
 from instructor_eval.core.values import Items
 from instructor_eval.models.variant import BASELINE
-from instructor_eval.published import published
-from instructor_eval.readers.names import default_reader, find_reader, readers_of
+from instructor_eval.results.published import published
+from instructor_eval.results.readers import default_reader, find_reader, readers_of
 from instructor_eval.results.score import Score, is_made_with, key_of
-from instructor_eval.store import Store, read_items, read_score
+from instructor_eval.results.store import Store, read_items, read_score
 from instructor_eval.tasks.protocol import relevant
 
 _ALIASES = {"sentence-transformers/all-MiniLM-L6-v2": "minilm"}

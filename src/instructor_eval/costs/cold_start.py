@@ -10,8 +10,8 @@ import sys
 import time
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.costs.cost import Cold
 from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.results.costs import Cold
 
 # -P: a file of the current folder must not stand in for a library's.
 _COMMAND = [sys.executable, "-P", "-m", "instructor_eval.costs.child"]

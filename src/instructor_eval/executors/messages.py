@@ -10,8 +10,8 @@ from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
 
 if TYPE_CHECKING:
-    from instructor_eval.gates.probe import Probe
     from instructor_eval.models.checkpoint import Checkpoint
+    from instructor_eval.results.probe import Probe
 
 
 @dataclass(frozen=True)

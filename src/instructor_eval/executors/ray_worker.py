@@ -84,7 +84,7 @@ class Worker:
             started = time.perf_counter()
             vectors = probe = None
             if texts is None:
-                from instructor_eval.gates.probe import take
+                from instructor_eval.results.probe import take
 
                 probe = take(self._engine)
             else:

@@ -69,9 +69,9 @@ def _end_with(parent: int) -> None:
 def _serve(connection: Connection, setup: Setup) -> None:
     from instructor_eval.cache.vectors import MemoryCache, VectorCache
     from instructor_eval.executors.remote_engine import Line, RemoteEngine, RemoteProber
-    from instructor_eval.gates.probe import Prober
     from instructor_eval.models.engine import Engine
     from instructor_eval.readers.answers import AnswerCache
+    from instructor_eval.results.probe import Prober
     from instructor_eval.run_task import run_task
 
     line = Line(connection, setup.workers)

@@ -24,9 +24,9 @@ from instructor_eval.comparing.difference_text import some
 from instructor_eval.comparing.estimates import NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.gates.probe import Probe, distance, name_of
 from instructor_eval.gates.quality import NOT_COMPARABLE, OK, REGRESSED
 from instructor_eval.gates.thresholds import DriftLimits
+from instructor_eval.results.probe import Probe, distance, name_of
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.checksums import json_bytes
 from instructor_eval.comparing.estimates import Chance, Difference
 from instructor_eval.comparing.evidence import Moved
 from instructor_eval.core.environment import VERSION
@@ -19,6 +18,7 @@ from instructor_eval.gates.outcome import Outcome, Plain, ordered, repeat_comman
 from instructor_eval.gates.quality import Judgement, TaskVerdict
 from instructor_eval.gates.reasons import Adjustment
 from instructor_eval.gates.summary import COMMENT, summary
+from instructor_eval.results.checksums import json_bytes
 
 SCHEMA_VERSION = 1
 FILES = ("gate.json", "junit.xml", "summary.md", "comment.md")

@@ -13,7 +13,7 @@ from instructor_eval.comparing.estimates import Difference
 from instructor_eval.core.errors import one_line
 from instructor_eval.gates.quality import EXIT_CODES, INCONCLUSIVE, OK, ORDER, REGRESSED, Judgement, TaskVerdict, worst
 from instructor_eval.gates.thresholds import Thresholds
-from instructor_eval.repeat import single_task
+from instructor_eval.results.repeat import single_task
 
 if TYPE_CHECKING:
     from instructor_eval.comparing.compare import TaskComparison

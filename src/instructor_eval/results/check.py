@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import metrics
-from instructor_eval.checks.item_checks import Check, item_checks, metric_bounds
-from instructor_eval.checksums import identity_of
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, is_folder
 from instructor_eval.core.values import Items
+from instructor_eval.results.check_items import Check, item_checks, metric_bounds
+from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.score import Score
-from instructor_eval.store import read_items, read_score
+from instructor_eval.results.store import read_items, read_score
 from instructor_eval.tasks.cards import known_cards, shipped_cards
 from instructor_eval.tasks.task import Card, RunSettings
 from instructor_eval.tasks.types import TYPES

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.checksums import identity
 from instructor_eval.core.environment import versions
 from instructor_eval.core.errors import DamagedFileError, UserError, one_line, reason
 from instructor_eval.core.machine import machine
@@ -34,6 +33,7 @@ from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sampl
 from instructor_eval.core.stored_files import parse_json
 from instructor_eval.core.values import Vectors
 from instructor_eval.core.whole_files import atomic_write
+from instructor_eval.results.checksums import identity
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:

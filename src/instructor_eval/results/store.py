@@ -21,16 +21,16 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval import items_files
-from instructor_eval.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
 from instructor_eval.core.errors import DamagedFileError, UserError, reason
 from instructor_eval.core.outside import read_bytes, why
 from instructor_eval.core.paths import file_sha256, slug
 from instructor_eval.core.stored_files import files_below, parse_json, refuse_forbidden
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write, remove_left_behind
+from instructor_eval.results import items_files
+from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
 from instructor_eval.results.score import Score
-from instructor_eval.score_fields import check_fields
+from instructor_eval.results.score_fields import check_fields
 
 SCHEMA_VERSION = 1
 _FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines")

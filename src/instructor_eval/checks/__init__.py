@@ -1,1 +1,0 @@
-"""Whether stored results agree with themselves."""
