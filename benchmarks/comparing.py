@@ -46,10 +46,10 @@ CHANGED = 0.3
 
 def part(order: dict[str, Any]) -> dict[str, Any]:
     """Compare the two sides in this process."""
-    from instructor_eval.comparing.compare import compare
-    from instructor_eval.comparing.sides import resolve
-    from instructor_eval.gates.quality import judge
-    from instructor_eval.gates.thresholds import Thresholds
+    from instructor_eval.analysis.compare.compare import compare
+    from instructor_eval.analysis.compare.find_side import resolve
+    from instructor_eval.analysis.gate.limits import Thresholds
+    from instructor_eval.analysis.gate.quality import judge
     from instructor_eval.tasks.protocol import parse
 
     started = time.perf_counter()
@@ -148,8 +148,8 @@ def profile(folder: Path) -> None:
     import cProfile
     import pstats
 
-    from instructor_eval.comparing import compare
-    from instructor_eval.comparing.sides import resolve
+    from instructor_eval.analysis.compare import compare
+    from instructor_eval.analysis.compare.find_side import resolve
     from instructor_eval.tasks.protocol import parse
 
     base, changed = (resolve(label, results=folder, protocol=parse([])) for label in ("base", "changed"))

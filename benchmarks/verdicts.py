@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from instructor_eval.board import replicates
-from instructor_eval.comparing import randomise, stats
-from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.estimates import Chance, Difference
-from instructor_eval.gates.quality import IMPROVED, OK, REGRESSED, judge
-from instructor_eval.gates.thresholds import Thresholds
+from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
+from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.quality import IMPROVED, OK, REGRESSED, judge
+from instructor_eval.analysis.statistics import difference as stats
+from instructor_eval.analysis.statistics import randomise, spread
+from instructor_eval.analysis.statistics.estimates import Chance, Difference
 from instructor_eval.metrics.classification import average_precision
 
 Numbers = Any
@@ -45,7 +45,7 @@ def means(before: Numbers, after: Numbers, metric: str = "ndcg_at_10") -> tuple[
 
 def compared(metric: str, parent: dict[str, Any], child: dict[str, Any]) -> Difference:
     """What `stats.paired` makes of items that are in one order."""
-    from instructor_eval.comparing import influence
+    from instructor_eval.analysis.statistics import influence
 
     mine, theirs = (influence.influences(metric, side) for side in (child, parent))
     assert mine is not None
@@ -250,7 +250,7 @@ def coverage(gates: int) -> Iterator[str]:
             held = []
             for _ in range(gates):
                 metric, items, value = make(rng, n)
-                found = replicates.spread(metric, items, value, seed_text="", keep=False)
+                found = spread.spread(metric, items, value, seed_text="", keep=False)
                 held.append(found.low is not None and found.high is not None and found.low <= truth <= found.high)
             cells.append(f"{100 * np.mean(held):.1f}")
         yield f"| {name} | {' | '.join(cells)} |"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from instructor_eval import __version__, cli
-from instructor_eval.gates.thresholds import read_thresholds
+from instructor_eval.analysis.gate.limits import read_thresholds
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WORKFLOW, SCRIPT, TEXT = DOCS / "ci" / "gate.yml", DOCS / "ci" / "gate.sh", DOCS / "ci.md"

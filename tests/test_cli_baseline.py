@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from instructor_eval.comparing.side import BASELINES
+from instructor_eval.analysis.compare.side import BASELINES
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store

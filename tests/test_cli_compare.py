@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from rewritten import as_before, rewrite
 
-from instructor_eval.comparing.text import CSV_COLUMNS
+from instructor_eval.analysis.compare.text import CSV_COLUMNS
 from instructor_eval.results.score import Score
 
 Run = Callable[..., Any]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.analysis.compare.side import BASELINES
 from instructor_eval.cli_compare import add_baselines_option, add_side_options, find_side
-from instructor_eval.comparing.side import BASELINES
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
 from instructor_eval.core.stored_files import is_folder
 
 if TYPE_CHECKING:
-    from instructor_eval.comparing.baselines import Baseline
+    from instructor_eval.analysis.compare.baselines import Baseline
 
 _ACTIONS = {
     "set": "keep these results as the last baseline, and as the pinned one where there is none",
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _set(options: argparse.Namespace) -> int:
-    from instructor_eval.comparing import baselines
+    from instructor_eval.analysis.compare import baselines
 
     side = find_side(options, options.side)
     path, written = baselines.set_baseline(
@@ -71,7 +71,7 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def _pin(options: argparse.Namespace) -> int:
-    from instructor_eval.comparing import baselines
+    from instructor_eval.analysis.compare import baselines
 
     path = baselines.pin(options.name, folder=options.baselines)
     tell(f"pinned: {baselines.load(path).side.label}\n{path}: baseline:{options.name}/{baselines.PINNED}")
@@ -79,7 +79,7 @@ def _pin(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from instructor_eval.comparing import baselines
+    from instructor_eval.analysis.compare import baselines
     from instructor_eval.core.tables import render
 
     if options.baselines != BASELINES and not is_folder(options.baselines):
@@ -116,7 +116,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _scores(found: list[Baseline]) -> str:
     """The scores of one baseline, the last one's beside the pinned one's."""
-    from instructor_eval.comparing.difference_text import score_text
+    from instructor_eval.analysis.format import score_text
     from instructor_eval.core.tables import render
 
     tasks = {task: score for b in reversed(found) for task, score in b.side.scores.items() if task in b.side.values}

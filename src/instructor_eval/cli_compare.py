@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructor_eval.comparing.side import BASELINES
+from instructor_eval.analysis.compare.side import BASELINES
 from instructor_eval.core.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.output import pass_by, tell, warn
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.flag_types import not_negative, positive
 
 if TYPE_CHECKING:
-    from instructor_eval.comparing.side import Side
+    from instructor_eval.analysis.compare.side import Side
 
 _EPILOG = """\
 a SIDE is the label of a row of the results folder, MODEL[@REVISION][@VARIANT][:INSTRUCTION SET]; a results folder,
@@ -61,8 +61,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate compare`: differences task by task, with intervals and p-values."""
-    from instructor_eval.comparing.compare import compare
-    from instructor_eval.comparing.text import format_comparisons
+    from instructor_eval.analysis.compare.compare import compare
+    from instructor_eval.analysis.compare.text import format_comparisons
 
     baseline, *candidates = (find_side(options, text) for text in (options.baseline, *options.candidates))
     tasks = tasks_of(options, baseline, *candidates)
@@ -108,7 +108,7 @@ def find_side(options: argparse.Namespace, text: str) -> Side:
     Raises:
         UserError: none, or several.
     """
-    from instructor_eval.comparing import sides
+    from instructor_eval.analysis.compare import find_side as sides
     from instructor_eval.tasks import protocol
 
     return sides.resolve(

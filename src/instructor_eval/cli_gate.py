@@ -14,11 +14,11 @@ from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.output import tell, warn
 
 if TYPE_CHECKING:
-    from instructor_eval.comparing.compare import Comparison
-    from instructor_eval.comparing.side import Side
-    from instructor_eval.gates.outcome import Outcome, Plain
-    from instructor_eval.gates.quality import Judgement
-    from instructor_eval.gates.thresholds import Thresholds
+    from instructor_eval.analysis.compare.compare import Comparison
+    from instructor_eval.analysis.compare.side import Side
+    from instructor_eval.analysis.gate.limits import Thresholds
+    from instructor_eval.analysis.gate.outcome import Outcome, Plain
+    from instructor_eval.analysis.gate.quality import Judgement
     from instructor_eval.models.checkpoint import Checkpoint
 
 _GATES = ("quality", "drift", "speed")
@@ -69,10 +69,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate gate`: the verdict, its files, and the exit code."""
-    from instructor_eval.gates import ci, files
-    from instructor_eval.gates.outcome import Outcome
-    from instructor_eval.gates.text import render_text
-    from instructor_eval.gates.thresholds import Thresholds, read_thresholds
+    from instructor_eval.analysis.gate import ci, files
+    from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
+    from instructor_eval.analysis.gate.outcome import Outcome
+    from instructor_eval.analysis.gate.text import render_text
 
     output = options.output or options.results / "gate"
     if not options.self_test:
@@ -118,8 +118,8 @@ def _baselines(options: argparse.Namespace) -> list[str]:
 
     So many small losses do not pass one by one. Empty where there is none yet and that is allowed.
     """
-    from instructor_eval.comparing import baselines
-    from instructor_eval.gates import ci
+    from instructor_eval.analysis.compare import baselines
+    from instructor_eval.analysis.gate import ci
 
     folder = options.baselines
     found: list[str] = []
@@ -163,9 +163,9 @@ def _differ(options: argparse.Namespace, *texts: str) -> bool:
 def _quality(
     options: argparse.Namespace, candidate: Side, sides: Sequence[Side], thresholds: Thresholds
 ) -> list[Judgement]:
-    from instructor_eval.comparing.compare import compare
-    from instructor_eval.gates.quality import judge
-    from instructor_eval.gates.spoil import spoiled
+    from instructor_eval.analysis.compare.compare import compare
+    from instructor_eval.analysis.gate.quality import judge
+    from instructor_eval.analysis.gate.spoil import spoiled
 
     judgements = []
     for side in sides:
@@ -184,7 +184,7 @@ def _check_reach(comparison: Comparison, thresholds: Thresholds) -> None:
     Raises:
         UserError: so many tasks, so low a level.
     """
-    from instructor_eval.gates.quality import least_p
+    from instructor_eval.analysis.gate.quality import least_p
 
     least = least_p(comparison)
     if least >= thresholds.alpha:
@@ -196,8 +196,8 @@ def _check_reach(comparison: Comparison, thresholds: Thresholds) -> None:
 
 
 def _drift(options: argparse.Namespace, candidate: Side, side: Side, thresholds: Thresholds) -> Plain:
-    from instructor_eval.gates import drift
-    from instructor_eval.gates.outcome import of_drift
+    from instructor_eval.analysis.gate import drift
+    from instructor_eval.analysis.gate.outcome import of_drift
 
     first, second = (_only(one, options.task) for one in (side, candidate))
     probes = (first.probe(), second.probe())
@@ -215,7 +215,7 @@ def _only(side: Side, tasks: Sequence[str]) -> Side:
 
 def _speed(options: argparse.Namespace, text: str, thresholds: Thresholds) -> Plain:
     from instructor_eval.gates import speed
-    from instructor_eval.gates.outcome import of_speed
+    from instructor_eval.analysis.gate.outcome import of_speed
 
     how = speed.How(device=options.device, trust_remote_code=options.trust_remote_code, slower=thresholds.speed.slower)
     pair = [_checkpoint(options, one) for one in (text, options.candidate)]
@@ -239,7 +239,7 @@ def _checkpoint(options: argparse.Namespace, text: str) -> Checkpoint:
 
 def _self_test(outcome: Outcome) -> int:
     """The gate must fail: what is not REGRESSED is an error of another kind."""
-    from instructor_eval.gates.quality import REGRESSED
+    from instructor_eval.analysis.gate.quality import REGRESSED
 
     if outcome.verdict == REGRESSED:
         tell(f"self-test passed, so the gate fails: a loss of 10 points was put in and found\n{outcome.headline}")

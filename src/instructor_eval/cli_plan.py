@@ -13,9 +13,9 @@ from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.tables import LISTING_FORMATS, render
 
 if TYPE_CHECKING:
+    from instructor_eval.analysis.compare.detectable import Detectable, Lookup
     from instructor_eval.encoder.counting import KnownKeys
     from instructor_eval.plan import Request
-    from instructor_eval.planning.detectable import Detectable, Lookup
     from instructor_eval.planning.dry_run import DryRun, Row
     from instructor_eval.planning.rates import Seconds
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if options.executor != "local":
         raise UserError("`evaluate plan` counts and measures in this process: leave --executor out")
     options.command = ["evaluate", "plan"]
-    from instructor_eval.gates.thresholds import Thresholds, read_thresholds
+    from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
 
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
     asked = cli_run.prepare(options)
@@ -101,13 +101,13 @@ def _known(options: argparse.Namespace) -> KnownKeys:
 
 
 def _lookup(options: argparse.Namespace, request: Request) -> Lookup:
-    from instructor_eval.comparing import sides
-    from instructor_eval.planning.detectable import Lookup
+    from instructor_eval.analysis.compare import find_side
+    from instructor_eval.analysis.compare.detectable import Lookup
 
     settings = request.settings
     baseline = None
     if options.baseline is not None:
-        baseline = sides.resolve(
+        baseline = find_side.resolve(
             options.baseline,
             results=options.results,
             protocol=settings.protocol,

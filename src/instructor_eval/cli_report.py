@@ -37,8 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate report`: the page of a results folder."""
-    from instructor_eval.board.items import Evidence
-    from instructor_eval.board.kept import KeptStatistics
+    from instructor_eval.analysis.board.evidence import Evidence
+    from instructor_eval.analysis.board.statistics_files import KeptStatistics
     from instructor_eval.cli_compare import progress
     from instructor_eval.cli_show import board_of
     from instructor_eval.report.details import counted

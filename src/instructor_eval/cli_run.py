@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.leaderboard import build
-from instructor_eval.board.text import format_board
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.stored_files import is_folder

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.leaderboard import build
-from instructor_eval.board.rows import Board
-from instructor_eval.board.text import format_board
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
@@ -286,7 +286,7 @@ def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:
         return None
     if options.no_intervals:
         raise UserError("--baseline marks what differs beyond its interval: leave --no-intervals out")
-    from instructor_eval.comparing.sides import resolve as side
+    from instructor_eval.analysis.compare.find_side import resolve as side
 
     found = side(
         options.baseline,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from instructor_eval import metrics
-from instructor_eval.board.leaderboard import build
-from instructor_eval.board.rows import Board, Row
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from instructor_eval import metrics
-from instructor_eval.board import kept as module
-from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.leaderboard import build
-from instructor_eval.board.rows import Board
-from instructor_eval.board.text import format_board
-from instructor_eval.comparing import stats
+from instructor_eval.analysis.board import statistics_files as module
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
@@ -253,7 +253,7 @@ def test_differences_are_those_of_stats(results: Store) -> None:
     scores = {(s.model["variant"], s.task): s for s in results.scores() if s.model["name"] == "a"}
     child, parent = scores["int8", "STS12"], scores["fp32", "STS12"]
     seed = f"{child.identity} {parent.identity} STS12"
-    found = stats.paired("cosine_spearman", results.items(child), results.items(parent), seed_text=seed)
+    found = difference.paired("cosine_spearman", results.items(child), results.items(parent), seed_text=seed)
     told = kept_board["a (int8)"]["deltas"]["STS12"]
     assert (told["low"], told["high"], told["se"]) == (found.low, found.high, found.se)
 

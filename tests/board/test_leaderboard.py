@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.board.leaderboard import _rank, build
-from instructor_eval.board.rows import Board, Row
-from instructor_eval.board.text import format_board
+from instructor_eval.analysis.board.board import _rank, build
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.results.published import CATEGORIES, Published, published

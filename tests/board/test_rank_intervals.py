@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval.board.leaderboard import _rank
-from instructor_eval.board.rank_intervals import _drawn, _points, rank_intervals
-from instructor_eval.board.rows import Row
-from instructor_eval.board.spreads import ROUNDS
+from instructor_eval.analysis.board.board import _rank
+from instructor_eval.analysis.board.rank_intervals import _drawn, _points, rank_intervals
+from instructor_eval.analysis.board.rows import Row
+from instructor_eval.analysis.statistics.spreads import ROUNDS
 
 Columns = list[list[Any]]
 

@@ -11,10 +11,10 @@ import pytest
 from scipy import stats as reference
 
 from instructor_eval import metrics
-from instructor_eval.board import replicates, score_intervals
-from instructor_eval.board.replicates import rounds, spread
-from instructor_eval.board.spreads import Spread, mean, of_parts
-from instructor_eval.comparing import resample
+from instructor_eval.analysis.statistics import resample, score_intervals
+from instructor_eval.analysis.statistics import spread as replicates
+from instructor_eval.analysis.statistics.spread import rounds, spread
+from instructor_eval.analysis.statistics.spreads import Spread, mean, of_parts
 from instructor_eval.core.values import Items
 
 MEANS = {"ndcg_at_10": "ndcg_at_10", "accuracy": "value", "v_measure": "v_measure", "rougeL": "value"}

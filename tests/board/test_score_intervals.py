@@ -9,8 +9,7 @@ import pytest
 from scipy.stats import binom, t
 from statsmodels.stats.proportion import proportion_confint
 
-from instructor_eval.board import score_intervals
-from instructor_eval.comparing import influence
+from instructor_eval.analysis.statistics import influence, score_intervals
 
 
 @pytest.mark.parametrize(("right", "n"), [(15, 30), (29, 30), (30, 30), (0, 30), (980, 1000)])

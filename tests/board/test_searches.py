@@ -9,9 +9,9 @@ import json
 import pytest
 from made_boards import FORUMS, board
 
-from instructor_eval.board import searches
-from instructor_eval.board.siblings import searched
-from instructor_eval.board.text import format_board
+from instructor_eval.analysis.board import searches
+from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.board.variants import searched
 from instructor_eval.tasks.cards import select
 
 SEARCH = {"backend": "faiss:HNSW32", "k": 10, "recall": 0.9, "exact_score": 0.5, "loss": 0.0125, "build_seconds": 2.0,

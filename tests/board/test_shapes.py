@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from made_boards import Made
 from made_items import BOOTSTRAPPED, T_METRICS, make_items
 
-from instructor_eval.board import shapes
-from instructor_eval.board.items import Evidence, UnreadError
-from instructor_eval.board.kept import KeptStatistics
-from instructor_eval.board.shapes import BINS, NAMED, shape
+from instructor_eval.analysis.board import shapes
+from instructor_eval.analysis.board.evidence import Evidence, UnreadError
+from instructor_eval.analysis.board.shapes import BINS, NAMED, shape
+from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 

@@ -12,10 +12,10 @@ import pytest
 from scipy.stats import sem, t
 
 from instructor_eval import metrics
-from instructor_eval.board.leaderboard import build
-from instructor_eval.board.rows import Board
-from instructor_eval.board.score_intervals import of_mean
-from instructor_eval.board.text import format_board
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.statistics.score_intervals import of_mean
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.published import published

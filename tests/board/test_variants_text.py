@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from made_boards import COSTS, Made
 
-from instructor_eval.board.rows import Board, Row
-from instructor_eval.board.text import format_board
-from instructor_eval.board.variants_text import CSV_COLUMNS, deploy, line_of
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.board.variants_text import CSV_COLUMNS, deploy, line_of
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
@@ -23,7 +23,7 @@ from instructor_eval.results.store import Store
 
 def child(delta: Difference | None, *, smaller: float | None = None, faster: float | None = None,
           index: int | None = 256, variant: str = "int8", device: str | None = None) -> Row:  # fmt: skip
-    from instructor_eval.board.rows import Figures
+    from instructor_eval.analysis.board.rows import Figures
 
     parent = Row("m", "paper", "measured", "fp32", name="m", figures=Figures(400, 1.0, 1.0, 256))
     row = Row(f"m ({variant})", "paper", "measured", variant, name="m", parent=parent, delta_macro=delta)

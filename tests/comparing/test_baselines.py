@@ -13,10 +13,11 @@ from edits import edits
 from made_items import METRICS, whole_items
 
 from instructor_eval import metrics as scorers
-from instructor_eval.comparing import baseline_files, baselines, evidence, stats
-from instructor_eval.comparing.baselines import load, pin, read, read_named, set_baseline
-from instructor_eval.comparing.compact import compact
-from instructor_eval.comparing.side import Side, side_of
+from instructor_eval.analysis.compare import baseline_files, baselines
+from instructor_eval.analysis.compare.baselines import load, pin, read, read_named, set_baseline
+from instructor_eval.analysis.compare.compact import compact
+from instructor_eval.analysis.compare.side import Side, side_of
+from instructor_eval.analysis.statistics import difference, matching
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results import probe
@@ -70,12 +71,12 @@ def test_every_metric_comes_back(make_side: MakeSide, tmp_path: Path) -> None:
     assert back.read is not None
     for task, score in side.scores.items():
         kept = back.scores[task]
-        assert stats.why_not(score, kept) is None
+        assert difference.why_not(score, kept) is None
         assert (kept.identity, kept.model, kept.score, kept.n_items) == (
             score.identity, score.model, score.score, score.n_items,
         )  # fmt: skip
         assert back.read(kept) == compact(score.metric, side.read(score))
-        evidence.check(kept, back.read(kept), "baseline")  # as a comparison does
+        matching.check(kept, back.read(kept), "baseline")  # as a comparison does
 
 
 def test_a_manifest_is_plain_and_stable(make_side: MakeSide, tmp_path: Path) -> None:

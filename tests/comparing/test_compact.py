@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from made_items import METRICS, make_items, whole_items
 
 from instructor_eval import metrics
-from instructor_eval.comparing import contributions, evidence, randomise, resample, stats
-from instructor_eval.comparing.compact import compact, from_parquet, to_parquet, top_hashes
+from instructor_eval.analysis.compare.compact import compact, from_parquet, to_parquet, top_hashes
+from instructor_eval.analysis.statistics import contributions, difference, matching, randomise, resample
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.classification import average_precision
@@ -26,18 +26,18 @@ def stored(metric: str, items: Items) -> Items:
 def test_every_test_gives_the_same_answer_to_the_last_bit(metric: str) -> None:
     child, parent = whole_items(metric, 1), whole_items(metric, 2)
     small, base = stored(metric, child), stored(metric, parent)
-    assert evidence.value(metric, base) == pytest.approx(metrics.compute(metric, parent), abs=1e-12)
+    assert matching.value(metric, base) == pytest.approx(metrics.compute(metric, parent), abs=1e-12)
     if metric != "accuracy":  # its draws are not kept: their mean is, rounded otherwise
-        assert evidence.value(metric, base) == metrics.compute(metric, parent)
-    expected = stats.paired(metric, child, parent, seed_text="x")
+        assert matching.value(metric, base) == metrics.compute(metric, parent)
+    expected = difference.paired(metric, child, parent, seed_text="x")
     for a, b in ((child, base), (small, parent), (small, base)):
-        found = stats.paired(metric, a, b, seed_text="x")
+        found = difference.paired(metric, a, b, seed_text="x")
         if metric != "accuracy":
             assert found == expected
         assert (found.se, found.n, found.df) == (expected.se, expected.n, expected.df)
         assert found.delta == pytest.approx(expected.delta, abs=1e-12)
-        mine, theirs, _ = evidence.matched(metric, a, b)
-        whole = evidence.matched(metric, child, parent)[:2]
+        mine, theirs, _ = matching.matched(metric, a, b)
+        whole = matching.matched(metric, child, parent)[:2]
         assert randomise.chance(metric, mine, theirs, seed_text="x") == (
             randomise.chance(metric, *whole, seed_text="x")
         )

@@ -16,9 +16,9 @@ import pytest
 from made_items import make_items, take
 
 from instructor_eval import metrics
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.compare import MOST_MOVED, Comparison, TaskComparison, compare, draws
-from instructor_eval.comparing.side import Side
+from instructor_eval.analysis.compare.compare import MOST_MOVED, Comparison, TaskComparison, compare, draws
+from instructor_eval.analysis.compare.side import Side
+from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.tasks.cards import shipped_cards
@@ -78,7 +78,7 @@ def test_one_task_by_its_parts(name: str, side: MakeSide) -> None:
     comparison = compare(side("a", theirs), side("b", ours))
     found = only(comparison)
     seed = f"b {name} a {name} {name}"
-    assert found.difference == stats.paired(metric, ours[name], theirs[name], seed_text=seed)
+    assert found.difference == difference.paired(metric, ours[name], theirs[name], seed_text=seed)
     assert (found.task, found.type, found.metric, found.not_comparable, found.notes) == (name, kind, metric, None, ())
     assert found.baseline == metrics.compute(metric, theirs[name])
     assert found.candidate == metrics.compute(metric, ours[name])
@@ -124,9 +124,9 @@ def test_the_means(side: MakeSide) -> None:
     names = ("SciFact", "ArguAna", "STS12", "Banking77Classification")
     comparison = compare(side("a", some(*names, seed=1)), side("b", some(*names, seed=2)))
     differences = {t.task: t.difference for t in comparison.tasks if t.difference is not None}
-    assert comparison.macro == stats.mean(differences[t.task] for t in comparison.tasks)
-    assert comparison.macro_chance == stats.chance_of_mean(comparison.macro)
-    assert comparison.types["Retrieval"] == stats.mean(
+    assert comparison.macro == difference.mean(differences[t.task] for t in comparison.tasks)
+    assert comparison.macro_chance == difference.chance_of_mean(comparison.macro)
+    assert comparison.types["Retrieval"] == difference.mean(
         differences[t.task] for t in comparison.tasks if t.type == "Retrieval"
     )
     assert comparison.types["STS"] == dataclasses.replace(differences["STS12"], n=1)
@@ -300,10 +300,10 @@ def test_a_whole_is_compared_by_its_parts(side: MakeSide) -> None:
     found = only(compare(baseline, candidate))
     parts = [only(compare(baseline, candidate, tasks=[forum])) for forum in sorted(FORUMS)]
     assert found.task == CQA
-    assert found.difference == stats.mean([p.difference for p in parts if p.difference])
+    assert found.difference == difference.mean([p.difference for p in parts if p.difference])
     assert found.difference is not None
     assert found.difference.delta == pytest.approx(candidate.values[CQA] - baseline.values[CQA], abs=1e-12)
-    assert (found.n, found.unit, found.chance) == (12, "part", stats.chance_of_mean(found.difference))
+    assert (found.n, found.unit, found.chance) == (12, "part", difference.chance_of_mean(found.difference))
     assert found.wins + found.losses == 12
     assert {m.id for m in (*found.lost, *found.gained)} == set(FORUMS)
 
@@ -348,8 +348,8 @@ print(test_compare.everything(int(sys.argv[1])))
 
 def everything(shuffle: int) -> str:
     """A comparison and its verdicts as text, of items in the order that `shuffle` gives them."""
-    from instructor_eval.gates import quality
-    from instructor_eval.gates.thresholds import Thresholds
+    from instructor_eval.analysis.gate import quality
+    from instructor_eval.analysis.gate.limits import Thresholds
 
     sizes = {"SciFact": 300, "STS12": 2500, "STSBenchmark": 41, "Banking77Classification": 3000, "MSCOCO": 1500,
              "SprintDuplicateQuestions": 700, "ArxivClusteringS2S": 10, "SummEval": 100}  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 
 from instructor_eval import metrics
-from instructor_eval.comparing.contributions import contributions, mean_column
+from instructor_eval.analysis.statistics.contributions import contributions, mean_column
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from instructor_eval.comparing.difference_text import as_json, interval_text, mark, p_cell, score_text, some
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.format import as_json, interval_text, mark, p_cell, score_text, some
+from instructor_eval.analysis.statistics.estimates import Difference
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from made_items import make_items, take
 from scipy.stats import pearsonr, spearmanr
 
 from instructor_eval import metrics
-from instructor_eval.comparing import influence, resample
+from instructor_eval.analysis.statistics import influence, resample
 
 CORRELATED = ("cosine_spearman", "cosine_pearson", "pearson", "cosine_ap", "max_ap")
 METRICS = (*CORRELATED, "summeval_v1", "ndcg_at_10", "v_measure")

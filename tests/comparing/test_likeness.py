@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval.comparing.likeness import UNKNOWN, Likeness, likeness, of_all
-from instructor_eval.comparing.side import Side
+from instructor_eval.analysis.compare.likeness import UNKNOWN, Likeness, likeness, of_all
+from instructor_eval.analysis.compare.side import Side
 from instructor_eval.results import probe
 from instructor_eval.results.probe import Probe
 from instructor_eval.results.score import Score

@@ -11,14 +11,15 @@ import pytest
 from scipy.stats import t
 
 from instructor_eval import metrics
-from instructor_eval.board.replicates import spread
-from instructor_eval.comparing import compact, contributions, evidence, randomise, stats
-from instructor_eval.comparing.compare import unit_of
+from instructor_eval.analysis.compare import compact
+from instructor_eval.analysis.compare.compare import unit_of
+from instructor_eval.analysis.compare.detectable import _alone
+from instructor_eval.analysis.gate.spoil import spoiled
+from instructor_eval.analysis.statistics import contributions, difference, matching, randomise
+from instructor_eval.analysis.statistics.spread import spread
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.gates.spoil import spoiled
-from instructor_eval.planning.detectable import _alone
 from instructor_eval.results.check_items import metric_bounds
 
 Plug = Callable[..., None]
@@ -73,7 +74,7 @@ def without_segments(items: Items, metric: str) -> Items:
 def test_intervals_are_near_those_of_the_metric_that_it_is(metric: str) -> None:
     """By resampling, as nothing is known of a package's metric; near what the metric's own influence says."""
     a, b = (without_segments(made(seed=seed), metric) for seed in (1, 2))
-    found, expected = (stats.paired(name, a, b, seed_text="seed") for name in (f"my_{metric}", metric))
+    found, expected = (difference.paired(name, a, b, seed_text="seed") for name in (f"my_{metric}", metric))
     kind = "cluster " if metric == "pearson" else ""
     assert (found.method, expected.method) == (f"{kind}bootstrap", f"{kind}influence")
     assert (found.delta, found.n, found.weak) == (expected.delta, expected.n, expected.weak)
@@ -126,7 +127,7 @@ def test_what_an_item_adds_is_its_value_where_the_metric_is_a_mean(monkeypatch: 
     ids, parts = contributions.contributions("my_mean", a)
     assert ids == a["id"]
     assert parts == pytest.approx(a["value"], abs=1e-9)
-    told, expected = (evidence.moved(name, a, b, most=5) for name in ("my_mean", "rougeL"))
+    told, expected = (matching.moved(name, a, b, most=5) for name in ("my_mean", "rougeL"))
     assert (told.n, told.wins, told.losses) == (expected.n, expected.wins, expected.losses)
     assert [m.id for m in told.lost] == [m.id for m in expected.lost]
     # Of others the parts' mean is still the score, and segments are units where there are any.
@@ -135,10 +136,10 @@ def test_what_an_item_adds_is_its_value_where_the_metric_is_a_mean(monkeypatch: 
         assert len(ids) == len(set(ids)) == n
         assert np.mean(parts) == pytest.approx(metrics.compute(metric, items), abs=1e-12)
     monkeypatch.setattr(contributions, "MOST_PLUGGED", 47)
-    monkeypatch.setattr(evidence, "MOST_PLUGGED", 47)
+    monkeypatch.setattr(matching, "MOST_PLUGGED", 47)
     with pytest.raises(UserError, match="what each of 48 items adds is not told"):
         contributions.contributions("my_mean", a)
-    assert evidence.moved("my_mean", a, b, most=5) == evidence.Told(0, 0, 0, (), ())
+    assert matching.moved("my_mean", a, b, most=5) == matching.Told(0, 0, 0, (), ())
 
 
 def test_a_metric_that_fails_on_some_draws(plug: Plug) -> None:
@@ -149,10 +150,10 @@ def test_a_metric_that_fails_on_some_draws(plug: Plug) -> None:
 
     plug(picky=picky, broken=lambda items: float(np.mean(items["value"])) if len(set(items["id"])) == 48 else 1 / 0)
     a, b = (without_segments(made(seed=seed), "") for seed in (1, 2))
-    found = stats.paired("picky", a, b, seed_text="seed")
+    found = difference.paired("picky", a, b, seed_text="seed")
     assert found.weak  # a third of the draws has no value
     assert found.se is not None
-    assert stats.paired("broken", a, b, seed_text="seed").se is None
+    assert difference.paired("broken", a, b, seed_text="seed").se is None
 
 
 @pytest.mark.usefixtures("plugged")
@@ -169,11 +170,11 @@ def test_baselines_keep_everything_and_the_self_test_nothing() -> None:
 
 
 def stats_side(score: Any, items: Items) -> Any:
-    from instructor_eval.comparing.side import Side
+    from instructor_eval.analysis.compare.side import Side
 
     return Side("side", {"T": 0.5}, {"T": score}, lambda _score: items, "made", {}, None)
 
 
 def test_a_metric_whose_package_is_gone() -> None:
     with pytest.raises(UserError, match="unknown metric 'my_mean': if it is of a package"):
-        stats.paired("my_mean", made(), made(seed=2), seed_text="seed")
+        difference.paired("my_mean", made(), made(seed=2), seed_text="seed")

@@ -12,9 +12,9 @@ from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 from scipy.stats import permutation_test, rankdata
 
 from instructor_eval import metrics
-from instructor_eval.comparing import randomise
-from instructor_eval.comparing.estimates import Chance
-from instructor_eval.comparing.randomise import chance
+from instructor_eval.analysis.statistics import randomise
+from instructor_eval.analysis.statistics.estimates import Chance
+from instructor_eval.analysis.statistics.randomise import chance
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.classification import PAIR_SIMILARITIES, average_precision
 

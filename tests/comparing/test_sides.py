@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from instructor_eval.comparing import sides
-from instructor_eval.comparing.baselines import set_baseline
-from instructor_eval.comparing.side import Side
+from instructor_eval.analysis.compare import find_side
+from instructor_eval.analysis.compare.baselines import set_baseline
+from instructor_eval.analysis.compare.side import Side
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
@@ -47,7 +47,7 @@ def put(results: Path, make_score: MakeScore) -> Put:
 @pytest.fixture
 def find(results: Path) -> Callable[..., Side]:
     def resolve(text: str, *choices: str, limit: int | None = None, reader: str | None = None) -> Side:
-        return sides.resolve(
+        return find_side.resolve(
             text, results=results, protocol=protocol.parse(choices), limit=limit, reader=reader,
             baselines=results / "baselines",
         )  # fmt: skip

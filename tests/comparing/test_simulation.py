@@ -20,11 +20,11 @@ import pytest
 from scipy.special import stdtr, stdtrit
 from scipy.stats import rankdata
 
-from instructor_eval.comparing import randomise, resample, stats
-from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.estimates import Chance, Difference
-from instructor_eval.gates.quality import REGRESSED, judge
-from instructor_eval.gates.thresholds import Thresholds
+from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
+from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.quality import REGRESSED, judge
+from instructor_eval.analysis.statistics import difference, randomise, resample
+from instructor_eval.analysis.statistics.estimates import Chance, Difference
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 SIZES, SHARES = (30, 300, 1400), (0.05, 0.3, 1.0)
@@ -160,11 +160,11 @@ def test_power_is_that_of_the_formula(n: int, share: float) -> None:
     """A true loss of the minimum detectable size is found four times in five, by either p."""
     rng = np.random.default_rng(n)
     # A changed unit loses mu on average, give or take 0.1: the variance is share * 0.01 + share (1 - share) mu^2.
-    z = stats._Z_DETECT / math.sqrt(n)
+    z = difference._Z_DETECT / math.sqrt(n)
     mu = math.sqrt(z**2 * share * 0.01 / (share**2 - z**2 * share * (1 - share)))
     effect, sd = share * mu, math.sqrt(share * 0.01 + share * (1 - share) * mu**2)
-    assert effect == pytest.approx(stats.minimum_detectable(sd / math.sqrt(n)))
-    assert stats.items_needed(sd, effect) in (n, n + 1)
+    assert effect == pytest.approx(difference.minimum_detectable(sd / math.sqrt(n)))
+    assert difference.items_needed(sd, effect) in (n, n + 1)
     changed = rng.random((REPEATS, n)) < share
     d = changed * (rng.normal(0, 0.1, (REPEATS, n)) - mu)
     for p in (losses(rng, d), t_p(d)):
@@ -289,9 +289,9 @@ def test_the_twin_of_t_intervals_is_the_modules() -> None:
     low, high, lower, se = t_interval(d)
     for i, row in enumerate(d):
         sides = ({"id": range(40), "value": values} for values in (row.tolist(), [0.0] * 40))
-        found = stats.paired("rougeL", *sides, seed_text="")
+        found = difference.paired("rougeL", *sides, seed_text="")
         assert (found.low, found.high, found.lower_by_t, found.se) == pytest.approx((low[i], high[i], lower[i], se[i]))
-        assert stats.p_of_t(found) == pytest.approx(t_p(d)[i])
+        assert difference.p_of_t(found) == pytest.approx(t_p(d)[i])
 
 
 def t_interval(d: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
@@ -383,7 +383,7 @@ def test_bootstrap_intervals_hold_the_truth(make: Sides, truth: float, n: int, r
         ones = np.ones((n, 1))
         delta = float((first(ones) - second(ones))[0])
         drawn = resample.differences(first, second, n, seed_text=str(k))
-        found = stats._around(delta, drawn, n, "bootstrap")  # as of metrics of which nothing is known
+        found = difference._around(delta, drawn, n, "bootstrap")  # as of metrics of which nothing is known
         assert found.low is not None
         assert found.high is not None
         assert found.lower is not None
@@ -409,7 +409,7 @@ def test_intervals_and_p_of_a_mean_of_tasks(sizes: tuple[int, ...]) -> None:
     means, errors = [d.mean(axis=1) for d in tasks], [t_interval(d)[3] for d in tasks]
     held, alarms, truth = 0, 0, float(effects.mean())
     for i in range(REPEATS):
-        found = stats.mean(
+        found = difference.mean(
             [
                 Difference(float(m[i]), se=float(e[i]), n=n, df=n - 1)
                 for m, e, n in zip(means, errors, sizes, strict=True)
@@ -419,7 +419,7 @@ def test_intervals_and_p_of_a_mean_of_tasks(sizes: tuple[int, ...]) -> None:
         assert found.high is not None
         held += found.low <= truth <= found.high
         centred = Difference(found.delta - truth, se=found.se, df=found.df)
-        alarms += stats.chance_of_mean(centred).loss <= 0.05
+        alarms += difference.chance_of_mean(centred).loss <= 0.05
     below, above = band(0.95, REPEATS)
     assert below <= held / REPEATS <= above
     assert band(0.05, REPEATS)[0] <= alarms / REPEATS <= band(0.05, REPEATS)[1]
@@ -461,7 +461,9 @@ def comparisons(repeats: int, effect: float = 0.0) -> Iterator[Comparison]:
                     losses=n // 3,
                 )
             )
-        yield Comparison("a", "b", tasks, macro=stats.mean([t.difference for t in tasks if t.difference is not None]))
+        yield Comparison(
+            "a", "b", tasks, macro=difference.mean([t.difference for t in tasks if t.difference is not None])
+        )
 
 
 def test_ten_unchanged_tasks_are_seldom_called_regressed() -> None:

@@ -15,9 +15,9 @@ from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 from scipy.stats import bootstrap, t, ttest_rel
 
 from instructor_eval import metrics
-from instructor_eval.comparing import resample, stats
-from instructor_eval.comparing.estimates import Difference, NotComparableError
-from instructor_eval.comparing.stats import mean, paired, why_not
+from instructor_eval.analysis.statistics import difference, resample
+from instructor_eval.analysis.statistics.difference import mean, paired, why_not
+from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
@@ -265,12 +265,12 @@ def test_few_items_are_said_to_be_weak_and_one_has_no_interval() -> None:
 
 def test_bounds_and_intervals_are_those_of_t() -> None:
     drawn = np.random.default_rng(0).permutation(1001) / 1000
-    found = stats._around(0.4, drawn, 50, "bootstrap")
+    found = difference._around(0.4, drawn, 50, "bootstrap")
     se = float(np.std(drawn, ddof=1))
     assert (found.delta, found.se, found.weak, found.df) == (0.4, pytest.approx(se), False, 49)
     assert (found.low, found.high) == pytest.approx((0.4 + se * t.ppf(0.025, 49), 0.4 + se * t.ppf(0.975, 49)))
     assert (found.lower, found.upper) == pytest.approx((0.4 + se * t.ppf(0.05, 49), 0.4 + se * t.ppf(0.95, 49)))
-    nothing = stats._around(0.4, np.full(9, np.nan), 50, "bootstrap")
+    nothing = difference._around(0.4, np.full(9, np.nan), 50, "bootstrap")
     assert (nothing.delta, nothing.low, nothing.verdict) == (0.4, None, "unknown")
 
 
@@ -385,7 +385,7 @@ def test_the_literal_instructions_must_be_the_same(make_score: MakeScore) -> Non
 
 def test_it_is_light_until_items_are_compared() -> None:
     program = (
-        "import sys\nfrom instructor_eval.comparing import stats\nstats.mean([Difference(0.1)])\n"
+        "import sys\nfrom instructor_eval.analysis.compare import stats\nstats.mean([Difference(0.1)])\n"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
         "stats.paired('v_measure', *[{'id': [1, 2], 'v_measure': [0.1, 0.2]}] * 2, seed_text='')\n"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
@@ -397,8 +397,8 @@ def test_it_is_light_until_items_are_compared() -> None:
 def test_the_shared_constants_are_what_they_say() -> None:
     from scipy.stats import norm
 
-    assert norm.ppf(0.95) == pytest.approx(stats.Z_95, abs=1e-12)
-    assert norm.ppf(0.95) + norm.ppf(0.8) == pytest.approx(stats._Z_DETECT, abs=1e-12)
+    assert norm.ppf(0.95) == pytest.approx(difference.Z_95, abs=1e-12)
+    assert norm.ppf(0.95) + norm.ppf(0.8) == pytest.approx(difference._Z_DETECT, abs=1e-12)
 
 
 # Many at once
@@ -409,8 +409,8 @@ def test_holm_is_that_of_statsmodels() -> None:
 
     for n, seed in itertools.product((1, 2, 7, 70), range(5)):  # a call takes a tenth of a second
         p = np.round(np.random.default_rng(seed).random(n) ** 3, 2)  # rounded: there are equal ones
-        assert stats.holm(p.tolist()) == pytest.approx(multipletests(p, method="holm")[1].tolist(), abs=1e-12)
-    assert stats.holm([]) == []
+        assert difference.holm(p.tolist()) == pytest.approx(multipletests(p, method="holm")[1].tolist(), abs=1e-12)
+    assert difference.holm([]) == []
 
 
 def closed_bonferroni(p: list[float], weights: list[float]) -> list[float]:
@@ -429,16 +429,16 @@ def closed_bonferroni(p: list[float], weights: list[float]) -> list[float]:
 )  # fmt: skip
 def test_weighted_holm_is_the_closed_test(cells: list[tuple[float, float]]) -> None:
     p, weights = [c[0] for c in cells], [c[1] for c in cells]
-    assert stats.holm(p, weights) == pytest.approx(closed_bonferroni(p, weights), abs=1e-12)
-    assert stats.holm(p, [1.0] * len(p)) == stats.holm(p)
+    assert difference.holm(p, weights) == pytest.approx(closed_bonferroni(p, weights), abs=1e-12)
+    assert difference.holm(p, [1.0] * len(p)) == difference.holm(p)
 
 
 def test_half_of_alpha_for_the_mean() -> None:
     """Ten tasks and their mean, which weighs as much as all of them: tested at 2.5 % and, alone left, at 5 %."""
     weights = [1.0] * 10 + [10.0]
-    assert stats.holm([1.0] * 10 + [0.025], weights)[-1] == pytest.approx(0.05)
-    assert stats.holm([0.0025] + [1.0] * 10, weights)[0] == pytest.approx(0.05)
-    assert stats.holm([0.001] * 10 + [0.05], weights) == pytest.approx([0.02] * 10 + [0.05])
+    assert difference.holm([1.0] * 10 + [0.025], weights)[-1] == pytest.approx(0.05)
+    assert difference.holm([0.0025] + [1.0] * 10, weights)[0] == pytest.approx(0.05)
+    assert difference.holm([0.001] * 10 + [0.05], weights) == pytest.approx([0.02] * 10 + [0.05])
 
 
 # Power, means of tasks
@@ -446,10 +446,10 @@ def test_half_of_alpha_for_the_mean() -> None:
 
 def test_what_can_be_detected() -> None:
     """The figures of the specification: sd 0.12 of 300 queries, and of 1,406."""
-    assert stats.minimum_detectable(0.12 / 300**0.5) == pytest.approx(0.0172, abs=5e-5)
-    assert stats.minimum_detectable(0.12 / 1406**0.5) == pytest.approx(0.0080, abs=5e-5)
-    assert stats.items_needed(0.12, 0.01) == 891
-    assert stats.items_needed(0.12, stats.minimum_detectable(0.12 / 20)) in (400, 401)
+    assert difference.minimum_detectable(0.12 / 300**0.5) == pytest.approx(0.0172, abs=5e-5)
+    assert difference.minimum_detectable(0.12 / 1406**0.5) == pytest.approx(0.0080, abs=5e-5)
+    assert difference.items_needed(0.12, 0.01) == 891
+    assert difference.items_needed(0.12, difference.minimum_detectable(0.12 / 20)) in (400, 401)
 
 
 def test_the_degrees_of_freedom_are_welchs() -> None:
@@ -464,29 +464,29 @@ def test_the_degrees_of_freedom_are_welchs() -> None:
     interval = expected.confidence_interval(0.95)
     assert found.df == pytest.approx(expected.df)
     assert (2 * found.low, 2 * found.high) == pytest.approx((interval.low, interval.high))
-    assert stats.chance_of_mean(found).either == pytest.approx(expected.pvalue)
+    assert difference.chance_of_mean(found).either == pytest.approx(expected.pvalue)
 
 
 @pytest.mark.parametrize(
     ("delta", "se", "loss", "gain"), [(0.0, 0.0, 1, 1), (-0.1, 0.0, 0, 1), (0.1, 0.0, 1, 0), (0.1, None, 1, 1)]
 )
 def test_p_without_a_spread(delta: float, se: float | None, loss: float, gain: float) -> None:
-    found = stats.chance_of_mean(Difference(delta, se=se))
+    found = difference.chance_of_mean(Difference(delta, se=se))
     assert (found.loss, found.gain) == (loss, gain)
 
 
 def test_the_paired_t_is_scipys() -> None:
     child, parent = make_items("v_measure", 25, 1), make_items("v_measure", 25, 2)
     expected = ttest_rel(child["v_measure"], parent["v_measure"], alternative="less").pvalue
-    assert stats.p_of_t(paired("v_measure", child, parent, seed_text="x")) == pytest.approx(expected)
+    assert difference.p_of_t(paired("v_measure", child, parent, seed_text="x")) == pytest.approx(expected)
 
 
 def test_what_a_drawn_p_is_below_half_of_the_time() -> None:
     from scipy.stats import binom
 
     for level in (0.05, 0.05 / 20, 0.05 / 112):
-        found = stats.drawn_level(level, 9_999)
+        found = difference.drawn_level(level, 9_999)
         most = next(b for b in range(10_000) if (2 + b) / 10_000 >= level)  # (1 + b) / 10,000 is below it
         assert binom.cdf(most, 9_999, found) == pytest.approx(0.5, abs=0.02)
-    assert stats.drawn_level(0.05, 0) == 0.05
-    assert stats.drawn_level(1e-4, 9_999) == 0
+    assert difference.drawn_level(0.05, 0) == 0.05
+    assert difference.drawn_level(1e-4, 9_999) == 0

@@ -10,8 +10,8 @@ import pytest
 from made_items import make_items
 from scipy.stats import beta
 
-from instructor_eval.comparing import stats, unseen
-from instructor_eval.comparing.unseen import Unseen
+from instructor_eval.analysis.statistics import difference, unseen
+from instructor_eval.analysis.statistics.unseen import Unseen
 
 
 @pytest.mark.parametrize("n", [10, 30, 100, 300, 3000])
@@ -36,7 +36,7 @@ def test_it_is_the_5_percent_point_under_random_weights(n: int) -> None:
 
 def test_of_many_changes_it_is_students() -> None:
     d = np.random.default_rng(1).normal(-0.002, 0.1, 3000)
-    by_t = float(np.mean(d)) + stats.Z_95 * -float(np.std(d, ddof=1)) / math.sqrt(3000)
+    by_t = float(np.mean(d)) + difference.Z_95 * -float(np.std(d, ddof=1)) / math.sqrt(3000)
     assert unseen.lower([unseen.describe(d, most=1.0, floor=1.0)]) == pytest.approx(by_t, abs=0.0005)
 
 
@@ -76,17 +76,17 @@ def test_in_a_mean_one_task_hides_it() -> None:
 
 def test_a_mean_of_tasks_carries_the_bound() -> None:
     values = {"id": list(range(300)), "value": [1.0] * 300}
-    one = stats.paired("accuracy", values, values, seed_text="")
+    one = difference.paired("accuracy", values, values, seed_text="")
     assert one.lower == pytest.approx(-0.01, abs=2e-5)
-    assert stats.mean([one, one]).lower == pytest.approx(-0.005, abs=2e-5)
-    whole = stats.mean([stats.mean([one, one]), stats.mean([one, one])])
+    assert difference.mean([one, one]).lower == pytest.approx(-0.005, abs=2e-5)
+    whole = difference.mean([difference.mean([one, one]), difference.mean([one, one])])
     assert whole.lower == pytest.approx(-0.0025, abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson", "pearson", "cosine_ap", "max_ap", "v_measure"])
 def test_unchanged_items_of_every_metric_leave_room_for_a_loss(metric: str) -> None:
     items = make_items(metric)
-    found = stats.paired(metric, items, items, seed_text="")
+    found = difference.paired(metric, items, items, seed_text="")
     assert found.lower is not None
     assert found.lower < -0.02
     assert found.lower_by_t == 0
@@ -101,7 +101,7 @@ def test_ok_is_seldom_said_of_a_true_loss_of_the_margin(n: int, share: float) ->
     for _ in range(gates):
         after = np.where(rng.random(n) < share, 0.0, 1.0)
         sides: list[Any] = [{"id": list(range(n)), "value": v.tolist()} for v in (after, np.ones(n))]
-        found = stats.paired("accuracy", *sides, seed_text="")
+        found = difference.paired("accuracy", *sides, seed_text="")
         assert found.lower is not None
         assert found.lower_by_t is not None
         said += found.lower > -share

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from instructor_eval import metrics
-from instructor_eval.comparing.compact import top_hashes
-from instructor_eval.comparing.side import Side
+from instructor_eval.analysis.compare.compact import top_hashes
+from instructor_eval.analysis.compare.side import Side
+from instructor_eval.analysis.gate.drift import Drift, assess, compare_vectors
+from instructor_eval.analysis.gate.limits import DriftLimits
+from instructor_eval.analysis.gate.quality import NOT_COMPARABLE, OK, REGRESSED
 from instructor_eval.core.values import Items
-from instructor_eval.gates.drift import Drift, assess, compare_vectors
-from instructor_eval.gates.quality import NOT_COMPARABLE, OK, REGRESSED
-from instructor_eval.gates.thresholds import DriftLimits
 from instructor_eval.results.probe import Probe
 from instructor_eval.results.score import Score
 

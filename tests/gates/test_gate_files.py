@@ -11,18 +11,16 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 
-from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.difference_text import SENTENCE
-from instructor_eval.comparing.estimates import Chance, Difference
-from instructor_eval.comparing.evidence import Moved
-from instructor_eval.core.errors import UserError
-from instructor_eval.core.escapes import markdown
-from instructor_eval.gates.ci import annotation, append_summary, report_url
-from instructor_eval.gates.drift import Drift, TaskDrift, VectorDrift
-from instructor_eval.gates.files import FILES, as_json, prepare, write
-from instructor_eval.gates.junit import junit
-from instructor_eval.gates.outcome import Outcome, Part, Plain, cut, of_drift, of_speed, repeat_command
-from instructor_eval.gates.quality import (
+from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
+from instructor_eval.analysis.format import SENTENCE
+from instructor_eval.analysis.gate.ci import annotation, append_summary, report_url
+from instructor_eval.analysis.gate.drift import Drift, TaskDrift, VectorDrift
+from instructor_eval.analysis.gate.files import FILES, as_json, prepare, write
+from instructor_eval.analysis.gate.junit import junit
+from instructor_eval.analysis.gate.limits import DriftLimits, Thresholds
+from instructor_eval.analysis.gate.markdown import COMMENT, JOB_SUMMARY, summary
+from instructor_eval.analysis.gate.outcome import Outcome, Part, Plain, cut, of_drift, of_speed, repeat_command
+from instructor_eval.analysis.gate.quality import (
     IMPROVED,
     INCONCLUSIVE,
     MACRO,
@@ -33,10 +31,12 @@ from instructor_eval.gates.quality import (
     TaskVerdict,
     judge,
 )
-from instructor_eval.gates.speed_result import Speed
-from instructor_eval.gates.summary import COMMENT, JOB_SUMMARY, summary
-from instructor_eval.gates.text import render_text
-from instructor_eval.gates.thresholds import DriftLimits, Thresholds
+from instructor_eval.analysis.gate.speed import Speed
+from instructor_eval.analysis.gate.text import render_text
+from instructor_eval.analysis.statistics.estimates import Chance, Difference
+from instructor_eval.analysis.statistics.matching import Moved
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.escapes import markdown
 from instructor_eval.results.checksums import json_bytes
 
 SCHEMA = xmlschema.XMLSchema10(str(Path(__file__).parents[1] / "golden" / "junit.xsd"))

@@ -6,14 +6,15 @@ import math
 import pytest
 from scipy.stats import norm, t
 
-from instructor_eval.comparing import randomise, stats
-from instructor_eval.comparing.compare import Comparison, TaskComparison
-from instructor_eval.comparing.difference_text import plural
-from instructor_eval.comparing.estimates import Chance, Difference
-from instructor_eval.comparing.likeness import UNKNOWN, Likeness
-from instructor_eval.gates import quality, reasons
-from instructor_eval.gates.quality import IMPROVED, INCONCLUSIVE, MACRO, NOT_COMPARABLE, OK, REGRESSED, judge
-from instructor_eval.gates.thresholds import Thresholds
+from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
+from instructor_eval.analysis.compare.likeness import UNKNOWN, Likeness
+from instructor_eval.analysis.format import plural
+from instructor_eval.analysis.gate import quality, reasons
+from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.quality import IMPROVED, INCONCLUSIVE, MACRO, NOT_COMPARABLE, OK, REGRESSED, judge
+from instructor_eval.analysis.statistics import difference as stats
+from instructor_eval.analysis.statistics import randomise
+from instructor_eval.analysis.statistics.estimates import Chance, Difference
 
 N = 400
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import made_results
 import pytest
 
-from instructor_eval.comparing import evidence, sides
-from instructor_eval.comparing.side import Side
-from instructor_eval.gates import spoil
+from instructor_eval.analysis.compare import find_side
+from instructor_eval.analysis.compare.side import Side
+from instructor_eval.analysis.gate import spoil
+from instructor_eval.analysis.statistics import matching
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
 
@@ -16,7 +17,7 @@ from instructor_eval.tasks import protocol
 @pytest.fixture
 def side(tmp_path: Path, make_score: Callable[..., Score]) -> Side:
     made_results.file(tmp_path, make_score)
-    return sides.resolve(str(tmp_path), results=tmp_path, protocol=protocol.parse([]))
+    return find_side.resolve(str(tmp_path), results=tmp_path, protocol=protocol.parse([]))
 
 
 @pytest.mark.parametrize("task", made_results.TASKS)
@@ -25,8 +26,8 @@ def test_every_metric_is_spoiled_by_about_the_loss_and_stays_true_to_its_items(s
     before, after = side.scores[task], found.scores[task]
     assert found.read is not None
     items = found.read(after)
-    assert evidence.value(after.metric, items) == pytest.approx(after.score, abs=1e-12)
-    evidence.check(after, items, "candidate")  # as the comparison does
+    assert matching.value(after.metric, items) == pytest.approx(after.score, abs=1e-12)
+    matching.check(after, items, "candidate")  # as the comparison does
     assert after.score <= before.score - spoil.LOSS
     assert after.score > before.score - 3 * spoil.LOSS
     assert items["id"] == side.read(before)["id"]  # type: ignore[misc] # it has items
@@ -40,7 +41,7 @@ def test_the_loss_is_below_the_baseline_even_if_the_candidate_was_better(
     made_results.file(tmp_path, make_score, tasks=only)
     made_results.file(tmp_path, make_score, tasks=only, variant="int8", change=made_results.lowered(1, 0.2))
     better, worse = (
-        sides.resolve(label, results=tmp_path, protocol=protocol.parse([])) for label in ("minilm", "minilm@int8")
+        find_side.resolve(label, results=tmp_path, protocol=protocol.parse([])) for label in ("minilm", "minilm@int8")
     )
     found = spoil.spoiled(better, worse)
     assert found.values["RTE"] <= worse.values["RTE"] - spoil.LOSS

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
 from instructor_eval.core.errors import UserError
-from instructor_eval.gates.thresholds import Thresholds, read_thresholds
 
 EXAMPLE = """\
 margins:

@@ -12,7 +12,7 @@ from hostile_results import DEEP, ENDLESS, HUGE, JUST_DEEP, change, literal, put
 from made_hostile_names import ESCAPES, HTML
 from made_hostile_results import WRONG_FILES
 
-from instructor_eval.comparing import baselines, sides
+from instructor_eval.analysis.compare import baselines, find_side
 from instructor_eval.tasks import protocol
 
 REPORT = ("report", "-o", "page.html")
@@ -111,7 +111,7 @@ GATES = [
 def _baseline(folder: Path) -> Path:
     """A baseline kept of the results."""
     root = results(folder)
-    side = sides.resolve("minilm@fp32", results=root, protocol=protocol.parse([]))
+    side = find_side.resolve("minilm@fp32", results=root, protocol=protocol.parse([]))
     return baselines.set_baseline(side, folder=root / "baselines")[0]
 
 
@@ -137,7 +137,7 @@ def _sealed(edit: Callable[[Any], None]) -> Callable[[Path], None]:
 
 def seal_baseline(path: Path) -> None:
     """Give a manifest the checksum of what is in it."""
-    from instructor_eval.comparing.baseline_files import _checksum
+    from instructor_eval.analysis.compare.baseline_files import _checksum
 
     raw = json.loads(path.read_bytes())
     raw.pop("checksum", None)

@@ -20,7 +20,7 @@ from made_hostile_gates import GATE, seal_baseline
 from made_hostile_names import FORMULA, HTML, LATEX, MARKDOWN
 from made_hostile_scores import ESCAPE
 
-from instructor_eval.comparing import baselines, sides
+from instructor_eval.analysis.compare import baselines, find_side
 from instructor_eval.results.checksums import sealed
 from instructor_eval.tasks import protocol
 
@@ -162,7 +162,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one of everything."""
     folder = tmp_path_factory.mktemp("good")
     root = results(folder)
-    side = sides.resolve("minilm@fp32", results=root, protocol=protocol.parse([]))
+    side = find_side.resolve("minilm@fp32", results=root, protocol=protocol.parse([]))
     baselines.set_baseline(side, folder=root / "baselines")
     (root / "gate").mkdir()
     (root / "gate" / "gate.json").write_text(json.dumps(GATE))

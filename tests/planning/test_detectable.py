@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from instructor_eval.comparing.side import Side
+from instructor_eval.analysis.compare.detectable import Detectable, Lookup, mean_of
+from instructor_eval.analysis.compare.side import Side
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.results.score import Score
 
 Make = Callable[..., Score]

@@ -12,8 +12,8 @@ from board.made_boards import Made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.board.items import Evidence
-from instructor_eval.board.rows import Row
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.board.rows import Row
 from instructor_eval.report import chart
 from instructor_eval.report.chart import Chart, Dot, charts, quality
 from instructor_eval.report.lines import MODEL, Line, lines

@@ -11,10 +11,10 @@ from made_items import make_items
 from made_pages import MODEL, Made
 from scipy import stats as scipy_stats
 
-from instructor_eval.board.items import Evidence
-from instructor_eval.board.rows import Board, Row
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.statistics import difference
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.report.lines import INSTRUCTIONS, PUBLISHED, VARIANT, lines
 from instructor_eval.report.lines import MODEL as HEAD
 from instructor_eval.results.published import published
@@ -106,8 +106,8 @@ def test_sets_differ_by_what_the_items_say(made: Made) -> None:
     for task, found in other.delta.items():
         mine, theirs = other.row.scores[task], head.row.scores[task]
         seed = f"{mine.identity} {theirs.identity} {task}"
-        assert found == stats.paired(mine.metric, made.items(mine), made.items(theirs), seed_text=seed)
-    assert other.delta_macro == stats.mean(other.delta.values())
+        assert found == difference.paired(mine.metric, made.items(mine), made.items(theirs), seed_text=seed)
+    assert other.delta_macro == difference.mean(other.delta.values())
     assert (head.delta, head.delta_macro) == ({}, None)
 
 

@@ -8,8 +8,8 @@ import pytest
 from made_items import make_items
 from made_pages import MODEL, Made, with_ends
 
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.statistics import difference
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.report.lines import Line
 from instructor_eval.report.pairs import Pair, instructions_worth, pair, with_baseline, with_parent
 from instructor_eval.results.score import Score, key_of
@@ -144,12 +144,12 @@ def test_a_line_beside_the_boards_baseline(made: Made) -> None:
     lines = {line.row.name: line for line in found}
     baseline, other = lines[MODEL], lines["org/other"]
     assert with_baseline(baseline, baseline, None, COLUMNS) is None
-    shown = with_baseline(other, baseline, stats.mean(other.row.marks.values()), COLUMNS)
+    shown = with_baseline(other, baseline, difference.mean(other.row.marks.values()), COLUMNS)
     assert (shown.candidate, shown.baseline) == ("org/other · paper", f"{MODEL} · paper")
     assert shown.rows[0].name == "mean of 2 tasks"
     theirs = next(s for s in made.scores if s.model["name"] == "org/other" and s.task == "SciFact")
     mine = next(s for s in made.scores if s.model["name"] == MODEL and s.task == "SciFact")
-    expected = stats.paired("ndcg_at_10", made.items(theirs), made.items(mine), seed_text="any: t has no draws")
+    expected = difference.paired("ndcg_at_10", made.items(theirs), made.items(mine), seed_text="any: t has no draws")
     assert texts(shown)["SciFact"] == with_ends(expected.delta, expected.low, expected.high)
 
 
@@ -205,7 +205,7 @@ def test_every_set_stands_beside_none(made: Made) -> None:
     assert [p.candidate for p in shown] == [f"{MODEL} · {n}" for n in ("paper", "mine.yaml", "template")]
     assert {p.baseline for p in shown} == {f"{MODEL} · none"}
     template, bare = by_set["template"].row.scores["SciFact"], by_set["none"].row.scores["SciFact"]
-    expected = stats.paired("ndcg_at_10", made.items(template), made.items(bare), seed_text="any: t has no draws")
+    expected = difference.paired("ndcg_at_10", made.items(template), made.items(bare), seed_text="any: t has no draws")
     assert texts(shown[2])["SciFact"] == with_ends(expected.delta, expected.low, expected.high)
 
 

@@ -10,10 +10,10 @@ import made_results
 import pytest
 from made_pages import MODEL, Made, with_ends
 
-from instructor_eval.board import text
-from instructor_eval.board.items import Evidence
-from instructor_eval.board.leaderboard import build
-from instructor_eval.board.rows import Board, Mean, Row
+from instructor_eval.analysis.board import text
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.board.rows import Board, Mean, Row
 from instructor_eval.report.lines import Line, lines
 from instructor_eval.report.table import Cell, Column, cells, columns, groups, places
 from instructor_eval.results.published import Published, published

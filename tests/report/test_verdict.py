@@ -12,15 +12,15 @@ import made_results
 import pytest
 from made_pages import points, with_ends
 
+from instructor_eval.analysis.format import SENTENCE
+from instructor_eval.analysis.gate.drift import Drift, TaskDrift, VectorDrift
+from instructor_eval.analysis.gate.files import write
+from instructor_eval.analysis.gate.limits import DriftLimits
+from instructor_eval.analysis.gate.outcome import Outcome, of_drift, of_speed
+from instructor_eval.analysis.gate.quality import OK, REGRESSED
+from instructor_eval.analysis.gate.speed import Speed
 from instructor_eval.cli import main
-from instructor_eval.comparing.difference_text import SENTENCE
 from instructor_eval.core.errors import UserError
-from instructor_eval.gates.drift import Drift, TaskDrift, VectorDrift
-from instructor_eval.gates.files import write
-from instructor_eval.gates.outcome import Outcome, of_drift, of_speed
-from instructor_eval.gates.quality import OK, REGRESSED
-from instructor_eval.gates.speed_result import Speed
-from instructor_eval.gates.thresholds import DriftLimits
 from instructor_eval.report.verdict import Verdict, read_verdict
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store

@@ -25,13 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.analysis.gate.limits import SpeedLimit
+from instructor_eval.analysis.gate.quality import INCONCLUSIVE
+from instructor_eval.analysis.gate.speed import Speed, decide
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import machine
 from instructor_eval.core.sample_texts import sample
 from instructor_eval.costs.measure import COUNT, Clock, Encodes, fitting, instruction_for, take_turns
-from instructor_eval.gates.quality import INCONCLUSIVE
-from instructor_eval.gates.speed_result import Speed, decide
-from instructor_eval.gates.thresholds import SpeedLimit
 from instructor_eval.models import variant as variants
 from instructor_eval.models.engine import Engine, Totals, pick_device
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate

@@ -10,19 +10,19 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.compare import draws
+from instructor_eval.analysis.compare.compare import draws
+from instructor_eval.analysis.compare.detectable import Detectable, Lookup, mean_of
+from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.reasons import Adjustment
+from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
 from instructor_eval.filing import planned_score
-from instructor_eval.gates.reasons import Adjustment
-from instructor_eval.gates.thresholds import Thresholds
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine, pick_device
 from instructor_eval.models.precision import CALIBRATED
 from instructor_eval.models.served.engine import Served
 from instructor_eval.plan import Planned, Request, plan_run
-from instructor_eval.planning.detectable import Detectable, Lookup, mean_of
 from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates
 from instructor_eval.run_task import bound
 from instructor_eval.tasks.adapter import adapter_for
@@ -130,7 +130,7 @@ class DryRun:
         """The true loss of a task that such a gate finds four times in five; None where nothing tells it."""
         if row.detectable is None:
             return None
-        level = stats.drawn_level(self.adjustment.of_task, draws(self.adjustment.tasks))
+        level = difference.drawn_level(self.adjustment.of_task, draws(self.adjustment.tasks))
         return row.detectable.effect(level, self.thresholds.margin(row.task))
 
     @property

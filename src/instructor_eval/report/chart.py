@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.board import siblings
-from instructor_eval.board.rows import Board
-from instructor_eval.board.spreads import Spread, mean
+from instructor_eval.analysis.board import variants
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.statistics.spreads import Spread, mean
 from instructor_eval.report import svg
 from instructor_eval.report.lines import VARIANT, Line
 
@@ -96,12 +96,12 @@ class Axis:
 
 def texts_per_second(line: Line) -> float | None:
     """Measured on the fixed sample, on the model's own machine."""
-    return siblings.positive(line.row.cost, "texts_per_second")
+    return variants.positive(line.row.cost, "texts_per_second")
 
 
 def file_bytes(line: Line) -> float | None:
     """Weights in a file of this form."""
-    return siblings.positive(line.row.cost, "file_bytes")
+    return variants.positive(line.row.cost, "file_bytes")
 
 
 def parameters(line: Line) -> float | None:
@@ -109,7 +109,7 @@ def parameters(line: Line) -> float | None:
     if line.kind == VARIANT and line.parent is not None:  # as many as its parent: sizes are rounded
         return parameters(line.parent)
     cost = line.row.cost
-    size, ratio = siblings.positive(cost, "file_bytes"), siblings.positive(cost, "size_ratio")
+    size, ratio = variants.positive(cost, "file_bytes"), variants.positive(cost, "size_ratio")
     return size * ratio / 4 if size and ratio and cost.get("baseline") == "fp32" else None
 
 

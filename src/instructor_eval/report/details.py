@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instructor_eval.board.items import Evidence, UnreadError
-from instructor_eval.board.shapes import BINS, Shape
-from instructor_eval.comparing.compare import unit_of
-from instructor_eval.comparing.difference_text import interval_text, plural, score_text
+from instructor_eval.analysis.board.evidence import Evidence, UnreadError
+from instructor_eval.analysis.board.shapes import BINS, Shape
+from instructor_eval.analysis.compare.compare import unit_of
+from instructor_eval.analysis.format import interval_text, plural, score_text
 from instructor_eval.core.errors import one_line
 from instructor_eval.models.served import used
 from instructor_eval.report import svg

@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from instructor_eval.board import siblings
-from instructor_eval.board.items import Evidence, UnreadError
-from instructor_eval.board.rows import Board, Row
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.estimates import Difference, NotComparableError
+from instructor_eval.analysis.board import variants
+from instructor_eval.analysis.board.evidence import Evidence, UnreadError
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.statistics import difference
+from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
 
 _FIRST, _LAST = "paper", "none"
 MODEL, INSTRUCTIONS, VARIANT, PUBLISHED = "model", "instructions", "variant", "published"
@@ -127,7 +127,7 @@ def _compare(line: Line, tasks: Iterable[str], evidence: Evidence) -> None:
     """Fill what an instruction set's line says of its parent's."""
     if line.parent is not None:
         line.delta, line.not_comparable = differences(line.row, line.parent.row, tasks, evidence)
-        line.delta_macro = stats.mean(line.delta.values()) if line.delta else None
+        line.delta_macro = difference.mean(line.delta.values()) if line.delta else None
 
 
 def differences(
@@ -140,7 +140,7 @@ def differences(
         if task not in row.tasks or task not in other.tasks:
             continue
         try:
-            found[task] = siblings.difference(row, other, task, evidence, instructions=False)
+            found[task] = variants.difference(row, other, task, evidence, instructions=False)
         except NotComparableError as e:
             not_comparable[task] = str(e)
         except UnreadError:

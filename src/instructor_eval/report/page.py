@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.board import text, variants_text
-from instructor_eval.board.items import Evidence
-from instructor_eval.board.rows import Board
-from instructor_eval.comparing.difference_text import interval_text, score_text, some
+from instructor_eval.analysis.board import text, variants_text
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.format import interval_text, score_text, some
+from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
-from instructor_eval.gates.text import MARKS
 from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line, lines

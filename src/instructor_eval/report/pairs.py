@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from instructor_eval.board.items import Evidence
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.difference_text import interval_text, score_text
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.format import interval_text, score_text
+from instructor_eval.analysis.statistics import difference
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.report import svg
 from instructor_eval.report.lines import INSTRUCTIONS, Line, differences
 
@@ -142,7 +142,7 @@ def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], eviden
         else:
             deltas, reasons = differences(line.row, bare.row, columns, evidence)
         if deltas:
-            macro, scores = stats.mean(deltas.values()), (line.row.tasks, bare.row.tasks)
+            macro, scores = difference.mean(deltas.values()), (line.row.tasks, bare.row.tasks)
             names = (line.label, bare.label)
             found.append(pair(*names, deltas, scores, columns=columns, macro=macro, not_comparable=reasons))
     return found

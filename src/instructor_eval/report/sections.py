@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instructor_eval.board import variants_text
-from instructor_eval.comparing import stats
-from instructor_eval.comparing.difference_text import interval_text, some
+from instructor_eval.analysis.board import variants_text
+from instructor_eval.analysis.format import interval_text, some
+from instructor_eval.analysis.statistics import difference
 from instructor_eval.report import chart, details, pairs, table
 from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line
 
@@ -87,7 +87,7 @@ def model_pairs(
             yield line, line.parent, found
         if baseline is None or line.parent is baseline or not line.row.marks:
             continue
-        found = pairs.with_baseline(line, baseline, stats.mean(line.row.marks.values()), places)
+        found = pairs.with_baseline(line, baseline, difference.mean(line.row.marks.values()), places)
         if found is not None:
             yield line, baseline, found
 

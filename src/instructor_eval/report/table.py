@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from instructor_eval.board import text
-from instructor_eval.board.leaderboard import MTEB_TYPES, stored_benchmark
-from instructor_eval.board.rows import Board
-from instructor_eval.comparing.difference_text import MARKS, interval_text
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.board import text
+from instructor_eval.analysis.board.board import MTEB_TYPES, stored_benchmark
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.format import MARKS, interval_text
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
 from instructor_eval.tasks.cards import shipped_cards

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.comparing.difference_text import p_cell
-from instructor_eval.comparing.estimates import Difference
+from instructor_eval.analysis.format import p_cell
+from instructor_eval.analysis.gate.files import SCHEMA_VERSION
+from instructor_eval.analysis.gate.quality import ORDER
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.outside import why
 from instructor_eval.core.stored_files import read_json
-from instructor_eval.gates.files import SCHEMA_VERSION
-from instructor_eval.gates.quality import ORDER
 from instructor_eval.report.pairs import Pair, pair
 
 _MOST_NOTES = 20

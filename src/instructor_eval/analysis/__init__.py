@@ -1,0 +1,1 @@
+"""What reads results and reckons, without torch."""

@@ -1,0 +1,254 @@
+"""The board as text: the score table, the variants beside their baselines, and what to make of them in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.analysis import format as difference_text
+from instructor_eval.analysis.board import searches, variants_text
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.format import MARKS, score_text, some
+from instructor_eval.core.errors import printable
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.tables import blocks, render
+from instructor_eval.tasks.cards import shipped_cards
+
+if TYPE_CHECKING:
+    from instructor_eval.analysis.statistics.spreads import Spread
+
+
+def format_board(board: Board, form: str) -> str:
+    """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete.
+
+    Intervals stand in the cells. Where variants stand below their baselines a second table tells what each loses,
+    weighs and gains. JSON and CSV have both in further fields.
+    """
+    if not board.rows and form not in ("csv", "json"):
+        return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
+    if form == "json":
+        return json_text([_as_json(r, board) for r in board.rows])
+    means = means_shown(board)
+    headers, rows = _matrix(board, form)
+    if form == "table":
+        width = shutil.get_terminal_size((120, 40)).columns
+        text = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(notes(board, means))}"
+        return "\n\n".join([text, *_further(board, form), *variants_text.reading(board)])
+    if form == "csv":
+        return render(*csv_table(board), form)
+    table = render(headers, rows, form, left=3 + (board.reader is not None))
+    if form == "latex":
+        table = table.replace("±", r"$\pm$")
+    return "\n\n".join([table, *_further(board, form)])
+
+
+def _further(board: Board, form: str) -> list[str]:
+    """The tables of variants and of searches, where there are any."""
+    return [*variants_text.tables(board, form), *searches.tables(board, form)]
+
+
+def means_shown(board: Board) -> list[str]:
+    """The columns of means that some row has."""
+    return [m for m in board.means if any(m in r.means for r in board.rows)]
+
+
+def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
+    """Headers and rows of the board's CSV, a row for each of the board's in its order; None where there is nothing."""
+    headers, rows = _matrix(board, "csv")
+    if board.parents:
+        headers += variants_text.CSV_COLUMNS
+        rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    if any(searches.of_row(row) for row in board.rows):
+        headers += searches.CSV_COLUMNS
+        rows = [[*shown, *searches.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    further = _csv_columns(board, means_shown(board))
+    headers += further
+    return headers, [[*shown, *(of(r) for of in further.values())] for r, shown in zip(board.rows, rows, strict=True)]
+
+
+def _matrix(board: Board, form: str) -> tuple[list[str], list[list[Any]]]:
+    """The score table: rank, model, instructions, means, tasks."""
+    means = means_shown(board)
+    headers = ["rank", "model", "instructions", *means, *board.tasks]
+    rows = [
+        [
+            rank_cell(r, form),
+            _label(r) if form == "table" else r.model,
+            r.instructions,
+            *(mean_cell(r, m, board, form) for m in means),
+            *(cell(r, t, form) for t in board.tasks),
+        ]
+        for r in board.rows
+    ]
+    if board.reader is not None and form != "table":  # a table says it below; elsewhere two exports must differ
+        headers.insert(3, "reader")
+        for row, shown in zip(board.rows, rows, strict=True):
+            shown.insert(3, board.reader if row.source == "measured" else None)
+    return headers, rows
+
+
+def _label(row: Row) -> str:
+    """A child is known by its place below its parent."""
+    # A drawn corner: tabulate strips blanks.
+    return row.model if row.parent is None else f"└ {row.short}"
+
+
+def rank_cell(row: Row, form: str) -> Any:
+    """A row's rank, `1 [1, 2]` with its interval; None where it has none."""
+    if form == "csv" or row.rank_low is None:
+        return row.rank
+    return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
+
+
+def cell(row: Row, task: str, form: str) -> str | None:
+    """A row's score of a task: `▼ 64.51 ±4.1`, `failed`, or None; CSV has the bare number."""
+    if task in row.failed:
+        return "failed"
+    text = score_text(row.tasks.get(task))
+    if text is None or form == "csv":
+        return text
+    text += _half(row.spreads.get(task))
+    mark = row.marks[task].verdict if task in row.marks else ""
+    if mark not in ("better", "worse"):
+        return text
+    # In front of the number, so that those of a column stay below each other.
+    return f"{text} {mark}" if form == "latex" else f"{MARKS[mark]} {text}"
+
+
+def _half(spread: Spread | None) -> str:
+    """` ±4.1`, half the interval's width in points; ` (±4.1)` where that is weak, and nothing where there is none."""
+    if spread is None or spread.half is None:
+        return ""
+    points = 100 * spread.half
+    text = f"±{points:.{1 if points >= 0.05 else 2}f}"
+    return f" ({text})" if spread.weak else f" {text}"
+
+
+def mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
+    """A row's mean: `74.16 ±3.8 (3/4)` where one of four tasks is missing; None where it has none."""
+    mean = row.means.get(name)
+    if mean is None:
+        return None
+    mark = "*" if _is_other_reader(row, name, board) else ""
+    half = "" if form == "csv" else _half(row.mean_spreads.get(name))
+    return f"{100 * mean.value:.2f}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+
+
+def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:
+    """What CSV has behind everything else: ends of the intervals, and the marks; only those that there are."""
+    columns: dict[str, Callable[[Row], Any]] = {}
+
+    def ends(name: str, of: Callable[[Row], Mapping[str, Spread]]) -> None:
+        if any(name in of(row) for row in board.rows):
+            columns[f"{name}_low"] = lambda row: _end(of(row).get(name), "low")
+            columns[f"{name}_high"] = lambda row: _end(of(row).get(name), "high")
+
+    if any(row.rank_low is not None for row in board.rows):
+        columns |= {"rank_low": lambda row: row.rank_low, "rank_high": lambda row: row.rank_high}
+    for mean in means:
+        ends(mean, lambda row: row.mean_spreads)
+    for task in board.tasks:
+        ends(task, lambda row: row.spreads)
+    if board.baseline is not None:
+        columns |= {f"{task}_mark": _marks_of(task) for task in board.tasks}
+    return columns
+
+
+def _marks_of(task: str) -> Callable[[Row], str | None]:
+    return lambda row: row.marks[task].verdict if task in row.marks else None
+
+
+def _end(spread: Spread | None, which: str) -> str | None:
+    value = getattr(spread, which, None)
+    return None if value is None else f"{100 * value:.4f}"
+
+
+def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
+    """Whether a published mean was made with language models that did not answer here."""
+    return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
+
+
+def notes(board: Board, means: list[str]) -> list[str]:
+    """What must be known to read the score table, a sentence or two each."""
+    told = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
+    if board.parents:
+        told[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
+    if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
+        told.append("(n/of): a mean over n of the tasks that belong to it.")
+    if any(r.source == "published" for r in board.rows):
+        told.append("published: others' numbers, not measured here (results/reference).")
+    if board.published_apart:
+        told.append(
+            "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where these results "
+            "are not."
+        )
+    return told + _interval_notes(board) + _prompting_notes(board, means)
+
+
+def _interval_notes(board: Board) -> list[str]:
+    """What ±, the ranks' intervals and the marks mean, of those that are there."""
+    told = []
+    spreads = [
+        s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
+    ]
+    if spreads:
+        told.append("±: half of the 95 % interval, for other items of this kind.")
+    if any(s.weak for s in spreads):
+        told.append("(±): too few items to rely on it.")
+    if any(row.rank_low is not None for row in board.rows):
+        told.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
+    marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
+    if marks & {"better", "worse"}:
+        whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
+        told.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+    elif board.baseline is not None and marks:
+        told.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
+    if board.without_items:
+        told.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
+    if board.unmarked:
+        told.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
+    return [printable(note) for note in told]
+
+
+def _prompting_notes(board: Board, means: list[str]) -> list[str]:
+    if board.reader is None:
+        return []
+    told = [f"Prompt retrieval: answers by {board.reader}."]
+    if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
+        told.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
+    retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
+    if retired:
+        told.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
+    return told
+
+
+def _as_json(row: Row, board: Board) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "model": row.model,
+        "revision": row.revision,
+        "variant": row.variant,
+        "fingerprint": row.fingerprint,
+        "instructions": row.instructions,
+        "search": searches.of_row(row),
+        "searches": {t: row.scores[t].search for t in board.tasks if t in row.scores and row.scores[t].search},
+        "source": row.source,
+        "reader": board.reader if row.source == "measured" else None,
+        "borda": row.borda,
+        "means": {m: dataclasses.asdict(v) for m, v in row.means.items()},
+        "tasks": {t: row.tasks.get(t) for t in board.tasks},
+        "failed": sorted(row.failed),
+        **variants_text.as_json(row),
+        "rank_low": row.rank_low,
+        "rank_high": row.rank_high,
+        "intervals": {t: _interval(s) for t, s in row.spreads.items()},
+        "mean_intervals": {m: _interval(s) for m, s in row.mean_spreads.items()},
+        "baseline": board.baseline.model if board.baseline else None,
+        "against_baseline": {t: difference_text.as_json(d) for t, d in row.marks.items()} if board.baseline else {},
+    }
+
+
+def _interval(spread: Spread) -> dict[str, Any]:
+    return {name: getattr(spread, name) for name in ("low", "high", "se", "n", "method", "weak")}

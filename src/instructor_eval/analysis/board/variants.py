@@ -1,0 +1,314 @@
+"""Variants of one model beside each other: which is the parent, what each child loses, costs, and is not beaten in.
+
+Rows are siblings where name, revision, instruction set and, as far as it is known, the checkpoint's content are the
+same. The parent is the baseline variant; everything of a child is told as its difference from the parent, on the items
+both have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.analysis.board.evidence import Evidence, UnreadError
+from instructor_eval.analysis.board.rows import Figures, newest_cost
+from instructor_eval.analysis.statistics import difference as stats
+from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
+from instructor_eval.core.errors import UserError
+from instructor_eval.models.variant import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
+from instructor_eval.results import search_figures as figures
+from instructor_eval.results.score import Score
+from instructor_eval.tasks.cards import shipped_cards
+
+if TYPE_CHECKING:
+    from instructor_eval.analysis.board.rows import Row
+    from instructor_eval.analysis.statistics.spreads import Spread
+
+_SECOND_CHOICE = "bf16"
+_SAME = 1e-9
+_LARGEST = 1e18
+NOISE = 0.03
+"""Ratios nearer to 1 than this are told as equal, and speeds are compared as equal: a choice, not a measured noise."""
+
+
+def alike(ratio: float) -> bool:
+    """Whether a positive ratio is within `NOISE` of 1, in either direction."""
+    return max(ratio, 1 / ratio) < 1 + NOISE
+
+
+def link(rows: Iterable[Row]) -> None:
+    """Make parents and children of the rows of one model, revision, instruction set and checkpoint.
+
+    A family with two rows of the baseline variant stays as it is: two checkpoints go by one name, and nothing says to
+    which of them the others belong.
+    """
+    for family in _families(rows):
+        # A baseline that failed at everything is none.
+        able = [row for row in family if row.tasks] or family
+        baseline = min((canonical(row.variant) for row in able), key=lambda v: (v != BASELINE, v != _SECOND_CHOICE, v))
+        parents = [row for row in able if canonical(row.variant) == baseline]
+        if len(parents) > 1 or len(family) == 1:
+            continue
+        [parent] = parents
+        parent.children = sorted(
+            (r for r in family if r is not parent), key=lambda r: (_order(r.variant), r.fingerprint)
+        )
+        for row in parent.children:
+            row.parent = parent
+
+
+def _families(rows: Iterable[Row]) -> list[list[Row]]:
+    """Rows of one checkpoint each; one that does not say of which joins the only one there is of its name."""
+    named: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    for row in rows:
+        by_base = named.setdefault((row.name, row.revision, row.instructions), {})
+        by_base.setdefault(row.base or (row.fingerprint if row.variant == BASELINE else ""), []).append(row)
+    found: list[list[Row]] = []
+    for by_base in named.values():
+        unknown = by_base.pop("", [])
+        families = list(by_base.values())
+        if len(families) <= 1:
+            families = [[*(row for family in families for row in family), *unknown]]
+        found += families
+    return found
+
+
+def _order(text: str) -> tuple[int, str, int, int, str]:
+    """Forms as they are registered, then how vectors are kept, then their length, the whole one first."""
+    try:
+        variant = Variant.parse(text)
+    except UserError:  # written by another version, or with a package that is not here
+        return len(FORMS) + 1, "", 0, 0, text
+    forms, embeddings = list(FORMS), list(EMBEDDINGS)
+    place = forms.index(variant.form) if variant.form in forms else len(forms)
+    return place, variant.form, embeddings.index(variant.embedding), variant.dim or 0, text
+
+
+def compare(child: Row, parent: Row, task: str, evidence: Evidence) -> bool:
+    """Fill `delta` or `not_comparable` of a child for one task, where both have it.
+
+    Args:
+        child: The child.
+        parent: The parent.
+        task: The task to compare; a whole (CQADupstackRetrieval) is compared through its parts.
+        evidence: Of the scores' items; without any every difference stays without an interval.
+
+    Returns:
+        Whether there was all that an interval needs: False where items are missing or damaged.
+    """
+    if task not in parent.scores or task not in child.scores:
+        return True
+    try:
+        child.delta[task] = difference(child, parent, task, evidence)
+    except NotComparableError as e:
+        child.not_comparable[task] = str(e)
+    except UnreadError:
+        child.delta[task] = _bare(child.scores[task], parent.scores[task])
+        return False
+    return True
+
+
+def sum_up(parent: Row) -> None:
+    """Fill `delta_macro` of a parent's children."""
+    for child in parent.children:
+        if child.delta:
+            child.delta_macro = stats.mean(child.delta.values())
+
+
+def difference(child: Row, parent: Row, task: str, evidence: Evidence, *, instructions: bool = True) -> Difference:
+    """One task's difference; a mean of parts has the interval of the mean of its parts' differences.
+
+    Args:
+        child: One row.
+        parent: The other.
+        task: A task that both have a score of.
+        evidence: Of the scores' items.
+        instructions: Whether the instruction texts of both must be the same.
+
+    Raises:
+        NotComparableError: the scores are not of one evaluation.
+        UnreadError: items are missing, or parts are, or they are not those that the whole was computed from.
+    """
+    mine, theirs = child.scores[task], parent.scores[task]
+    reason = stats.why_not(mine, theirs, instructions=instructions)
+    if reason:
+        raise NotComparableError(reason)
+    bare = _bare(mine, theirs)
+    if not evidence.readable:
+        return bare
+    if mine.metric != "mean_of_parts":
+        return evidence.difference(mine, theirs)
+    names, others = (evidence.parts(score) for score in (mine, theirs))
+    if sorted(names) != sorted(others):
+        raise NotComparableError("other parts")
+    _check_parts(names, mine, (child, parent))
+    parts = [difference(child, parent, part, evidence, instructions=instructions) for part in names]
+    found = stats.mean(parts)
+    if found.n < len(parts) or abs(found.delta - bare.delta) > _SAME:
+        raise UnreadError
+    return found
+
+
+def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spread:
+    """One score's interval; a mean of parts has that of the mean of its parts.
+
+    Args:
+        row: The row.
+        task: A task that it has a score of.
+        evidence: Of the scores' items.
+        replicates: Whether the score's replicates are wanted too.
+
+    Raises:
+        UnreadError: items are missing, or parts are, or they are not those that the score was computed from.
+    """
+    score = row.scores[task]
+    if score.metric != "mean_of_parts":
+        return evidence.spread(score, replicates=replicates)
+    from instructor_eval.analysis.statistics.spreads import of_parts
+
+    names = evidence.parts(score)
+    _check_parts(names, score, (row,))
+    parts = [evidence.spread(row.scores[part], replicates=replicates) for part in names]
+    value = score.score or 0.0
+    found = of_parts(parts, value)
+    if found is None or abs(math.fsum(p.value for p in parts) / len(parts) - value) > _SAME:
+        raise UnreadError
+    return found
+
+
+def _check_parts(names: Sequence[str], whole: Score, rows: Sequence[Row]) -> None:
+    """Whether every row has a score of every part, which is never a whole again.
+
+    Raises:
+        UnreadError: one is missing, or there are no parts.
+    """
+    scores = [row.scores.get(name) for name in names for row in rows]
+    if not names or any(score is None or score.metric == whole.metric for score in scores):
+        raise UnreadError
+
+
+def _bare(child: Score, parent: Score) -> Difference:
+    return Difference((child.score or 0.0) - (parent.score or 0.0), n=child.n_items)
+
+
+def weigh(parent: Row, tasks: Sequence[str]) -> None:
+    """Fill `figures` and `pareto` of a parent and its children; quality is taken over `tasks`."""
+    base = newest_cost(parent)
+    file_bytes = positive(base, "file_bytes")
+    known = [(row, newest_cost(row)) for row in parent.children]
+    for row, cost in known:
+        size = positive(cost, "file_bytes")
+        smaller = file_bytes / size if file_bytes and size else _to_parent("size_ratio", cost, base, parent)
+        why = _untimed(cost, base, parent)
+        faster = None if why else _to_parent("speed_ratio", cost, base, parent)
+        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.get("device"), why)
+    timed = any(row.figures.faster for row in parent.children) or positive(base, "speed_ratio") is not None
+    parent.figures = Figures(
+        _whole(file_bytes),
+        1.0 if file_bytes else None,
+        1.0 if timed else None,
+        _vector_bytes(parent),
+        base.get("device"),
+    )
+    family = [parent, *parent.children]
+    for row in family:
+        if _is_weighed(row):
+            row.pareto = not any(_beats(other, row, tasks) for other in family if other is not row)
+
+
+def _baseline(cost: dict[str, Any], parent: Row) -> str:
+    """What a cost's ratios are to; where it does not say, the parent."""
+    return canonical(str(cost.get("baseline") or parent.variant))
+
+
+def _to_parent(key: str, cost: dict[str, Any], base: dict[str, Any], parent: Row) -> float | None:
+    """A ratio to the parent: as filed, or through the baseline that both were measured against; else None."""
+    own, against = positive(cost, key), _baseline(cost, parent)
+    if own is None or against == canonical(parent.variant):
+        return own
+    theirs = positive(base, key)
+    return own / theirs if theirs and _baseline(base, parent) == against else None
+
+
+def _untimed(cost: dict[str, Any], base: dict[str, Any], parent: Row) -> str:
+    """Why a measured child's speed cannot be told beside the parent's; empty where it can, or nothing was measured."""
+    against, device = _baseline(cost, parent), cost.get("device")
+    if cost and positive(cost, "speed_ratio") is None:
+        return "no speed among its figures"
+    if not cost or against == canonical(parent.variant):
+        return ""
+    if positive(base, "speed_ratio") is None:
+        return f"measured beside {against}, but {parent.variant} was not"
+    if _baseline(base, parent) != against:
+        return f"measured beside {against}, but {parent.variant} beside {base.get('baseline') or 'nothing named'}"
+    if device is None or device != base.get("device"):
+        known = [str(d or "a device not named") for d in (device, base.get("device"))]
+        return f"measured on {known[0]}, but {parent.variant} on {known[1]}"
+    return ""
+
+
+def positive(cost: dict[str, Any], key: str) -> float | None:
+    """A positive figure of a score file, which anyone may have edited."""
+    value = cost.get(key)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 1 / _LARGEST < value < _LARGEST
+    return float(value) if good and value is not None else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _vector_bytes(row: Row) -> int | None:
+    """Bytes of a stored vector: what a store took; else as filed; else by the variant's name; else four a value."""
+    searches = [row.scores[task].search for task in searched(row)]
+    if searches:
+        taken, documents = (figures.number(figures.of_parts(searches), name) for name in ("index_bytes", "documents"))
+        return round(taken / documents) if taken and documents else None
+    filed = (s.embedding for s in row.scores.values() if positive(s.embedding, "bytes_per_vector"))
+    found = next(filed, None)
+    if found is not None:
+        return int(found["bytes_per_vector"])
+    dim = next((int(d) for s in row.scores.values() if (d := positive(s.model, "dim"))), None)
+    if dim is None:
+        return None
+    try:
+        return Variant.parse(row.variant).bytes_per_vector(dim)
+    except UserError:
+        return 4 * dim
+
+
+def searched(row: Row) -> list[str]:
+    """The tasks of a row that went through its store; a whole stands for its parts, whose figures are in its own."""
+    cards = shipped_cards()
+    found = [task for task in row.tasks if task in row.scores and row.scores[task].search]
+    return [task for task in found if not (task in cards and cards[task].part_of in found)]
+
+
+def _is_weighed(row: Row) -> bool:
+    """Whether enough is known of a row to say that nothing beats it."""
+    figures = row.figures
+    return bool(row.tasks) and None not in (figures.file_bytes, figures.faster, figures.vector_bytes)
+
+
+def _beats(one: Row, other: Row, tasks: Sequence[str]) -> bool:
+    """Whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
+
+    Quality is the mean score over those of the tasks that both have and that can be compared. Speeds that are `alike`
+    are equal; those measured on two devices are not compared, a parent's excepted: children's are ratios to it.
+    """
+    if not (_is_weighed(one) and _is_weighed(other)):
+        return False
+    a, b = one.figures, other.figures
+    left_out = {*one.not_comparable, *other.not_comparable}
+    shared = [t for t in tasks if t in one.tasks and t in other.tasks and t not in left_out]
+    if not shared or (one.parent is not None and other.parent is not None and a.device != b.device):
+        return False
+    mine, theirs = a.faster or 0.0, b.faster or 0.0  # both known and positive: they are weighed
+    gains = (
+        sum(one.tasks[t] - other.tasks[t] for t in shared),
+        (b.file_bytes or 0) - (a.file_bytes or 0),
+        0.0 if alike(mine / theirs) else mine - theirs,
+        (b.vector_bytes or 0) - (a.vector_bytes or 0),
+    )
+    return min(gains) >= 0 and max(gains) > 0

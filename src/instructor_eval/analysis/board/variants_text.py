@@ -1,0 +1,352 @@
+"""Variants beside their baselines, as text: a table for each parent, and a line for each child in plain words.
+
+A difference is told with its interval. Where the interval holds 0 nothing is shown, which is not that nothing is lost:
+the words give the loss that could still hide in it, and call it undecided where that is more than `MARGIN`.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from instructor_eval.analysis import format as difference_text
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.variants import NOISE, alike
+from instructor_eval.analysis.format import delta_header, mark, some
+from instructor_eval.analysis.statistics.estimates import Difference
+from instructor_eval.core.errors import printable
+from instructor_eval.core.tables import blocks, render
+from instructor_eval.models.variant import BASELINE, canonical
+
+CSV_COLUMNS = [
+    "variant", "parent", "delta", "delta_low", "delta_high", "delta_tasks", "file_bytes", "times_smaller",
+    "times_faster", "device", "index_bytes_per_million_texts", "pareto",
+]  # fmt: skip
+"""What CSV has behind the columns of the score table; `delta` in points (x 100), as the scores are."""
+MARGIN = 0.01
+"""The loss that a variant may leave room for and still be named as one to deploy: one point."""
+_BOUNDED = f"without a loss shown, or room for one above {100 * MARGIN:.1f} points"
+_MILLION = 1_000_000
+_MEANINGS = {
+    "better": "▲ better.",
+    "worse": "▼ worse.",
+    "same": "=: no difference shown, the interval holds 0; that does not show that there is none.",
+    "unknown": "?: no interval.",
+}
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """What JSON says of a row as a variant; fractions of 1 and bytes, null where unknown."""
+    figures = row.figures
+    return {
+        "parent": row.parent.model if row.parent else None,
+        "children": [child.model for child in row.children],
+        "delta": difference_text.as_json(row.delta_macro),
+        "deltas": {task: difference_text.as_json(delta) for task, delta in row.delta.items()},
+        "not_comparable": row.not_comparable,
+        "cost": row.cost,
+        "file_bytes": figures.file_bytes,
+        "times_smaller": figures.smaller,
+        "times_faster": figures.faster,
+        "bytes_per_vector": figures.vector_bytes,
+        "pareto": row.pareto,
+    }
+
+
+def csv_cells(row: Row) -> list[Any]:
+    """The values of `CSV_COLUMNS`."""
+    figures, delta = row.figures, row.delta_macro
+    ends = (delta.delta, delta.low, delta.high) if delta else (None, None, None)
+    points = [None if v is None else f"{100 * v:.4f}" for v in ends]
+    index = None if figures.vector_bytes is None else figures.vector_bytes * _MILLION
+    ratios = [None if v is None else f"{v:.4f}" for v in (figures.smaller, figures.faster)]
+    pareto = None if row.pareto is None else int(row.pareto)
+    return [
+        row.variant, row.parent.model if row.parent else None, *points, delta.n if delta else None,
+        figures.file_bytes, *ratios, figures.device, index, pareto,
+    ]  # fmt: skip
+
+
+def tables(board: Board, form: str) -> list[str]:
+    """The variants: in a terminal a title and a table for each parent, elsewhere one table of all."""
+    if form == "table":
+        width = shutil.get_terminal_size((120, 40)).columns
+        found = []
+        for parent in board.parents:
+            headers, rows = _table([parent], form)
+            title = f"Variants of {parent.model}, instructions {parent.instructions}"
+            found.append(printable("; ".join(filter(None, [title, _without_baseline(parent)]))))
+            found.append(blocks(headers, rows, left=1, width=width))
+        return found
+    if not board.parents:
+        return []
+    headers, rows = _table(board.parents, form)
+    family = [[row.model, row.instructions] for parent in board.parents for row in (parent, *parent.children)]
+    return [
+        render(["model", "instructions", *headers], [f + r for f, r in zip(family, rows, strict=True)], form, left=3)
+    ]
+
+
+def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str | None]]]:
+    """Headers and rows; columns of which nothing is known are left out."""
+    rows = [row for parent in parents for row in (parent, *parent.children)]
+    columns: dict[str, Callable[[Row], str | None]] = {
+        "variant": lambda row: row.short if row.parent else _parent_cell(row),
+        delta_header(form): lambda row: _delta_cell(row, form),
+        "tasks": _tasks_cell,
+        "size MB": lambda row: _megabytes(row.figures.file_bytes),
+        "x smaller": lambda row: _ratio(row.figures.smaller),
+        "x faster here": _faster_cell,
+        "index MB/1M": lambda row: _megabytes(row.figures.vector_bytes, _MILLION),
+        "Pareto": lambda row: "*" if row.pareto else None,
+    }
+    cells = {header: [cell(row) for row in rows] for header, cell in columns.items()}
+    shown = {header: column for header, column in cells.items() if any(column)}
+    return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
+
+
+def _without_baseline(parent: Row) -> str:
+    """What to say where a family is compared with something else than fp32; empty where it is fp32."""
+    if canonical(parent.variant) == BASELINE:
+        return ""
+    failed = any(canonical(child.variant) == BASELINE for child in parent.children)
+    return f"{f'{BASELINE} has no scores' if failed else f'no {BASELINE} row'}: compared with {parent.variant}"
+
+
+def _parent_cell(parent: Row) -> str:
+    return f"{parent.variant} ({'compared with' if _without_baseline(parent) else 'baseline'})"
+
+
+def _delta_cell(row: Row, form: str) -> str | None:
+    delta = row.delta_macro
+    if delta is None:
+        return "nothing to compare" if row.parent else None
+    return f"{_interval(delta)} {mark(delta, form)}"
+
+
+def _interval(delta: Difference) -> str:
+    """`-0.31 [-0.52, -0.10]`, in points."""
+    text = _points(delta.delta)
+    return text if delta.low is None or delta.high is None else f"{text} [{_points(delta.low)}, {_points(delta.high)}]"
+
+
+def _points(value: float) -> str:
+    """Hundredths with two places, a sign, and no minus before zero; more places where two would show nothing."""
+    points = 100 * value
+    places = 2 if abs(points) >= 0.005 or points == 0 else min(6, 1 - math.floor(math.log10(abs(points))))
+    text = f"{points:+.{places}f}"
+    return text if float(text) else "0.00"
+
+
+def _tasks_cell(row: Row) -> str | None:
+    if row.parent is None:
+        return None
+    n = row.delta_macro.n if row.delta_macro else 0
+    return str(n) if n == _shared(row) else f"{n} of {_shared(row)}"
+
+
+def _shared(row: Row) -> int:
+    """How many tasks a child and its parent both have."""
+    return len(row.delta) + len(row.not_comparable)
+
+
+def _faster_cell(row: Row) -> str | None:
+    text, device = _ratio(row.figures.faster), row.figures.device
+    siblings = row.parent.children if row.parent else []
+    several = len({r.figures.device for r in siblings if r.figures.faster}) > 1
+    return f"{text} ({device})" if text and several else text
+
+
+def _ratio(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _megabytes(size: int | None, times: int = 1) -> str | None:
+    if size is None:
+        return None
+    megabytes = size * times / 1e6
+    return f"{megabytes:,.1f}" if megabytes < 100 else f"{megabytes:,.0f}"
+
+
+def reading(board: Board) -> list[str]:
+    """What the tables of variants say, in paragraphs: the marks, a line a child, what to deploy. Empty without any."""
+    if not board.parents:
+        return []
+    return [" ".join(_legend(board)), *(_reading_of(parent) for parent in board.parents)]
+
+
+def _legend(board: Board) -> list[str]:
+    rows = [row for parent in board.parents for row in (parent, *parent.children)]
+    deltas = [row.delta_macro for row in rows if row.delta_macro]
+    whom = "the row compared with" if any(map(_without_baseline, board.parents)) else "the baseline"
+    lines = [f"Δ: mean difference from {whom} over the tasks both have, and its 95 % interval, in points."]
+    marks = {delta.verdict for delta in deltas}
+    lines += [text for verdict, text in _MEANINGS.items() if verdict in marks]
+    if any(delta.weak for delta in deltas):
+        lines.append("weak: too few items to rely on the interval.")
+    if any(row.delta_macro and row.delta_macro.n < _shared(row) for row in rows):
+        lines.append("n of m tasks: n have an interval, of m that both have.")
+    if marks - {"unknown"}:
+        lines.append(
+            "Embeddings are deterministic, so a difference on these items is real; the interval says whether it would "
+            "hold for other items of this kind. Each interval stands alone: of twenty, one may miss."
+        )
+    if any(row.figures.vector_bytes for row in rows):
+        lines.append("index MB/1M: the vectors of a million texts.")
+    if any(row.pareto is not None for row in rows):
+        lines.append(
+            "Pareto *: no sibling is at least as good in score, file size, speed and index, and better in one; speeds "
+            f"within {100 * NOISE:.0f} % are equal."
+        )
+    apart = [f"{task} ({row.short}: {why})" for row in rows for task, why in row.not_comparable.items()]
+    if apart:
+        lines.append(f"Not compared: {some(apart)}.")
+    if board.without_interval:
+        lines.append(f"No interval, as items are missing or damaged: {some(board.without_interval)}; run these again.")
+    return lines
+
+
+def _reading_of(parent: Row) -> str:
+    compared = _without_baseline(parent) or f"beside {parent.variant}"
+    title = f"{parent.model}, instructions {parent.instructions}, {compared}"
+    told = [*map(line_of, parent.children), *_untimed(parent), *deploy(parent)]
+    return "\n".join(map(printable, [f"{title}:", *(f"  {line}" for line in told)]))
+
+
+def _untimed(parent: Row) -> list[str]:
+    """One line on the children that were measured and have no speed beside the parent."""
+    reasons: dict[str, list[str]] = {}
+    for child in parent.children:
+        if child.figures.untimed:
+            reasons.setdefault(child.figures.untimed, []).append(child.short)
+    said = "; ".join(f"{some(names)} ({why})" for why, names in reasons.items())
+    return [f"speed not compared: {said}"] if said else []
+
+
+def line_of(child: Row) -> str:
+    """One child in words: "int8: 2.4x smaller, 1.6x faster here, -0.31 points [-0.52, -0.10] on 12 tasks: ..."."""
+    figures, delta = child.figures, child.delta_macro
+    whole = child.parent.figures.vector_bytes if child.parent else None
+    index = whole / figures.vector_bytes if whole and figures.vector_bytes else None
+    said = [
+        _times(figures.smaller, "smaller", "larger", "the same size"),
+        _times(figures.faster, "faster here", "slower here", "as fast here"),
+        None if index == 1 else _times(index, "smaller index", "larger index", "the same index"),
+    ]
+    if delta is None:
+        return f"{child.short}: {', '.join([*filter(None, said), 'no task to compare'])}"
+    points, _, interval = _interval(delta).partition(" ")
+    said.append(" ".join(filter(None, [points, "points", interval, "on", _tasks(delta)])))
+    return f"{child.short}: {', '.join(filter(None, said))}: {_verdict(delta)}"
+
+
+def _tasks(delta: Difference) -> str:
+    return f"{delta.n} task{'s' * (delta.n != 1)}"
+
+
+def _verdict(delta: Difference) -> str:
+    weak = " (weak: few items)" if delta.weak else ""
+    if delta.verdict == "unknown":
+        return "whether that is a loss cannot be told without an interval"
+    if delta.verdict != "same":
+        return f"a real {'gain' if delta.verdict == 'better' else 'loss'}{weak}"
+    if _risk(delta) > MARGIN:
+        return f"undecided: could lose up to {_lost(delta)}{weak}"
+    if delta.delta == delta.low == delta.high == 0:  # of the scores: items can differ where a metric does not see it
+        return f"no difference in the score or in its interval{weak}"
+    return f"no loss shown ({_room(delta)}){weak}" if _risk(delta) else f"no loss in the interval{weak}"
+
+
+def _risk(delta: Difference) -> float:
+    """The largest loss in the interval, 0 where it holds none; not for a difference without one."""
+    return max(0.0, -(delta.low or 0.0))
+
+
+def _lost(delta: Difference) -> str:
+    return _points(_risk(delta)).lstrip("+")
+
+
+def _room(delta: Difference) -> str:
+    """What an interval that shows no loss leaves room for."""
+    return f"could hide up to {_lost(delta)}" if _risk(delta) else "no loss in the interval"
+
+
+def _times(ratio: float | None, more: str, less: str, same: str) -> str | None:
+    """`2.4x smaller`; `same` where `alike`."""
+    if ratio is None:
+        return None
+    if alike(ratio):
+        return same
+    shown = max(ratio, 1 / ratio)
+    return f"{shown:.{1 if shown < 9.95 else 0}f}x {more if ratio > 1 else less}"
+
+
+def deploy(parent: Row) -> list[str]:
+    """What to deploy: a line of the smallest, the fastest, and the one of the smallest index; a line of the undecided.
+
+    Children whose loss is shown are no candidates, nor those whose interval is missing or weak, or leaves room for a
+    loss above `MARGIN`; the parent is one.
+    """
+    judged = [
+        (c, c.delta_macro)
+        for c in parent.children
+        if c.delta_macro and not c.delta_macro.weak and c.delta_macro.low is not None
+    ]
+    if not judged:
+        return []
+    without = [(c, delta) for c, delta in judged if delta.verdict != "worse"]
+    open_ones = [f"{c.short} (up to {_lost(delta)})" for c, delta in without if _risk(delta) > MARGIN]
+    return [
+        _choice(parent, [c for c, delta in without if _risk(delta) <= MARGIN]),
+        *([f"undecided, could lose more than {100 * MARGIN:.1f} points: {some(open_ones)}"] if open_ones else []),
+    ]
+
+
+def _choice(parent: Row, chosen: Sequence[Row]) -> str:
+    """What is best in each respect, of the parent and the candidates."""
+    if not chosen:
+        return f"no variant is {_BOUNDED}: {parent.variant} stays"
+    rows = [parent, *chosen]
+    best = [
+        _best("smallest", rows, lambda row: row.figures.smaller),
+        *_fastest(rows),
+        _best("smallest index", rows, lambda row: 1 / row.figures.vector_bytes if row.figures.vector_bytes else None),
+    ]
+    told: dict[str, list[str]] = {}
+    for what, answer in filter(None, best):
+        told.setdefault(answer, []).append(what)
+    said = "; ".join(f"{' and '.join(whats)}: {answer}" for answer, whats in told.items())
+    return f"{_BOUNDED}: {said or ', '.join(c.short for c in chosen)}"
+
+
+def _fastest(rows: Sequence[Row]) -> list[tuple[str, str] | None]:
+    """The fastest on each device; ratios measured on two are not compared."""
+    devices = list(dict.fromkeys(row.figures.device for row in rows if row.parent and row.figures.faster))
+    found = []
+    for device in devices:
+        here = [row for row in rows if row.parent is None or row.figures.device == device]
+        where = f" on {device}" if len(devices) > 1 and device else ""
+        found.append(_best(f"fastest{where}", here, lambda row: row.figures.faster, alike))
+    return found
+
+
+def _best(
+    what: str,
+    rows: Sequence[Row],
+    worth: Callable[[Row], float | None],
+    equal: Callable[[float], bool] = lambda ratio: ratio == 1,
+) -> tuple[str, str] | None:
+    """`what`, and the row worth most; of equals, by the ratio of their worths, the first in the table.
+
+    None where rows do not differ, or the baseline's worth is unknown.
+    """
+    known = [(value, row) for row in rows if (value := worth(row)) is not None]
+    most = max((value for value, _ in known), default=0.0)
+    if not known or known[0][1].parent is not None or all(equal(most / value) for value, _ in known):
+        return None
+    row = next(row for value, row in known if equal(most / value))
+    if row.delta_macro is None:
+        return what, f"{row.variant} itself"
+    return what, f"{row.short} ({_room(row.delta_macro)}, {_tasks(row.delta_macro)})"

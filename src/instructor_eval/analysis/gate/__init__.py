@@ -1,0 +1,1 @@
+"""What may pass: the quality, drift and speed gates, their limits, and what they leave behind."""

@@ -1,0 +1,1 @@
+"""Differences, intervals and p-values of items, without reading files."""

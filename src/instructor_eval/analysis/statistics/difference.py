@@ -1,0 +1,303 @@
+"""Paired comparison of two systems on the items of one task: the difference of their scores and its interval.
+
+Embeddings are deterministic, so a difference on these items is real; the interval says whether it would hold for other
+items of this kind. Pure functions: items in, `Difference` out. numpy and scipy are imported when items are compared,
+not before.
+
+| metric                              | unit         | 95 % interval                       |
+|-------------------------------------|--------------|-------------------------------------|
+| nDCG, MAP, recall, precision at k   | query        | t                                   |
+| accuracy                            | test item    | t; the draws are taken as given     |
+| Rouge-L                             | test example | t                                   |
+| V-measure                           | split        | t                                   |
+| average precision, Spearman of STS  | pair         | t, s.e. of the pairs' influence     |
+| SummEval                            | article      | t                                   |
+| Pearson of Billboard                | segment      | t, s.e. of the segments' influence  |
+| Rouge-L of the third worst reviewer | test example | t, s.e. of draws within reviewers   |
+| a metric of an installed package    | item         | t, s.e. of a paired bootstrap       |
+| mean of tasks, or of a task's parts | task         | t, s.e. = sqrt(Σ s.e.²) / T         |
+
+The influence of a unit is what it moves the score by (`influence.py`): its standard error is right for Spearman with 30
+pairs, where a bootstrap's, whose draws repeat pairs and so tie ranks, is a third too large.
+
+`lower` is the bound that a gate's OK rests on: Student's t's, or what items that were not drawn may have lost, if that
+is more (`unseen.py`). `upper` is Student's t's.
+
+p-values of one task come from randomisation (`randomise.py`); those of a mean of tasks from t. Holm's method adjusts
+for many. Items are taken in the order of their ids, so no figure here depends on the order they are stored in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from instructor_eval.analysis.statistics import unseen
+from instructor_eval.analysis.statistics.estimates import FEW, Chance, Difference
+from instructor_eval.analysis.statistics.unseen import Unseen
+from instructor_eval.core.errors import UserError
+
+if TYPE_CHECKING:
+    from instructor_eval.analysis.statistics.resample import Numbers
+    from instructor_eval.core.values import Items
+    from instructor_eval.results.score import Score
+
+Z_95 = 1.6448536269514722
+"""The normal distribution's one-sided 95 % point."""
+Z_80 = 0.8416212335729143
+_Z_DETECT = Z_95 + Z_80
+"""What a true difference must be, in standard errors, to be found four times in five by one test at 5 %."""
+_SAME = 1e-9
+_PLACES = 12
+"""Sums of the same items in another order differ beyond these."""
+_MANY = 1e9
+"""Degrees of freedom that stand for infinitely many."""
+
+
+def why_not(child: Score, parent: Score, *, instructions: bool = True) -> str | None:
+    """What keeps two scores from being compared, or None: all but the model must be the same.
+
+    Args:
+        child: One score.
+        parent: The other.
+        instructions: Whether their instruction texts must be the same too.
+    """
+    texts, others = (
+        {role: r.get("text") for role, r in s.instructions.get("roles", {}).items()} for s in (child, parent)
+    )
+    pairs: list[tuple[str, Any, Any]] = [
+        ("task", child.task, parent.task),
+        ("metric", child.metric, parent.metric),
+        ("protocol", child.protocol, parent.protocol),
+        ("protocol version", child.protocol_version, parent.protocol_version),
+        ("limit", child.limit, parent.limit),
+        ("seed", child.seed, parent.seed),
+        ("reader", child.reader.get("fingerprint"), parent.reader.get("fingerprint")),
+        *([("instruction texts", texts, others)] if instructions else []),
+    ]
+    pairs.append(("data", child.data.get("hash"), parent.data.get("hash")))
+    return next((f"other {what}" for what, a, b in pairs if a != b), None)
+
+
+def paired(metric: str, child: Items, parent: Items, *, seed_text: str) -> Difference:
+    """`child - parent` on one task, from the items of both; items are matched by id.
+
+    Args:
+        metric: The metric of both scores: it decides what the unit and the interval are (table above).
+        child: Items as stored, one system's.
+        parent: The other's.
+        seed_text: What resampling starts from; by convention both identities and the task's name.
+
+    Returns:
+        The difference; without an interval where one unit is all there is, or no resample has a value.
+
+    Raises:
+        NotComparableError: other item ids, or other gold values.
+        UserError: an unknown metric, a mean of parts (`mean` their differences), or items without the metric's columns.
+    """
+    from instructor_eval.analysis.statistics import matching
+
+    if metric == "mean_of_parts":
+        raise UserError("a mean of parts is compared part by part: take the mean of their differences")
+    # A sum's last digits depend on the order of its items: rounded, and 0 is never -0.
+    delta = round(matching.value(metric, child) - matching.value(metric, parent), _PLACES) + 0.0
+    child, parent, _ = matching.matched(metric, child, parent)
+    try:
+        return _by_units(delta, metric, child, parent, seed_text)
+    except KeyError as e:
+        raise UserError(f"the items hold no column {e} for {metric}: the file is not whole, run the task again") from e
+
+
+def mean(differences: Iterable[Difference]) -> Difference:
+    """The mean of the differences of several tasks, which are taken as independent.
+
+    Those without an interval are left out, so that the mean and its interval are of the same tasks (`n` of them);
+    where none has one, the mean is over all and has none either. One alone keeps its own interval. The degrees of
+    freedom of the mean's t are Welch and Satterthwaite's.
+
+    Raises:
+        ValueError: there are none.
+    """
+    every = list(differences)
+    used = [d for d in every if d.se is not None] or every
+    if not used:
+        raise ValueError("no differences to take the mean of")
+    if len(used) == 1:
+        return dataclasses.replace(used[0], n=1)
+    delta = math.fsum(d.delta for d in used) / len(used)
+    if used[0].se is None:
+        return Difference(delta, n=len(used))
+    variances = [(d.se or 0.0) ** 2 for d in used]
+    total = math.fsum(variances)
+    # Welch-Satterthwaite: how far the sum of these variances can be relied on.
+    wobble = math.fsum(v**2 / d.df for v, d in zip(variances, used, strict=True))
+    df = total**2 / wobble if wobble > 0 else math.inf
+    se = math.sqrt(total) / len(used)
+    shaky = math.fsum(v for v, d in zip(variances, used, strict=True) if d.weak)
+    weak = shaky > total / 2 or all(d.weak for d in used)
+    found = _interval(delta, se, df, len(used), "welch", weak)
+    return bounded(
+        found, [dataclasses.replace(u, weight=u.weight / len(used)) for difference in used for u in difference.unseen]
+    )
+
+
+def bounded(difference: Difference, tasks: Sequence[Unseen]) -> Difference:
+    """Return the difference with its lower bound no higher than what items that were not drawn allow."""
+    if difference.lower is None or not tasks:
+        return difference
+    low = min(difference.lower, unseen.lower(tasks))
+    return dataclasses.replace(difference, lower=low, unseen=tuple(tasks))
+
+
+def chance_of_mean(difference: Difference) -> Chance:
+    """One-sided p-values of a mean of tasks: its t around the standard error, two-sided intervals' counterpart."""
+    mirrored = dataclasses.replace(difference, delta=-difference.delta)
+    return Chance(p_of_t(difference), p_of_t(mirrored), method="welch")
+
+
+def p_of_t(difference: Difference) -> float:
+    """One-sided p of Student's t that nothing is lost: small where `delta` is far below 0; 1 without an interval."""
+    from scipy.special import stdtr
+
+    if difference.se is None:
+        return 1.0
+    if difference.se == 0:
+        return 0.0 if difference.delta < 0 else 1.0
+    return float(stdtr(min(difference.df, _MANY), difference.delta / difference.se))
+
+
+def holm(p: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
+    """p-values adjusted for being many (Holm 1979), in their order; the chance of any false alarm stays below alpha.
+
+    With `weights` (section 4 there) a hypothesis with twice the weight is tested at twice the level.
+    """
+    shares = list(weights) if weights is not None else [1.0] * len(p)
+    left, highest = math.fsum(shares), 0.0
+    adjusted = [1.0] * len(p)
+    for i in sorted(range(len(p)), key=lambda i: (p[i] / shares[i], i)):
+        highest = max(highest, min(1.0, p[i] * left / shares[i]))
+        adjusted[i] = highest
+        left -= shares[i]
+    return adjusted
+
+
+def minimum_detectable(se: float, *, level: float = 0.05, df: float = math.inf, margin: float = 0.0) -> float:
+    """Return the true loss that is found four times in five: significant, and seen to be no less than the margin.
+
+    Args:
+        se: Standard error of the difference.
+        level: Of the one-sided test: what an adjustment for others leaves to this one.
+        df: Degrees of freedom of `se`.
+        margin: What the difference seen must reach too.
+    """
+    if df == math.inf:
+        from scipy.special import ndtri
+
+        critical = -float(ndtri(level))
+    else:
+        from scipy.special import stdtrit
+
+        critical = -float(stdtrit(min(df, _MANY), level))
+    return max(critical * se, margin) + Z_80 * se
+
+
+def drawn_level(level: float, drawn: int) -> float:
+    """Return the p whose drawn estimate is below `level` half of the time; 0 where none is.
+
+    A drawn p is (1 + b) / (drawn + 1): of a small level only a few of the draws may be as large as what was seen, and
+    with 112 hypotheses at 5 % that is 3 of 9,999. The median of b is a third below its mean and 1.
+
+    Args:
+        level: Of the test.
+        drawn: Assignments; 0: p is not drawn.
+    """
+    if not drawn:
+        return level
+    most = math.ceil(level * (drawn + 1)) - 1
+    return max(0.0, (most - 1 / 3) / drawn)
+
+
+def items_needed(sd: float, effect: float) -> int:
+    """How many items find `effect` with 80 % power, one-sided at 5 %; `sd` is of the paired differences."""
+    return math.ceil((_Z_DETECT * sd / effect) ** 2)
+
+
+def _by_units(delta: float, metric: str, child: Items, parent: Items, seed_text: str) -> Difference:
+    """Student's t interval around the difference of the published scores.
+
+    These may be rounded (nDCG, to five places), so that they are off the mean difference by up to 0.00001.
+    """
+    import numpy as np
+
+    from instructor_eval.analysis.statistics import influence
+
+    mine, theirs = (influence.influences(metric, side) for side in (child, parent))
+    if mine is None or theirs is None:
+        return bounded(_by_bootstrap(delta, metric, child, parent, seed_text), _unseen(metric, None, child, parent))
+    d, n = mine - theirs, len(mine)
+    if n < 2 or not np.all(np.isfinite(d)):
+        return Difference(delta, n=n)
+    method = influence.method(metric)
+    weak = n < FEW[method] or influence.rests_on_few(metric, parent)
+    se = float(np.std(d, ddof=1)) / math.sqrt(n)
+    return bounded(_interval(delta, se, n - 1, n, method, weak), _unseen(metric, d, child, parent))
+
+
+def _unseen(metric: str, d: Numbers | None, child: Items, parent: Items) -> list[Unseen]:
+    """Describe what each unit lost; nothing where that is not known."""
+    import numpy as np
+
+    from instructor_eval.analysis.statistics import influence
+    from instructor_eval.analysis.statistics.contributions import contributions
+
+    try:
+        _, before = contributions(metric, parent)
+        if d is None:
+            d = contributions(metric, child)[1] - before
+    except UserError:  # of too many items of a package's metric
+        return []
+    if not len(d) or not np.all(np.isfinite(d)):
+        return []
+    most = float(np.max(np.abs(before)))
+    floor, aggregated = influence.floor(metric, before, most), influence.is_aggregated(metric)
+    return [unseen.describe(np.where(np.abs(d) < _SAME, 0.0, d), most=most, floor=floor, aggregated=aggregated)]
+
+
+def _by_bootstrap(delta: float, metric: str, child: Items, parent: Items, seed_text: str) -> Difference:
+    """Student's t interval with the standard error of a paired bootstrap."""
+    from instructor_eval.analysis.statistics import resample
+
+    clustered = resample.is_clustered(metric, parent)
+    n = len(set(parent["segment"] if clustered else parent["id"]))
+    method = "cluster bootstrap" if clustered else "bootstrap"
+    if n < 2:
+        return Difference(delta, n=n)
+    found = resample.differences(
+        resample.statistic(metric, child),
+        resample.statistic(metric, parent),
+        n,
+        seed_text=seed_text,
+        strata=parent["group"] if metric.startswith("rougeL_third_worst_group") else None,
+    )
+    return _around(delta, found, n, method)
+
+
+def _around(delta: float, found: Numbers, n: int, method: str) -> Difference:
+    """The interval from resampled differences; weak where one resample in twenty has no value."""
+    import numpy as np
+
+    whole = found[np.isfinite(found)]
+    if len(whole) < 2:
+        return Difference(delta, n=n)
+    weak = n < FEW[method] or len(whole) < 0.95 * len(found)
+    return _interval(delta, float(np.std(whole, ddof=1)), n - 1, n, method, weak)
+
+
+def _interval(delta: float, se: float, df: float, n: int, method: str, weak: bool) -> Difference:
+    """Student's t around `delta`, two-sided and, as bounds, one-sided."""
+    from scipy.special import stdtrit
+
+    half, side = (float(stdtrit(min(df, _MANY), q)) * se for q in (0.975, 0.95))
+    return Difference(delta, delta - half, delta + half, se, n, method, weak, delta - side, delta + side, df)

@@ -1,0 +1,108 @@
+"""How far one score can be relied on: its interval, and its replicates under other draws of the task's items.
+
+A replicate is the metric of items drawn with replacement. The draws start from the task, its data and its number of
+units, not from the model, and go over the items in the order of their ids: so the replicates of two models on one task
+are paired, and depend on neither the order in which items are stored nor on threads.
+
+The interval does not come from the replicates, whose middle 95 % hold the truth too seldom with few units or near 0
+and 1, but from what each unit adds to the score (`score_intervals.py`). Only of metrics of which that is not known do
+the replicates give the standard error (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from instructor_eval.analysis.statistics import influence, resample, score_intervals
+from instructor_eval.analysis.statistics.contributions import mean_column
+from instructor_eval.analysis.statistics.estimates import FEW
+from instructor_eval.analysis.statistics.resample import Numbers
+from instructor_eval.analysis.statistics.spreads import ROUNDS, Spread
+from instructor_eval.core.values import Items
+
+_LEAST = 200
+_BUDGET = 20_000_000  # items drawn in all: a second or two
+_THIRD_WORST = "rougeL_third_worst_group"
+
+
+def rounds(n: int) -> int:
+    """How many replicates of `n` units: 1,000, and down to 200 where there are very many."""
+    return max(_LEAST, min(ROUNDS, _BUDGET // max(1, n)))
+
+
+def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: bool = True) -> Spread:
+    """The interval of a score, and its replicates.
+
+    Args:
+        metric: The score's metric; no mean of parts (`of_parts`).
+        items: Its items.
+        value: The score itself.
+        seed_text: What the draws start from, beside the number of units: the task and its data.
+        keep: Whether replicates are wanted; where the interval needs none they are not made without it.
+
+    Raises:
+        UserError: an unknown metric.
+        LookupError, TypeError, ValueError: the items are not whole.
+    """
+    order = sorted(range(len(items["id"])), key=lambda i: str(items["id"][i]))
+    items = {name: [column[i] for i in order] for name, column in items.items()}
+    units = influence.influences(metric, items)
+    n = _units(metric, items)
+    if n < 2:
+        return Spread(value, n=n)
+    made = None
+    if keep or units is None:
+        made = _resampled(metric, items, n, seed_text)
+    if mean_column(metric) is not None and made is not None and units is not None:
+        made = made + (value - float(np.mean(units)))  # the published score may be rounded, or a bootstrap's middle
+    if units is None:
+        method = "cluster bootstrap" if resample.is_clustered(metric, items) else "bootstrap"
+        found = _by_bootstrap(made, value, n, method)
+    else:
+        found = _by_units(metric, items, units, value)
+    return dataclasses.replace(found, replicates=made if keep else None)
+
+
+def _units(metric: str, items: Items) -> int:
+    return len(set(items["segment"])) if resample.is_clustered(metric, items) else len(items["id"])
+
+
+def _by_units(metric: str, items: Items, units: Numbers, value: float) -> Spread:
+    """The interval around the published score."""
+    n, method = len(units), influence.method(metric)
+    if not np.all(np.isfinite(units)):
+        return Spread(value, n=n)
+    if method == "t":
+        low, high = score_intervals.of_mean(units)
+    elif metric.endswith("_ap"):
+        low, high = score_intervals.of_average_precision(units, sum(gold == 1 for gold in items["gold"]))
+    else:
+        low, high = score_intervals.of_correlation(units, ranks=metric == "cosine_spearman")
+    shift = value - float(np.mean(units))
+    weak = n < FEW[method] or influence.rests_on_few(metric, items)
+    return Spread(value, low + shift, high + shift, score_intervals.standard_error(units), n, method, weak, n - 1)
+
+
+def _by_bootstrap(made: Numbers | None, value: float, n: int, method: str) -> Spread:
+    """Student's t with the standard error of the replicates."""
+    whole = np.zeros(0) if made is None else made[np.isfinite(made)]
+    if made is None or len(whole) < 2:
+        return Spread(value, n=n)
+    se = float(np.std(whole, ddof=1))
+    low, high = score_intervals.t(value, se, n - 1)
+    return Spread(value, low, high, se, n, method, n < FEW[method] or len(whole) < 0.95 * len(made), n - 1)
+
+
+def _resampled(metric: str, items: Items, n: int, seed_text: str) -> Numbers:
+    values = influence.influences(metric, items) if influence.method(metric) == "t" else None
+    if values is not None:
+        # Sums along rows, not products of matrices: their order does not depend on how many threads there are.
+        blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}")
+        return np.concatenate([values[drawn].mean(axis=1) for drawn in blocks])
+    statistic = resample.statistic(metric, items)
+    strata = items["group"] if metric.startswith(_THIRD_WORST) else None
+    blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}", strata=strata)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw of equal values: no correlation, and NaN
+        return np.concatenate([statistic(resample.counts_of(drawn)) for drawn in blocks])
