@@ -26,14 +26,14 @@ import numpy as np
 from shapes import INSTRUCTION, SHAPES, build, mixed_texts
 
 from instructor_eval.core.machine import usable_cores
-from instructor_eval.executors.choice import Executor
-from instructor_eval.executors.messages import Model, Reply
-from instructor_eval.executors.ray_cluster import Cluster, connected
-from instructor_eval.executors.ray_pool import Pool, Share
-from instructor_eval.executors.remote_engine import Line, RemoteEngine
 from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.run.executor import Executor
+from instructor_eval.run.ray.cluster import Cluster, connected
+from instructor_eval.run.ray.messages import Model, Reply
+from instructor_eval.run.ray.pool import Pool, Share
+from instructor_eval.run.ray.remote_engine import Line, RemoteEngine
 
 WARM_UP = 32
 

@@ -17,10 +17,10 @@ import tiny
 
 from instructor_eval import cli_measure
 from instructor_eval.core.errors import UserError
-from instructor_eval.costs import measure as measure_module
 from instructor_eval.models import variant
 from instructor_eval.models.variant import Form
 from instructor_eval.results.costs import Cold, CostStore
+from instructor_eval.run import costs as measure_module
 
 COLD = Cold(3.0, 2.0, 0.54, 400_000_000, 500_000_000, 1_600_000_000)
 

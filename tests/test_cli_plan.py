@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from instructor_eval.cache.vectors import VectorCache
-from instructor_eval.planning import rates
+from instructor_eval.run import rates
 
 Run = Callable[..., Any]
 DEMO = ("--task", "DemoSTS", "--task", "DemoBillboard", "--device", "cpu")

@@ -189,7 +189,7 @@ def test_a_plan_asks_the_first_question_only(cli: Callable[..., Any], server: Em
 def test_a_gpu_changes_nothing_for_a_served_model(
     cli: Callable[..., Any], server: EmbeddingsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("instructor_eval.plan.default_variant", lambda _device: "bf16")
+    monkeypatch.setattr("instructor_eval.run.plan.default_variant", lambda _device: "bf16")
     assert cli("--model", server.model, "--task", "DemoSTS", "--limit", "5", "--results", "r").code == 0
     assert of(tmp_path / "r")["DemoSTS"].model["variant"] == "fp32"
 

@@ -9,8 +9,8 @@ import pytest
 import tiny
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.plan import Planned, Request, baseline, plan_run
 from instructor_eval.results.store import Store
+from instructor_eval.run.plan import Planned, Request, baseline, plan_run
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import select, shipped_cards

@@ -14,12 +14,14 @@ import pytest
 import tiny
 from waiting import kept, wait_for
 
-from instructor_eval import filing, metrics, runner
+from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
-from instructor_eval.plan import Request
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
-from instructor_eval.run_task import Summary
+from instructor_eval.run import execute
+from instructor_eval.run import scores as filing
+from instructor_eval.run.plan import Request
+from instructor_eval.run.task import Summary
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import read_cards, select, shipped_cards
@@ -82,7 +84,7 @@ def run(tmp_path: Path) -> Run:
             command=["evaluate", "test"],
             **more,
         )
-        return runner.execute(request, lines.append), lines
+        return execute.execute(request, lines.append), lines
 
     return go
 
@@ -203,7 +205,7 @@ def test_an_unexpected_fault_is_one_line_and_debug_raises_it(
         def data_key(self, *_: object) -> str:
             raise ZeroDivisionError("a\nlibrary's fault")
 
-    monkeypatch.setattr(runner, "adapter_for", lambda _card: Broken())
+    monkeypatch.setattr(execute, "adapter_for", lambda _card: Broken())
     cards = select([str(write_sts(tmp_path, "Mine"))])
     summary, _ = run([plain], cards)
     assert summary.scores[0].error == "unexpected ZeroDivisionError: a library's fault (--debug shows where)"
@@ -236,7 +238,7 @@ def test_cqadupstack_is_the_mean_of_its_parts(
             items = {"id": ["q"], "ndcg_at_10": [values[card.name]]}
             return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items)
 
-    monkeypatch.setattr(runner, "adapter_for", lambda _card: Fake())
+    monkeypatch.setattr(execute, "adapter_for", lambda _card: Fake())
     summary, _ = run([plain], select(["CQADupstackRetrieval"]))
     whole = summary.scores[-1]
     assert whole.task == "CQADupstackRetrieval"
@@ -264,7 +266,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
             found = search if settings.search else {}
             return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items, search=found)
 
-    monkeypatch.setattr(runner, "adapter_for", lambda _card: Fake())
+    monkeypatch.setattr(execute, "adapter_for", lambda _card: Fake())
     searches = [EXACT_SEARCH, SearchSpec.parse("faiss:Flat")]
     summary, lines = run([plain], select(["CQADupstackRetrieval"]), searches=searches)
     exact, stored = [s for s in summary.scores if s.task == "CQADupstackRetrieval"]
@@ -299,7 +301,7 @@ def test_bad_input_is_found_before_anything_is_computed(run: Run, plain: Path, t
     blocked.write_text("")
     with pytest.raises(UserError, match="cannot write results"):
         request = Request([str(plain)], cards, [parse_set("paper", set())], RunSettings({}), Store(blocked / "r"))
-        runner.execute(request, print)
+        execute.execute(request, print)
 
 
 def _environment() -> dict[str, str]:

@@ -15,10 +15,10 @@ import tiny
 from safetensors.numpy import load_file, save_file
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.costs import measure as measure_module
 from instructor_eval.models import engine as engine_module
 from instructor_eval.models.variant import Variant
 from instructor_eval.results.costs import Cold
+from instructor_eval.run import costs as measure_module
 
 DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--offline")
 Run = Callable[..., Any]

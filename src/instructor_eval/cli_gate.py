@@ -214,8 +214,8 @@ def _only(side: Side, tasks: Sequence[str]) -> Side:
 
 
 def _speed(options: argparse.Namespace, text: str, thresholds: Thresholds) -> Plain:
-    from instructor_eval.gates import speed
     from instructor_eval.analysis.gate.outcome import of_speed
+    from instructor_eval.run import speed
 
     how = speed.How(device=options.device, trust_remote_code=options.trust_remote_code, slower=thresholds.speed.slower)
     pair = [_checkpoint(options, one) for one in (text, options.candidate)]
@@ -225,7 +225,7 @@ def _speed(options: argparse.Namespace, text: str, thresholds: Thresholds) -> Pl
 
 def _checkpoint(options: argparse.Namespace, text: str) -> Checkpoint:
     """The model of a side: that of its scores, or a name that can be loaded."""
-    from instructor_eval.gates import speed
+    from instructor_eval.run import speed
 
     try:
         side = find_side(options, text)

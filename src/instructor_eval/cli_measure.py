@@ -56,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    from instructor_eval.costs.measure import How, measure_run
     from instructor_eval.models import variant as variants
     from instructor_eval.models.engine import default_variant, pick_device
     from instructor_eval.models.find import ModelSpec, locate
     from instructor_eval.results.published import published
     from instructor_eval.results.store import Store
+    from instructor_eval.run.costs import How, measure_run
 
     device = pick_device(options.device)
     asked = parse_variants([text for part in options.variant for text in part], auto=default_variant(device))

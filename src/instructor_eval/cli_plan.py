@@ -14,10 +14,10 @@ from instructor_eval.core.tables import LISTING_FORMATS, render
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.compare.detectable import Detectable, Lookup
-    from instructor_eval.encoder.counting import KnownKeys
-    from instructor_eval.plan import Request
-    from instructor_eval.planning.dry_run import DryRun, Row
-    from instructor_eval.planning.rates import Seconds
+    from instructor_eval.run.counting import KnownKeys
+    from instructor_eval.run.dry_run import DryRun, Row
+    from instructor_eval.run.plan import Request
+    from instructor_eval.run.rates import Seconds
 
 SCHEMA_VERSION = 1
 _COLUMNS = ("model", "variant", "instructions", "task", "type", "status", "texts", "unique", "cached", "shared",
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
     asked = cli_run.prepare(options)
     from instructor_eval.core.progress import Progress
-    from instructor_eval.planning.dry_run import dry_run
+    from instructor_eval.run.dry_run import dry_run
 
     Progress.enabled = not options.quiet
     with contextlib.ExitStack() as closing:
@@ -93,7 +93,7 @@ def _warn(line: str) -> None:
 
 def _known(options: argparse.Namespace) -> KnownKeys:
     from instructor_eval.cache.vectors import MemoryCache, default_folder
-    from instructor_eval.encoder.counting import KnownKeys
+    from instructor_eval.run.counting import KnownKeys
 
     if options.no_cache:
         return KnownKeys(None, limit=MemoryCache().limit, warn=_warn)

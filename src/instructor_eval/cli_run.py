@@ -16,10 +16,10 @@ from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.stored_files import is_folder
-from instructor_eval.executors.choice import Executor
 from instructor_eval.results.published import published
 from instructor_eval.results.score import UNSTARTED, Score
 from instructor_eval.results.store import Store
+from instructor_eval.run.executor import Executor
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import known_cards, select
 from instructor_eval.tasks.instructions import InstructionSet, parse_set
@@ -28,7 +28,7 @@ from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 if TYPE_CHECKING:
     from instructor_eval.cache.vectors import Cache
     from instructor_eval.models.served.contract import Serving
-    from instructor_eval.plan import Request
+    from instructor_eval.run.plan import Request
 
 _READER_TRIES = 5
 _INSTALL = "pip install 'instructor-eval[run]'"
@@ -157,7 +157,7 @@ def request_of(
     Raises:
         UserError: flags do not go together, or a reader cannot be had.
     """
-    from instructor_eval.plan import Request, check_searches
+    from instructor_eval.run.plan import Request, check_searches
     from instructor_eval.search.spec import EXACT, SearchSpec
 
     searches = list(dict.fromkeys(SearchSpec.parse(text) for text in options.search or [EXACT]))
@@ -219,7 +219,7 @@ def _run(options: argparse.Namespace) -> int:
     asked = prepare(options)
     cards, choices = asked.cards, asked.choices
     from instructor_eval.core.progress import Progress
-    from instructor_eval.runner import execute
+    from instructor_eval.run.execute import execute
 
     Progress.enabled = not options.quiet
     with contextlib.ExitStack() as closing:

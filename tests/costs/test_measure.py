@@ -25,17 +25,17 @@ from instructor_eval.core.environment import memory
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.machine import usable_cores
 from instructor_eval.core.sample_texts import INSTRUCTION, LONGEST, sample, words_of
-from instructor_eval.costs import child as measure_child
-from instructor_eval.costs import cold_start as cold_start_module
-from instructor_eval.costs import measure as measure_module
-from instructor_eval.costs.cold_start import cold_start
-from instructor_eval.costs.measure import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
 from instructor_eval.models import variant
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine, Totals
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.variant import Form
 from instructor_eval.results.costs import Cold, Cost, CostStore
+from instructor_eval.run import child as measure_child
+from instructor_eval.run import cold_start as cold_start_module
+from instructor_eval.run import costs as measure_module
+from instructor_eval.run.cold_start import cold_start
+from instructor_eval.run.costs import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
 
 SAMPLE_HASH = "b83b43d3e58f0d37"
 QUICK = How(device="cpu", texts=8, cold=False)
@@ -632,7 +632,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_looking_for_costs_is_light() -> None:
     program = (
-        "import sys, instructor_eval.costs.measure, instructor_eval.cli_measure, instructor_eval.results.costs\n"
+        "import sys, instructor_eval.run.costs, instructor_eval.cli_measure, instructor_eval.results.costs\n"
         "print(sorted({'torch', 'transformers', 'mteb'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

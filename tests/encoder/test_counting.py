@@ -12,8 +12,8 @@ from caches import filled, made, opened, space
 from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.encoder.counting import CLASSES, CountingEngine, KnownKeys, Sample
 from instructor_eval.models.engine import Engine
+from instructor_eval.run.counting import CLASSES, CountingEngine, KnownKeys, Sample
 
 
 def listing(folder: Path) -> dict[str, tuple[bytes, int]]:

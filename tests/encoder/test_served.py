@@ -14,11 +14,11 @@ from made_vectors import DIM, hashed
 from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.counting import CountingServed, KnownKeys
 from instructor_eval.models.served import kinds
 from instructor_eval.models.served.asking import RefusedTextError
 from instructor_eval.models.served.contract import Limits, ServedModel, Serving
 from instructor_eval.models.served.engine import PROBES, ServedEngine, TooMuchError, batched, check_form, describe
+from instructor_eval.run.counting import CountingServed, KnownKeys
 
 TEXTS = [f"text {i} " + "word " * (i % 7) for i in range(50)]
 

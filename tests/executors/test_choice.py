@@ -3,7 +3,7 @@
 import pytest
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.executors.choice import LOCAL, Executor
+from instructor_eval.run.executor import LOCAL, Executor
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.executors import ray_pool
-from instructor_eval.executors.messages import About, Ask, Failure, Reply, Status
-from instructor_eval.executors.ray_cluster import Place
-from instructor_eval.executors.ray_pool import Pool, Share
+from instructor_eval.run.ray import pool
+from instructor_eval.run.ray.cluster import Place
+from instructor_eval.run.ray.messages import About, Ask, Failure, Reply, Status
+from instructor_eval.run.ray.pool import Pool, Share
 
 
 class Method:
@@ -124,7 +124,7 @@ class Told:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     now = SimpleNamespace(seconds=1000.0)
-    monkeypatch.setattr(ray_pool.time, "monotonic", lambda: now.seconds)
+    monkeypatch.setattr(pool.time, "monotonic", lambda: now.seconds)
     return now
 
 
@@ -199,7 +199,7 @@ def test_a_worker_that_never_starts_is_tried_three_times(clock: SimpleNamespace)
     told = Told("a", up=False)
     for tries in (1, 2, 3):
         assert len(told.workers) == tries
-        clock.seconds += ray_pool.START_SECONDS + 1
+        clock.seconds += pool.START_SECONDS + 1
         if tries < 3:
             told.pool.watch()
     with pytest.raises(UserError, match="did not start in 180 s"):
@@ -218,10 +218,10 @@ def test_a_node_with_another_version_is_not_used() -> None:
 def test_a_worker_that_does_not_answer_is_given_up(clock: SimpleNamespace) -> None:
     told = Told("a", "b")
     told.ask(1)
-    clock.seconds += ray_pool.STATUS_SECONDS + 1
+    clock.seconds += pool.STATUS_SECONDS + 1
     told.pool.watch()
     assert len(told.workers[0].status.open) == 1
-    clock.seconds += ray_pool.SILENT_SECONDS + 1
+    clock.seconds += pool.SILENT_SECONDS + 1
     told.pool.watch()
     assert told.workers[0].killed
     assert told.workers[1].in_hand == [["1"]]
@@ -231,9 +231,9 @@ def test_a_worker_that_does_not_answer_is_given_up(clock: SimpleNamespace) -> No
 def test_a_worker_from_which_nothing_comes_is_given_up(clock: SimpleNamespace, loading: bool, given_up: bool) -> None:
     told = Told("a")
     told.ask(1)
-    clock.seconds += ray_pool.STATUS_SECONDS + 1
+    clock.seconds += pool.STATUS_SECONDS + 1
     told.pool.watch()
-    told.workers[0].status.open[0][1].set_result(Status(3, ray_pool.STILL_SECONDS + 1, loading))
+    told.workers[0].status.open[0][1].set_result(Status(3, pool.STILL_SECONDS + 1, loading))
     assert told.workers[0].killed is given_up
 
 
@@ -247,7 +247,7 @@ def test_a_worker_changes_its_model_only_when_others_do_not_take_the_share(clock
     for number in (3, 4):
         told.ask(number, model=1)
     assert (a.in_hand, b.in_hand) == ([], [["2"], ["3"]]), "the other one has that model"
-    clock.seconds += ray_pool.PATIENCE_SECONDS + 1
+    clock.seconds += pool.PATIENCE_SECONDS + 1
     told.pool.watch()
     assert (a.in_hand, b.in_hand) == ([["4"]], [["2"], ["3"]])
 
@@ -263,7 +263,7 @@ def test_a_model_that_nobody_holds_is_loaded_at_once() -> None:
 def test_a_node_that_came_is_used(clock: SimpleNamespace) -> None:
     told = Told("a")
     told.cluster.nodes.append("b")
-    clock.seconds += ray_pool.STATUS_SECONDS + 1
+    clock.seconds += pool.STATUS_SECONDS + 1
     told.pool.watch()
     told.workers[1].come_up()
     told.ask(1)

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.executors import ray_cluster
-from instructor_eval.executors.choice import Executor
-from instructor_eval.executors.messages import About
-from instructor_eval.executors.ray_cluster import connected
+from instructor_eval.run.executor import Executor
+from instructor_eval.run.ray import cluster as ray_cluster
+from instructor_eval.run.ray.cluster import connected
+from instructor_eval.run.ray.messages import About
 
 Run = Callable[..., Any]
 TASK = ("--model", "minilm", "--task", "DemoSTS")
@@ -194,7 +194,7 @@ def test_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_ray_writes_past_python_is_not_seen_and_what_we_write_is(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
-        "from instructor_eval.executors.ray_cluster import _core_silent\n"
+        "from instructor_eval.run.ray.cluster import _core_silent\n"
         "with _core_silent():\n"
         "    os.write(2, b'noise'); sys.stderr.write('ours\\n')\n"
         "os.write(2, b'after\\n')\n"

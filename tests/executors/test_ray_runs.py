@@ -20,9 +20,11 @@ import tiny
 from waiting import LONGEST
 
 from instructor_eval.cache.database import FILE_NAME
-from instructor_eval.executors import ray_cluster, ray_pool, ray_run
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
+from instructor_eval.run.ray import cluster as ray_cluster
+from instructor_eval.run.ray import pool as ray_pool
+from instructor_eval.run.ray import run as ray_run
 
 Run = Callable[..., Any]
 SAME = 1e-6

@@ -15,10 +15,10 @@ from waiting import wait_for
 
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.executors.messages import Ask, Failure, Reply, WorkerError
-from instructor_eval.executors.remote_engine import SHARE_TEXTS, Line, RemoteEngine, _Cut
 from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.models.engine import Engine
+from instructor_eval.run.ray.messages import Ask, Failure, Reply, WorkerError
+from instructor_eval.run.ray.remote_engine import SHARE_TEXTS, Line, RemoteEngine, _Cut
 
 INSTRUCTION = "Represent the text: "
 TEXTS = [f"{'word ' * (i % 37)}{i}" for i in range(300)]
@@ -145,23 +145,23 @@ def test_a_model_that_is_another_on_a_node(checkpoint: Checkpoint, tmp_path: Pat
     import ray
 
     from instructor_eval.core.errors import UserError
-    from instructor_eval.executors import ray_worker
-    from instructor_eval.executors.messages import Model
+    from instructor_eval.run.ray import worker
+    from instructor_eval.run.ray.messages import Model
 
     class Context:
         def get_node_id(self) -> str:
             return "there"
 
     monkeypatch.setattr(ray, "get_runtime_context", Context)
-    monkeypatch.setattr(ray_worker, "_node", lambda: "10.0.0.2")
+    monkeypatch.setattr(worker, "_node", lambda: "10.0.0.2")
     other = tiny.build_instructor(tmp_path / "other", seed=7)
 
     def model(folder: Path, home: str) -> Model:
         return Model(0, str(folder), checkpoint, checkpoint.fingerprint, home, family="instructor", offline=True)
 
-    assert ray_worker.find(model(checkpoint.folder, "there")) is checkpoint
-    assert ray_worker.find(model(checkpoint.folder, "here")).fingerprint == checkpoint.fingerprint
+    assert worker.find(model(checkpoint.folder, "there")) is checkpoint
+    assert worker.find(model(checkpoint.folder, "here")).fingerprint == checkpoint.fingerprint
     with pytest.raises(UserError, match=r"node 10\.0\.0\.2 has another tiny than the node of the run"):
-        ray_worker.find(model(other, "here"))
+        worker.find(model(other, "here"))
     with pytest.raises(UserError, match=r"node 10\.0\.0\.2 cannot load tiny: .* every node needs the model"):
-        ray_worker.find(model(tmp_path / "nothing", "here"))
+        worker.find(model(tmp_path / "nothing", "here"))

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from instructor_eval.core.progress import Progress
-from instructor_eval.executors import view as module
-from instructor_eval.executors.view import View
+from instructor_eval.run.ray import view as module
+from instructor_eval.run.ray.view import View
 
 
 @pytest.fixture

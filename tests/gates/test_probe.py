@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 import tiny
 
-from instructor_eval import runner
 from instructor_eval.cache.vectors import MemoryCache, VectorCache
 from instructor_eval.core.errors import DamagedFileError, UserError
 from instructor_eval.core.sample_texts import INSTRUCTION, sample
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.plan import Request
 from instructor_eval.results import probe as probe_module
 from instructor_eval.results.probe import COUNT, Probe, Prober, find, name_of, newest, read, take, write
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
+from instructor_eval.run import execute
+from instructor_eval.run.plan import Request
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import select, shipped_cards
 from instructor_eval.tasks.instructions import parse_set
@@ -228,7 +228,7 @@ def run(plain: Path, tmp_path: Path, results: str, **more: Any) -> tuple[list[Sc
         cost="off",
         **more,
     )
-    return runner.execute(request, lines.append).scores, lines
+    return execute.execute(request, lines.append).scores, lines
 
 
 def test_every_score_of_a_run_names_the_one_probe_of_its_form(plain: Path, tmp_path: Path) -> None:

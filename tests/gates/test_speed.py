@@ -14,15 +14,15 @@ import pytest
 import tiny
 from clocks import Clock
 
-from instructor_eval.gates import speed as speed_module
 from instructor_eval.analysis.gate.quality import IMPROVED, INCONCLUSIVE, OK, REGRESSED
 from instructor_eval.analysis.gate.speed import decide, interval
-from instructor_eval.gates.speed import How, by_name, by_score, compare_speed, race, split
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.sample_texts import INSTRUCTION
 from instructor_eval.models.engine import Engine, Totals
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.results.score import Score
+from instructor_eval.run import speed as speed_module
+from instructor_eval.run.speed import How, by_name, by_score, compare_speed, race, split
 
 MakeScore = Callable[..., Score]
 

@@ -30,7 +30,7 @@ _KILL_AFTER = 20.0  # what takes so long is reported with its time, and not wait
 _ADDRESS_SPACE = 6 * 2**30  # beyond what is mapped: a runaway must not take the machine with it
 _WARM = (
     "torch", "transformers", "sentence_transformers", "safetensors.torch", "mteb", "datasets", "pandas", "scipy.stats",
-    "polars", "yaml", "requests", "jinja2", "tabulate", "instructor_eval.runner", "instructor_eval.models.library",
+    "polars", "yaml", "requests", "jinja2", "tabulate", "instructor_eval.run.execute", "instructor_eval.models.library",
     "litellm", "openai.resources", "httpcore", "encodings.unicode_escape", "encodings.idna",
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 from instructor_eval.models.engine import Engine
-from instructor_eval.planning import dry_run as module
+from instructor_eval.run import dry_run as module
 
 Run = Callable[..., Any]
 COUNTS = ("texts", "unique", "hits", "tokens")

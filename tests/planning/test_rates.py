@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from instructor_eval.encoder.counting import CLASSES, Sample
 from instructor_eval.models.engine import Totals
-from instructor_eval.planning.rates import PASSES, SPREAD, Rate, Seconds, estimate, measure_rates
+from instructor_eval.run.counting import CLASSES, Sample
+from instructor_eval.run.rates import PASSES, SPREAD, Rate, Seconds, estimate, measure_rates
 
 
 class Machine:

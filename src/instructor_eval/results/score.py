@@ -50,7 +50,7 @@ class Score:
     embedding: dict[str, Any] = field(default_factory=dict)
     """What vectors were kept as: precision, dim, bytes_per_vector, and for int8 the calibration"""
     cost: dict[str, Any] = field(default_factory=dict)
-    """What the variant takes and how fast it is here (`costs/measure.py`); empty where it was not measured"""
+    """What the variant takes and how fast it is here (`run/costs.py`); empty where it was not measured"""
     notes: list[str] = field(default_factory=list)
     """What a reader of the score must know: the card's notes, then the warnings about its data (`DATA_NOTE`)."""
     protocol: dict[str, str] = field(default_factory=dict)

@@ -6,17 +6,17 @@ import os
 from collections.abc import Callable
 
 from instructor_eval.core.errors import UserError, one_line
-from instructor_eval.filing import aggregate, failed_score, file_unstarted, now
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import Described
 from instructor_eval.models.engine import BaseEngine, Engine, pick_device
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.models.variant import BASELINE
-from instructor_eval.plan import Planned, Request, plan_run
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import Score
-from instructor_eval.run_task import Run, Summary, run_task, say_instructions, say_score
+from instructor_eval.run.plan import Planned, Request, plan_run
+from instructor_eval.run.scores import aggregate, failed_score, file_unstarted, now
+from instructor_eval.run.task import Run, Summary, run_task, say_instructions, say_score
 from instructor_eval.tasks.adapter import adapter_for
 
 
@@ -32,7 +32,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
         if not card.parts:
             adapter_for(card)
     if request.executor.kind == "ray":
-        from instructor_eval.executors.ray_run import on_ray  # an extra's library
+        from instructor_eval.run.ray.run import on_ray  # an extra's library
 
         with on_ray(request) as (there, run_there):
             return _execute(there, say, run_there)
@@ -130,7 +130,7 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
     forms = {prints[s.model["fingerprint"]] for s in wanted}
     say(f"  measuring what {', '.join(dict.fromkeys([BASELINE, *sorted(forms)]))} cost here (--cost off leaves it out)")
     try:
-        from instructor_eval.costs.measure import How, measure_run  # only where there is something to measure
+        from instructor_eval.run.costs import How, measure_run  # only where there is something to measure
 
         how = How(
             device=request.device,

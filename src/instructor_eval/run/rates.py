@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from instructor_eval.core.values import Vectors
-from instructor_eval.encoder.counting import CLASSES, Sample
 from instructor_eval.models.engine import Totals
+from instructor_eval.run.counting import CLASSES, Sample
 
 PASS_SECONDS = 0.6
 PASSES = 3

@@ -10,11 +10,11 @@ from typing import Any
 
 from instructor_eval import metrics
 from instructor_eval.core.environment import versions
-from instructor_eval.plan import Planned, Request
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.results.checksums import identity, identity_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.search_figures import of_parts
+from instructor_eval.run.plan import Planned, Request
 from instructor_eval.tasks.adapter import adapter_for
 from instructor_eval.tasks.prompts.recipe import SEED as PROMPT_SEED
 from instructor_eval.tasks.protocol import PROTOCOL_VERSION, relevant

@@ -24,7 +24,7 @@ from instructor_eval.core.progress import Progress
 
 if TYPE_CHECKING:
     from instructor_eval.cache.vectors import Cache
-    from instructor_eval.plan import Planned, Request
+    from instructor_eval.run.plan import Planned, Request
 
 
 @dataclass
@@ -68,11 +68,11 @@ def _end_with(parent: int) -> None:
 
 def _serve(connection: Connection, setup: Setup) -> None:
     from instructor_eval.cache.vectors import MemoryCache, VectorCache
-    from instructor_eval.executors.remote_engine import Line, RemoteEngine, RemoteProber
     from instructor_eval.models.engine import Engine
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.results.probe import Prober
-    from instructor_eval.run_task import run_task
+    from instructor_eval.run.ray.remote_engine import Line, RemoteEngine, RemoteProber
+    from instructor_eval.run.task import run_task
 
     line = Line(connection, setup.workers)
     cache: Cache = MemoryCache()

@@ -10,7 +10,6 @@ from typing import Any
 
 from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UserError, fitted, one_line
-from instructor_eval.executors.choice import LOCAL, Executor
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import Described
 from instructor_eval.models.engine import default_variant, pick_device
@@ -30,6 +29,7 @@ from instructor_eval.models.variant import (
 )
 from instructor_eval.results.score import UNSTARTED
 from instructor_eval.results.store import Store
+from instructor_eval.run.executor import LOCAL, Executor
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
 from instructor_eval.tasks.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.tasks.task import SIMILAR, Card, Resolved, RunSettings, Selection

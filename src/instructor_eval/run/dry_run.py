@@ -16,15 +16,15 @@ from instructor_eval.analysis.gate.limits import Thresholds
 from instructor_eval.analysis.gate.reasons import Adjustment
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError, one_line
-from instructor_eval.encoder.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
-from instructor_eval.filing import planned_score
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine, pick_device
 from instructor_eval.models.precision import CALIBRATED
 from instructor_eval.models.served.engine import Served
-from instructor_eval.plan import Planned, Request, plan_run
-from instructor_eval.planning.rates import Rate, Seconds, estimate, measure_rates
-from instructor_eval.run_task import bound
+from instructor_eval.run.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
+from instructor_eval.run.plan import Planned, Request, plan_run
+from instructor_eval.run.rates import Rate, Seconds, estimate, measure_rates
+from instructor_eval.run.scores import planned_score
+from instructor_eval.run.task import bound
 from instructor_eval.tasks.adapter import adapter_for
 from instructor_eval.tasks.encoder import NoModel
 from instructor_eval.tasks.task import Card

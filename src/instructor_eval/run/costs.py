@@ -28,13 +28,13 @@ from typing import Any, Protocol
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import compilers, machine
 from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
-from instructor_eval.costs.cold_start import cold_start
 from instructor_eval.models import variant
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine, Totals, pick_device
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.costs import Cold, Cost, CostStore
+from instructor_eval.run.cold_start import cold_start
 
 MEASUREMENT_VERSION = 2
 """Raised when the way of measuring changes: part of a cost's identity."""

@@ -13,16 +13,16 @@ from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.environment import hardware, installed, versions
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.redaction import environment_secrets, without_secrets
-from instructor_eval.filing import COUNTS, blank, fill
 from instructor_eval.models.description import Described
 from instructor_eval.models.engine import BaseEngine, Totals
 from instructor_eval.models.served import used
 from instructor_eval.models.variant import FP32
-from instructor_eval.plan import Planned, Request
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import DATA_NOTE, Score
 from instructor_eval.results.search_figures import told as search_told
+from instructor_eval.run.plan import Planned, Request
+from instructor_eval.run.scores import COUNTS, blank, fill
 from instructor_eval.tasks.adapter import adapter_for
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.task import Card, Outcome, Resolved

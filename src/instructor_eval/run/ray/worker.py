@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.core.errors import ModelOutputError, UserError, one_line
 from instructor_eval.core.progress import Progress
-from instructor_eval.executors.messages import About, Failure, Model, Reply, Status
+from instructor_eval.run.ray.messages import About, Failure, Model, Reply, Status
 
 if TYPE_CHECKING:
     from instructor_eval.models.checkpoint import Checkpoint

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval.core.errors import UserError, one_line
-from instructor_eval.executors.messages import About, Ask, Failure, Model, Reply, Status
-from instructor_eval.executors.ray_cluster import Cluster, Place
+from instructor_eval.run.ray.cluster import Cluster, Place
+from instructor_eval.run.ray.messages import About, Ask, Failure, Model, Reply, Status
 
 LOSSES = 2
 """How often a share may be lost with its worker before its task fails."""

@@ -13,11 +13,11 @@ from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.environment import hardware
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.executors.messages import Ask, Failure, Reply
 from instructor_eval.models.batching import longest_first
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import BaseEngine, Engine
 from instructor_eval.results.probe import Probe, Prober
+from instructor_eval.run.ray.messages import Ask, Failure, Reply
 
 SHARE_TEXTS = 4096
 """At most: what is lost with a worker."""

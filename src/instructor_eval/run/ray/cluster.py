@@ -26,8 +26,8 @@ from typing import Any
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import usable_cores
-from instructor_eval.executors.choice import Executor
-from instructor_eval.executors.messages import About
+from instructor_eval.run.executor import Executor
+from instructor_eval.run.ray.messages import About
 
 ANSWER_SECONDS = 5.0
 """An address that takes no connection within them is dead."""
@@ -104,7 +104,7 @@ class Cluster:
         """An actor at this place; it comes up when Ray has started its process."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from instructor_eval.executors.ray_worker import Worker
+        from instructor_eval.run.ray.worker import Worker
 
         on_gpu = place.device == "cuda"
         return (
@@ -343,7 +343,7 @@ def reachable(executor: Executor) -> None:
 
 def _probe(address: str) -> None:
     """Connect in a process of its own first: where something is wrong, Ray tries for minutes, or ends its process."""
-    command = [sys.executable, "-m", "instructor_eval.executors.ray_probe", address]
+    command = [sys.executable, "-m", "instructor_eval.run.ray.probe", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as e:

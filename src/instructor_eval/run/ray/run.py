@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.output import warn
-from instructor_eval.executors.messages import Ask, Failure, Model, Reply
-from instructor_eval.executors.ray_cluster import Cluster, connected
-from instructor_eval.executors.ray_pool import Pool, Share
-from instructor_eval.executors.task_process import Setup
-from instructor_eval.executors.task_processes import TaskProcess
-from instructor_eval.executors.view import View
-from instructor_eval.filing import aggregate, failed_score
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.find import EMBEDDED
-from instructor_eval.plan import Planned, Request
 from instructor_eval.results.score import Score
-from instructor_eval.run_task import Summary, say_instructions, say_score
+from instructor_eval.run.plan import Planned, Request
+from instructor_eval.run.ray.cluster import Cluster, connected
+from instructor_eval.run.ray.messages import Ask, Failure, Model, Reply
+from instructor_eval.run.ray.pool import Pool, Share
+from instructor_eval.run.ray.task_process import Setup
+from instructor_eval.run.ray.task_processes import TaskProcess
+from instructor_eval.run.ray.view import View
+from instructor_eval.run.scores import aggregate, failed_score
+from instructor_eval.run.task import Summary, say_instructions, say_score
 
 if TYPE_CHECKING:
-    from instructor_eval.run_task import Run
+    from instructor_eval.run.task import Run
 
 TASKS_AT_ONCE = 2
 """Task processes; on large clusters one for four workers, up to twice as many."""

@@ -31,11 +31,11 @@ from instructor_eval.analysis.gate.speed import Speed, decide
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import machine
 from instructor_eval.core.sample_texts import sample
-from instructor_eval.costs.measure import COUNT, Clock, Encodes, fitting, instruction_for, take_turns
 from instructor_eval.models import variant as variants
 from instructor_eval.models.engine import Engine, Totals, pick_device
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate
 from instructor_eval.models.variant import Variant
+from instructor_eval.run.costs import COUNT, Clock, Encodes, fitting, instruction_for, take_turns
 
 if TYPE_CHECKING:
     from instructor_eval.models.checkpoint import Checkpoint

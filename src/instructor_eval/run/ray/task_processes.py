@@ -14,7 +14,7 @@ from multiprocessing import Pipe
 from typing import Any
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.executors.task_process import Setup, main
+from instructor_eval.run.ray.task_process import Setup, main
 
 STOP_SECONDS = 5.0
 

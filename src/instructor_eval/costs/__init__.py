@@ -1,1 +1,0 @@
-"""What a numeric form costs: speed side by side, size, memory, cold start."""

@@ -1,1 +1,0 @@
-"""Models: located, read, loaded, and run. Only `model.py` imports torch."""
