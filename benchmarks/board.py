@@ -64,7 +64,16 @@ def main() -> None:
 def timed(folder: Path, times: dict[str, list[float]], side: str) -> str:
     """One call's output; its seconds go to `times`."""
     flags = ["--no-intervals"] if side == "scores alone" else []
-    command = [sys.executable, "-m", "instructor_eval.cli", "leaderboard", "--results", str(folder), "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "instructor_eval.cli.main",
+        "leaderboard",
+        "--results",
+        str(folder),
+        "--format",
+        "json",
+    ]
     start = time.perf_counter()
     done = subprocess.run([*command, *flags], capture_output=True, text=True, check=True, env={**os.environ})
     times[side].append(time.perf_counter() - start)

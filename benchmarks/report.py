@@ -80,7 +80,7 @@ def main() -> None:
 
 def build(folder: Path, page: Path) -> float:
     """Seconds of one call of `evaluate report`."""
-    command = [sys.executable, "-m", "instructor_eval.cli", "report", "--results", str(folder), "--no-published"]
+    command = [sys.executable, "-m", "instructor_eval.cli.main", "report", "--results", str(folder), "--no-published"]
     start = time.perf_counter()
     subprocess.run([*command, "-o", str(page)], capture_output=True, check=True)
     return time.perf_counter() - start

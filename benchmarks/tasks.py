@@ -29,7 +29,7 @@ from typing import Any
 
 from fresh import middle, order_given, run, worker
 
-OURS = "from instructor_eval.cli import entry; entry()"
+OURS = "from instructor_eval.cli.main import entry; entry()"
 SIDES = ("ours, cold", "mteb", "ours, warm")
 AGREE = 1e-4
 

@@ -26,7 +26,7 @@ import numpy as np
 from shapes import SHAPES, build
 
 from instructor_eval.cache.vectors import VectorCache
-from instructor_eval.cli import main as evaluate
+from instructor_eval.cli.main import main as evaluate
 from instructor_eval.core.tables import render
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 from instructor_eval.cache.database import VARIABLE as CACHE_VARIABLE
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.core import progress
 from instructor_eval.core.progress import Progress
 from instructor_eval.results.score import Score
@@ -154,7 +154,7 @@ def cli_process(tmp_path: Path) -> Run:
 
     def run(*arguments: str, env: dict[str, str] | None = None) -> Done:
         done = subprocess.run(
-            [sys.executable, "-m", "instructor_eval.cli", *map(str, arguments)],
+            [sys.executable, "-m", "instructor_eval.cli.main", *map(str, arguments)],
             cwd=tmp_path,
             env=_bare_environment(tmp_path) | (env or {}),
             capture_output=True,

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from instructor_eval import __version__, cli
+from instructor_eval import __version__
 from instructor_eval.analysis.gate.limits import read_thresholds
+from instructor_eval.cli.main import main as cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WORKFLOW, SCRIPT, TEXT = DOCS / "ci" / "gate.yml", DOCS / "ci" / "gate.sh", DOCS / "ci.md"
@@ -140,7 +141,7 @@ case "$*" in
      exit "$RUN" ;;
 esac
 """
-REAL = f'#!/bin/sh\nexec "{sys.executable}" -m instructor_eval.cli "$@"\n'
+REAL = f'#!/bin/sh\nexec "{sys.executable}" -m instructor_eval.cli.main "$@"\n'
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 import instructor_eval
-from instructor_eval import cli_show
+from instructor_eval.cli.main import show
 from instructor_eval.core import errors
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
@@ -51,7 +51,7 @@ def results(tmp_path: Path, make_score: MakeScore) -> Path:
 )  # fmt: skip
 def test_reading_imports_nothing_heavy(arguments: list[str], results: Path, bare_environment: Environment) -> None:
     program = (
-        "import sys\nfrom instructor_eval.cli import main\n"
+        "import sys\nfrom instructor_eval.cli.main import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
         f"found = sorted(m for m in {HEAVY!r} if m in sys.modules)\n"
         "print(found, file=sys.stderr); sys.exit(bool(found))"
@@ -188,7 +188,7 @@ def test_an_interrupt_has_its_own_exit_code(cli: Run, monkeypatch: pytest.Monkey
     def interrupted(_options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_show, "tasks", interrupted)
+    monkeypatch.setattr(show, "tasks", interrupted)
     done = cli("tasks")
     assert done.code == errors.EXIT_INTERRUPTED == 130
     assert done.err.splitlines() == [
@@ -207,7 +207,7 @@ def test_a_reader_that_has_gone_is_no_error(
     os.close(reading)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "instructor_eval.cli", *arguments],
+            [sys.executable, "-m", "instructor_eval.cli.main", *arguments],
             cwd=tmp_path,
             env=bare_environment(tmp_path) | {"PYTHONUNBUFFERED": unbuffered},
             stdout=writing,
@@ -429,9 +429,9 @@ def test_results_that_cannot_be_written(cli_process: Run, tmp_path: Path) -> Non
 def test_without_the_extra_that_runs_models_one_line_says_what_to_install(
     cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from instructor_eval import cli_run
+    from instructor_eval.cli.main import run
 
-    monkeypatch.setattr(cli_run, "_NEEDED", ("json", "no_such_library"))
+    monkeypatch.setattr(run, "_NEEDED", ("json", "no_such_library"))
     line = cli("demo").error
     assert line == "evaluate: running a model needs no_such_library: pip install 'instructor-eval[run]'"
 

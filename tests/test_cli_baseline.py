@@ -103,7 +103,7 @@ def test_the_folder_is_one(cli: Run) -> None:
 
 def test_nothing_heavy_is_imported(results: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from instructor_eval.cli import main;"
+        "import sys; from instructor_eval.cli.main import main;"
         "assert main(['baseline', 'set', 'minilm']) == 0; assert main(['baseline', 'show', 'main']) == 0;"
         "print([m for m in ('torch', 'mteb', 'transformers', 'sklearn') if m in sys.modules])"
     )

@@ -16,7 +16,7 @@ import pytest
 
 from instructor_eval.cache.database import FILE_NAME, open_existing
 from instructor_eval.cache.vectors import Space, VectorCache, keys_of
-from instructor_eval.cli_cache import size
+from instructor_eval.cli.cache import size
 from instructor_eval.readers import answers
 from instructor_eval.readers.answers import AnswerCache
 from instructor_eval.readers.contract import Answer, Question
@@ -277,7 +277,7 @@ def test_clear_of_answers(cli: Run, folder: Path) -> None:
 def test_it_imports_nothing_heavy(folder: Path, action: str) -> None:
     _keep(folder, "hf:org/lm", 3)
     code = (
-        "import sys\nfrom instructor_eval.cli import main\nassert main(sys.argv[1:]) == 0\n"
+        "import sys\nfrom instructor_eval.cli.main import main\nassert main(sys.argv[1:]) == 0\n"
         "found = [m for m in ('torch', 'mteb', 'transformers', 'datasets', 'pandas', 'scipy') if m in sys.modules]\n"
         "sys.exit(str(found) if found else 0)"
     )

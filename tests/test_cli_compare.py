@@ -218,7 +218,7 @@ def test_changed_items_are_told(cli: Run, results: Path) -> None:
 
 def test_no_model_library_is_imported(results: Path) -> None:
     code = (
-        "import sys\nfrom instructor_eval.cli import main\n"
+        "import sys\nfrom instructor_eval.cli.main import main\n"
         "main(['compare', 'minilm', 'minilm@int8'])\n"
         "assert not {'torch', 'mteb', 'transformers'} & set(sys.modules)"
     )

@@ -86,7 +86,7 @@ def test_after_a_kill_only_what_was_not_answered_is_asked(
     # After so many answers it is silent: every thread waits for one, and nothing more happens until the kill.
     answered = 1 + 3 * N // 2
     with CompletionsServer(lm, faults=lambda number: "hang" if number >= answered else None) as server:
-        command = [sys.executable, "-m", "instructor_eval.cli", "--selection", "bm25", "--task", str(card)]
+        command = [sys.executable, "-m", "instructor_eval.cli.main", "--selection", "bm25", "--task", str(card)]
         command += ["--reader", f"endpoint:{server.url}"]
         with subprocess.Popen(
             command, cwd=tmp_path, env=bare_environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

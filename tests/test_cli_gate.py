@@ -224,7 +224,7 @@ def test_threads_and_the_order_of_items_change_nothing(with_baseline: Path, tmp_
                 items = pq.read_table(path).to_pydict()
                 refile(path.with_suffix(".json"), {name: values[::-1] for name, values in items.items()})
         subprocess.run(
-            [sys.executable, "-m", "instructor_eval.cli", "gate", "--candidate", "minilm@int8", "--output", "out"],
+            [sys.executable, "-m", "instructor_eval.cli.main", "gate", "--candidate", "minilm@int8", "--output", "out"],
             cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False, capture_output=True,
         )  # fmt: skip
         found.append((tmp_path / "out" / "gate.json").read_bytes())

@@ -155,7 +155,7 @@ def test_another_process_writes_the_same_bytes(cli: Run, gated: Path, tmp_path: 
 
 def test_no_model_library_is_imported(gated: Path) -> None:
     code = (
-        "import sys\nfrom instructor_eval.cli import main\nassert main(['report']) == 0\n"
+        "import sys\nfrom instructor_eval.cli.main import main\nassert main(['report']) == 0\n"
         f"assert not set({HEAVY!r}) & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=gated.parent, check=True, capture_output=True)

@@ -15,7 +15,7 @@ import pytest
 from parsed_page import read
 from rewritten import rewrite
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.results.repeat import single_score
 from instructor_eval.results.store import Store, read_score
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]

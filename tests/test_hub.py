@@ -40,7 +40,7 @@ def server(checkpoint: Path, arguana: Path) -> Iterator[HubServer]:
 
 def evaluate(server: HubServer, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "instructor_eval.cli", *arguments],
+        [sys.executable, "-m", "instructor_eval.cli.main", *arguments],
         cwd=tmp_path,
         env=server.env(tmp_path / "hf"),
         capture_output=True,

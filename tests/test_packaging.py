@@ -96,7 +96,7 @@ def test_the_checkout_finds_them_at_the_top_of_the_repository(tmp_path: Path, ba
 
 def test_the_command_works_from_the_wheel(unpacked: Path, tmp_path: Path, bare_environment: Environment) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "instructor_eval.cli", "validate"],
+        [sys.executable, "-m", "instructor_eval.cli.main", "validate"],
         cwd=tmp_path,
         env=bare_environment(tmp_path) | {"PYTHONPATH": str(unpacked)},
         capture_output=True,
@@ -129,7 +129,7 @@ def test_its_metadata(wheel: Path) -> None:
     assert wheel.name == f"instructor_eval-{project['version']}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as z:
         texts = {n.rpartition("/")[2]: z.read(n).decode() for n in z.namelist() if ".dist-info/" in n}
-    assert "evaluate = instructor_eval.cli:entry" in texts["entry_points.txt"]
+    assert "evaluate = instructor_eval.cli.main:entry" in texts["entry_points.txt"]
     needed = [line for line in texts["METADATA"].splitlines() if line.startswith("Requires-Dist: ")]
     core = [line.split()[1] for line in needed if "extra ==" not in line]
     assert not any(name.startswith(("torch", "mteb", "transformers", "datasets", "pandas")) for name in core)

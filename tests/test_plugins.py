@@ -64,7 +64,7 @@ def evaluate(
     def run(*arguments: str, plain: bool = False) -> Any:
         path = str(SOURCE) if plain else f"{SOURCE}:{site}"
         done = subprocess.run(
-            [sys.executable, "-m", "instructor_eval.cli", *arguments],
+            [sys.executable, "-m", "instructor_eval.cli.main", *arguments],
             cwd=folder,
             env=bare_environment(folder) | {"PYTHONPATH": path},
             capture_output=True,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.cli import _root_parser
+from instructor_eval.cli.main import _root_parser
 from instructor_eval.results.repeat import single_score, single_task
 from instructor_eval.results.score import Score
 from instructor_eval.tasks.cards import shipped_cards

@@ -310,7 +310,7 @@ def _environment() -> dict[str, str]:
 
 def _start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "instructor_eval.cli", *arguments],
+        [sys.executable, "-m", "instructor_eval.cli.main", *arguments],
         cwd=tmp_path, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -353,7 +353,7 @@ def test_kill_9_in_the_middle_then_the_finished_task_is_not_run_again(tmp_path: 
     rows = (tmp_path / "Slow" / "test.tsv").read_text().splitlines()[:20]
     (tmp_path / "Slow" / "test.tsv").write_text("\n".join(rows) + "\n")
     again = subprocess.run(
-        [sys.executable, "-m", "instructor_eval.cli", *arguments],
+        [sys.executable, "-m", "instructor_eval.cli.main", *arguments],
         cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr

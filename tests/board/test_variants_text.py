@@ -224,7 +224,7 @@ def test_names_from_strangers_break_no_format(form: str, made: Made) -> None:
 
 def test_what_a_look_at_the_board_loads(made: Made, tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom instructor_eval.cli import main\nmain(['leaderboard', '--results', *sys.argv[1:]])\n"
+        "import sys\nfrom instructor_eval.cli.main import main\nmain(['leaderboard', '--results', *sys.argv[1:]])\n"
         "heavy = ('scipy.stats', 'pyarrow', 'torch', 'mteb')\n"
         "print(sorted(m for m in sys.modules if m in heavy), file=sys.stderr)"
     )

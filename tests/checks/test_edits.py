@@ -19,7 +19,7 @@ from adapters.made_up import MIRRORS
 from edits import edits, inner_of, other
 from rewritten import as_before, rewrite
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.core.errors import UserError
 from instructor_eval.results.check import check_results
 from instructor_eval.results.store import Store, read_items, read_score

@@ -632,9 +632,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_looking_for_costs_is_light() -> None:
     program = (
-        "import sys, instructor_eval.run.costs, instructor_eval.cli_measure, instructor_eval.results.costs\n"
+        "import sys, instructor_eval.run.costs, instructor_eval.cli.measure, instructor_eval.results.costs\n"
         "print(sorted({'torch', 'transformers', 'mteb'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
-    program = "import sys, instructor_eval.cli_measure; print('numpy' in sys.modules)"
+    program = "import sys, instructor_eval.cli.measure; print('numpy' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"

@@ -189,7 +189,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:  # until its input ends
 def test_it_is_light() -> None:
     heavy = ("torch", "mteb", "transformers", "datasets", "pandas", "pyarrow", "scipy")
     code = (
-        "import sys, instructor_eval.cache.upkeep, instructor_eval.cli_cache\n"
+        "import sys, instructor_eval.cache.upkeep, instructor_eval.cli.cache\n"
         f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -44,7 +44,7 @@ def test_a_run_that_is_killed_ends_its_workers_and_goes_on_from_there(
     tmp_path: Path, bare_environment: Callable[[Path], dict[str, str]]
 ) -> None:
     model = tiny.build_instructor(tmp_path / "instructor-tiny")
-    command = [sys.executable, "-m", "instructor_eval.cli", "--model", str(model), "--family", "instructor"]
+    command = [sys.executable, "-m", "instructor_eval.cli.main", "--model", str(model), "--family", "instructor"]
     command += ["--executor", "ray", "--device", "cpu", "--results", "results", "--cache", str(tmp_path / "cache")]
     command += ["--task", "DemoBillboard", "--task", str(long_task(tmp_path, 5000))]
     environment = bare_environment(tmp_path) | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}

@@ -117,7 +117,7 @@ def on_ray(cli: Run, cluster: Any) -> Run:
 @pytest.fixture(scope="module")
 def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The demo in this process: what the others must come to. Its folders are `results` and `cache`."""
-    from instructor_eval.cli import main
+    from instructor_eval.cli.main import main
 
     folder = tmp_path_factory.mktemp("alone")
     with pytest.MonkeyPatch.context() as patch:

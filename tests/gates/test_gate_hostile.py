@@ -17,20 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from instructor_eval import cli as command_line
 from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
 from instructor_eval.analysis.gate.limits import Thresholds
 from instructor_eval.analysis.gate.outcome import interval
 from instructor_eval.analysis.gate.quality import INCONCLUSIVE, judge, least_p
 from instructor_eval.analysis.statistics import matching
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
+from instructor_eval.cli.main import main as command_line
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 
 Run = Callable[..., Any]
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}
 WORSE = made_results.lowered(0.4, 0.3, only="SciFact")
-GATE = [sys.executable, "-m", "instructor_eval.cli", "gate", "--candidate", "minilm@int8"]
+GATE = [sys.executable, "-m", "instructor_eval.cli.main", "gate", "--candidate", "minilm@int8"]
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def _be_the_command(asked: dict[str, Any]) -> None:
         sys.argv = ["evaluate", *asked["arguments"]]
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)
-        from instructor_eval.cli import entry
+        from instructor_eval.cli.main import entry
 
         try:
             entry()

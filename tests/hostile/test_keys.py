@@ -152,7 +152,7 @@ def _content(path: Path) -> bytes:
 def _run(folder: Path, *arguments: str, here: bool = False) -> bytes:
     """What a command prints; in a process of its own, whose command line is looked at, or in this one."""
     if here:
-        from instructor_eval.cli import main
+        from instructor_eval.cli.main import main
 
         before, streams = Path.cwd(), (io.StringIO(), io.StringIO())
         os.chdir(folder)
@@ -164,7 +164,7 @@ def _run(folder: Path, *arguments: str, here: bool = False) -> bytes:
             os.chdir(before)
         return "".join(stream.getvalue() for stream in streams).encode("utf-8", "surrogatepass")
     environment = {**os.environ, "INSTRUCTOR_EVAL_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "instructor_eval.cli", *arguments]
+    command = [sys.executable, "-m", "instructor_eval.cli.main", *arguments]
     listed = b""
     with (
         (folder / "out").open("ab") as out,
@@ -175,5 +175,5 @@ def _run(folder: Path, *arguments: str, here: bool = False) -> bytes:
                 with contextlib.suppress(OSError):
                     listed += entry.read_bytes()
             time.sleep(1)
-    assert b"instructor_eval.cli" in listed
+    assert b"instructor_eval.cli.main" in listed
     return (folder / "out").read_bytes() + listed

@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "report to standard output": ("report", "--results", "results", "-o", "-"),
     "help": ("--help",),
 }
-RUN = [sys.executable, "-m", "instructor_eval.cli"]
+RUN = [sys.executable, "-m", "instructor_eval.cli.main"]
 FULL = Path("/dev/full")
 
 
@@ -158,7 +158,7 @@ def test_a_folder_that_is_gone(name: str, folder: Path, tmp_path: Path) -> None:
         gone.rmdir()
 
     done = subprocess.run(
-        [sys.executable, "-c", "from instructor_eval.cli import entry; entry()", *COMMANDS[name]],
+        [sys.executable, "-c", "from instructor_eval.cli.main import entry; entry()", *COMMANDS[name]],
         env=bare(folder), capture_output=True, preexec_fn=leave, check=False,
     )  # fmt: skip
     assert is_clean(done.stdout, done.stderr), done

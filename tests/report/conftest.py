@@ -10,7 +10,7 @@ import folders
 import pytest
 from made_results import MINILM
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.report import page as pages
 from instructor_eval.results.score import Score
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import made_results
 from made_results import lowered
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.results.score import Score
 
 OTHER = "org/other-model"

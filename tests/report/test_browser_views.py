@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ import folders
 import pytest
 from browsing import Browser, chromium
 
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 
 pytestmark = [pytest.mark.browser, pytest.mark.realdata]
 ROW = "sentence-transformers/all-MiniLM-L6-v2@{}:none"

@@ -19,7 +19,7 @@ from instructor_eval.analysis.gate.limits import DriftLimits
 from instructor_eval.analysis.gate.outcome import Outcome, of_drift, of_speed
 from instructor_eval.analysis.gate.quality import OK, REGRESSED
 from instructor_eval.analysis.gate.speed import Speed
-from instructor_eval.cli import main
+from instructor_eval.cli.main import main
 from instructor_eval.core.errors import UserError
 from instructor_eval.report.verdict import Verdict, read_verdict
 from instructor_eval.results.score import Score

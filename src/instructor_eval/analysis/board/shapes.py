@@ -1,6 +1,6 @@
 """The shape of a score: how its units' parts of it are spread, and which units do best and worst.
 
-A unit's part is as `analysis/statistics/contributions.py` has it: its value where the score is a mean, else what it adds.
+A unit's part is its value where the score is a mean, else what it adds (`analysis/statistics/contributions.py`).
 This module is light: the board needs no more where the shapes were computed before.
 """
 

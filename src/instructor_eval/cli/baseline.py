@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.analysis.compare.side import BASELINES
-from instructor_eval.cli_compare import add_baselines_option, add_side_options, find_side
+from instructor_eval.cli.compare import add_baselines_option, add_side_options, find_side
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell

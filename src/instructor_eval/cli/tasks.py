@@ -1,48 +1,39 @@
-"""The commands that read: tasks, models, leaderboard. None of them imports torch or mteb."""
+"""`evaluate tasks`: the tasks, or one card with its literal instructions."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.analysis.board.board import build
-from instructor_eval.analysis.board.rows import Board
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
-from instructor_eval.analysis.board.text import format_board
+from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
-from instructor_eval.core.stored_files import is_folder
-from instructor_eval.core.tables import render
-from instructor_eval.core.values import Items
+from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.results.published import published
-from instructor_eval.results.readers import find_reader, readers_of
-from instructor_eval.results.score import Key, Score, key_of
-from instructor_eval.results.store import Store
-from instructor_eval.tasks import protocol
-from instructor_eval.tasks.cards import (
-    benchmarks,
-    known_cards,
-    own_cards,
-    plugged_cards,
-    read_cards,
-    select,
-    shipped_cards,
-)
+from instructor_eval.tasks.cards import benchmarks, known_cards, own_cards, plugged_cards, read_cards, shipped_cards
 from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.prompts.recipe import recipe_of
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types import TYPES
 
-_RESULTS = Path("results")
-"""Where results are unless said otherwise: that there are none yet is no mistake."""
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `evaluate tasks`."""
+    parser.add_argument("name", nargs="?", metavar="TASK", help="show this task's card")
+    parser.add_argument("--benchmark", metavar="NAME", help="only this benchmark")
+    parser.add_argument("--type", metavar="TYPE", help="only this task type")
+    parser.add_argument("--search", metavar="TEXT", help="only names that contain TEXT, in any case")
+    parser.add_argument("--model", metavar="MODEL", help="with TASK: the instructions of this hub id only")
+    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_debug_option(parser)
 
 
-def tasks(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """`evaluate tasks`: the list, or one card."""
     cards = shipped_cards()
     _check_together(options)
@@ -178,124 +169,3 @@ def _prompt_lines(card: Card) -> list[str]:
         f"  answer  {f'one of the field {recipe.choices}' if recipe.choices else how}",
         f"  drawn   {', '.join(drawn)} ({recipe.sampling}); prompts of {recipe.budget:,} GPT-2 tokens",
     ]
-
-
-def models(options: argparse.Namespace) -> int:
-    """`evaluate models`: known models, and those with results."""
-    counts: Counter[str] = Counter()
-    families: dict[str, str] = {}
-    if options.results != _RESULTS or options.results.exists():
-        check_results_folder(options.results)
-    for score in Store(options.results).scores():
-        counts[score.model["name"]] += score.status == "ok"
-        families[score.model["name"]] = score.model["family"]
-    headers = ["model", "family", "instructions", "published MTEB-56", "results here"]
-    rows: list[list[Any]] = []
-    for name, entry in published().items():
-        if "/" not in name:
-            continue
-        own = [v for t, v in entry.tasks.items() if t in shipped_cards() and shipped_cards()[t].part_of is None]
-        mean = round(100 * sum(own) / len(own), 2) if own else None
-        shown = f"{mean:.2f}" if mean is not None and options.format == "table" else mean
-        is_instructor = name in PAPER_MODELS
-        rows.append([
-            name, families.pop(name, "instructor" if is_instructor else "plain"),
-            "paper, template" if is_instructor else None, shown, counts.get(name) or None,
-        ])  # fmt: skip
-    rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
-    tell(render(headers, rows, options.format, left=3))
-    if options.format == "table":
-        tell(
-            "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; "
-            "minilm is the embedded\nsentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
-            "checkpoint's files when it is run."
-        )
-    return EXIT_OK
-
-
-def leaderboard(options: argparse.Namespace) -> int:
-    """`evaluate leaderboard`: the table of stored scores."""
-    store = Store(options.results)
-    board = board_of(options, store, KeptStatistics.of(store))
-    tell(format_board(board, options.format))
-    if board.left_out and options.format == "table":
-        what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
-        warn(f"\n{what} left out: give the same flags to see them")
-    return EXIT_OK
-
-
-def check_results_folder(path: Path) -> None:
-    """Raise UserError unless there is a folder, whatever it holds."""
-    if not is_folder(path):
-        if path.exists():
-            raise UserError(f"no results folder at {path}: it is no folder: name one with --results")
-        raise UserError(
-            f"no results folder at {path}: run something first (`evaluate demo`), or name it with --results"
-        )
-
-
-def board_of(
-    options: argparse.Namespace,
-    store: Store,
-    kept: KeptStatistics,
-    say: Callable[[str], None] = lambda _line: None,
-) -> Board:
-    """The board that the flags of `evaluate leaderboard` ask for.
-
-    Args:
-        options: The flags.
-        store: The results folder.
-        kept: Its statistics.
-        say: Told of each score whose items are read.
-
-    Raises:
-        UserError: there is no such folder, a score in it is not whole, or a flag means nothing in it.
-    """
-    check_results_folder(options.results)
-
-    def read(score: Score) -> Items:
-        say(f"reading items: {score.task} of {score.model['name']} ({score.model['variant']})")
-        return store.items(score)
-
-    only = select(options.task, options.benchmark) if options.task or options.benchmark else None
-    scores = list(store.scores())
-    reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
-    board = build(
-        scores,
-        () if options.no_published else published().values(),
-        protocol=protocol.parse(options.protocol),
-        limit=options.limit,
-        only=only,
-        reader=reader,
-        items=None if options.no_intervals else read,
-        kept=None if options.no_intervals else kept,
-        baseline=_baseline(options, reader),
-    )
-    if options.baseline is not None and board.baseline is None:
-        raise UserError(f"--baseline {options.baseline}: that row is not on this board: name one that is")
-    return board
-
-
-def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:
-    """The row that `--baseline` names.
-
-    Raises:
-        UserError: there is none, several go by that name, or it has no items to compare with.
-    """
-    if options.baseline is None:
-        return None
-    if options.no_intervals:
-        raise UserError("--baseline marks what differs beyond its interval: leave --no-intervals out")
-    from instructor_eval.analysis.compare.find_side import resolve as side
-
-    found = side(
-        options.baseline,
-        results=options.results,
-        protocol=protocol.parse(options.protocol),
-        limit=options.limit,
-        reader=reader,
-    )
-    score = next(iter(found.scores.values()), None)
-    if score is None:
-        raise UserError(f"--baseline {options.baseline}: it has no stored scores to compare with: name a measured row")
-    return key_of(score)

@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import say, tell, warn
@@ -27,6 +28,8 @@ _STATUS = {"kept": "kept", "whole": "parts", "failed": "fails"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The flags of `evaluate plan` beside those of a run."""
+    add_task_options(parser)
+    add_run_options(parser)
     group = parser.add_argument_group("the plan")
     group.add_argument("--no-calibration", action="store_true",
                        help="load no network, and leave out the time: measuring takes seconds a form")  # fmt: skip
@@ -42,22 +45,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Count, estimate, print; 2 where a task would fail."""
-    from instructor_eval import cli_run
+    from instructor_eval.cli import run as running
 
-    cli_run.check_asked(options)
+    running.check_asked(options)
     if options.executor != "local":
         raise UserError("`evaluate plan` counts and measures in this process: leave --executor out")
     options.command = ["evaluate", "plan"]
     from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
 
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
-    asked = cli_run.prepare(options)
+    asked = running.prepare(options)
     from instructor_eval.core.progress import Progress
     from instructor_eval.run.dry_run import dry_run
 
     Progress.enabled = not options.quiet
     with contextlib.ExitStack() as closing:
-        request = cli_run.request_of(options, asked, closing, dry=True)
+        request = running.request_of(options, asked, closing, dry=True)
         lookup = _lookup(options, request)
         known = _known(options)
         closing.callback(known.close)

@@ -10,6 +10,8 @@ from pathlib import Path
 from instructor_eval.cache import upkeep, verify
 from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.vectors import default_folder
+from instructor_eval.cli.flags import positive
+from instructor_eval.cli.options import add_debug_option, parse_size
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
@@ -17,6 +19,38 @@ from instructor_eval.core.tables import render
 from instructor_eval.readers import answers_upkeep
 
 _READERS = ("hf:", "endpoint:")
+ACTIONS = {
+    "info": "show what is kept of which model",
+    "verify": "check every vector and answer; drop what is damaged",
+    "prune": "drop what was not used for longest, or what one model left",
+    "clear": "drop everything",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the actions of `evaluate cache` with their flags."""
+    parser.set_defaults(show_help=parser.print_help)
+    choice = parser.add_subparsers(dest="action", metavar="ACTION", title="actions (evaluate cache ACTION --help)")
+    parsers = {
+        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        for name, text in ACTIONS.items()
+    }
+    for action in parsers.values():
+        action.add_argument(
+            "--cache", type=Path, metavar="DIR",
+            help="its folder (default $INSTRUCTOR_EVAL_CACHE, else ~/.cache/instructor-eval)",
+        )  # fmt: skip
+    parsers["info"].add_argument("--format", choices=("table", "json"), default="table")
+    prune = parsers["prune"]
+    prune.add_argument("--size", type=parse_size, metavar="SIZE", help="until the cache takes no more, as 500M or 2T")
+    prune.add_argument(
+        "--model",
+        metavar="NAME",
+        help="only this model's: its name, name@revision or fingerprint; or a reader's answers",
+    )
+    prune.add_argument("--older-than", type=positive, metavar="DAYS", help="only what was not used for so many days")
+    for action in parsers.values():
+        add_debug_option(action)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from instructor_eval.cli.options import add_board_options, add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError, reason
 from instructor_eval.core.output import tell, tell_bytes, warn
 
@@ -33,14 +34,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     gate.add_argument("--gate", type=Path, metavar="FILE",
                       help="a gate.json whose verdict stands first (default RESULTS/gate/gate.json)")  # fmt: skip
     gate.add_argument("--no-gate", action="store_true", help="leave the verdict out")
+    add_board_options(parser)
+    add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate report`: the page of a results folder."""
     from instructor_eval.analysis.board.evidence import Evidence
     from instructor_eval.analysis.board.statistics_files import KeptStatistics
-    from instructor_eval.cli_compare import progress
-    from instructor_eval.cli_show import board_of
+    from instructor_eval.cli.compare import progress
+    from instructor_eval.cli.leaderboard import board_of
     from instructor_eval.report.details import counted
     from instructor_eval.report.page import Request, render
     from instructor_eval.results.store import Store

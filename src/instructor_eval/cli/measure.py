@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval.cli.flags import listed, positive
+from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.tables import render
-from instructor_eval.flag_types import listed, positive
 
 if TYPE_CHECKING:
     from instructor_eval.models.variant import Variant
@@ -46,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--format", choices=FORMATS, default="table")
+    add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.compare.side import BASELINES
+from instructor_eval.cli.flags import not_negative, positive
+from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.output import pass_by, tell, warn
 from instructor_eval.core.tables import BOARD_FORMATS
-from instructor_eval.flag_types import not_negative, positive
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.compare.side import Side
@@ -57,6 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="leave out, and name, the items and tasks that one side lacks")  # fmt: skip
     parser.add_argument("--items", type=not_negative, metavar="N", help="items that moved most, a task (default 3)")
     parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
+    add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:

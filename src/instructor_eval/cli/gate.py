@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructor_eval.cli_compare import add_side_options, find_side, progress, tasks_of
+from instructor_eval.cli.compare import add_side_options, find_side, progress, tasks_of
+from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.output import tell, warn
 
@@ -65,6 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     speed.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
     speed.add_argument("--offline", action="store_true", help="never use the network")
     speed.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
+    add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:

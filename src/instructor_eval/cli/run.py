@@ -42,7 +42,7 @@ _NEEDED = (
 def run_root(options: argparse.Namespace) -> int:
     """`evaluate --model ... --task ...`: run, file, print the board of what was asked for."""
     check_asked(options)
-    return _run(options)
+    return run_tasks(options)
 
 
 def check_asked(options: argparse.Namespace) -> None:
@@ -56,37 +56,6 @@ def check_asked(options: argparse.Namespace) -> None:
         raise UserError("no --model given: name a hub id, a folder, or minilm (the embedded model)")
     if not options.task and not options.benchmark:
         raise UserError("no --task or --benchmark given: `evaluate tasks` lists them")
-
-
-def run_demo(options: argparse.Namespace) -> int:
-    """`evaluate demo`: the embedded model on the embedded tasks."""
-    options.model, options.task, options.benchmark = ["minilm"], [], ["demo"]
-    options.instructions, options.protocol, options.limit, options.strict = [], [], None, False
-    options.selection, options.reader, options.reader_dtype = [], None, "auto"
-    options.offline = True
-    options.cost = "off"  # its numbers should be there at once
-    options.command = ["evaluate", "demo"]
-    code = _run(options)
-    if code == EXIT_OK and not options.quiet:
-        results = "" if str(options.results) == "results" else f" --results {options.results}"
-        tell(
-            "\nThis was all-MiniLM-L6-v2 on four small sets that ship with the tool. Next:\n"
-            f"  evaluate report{results} --open\n"
-            "      all of it as one HTML page, with what stands behind each score\n"
-            f"  evaluate leaderboard{results} --format md\n"
-            "      the same table for a document\n"
-            "  evaluate tasks DemoRetrieval\n"
-            "      a task's card, with its instructions\n"
-            f"  evaluate --model hkunlp/instructor-base --benchmark demo{results}\n"
-            "      an INSTRUCTOR beside it (downloads the model)\n"
-            f"  evaluate --task DemoPrompts --selection bm25 --selection random{results}\n"
-            "      demonstrations chosen without a model beside it\n"
-            "  evaluate --model minilm --task STSBenchmark\n"
-            "      a task of the paper (downloads its data)\n"
-            "  evaluate --model minilm --task ./my-task.yaml\n"
-            "      your own data: docs/adding-a-task.md"
-        )
-    return code
 
 
 def _check_installed() -> None:
@@ -116,7 +85,7 @@ def prepare(options: argparse.Namespace) -> Asked:
     Raises:
         UserError: a library is not installed, a name is unknown, or flags do not go together.
     """
-    from instructor_eval.flag_types import COSTS
+    from instructor_eval.cli.flags import COSTS
 
     _check_installed()
     if options.cost not in COSTS:
@@ -215,7 +184,8 @@ def _serving(options: argparse.Namespace) -> Serving:
     )
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_tasks(options: argparse.Namespace) -> int:
+    """Run what was asked for and print its table; the return value is the exit code."""
     asked = prepare(options)
     cards, choices = asked.cards, asked.choices
     from instructor_eval.core.progress import Progress

@@ -5,14 +5,21 @@ from __future__ import annotations
 import argparse
 import importlib.util
 
+from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.output import tell
-from instructor_eval.core.tables import render
+from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.models.variant import EMBEDDINGS, Form, known_forms
 
 
-def variants(options: argparse.Namespace) -> int:
-    """`evaluate variants`: the list. Nothing heavy is imported."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `evaluate variants`."""
+    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_debug_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list. Nothing heavy is imported."""
     rows = [[f.name, f.what, _needs(f)] for f in known_forms().values()]
     tell(render(["form", "what", "needs"], rows, options.format, left=3))
     if options.format == "table":

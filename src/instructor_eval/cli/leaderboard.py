@@ -1,0 +1,124 @@
+"""`evaluate leaderboard`: the table of all results. Imports neither torch nor mteb."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.text import format_board
+from instructor_eval.cli.options import add_board_options, add_debug_option
+from instructor_eval.core.errors import EXIT_OK, UserError
+from instructor_eval.core.output import tell, warn
+from instructor_eval.core.stored_files import is_folder
+from instructor_eval.core.tables import BOARD_FORMATS
+from instructor_eval.core.values import Items
+from instructor_eval.results.published import published
+from instructor_eval.results.readers import find_reader, readers_of
+from instructor_eval.results.score import Key, Score, key_of
+from instructor_eval.results.store import Store
+from instructor_eval.tasks import protocol
+from instructor_eval.tasks.cards import (
+    select,
+)
+
+RESULTS = Path("results")
+"""Where results are unless said otherwise: that there are none yet is no mistake."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `evaluate leaderboard`."""
+    add_board_options(parser)
+    parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
+    add_debug_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """`evaluate leaderboard`: the table of stored scores."""
+    store = Store(options.results)
+    board = board_of(options, store, KeptStatistics.of(store))
+    tell(format_board(board, options.format))
+    if board.left_out and options.format == "table":
+        what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
+        warn(f"\n{what} left out: give the same flags to see them")
+    return EXIT_OK
+
+
+def check_results_folder(path: Path) -> None:
+    """Raise UserError unless there is a folder, whatever it holds."""
+    if not is_folder(path):
+        if path.exists():
+            raise UserError(f"no results folder at {path}: it is no folder: name one with --results")
+        raise UserError(
+            f"no results folder at {path}: run something first (`evaluate demo`), or name it with --results"
+        )
+
+
+def board_of(
+    options: argparse.Namespace,
+    store: Store,
+    kept: KeptStatistics,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Board:
+    """The board that the flags of `evaluate leaderboard` ask for.
+
+    Args:
+        options: The flags.
+        store: The results folder.
+        kept: Its statistics.
+        say: Told of each score whose items are read.
+
+    Raises:
+        UserError: there is no such folder, a score in it is not whole, or a flag means nothing in it.
+    """
+    check_results_folder(options.results)
+
+    def read(score: Score) -> Items:
+        say(f"reading items: {score.task} of {score.model['name']} ({score.model['variant']})")
+        return store.items(score)
+
+    only = select(options.task, options.benchmark) if options.task or options.benchmark else None
+    scores = list(store.scores())
+    reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
+    board = build(
+        scores,
+        () if options.no_published else published().values(),
+        protocol=protocol.parse(options.protocol),
+        limit=options.limit,
+        only=only,
+        reader=reader,
+        items=None if options.no_intervals else read,
+        kept=None if options.no_intervals else kept,
+        baseline=_baseline(options, reader),
+    )
+    if options.baseline is not None and board.baseline is None:
+        raise UserError(f"--baseline {options.baseline}: that row is not on this board: name one that is")
+    return board
+
+
+def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:
+    """The row that `--baseline` names.
+
+    Raises:
+        UserError: there is none, several go by that name, or it has no items to compare with.
+    """
+    if options.baseline is None:
+        return None
+    if options.no_intervals:
+        raise UserError("--baseline marks what differs beyond its interval: leave --no-intervals out")
+    from instructor_eval.analysis.compare.find_side import resolve as side
+
+    found = side(
+        options.baseline,
+        results=options.results,
+        protocol=protocol.parse(options.protocol),
+        limit=options.limit,
+        reader=reader,
+    )
+    score = next(iter(found.scores.values()), None)
+    if score is None:
+        raise UserError(f"--baseline {options.baseline}: it has no stored scores to compare with: name a measured row")
+    return key_of(score)

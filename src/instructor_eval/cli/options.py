@@ -1,0 +1,162 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from instructor_eval.cli.flags import COSTS, amount, listed, positive, seconds
+from instructor_eval.models.variant import EMBEDDINGS
+
+
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says what is run: models, tasks, instructions, protocol."""
+    what = parser.add_argument_group("what to run")
+    what.add_argument(
+        "--model", action="append", default=[], metavar="MODEL",
+        help="a hub id (org/name[@revision]), a folder, minilm (the embedded model), or one that is served "
+        "(docs/model-servers.md): endpoint:URL[#MODEL], hosted:PROVIDER/MODEL, mteb:NAME; repeatable",
+    )  # fmt: skip
+    what.add_argument(
+        "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"
+    )
+    what.add_argument("--benchmark", action="append", default=[], metavar="NAME",
+                      help="all tasks of mteb, billboard, prompt-retrieval or demo; repeatable")  # fmt: skip
+    what.add_argument(
+        "--instructions", action="append", default=[], metavar="SET",
+        help="paper (default), paper:MODEL, template, none, or a YAML file; repeatable, results stand side by side",
+    )  # fmt: skip
+    what.add_argument("--protocol", action="append", default=[], metavar="CHOICE",
+                      help="mteb (default), paper, or CHOICE=VALUE (docs/protocol.md); repeatable")  # fmt: skip
+    what.add_argument("--limit", type=positive, metavar="N", help="cut every task to N items, for a quick look")
+    what.add_argument("--strict", action="store_true", help="a warning about the data is an error")
+    prompts = parser.add_argument_group("prompt retrieval")
+    prompts.add_argument(
+        "--selection", action="append", default=[], metavar="HOW",
+        help="how demonstrations are chosen: similar (default), random[:SEED], bm25; repeatable",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--reader", metavar="READER",
+        help="what answers: nearest (default; no model), hf:MODEL, endpoint:URL[#MODEL], paper (GPT-J)",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--reader-dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+        help="numeric form of an hf: reader; auto is bfloat16 on a GPU, float32 elsewhere",
+    )  # fmt: skip
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how and where it is run, `--quiet` and `--debug`."""
+    how = parser.add_argument_group("how to run")
+    how.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
+    _add_variant_options(how)
+    how.add_argument("--search", action="append", default=[], metavar="SEARCH",
+                     help="what finds the documents of retrieval tasks: exact (default), faiss:FACTORY, "
+                     "lancedb[:INDEX], milvus[:URI] (docs/search.md); repeatable, each is a row")  # fmt: skip
+    how.add_argument("--cost", choices=COSTS, default=_cost_default(),
+                     help="measure size, speed and memory of each form once and file them with its scores: auto "
+                     "(default), full (cold start of a single form too), off")  # fmt: skip
+    how.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in a batch, padding included")
+    how.add_argument("--compile", action="store_true", help="compile the model first: for long runs on a GPU")
+    how.add_argument("--family", choices=("instructor", "prefix", "plain"),
+                     help="how the model takes instructions, where its files do not show it")  # fmt: skip
+    how.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
+    how.add_argument(
+        "--executor", default="local", metavar="WHERE",
+        help="what encodes: local (default), ray (every GPU of this machine, else its processors), ray:auto or "
+        "ray:HOST:PORT (a Ray cluster; docs/ray.md)",
+    )  # fmt: skip
+    _add_serving_options(parser.add_argument_group("served models"))
+    where = parser.add_argument_group("where things are")
+    where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
+    where.add_argument("--hub", type=Path, default=_hub_default(), metavar="DIR",
+                       help="a local mirror of data sets in hub layout (default $INSTRUCTOR_EVAL_HUB)")  # fmt: skip
+    _add_cache_options(where)
+    where.add_argument("--offline", action="store_true", help="never use the network")
+    parser.add_argument("--quiet", action="store_true", help="print the table only")
+    add_debug_option(parser)
+
+
+def _add_serving_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--request-texts", type=positive, default=64, metavar="N",
+                       help="texts in a request (default 64); --batch-tokens bounds its tokens too, estimated at four "
+                       "bytes each (default 8192)")  # fmt: skip
+    group.add_argument("--concurrency", type=positive, default=4, metavar="N",
+                       help="requests at the same time (default 4)")  # fmt: skip
+    group.add_argument("--tries", type=positive, default=7, metavar="N",
+                       help="how often a request is sent at most (default 7)")  # fmt: skip
+    group.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS",
+                       help="how long to wait for a server that says nothing (default 60)")  # fmt: skip
+    group.add_argument("--price", type=amount, metavar="USD",
+                       help="of a million tokens: what a run costs is filed with its scores")  # fmt: skip
+    group.add_argument("--label", default="", metavar="TEXT",
+                       help="your name for the state of its weights, part of the fingerprint")  # fmt: skip
+
+
+def _add_variant_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--variant", action="append", type=listed, default=[], metavar="FORM[+EMBEDDING][@DIM],...",
+        help="numeric forms of the model (evaluate variants): auto (default: bf16 on a GPU, fp32 elsewhere), int8, "
+        "bf16+binary@256, ...; repeatable, each is a row",
+    )  # fmt: skip
+    group.add_argument(
+        "--embedding", action="append", type=listed, default=[], metavar="KIND,...",
+        help=f"what vectors are kept as, for every --variant: {', '.join(EMBEDDINGS)}; repeatable",
+    )  # fmt: skip
+    group.add_argument("--truncate-dim", action="append", type=positive, default=[], metavar="N",
+                       help="keep the first N values of each vector, for every --variant; repeatable")  # fmt: skip
+
+
+def _add_cache_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--cache", type=Path, metavar="DIR",
+        help="vectors already computed (default $INSTRUCTOR_EVAL_CACHE, else ~/.cache/instructor-eval)",
+    )  # fmt: skip
+    group.add_argument("--no-cache", action="store_true", help="compute every vector and keep none")
+    group.add_argument("--cache-size", type=parse_size, default=parse_size("20G"), metavar="SIZE",
+                       help="how large it may grow, as 500M or 2T (default 20G); least recently used goes")  # fmt: skip
+    group.add_argument("--cache-dtype", choices=("float32", "float16"), default="float32",
+                       help="float16 halves the cache and rounds every vector: another variant")  # fmt: skip
+
+
+def parse_size(text: str) -> int:
+    """Parse a size in bytes, as 500M or 2T."""
+    units = {"K": 1, "M": 2, "G": 3, "T": 4}
+    number, unit = text[:-1], text[-1:].upper()
+    try:
+        size = int(float(number) * 1024 ** units[unit])
+    except (KeyError, ValueError, OverflowError):
+        size = 0
+    if size < 1024**2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of at least 1M: write 500M, 20G or 2T")
+    return size
+
+
+def _hub_default() -> Path | None:
+    value = os.environ.get("INSTRUCTOR_EVAL_HUB")
+    return Path(value) if value else None
+
+
+def _cost_default() -> str:
+    return os.environ.get("INSTRUCTOR_EVAL_COST") or "auto"  # checked when it is used
+
+
+def add_board_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses the rows and columns of a leaderboard."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
+    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
+    parser.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
+    parser.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
+    parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
+    parser.add_argument("--reader", metavar="READER",
+                       help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
+    parser.add_argument("--no-published", action="store_true", help="leave published scores out")
+    parser.add_argument("--baseline", metavar="ROW",
+                       help="mark what differs from this row: MODEL[@VARIANT][:INSTRUCTIONS]")  # fmt: skip
+    parser.add_argument("--no-intervals", action="store_true", help="scores alone; no file of items is read")
+
+
+def add_debug_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--debug`, which `main` looks for before anything is parsed."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
