@@ -39,11 +39,10 @@ def commands(text: str) -> list[list[str]]:
 def parse(words: list[str]) -> None:
     """Give a command's words to the parser that will read them; an error is raised as UserError."""
     assert words[0] == "evaluate"
-    table = cli._parsers()
-    if words[1] in table:
-        table[words[1]][0].parse_args(words[2:])
+    if words[1] in cli.COMMANDS:
+        cli.parser_of(words[1])[0].parse_args(words[2:])
     else:
-        options = cli._root_parser().parse_args(words[1:])
+        options = cli.root_parser().parse_args(words[1:])
         assert options.model
         assert options.task
 

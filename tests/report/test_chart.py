@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board.made_boards import Made
 from hypothesis import given
 from hypothesis import strategies as st
+from made_boards import Made
 
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Row

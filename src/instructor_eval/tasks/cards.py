@@ -21,7 +21,7 @@ from instructor_eval.core.yaml_file import read_yaml
 from instructor_eval.models.family import FAMILIES
 from instructor_eval.tasks.card_values import LONGEST_NAME, Where
 from instructor_eval.tasks.instructions import LONGEST_INSTRUCTION, too_long
-from instructor_eval.tasks.prompts.recipe import recipe_of
+from instructor_eval.tasks.prompts.recipe import OPTIONS, recipe_of
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types import OWN_TYPES, TYPES, TaskType
 
@@ -70,7 +70,7 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
     data = _data(raw, where)
     template, is_default = _template(raw, where, kind)
     options = where.mapping("options", raw.get("options", {}))
-    where.known(options, kind.options, "options.")
+    where.known(options, (*kind.options, *(OPTIONS if kind is TYPES["PromptRetrieval"] else ())), "options.")
     _check_options(options, where, kind)
     card = Card(
         name=name,

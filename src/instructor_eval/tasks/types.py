@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from instructor_eval.tasks.prompts.recipe import OPTIONS
-
 _DOCUMENT = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
 
 
@@ -39,7 +37,8 @@ TYPES: dict[str, TaskType] = {
                     ("sentence1", "sentence2", "score")),
     "Summarization": TaskType({"text": ("summary", "retrieval")}, ("cosine_spearman",)),
     "TextEvaluation": TaskType({"text": ("text", "")}, ("pearson",)),
-    "PromptRetrieval": TaskType({"example": ("example", "retrieving examples")}, ("rougeL",), OPTIONS),
+    # Its options: prompts/recipe.py.
+    "PromptRetrieval": TaskType({"example": ("example", "retrieving examples")}, ("rougeL",)),
 }  # fmt: skip
 
 

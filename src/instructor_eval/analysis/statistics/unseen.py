@@ -17,7 +17,7 @@ Of the mean of tasks it is the 5 % point of the sum; the unseen item is in the o
 the worst case where nothing is seen.
 
 The 5 % point is taken from the first four moments, which are known, by Cornish and Fisher's expansion: within 2 % of
-the exact one (`tests/comparing/test_unseen.py`). Simulated in `benchmarks/verdicts.py`.
+the exact one (`tests/analysis/statistics/test_unseen.py`). Simulated in `benchmarks/verdicts.py`.
 """
 
 from __future__ import annotations

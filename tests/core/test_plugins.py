@@ -24,7 +24,7 @@ from instructor_eval.results.store import read_items
 from instructor_eval.search.spec import SearchSpec, open_store
 from instructor_eval.tasks import cards
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(instructor_eval.__file__).parents[1]
 FENCE = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENT = ROOT / "docs" / "plugins.md"

@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 import instructor_eval
-from instructor_eval.cli.main import show
+from instructor_eval.cli import tasks as tasks_command
 from instructor_eval.core import errors
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
@@ -188,7 +188,7 @@ def test_an_interrupt_has_its_own_exit_code(cli: Run, monkeypatch: pytest.Monkey
     def interrupted(_options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(show, "tasks", interrupted)
+    monkeypatch.setattr(tasks_command, "run", interrupted)
     done = cli("tasks")
     assert done.code == errors.EXIT_INTERRUPTED == 130
     assert done.err.splitlines() == [
@@ -429,7 +429,7 @@ def test_results_that_cannot_be_written(cli_process: Run, tmp_path: Path) -> Non
 def test_without_the_extra_that_runs_models_one_line_says_what_to_install(
     cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from instructor_eval.cli.main import run
+    from instructor_eval.cli import run
 
     monkeypatch.setattr(run, "_NEEDED", ("json", "no_such_library"))
     line = cli("demo").error

@@ -11,8 +11,8 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from adapters.made_up import MIRRORS, FakeEncoder, settings
-from adapters.made_up import card as shipped
+from made_up import MIRRORS, FakeEncoder, settings
+from made_up import card as shipped
 from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 from rewritten import rewrite
 

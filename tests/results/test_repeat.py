@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.cli.main import _root_parser
+from instructor_eval.cli.main import root_parser
 from instructor_eval.results.repeat import single_score, single_task
 from instructor_eval.results.score import Score
 from instructor_eval.tasks.cards import shipped_cards
@@ -233,7 +233,7 @@ def test_a_value_with_an_equals_sign_stays_whole() -> None:
 
 # As the command line reads it
 
-PARSER = _root_parser()
+PARSER = root_parser()
 FLAGS = [name for name in PARSER._option_string_actions if name.startswith("--")]
 VALUES = {
     "--model": ["a/b", "c/d", "a/b@v1", "minilm", "./here"],
@@ -325,4 +325,4 @@ def test_single_letters_that_argparse_takes() -> None:
     given = "--m a/b --m org/model --var int8 --e binary --i none --i paper --task SciFact"
     made = again(given, variant="int8+binary")
     assert made == "--variant int8+binary --model org/model --instructions paper --task SciFact"
-    _root_parser().parse_args(made.split())
+    root_parser().parse_args(made.split())

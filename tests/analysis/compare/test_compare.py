@@ -377,7 +377,7 @@ def everything(shuffle: int) -> str:
 
 def test_the_same_bits_on_any_number_of_threads_and_in_any_order_of_items() -> None:
     found = []
-    program = PROGRAM.format(tests=[str(folder) for folder in Path(__file__).parents[:2]])
+    program = PROGRAM.format(tests=[str(folder) for folder in Path(__file__).parents[:3]])
     for threads, shuffle in (("1", "0"), ("4", "11"), ("2", "0")):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         done = subprocess.run(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tiny
 
-from instructor_eval.cli.main import measure as cli_measure
+from instructor_eval.cli import measure as cli_measure
 from instructor_eval.core.errors import UserError
 from instructor_eval.models import variant
 from instructor_eval.models.variant import Form

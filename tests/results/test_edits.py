@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
-from adapters.made_up import MIRRORS
 from edits import edits, inner_of, other
+from made_up import MIRRORS
 from rewritten import as_before, rewrite
 
 from instructor_eval.cli.main import main

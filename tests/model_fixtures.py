@@ -1,16 +1,12 @@
-"""Tiny checkpoints, made once; who changes one copies it first."""
+"""Tiny checkpoints, made once a process; who changes one copies it first."""
 
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny
 import torch
-from caches import DAY, A, B, Clock, fill, space_of
 from checkpoints import engine
 
-from instructor_eval.cache.vectors import Space
 from instructor_eval.models.engine import Engine
 
 
@@ -40,13 +36,3 @@ def instructor(instructor_folder: Path) -> Engine:
 @pytest.fixture(scope="session")
 def plain(plain_folder: Path) -> Engine:
     return engine(plain_folder)
-
-
-@pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Space, list[bytes], np.ndarray]]:
-    """Two models: `a` was used ten days before `b`, which was used now."""
-    clock = Clock(monkeypatch)
-    clock.now = time.time() - 10 * DAY
-    found = {"a": (space_of(A), *fill(tmp_path, space_of(A)))}
-    clock.now += 10 * DAY
-    return found | {"b": (space_of(B, dim=7), *fill(tmp_path, space_of(B, dim=7), writes=2))}

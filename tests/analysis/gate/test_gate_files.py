@@ -39,7 +39,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.escapes import markdown
 from instructor_eval.results.checksums import json_bytes
 
-SCHEMA = xmlschema.XMLSchema10(str(Path(__file__).parents[1] / "golden" / "junit.xsd"))
+SCHEMA = xmlschema.XMLSchema10(str(Path(__file__).parents[2] / "golden" / "junit.xsd"))
 HOSTILE = [
     "]]>",
     "nul\x00 bell\x07 esc\x1b[31m",

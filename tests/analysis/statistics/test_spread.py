@@ -192,14 +192,14 @@ def test_the_order_of_items_does_not_change_a_bit(metric: str) -> None:
 
 def test_threads_do_not_change_a_bit() -> None:
     program = (
-        "import hashlib\nfrom test_replicates import MEANS, OTHERS, items_of, made\n"
+        "import hashlib\nfrom test_spread import MEANS, OTHERS, items_of, made\n"
         "for metric in (*MEANS, *OTHERS):\n"
         "    s = made(metric, items_of(metric, n=900))\n"
         "    print(metric, s.low.hex(), s.high.hex(), hashlib.sha256(s.replicates.tobytes()).hexdigest())"
     )
     found = []
     for threads in ("1", "4"):
-        folders = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+        folders = os.pathsep.join(map(str, Path(__file__).parents[:3]))
         environment = {"PYTHONPATH": folders, "PATH": "/usr/bin:/bin"}
         environment |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         done = subprocess.run(

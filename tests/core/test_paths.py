@@ -65,7 +65,7 @@ def test_nothing_leads_out_of_the_folder() -> None:
 
 
 def test_shipped_data_of_the_checkout_is_at_the_top_of_the_repository() -> None:
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     assert shipped("tasks") == root / "tasks"
     assert shipped("results/reference") == root / "results" / "reference"
     with pytest.raises(FileNotFoundError, match="no-such is missing from this installation"):

@@ -1,7 +1,10 @@
-"""Fixtures of the adapter tests."""
+"""Fixtures of the tests of tasks."""
 
 import datasets
 import pytest
+from model_fixtures import _one_thread, instructor, instructor_folder, plain, plain_folder
+
+__all__ = ["_one_thread", "instructor", "instructor_folder", "plain", "plain_folder"]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "verdicts.py"
+    path = Path(__file__).parents[3] / "benchmarks" / "verdicts.py"
     spec = importlib.util.spec_from_file_location("verdicts", path)
     assert spec is not None
     assert spec.loader is not None
