@@ -68,7 +68,7 @@ def test_every_selection_is_a_row_and_a_second_run_keeps_them(cli: Run, model: P
     arguments = ("--model", model, *DEMO, "--selection", "similar", "--selection", "random", "--selection", "bm25")
     done = cli(*arguments)
     assert done.code == 0, done.err
-    assert "3 run, 0 kept from earlier, 0 failed" in done.out
+    assert "3 run, 0 reused, 0 failed" in done.out
     assert "bm25 demonstrations: no model, the same for all of them" in done.out
     assert "Prompt retrieval: answers by nearest." in done.out
     found = scores(tmp_path / "results")
@@ -87,8 +87,8 @@ def test_every_selection_is_a_row_and_a_second_run_keeps_them(cli: Run, model: P
     assert {row["rank"] for row in board.values()} == {1, 2, 3}
     # Sets of instructions are no matter of the baselines: still three.
     again = cli(*arguments, "--instructions", "paper", "--instructions", "none")
-    assert "0 run, 3 kept from earlier, 0 failed" in again.out
-    assert again.out.count("kept from an earlier run") == 3
+    assert "0 run, 3 reused, 0 failed" in again.out
+    assert again.out.count("reused from an earlier run") == 3
     assert scores(tmp_path / "results") == found
 
 
@@ -217,7 +217,7 @@ def test_a_reader_that_cannot_read_fails_the_task_and_not_the_others(
     done = cli("--model", model, "--task", mine, "--task", "DemoSTS", "--device", "cpu", "--reader", f"hf:{short}")
     assert done.code == 2
     assert f"Mine    [none] FAILED: reader hf:{short} reads 16 tokens" in done.out
-    assert "1 run, 0 kept from earlier, 1 failed" in done.out
+    assert "1 run, 0 reused, 1 failed" in done.out
 
 
 # Errors

@@ -85,7 +85,7 @@ def test_a_second_run_keeps_all_of_it(made: Path, cli: Run) -> None:
     before = {path: path.read_bytes() for path in (made / "results" / "scores").rglob("*.json")}
     done = cli(*(word for word in ALL if word != "--quiet"), "--cache", "cache")
     assert done.code == 0
-    assert "0 run, 5 kept from earlier, 0 failed" in done.out + done.err
+    assert "0 run, 5 reused, 0 failed" in done.out + done.err
     assert {path: path.read_bytes() for path in (made / "results" / "scores").rglob("*.json")} == before
 
 

@@ -79,7 +79,7 @@ def test_the_scores_of_the_same_model_run_here(cli: Callable[..., Any], minilm: 
         # Another process finds everything: nothing is asked but the first question.
         before = len(server.requests)
         again = cli("--model", server.model, "--task", "DemoSTS", "--results", "r", "--device", "cpu")
-        assert "kept from an earlier run" in again.out
+        assert "reused from an earlier run" in again.out
         bits = cli("--model", server.model, "--task", "DemoSTS", "--results", "r", "--embedding", "binary")
         assert "386 of 386 vectors from the cache" in bits.out
         assert [r.body["input"] for r in server.requests[before:]] == [list(PROBES)] * 2

@@ -40,7 +40,7 @@ def test_the_others_run(cli: Callable[..., Any], tmp_path: Path) -> None:
         assert done.err == ""
         assert done.out.count("FAILED, the others go on: ") == 3
         assert f"model {DOWN} FAILED, the others go on: endpoint:http://127.0.0.1:9: connection failed" in done.out
-        assert "2 run, 0 kept from earlier, 6 failed" in done.out
+        assert "2 run, 0 reused, 6 failed" in done.out
         both = [("DemoBillboard", "failed"), ("DemoSTS", "failed")]
         found = by_model(tmp_path / "r")
         assert {name: sorted(tasks) for name, tasks in found.items()} == {
@@ -98,7 +98,7 @@ def test_a_model_that_is_another_one_by_now(cli: Callable[..., Any], tmp_path: P
         assert done.code == 2
         assert "FAILED: " in done.out
         assert "the model behind this name has changed" in done.out
-        assert "1 run, 0 kept from earlier, 1 failed" in done.out
+        assert "1 run, 0 reused, 1 failed" in done.out
         assert "the model behind this name has changed" in cli("--model", server.model, *run, "--limit", "6").error
 
 

@@ -409,7 +409,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_then_read(cli_process: Run, checkpoint: Path, tmp_path: Path) -> None:
     done = cli_process("--model", checkpoint, "--task", "DemoSTS", "--device", "cpu")
     assert done.code == 0, done.err
-    assert "1 run, 0 kept from earlier, 0 failed; results in results" in done.out
+    assert "1 run, 0 reused, 0 failed; results in results" in done.out
     [row] = json.loads(cli_process("leaderboard", "--format", "json", "--no-published").out)
     assert (row["rank"], row["instructions"], set(row["tasks"])) == (1, "none", {"DemoSTS"})
     assert cli_process("models").out.count(row["model"]) == 1

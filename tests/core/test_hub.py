@@ -97,7 +97,7 @@ def test_everything_is_cached_and_the_result_is_kept(server: HubServer, tmp_path
     server.stop()
     again = evaluate(server, tmp_path, *MISSION, "--offline")
     assert again.returncode == 0, again.stderr
-    assert "kept from an earlier run" in again.stdout
+    assert "reused from an earlier run" in again.stdout
     elsewhere = evaluate(server, tmp_path, *MISSION, "--offline", "--results", "other")
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert "kept" not in elsewhere.stdout.split("rank")[0]

@@ -196,7 +196,7 @@ def test_a_run_is_not_ended_by_standard_error(how: str, own_task: Path) -> None:
         )
         done = evaluate(own_task, *arguments, env=env, **more)
     assert done.returncode == 0, done
-    assert (b"1 run, 0 kept from earlier, 0 failed" in done.stdout) == (how != "all closed")
+    assert (b"1 run, 0 reused, 0 failed" in done.stdout) == (how != "all closed")
     assert len(list((own_task / "results" / "scores").rglob("*.json"))) == 1
 
 

@@ -626,7 +626,7 @@ def test_names_stay_in_their_folder(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "costs").write_text("a file")
-    with pytest.raises(UserError, match=r"cannot write .*int8.*json: .*: mend that"):
+    with pytest.raises(UserError, match=r"cannot write .*int8.*json: .*: correct that"):
         CostStore(tmp_path).write(COST)
 
 

@@ -357,7 +357,7 @@ def test_kill_9_in_the_middle_then_the_finished_task_is_not_run_again(tmp_path: 
         cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
-    assert "1 run, 1 kept from earlier, 0 failed" in again.stdout
+    assert "1 run, 1 reused, 0 failed" in again.stdout
     by_task = {s.task: s for s in store.scores()}
     assert by_task["Quick"].created == created
     assert by_task["Slow"].status == "ok"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.results.search_figures import depth, number, of_parts, told
+from instructor_eval.results.search_figures import depth, number, of_parts, phrases
 from instructor_eval.search.found import Found, recall
 
 GOOD = {"backend": "faiss:Flat", "k": 10, "recall": 0.9, "exact_score": 0.5, "loss": 0.01, "build_seconds": 2.0,
@@ -84,11 +84,11 @@ def test_a_part_searched_exactly_has_no_figures(parts):
 
 
 def test_figures_in_words():
-    assert told(GOOD) == [
+    assert phrases(GOOD) == [
         "recall@10 0.900", "exact search 50.00", "index built in 2.0 s", "100 queries/s", "index 4.0 MB",
     ]  # fmt: skip
-    assert told({}) == []
-    assert told(GOOD | {"build_seconds": None, "index_bytes": None}) == [
+    assert phrases({}) == []
+    assert phrases(GOOD | {"build_seconds": None, "index_bytes": None}) == [
         "recall@10 0.900", "exact search 50.00", "100 queries/s",
     ]  # fmt: skip
 
@@ -107,7 +107,7 @@ def test_edited_files_are_told_of_as_far_as_they_can_be(parts):
     whole = of_parts(parts)
     assert all(v is None or math.isfinite(v) for name, v in whole.items() if name not in ("k", "library"))
     for one in [*parts, whole]:
-        assert all(text.isprintable() for text in told(one))
+        assert all(text.isprintable() for text in phrases(one))
         assert depth(one).lstrip("-").isdigit() or depth(one) == "?"
 
 

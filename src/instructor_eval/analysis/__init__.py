@@ -1,1 +1,1 @@
-"""What reads results and reckons, without torch."""
+"""Read results and compare them, without torch: statistics, comparisons, the board, the gates."""

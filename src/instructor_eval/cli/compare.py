@@ -32,7 +32,7 @@ DIR[#LABEL]; a run's manifest or a score file (.json); baseline:NAME[/pinned]; o
 
 
 def add_side_options(parser: argparse.ArgumentParser) -> None:
-    """What says where sides are looked up, for every command that takes them."""
+    """Add the flags that say where sides are looked up."""
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
     add_baselines_option(parser)
     parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these tasks; repeatable")
@@ -43,7 +43,7 @@ def add_side_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_baselines_option(parser: argparse.ArgumentParser) -> None:
-    """Where kept baselines are."""
+    """Add the flag that says where baselines are stored."""
     parser.add_argument("--baselines", type=Path, default=BASELINES, metavar="DIR", help=f"default ./{BASELINES}")
 
 

@@ -1,4 +1,4 @@
-"""How texts of the command line become values, where several commands read them alike."""
+"""Types of flags that several commands share."""
 
 from __future__ import annotations
 

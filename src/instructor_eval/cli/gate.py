@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidate", required=True, metavar="SIDE", help="what wants to pass")
     parser.add_argument(
         "--baseline", action="append", default=[], metavar="SIDE",
-        help=f"what it must not fall behind (default {_DEFAULT}; of a kept baseline the pinned one too); repeatable",
+        help=f"what it must not fall behind (default {_DEFAULT}; of a stored baseline the pinned one too); repeatable",
     )  # fmt: skip
     parser.add_argument("--gate", action="append", default=[], choices=_GATES, help="default quality; repeatable")
     parser.add_argument("--thresholds", type=Path, metavar="FILE", help="margins and limits, YAML (docs/ci.md)")
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="leave out, and name, the items and tasks that one side lacks")  # fmt: skip
     parser.add_argument("--fail-on-inconclusive", action="store_true", help="exit with 3 where nothing is settled")
     parser.add_argument("--allow-no-baseline", action="store_true",
-                        help="a first run: pass where there is no kept baseline yet")  # fmt: skip
+                        help="a first run: pass where there is no stored baseline yet")  # fmt: skip
     parser.add_argument("--self-test", action="store_true",
                         help="put a loss of 10 points into the candidate's items: the gate must fail")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="DIR",
@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _baselines(options: argparse.Namespace) -> list[str]:
-    """What the candidate is held against: of a kept baseline the last, and the pinned one where it is another.
+    """Return what the candidate is compared with: of a stored baseline the last, and the pinned one where it differs.
 
     So many small losses do not pass one by one. Empty where there is none yet and that is allowed.
     """

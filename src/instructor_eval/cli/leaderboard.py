@@ -26,7 +26,7 @@ from instructor_eval.tasks.cards import (
 )
 
 RESULTS = Path("results")
-"""Where results are unless said otherwise: that there are none yet is no mistake."""
+"""The default results folder: that it is not there yet is no mistake."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def board_of(
         options: The flags.
         store: The results folder.
         kept: Its statistics.
-        say: Told of each score whose items are read.
+        say: Called with each score whose items are read.
 
     Raises:
         UserError: there is no such folder, a score in it is not whole, or a flag means nothing in it.

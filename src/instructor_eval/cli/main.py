@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        warn("evaluate: interrupted: finished results are kept, the same command goes on from there")
+        warn("evaluate: interrupted: finished results are filed, the same command goes on from there")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.
@@ -86,7 +86,7 @@ def entry() -> None:
     prepare_streams()
     try:
         code = main()
-    except Exception:  # noqa: BLE001 # told in full: it is a fault of ours
+    except Exception:  # noqa: BLE001 # shown in full: it is an error of this program
         with contextlib.suppress(OSError, ValueError):  # nobody may be listening there either
             traceback.print_exc()
         code = EXIT_ERROR

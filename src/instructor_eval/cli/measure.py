@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                              "on a GPU 4,096)")  # fmt: skip
     parser.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in a batch, padding included")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
-                        help="where costs are kept (default ./results)")  # fmt: skip
+                        help="where costs are filed (default ./results)")  # fmt: skip
     parser.add_argument("--again", action="store_true", help="measure also what is there")
     parser.add_argument("--family", choices=("instructor", "prefix", "plain"),
                         help="how the model takes instructions, where its files do not show it")  # fmt: skip
@@ -118,7 +118,7 @@ def parse_variants(given: Sequence[str], *, auto: str) -> list[Variant]:
 
 
 def closing(costs: Sequence[Cost], where: str) -> str:
-    """What was measured and what the columns mean, in two lines; a third where times are not to be trusted."""
+    """Return two lines on what was measured and what the columns mean; a third where times are not to be trusted."""
     machine = costs[0].machine
     torch = machine.get("libraries", {}).get("torch")
     on = [machine.get("gpu"), machine.get("processor"), f"{machine.get('usable')} of {machine.get('cores')} cores"]
@@ -133,7 +133,7 @@ def closing(costs: Sequence[Cost], where: str) -> str:
     note = f"\nnote: times of {', '.join(unsteady)} vary from round to round: --again when the machine is not busy"
     return (
         f"{texts} made-up texts ({tokens} tokens), {rounds} rounds in turn after a warm-up, on {costs[0].device} "
-        f"({', '.join(str(part) for part in on if part)}); kept in {where}\n"
+        f"({', '.join(str(part) for part in on if part)}); filed in {where}\n"
         f"times faster than {costs[0].baseline}: median of the rounds [least-greatest]; peak: {peak}; "
         "cold start: new process to first vector, files in the system's cache; MB: 10^6 bytes"
         f"{note if unsteady else ''}"
@@ -143,9 +143,9 @@ def closing(costs: Sequence[Cost], where: str) -> str:
 def _table(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
     headers = ["variant", "file MB", "resident MB", "peak MB", "cold start s", "texts/s", "tokens/s"]
     headers += ["times faster", "times smaller"]
-    kept = _keeps_less(rows)
+    stored = _stores_less(rows)
     return render(
-        headers + ["index MB per million texts"] * kept,
+        headers + ["index MB per million texts"] * stored,
         [
             [
                 str(variant),
@@ -157,7 +157,7 @@ def _table(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
                 f"{cost.tokens_per_second:,.0f}",
                 f"{cost.speed_ratio:.2f} [{min(cost.ratios):.2f}-{max(cost.ratios):.2f}]",
                 f"{cost.size_ratio:.2f}",
-                *([f"{variant.bytes_per_vector(dim):,}"] * kept),
+                *([f"{variant.bytes_per_vector(dim):,}"] * stored),
             ]
             for variant, cost in rows
         ],
@@ -180,8 +180,8 @@ def _data(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
     return render(["model", "variant", "bytes_per_vector", *columns], body, form)
 
 
-def _keeps_less(rows: Sequence[tuple[Variant, Cost]]) -> bool:
-    """Whether a variant says how vectors are kept: the size of an index is of interest then."""
+def _stores_less(rows: Sequence[tuple[Variant, Cost]]) -> bool:
+    """Return whether a variant says how vectors are stored: the size of an index is of interest then."""
     return any(variant.embedding != "float32" or variant.dim for variant, _ in rows)
 
 

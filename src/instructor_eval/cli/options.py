@@ -102,7 +102,7 @@ def _add_variant_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--embedding", action="append", type=listed, default=[], metavar="KIND,...",
-        help=f"what vectors are kept as, for every --variant: {', '.join(EMBEDDINGS)}; repeatable",
+        help=f"what vectors are stored as, for every --variant: {', '.join(EMBEDDINGS)}; repeatable",
     )  # fmt: skip
     group.add_argument("--truncate-dim", action="append", type=positive, default=[], metavar="N",
                        help="keep the first N values of each vector, for every --variant; repeatable")  # fmt: skip

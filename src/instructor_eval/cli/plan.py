@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 _COLUMNS = ("model", "variant", "instructions", "task", "type", "status", "texts", "unique", "cached", "shared",
             "compute", "tokens", "questions")  # fmt: skip
-_STATUS = {"kept": "kept", "whole": "parts", "failed": "fails"}
+_STATUS = {"done": "done", "whole": "parts", "failed": "fails"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="what the candidate will be compared with (as for `evaluate compare`): the differences "
                        "that can be detected are taken from its items")  # fmt: skip
     group.add_argument("--baselines", type=Path, default=Path("results/baselines"), metavar="DIR",
-                       help="where baseline:NAME is kept (default ./results/baselines)")  # fmt: skip
+                       help="where baseline:NAME is stored (default ./results/baselines)")  # fmt: skip
     group.add_argument("--thresholds", type=Path, metavar="FILE",
                        help="margins and level of the gate that is planned for (as for `evaluate gate`)")  # fmt: skip
     group.add_argument("--format", choices=LISTING_FORMATS, default="table")
@@ -174,10 +174,10 @@ def _points(found: Detectable | None, loss: float | None) -> str | None:
 
 
 def _closing(found: DryRun, options: argparse.Namespace, *, reader_is_cheap: bool) -> list[str]:
-    """What the columns mean, what they rest on, and what is not estimated."""
+    """Return what the columns mean, what they rest on, and what is not estimated."""
     lines = []
-    if any(row.status == "kept" for row in found.rows):
-        lines.append(f"kept: the result is in {options.results} already, nothing is encoded")
+    if any(row.status == "done" for row in found.rows):
+        lines.append(f"done: the result is in {options.results} already, nothing is encoded")
     if any(row.status == "whole" for row in found.rows):
         lines.append("parts: the mean of tasks that have rows of their own")
     lines.append(
@@ -219,9 +219,9 @@ def _basis(found: DryRun, options: argparse.Namespace) -> list[str]:
 def _meaning(found: DryRun) -> str:
     adjustment = found.adjustment
     gate = f"a gate of these {adjustment.tasks} tasks" if adjustment.tasks > 1 else "a gate of this task"
-    told = "with its margin" if adjustment.tasks <= 1 else "with its margins, p adjusted for all"
+    qualified = "with its margin" if adjustment.tasks <= 1 else "with its margins, p adjusted for all"
     total = "; in the total, of the mean over tasks" if adjustment.tasks > 1 else ""
-    return f"detectable: the true loss, in points, that {gate} finds four times in five, {told}{total}"
+    return f"detectable: the true loss, in points, that {gate} finds four times in five, {qualified}{total}"
 
 
 def _record(row: Row, found: DryRun) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def run_root(options: argparse.Namespace) -> int:
 
 
 def check_asked(options: argparse.Namespace) -> None:
-    """Whether anything is to be run.
+    """Return whether anything is to be run.
 
     Raises:
         UserError: no model, or no task.
@@ -71,7 +71,7 @@ def _check_installed() -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """What flags name, read and checked."""
+    """Everything that the flags name, read and checked."""
 
     cards: list[Card]
     choices: dict[str, str]
@@ -115,7 +115,7 @@ def prepare(options: argparse.Namespace) -> Asked:
 def request_of(
     options: argparse.Namespace, asked: Asked, closing: contextlib.ExitStack, *, dry: bool = False
 ) -> Request:
-    """What is to be run.
+    """Return the request that the flags describe.
 
     Args:
         options: The flags.
@@ -218,14 +218,14 @@ def run_tasks(options: argparse.Namespace) -> int:
     if not options.quiet:
         limited = f", cut to {options.limit} items each: not comparable with whole tasks" if options.limit else ""
         tell(
-            f"\n{summary.ran} run, {summary.kept} kept from earlier, {summary.failed} failed{limited}; "
+            f"\n{summary.ran} run, {summary.kept} reused, {summary.failed} failed{limited}; "
             f"results in {options.results}"
         )
     return EXIT_ERROR if summary.failed else EXIT_OK
 
 
 def _lines(failures: list[Score]) -> list[str]:
-    """Why tasks failed, a line each; one for all tasks of a model that failed alike."""
+    """Return why tasks failed, a line each; one line for all tasks of a model that failed alike."""
     alike: dict[tuple[str, str | None], list[Score]] = {}
     for score in failures:
         alike.setdefault((score.model["fingerprint"], score.error), []).append(score)
@@ -253,7 +253,7 @@ def _vector_cache(options: argparse.Namespace, closing: contextlib.ExitStack) ->
 def _prompting(
     options: argparse.Namespace, cards: list[Card], settings: RunSettings, closing: contextlib.ExitStack, *, dry: bool
 ) -> tuple[RunSettings, list[Selection]]:
-    """What prompt-retrieval tasks need beside a model: selections, a reader, and where its answers are kept.
+    """Return what prompt retrieval needs beside a model: selections, a reader, and the store of its answers.
 
     Raises:
         UserError: they are asked for and no such task is, or they cannot be had.

@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
             _print_card(card, options)
         return EXIT_OK
     ours, cards = cards, known_cards()
-    for fault in plugged_cards().faults:
-        warn(f"evaluate: {fault}")
+    for error in plugged_cards().faults:
+        warn(f"evaluate: {error}")
     for value, known, what in (
         (options.benchmark, benchmarks(cards), "benchmark"),
         (options.type, list(TYPES), "type"),
@@ -151,7 +151,7 @@ def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]
 
 
 def _prompt_lines(card: Card) -> list[str]:
-    """What a prompt-retrieval card asks, and of how many."""
+    """Return the lines on what a prompt-retrieval card asks, and of how many."""
     if card.type != "PromptRetrieval":
         return []
     from instructor_eval.tasks.prompts.recipe import files_of

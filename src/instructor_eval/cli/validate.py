@@ -106,12 +106,12 @@ class _Check:
     card: Card | None = None
     error: str = ""
     text: str = ""
-    """What a good card's data holds."""
+    """A summary of a good card's data."""
     warnings: tuple[str, ...] = ()
 
     @property
     def is_bad(self) -> bool:
-        """Whether it has an error."""
+        """Return whether it has an error."""
         return bool(self.error)
 
     def verdict(self, *, listed: bool) -> str:

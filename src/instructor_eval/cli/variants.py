@@ -1,4 +1,4 @@
-"""`evaluate variants`: the numeric forms, and what vectors can be kept as."""
+"""`evaluate variants`: the numeric forms, and vector precisions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "table":
         tell(
             "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, what "
-            f"vectors are kept as\n({', '.join(EMBEDDINGS)}), and how many of their values."
+            f"vectors are stored as\n({', '.join(EMBEDDINGS)}), and how many of their values."
         )
     return EXIT_OK
 

@@ -1,1 +1,1 @@
-"""What every room uses: errors, files, text for people, the machine, HTTP. Nothing of ours is imported here."""
+"""Shared by every folder: errors, files, text for people, the machine, HTTP. Imports no other folder."""

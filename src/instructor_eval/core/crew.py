@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 class Crew(Generic[_T]):
     """Does `work` for each of `places`, at most `size` at a time, and no further ahead than so many again.
 
-    Iterating gives (place, result) as they come. The first fault is raised where results are waited for, after the
+    Iterating gives (place, result) as they come. The first error is raised where results are waited for, after the
     results that are there. Closing the iterator ends the threads, each after what it is at.
     """
 
@@ -33,14 +33,14 @@ class Crew(Generic[_T]):
     def __iter__(self) -> Iterator[tuple[int, _T]]:
         for number in range(self._size):
             threading.Thread(target=self._run, name=f"endpoint-{number}", daemon=True).start()
-        fault: Exception | None = None
+        error: Exception | None = None
         try:
             for _ in range(self._count):
-                if fault is not None and self._came.empty():
+                if error is not None and self._came.empty():
                     break
                 place, result = self._came.get()
                 if isinstance(result, Exception):
-                    fault = fault or result
+                    error = error or result
                     self._ended = True
                     continue
                 yield place, result
@@ -48,8 +48,8 @@ class Crew(Generic[_T]):
         finally:
             self._ended = True
             self._ahead.release(self._size or 1)
-        if fault is not None:
-            raise fault
+        if error is not None:
+            raise error
 
     def _run(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What a score was made with: library versions, machine, memory."""
+"""The environment of a score: library versions, machine, memory."""
 
 from __future__ import annotations
 

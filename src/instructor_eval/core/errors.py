@@ -17,7 +17,7 @@ _LONGEST_NAME = 200
 
 
 class UserError(Exception):
-    """Something the user can mend. Its text is one line; the command line prints it and exits with 2."""
+    """An error that the user can correct. Its text is one line; the command line prints it and exits with 2."""
 
     def __init__(self, message: str) -> None:
         super().__init__(fitted(one_line(message), _LONGEST))
@@ -28,11 +28,11 @@ class ModelOutputError(UserError):
 
 
 class DamagedFileError(UserError):
-    """A file of ours that is not whole; making it anew mends it."""
+    """A file of this program that is damaged; making it again corrects it."""
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space made one blank, and nothing in it that would drive a terminal."""
+    """`text` with every run of white space made one space, and nothing in it that would drive a terminal."""
     return printable(" ".join(text.split()))
 
 
@@ -53,7 +53,7 @@ def fitted(text: str, longest: int) -> str:
 
 
 def reason(e: OSError) -> str:
-    """Why the system refused, in its own words: `no space left on device`."""
+    """Return why the system refused, in its own words: `no space left on device`."""
     text = e.strerror or str(e)
     return text[:1].lower() + text[1:]
 

@@ -1,6 +1,6 @@
-"""The connections to a server of completions or embeddings: its key, bounded patience, one line for every fault.
+"""The connections to a server of completions or embeddings: its key, bounded patience, one line for every error.
 
-A fault that may pass (no connection, a silent or broken one, 408, 429, 5xx, a reply that is none) is met by asking
+An error that may pass (no connection, a silent or broken one, 408, 429, 5xx, a reply that is none) is met by asking
 again, after a wait that doubles and has some chance in it, or after what the server asks for (`Retry-After`).
 
 All that a server says comes in here, and without its key: decoded replies, messages, `Location`. Libraries' exceptions
@@ -35,7 +35,7 @@ _LONGEST_NAME, _LONGEST_MESSAGE = 200, 2000
 _ROOT = "check the URL (the API's root, as in http://localhost:8000/v1; some servers have theirs without /v1)"
 _LEAKED = "has the API key in it: do not use this server, and replace the key"
 Refused: TypeAlias = Callable[[int, str], Exception | None]
-"""What to raise for a status and what the server says with it; None: the usual."""
+"""Returns the error of a status and the server's words; None for the usual one."""
 
 
 class Client:
@@ -90,10 +90,10 @@ class Client:
         tries: int | None = None,
         size: int = SIZE,
     ) -> _T:
-        """What `read` finds in the reply to a GET, or to a POST of `body`; the reply has the key no more.
+        """Return what `read` finds in the reply to a GET, or to a POST of `body`, its key removed.
 
         A reply that it stumbles over (LookupError, TypeError, AttributeError, PassingError) is asked for again, as
-        after any fault.
+        after any error.
 
         Args:
             what: The path below the API's root.
@@ -227,7 +227,7 @@ class Client:
 
 
 class PassingError(Exception):
-    """What may be over at the next try.
+    """An error that may be over at the next try.
 
     Args:
         what: What happened.
@@ -246,12 +246,12 @@ class PassingError(Exception):
 
 
 class UnansweredError(UserError):
-    """What may pass has not, after all tries.
+    """An error that might have passed and did not, after all tries.
 
     Args:
         message: The whole line.
         said: What happened, and how often it was asked for.
-        fault: The last one.
+        error: The last one.
     """
 
     def __init__(self, message: str, said: str, fault: PassingError) -> None:
@@ -337,7 +337,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _broken(error: Exception, connect: float, read: float) -> PassingError:
-    """What went wrong with a connection, without the addresses and quotations that the libraries put into it."""
+    """Return what went wrong with a connection, without the addresses and quotations that libraries put into it."""
     import requests
 
     from instructor_eval.core.http_bounds import WHOLE, TooSlowError

@@ -47,7 +47,7 @@ def at_most(size: int) -> Iterator[None]:
 
 
 class _Bounded(io.RawIOBase):
-    """What comes from a socket, within bounds."""
+    """A socket's bytes, within bounds."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock

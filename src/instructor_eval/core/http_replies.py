@@ -1,4 +1,4 @@
-"""What servers say of a request that they do not answer: its reason, whether it may pass, how long to wait."""
+"""Replies of servers that refuse: the reason, whether it may pass, how long to wait."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ TOO_LONG = re.compile(
     r"|too many (input|text|token|character|sequence|item|element|word)|must have less than|at most \d",
     re.IGNORECASE | re.DOTALL,
 )
-"""What servers say of a request that is too much for them, whatever status they give it."""
+"""Words of servers for a request that is too large, whatever its status."""
 _BUSY = re.compile(r"rate.?limit|per (min|sec|hour|day)|quota|too many requests|overload|capacity|queue", re.IGNORECASE)
 
 
 def may_pass(code: int) -> bool:
-    """Whether a status is one of those that may be over at the next try."""
+    """Return whether a status is one of those that may be over at the next try."""
     return code in (408, 429) or code >= 500
 
 
 def is_too_much(code: int, said: str) -> bool:
-    """Whether a server says, with whatever status, that a request is too long or too large for it."""
+    """Return whether a server says, with whatever status, that a request is too long or too large for it."""
     return code == 413 or bool(TOO_LONG.search(said) and not (may_pass(code) and _BUSY.search(said)))
 
 
 def message_of(content: bytes) -> str:
-    """What a server says of an error, in one of the ways in which servers say it."""
+    """Return a server's message of an error, in whichever field it stands."""
     text = content.decode("utf-8", "replace").strip()
     try:
         reply = json.loads(text)

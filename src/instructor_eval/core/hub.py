@@ -129,7 +129,7 @@ def list_files(repo: str, revision: str) -> list[str]:
 
 
 def _transport_error() -> type[Exception]:
-    """The base class of connection faults, which are no OSError in huggingface_hub 2."""
+    """The base class of connection errors, which are no OSError in huggingface_hub 2."""
     import huggingface_hub.utils as hf_utils
 
     found = getattr(getattr(hf_utils, "httpx", None), "HTTPError", OSError)
@@ -188,7 +188,7 @@ def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterat
 
 
 def _tokens() -> list[str]:
-    """What must not be seen: the hub's token, of the environment or of `hf auth login`."""
+    """Return the hub's token, of the environment or of `hf auth login`: it must not be seen."""
     from huggingface_hub import get_token
 
     return [*environment_secrets(), get_token() or ""]

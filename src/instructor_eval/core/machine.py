@@ -14,7 +14,7 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "onnxruntime", "openvino")
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What must be the same for two measured times to be comparable.
+    """Return what must be the same for two measured times to be comparable.
 
     `usable` and `omp_threads` decide how many threads torch takes, and are known without importing it.
     """

@@ -180,7 +180,7 @@ def prepare_streams() -> None:
 
 
 def _is_plain(stream: object) -> bool:
-    """Whether it is Python's own way to descriptor 2, and not what a test or a library put in its place."""
+    """Return whether it is Python's own way to descriptor 2, and not what a test or a library put in its place."""
     with contextlib.suppress(OSError, ValueError):
         return isinstance(stream, io.TextIOWrapper) and stream.fileno() == 2
     return False

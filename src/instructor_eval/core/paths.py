@@ -1,4 +1,4 @@
-"""Where files are: shipped data, safe file names, content hashes of folders."""
+"""Paths: shipped data, safe file names, content hashes of folders."""
 
 from __future__ import annotations
 

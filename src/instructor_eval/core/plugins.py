@@ -28,7 +28,7 @@ FORMS, TASKS, SCORERS, READERS, MODELS, SEARCH = (
     f"instructor_eval.{kind}" for kind in ("forms", "tasks", "scorers", "readers", "models", "search")
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-"""What a name may be: it stands in file names, on the command line, and before a colon."""
+"""The form of a name: it stands in file names, on the command line, and before a colon."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Plugin:
 
     @property
     def what(self) -> str:
-        """How errors call it: `scorer f1 (acme 1.0)`."""
+        """Return its name in errors: `scorer f1 (acme 1.0)`."""
         kind = self.group.rpartition(".")[2].removesuffix("s")
         return f"{kind} {self.name} ({self.package or self.value})"
 
     def load(self, fits: Callable[[Any], bool], expected: str) -> Any:
-        """What the entry names; imports its module.
+        """Import the entry's module and return what it names.
 
         Args:
             fits: Whether it is of the right kind.
@@ -65,7 +65,7 @@ class Plugin:
             raise UserError(f"{self.what}: {self.also} brings one of that name too: uninstall one of them")
         loaded = self.run(self.point.load, "cannot be loaded")
         if not self.run(lambda: fits(loaded), "cannot be used"):
-            raise UserError(f"{self.what}: {self.value} is no {expected}: mend or uninstall it")
+            raise UserError(f"{self.what}: {self.value} is no {expected}: correct or uninstall it")
         return loaded
 
     def run(self, call: Callable[[], Any], failing: str) -> Any:
@@ -80,7 +80,7 @@ class Plugin:
             raise
         except (Exception, SystemExit) as e:  # whatever a stranger's package raises
             raise UserError(
-                f"{self.what} {failing} ({type(e).__name__}: {str(e)[:300]}): mend or uninstall {self.value}"
+                f"{self.what} {failing} ({type(e).__name__}: {str(e)[:300]}): correct or uninstall {self.value}"
             ) from e
 
 

@@ -1,4 +1,4 @@
-"""How far a task's encoding is: a bar on a terminal, a quiet line every half minute elsewhere."""
+"""Progress of a task's encoding: a bar on a terminal, a quiet line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Progress:
 
     @property
     def shown(self) -> bool:
-        """Whether anything is printed."""
+        """Return whether anything is printed."""
         return bool(self.label) and self.enabled
 
     def expect(self, texts: int, characters: int) -> None:

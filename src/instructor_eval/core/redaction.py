@@ -30,7 +30,7 @@ _SHORT = 60
 
 
 class Secrets:
-    """What must not be seen.
+    """Texts that must not be seen.
 
     Args:
         secrets: In any number and order; those of fewer than four characters are left out.

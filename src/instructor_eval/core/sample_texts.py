@@ -15,7 +15,7 @@ from statistics import NormalDist
 SAMPLE_VERSION = 1
 """Raised when a text changes: part of a cost's identity."""
 INSTRUCTION = "Represent the document for retrieval: "
-"""What every text is embedded under, for models that take instructions."""
+"""The instruction of every text, for models that take instructions."""
 FIRST = "A short text, to see how long the first vector takes."
 MEDIAN_WORDS, SIGMA, LONGEST = 40, 0.8, 400
 _GOLDEN = 0.6180339887498949
@@ -43,7 +43,7 @@ def sample(count: int) -> list[str]:
 
 
 def words_of(number: int) -> int:
-    """How many words text `number` has, its number not counted."""
+    """Return how many words text `number` has, its number not counted."""
     quantile = (0.5 + number * _GOLDEN) % 1.0
     length = MEDIAN_WORDS * math.exp(SIGMA * NormalDist().inv_cdf(min(max(quantile, 1e-6), 1 - 1e-6)))
     return max(1, min(LONGEST, round(length)))

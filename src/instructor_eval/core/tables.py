@@ -64,5 +64,5 @@ def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, 
 
 
 def _width(headers: Sequence[str], rows: Sequence[Sequence[Any]], column: int) -> int:
-    """How wide tabulate makes a column: it pads headers by two."""
+    """Return how wide tabulate makes a column: it pads headers by two."""
     return max([len(headers[column]) + 2, *(len(str(r[column] if r[column] is not None else "")) for r in rows)])

@@ -19,14 +19,14 @@ Items = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Template:
-    """What fills the unified instruction "Represent the <domain> <text type> for <objective>: " (paper, 2.3)."""
+    """Fills the unified instruction "Represent the <domain> <text type> for <objective>: " (paper, 2.3)."""
 
     domain: str = ""
     roles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Role -> (text type, objective); an empty objective leaves the "for ..." out."""
 
     def instruction(self, role: str) -> str:
-        """The template's instruction for `role`, ending in a colon and a blank as the authors' do."""
+        """Return the template's instruction for `role`, ending in a colon and a space as the authors' do."""
         text_type, objective = self.roles[role]
         what = " ".join(part for part in (self.domain, text_type) if part)
         goal = f" for {objective}" if objective else ""

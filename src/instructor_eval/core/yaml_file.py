@@ -1,4 +1,4 @@
-"""Reading YAML files of the user's: safe types only, no key twice, every fault one line."""
+"""Read the user's YAML files: safe types only, no key twice, every error one line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.results.repeat import single_score
 from instructor_eval.results.score import Score
-from instructor_eval.results.search_figures import told as search_told
+from instructor_eval.results.search_figures import phrases as search_phrases
 
 HEIGHT = 16
 """Of a histogram, in its own units."""
@@ -222,4 +222,4 @@ def _took(score: Score) -> str:
     told = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
     if counts.get("texts"):
         told.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
-    return ", ".join(told + search_told(score.search) + used(score.served))
+    return ", ".join(told + search_phrases(score.search) + used(score.served))

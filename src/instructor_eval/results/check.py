@@ -54,9 +54,9 @@ class Checked:
     failed: str | None = None
     """The error that a run of this task ended with: nothing was scored, so that there is nothing else to check."""
     counted: bool = False
-    """Whether the items were counted in the data."""
+    """True where the items were counted in the data."""
     warnings: list[str] = field(default_factory=list)
-    """What could not be checked."""
+    """The checks that could not be made."""
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -121,7 +121,7 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
 
 
 def check_score(score: Score, items: Items) -> list[str]:
-    """What is wrong with one finished result, in words; nothing if it is consistent."""
+    """Return what is wrong with one finished result, in words; nothing if it is consistent."""
     found: list[str] = []
     general: tuple[tuple[str, Check], ...] = (
         ("status", _status),
@@ -253,7 +253,7 @@ def _finite(score: Score, items: Items) -> Iterator[str]:
 
 
 def _all_whole(values: list[Any]) -> bool:
-    """Whether a column is plainly sound: five times as fast as looking at each value."""
+    """Return whether a column is plainly sound: five times as fast as looking at each value."""
     kinds = set(map(type, values))
     if kinds == {list}:
         return _all_whole(list(itertools.chain.from_iterable(values)))
@@ -317,7 +317,7 @@ def _limit(score: Score, items: Items) -> Iterator[str]:
 
 
 class _Counter:
-    """How many items a result's data has; each card's data is read once.
+    """Counts the items of a result's data; each card's data is read once.
 
     Only data with the very content that was scored count: a folder that has changed since proves nothing.
     """
@@ -376,7 +376,7 @@ def count_items(card: Card, limit: int | None) -> int:
 
 @dataclass(frozen=True)
 class _Part:
-    """What a result is, as far as a whole of it is concerned."""
+    """The fields of a result that a whole is checked by."""
 
     folder: Path
     task: str
@@ -390,7 +390,7 @@ class _Part:
 
 
 class _Others:
-    """What can only be seen in several results: the parts of wholes, and one data set's items in all of them."""
+    """Checks over several results: the parts of wholes, and one data set's items in all of them."""
 
     def __init__(self) -> None:
         self._scores: dict[_Part, list[float | None]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What must hold among one result's items, type by type, whatever the model: identities and bounds.
+"""Checks of one result's items, type by type, whatever the model: identities and bounds.
 
 Each check is given a score with its items and yields what is wrong, with the numbers that disagree. The identities of
 rankings follow from the definitions in trec_eval (`m_P.c`, `m_recall.c`, `m_map_cut.c`, `m_ndcg_cut.c`), whose values
@@ -28,7 +28,7 @@ from instructor_eval.tasks.prompts.recipe import recipe_of
 Array: TypeAlias = npt.NDArray[np.float64]
 Check: TypeAlias = Callable[[Score, Items], Iterator[str]]
 ROUNDING = 1e-9
-"""What the sums and quotients of float64 may be off by, with room to spare."""
+"""The error allowed in sums and quotients of float64, with room to spare."""
 _COSINE_ROUNDING = 1e-6
 """A float32 cosine may exceed 1 by as much."""
 _FIVE_PLACES = 1.1e-5
@@ -37,7 +37,7 @@ _AT_K = re.compile(r"(ndcg|map|recall|precision)_at_([0-9]{1,6})")
 _COSINE = (-1 - _COSINE_ROUNDING, 1 + _COSINE_ROUNDING)
 _ANY_LENGTH = (0.0, math.inf)
 _TOP = 10
-"""How many documents a query's list has."""
+"""The number of documents in a query's list."""
 
 
 def item_checks(score: Score) -> tuple[Check, ...]:

@@ -20,7 +20,7 @@ from instructor_eval.core.escapes import finite, json_text
 from instructor_eval.results.score import Score
 
 ITEMS = "items."
-"""What stands before a column's name in `sums`."""
+"""The prefix of a column's name in `sums`."""
 _FIELDS = ("items_sha256", "sums", "checksum")
 _SIGN = b' "checksum": "'
 _END = b"\n}\n"

@@ -1,4 +1,4 @@
-"""What a numeric form of a model costs on one machine: the record, and the folder it is kept in.
+"""The cost of a numeric form on one machine: the record, and its folder.
 
     DIR/costs/<model>/<form>.<identity>.json
 
@@ -98,7 +98,7 @@ class Cost:
 
     @property
     def rounds(self) -> int:
-        """How often each form had its turn."""
+        """Return how often each form had its turn."""
         return len(self.seconds)
 
     @property
@@ -113,26 +113,26 @@ class Cost:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """How many times as fast as the baseline, round by round."""
+        """Return how many times as fast as the baseline, round by round."""
         return tuple(base / own for base, own in zip(self.baseline_seconds, self.seconds, strict=True))
 
     @property
     def speed_ratio(self) -> float:
-        """How many times as fast as the baseline: the median of the rounds' ratios."""
+        """Return how many times as fast as the baseline: the median of the rounds' ratios."""
         return median(self.ratios)
 
     @property
     def unsteady(self) -> bool:
-        """Whether the rounds differ so much that something else was running."""
+        """Return whether the rounds differ so much that something else was running."""
         return any(max(values) > _STEADY * min(values) for values in (self.seconds, self.ratios))
 
     @property
     def size_ratio(self) -> float:
-        """How many times smaller than the baseline's file."""
+        """Return how many times smaller than the baseline's file."""
         return self.baseline_file_bytes / self.file_bytes
 
     def for_score(self) -> dict[str, Any]:
-        """What a score file says of the form's cost (`Score.cost`); bytes, seconds, texts and tokens a second.
+        """Return the form's cost as a score has it (`Score.cost`); bytes, seconds, texts and tokens a second.
 
         What was not measured is absent.
         """
@@ -189,7 +189,7 @@ class Cost:
         return cost
 
     def _check(self) -> None:
-        """What every reader relies on."""
+        """Check the fields that every reader relies on."""
         texts = [self.identity, self.model, self.form, self.fingerprint, self.baseline, self.proof, self.measured]
         numbers: list[float] = [self.texts, self.tokens, self.resident_bytes, self.file_bytes, self.baseline_file_bytes]
         numbers += [*self.seconds, *self.baseline_seconds]
@@ -210,7 +210,7 @@ class CostStore:
         self.root = root
 
     def path(self, model: str, form: str, identity: str) -> Path:
-        """Where a cost is kept."""
+        """Return the path of a cost."""
         return self.root / "costs" / slug(model) / f"{slug(form)}.{identity}.json"
 
     def find(self, model: str, form: str, identity: str) -> Cost | None:
@@ -237,7 +237,7 @@ class CostStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, lambda f: f.write(content))
         except OSError as e:
-            raise UserError(f"cannot write {path}: {reason(e)}: mend that and run the same command again") from e
+            raise UserError(f"cannot write {path}: {reason(e)}: correct that and run the same command again") from e
         return path
 
     def all(self) -> Iterator[Cost]:

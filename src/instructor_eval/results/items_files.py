@@ -64,7 +64,7 @@ def unpack(content: bytes, *, without: Container[str] = ()) -> Items:
 
 
 def _values(column: Any) -> int:
-    """How many values a column has, with those of its lists."""
+    """Return how many values a column has, with those of its lists."""
     import pyarrow as pa
 
     count = len(column)

@@ -82,7 +82,7 @@ class Probe:
 
     @property
     def name(self) -> str:
-        """How a score names it."""
+        """Return its name in a score."""
         return f"{self.fingerprint}.{self.digest}"
 
 
@@ -104,12 +104,12 @@ def distance(one: Probe, other: Probe) -> Vectors | None:
 
 
 class Prober:
-    """Takes the probe of one engine when it has computed something, and files it; a fault is one line, once.
+    """Takes the probe of one engine when it has computed something, and files it; an error is one line, once.
 
     Args:
         engine: The engine of a run; None where nothing is embedded.
         root: The results folder.
-        say: Told of a fault: a probe never costs a score.
+        say: Called with an error: a probe never costs a score.
         debug: Raise what is no `UserError` instead.
     """
 
@@ -182,7 +182,7 @@ def write(root: Path, probe: Probe) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, lambda f: f.write(_content(probe)))
         except OSError as e:
-            raise UserError(f"cannot write {path}: {reason(e)}: mend that and run the same command again") from e
+            raise UserError(f"cannot write {path}: {reason(e)}: correct that and run the same command again") from e
     return path
 
 
@@ -249,7 +249,7 @@ def _load(path: Path) -> tuple[dict[str, Any], Vectors]:
 
 
 def _check(probe: Probe) -> None:
-    """What every reader relies on."""
+    """Check the fields that every reader relies on."""
     import numpy as np
 
     texts = (probe.model, probe.revision, probe.form, probe.fingerprint, probe.instruction, probe.created)

@@ -26,7 +26,7 @@ CATEGORIES = (
 
 @dataclass
 class Published:
-    """What was published of one model; scores are fractions of 1."""
+    """The published scores of one model, fractions of 1."""
 
     model: str
     tasks: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What readers are called: in tables, and by `--reader` where results are looked up. No reader is loaded."""
+"""Names of readers: in tables, and by `--reader` where results are looked up. No reader is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def readers_of(scores: Iterable[Score]) -> Readers:
 
 
 def reader_label(reader: Mapping[str, Any]) -> str:
-    """What a table calls a reader: its name, with the numeric form where that is not float32."""
+    """Return a reader's name in tables, with the numeric form where that is not float32."""
     form = reader.get("dtype", "float32")
     return f"{reader['name']}{'' if form == 'float32' else f' ({form})'}"
 

@@ -48,11 +48,11 @@ class Score:
     exact_score and loss, build_seconds (null where the index was there), queries_per_second (one after another),
     index_bytes, library; empty for exact search"""
     embedding: dict[str, Any] = field(default_factory=dict)
-    """What vectors were kept as: precision, dim, bytes_per_vector, and for int8 the calibration"""
+    """The vectors' precision, dim, bytes_per_vector, and for int8 the calibration"""
     cost: dict[str, Any] = field(default_factory=dict)
-    """What the variant takes and how fast it is here (`run/costs.py`); empty where it was not measured"""
+    """The variant's size and speed here (`run/costs.py`); empty where it was not measured"""
     notes: list[str] = field(default_factory=list)
-    """What a reader of the score must know: the card's notes, then the warnings about its data (`DATA_NOTE`)."""
+    """Notes for whoever reads the score: the card's, then the warnings about its data (`DATA_NOTE`)."""
     protocol: dict[str, str] = field(default_factory=dict)
     protocol_version: str = "1"
     """`protocol.PROTOCOL_VERSION` of the code that made it; files without it are of version 1"""
@@ -81,7 +81,7 @@ class Score:
 
     @property
     def data_warnings(self) -> list[str]:
-        """What was found in its data."""
+        """Return the warnings about its data."""
         return [note.removeprefix(DATA_NOTE) for note in self.notes if note.startswith(DATA_NOTE)]
 
 
@@ -90,7 +90,7 @@ ReadItems: TypeAlias = Callable[[Score], Items]
 
 
 Key: TypeAlias = tuple[str, str, str, str]
-"""What makes a row: the model's name, its fingerprint, its variant and the instruction set."""
+"""The key of a row: the model's name, its fingerprint, its variant and the instruction set."""
 
 
 def key_of(score: Score) -> Key:
@@ -100,5 +100,5 @@ def key_of(score: Score) -> Key:
 
 
 def is_made_with(score: Score, protocol: Mapping[str, str], limit: int | None) -> bool:
-    """Whether a score was made with this `--limit` and with those of these protocol choices that concern its task."""
+    """Return whether a score was made with this `--limit`, and with the protocol choices that concern its task."""
     return score.limit == limit and score.protocol == relevant(dict(protocol), score.type, score.task)

@@ -81,9 +81,9 @@ def check_fields(score: Score) -> None:
         _check_mapping(f"environment: {name}", score.environment.get(name, {}))
     roles = score.instructions.get("roles", {})
     _check_mapping("instructions: roles", roles)
-    for role, told in roles.items():
-        _check_mapping(f"instructions: {role}", told)
-        _check_texts(f"instructions: {role}", told, "text", "rule", needed=False)
+    for role, given in roles.items():
+        _check_mapping(f"instructions: {role}", given)
+        _check_texts(f"instructions: {role}", given, "text", "rule", needed=False)
 
 
 def _check_mapping(what: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""What score files say of a store's search: put together over tasks, and in words."""
+"""Figures of a store's search in score files: put together over tasks, and in words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def depth(search: Mapping[str, Any]) -> str:
     return "?" if k is None else f"{k:.0f}"
 
 
-def told(search: Mapping[str, Any]) -> list[str]:
+def phrases(search: Mapping[str, Any]) -> list[str]:
     """Recall, exact score, time, rate and size in a few words each; nothing where the search was exact."""
     shown: dict[str, Callable[[float], str]] = {
         "recall": lambda v: f"recall@{depth(search)} {v:.3f}",

@@ -4,8 +4,8 @@
     DIR/scores/<model>/<instruction set>/<task>.<identity>.parquet  its items, one row each
     DIR/runs/<time>-<hash>.json                                     what one invocation planned and how it ended
 
-Beside these lie costs/ (`costs.cost`), probes/ (`gates.probe`), statistics/ (`board.kept`) and baselines/
-(`comparing.baselines`).
+Beside these lie costs/ (`results/costs.py`), probes/ (`results/probe.py`), and what `analysis/` stores: statistics/ and
+baselines/.
 
 Files appear whole or not at all (temporary file, fsync, rename, items before the JSON that names them); a file that
 cannot be read as a whole, or was edited since (`checksums`), is an error, never a guess.
@@ -34,7 +34,7 @@ from instructor_eval.results.score_fields import check_fields
 
 SCHEMA_VERSION = 1
 _FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines")
-_GO_ON = "mend that and run the same command again, finished results are kept"
+_GO_ON = "correct that and run the same command again, finished results are filed"
 
 
 class Store:
@@ -73,7 +73,7 @@ class Store:
         return found if found.status == "ok" and self._has_items(found) else None
 
     def _has_items(self, score: Score) -> bool:
-        """Whether a stored score's items are there, as they were filed."""
+        """Return whether a stored score's items are there, as they were filed."""
         if score.items_file is None:
             return True
         path = Path(f"{self._base(score)}.parquet")

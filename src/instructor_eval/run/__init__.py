@@ -1,1 +1,1 @@
-"""What computes: the plan, the loop, one task at a time, costs and dry runs."""
+"""Compute scores: the plan, the loop, one task at a time, costs and dry runs."""

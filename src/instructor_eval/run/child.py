@@ -43,7 +43,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         trust_remote_code=order["trust_remote_code"],
     )
     checkpoint = dataclasses.replace(checkpoint, variant=order["form"])
-    # Hashing the weights names results; who only serves vectors does not do it. It is known, and put where it is kept.
+    # Hashing the weights names results; who only serves vectors does not do it, so the known hash is put in its place.
     vars(checkpoint)["fingerprint"] = vars(checkpoint)["cached_fingerprint"] = order["fingerprint"]
     engine = Engine(
         checkpoint,

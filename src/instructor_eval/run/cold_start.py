@@ -16,7 +16,7 @@ from instructor_eval.results.costs import Cold
 # -P: a file of the current folder must not stand in for a library's.
 _COMMAND = [sys.executable, "-P", "-m", "instructor_eval.run.child"]
 _TIMEOUT = 3600.0
-_AGAIN = "what is measured is kept, `evaluate measure` tries this again"
+_AGAIN = "what is measured is filed, `evaluate measure` tries this again"
 
 
 def cold_start(

@@ -1,4 +1,4 @@
-"""What the numeric forms of a model cost here: speed side by side, sizes, cold start, memory.
+"""Measure the numeric forms of a model here: speed side by side, sizes, cold start, memory.
 
 Speed is measured in one process, two forms at a time: the baseline and one other take turns, each round encodes the
 whole sample once with each, and what counts is the median over rounds of the ratio within a round. A machine that is
@@ -9,8 +9,8 @@ cache of vectors.
 
 Cold start and memory are measured in a process of its own for each form (`cold_start`).
 
-Costs are kept in the results folder by an identity of everything they depend on that is known beforehand; what is there
-is not measured again. No torch at the top: finding kept costs is light.
+Costs are filed in the results folder by an identity of everything they depend on that is known beforehand; what is
+there is not measured again. No torch at the top: finding filed costs is light.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MEASUREMENT_VERSION = 2
 COUNT = {"cpu": 256, "cuda": 4096}
 """Texts of the sample: a GPU wants several full batches."""
 PASS_SECONDS = 2.0
-"""What one pass of the baseline takes at most, about."""
+"""The most seconds that one pass of the baseline takes, about."""
 ROUNDS = 3
 _LEAST_TEXTS = 8
 
@@ -50,7 +50,7 @@ Clock = Callable[[], float]
 
 
 class Encodes(Protocol):
-    """What is timed: an `Engine`, or a stand-in."""
+    """An encoder that is timed: an `Engine`, or a stand-in."""
 
     totals: Totals
 
@@ -61,7 +61,7 @@ class Encodes(Protocol):
 
 @dataclass(frozen=True)
 class How:
-    """How forms are run, and how thoroughly they are measured."""
+    """Settings of a measurement: how forms are run, and how thoroughly they are measured."""
 
     device: str = "auto"
     batch_tokens: int | None = None
@@ -71,7 +71,7 @@ class How:
     texts: int | None = None
     """Exactly so many; None: as many of `COUNT` as a pass of about `PASS_SECONDS` takes."""
     cold: bool = True
-    """Whether cold start and memory are measured, each form in a process of its own."""
+    """True where cold start and memory are measured, each form in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ def measure_run(
         root: The results folder.
         how: How to run and measure.
         again: Measure also what is there; an old cold start stays until the new one is known.
-        say: Told what is being done.
-        warn: Told of a form that could not be measured, or not wholly; the others go on.
+        say: Called with what is being done.
+        warn: Called with a form that could not be measured, or not wholly; the others go on.
 
     Returns:
-        Form -> cost, the baseline first. A form that `warn` was told of is missing, or has no `cold`, or an
+        Form -> cost, the baseline first. A form that `warn` was called with is missing, or has no `cold`, or an
         older one.
 
     Raises:
@@ -151,7 +151,7 @@ def measure_run(
         found = store.find(checkpoint.name, form, names[form])
         if found is not None and found.rounds >= how.rounds and not again:
             costs[form] = found
-            say(f"{form}: measured {found.measured[:16].replace('T', ' ')} UTC, kept")
+            say(f"{form}: measured {found.measured[:16].replace('T', ' ')} UTC, reused")
         else:
             older[form] = found.cold if found else None
     _give_back(how.device)  # what the caller has let go of
@@ -168,7 +168,7 @@ def measure_run(
 
 
 def forms_of(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
-    """One model in each of its forms, its vectors kept as they are: form -> checkpoint, the baseline first."""
+    """One model in each of its forms, its vectors as they are: form -> checkpoint, the baseline first."""
     plain = {c.form: c for c in checkpoints if (c.variant, c.stored) == (c.form, "float32")}
     return {
         form: plain.get(form) or dataclasses.replace(checkpoints[0], variant=form, stored="float32")
@@ -199,7 +199,7 @@ def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapp
 
 
 def instruction_for(checkpoint: Checkpoint) -> str:
-    """What the sample is embedded under: nothing where the model takes no instructions."""
+    """Return the sample's instruction: empty where the model takes none."""
     return "" if checkpoint.family == "plain" else INSTRUCTION
 
 
@@ -339,12 +339,12 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def _count(engine: Encodes, instruction: str, how: How) -> int:
-    """How many texts are measured with."""
+    """Return how many texts are measured with."""
     return how.texts or fitting(engine, instruction, COUNT.get(how.device.partition(":")[0], COUNT["cpu"]))
 
 
 def fitting(engine: Encodes, instruction: str, most: int, *, clock: Clock = time.perf_counter) -> int:
-    """How many texts of the sample one pass of about `PASS_SECONDS` takes, `most` at most.
+    """Return how many texts of the sample one pass of about `PASS_SECONDS` takes, `most` at most.
 
     A few texts are timed, then four times as many, until the time is long enough to tell. The better of two passes
     counts: the first one over new lengths also chooses kernels for them.

@@ -30,7 +30,7 @@ LENGTHS = (32, 128)
 """Ends of the classes of length, in tokens: the rate of a model changes little within one."""
 CLASSES = len(LENGTHS) + 1
 SAMPLE = 2048
-"""Texts of each class that are kept to be timed."""
+"""Texts of each class that are timed."""
 
 
 class KnownKeys:
@@ -46,7 +46,7 @@ class KnownKeys:
         self.on_disk: set[bytes] = set()
         """Those asked for that the cache on disk has."""
         self.found_on_disk = 0
-        """How often one of them was asked for."""
+        """The number of times one of them was asked for."""
         self._computed: dict[bytes, int] = {}
         self._bytes = 0
         self._limit = limit
@@ -57,7 +57,7 @@ class KnownKeys:
 
     @property
     def keeps_all(self) -> bool:
-        """Whether what was computed once is known to the end."""
+        """Return whether what was computed once is known to the end."""
         return self._limit is None
 
     def _open(self, path: Path) -> sqlite3.Connection | None:
@@ -144,7 +144,7 @@ class Sample:
 
 
 class CountingEngine(Engine):
-    """What an `Engine` with this cache would do, up to the tokens: `totals` become what a run's would.
+    """Counts what an `Engine` with this cache would do, up to the tokens: `totals` become what a run's would.
 
     The arrays that `encode` gives are not filled.
     """

@@ -43,7 +43,7 @@ class Row:
     task: str
     type: str
     status: str = "run"
-    """run | kept (its result is there) | whole (the mean of parts that are rows too) | failed"""
+    """run | done (its result is there) | whole (the mean of parts that are rows too) | failed"""
     texts: int = 0
     """Texts asked for."""
     unique: int = 0
@@ -64,9 +64,9 @@ class Row:
     classes: tuple[int, ...] = (0,) * CLASSES
     """`tokens` by class of length."""
     part: bool = False
-    """Whether it is part of a task that has a row too."""
+    """True where it is part of a task that has a row too."""
     unstarted: bool = False
-    """Whether its model could not be had."""
+    """True where its model could not be had."""
 
     @property
     def system(self) -> str:
@@ -86,7 +86,7 @@ class DryRun:
     rates: dict[str, list[Rate]] = field(default_factory=dict)
     """Model and form -> what was measured of it, short texts first."""
     device: str = ""
-    """Where that was measured; empty without a calibration."""
+    """The machine that it was measured on; empty without a calibration."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     """Margins and level of the gate that is planned for."""
 
@@ -122,7 +122,7 @@ class DryRun:
 
     @property
     def adjustment(self) -> Adjustment:
-        """What a gate of these tasks adjusts its p-values for."""
+        """Return what a gate of these tasks adjusts its p-values for."""
         tasks = {row.task for row in self.rows if row.status != "failed" and not row.part}
         return Adjustment(len(tasks), len(tasks) > 1, self.thresholds.alpha)
 
@@ -147,7 +147,7 @@ def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say,
         request: The run; its cache and its device's memory are not touched.
         known: What stands in for the run's cache.
         lookup: Tells what differences can be detected; None leaves that out.
-        say: Told what `execute` would say of the models, and that a calibration is running.
+        say: Called with what `execute` would say of the models, and that a calibration is running.
         calibrate: Load each model that has something to compute for some seconds, to estimate the time.
 
     Raises:
@@ -209,7 +209,7 @@ class _Counter:
                     self._task(row, plan, card, engine)
             except UserError as e:
                 row.status, row.error = "failed", str(e)
-            except Exception as e:  # one task's fault, a library's perhaps: the others are counted
+            except Exception as e:  # one task's error, a library's perhaps: the others are counted
                 if self._request.debug:
                     raise
                 row.status = "failed"
@@ -220,7 +220,7 @@ class _Counter:
         failed = [part.task for part in parts if part.status == "failed"]
         if failed:
             raise UserError(f"{len(failed)} of its {len(parts)} parts would fail: {', '.join(failed[:3])}")
-        row.status = "kept" if all(part.status == "kept" for part in parts) else "whole"
+        row.status = "done" if all(part.status == "done" for part in parts) else "whole"
         row.detectable = mean_of([part.detectable for part in parts])
 
     def _task(self, row: Row, plan: Planned, card: Card, engine: Counting | None) -> None:
@@ -228,7 +228,7 @@ class _Counter:
         if self._lookup is not None:
             row.detectable = self._lookup.of(score)
         if self._request.store.find(score) is not None:
-            row.status = "kept"
+            row.status = "done"
             return
         key = (
             (engine.fingerprint, card.name, *(r.text for r in plan.instructions[card.name].values())) if engine else ()

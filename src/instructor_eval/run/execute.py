@@ -21,7 +21,7 @@ from instructor_eval.tasks.adapter import adapter_for
 
 
 def execute(request: Request, say: Callable[[str], None]) -> Summary:
-    """Run everything that has no result yet; finished results are kept, a failing task does not end the others.
+    """Run everything that has no result yet; finished results are reused, a failing task does not end the others.
 
     Raises:
         UserError: found before anything is computed (a model, card or instruction that cannot be had), or the results
@@ -88,7 +88,7 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
 
 
 def engine_of(model: Described, request: Request) -> BaseEngine:
-    """What computes a model's vectors.
+    """Return the engine that computes a model's vectors.
 
     Raises:
         UserError: a served model is another one than when the cache was filled.
@@ -113,7 +113,7 @@ def _model(plan: Planned) -> tuple[str, str] | None:
 def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Callable[[str], None]) -> None:
     """Measure what one model's forms cost here, and write it to those of its scores that do not say yet.
 
-    All scores are filed by then: a fault here costs none of them, and does not end the run.
+    All scores are filed by then: an error here costs none of them, and does not end the run.
     """
     checkpoints = [p.checkpoint for p in plans if isinstance(p.checkpoint, Checkpoint)]
     prints = {c.fingerprint: c.form for c in checkpoints}

@@ -12,7 +12,7 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})", re.ASCII)
 
 @dataclass(frozen=True)
 class Executor:
-    """What encodes: `local` (this process), or `ray` with the address of a cluster."""
+    """Where encoding happens: `local` (this process), or `ray` with the address of a cluster."""
 
     kind: str = "local"
     address: str = ""

@@ -1,4 +1,4 @@
-"""What a run will do: models x variants x instruction sets, all instructions worked out; and rows without a model."""
+"""Plan of a run: models x variants x instruction sets, all instructions worked out; and rows without a model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LONGEST_NAME = 200
 
 @dataclass
 class Request:
-    """What one invocation asks for."""
+    """Everything that one invocation asks for."""
 
     models: Sequence[str]
     cards: Sequence[Card]
@@ -55,13 +55,13 @@ class Request:
     compiled: bool = False
     cache: Cache | None = None
     cost: str = "auto"
-    """Whether costs are measured: auto (cold start only where there is more than fp32), full, off."""
+    """True where costs are measured: auto (cold start only where there is more than fp32), full, off."""
     stored: str = "float32"
-    """What the cache keeps vectors as."""
+    """The type of the cache's vectors."""
     family: str | None = None
     trust_remote_code: bool = False
     serving: Serving = field(default_factory=Serving)
-    """How models are asked that are no checkpoints."""
+    """Settings for asking served models."""
     selections: Sequence[Selection] = (SIMILAR,)
     """Prompt retrieval: each is a row; only `similar` uses the models."""
     searches: Sequence[SearchSpec] = (EXACT_SEARCH,)
@@ -70,7 +70,7 @@ class Request:
     command: list[str] = field(default_factory=list)
     debug: bool = False
     executor: Executor = LOCAL
-    """What encodes."""
+    """Where encoding happens."""
     elsewhere: str | None = None
     """The kind of device that encodes, cpu or cuda, where that is another machine's."""
 
@@ -85,13 +85,13 @@ class Planned:
     cards: list[Card]
     selection: Selection = SIMILAR
     loaded: Described | None = None
-    """What is loaded for it: the same object for all variants of one form."""
+    """The model it loads: the same object for all variants of one form."""
     variant: Variant = FP32
     search: SearchSpec = EXACT_SEARCH
     asked: str = ""
-    """What `--model` says."""
+    """The model as `--model` names it."""
     error: str = ""
-    """Why the model cannot start: then nothing is known of it, and all its tasks have failed."""
+    """The reason that the model cannot start: then nothing is known of it, and all its tasks have failed."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -100,12 +100,12 @@ class Planned:
 
     @property
     def label(self) -> str:
-        """What tells it from others of its model: the variant, and behind a stroke the search where it is not exact."""
+        """Return its label among its model's rows: the variant, and behind a stroke the search if not exact."""
         return variant_label(str(self.variant), "" if self.search.is_exact else str(self.search))
 
     @property
     def model(self) -> dict[str, Any]:
-        """What a score file says of the model, or of what stands in its place."""
+        """Return the score's model fields, or those of what stands in its place."""
         if self.error:
             return unstarted(self.asked)
         return self.checkpoint.describe() if self.checkpoint else baseline(self.selection)
@@ -203,7 +203,7 @@ def _by_search(whole: Planned, searches: Sequence[SearchSpec]) -> list[Planned]:
 
 
 def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> None:
-    """Whether stores are asked for that are not installed or misspelt, or no task searches at all.
+    """Return whether stores are asked for that are not installed or misspelt, or no task searches at all.
 
     Raises:
         UserError: so it is.
@@ -216,7 +216,7 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
 
 
 def _found(request: Request, text: str) -> Described:
-    """What a `--model` names: a folder of files, or what stands behind a server."""
+    """Return what a `--model` names: a folder of files, or a served model."""
     if kind_of(text):
         return load(text, request.serving)
     return locate(
@@ -278,7 +278,7 @@ def _without_model(selection: Selection, cards: list[Card]) -> Planned:
 
 
 def baseline(selection: Selection) -> dict[str, Any]:
-    """What a score file says in the model's place where none took part."""
+    """Return the score's model fields where no model took part."""
     return {
         "name": f"{selection.name} demonstrations",
         "revision": "",
@@ -292,7 +292,7 @@ def baseline(selection: Selection) -> dict[str, Any]:
 
 
 def unstarted(text: str) -> dict[str, Any]:
-    """What a score file says of a model that could not be had: what `--model` says, and no more."""
+    """Return the score's model fields of a model that could not be loaded: what `--model` says, and no more."""
     print_ = f"{UNSTARTED}{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
     return {
         "name": fitted(one_line(text), _LONGEST_NAME),

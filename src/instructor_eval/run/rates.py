@@ -21,14 +21,14 @@ _FIRST = 8
 _SHARE = 0.03
 """A class with less of the tokens is not timed: it takes the rate of its neighbour."""
 SPREAD = (0.9, 1.2)
-"""How far an estimate's ends lie beyond the fastest and slowest pass: a long run is neither. On busy or hot machines
-it takes longer, hardly ever less."""
+"""The factor by which an estimate's ends lie beyond the fastest and slowest pass: a long run is neither. On busy or hot
+machines it takes longer, hardly ever less."""
 
 Clock = Callable[[], float]
 
 
 class Encodes(Protocol):
-    """What is timed: an `Engine`, or a stand-in."""
+    """An encoder that is timed: an `Engine`, or a stand-in."""
 
     totals: Totals
 

@@ -130,7 +130,7 @@ def fill(score: Score, outcome: Outcome) -> None:
     """Put an outcome into a score, its number computed again from its items.
 
     Raises:
-        RuntimeError: the items give another number: a fault of ours, never to be filed.
+        RuntimeError: the items give another number: an error of this program, never to be filed.
     """
     recomputed = metrics.compute(outcome.metric, outcome.items)
     if recomputed != outcome.score:

@@ -99,7 +99,7 @@ def compare_speed(
         say=say,
     )
     notes = [
-        f"{label(c)}: how vectors are kept takes no part in this, the form {c.form} was timed"
+        f"{label(c)}: how vectors are stored takes no part in this, the form {c.form} was timed"
         for c in {label(c): c for c in checkpoints.values()}.values()
         if c.variant != c.form
     ]
@@ -132,7 +132,7 @@ def race(
         most: Texts at most, where `how` does not say how many.
         clock: Seconds.
         turn: Each turn runs within `turn(name)`.
-        say: Told of every batch of rounds.
+        say: Called with every batch of rounds.
     """
     with turn("baseline"):
         count = how.texts or fitting(engines["baseline"], "", most, clock=clock)

@@ -20,7 +20,7 @@ from instructor_eval.models.variant import FP32
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import DATA_NOTE, Score
-from instructor_eval.results.search_figures import told as search_told
+from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
 from instructor_eval.run.scores import COUNTS, blank, fill
 from instructor_eval.tasks.adapter import adapter_for
@@ -49,8 +49,8 @@ def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str]
     else:
         summary.kept += kept
         summary.ran += not kept
-        cost = "kept from an earlier run" if kept else _cost(score)
-        cost += "".join(f", {told}" for told in search_told(score.search))
+        cost = "reused from an earlier run" if kept else _cost(score)
+        cost += "".join(f", {phrase}" for phrase in search_phrases(score.search))
         say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
         for warning in score.data_warnings:
             say(f"  warning: {score.task}: {warning}")
@@ -95,7 +95,7 @@ def run_task(
             return step()
         except UserError as e:
             score.error = str(e)
-        except Exception as e:  # one task's fault, a library's perhaps, must not lose the others
+        except Exception as e:  # one task's error, a library's perhaps, must not lose the others
             if request.debug:
                 raise
             what = without_secrets(f"{type(e).__name__}: {e}", environment_secrets())
@@ -178,4 +178,4 @@ def bound(
 
 
 Run: TypeAlias = Callable[[Request, list[Planned], "Summary", Callable[[str], None]], None]
-"""What runs a plan: it fills the summary, in the plan's order."""
+"""Runs a plan: fills the summary, in the plan's order."""

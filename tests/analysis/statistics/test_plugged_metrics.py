@@ -139,7 +139,7 @@ def test_what_an_item_adds_is_its_value_where_the_metric_is_a_mean(monkeypatch: 
     monkeypatch.setattr(matching, "MOST_PLUGGED", 47)
     with pytest.raises(UserError, match="what each of 48 items adds is not told"):
         contributions.contributions("my_mean", a)
-    assert matching.moved("my_mean", a, b, most=5) == matching.Told(0, 0, 0, (), ())
+    assert matching.moved("my_mean", a, b, most=5) == matching.Moves(0, 0, 0, (), ())
 
 
 def test_a_metric_that_fails_on_some_draws(plug: Plug) -> None:

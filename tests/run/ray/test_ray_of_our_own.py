@@ -68,7 +68,7 @@ def test_a_run_that_is_killed_ends_its_workers_and_goes_on_from_there(
     )
     assert again.returncode == 0, again.stderr
     assert not [line for line in again.stderr.splitlines() if not line.startswith("  all tasks: ")], "but progress"
-    assert f"{2 - len(scores)} run, {len(scores)} kept from earlier, 0 failed" in again.stdout
+    assert f"{2 - len(scores)} run, {len(scores)} reused, 0 failed" in again.stdout
     filed = [json.loads(path.read_text()) for path in (tmp_path / "results/scores").rglob("*.json")]
     new = [score["counts"] for score in filed if json.dumps(score["identity"]) not in "".join(scores)]
     assert sum(counts["unique"] - counts["hits"] for counts in new) == kept(tmp_path / "cache") - committed

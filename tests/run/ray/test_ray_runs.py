@@ -224,7 +224,7 @@ def test_without_a_cache_and_with_a_result_that_is_there(
         path.unlink()
     done = on_ray("--model", str(model), *DEMO[2:], *SMALL, "--results", "results", "--no-cache")
     assert (done.code, done.err) == (0, "")
-    assert done.out.count("kept from an earlier run") == 1
+    assert done.out.count("reused from an earlier run") == 1
     same_results(tmp_path / "results", alone / "results")
     assert len(watched.back) == scores(alone / "results")["DemoBillboard"].counts["unique"]
     assert not list(tmp_path.rglob("*.sqlite3"))

@@ -121,7 +121,7 @@ def test_a_limit_of_any_size_runs_on_every_type(limit: str, cli: Run, tmp_path: 
         cards += ["--task", str(card)]
     ran = cli("--model", str(model), *cards, "--results", "results", "--offline", "--no-cache", "--limit", limit)
     assert ran.code == 0, ran.out
-    assert f"{len(cases)} run, 0 kept from earlier, 0 failed" in ran.out
+    assert f"{len(cases)} run, 0 reused, 0 failed" in ran.out
     assert cli("validate", "--results", "results", *(c for c in cards if c != "--task")).code == 0
 
 

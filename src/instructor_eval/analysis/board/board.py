@@ -52,7 +52,7 @@ def build(
         only: Restrict the columns to these tasks.
         reader: Of prompt retrieval, the scores that the reader with this fingerprint answered; by default those of
             `nearest`, or else of the first by name.
-        current: Identities of scores that count before newer ones: those a run has just made or kept, where data or
+        current: Identities of scores that count before newer ones: those a run has just made or reused, where data or
             options were changed and changed back.
         items: Reads a score's items, `Store.items` for example. None leaves everything without intervals.
         kept: Statistics of earlier calls; what is new is added.

@@ -1,4 +1,4 @@
-"""What the board asks of scores' items: intervals and differences, computed once and kept (`kept.py`)."""
+"""Intervals and differences from scores' items, computed once and stored (`statistics_files.py`)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Evidence:
 
     @property
     def readable(self) -> bool:
-        """Whether there are items to ask for."""
+        """Return whether there are items to ask for."""
         return self._read is not None
 
     def spread(self, score: Score, *, replicates: bool) -> Spread:
@@ -104,7 +104,7 @@ class Evidence:
         return computed
 
     def shape(self, score: Score) -> Shape:
-        """How the units of one score are spread.
+        """Return how the units of one score are spread.
 
         Raises:
             UnreadError: items are missing, or no shape can be made of them.

@@ -1,4 +1,4 @@
-"""How far the board's figures can be relied on: intervals of cells, means and ranks; marks."""
+"""Uncertainty on the board: intervals of cells, means and ranks; marks."""
 
 from __future__ import annotations
 

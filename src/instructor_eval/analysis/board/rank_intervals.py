@@ -1,4 +1,4 @@
-"""How far a rank can be relied on: 95 % intervals from a bootstrap over tasks and items.
+"""Uncertainty of ranks: 95 % intervals from a bootstrap over tasks and items.
 
 In each round as many task columns are drawn, with replacement, as there are, and for each of them one replicate of the
 scores, the same draw of its items for every row (`replicates.py`): so what two rows have in common does not blur their
@@ -47,7 +47,7 @@ def rank_intervals(
 
 
 def _points(scores: Sequence[float | None], replicates: Sequence[Numbers | None]) -> Points:
-    """What each row earns in one column: [rows, ROUNDS], a point for each row it beats, half for a tie."""
+    """Return the points of each row in one column: [rows, ROUNDS], a point for each row it beats, half for a tie."""
     values = np.full((len(scores), ROUNDS), -np.inf)
     for row, (score, made) in enumerate(zip(scores, replicates, strict=True)):
         if score is not None:

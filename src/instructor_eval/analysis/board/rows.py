@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a variant costs; None is unknown."""
+    """Size and speed of a variant; None is unknown."""
 
     file_bytes: int | None = None
     smaller: float | None = None
@@ -22,11 +22,11 @@ class Figures:
     faster: float | None = None
     """Speed over the parent's: measured in turns with it, or both in turns with one baseline on one device."""
     vector_bytes: int | None = None
-    """What an index keeps of one text."""
+    """Bytes of one text in an index."""
     device: str | None = None
-    """Where `faster` was measured."""
+    """The machine that `faster` was measured on."""
     untimed: str = ""
-    """Why `faster` is unknown although the variant was measured."""
+    """The reason that `faster` is unknown although the variant was measured."""
 
 
 def newest_cost(row: Row) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Mean:
 
     @property
     def complete(self) -> bool:
-        """Whether no task is missing."""
+        """Return whether no task is missing."""
         return self.n == self.of
 
 
@@ -64,7 +64,7 @@ class Row:
     """Task -> score, fractions of 1."""
     failed: set[str] = field(default_factory=set)
     failures: dict[str, Score] = field(default_factory=dict, repr=False)
-    """What was filed of the failed tasks."""
+    """The failed tasks as they were filed."""
     means: dict[str, Mean] = field(default_factory=dict)
     """The MTEB types, MTEB-56, Billboard, PromptRetrieval, the paper's nine-category mean, other benchmarks."""
     borda: float | None = None
@@ -97,16 +97,16 @@ class Row:
     marks: dict[str, Difference] = field(default_factory=dict, repr=False)
     """Task -> its score less that of the board's baseline row; without one, a child's `delta`."""
     pareto: bool | None = None
-    """Whether no sibling is at least as good in quality, size, speed and index and better in one; None is unknown."""
+    """True where no sibling is at least as good in all of quality, size, speed and index and better in one."""
 
     @property
     def key(self) -> Key:
-        """What makes the row."""
+        """Return the values that make the row."""
         return self.name, self.fingerprint, self.variant, self.instructions
 
     @property
     def short(self) -> str:
-        """The variant, for a place where the model is known; told apart where two rows have it."""
+        """Return the variant, for a place where the model is known; distinct where two rows have the same."""
         return self.variant + self.model.removeprefix(self.name).removeprefix(f" ({self.variant})")
 
     @property
@@ -125,7 +125,7 @@ class Board:
     left_out: int = 0
     """Stored scores of another protocol, limit or reader than the one asked for."""
     reader: str | None = None
-    """What answered the prompts of the prompt-retrieval scores shown; None where there are none."""
+    """The reader of the prompt-retrieval scores shown; None where there are none."""
     without_interval: list[str] = field(default_factory=list)
     """Comparisons of variants whose items are missing or damaged, each as "task (variant)"."""
     without_items: list[str] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Board:
     unmarked: list[str] = field(default_factory=list)
     """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
     published_apart: bool = False
-    """Whether published scores are left out that are of another limit or protocol than the rows."""
+    """True where published scores are left out that are of another limit or protocol than the rows."""
 
     @property
     def parents(self) -> list[Row]:

@@ -40,11 +40,11 @@ def tables(board: Board, form: str) -> list[str]:
     families: dict[str, list[list[str | None]]] = {}
     for row, figures in found:
         families.setdefault(f"{row.name}, instructions {row.instructions}", []).append(_line(row, figures))
-    told = []
+    lines = []
     for family, rows in families.items():
-        told.append(printable(f"Searches through vector stores of {family}"))
-        told.append(blocks(_HEADERS, rows, left=1, width=width))
-    return [*told, _NOTE]
+        lines.append(printable(f"Searches through vector stores of {family}"))
+        lines.append(blocks(_HEADERS, rows, left=1, width=width))
+    return [*lines, _NOTE]
 
 
 def csv_cells(row: Row) -> list[float | int | None]:

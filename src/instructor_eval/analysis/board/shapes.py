@@ -20,7 +20,7 @@ class Shape:
     """A histogram of what units add to a score, and those at its ends; fractions of 1."""
 
     low: float
-    """Where the first bin starts: 0 where all values lie between 0 and 1."""
+    """Start of the first bin: 0 where all values lie between 0 and 1."""
     high: float
     counts: list[int]
     """Units in each of `BINS` equal bins from `low` to `high`."""
@@ -29,7 +29,7 @@ class Shape:
     """Id and value, the lowest first; of equals the first by id."""
     best: list[list[str | float]]
     is_mean: bool
-    """Whether the score is the mean of values that stand for themselves (not of what a correlation is made of)."""
+    """True where the score is the mean of values that stand for themselves (not of what a correlation is made of)."""
 
 
 def shape(metric: str, items: Items) -> Shape:
@@ -56,7 +56,7 @@ def shape(metric: str, items: Items) -> Shape:
     rising = np.lexsort((named, values))[:NAMED]
     falling = np.lexsort((named, -values))[:NAMED]
 
-    def told(places: list[int]) -> list[list[str | float]]:
+    def at(places: list[int]) -> list[list[str | float]]:
         return [[ids[i], float(values[i])] for i in places]
 
     return Shape(
@@ -64,7 +64,7 @@ def shape(metric: str, items: Items) -> Shape:
         high,
         [int(c) for c in counts],
         float(np.median(values)),
-        told(rising.tolist()),
-        told(falling.tolist()),
+        at(rising.tolist()),
+        at(falling.tolist()),
         mean_column(metric) is not None,
     )

@@ -1,4 +1,4 @@
-"""What the board has computed of scores, kept in the results folder: intervals, replicates, differences.
+"""Statistics that the board has computed, stored in the results folder: intervals, replicates, differences.
 
     DIR/statistics/board.v1      a checksum, a line of JSON, and the replicates as they are in memory (float64)
 
@@ -55,7 +55,7 @@ class KeptStatistics:
         return cls(store.root / "statistics" / "board.v1", store.items_stamp)
 
     def key(self, what: str, *scores: Score) -> str:
-        """What names a statistic of these scores."""
+        """Return the name of a statistic of these scores."""
         parts = [[s.identity, s.created, s.task, s.metric, s.score, s.data.get("hash"), self._stamp(s)] for s in scores]
         return hashlib.sha256(json.dumps([_code(), what, parts], default=str).encode()).hexdigest()[:32]
 

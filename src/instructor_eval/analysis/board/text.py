@@ -137,7 +137,7 @@ def mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
 
 
 def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:
-    """What CSV has behind everything else: ends of the intervals, and the marks; only those that there are."""
+    """Return the last columns of CSV: ends of the intervals, and the marks, where there are any."""
     columns: dict[str, Callable[[Row], Any]] = {}
 
     def ends(name: str, of: Callable[[Row], Mapping[str, Spread]]) -> None:
@@ -166,62 +166,62 @@ def _end(spread: Spread | None, which: str) -> str | None:
 
 
 def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
-    """Whether a published mean was made with language models that did not answer here."""
+    """Return whether a published mean was made with language models that did not answer here."""
     return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
 
 
 def notes(board: Board, means: list[str]) -> list[str]:
-    """What must be known to read the score table, a sentence or two each."""
-    told = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
+    """Return the notes that explain the score table, a sentence or two each."""
+    lines = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
     if board.parents:
-        told[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
+        lines[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
     if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
-        told.append("(n/of): a mean over n of the tasks that belong to it.")
+        lines.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
-        told.append("published: others' numbers, not measured here (results/reference).")
+        lines.append("published: others' numbers, not measured here (results/reference).")
     if board.published_apart:
-        told.append(
+        lines.append(
             "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where these results "
             "are not."
         )
-    return told + _interval_notes(board) + _prompting_notes(board, means)
+    return lines + _interval_notes(board) + _prompting_notes(board, means)
 
 
 def _interval_notes(board: Board) -> list[str]:
-    """What ±, the ranks' intervals and the marks mean, of those that are there."""
-    told = []
+    """Return notes on ±, the ranks' intervals and the marks, where they are shown."""
+    lines = []
     spreads = [
         s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
     ]
     if spreads:
-        told.append("±: half of the 95 % interval, for other items of this kind.")
+        lines.append("±: half of the 95 % interval, for other items of this kind.")
     if any(s.weak for s in spreads):
-        told.append("(±): too few items to rely on it.")
+        lines.append("(±): too few items to rely on it.")
     if any(row.rank_low is not None for row in board.rows):
-        told.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
+        lines.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
     marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
     if marks & {"better", "worse"}:
         whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
-        told.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+        lines.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
     elif board.baseline is not None and marks:
-        told.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
+        lines.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
     if board.without_items:
-        told.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
+        lines.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
     if board.unmarked:
-        told.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
-    return [printable(note) for note in told]
+        lines.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
+    return [printable(note) for note in lines]
 
 
 def _prompting_notes(board: Board, means: list[str]) -> list[str]:
     if board.reader is None:
         return []
-    told = [f"Prompt retrieval: answers by {board.reader}."]
+    lines = [f"Prompt retrieval: answers by {board.reader}."]
     if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
-        told.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
+        lines.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
     retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
     if retired:
-        told.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
-    return told
+        lines.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
+    return lines
 
 
 def _as_json(row: Row, board: Board) -> dict[str, Any]:

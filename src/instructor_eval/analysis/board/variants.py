@@ -1,7 +1,7 @@
 """Variants of one model beside each other: which is the parent, what each child loses, costs, and is not beaten in.
 
 Rows are siblings where name, revision, instruction set and, as far as it is known, the checkpoint's content are the
-same. The parent is the baseline variant; everything of a child is told as its difference from the parent, on the items
+same. The parent is the baseline variant; everything of a child is given as its difference from the parent, on the items
 both have.
 """
 
@@ -29,11 +29,11 @@ _SECOND_CHOICE = "bf16"
 _SAME = 1e-9
 _LARGEST = 1e18
 NOISE = 0.03
-"""Ratios nearer to 1 than this are told as equal, and speeds are compared as equal: a choice, not a measured noise."""
+"""Ratios nearer to 1 than this count as equal, and speeds are compared as equal: a choice, not a measured noise."""
 
 
 def alike(ratio: float) -> bool:
-    """Whether a positive ratio is within `NOISE` of 1, in either direction."""
+    """Return whether a positive ratio is within `NOISE` of 1, in either direction."""
     return max(ratio, 1 / ratio) < 1 + NOISE
 
 
@@ -75,7 +75,7 @@ def _families(rows: Iterable[Row]) -> list[list[Row]]:
 
 
 def _order(text: str) -> tuple[int, str, int, int, str]:
-    """Forms as they are registered, then how vectors are kept, then their length, the whole one first."""
+    """Forms as they are registered, then how vectors are stored, then their length, the whole one first."""
     try:
         variant = Variant.parse(text)
     except UserError:  # written by another version, or with a package that is not here
@@ -178,7 +178,7 @@ def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spre
 
 
 def _check_parts(names: Sequence[str], whole: Score, rows: Sequence[Row]) -> None:
-    """Whether every row has a score of every part, which is never a whole again.
+    """Return whether every row has a score of every part, which is never a whole again.
 
     Raises:
         UnreadError: one is missing, or there are no parts.
@@ -218,7 +218,7 @@ def weigh(parent: Row, tasks: Sequence[str]) -> None:
 
 
 def _baseline(cost: dict[str, Any], parent: Row) -> str:
-    """What a cost's ratios are to; where it does not say, the parent."""
+    """Return the form that a cost's ratios are relative to; where it does not say, the parent's."""
     return canonical(str(cost.get("baseline") or parent.variant))
 
 
@@ -232,7 +232,7 @@ def _to_parent(key: str, cost: dict[str, Any], base: dict[str, Any], parent: Row
 
 
 def _untimed(cost: dict[str, Any], base: dict[str, Any], parent: Row) -> str:
-    """Why a measured child's speed cannot be told beside the parent's; empty where it can, or nothing was measured."""
+    """Return why a child's speed cannot be compared with the parent's; empty where it can, or nothing was measured."""
     against, device = _baseline(cost, parent), cost.get("device")
     if cost and positive(cost, "speed_ratio") is None:
         return "no speed among its figures"
@@ -286,13 +286,13 @@ def searched(row: Row) -> list[str]:
 
 
 def _is_weighed(row: Row) -> bool:
-    """Whether enough is known of a row to say that nothing beats it."""
+    """Return whether enough is known of a row to say that nothing beats it."""
     figures = row.figures
     return bool(row.tasks) and None not in (figures.file_bytes, figures.faster, figures.vector_bytes)
 
 
 def _beats(one: Row, other: Row, tasks: Sequence[str]) -> bool:
-    """Whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
+    """Return whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
 
     Quality is the mean score over those of the tasks that both have and that can be compared. Speeds that are `alike`
     are equal; those measured on two devices are not compared, a parent's excepted: children's are ratios to it.

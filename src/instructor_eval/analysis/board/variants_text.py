@@ -1,6 +1,6 @@
 """Variants beside their baselines, as text: a table for each parent, and a line for each child in plain words.
 
-A difference is told with its interval. Where the interval holds 0 nothing is shown, which is not that nothing is lost:
+A difference is given with its interval. Where the interval holds 0 nothing is shown, which is not that nothing is lost:
 the words give the loss that could still hide in it, and call it undecided where that is more than `MARGIN`.
 """
 
@@ -24,7 +24,7 @@ CSV_COLUMNS = [
     "variant", "parent", "delta", "delta_low", "delta_high", "delta_tasks", "file_bytes", "times_smaller",
     "times_faster", "device", "index_bytes_per_million_texts", "pareto",
 ]  # fmt: skip
-"""What CSV has behind the columns of the score table; `delta` in points (x 100), as the scores are."""
+"""The columns of CSV behind those of the score table; `delta` in points (x 100), as the scores are."""
 MARGIN = 0.01
 """The loss that a variant may leave room for and still be named as one to deploy: one point."""
 _BOUNDED = f"without a loss shown, or room for one above {100 * MARGIN:.1f} points"
@@ -38,7 +38,7 @@ _MEANINGS = {
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """What JSON says of a row as a variant; fractions of 1 and bytes, null where unknown."""
+    """Return a row as a variant for JSON; fractions of 1 and bytes, null where unknown."""
     figures = row.figures
     return {
         "parent": row.parent.model if row.parent else None,
@@ -108,7 +108,7 @@ def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str 
 
 
 def _without_baseline(parent: Row) -> str:
-    """What to say where a family is compared with something else than fp32; empty where it is fp32."""
+    """Return a note where a family is compared with another form than fp32; empty where it is fp32."""
     if canonical(parent.variant) == BASELINE:
         return ""
     failed = any(canonical(child.variant) == BASELINE for child in parent.children)
@@ -148,7 +148,7 @@ def _tasks_cell(row: Row) -> str | None:
 
 
 def _shared(row: Row) -> int:
-    """How many tasks a child and its parent both have."""
+    """Return how many tasks a child and its parent both have."""
     return len(row.delta) + len(row.not_comparable)
 
 
@@ -171,7 +171,7 @@ def _megabytes(size: int | None, times: int = 1) -> str | None:
 
 
 def reading(board: Board) -> list[str]:
-    """What the tables of variants say, in paragraphs: the marks, a line a child, what to deploy. Empty without any."""
+    """Return what the tables of variants show, in paragraphs: the marks, a line a child, what to deploy."""
     if not board.parents:
         return []
     return [" ".join(_legend(board)), *(_reading_of(parent) for parent in board.parents)]
@@ -211,8 +211,8 @@ def _legend(board: Board) -> list[str]:
 def _reading_of(parent: Row) -> str:
     compared = _without_baseline(parent) or f"beside {parent.variant}"
     title = f"{parent.model}, instructions {parent.instructions}, {compared}"
-    told = [*map(line_of, parent.children), *_untimed(parent), *deploy(parent)]
-    return "\n".join(map(printable, [f"{title}:", *(f"  {line}" for line in told)]))
+    lines = [*map(line_of, parent.children), *_untimed(parent), *deploy(parent)]
+    return "\n".join(map(printable, [f"{title}:", *(f"  {line}" for line in lines)]))
 
 
 def _untimed(parent: Row) -> list[str]:
@@ -249,7 +249,7 @@ def _tasks(delta: Difference) -> str:
 def _verdict(delta: Difference) -> str:
     weak = " (weak: few items)" if delta.weak else ""
     if delta.verdict == "unknown":
-        return "whether that is a loss cannot be told without an interval"
+        return "whether that is a loss cannot be said without an interval"
     if delta.verdict != "same":
         return f"a real {'gain' if delta.verdict == 'better' else 'loss'}{weak}"
     if _risk(delta) > MARGIN:
@@ -269,7 +269,7 @@ def _lost(delta: Difference) -> str:
 
 
 def _room(delta: Difference) -> str:
-    """What an interval that shows no loss leaves room for."""
+    """Return the loss that an interval which shows none still allows."""
     return f"could hide up to {_lost(delta)}" if _risk(delta) else "no loss in the interval"
 
 
@@ -284,7 +284,7 @@ def _times(ratio: float | None, more: str, less: str, same: str) -> str | None:
 
 
 def deploy(parent: Row) -> list[str]:
-    """What to deploy: a line of the smallest, the fastest, and the one of the smallest index; a line of the undecided.
+    """Return which variants to deploy: the smallest, the fastest, the one with the smallest index; and the undecided.
 
     Children whose loss is shown are no candidates, nor those whose interval is missing or weak, or leaves room for a
     loss above `MARGIN`; the parent is one.
@@ -305,7 +305,7 @@ def deploy(parent: Row) -> list[str]:
 
 
 def _choice(parent: Row, chosen: Sequence[Row]) -> str:
-    """What is best in each respect, of the parent and the candidates."""
+    """Return the best in each respect, of the parent and the candidates."""
     if not chosen:
         return f"no variant is {_BOUNDED}: {parent.variant} stays"
     rows = [parent, *chosen]
@@ -314,10 +314,10 @@ def _choice(parent: Row, chosen: Sequence[Row]) -> str:
         *_fastest(rows),
         _best("smallest index", rows, lambda row: 1 / row.figures.vector_bytes if row.figures.vector_bytes else None),
     ]
-    told: dict[str, list[str]] = {}
+    lines: dict[str, list[str]] = {}
     for what, answer in filter(None, best):
-        told.setdefault(answer, []).append(what)
-    said = "; ".join(f"{' and '.join(whats)}: {answer}" for answer, whats in told.items())
+        lines.setdefault(answer, []).append(what)
+    said = "; ".join(f"{' and '.join(whats)}: {answer}" for answer, whats in lines.items())
     return f"{_BOUNDED}: {said or ', '.join(c.short for c in chosen)}"
 
 

@@ -1,1 +1,1 @@
-"""Two results beside each other: what a side is, its items, differences and p-values; what is kept of one."""
+"""Compare two results: sides, their differences task by task, and the baselines that gates compare with."""

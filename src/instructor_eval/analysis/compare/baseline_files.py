@@ -29,11 +29,11 @@ KIND = "instructor-eval baseline"
 ITEMS = "items"
 _FILE = re.compile(r"[A-Za-z0-9._-]+\.[0-9a-f]{12}\.parquet")
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError)
-"""What reading an items file may raise: pyarrow's faults are of these."""
+"""Errors of reading an items file, pyarrow's among them."""
 
 
 def manifest_path(folder: Path, which: str) -> Path:
-    """Where a baseline's folder has its `last` or `pinned` manifest."""
+    """Return the path of a baseline's `last` or `pinned` manifest."""
     return folder / f"{which}.json"
 
 
@@ -75,7 +75,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any], names: Sequence[str
 
 
 def is_same(path: Path, manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest that is there says the same, whenever it was written."""
+    """Return whether a manifest that is there says the same, whenever it was written."""
     try:
         there = read_manifest(path)
     except UserError:
@@ -167,7 +167,7 @@ def items_of(metric: str, manifest: Path, task: str, file: Path, sha256: str) ->
 
 
 def again(manifest: Path) -> str:
-    """What to do about a manifest that is not whole."""
+    """Return the next step where a manifest is not whole."""
     if manifest.stem == PINNED:
         return "restore it from git, or delete it and `evaluate baseline pin` the last one"
     return "restore it from git, or set it again (`evaluate baseline set`)"

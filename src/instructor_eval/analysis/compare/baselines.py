@@ -77,7 +77,7 @@ class Baseline:
 
 
 def is_baseline(folder: Path) -> bool:
-    """Whether a folder is one baseline's."""
+    """Return whether a folder is one baseline's."""
     return any(manifest_path(folder, which).is_file() for which in (LAST, PINNED))
 
 
@@ -87,7 +87,7 @@ def names(folder: Path) -> list[str]:
 
 
 def has(name: str, which: str, folder: Path) -> bool:
-    """Whether that manifest of the baseline is there."""
+    """Return whether that manifest of the baseline is there."""
     return manifest_path(folder_of(name, folder), which).is_file()
 
 

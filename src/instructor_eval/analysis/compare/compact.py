@@ -1,6 +1,6 @@
 """Items cut down to what comparing needs, for files that stand in git: every test gives the same answer from them.
 
-| metric                              | kept beside the id                                                     |
+| metric                              | stored beside the id                                                     |
 |-------------------------------------|------------------------------------------------------------------------|
 | nDCG, MAP, recall, precision at k   | the metric, the number of relevant documents, a hash of the top ten    |
 | accuracy                            | value, gold                                                            |
@@ -47,7 +47,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "rougeL_third_worst_group_bootstrap": ("value", "group", "correct"),
 }
 _RANKED = {"cosine_ap": ("cosine",), "max_ap": PAIR_SIMILARITIES, "cosine_spearman": ("cosine",)}
-_OFTEN = 4  # values that come so often on average are kept as a dictionary
+_OFTEN = 4  # values that come so often on average are stored as a dictionary
 
 
 def compact(metric: str, items: Items) -> Items:
@@ -90,16 +90,18 @@ def to_parquet(items: Items) -> bytes:
 
     Of `max_ap` a similarity that ranks as the cosine does is left out: `from_parquet` puts it back.
     """
-    kept = {k: v for k, v in items.items() if k not in PAIR_SIMILARITIES or k == "cosine" or v != _as_cosine(items, k)}
-    table = pa.table({name: _column(name, values) for name, values in kept.items()})
-    encodings = {name: encoding for name in kept if (encoding := _encoding(table.column(name)))}
+    columns = {
+        k: v for k, v in items.items() if k not in PAIR_SIMILARITIES or k == "cosine" or v != _as_cosine(items, k)
+    }
+    table = pa.table({name: _column(name, values) for name, values in columns.items()})
+    encodings = {name: encoding for name in columns if (encoding := _encoding(table.column(name)))}
     out = io.BytesIO()
     pq.write_table(
         table,
         out,
         compression="zstd",
         compression_level=19,
-        use_dictionary=[name for name in kept if name not in encodings],
+        use_dictionary=[name for name in columns if name not in encodings],
         column_encoding=encodings,
         write_statistics=False,
         store_schema=False,
@@ -146,7 +148,7 @@ def _small(values: list[int]) -> bool:
 
 
 def _encoding(column: pa.ChunkedArray) -> str | None:
-    """How Parquet packs a column whose values seldom come twice; None: as a dictionary, and lists."""
+    """Return the Parquet encoding of a column whose values seldom repeat; None for a dictionary, and for lists."""
     if pa.types.is_nested(column.type) or len(column.unique()) * _OFTEN <= len(column):
         return None
     if pa.types.is_integer(column.type):

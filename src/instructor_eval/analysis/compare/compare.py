@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from instructor_eval.analysis.compare.side import Side
 
 MOST_MOVED = 20
-"""So many items that lost most are kept, and as many that gained."""
+"""So many items that lost most are listed, and as many that gained."""
 _SAME = 1e-9
 _WORKERS = 2
 _PER_TASK = 100
@@ -46,7 +46,7 @@ UNITS = {
 
 
 def unit_of(metric: str) -> str:
-    """What statistics of a metric resample: queries for metrics at k, test examples for Rouge-L; else items."""
+    """Return the unit that a metric's statistics resample: queries for metrics at k, examples for Rouge-L, or items."""
     rest = "test example" if metric.startswith("rougeL") else "query" if "_at_" in metric or not metric else "item"
     return UNITS.get(metric, rest)
 
@@ -74,12 +74,12 @@ class TaskComparison:
     lost: tuple[Moved, ...] = ()
     gained: tuple[Moved, ...] = ()
     not_comparable: str | None = None
-    """Why nothing can be said; None where something is."""
+    """The reason that nothing can be compared; None where something is."""
     notes: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    """What made the candidate's score."""
+    """The environment of the candidate's score."""
     likeness: Likeness = UNKNOWN
-    """Where no item changed: what is known of the vectors."""
+    """Where no item changed: the likeness of the vectors."""
 
     @property
     def changed(self) -> int:
@@ -126,7 +126,7 @@ def compare(
         intersect: Leave out, and note, items and tasks that only one side has; else they keep a task, or the whole,
             from being comparable. What the candidate failed at stays, and is not comparable.
         tasks: Only these; by default all, the parts of a whole that both have left out.
-        say: Told of each task as it is done.
+        say: Called with each task as it is done.
     """
     names = list(tasks) if tasks is not None else _tasks(baseline, candidate, intersect=intersect)
     how = _How(intersect, draws(len(names)))
@@ -204,14 +204,14 @@ def _left_out(baseline: Side, candidate: Side, names: Sequence[str]) -> tuple[st
 
 @dataclass(frozen=True)
 class _How:
-    """What is the same for all tasks of a comparison."""
+    """Settings shared by all tasks of a comparison."""
 
     intersect: bool
     resamples: int
 
 
 def draws(tasks: int) -> int:
-    """How many assignments a drawn p-value counts in a comparison of so many tasks."""
+    """Return how many assignments a drawn p-value counts in a comparison of so many tasks."""
     from instructor_eval.analysis.statistics.randomise import RESAMPLES  # numpy
 
     return max(RESAMPLES, _PER_TASK * tasks)
@@ -242,7 +242,7 @@ def _task(name: str, baseline: Side, candidate: Side, how: _How) -> TaskComparis
 
 
 def _obstacle(name: str, baseline: Side, candidate: Side) -> str | None:
-    """What keeps a task from being compared, as far as the scores alone say."""
+    """Return why a task cannot be compared, as far as the scores alone say."""
     for side, what, other in ((baseline, "baseline", "candidate"), (candidate, "candidate", "baseline")):
         if name in side.failed:
             return f"it failed in the {what}: {side.failed[name]}"
@@ -299,7 +299,7 @@ def _from_items(
     # Of the items as they are stored: the authors' median of bootstrap means depends on their order.
     difference = stats.paired(found.metric, *(same if notes else (own, others)), seed_text=seed)
     own, others = same
-    told = matching.moved(found.metric, own, others, most=MOST_MOVED)
+    moves = matching.moved(found.metric, own, others, most=MOST_MOVED)
     return replace(
         found,
         baseline=matching.value(found.metric, others) if notes else found.baseline,
@@ -307,12 +307,12 @@ def _from_items(
         difference=difference,
         chance=matching.chance(found.metric, own, others, seed_text=seed, resamples=how.resamples),
         p_t=stats.p_of_t(difference) if difference.method == "t" else None,
-        n=told.n,
-        wins=told.wins,
-        ties=told.n - told.wins - told.losses,
-        losses=told.losses,
-        lost=told.lost,
-        gained=told.gained,
+        n=moves.n,
+        wins=moves.wins,
+        ties=moves.n - moves.wins - moves.losses,
+        losses=moves.losses,
+        lost=moves.lost,
+        gained=moves.gained,
         notes=notes,
     )
 

@@ -1,4 +1,4 @@
-"""How small a loss a gate finds, before the candidate is run: from the items of what was run already.
+"""The smallest loss that a gate would find, before the candidate is run: from the items of earlier runs.
 
 It is the loss that the quality gate would call REGRESSED four times in five, with the margin and the adjustment that it
 will have there (`analysis/gate/quality.py`).
@@ -29,7 +29,7 @@ _MOST = 4
 
 @dataclass(frozen=True)
 class Detectable:
-    """What is known of the spread of a task's difference, or of the mean's."""
+    """The known spread of a task's difference, or of the mean's."""
 
     se: float
     """Standard error of the difference it rests on; a fraction of 1, as scores are."""
@@ -114,7 +114,7 @@ def mean_of(found: Sequence[Detectable | None]) -> Detectable | None:
 
 
 def _fits(score: Score, planned: Score) -> bool:
-    """Whether a result is of the same measurement; its data is compared item by item further on."""
+    """Return whether a result is of the same measurement; its data is compared item by item further on."""
     return (score.metric, score.protocol, score.limit, score.reader.get("fingerprint")) == (
         planned.metric,
         planned.protocol,

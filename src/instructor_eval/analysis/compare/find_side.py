@@ -120,7 +120,7 @@ def resolve(
 
 
 def _paths(text: str) -> list[tuple[Path, str]]:
-    """What of the text may be a path that exists, and the label behind it."""
+    """Return the parts of a text that may be an existing path, with the label behind it."""
     path, sign, label = text.partition("#")
     candidates = [(text, "")] + [(path, label)] * (bool(sign) and bool(path))
     try:
@@ -159,7 +159,7 @@ def _from_path(path: Path, label: str, wanted: _Wanted) -> Side | None:
 
 
 def _from_run(path: Path, entries: Sequence[Any], label: str) -> Side:
-    """What one run made or kept: its scores by identity, from the results folder that its manifest lies in."""
+    """Return the scores of one run, made or reused, from the results folder that its manifest lies in."""
     root = path.resolve().parent.parent
     named = {e["identity"] for e in entries if isinstance(e, dict) and isinstance(e.get("identity"), str)}
     files = files_below(root / "scores", ".json") if named else []
@@ -190,7 +190,7 @@ def _from_folder(folder: Path, label: str, wanted: _Wanted) -> Side:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Which scores of a folder make its rows (as in `leaderboard.build`)."""
+    """Selects the scores of a folder that make its rows (as in `board.build`)."""
 
     protocol: Mapping[str, str]
     limit: int | None
@@ -204,7 +204,7 @@ class _Wanted:
         return [s for s in made if not s.reader or s.reader["fingerprint"] == reader]
 
     def explain(self, others: Sequence[Score]) -> str:
-        """Why none of a row's scores were taken, and which flags would take them."""
+        """Return why none of a row's scores were taken, and which flags would take them."""
         limits = sorted({s.limit or 0 for s in others})
         if self.limit not in {s.limit for s in others}:
             flags = " or ".join(f"--limit {n}" if n else "no --limit" for n in limits)
@@ -252,7 +252,7 @@ def _names(row: _Row) -> set[str]:
 
 
 def _is_called(row: _Row, text: str) -> tuple[bool, bool]:
-    """Whether `text` is one of the row's labels, and whether it says the variant."""
+    """Return whether `text` is one of the row's labels, and whether it says the variant."""
     rest, sign, piece = text.rpartition("#")
     if sign and len(piece) >= _SHORTEST_FINGERPRINT and row.fingerprint.startswith(piece):
         text = rest
@@ -265,7 +265,7 @@ def _is_called(row: _Row, text: str) -> tuple[bool, bool]:
 
 
 def _is_name(row: _Row, name: str, head: str) -> bool:
-    """Whether `head` is this name, with or without the beginning of the revision."""
+    """Return whether `head` is this name, with or without the beginning of the revision."""
     if head == name:
         return True
     revision = head.removeprefix(f"{name}@")

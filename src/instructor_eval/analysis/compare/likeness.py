@@ -1,4 +1,4 @@
-"""Whether two results are of one model: by its fingerprint, or by the vectors that it gives.
+"""Likeness of two results' models: by fingerprint, or by the vectors that they give.
 
 Items that do not change prove little, as those that would may be rare. But vectors that are the same prove that no
 item will: a model copied, saved again or run on another machine. Its fingerprint is of everything that changes a
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Likeness:
-    """What is known of the vectors of two scores of one task."""
+    """How alike the vectors behind two scores are, as far as it is known."""
 
     same_model: bool = False
-    """Whether model, numeric form, instructions and search are the same by name: fingerprints and texts are equal."""
+    """True where model, form, instructions and search are the same by name: fingerprints and texts are equal."""
     cosine: float | None = None
     """Largest 1 - cosine of the two vectors of a text, over the probes of both; None where that is not known."""
     texts: int = 0
-    """How many texts the probes are of."""
+    """Number of texts in the probes."""
 
     def is_same(self, limit: float) -> bool:
         """Return whether the vectors are the same, those of the probes within `limit` (of 1 - cosine)."""
@@ -68,14 +68,14 @@ def of_all(found: Sequence[Likeness]) -> Likeness:
     """Return what holds for every one of several."""
     if not found or not all(f.same_model or f.cosine is not None for f in found):
         return UNKNOWN
-    told = [f for f in found if f.cosine is not None]
-    if not told:
+    known = [f for f in found if f.cosine is not None]
+    if not known:
         return Likeness(same_model=True)
-    return max(told, key=lambda f: f.cosine or 0.0)
+    return max(known, key=lambda f: f.cosine or 0.0)
 
 
 def _kept_alike(mine: Score, theirs: Score) -> bool:
-    """Whether an index keeps the vectors of both in one precision; a probe is of what the model gives."""
+    """Return whether an index keeps the vectors of both in one precision; a probe is of what the model gives."""
     try:
         one, other = (Variant.parse(str(s.model.get("variant"))) for s in (mine, theirs))
     except UserError:

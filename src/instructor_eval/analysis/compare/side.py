@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 BASELINES = Path("results/baselines")
-"""Where baselines are kept unless said otherwise."""
+"""The default folder of baselines."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Side:
     read: ReadItems | None
     """Reads the items of one of `scores`; None: there are none."""
     source: str
-    """Where it was read, for people."""
+    """The place it was read from, for people."""
     failed: dict[str, str]
     """Task -> error, of the tasks that have only failed."""
     root: Path | None = None
@@ -56,9 +56,9 @@ def side_of(
     good: dict[str, Score] = {}
     failed: dict[str, Score] = {}
     for score in scores:
-        kept = good if score.status == "ok" and score.score is not None else failed
-        if score.task not in kept or score.created >= kept[score.task].created:
-            kept[score.task] = score
+        group = good if score.status == "ok" and score.score is not None else failed
+        if score.task not in group or score.created >= group[score.task].created:
+            group[score.task] = score
     values = {task: s.score for task, s in good.items() if s.score is not None}
     errors = {task: s.error or "failed" for task, s in failed.items() if task not in good}
     return Side(label, without_parts(values), good, read, source, errors, root)

@@ -34,7 +34,7 @@ _MEANINGS = {
 }
 _NAMED = 6
 _FEW_TASKS = 4
-"""With at most so many tasks the items of each are told, with more those of tasks that differ."""
+"""With at most so many tasks the items of each are shown, with more those of tasks that differ."""
 CSV_COLUMNS = [
     "candidate", "baseline", "level", "name", "type", "metric", "baseline_score", "candidate_score", "delta", "low",
     "high", "lower", "upper", "method", "weak", "p", "p_loss", "p_gain", "p_t", "n", "unit", "wins", "ties", "losses",
@@ -107,12 +107,12 @@ def format_comparisons(comparisons: Sequence[Comparison], form: str, *, items: i
     first = comparisons[0]
     sides = [("baseline", first.baseline, first.baseline_source)]
     sides += [("candidate", c.candidate, c.candidate_source) for c in comparisons]
-    told = ["\n".join(printable(f"{what:<10}{label}  ({source})") for what, label, source in sides)]
-    told.append(blocks(headers, rows, left=1, width=width))
-    told += [text for c in comparisons if (text := _apart(c, named=len(comparisons) > 1))]
-    told.append(_legend(comparisons))
-    told += [text for c in comparisons if (text := _moved(c, items, named=len(comparisons) > 1))]
-    return "\n\n".join(told)
+    lines = ["\n".join(printable(f"{what:<10}{label}  ({source})") for what, label, source in sides)]
+    lines.append(blocks(headers, rows, left=1, width=width))
+    lines += [text for c in comparisons if (text := _apart(c, named=len(comparisons) > 1))]
+    lines.append(_legend(comparisons))
+    lines += [text for c in comparisons if (text := _moved(c, items, named=len(comparisons) > 1))]
+    return "\n\n".join(lines)
 
 
 def _single(comparison: Comparison, form: str) -> tuple[list[str], list[list[str | None]]]:
@@ -175,26 +175,26 @@ def _delta(line: Line, form: str) -> str | None:
 
 
 def _apart(comparison: Comparison, *, named: bool) -> str:
-    """What could not be compared, or only in part, and why."""
-    told: list[str] = []
+    """Return what could not be compared, or only in part, and why."""
+    lines: list[str] = []
     reasons: dict[str, list[str]] = {}
     for task in comparison.tasks:
         if task.not_comparable:
             reasons.setdefault(task.not_comparable, []).append(task.task)
         elif task.difference is None or task.difference.low is not None:
-            told += [f"  {task.task}: {note}" for note in task.notes]
-    told = [f"  {some(tasks, _NAMED)}: not comparable: {why}" for why, tasks in reasons.items()] + told
+            lines += [f"  {task.task}: {note}" for note in task.notes]
+    lines = [f"  {some(tasks, _NAMED)}: not comparable: {why}" for why, tasks in reasons.items()] + lines
     if any(t.difference and t.difference.low is None and t.notes for t in comparison.tasks):
-        told.append("  published scores have no items: differences without intervals")
+        lines.append("  published scores have no items: differences without intervals")
     if comparison.left_out:
-        told.append(f"  only on one side, left out: {some(comparison.left_out, _NAMED)}")
-    if told and named:
-        told.insert(0, f"{comparison.candidate}:")
-    return "\n".join(map(printable, told))
+        lines.append(f"  only on one side, left out: {some(comparison.left_out, _NAMED)}")
+    if lines and named:
+        lines.insert(0, f"{comparison.candidate}:")
+    return "\n".join(map(printable, lines))
 
 
 def _beside(text: str, form: str) -> str:
-    """What could not be compared as it stands below a table: a list in Markdown, remarks in LaTeX."""
+    """Return what could not be compared, to stand below a table: a list in Markdown, remarks in LaTeX."""
     sign = {"md": "- ", "latex": "% "}[form]
     lines = [f"{sign}{plain(line.strip(), form)}" for line in text.splitlines()]
     return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
@@ -219,17 +219,17 @@ def _legend(comparisons: Sequence[Comparison]) -> str:
 
 def _moved(comparison: Comparison, items: int | None, *, named: bool) -> str:
     """The items that lost and gained most."""
-    told = []
+    lines = []
     many = named or len(comparison.comparable) > _FEW_TASKS
     for task in comparison.comparable:
         differs = task.difference is not None and task.difference.verdict in ("better", "worse")
         most = items if items is not None else 3 if differs or not many else 0
         for what, moved in (("lost", task.lost[:most]), ("gained", task.gained[:most])):
             if moved:
-                told.append(f"  {task.task}, {plural(task.unit, 2)} that {what} most: {_named(moved)}")
-    if told:
-        told.insert(0, f"{comparison.candidate}, what moved:" if named else "What moved (id: baseline -> candidate):")
-    return "\n".join(map(printable, told))
+                lines.append(f"  {task.task}, {plural(task.unit, 2)} that {what} most: {_named(moved)}")
+    if lines:
+        lines.insert(0, f"{comparison.candidate}, what moved:" if named else "What moved (id: baseline -> candidate):")
+    return "\n".join(map(printable, lines))
 
 
 def _named(moved: Sequence[Moved]) -> str:

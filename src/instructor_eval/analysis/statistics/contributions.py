@@ -1,4 +1,4 @@
-"""What each unit adds to a score: a column whose mean is the score, so that a difference can be told item by item.
+"""Contributions of units to a score: a column whose mean is the score, so that a difference splits item by item.
 
 | metric                 | a unit adds                                                                          |
 |------------------------|--------------------------------------------------------------------------------------|
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from instructor_eval import metrics
-from instructor_eval.analysis.statistics.resample import Numbers, anew, is_clustered, places_of
+from instructor_eval.analysis.statistics.resample import Numbers, by_recomputing, is_clustered, places_of
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.classification import DISTANCES, PAIR_SIMILARITIES, average_precision
@@ -49,7 +49,7 @@ _MEANS = {
 
 
 def contributions(metric: str, items: Items) -> tuple[list[str], Numbers]:
-    """What each unit adds: ids, and float64 [units] whose mean is the score (up to rounding, where that is rounded).
+    """Return what each unit adds: ids, and float64 [units] whose mean is the score (up to its rounding, if any).
 
     Raises:
         UserError: nothing is known for that metric, or it is a package's and there are too many units.
@@ -67,12 +67,12 @@ def _jackknife(metric: str, items: Items) -> tuple[list[str], Numbers]:
     places = places_of(metric, items)
     n = int(places.max(initial=-1)) + 1
     if n > MOST_PLUGGED:
-        raise UserError(f"metric '{metric}': what each of {n:,} items adds is not told, of {MOST_PLUGGED:,} at most")
+        raise UserError(f"metric '{metric}': what each of {n:,} items adds is not shown, of {MOST_PLUGGED:,} at most")
     names = items["segment"] if is_clustered(metric, items) else items["id"]
     ids = [str(name) for name in dict.fromkeys(names)]
     if n < 2:
         return ids, np.full(n, metrics.compute(metric, items))
-    statistic = anew(metric, items, places)
+    statistic = by_recomputing(metric, items, places)
     whole = float(statistic(np.ones((n, 1)))[0])
     without = np.concatenate([statistic((np.arange(n) != i)[:, None].astype(np.float64)) for i in range(n)])
     found = np.nan_to_num(n * whole - (n - 1) * without, nan=whole)

@@ -48,7 +48,7 @@ Z_95 = 1.6448536269514722
 """The normal distribution's one-sided 95 % point."""
 Z_80 = 0.8416212335729143
 _Z_DETECT = Z_95 + Z_80
-"""What a true difference must be, in standard errors, to be found four times in five by one test at 5 %."""
+"""The true difference, in standard errors, that one test at 5 % finds four times in five."""
 _SAME = 1e-9
 _PLACES = 12
 """Sums of the same items in another order differ beyond these."""
@@ -57,7 +57,7 @@ _MANY = 1e9
 
 
 def why_not(child: Score, parent: Score, *, instructions: bool = True) -> str | None:
-    """What keeps two scores from being compared, or None: all but the model must be the same.
+    """Return why two scores cannot be compared, or None: all but the model must be the same.
 
     Args:
         child: One score.
@@ -220,7 +220,7 @@ def drawn_level(level: float, drawn: int) -> float:
 
 
 def items_needed(sd: float, effect: float) -> int:
-    """How many items find `effect` with 80 % power, one-sided at 5 %; `sd` is of the paired differences."""
+    """Return how many items find `effect` with 80 % power, one-sided at 5 %; `sd` is of the paired differences."""
     return math.ceil((_Z_DETECT * sd / effect) ** 2)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison finds: a difference with its interval, the chance of seeing as much, or why there is none."""
+"""Estimates of a comparison: a difference with its interval, the chance of seeing as much, or why there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NotComparableError(Exception):
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher one score is than another; all in the score's own unit, fractions of 1."""
+    """A difference of two scores with its interval, in the score's own unit, fractions of 1."""
 
     delta: float
     low: float | None = None
@@ -29,14 +29,14 @@ class Difference:
     method: str = ""
     """t | influence | cluster influence | bootstrap | cluster bootstrap | welch; empty without an interval"""
     weak: bool = False
-    """Whether the interval rests on too few units to be relied on."""
+    """True where the interval rests on too few units to be relied on."""
     lower: float | None = None
     """One-sided 95 % bounds, each alone: Student's t's, below no more than items that were not drawn allow."""
     upper: float | None = None
     df: float = math.inf
     """Degrees of freedom of `se`."""
     unseen: tuple[Unseen, ...] = field(default=(), repr=False, compare=False)
-    """What the lower bound needs of each task's differences; empty: it is t's."""
+    """The part of each task's differences that the lower bound needs; empty: it is t's."""
 
     @property
     def lower_by_t(self) -> float | None:
@@ -60,7 +60,7 @@ class Chance:
     resamples: int = 0
     """Sign flips or swaps drawn; 0 for a p from t."""
     exact: bool = False
-    """Whether these were all there are."""
+    """True where these were all there are."""
     method: str = ""
     """sign-flip | score swap | score swap, normal | welch"""
 

@@ -1,4 +1,4 @@
-"""How much each unit moves a score: a column whose mean is the score and whose spread gives its standard error.
+"""Influence of units on a score: a column whose mean is the score and whose spread gives its standard error.
 
 A unit's value is the score plus its empirical influence, the derivative of the score by the unit's weight times the
 number of units (Hampel 1974; Efron and Tibshirani 1993, chapter 21: the infinitesimal jackknife). For a mean over items

@@ -23,7 +23,7 @@ _GOLD = ("gold", "relevant")
 
 
 @dataclass(frozen=True)
-class Told:
+class Moves:
     """Units that won and lost, and which did most."""
 
     n: int
@@ -129,13 +129,13 @@ def _some(names: Sequence[str]) -> str:
     return f"{named} ..." if len(names) > _NAMED else named
 
 
-def moved(metric: str, child: Items, parent: Items, *, most: int) -> Told:
-    """Which units won and lost, by what they add to either score; items as `matched` gives them.
+def moved(metric: str, child: Items, parent: Items, *, most: int) -> Moves:
+    """Return which units won and lost, by what they add to either score; items as `matched` gives them.
 
-    Of very many units of a package's metric nothing is told.
+    Of very many units of a package's metric nothing is counted.
     """
     if metrics.is_plugged(metric) and len(parent["id"]) > MOST_PLUGGED:
-        return Told(0, 0, 0, (), ())
+        return Moves(0, 0, 0, (), ())
     ids, mine = contributions(metric, child)
     _, theirs = contributions(metric, parent)
     delta = mine - theirs
@@ -146,7 +146,7 @@ def moved(metric: str, child: Items, parent: Items, *, most: int) -> Told:
         return tuple(Moved(ids[i], float(theirs[i]), float(mine[i]), float(delta[i])) for i in places)
 
     losses, wins = int((delta < 0).sum()), int((delta > 0).sum())
-    return Told(
+    return Moves(
         len(ids),
         wins,
         losses,

@@ -6,7 +6,7 @@ is as likely as the one seen; p is the share of assignments with a difference at
 brought to one scale (ranks for Spearman, standard scores for Pearson), as exchanging unlike scales makes no sense
 (Deutsch, Dror and Roth 2021, section 4); rows of one segment are swapped together. All assignments are counted where at
 most 20 units differ; else 9,999 are drawn, and p = (1 + b) / (9,999 + 1) is never 0. Average precision has to be
-computed anew for each: of more than 10 pairs they are drawn, and of more than 4,000 pairs only some hundred, whose
+computed again for each: of more than 10 pairs they are drawn, and of more than 4,000 pairs only some hundred, whose
 normal distribution gives p (not below 1 / 10,000 either). So it is with a metric of an installed package, of more than
 100 units: its units' whole items are swapped.
 
@@ -40,13 +40,13 @@ EXACT_UP_TO = 20
 """Units that differ: 2^20 assignments are counted in a blink."""
 _FIRST = 999
 _CLEAR = 0.1
-"""Where drawing is slow, 999 are enough if neither p is below this: no decision hangs on the rest."""
+"""Where drawing is slow, 999 are enough if neither p is below this: the rest would decide nothing."""
 _MANY = 4_000
 _MANY_PLUGGED = 100
 _BUDGET, _LEAST = 4_000_000, 199
 """Pairs x draws, half a second, and the fewest draws of more than `_MANY` pairs."""
 _SUBSETS = np.arange(256)[:, None] >> np.arange(8)[None, :] & 1
-"""Which of eight units a byte flips."""
+"""The units, of eight, that a byte flips."""
 _STEPS = 2.0**40
 _STANDARD_STEPS = 2.0**16
 _SAME = 1e-12
@@ -70,7 +70,7 @@ def chance(metric: str, child: Items, parent: Items, *, seed_text: str, resample
         d = np.subtract([child["rho"], child["p"]], [parent["rho"], parent["p"]], dtype=np.float64)
         return _sign_flip(np.mean(d, axis=0), seed_text, resamples)
     if metrics.is_plugged(metric):
-        return _swap_anew(metric, child, parent, seed_text, resamples)
+        return _swap_and_recompute(metric, child, parent, seed_text, resamples)
     if metric in ("cosine_spearman", "cosine_pearson", "pearson"):
         return _swap_correlation(metric, child, parent, seed_text, resamples)
     statistic, n = _swapped(metric, child, parent), len(child["id"])
@@ -190,19 +190,19 @@ def _swapped(metric: str, child: Items, parent: Items) -> Statistic:
     return resample.best([resample.average_precision(gold, column) for column in rankings.values()])
 
 
-def _swap_anew(metric: str, child: Items, parent: Items, seed_text: str, resamples: int) -> Chance:
+def _swap_and_recompute(metric: str, child: Items, parent: Items, seed_text: str, resamples: int) -> Chance:
     """Of a metric of which nothing is known: it is computed of mixtures of both systems' items."""
     places = resample.places_of(metric, child)
     n = int(places.max()) + 1
     joined = {name: [*child[name], *parent[name]] for name in child if name in parent}
-    statistic = resample.anew(metric, joined, np.concatenate([places, places + n]))
+    statistic = resample.by_recomputing(metric, joined, np.concatenate([places, places + n]))
     if n > _MANY_PLUGGED:
         return _swap_many(statistic, n, seed_text, resamples)
     return _swap(statistic, n, seed_text, resamples)
 
 
 def _swap(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chance:
-    """Of a metric that is no sum over units: computed anew for every assignment."""
+    """Of a metric that is no sum over units: computed again for every assignment."""
     bits = _bits(seed_text)
     if n <= EXACT_UP_TO // 2:
         every = np.arange(2**n)[None, :] >> np.arange(n)[:, None] & 1

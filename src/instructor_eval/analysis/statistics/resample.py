@@ -34,7 +34,7 @@ _DISTANCES = ("manhattan", "euclidean")
 
 
 def resamples(n: int) -> int:
-    """How many resamples of `n` items: 2,000, and down to 250 where items are many and the interval narrow anyway."""
+    """Return how many resamples `n` items get: 2,000, and down to 250 where the interval is narrow anyway."""
     return max(_LEAST, min(_MOST, _BUDGET // n))
 
 
@@ -79,7 +79,7 @@ def draws(n: int, rounds: int, *, seed_text: str, strata: Sequence[str] | None =
 
 
 def counts_of(drawn: Places) -> Numbers:
-    """How often each item was drawn: [items, rounds], from one block of `draws`."""
+    """Return how often each item was drawn: [items, rounds], from one block of `draws`."""
     rounds, n = drawn.shape
     cells = drawn * rounds + np.arange(rounds)[:, None]
     return np.bincount(cells.ravel(), minlength=n * rounds).reshape(n, rounds).astype(np.float64)
@@ -166,7 +166,7 @@ def average_precision(labels: Sequence[int], scores: npt.ArrayLike) -> Statistic
 
 
 def best(statistics: Sequence[Statistic]) -> Statistic:
-    """The largest of several statistics, in each resample anew."""
+    """The largest of several statistics, in each resample."""
     return lambda counts: np.asarray(np.max([statistic(counts) for statistic in statistics], axis=0))
 
 
@@ -186,7 +186,7 @@ def mean_of_third_worst(values: Sequence[float], correct: Sequence[float], group
 
 
 def is_clustered(metric: str, items: Items) -> bool:
-    """Whether whole segments are drawn: for Billboard's metric, and a package's on items that have segments."""
+    """Return whether whole segments are drawn: for Billboard's metric, and a package's on items that have segments."""
     return metric == "pearson" or (metrics.is_plugged(metric) and "segment" in items)
 
 
@@ -197,8 +197,8 @@ def places_of(metric: str, items: Items) -> Places:
     return np.array([number[name] for name in names], dtype=np.int64)
 
 
-def anew(metric: str, items: Items, places: Places) -> Statistic:
-    """A metric of which nothing more is known, computed anew of the items of every resample; NaN where it fails.
+def by_recomputing(metric: str, items: Items, places: Places) -> Statistic:
+    """A metric of which nothing more is known, computed again from the items of every resample; NaN where it fails.
 
     Args:
         metric: The metric.
@@ -226,7 +226,7 @@ def statistic(metric: str, items: Items) -> Statistic:
         KeyError: a column that it needs is missing.
     """
     if metrics.is_plugged(metric):
-        return anew(metric, items, places_of(metric, items))
+        return by_recomputing(metric, items, places_of(metric, items))
     if metric not in _STATISTICS:
         raise UserError(f"metric '{metric}': no interval is known for it")
     return _STATISTICS[metric](items)

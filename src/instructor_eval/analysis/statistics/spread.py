@@ -1,4 +1,4 @@
-"""How far one score can be relied on: its interval, and its replicates under other draws of the task's items.
+"""Spread of one score: its interval, and its replicates under other draws of the task's items.
 
 A replicate is the metric of items drawn with replacement. The draws start from the task, its data and its number of
 units, not from the model, and go over the items in the order of their ids: so the replicates of two models on one task
@@ -28,7 +28,7 @@ _THIRD_WORST = "rougeL_third_worst_group"
 
 
 def rounds(n: int) -> int:
-    """How many replicates of `n` units: 1,000, and down to 200 where there are very many."""
+    """Return how many replicates of `n` units: 1,000, and down to 200 where there are very many."""
     return max(_LEAST, min(ROUNDS, _BUDGET // max(1, n)))
 
 

@@ -35,7 +35,7 @@ class Spread:
     """t | influence | cluster influence | bootstrap | cluster bootstrap | welch: where `se` is from; empty without an
     interval"""
     weak: bool = False
-    """Whether the interval rests on too few units to be relied on."""
+    """True where the interval rests on too few units to be relied on."""
     df: float = math.inf
     replicates: Numbers | None = field(default=None, repr=False, compare=False)
     """The score of other draws of the items, [rounds]; None where they were not asked for, or cannot be had."""

@@ -1,4 +1,4 @@
-"""How much may be lost on items that were not drawn: the lower bound that a gate's OK rests on.
+"""Possible loss on items that were not drawn: the lower bound that a gate's OK rests on.
 
 Student's t knows only the differences that were seen. Where few items change, most samples hold none of those that lose
 much, and t says that nothing can be lost: with 2 in 100 items lost, 30 items show none half of the time. So a bound is
@@ -33,7 +33,7 @@ LEVEL = 0.05
 _Z = -1.6448536269514722
 """The normal distribution's 5 % point."""
 _SPARE = 10.0
-"""How much larger than the largest change seen an unseen loss may be, for one change; a k-th of it for k."""
+"""The factor by which an unseen loss may exceed the largest change seen, for one change; a k-th of it for k."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Unseen:
     moments: tuple[float, float, float]
     """Second, third and fourth central moments."""
     loss: float
-    """What one unseen unit may have lost."""
+    """The loss that one unseen unit may have."""
     floor: float
-    """What each of a share 1 - 0.05^(1/n) of the units may have lost, whatever was seen; 0: no such floor."""
+    """The loss that each of a share 1 - 0.05^(1/n) of the units may have, whatever was seen; 0: no such floor."""
     weight: float = 1.0
     """Of this task in the mean."""
 
