@@ -232,7 +232,7 @@ def test_threads_and_the_order_of_items_change_nothing(with_baseline: Path, tmp_
     assert b"REGRESSED" in found[0]
 
 
-def test_a_gate_against_published_scores_of_whole_tasks_says_that_limited_ones_are_others(
+def test_a_gate_of_limited_scores_refuses_published_ones(
     cli: Run, tmp_path: Path, make_score: Callable[..., Score]
 ) -> None:
     made_results.file(tmp_path / "results", make_score, tasks=FEW, n=60, limit=60)

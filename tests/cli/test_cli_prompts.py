@@ -210,9 +210,7 @@ def test_the_default_reader_is_one_of_those_that_are_shown(cli: Run, model: Path
     assert "answers by nearest." in cli("leaderboard", "--limit", 3).out.replace("\n", " ")
 
 
-def test_a_reader_that_cannot_read_fails_the_task_and_not_the_others(
-    cli: Run, model: Path, mine: Path, tmp_path: Path
-) -> None:
+def test_a_failing_reader_fails_its_task_alone(cli: Run, model: Path, mine: Path, tmp_path: Path) -> None:
     short = tiny_lm.build_gpt2(tmp_path / "short-lm", positions=16)
     done = cli("--model", model, "--task", mine, "--task", "DemoSTS", "--device", "cpu", "--reader", f"hf:{short}")
     assert done.code == 2

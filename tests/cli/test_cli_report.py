@@ -308,9 +308,7 @@ def test_numbers_that_nobody_reckons_with(cli: Run, results: Path, change: dict[
     assert f"{path}: not a" in cli("report", "--results", results).error
 
 
-def test_published_scores_of_whole_tasks_are_not_on_a_page_of_limited_results(
-    cli: Run, tmp_path: Path, make_score: MakeScore
-) -> None:
+def test_a_page_of_limited_results_has_no_published_scores(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
     made_results.file(tmp_path / "results", make_score, tasks=FEW, n=60, limit=60)
     assert cli("report", "--limit", "60").code == 0
     assert "instructor-xl" not in read().text
@@ -422,9 +420,7 @@ def test_a_damaged_gate_is_one_line_and_can_be_left_out(cli: Run, gated: Path, t
 # Where it cannot be written
 
 
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
-    cli: Run, results: Path, tmp_path: Path
-) -> None:
+def test_an_unwritable_place_is_an_error_before_reading(cli: Run, results: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     json_of(results, "SciFact").write_text("not read yet")
@@ -434,7 +430,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
     assert "there is no folder file: make it first" in cli("report", "-o", "file/page.html").error
 
 
-def test_a_refusal_of_the_system_is_one_line_and_the_old_page_stays(
+def test_a_refused_write_is_one_line_and_the_old_page_stays(
     cli: Run, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_where: object) -> None:

@@ -95,7 +95,7 @@ def test_the_scores_of_the_same_model_run_here(cli: Callable[..., Any], minilm: 
         assert server.model in compared.out
 
 
-def test_a_lasting_fault_is_one_line_and_the_next_run_asks_only_for_the_rest(
+def test_after_a_lasting_error_the_next_run_asks_for_the_rest(
     cli: Callable[..., Any], server: EmbeddingsServer, tmp_path: Path
 ) -> None:
     run = ("--model", server.model, "--task", "DemoSTS", "--results", "r", "--request-texts", "40", "--tries", "2")

@@ -67,7 +67,7 @@ def test_reading_imports_nothing_heavy(arguments: list[str], results: Path, bare
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_itself_is_light_and_loads_its_face_on_demand() -> None:
+def test_the_package_is_light_and_loads_its_names_on_demand() -> None:
     program = "import sys, instructor_eval; print(sorted(m for m in sys.modules if m in ('torch', 'numpy', 'yaml')))"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
     assert instructor_eval.__all__ == ["__version__", "load_encoder"]
@@ -426,9 +426,7 @@ def test_results_that_cannot_be_written(cli_process: Run, tmp_path: Path) -> Non
     assert "cannot write results to file" in done.error
 
 
-def test_without_the_extra_that_runs_models_one_line_says_what_to_install(
-    cli: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_run_extra_is_one_line_with_what_to_install(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from instructor_eval.cli import run
 
     monkeypatch.setattr(run, "_NEEDED", ("json", "no_such_library"))

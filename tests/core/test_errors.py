@@ -15,7 +15,7 @@ def test_a_user_error_is_one_printable_line(text: str) -> None:
     assert one_line(shown) == shown
 
 
-def test_line_breaks_become_blanks_and_escapes_do_not_reach_the_terminal() -> None:
+def test_line_breaks_become_spaces_and_escapes_are_removed() -> None:
     assert one_line("a\n\tb  c\r\nd") == "a b c d"
     assert one_line("\x1b[31mred\x1b[0m") == "\ufffd[31mred\ufffd[0m"
 

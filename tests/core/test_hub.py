@@ -197,7 +197,7 @@ def test_pickle_only_model_is_refused(server: HubServer, tmp_path: Path) -> None
     assert not any(p.endswith("/pytorch_model.bin") and "_Dense" not in p for _, p in server.requests)
 
 
-def test_a_checkpoints_own_code_is_fetched_and_run_only_when_trusted(server: HubServer, tmp_path: Path) -> None:
+def test_checkpoint_code_is_fetched_and_run_only_when_trusted(server: HubServer, tmp_path: Path) -> None:
     folder = tiny.build_plain(tmp_path / "with-code")
     config = json.loads((folder / "config.json").read_text())
     auto_map = {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}

@@ -64,7 +64,7 @@ def test_nothing_leads_out_of_the_folder() -> None:
     assert slug("..").startswith("-")
 
 
-def test_shipped_data_of_the_checkout_is_at_the_top_of_the_repository() -> None:
+def test_a_checkout_ships_data_from_the_top_of_the_repository() -> None:
     root = Path(__file__).resolve().parents[2]
     assert shipped("tasks") == root / "tasks"
     assert shipped("results/reference") == root / "results" / "reference"

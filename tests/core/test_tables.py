@@ -27,14 +27,14 @@ def cells(line: str) -> list[str]:
     return [c.strip() for c in re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1]]
 
 
-def test_json_holds_the_values_untouched_and_csv_all_that_is_text() -> None:
+def test_json_holds_values_untouched_and_csv_all_text() -> None:
     rows = [[name, 1.25, None] for name in NASTY]
     assert json.loads(render(["name", "x", "y"], rows, "json")) == [{"name": n, "x": 1.25, "y": None} for n in NASTY]
     parsed = list(csv.reader(io.StringIO(render(["name", "x", "y"], rows, "csv"))))
     assert parsed == [["name", "x", "y"], *([printable(n), "1.25", ""] for n in NASTY)]
 
 
-def test_markdown_has_as_many_columns_everywhere_and_no_markup_of_the_names() -> None:
+def test_markdown_rows_have_equal_columns_and_names_no_markup() -> None:
     lines = render(["a|b", "x"], [[name, 1] for name in NASTY], "md", left=1).splitlines()
     assert len(lines) == 2 + len(NASTY)
     assert {len(cells(line)) for line in lines} == {2}

@@ -37,7 +37,7 @@ def hidden(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 
-def test_what_a_killed_write_left_is_removed_by_the_next_and_a_living_one_s_is_not(tmp_path: Path) -> None:
+def test_the_next_write_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     killed, living = writer(tmp_path / "a.json"), writer(tmp_path / "b.json")
     try:
         killed.send_signal(signal.SIGKILL)

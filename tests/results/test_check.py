@@ -123,7 +123,7 @@ def test_no_check_is_false_on_results_of_every_type(real: dict[str, Result], tmp
     }
 
 
-def test_no_identity_of_rankings_is_false_on_trec_evals_own_values(real: dict[str, Result]) -> None:
+def test_identities_of_rankings_hold_on_trec_evals_values(real: dict[str, Result]) -> None:
     """Graded and negative judgements, no relevant document or several, ties, short lists, misses."""
     rng = np.random.default_rng(5)
     qrels: dict[str, dict[str, int]] = {}

@@ -193,7 +193,7 @@ def test_files_that_are_cut_gone_moved_or_more_are_found(filed: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(("label", "field"), EDITS)
-def test_an_identity_is_that_of_its_fields_even_if_the_checksums_hold(
+def test_a_wrong_identity_is_found_although_checksums_hold(
     label: str, field: str, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     path = alone(runs[label], tmp_path)

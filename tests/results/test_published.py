@@ -69,7 +69,7 @@ def test_the_printed_means_are_those_of_the_printed_columns() -> None:
     assert off == set()
 
 
-def test_the_tables_categories_are_the_means_of_the_published_tasks() -> None:
+def test_published_categories_are_means_of_their_tasks() -> None:
     """Table 2 of version 3 is rounded to one place; its MTEB columns come from the same scores."""
     entry = published()["hkunlp/instructor-large"]
     for category in CATEGORIES[:7]:
@@ -100,9 +100,7 @@ def test_scores_equal_the_reference(reference: Path) -> None:
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
-def test_a_whole_task_by_mtebs_or_the_papers_protocol_may_stand_beside_published_scores(
-    task: str, make_score: Callable[..., Score]
-) -> None:
+def test_whole_tasks_by_known_protocols_stand_beside_published(task: str, make_score: Callable[..., Score]) -> None:
     card = shipped_cards()[task]
     data = {"revision": card.data_revision, "split": card.split, "subset": card.subset}
     for name in ("mteb", "paper"):
@@ -114,7 +112,7 @@ def test_a_whole_task_by_mtebs_or_the_papers_protocol_may_stand_beside_published
             assert why_not(dataclasses.replace(score, **other)), other
 
 
-def test_what_neither_mteb_nor_the_paper_chose_is_another_protocol(make_score: Callable[..., Score]) -> None:
+def test_a_choice_of_neither_is_another_protocol(make_score: Callable[..., Score]) -> None:
     others = {n: [v for v in values if v not in (values[0], PAPER.get(n))] for n, values in CHOICES.items()}
     assert {n: values for n, values in others.items() if values} == {"summeval": ["v2"], "empty_text": ["error"]}
     score = make_score("SummEval", type="Summarization", protocol={"summeval": "v2", "empty_text": "error"})

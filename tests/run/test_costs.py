@@ -136,7 +136,7 @@ def test_times_are_kept_by_round() -> None:
     assert seconds == {"fp32": [4.0, 12.0, 5.0], "int8": [2.0, 4.0, 5.0]}
 
 
-def test_rates_are_medians_and_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
+def test_rates_and_the_ratio_are_medians_over_rounds() -> None:
     assert COST.ratios == (2.0, 3.0, 1.0)
     assert COST.speed_ratio == 2.0  # and not 5 / 4, the ratio of the medians
     assert COST.texts_per_second == 25.0
@@ -263,7 +263,7 @@ def live_networks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return seen
 
 
-def test_forms_are_timed_in_pairs_and_two_networks_are_in_memory_at_most(
+def test_forms_are_timed_in_pairs_with_two_networks_at_most(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, lines = live_networks(monkeypatch), list[str]()
@@ -436,7 +436,7 @@ def test_without_the_baseline_there_is_nothing_to_compare(checkpoint: Checkpoint
         ({"modules": ("no_such_module_x",), "extra": "onnx"}, r"pip install 'instructor-eval\[onnx\]'"),
     ],
 )
-def test_what_cannot_run_here_is_said_before_anything_is_measured(
+def test_a_form_that_cannot_run_is_an_error_before_measuring(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], message: str
 ) -> None:
     broken(monkeypatch, **fields)

@@ -88,7 +88,7 @@ def test_what_is_done_is_kept_and_what_is_shared_counts_once(cli: Run, model: Pa
     assert (plan["total"]["unique"], plan["total"]["cached"], plan["total"]["compute"]) == (8, 4, 4)
 
 
-def test_prompt_retrieval_without_a_model_counts_the_readers_questions(cli: Run, tmp_path: Path) -> None:
+def test_prompt_retrieval_without_a_model_counts_questions(cli: Run, tmp_path: Path) -> None:
     plan = planned(cli, "--task", "DemoPrompts", "--selection", "bm25", "--limit", "7")
     [row] = plan["tasks"]
     assert (row["model"], row["texts"], row["compute"], row["questions"]) == ("bm25 demonstrations", 0, 0, 7)

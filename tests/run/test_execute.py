@@ -89,9 +89,7 @@ def run(tmp_path: Path) -> Run:
     return go
 
 
-def test_two_instruction_sets_stand_side_by_side_and_give_other_vectors(
-    run: Run, instructor: Path, tmp_path: Path
-) -> None:
+def test_two_instruction_sets_give_two_rows_and_other_vectors(run: Run, instructor: Path, tmp_path: Path) -> None:
     card = write_sts(tmp_path, "Mine", 'instructions: {text: "Represent the statement: "}\n')
     other = tmp_path / "other.yaml"
     other.write_text('Mine: "Represent the medical report for clustering: "\n')
@@ -117,12 +115,12 @@ def test_no_instruction_gets_the_unified_template_and_says_so(run: Run, instruct
     assert any("unified template" in line for line in lines)
 
 
-def test_a_plain_model_takes_no_instruction_and_sets_do_not_multiply(run: Run, plain: Path, tmp_path: Path) -> None:
+def test_a_plain_model_runs_once_whatever_instruction_sets(run: Run, plain: Path, tmp_path: Path) -> None:
     summary, _ = run([plain], select([str(write_sts(tmp_path, "Mine"))]), ("paper", "template", "none"))
     assert [s.instructions["set"] for s in summary.scores] == ["none"]
 
 
-def test_a_plain_model_beside_others_runs_without_the_file_and_says_so(
+def test_a_plain_model_beside_others_ignores_the_file_and_says_so(
     run: Run, plain: Path, instructor: Path, tmp_path: Path
 ) -> None:
     cards = select([str(write_sts(tmp_path, "Mine"))])
@@ -337,7 +335,7 @@ def _wait_for_the_second_task(process: subprocess.Popen[str]) -> None:
     wait_for(lambda: kept(cache) > 2 * len(STS_ROWS) or process.poll() is not None, "the slow task began")
 
 
-def test_kill_9_in_the_middle_then_the_finished_task_is_not_run_again(tmp_path: Path) -> None:
+def test_after_a_kill_finished_tasks_are_not_run_again(tmp_path: Path) -> None:
     arguments = _two_tasks(tmp_path)
     process = _start(tmp_path, *arguments)
     _wait_for_first_result(process)

@@ -94,7 +94,7 @@ def test_sets_that_come_to_the_same_are_named(plan: Plan, instructor: Path, plai
     assert lines.index(line) > next(i for i, given in enumerate(lines) if "tiny-plain" in given)
 
 
-def test_the_model_line_says_pooling_dim_maximum_and_who_computes(plan: Plan, plain: Path) -> None:
+def test_the_model_line_has_pooling_dim_maximum_and_library(plan: Plan, plain: Path) -> None:
     _, lines = plan([plain], MIXED)
     assert lines[0].endswith("; pooling mean, 32 values, at most 128 tokens, computed here")
 
@@ -106,9 +106,7 @@ def test_one_model_has_one_checkpoint_whatever_its_rows(plan: Plan, instructor: 
     assert len(lines) == 1
 
 
-def test_baselines_come_last_once_and_with_the_prompt_retrieval_tasks_only(
-    plan: Plan, instructor: Path, plain: Path
-) -> None:
+def test_selections_without_a_model_come_last_and_once(plan: Plan, instructor: Path, plain: Path) -> None:
     planned, lines = plan([instructor, plain], MIXED, BM25, SIMILAR, RANDOM_7, sets=("paper", "none"))
     assert rows(planned) == [
         ("tiny-instructor", "paper", "similar", MIXED),

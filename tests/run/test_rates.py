@@ -50,7 +50,7 @@ def test_each_class_has_its_own_rate_and_loading_does_not_count() -> None:
     assert machine.now < 10 + CLASSES * 4, "a few seconds a class"
 
 
-def test_a_class_with_hardly_any_tokens_takes_its_neighbours_rate() -> None:
+def test_a_class_with_few_tokens_takes_its_neighbours_rate() -> None:
     machine = Machine()
     rates = measure_rates(machine, sample_of((2000, 10), (3, 50), (0, 0)), [100_000, 150, 0], clock=machine.clock)
     assert rates[0] is not None

@@ -125,7 +125,7 @@ def test_a_cost_without_cold_start_gets_it_when_it_is_asked_for(
     assert starts == ["fp32"]
 
 
-def test_costs_are_measured_after_the_last_model_with_no_network_in_memory(
+def test_costs_are_measured_last_with_no_network_in_memory(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines: list[weakref.ref[Any]] = []
@@ -169,9 +169,7 @@ def test_no_cost_that_fails_ends_a_run(cli: Run, tmp_path: Path, monkeypatch: py
     assert json.loads(run.read_text())["ended"], "the run is written down as ended"
 
 
-def test_debug_shows_where_a_cost_failed_and_an_interruption_is_none_of_these(
-    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_debug_shows_where_a_cost_failed(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(error: BaseException) -> Callable[..., None]:
         def measure_run(*_: Any, **__: Any) -> None:
             raise error

@@ -111,7 +111,7 @@ def test_options_cannot_be_scored_through_it(completions):
     )
 
 
-def test_a_long_text_is_one_line_that_names_it_and_is_not_asked_again(cli, model, tmp_path):
+def test_a_long_text_is_named_in_one_line_and_asked_once(cli, model, tmp_path):
     """Its 500 is no overload: the same text would be refused for ever."""
     assert len(LONG.split()) > 3000
     run = ("--model", model, "--task", card(tmp_path, ["A boat", LONG, "Two boats"]), "--results", "r", "--quiet")

@@ -112,7 +112,7 @@ def search(text: str, documents: np.ndarray, name: str = "m@fp32 T"):
     return through_store(SearchSpec.parse(text), name, clustered(5), [documents], count=len(documents), k=10)
 
 
-def test_an_index_of_other_vectors_is_refused_with_advice_that_can_be_followed(address, names):
+def test_an_index_of_other_vectors_is_refused_with_advice(address, names):
     text, documents = f"milvus:{address},FLAT", clustered(300)
     search(text, documents)
     with pytest.raises(milvus.UserError) as e:
@@ -147,7 +147,7 @@ def test_what_a_server_cannot_build_is_one_line(kind, says, address, names):
 
 
 @pytest.mark.parametrize("phase", ["finish", "search"])
-def test_a_killed_server_is_one_line_and_the_next_run_builds_whole(phase, address, names, server, monkeypatch):
+def test_a_killed_server_is_one_line_and_the_next_run_is_whole(phase, address, names, server, monkeypatch):
     text, documents, whole = f"milvus:{address},HNSW", clustered(300), getattr(milvus.MilvusStore, phase)
 
     def killed(self, *args):

@@ -353,7 +353,7 @@ WRONG: list[Callable[[dict[str, Any]], object]] = [
 
 
 @pytest.mark.parametrize("change", WRONG)
-def test_a_manifest_that_holds_something_else_under_a_checksum_that_holds(
+def test_a_manifest_of_another_shape_is_refused_despite_its_sum(
     manifest: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
     edited(manifest, change, signed=True)
@@ -390,7 +390,7 @@ def test_foreign_items_under_a_checksum_that_holds(manifest: Path) -> None:
     assert f"{name}: no items of T" in error(lambda: side.read(side.scores["T"]))
 
 
-def test_a_damaged_last_one_is_replaced_and_a_damaged_pinned_one_is_not(make_side: MakeSide, manifest: Path) -> None:
+def test_a_damaged_last_baseline_is_replaced_a_pinned_one_not(make_side: MakeSide, manifest: Path) -> None:
     folder, pinned = manifest.parents[1], manifest.with_name("pinned.json")
     manifest.write_bytes(b"{")
     set_baseline(make_side(T="accuracy"), folder=folder)

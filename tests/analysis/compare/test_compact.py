@@ -48,7 +48,7 @@ def test_every_test_gives_the_same_answer_to_the_last_bit(metric: str) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_compact_items_are_few_columns_that_come_back_and_stay_as_they_are(metric: str) -> None:
+def test_compact_items_come_back_as_they_were(metric: str) -> None:
     items = whole_items(metric, 1)
     small = compact(metric, items)
     assert set(small) <= {*items, "top_hash"}
@@ -86,7 +86,7 @@ def test_ranks_keep_order_and_ties(rows: list[tuple[int, float, float]]) -> None
         assert average_precision(labels, pairs["cosine"]).hex() == average_precision(labels, values).hex()
 
 
-def test_similarities_that_rank_as_the_cosine_does_are_stored_once() -> None:
+def test_similarities_ranked_as_the_cosine_are_stored_once() -> None:
     items = make_items("max_ap")
     items |= {"similarity": items["cosine"], "euclidean": [-v for v in items["cosine"]]}
     raw = to_parquet(compact("max_ap", items))

@@ -126,7 +126,7 @@ def test_results_of_another_measurement_tell_nothing(stored: Stored, other: dict
     assert stored.of() is None
 
 
-def test_systems_that_agree_everywhere_tell_nothing_of_a_difference(stored: Stored) -> None:
+def test_equal_systems_show_no_difference(stored: Stored) -> None:
     stored.add("a", BASE)
     stored.add("b", BASE)
     found = stored.of()

@@ -109,9 +109,7 @@ def test_several_rows_are_an_error_that_lists_them(put: Put, find: Callable[...,
     assert f"'minilm' may be any of {MINILM}@fp32:none, {MINILM}@fp32:paper: give one of them in full" in message
 
 
-def test_revisions_and_fingerprints_stand_in_labels_only_where_it_takes_them(
-    put: Put, find: Callable[..., Side]
-) -> None:
+def test_labels_have_revisions_only_where_rows_need_them(put: Put, find: Callable[..., Side]) -> None:
     put("STS12", 0.1, model="org/m", revision="1111111111", fingerprint="1" * 16)
     assert find("m").label == "org/m@fp32:paper"
     put("STS12", 0.2, model="org/m", revision="2222222222", fingerprint="2" * 16)
@@ -147,7 +145,7 @@ def test_a_missing_folder_and_an_empty_one(find: Callable[..., Side], results: P
 # Which scores a row is made of
 
 
-def test_the_newest_score_counts_and_a_good_one_before_a_failed_one(put: Put, find: Callable[..., Side]) -> None:
+def test_the_newest_good_score_counts(put: Put, find: Callable[..., Side]) -> None:
     put(value=0.7, created="2026-03-01T00:00:00+00:00")
     put(value=0.6, created="2026-02-01T00:00:00+00:00")
     put(value=None, created="2026-04-01T00:00:00+00:00", error="out of luck")
@@ -157,7 +155,7 @@ def test_the_newest_score_counts_and_a_good_one_before_a_failed_one(put: Put, fi
     assert side.failed == {"STS12": "no data"}
 
 
-def test_results_of_another_limit_or_protocol_are_named_in_the_error(put: Put, find: Callable[..., Side]) -> None:
+def test_the_error_names_results_of_other_limits_or_protocols(put: Put, find: Callable[..., Side]) -> None:
     put(limit=20)
     message = error(find, "minilm")
     assert "no results with no --limit, only with --limit 20" in message
@@ -173,7 +171,7 @@ def test_results_of_another_limit_or_protocol_are_named_in_the_error(put: Put, f
     )
 
 
-def test_another_variant_never_stands_in_for_the_one_that_was_meant(put: Put, find: Callable[..., Side]) -> None:
+def test_no_other_variant_is_taken_for_the_one_named(put: Put, find: Callable[..., Side]) -> None:
     put(limit=20)
     put(variant="int8")
     assert "only with --limit 20" in error(find, "minilm")
@@ -235,9 +233,7 @@ def test_a_path_that_exists_wins_over_a_label(
     assert "no results in folder" in error(find, "folder")
 
 
-def test_a_results_folder_may_be_narrowed_and_must_be_where_it_holds_several_rows(
-    put: Put, find: Callable[..., Side], results: Path
-) -> None:
+def test_a_folder_with_several_rows_must_be_narrowed(put: Put, find: Callable[..., Side], results: Path) -> None:
     put(limit=5, instructions="none")  # not asked for
     put()
     assert find(str(results)).label == f"{MINILM}@fp32:paper"

@@ -58,7 +58,7 @@ def test_every_metric_has_an_interval_or_is_a_mean_of_parts() -> None:
         assert found.low < found.high
 
 
-def test_draws_are_the_same_on_every_machine_and_stay_in_their_groups() -> None:
+def test_draws_are_the_same_everywhere_and_stay_in_groups() -> None:
     seen: list[Any] = []
 
     def spy(counts: Any) -> Any:
@@ -109,7 +109,7 @@ def test_means_have_the_interval_of_the_paired_t_test(metric: str) -> None:
 
 
 @pytest.mark.parametrize("metric", [m for m in BOOTSTRAPPED if m != "rougeL_third_worst_group"])
-def test_others_have_the_standard_error_of_scipys_paired_bootstrap(metric: str) -> None:
+def test_standard_errors_agree_with_scipys_paired_bootstrap(metric: str) -> None:
     child, parent = make_items(metric, seed=1), make_items(metric, seed=2)
     found = paired(metric, child, parent, seed_text="x")
     assert found.low is not None

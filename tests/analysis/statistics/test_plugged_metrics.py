@@ -122,7 +122,7 @@ def test_p_values_of_many_items() -> None:
 
 
 @pytest.mark.usefixtures("plugged")
-def test_what_an_item_adds_is_its_value_where_the_metric_is_a_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_of_a_mean_adds_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = (without_segments(made(seed=seed), "") for seed in (1, 2))
     ids, parts = contributions.contributions("my_mean", a)
     assert ids == a["id"]

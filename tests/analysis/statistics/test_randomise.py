@@ -223,7 +223,7 @@ def test_the_drawn_p_is_never_zero(metric: str) -> None:
     assert found.gain <= 1
 
 
-def test_the_same_text_gives_the_same_p_and_another_text_another_draw() -> None:
+def test_the_seed_text_decides_the_draw() -> None:
     child, parent = pair("ndcg_at_10", 200, (3, 4))
     found = [chance("ndcg_at_10", child, parent, seed_text=text) for text in ("a b STS12", "a b STS12", "other")]
     assert found[0] == found[1] != found[2]
@@ -250,7 +250,7 @@ def test_correlations_do_not_depend_on_the_scale_of_values(metric: str) -> None:
     assert chance(metric, scaled, parent, seed_text="x") == chance(metric, child, parent, seed_text="x")
 
 
-def test_where_drawing_is_slow_a_p_that_decides_nothing_is_of_fewer_draws() -> None:
+def test_slow_draws_are_fewer_where_p_decides_nothing() -> None:
     child, parent = pair("cosine_ap", 60)
     clear = chance("cosine_ap", child, parent, seed_text="x")
     assert (clear.resamples, min(clear.loss, clear.gain) > 0.1) == (999, True)
@@ -262,7 +262,7 @@ def test_where_drawing_is_slow_a_p_that_decides_nothing_is_of_fewer_draws() -> N
 
 @pytest.mark.parametrize("seeds", [(1, 2), (3, 4), (5, 6)])
 @pytest.mark.parametrize("metric", ["cosine_ap", "max_ap"])
-def test_of_many_pairs_the_p_of_counted_swaps_is_that_of_their_spread(
+def test_p_of_many_counted_swaps_agrees_with_their_spread(
     metric: str, seeds: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child, parent = pair(metric, 1000, seeds)

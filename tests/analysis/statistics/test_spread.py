@@ -65,7 +65,7 @@ def test_the_interval_of_a_mean_is_around_the_published_score(metric: str) -> No
 
 
 @pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson"])
-def test_the_interval_of_a_correlation_is_near_scipys_percentile_bootstrap(metric: str) -> None:
+def test_correlation_intervals_are_near_scipys_bootstrap(metric: str) -> None:
     items = items_of(metric, n=200)
     r = reference.spearmanr if metric == "cosine_spearman" else reference.pearsonr
     drawn = reference.bootstrap(
