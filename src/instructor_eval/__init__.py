@@ -6,24 +6,53 @@ command that only reads results, never imports torch.
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instructor_eval.api import (
+        Compared,
+        Result,
+        Results,
+        compare,
+        evaluate,
+        gate,
+        get_task,
+        list_tasks,
+        load_results,
+    )
+    from instructor_eval.core.errors import UserError
     from instructor_eval.models.library import load_encoder
 
     __version__: str
 
-__all__ = ["__version__", "load_encoder"]
+_HOMES = {"UserError": "core.errors", "load_encoder": "models.library"}
+__all__ = [
+    "Compared",
+    "Result",
+    "Results",
+    "UserError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "gate",
+    "get_task",
+    "list_tasks",
+    "load_encoder",
+    "load_results",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
-    if name == "load_encoder":
-        from instructor_eval.models.library import load_encoder
-
-        return load_encoder
     if name == "__version__":
-        import importlib.metadata
-
         return importlib.metadata.version("instructor-eval")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"instructor_eval.{_HOMES.get(name, 'api')}"), name)
+
+
+def __dir__() -> list[str]:
+    """Show the public names alone to `dir()` and completion."""
+    return __all__

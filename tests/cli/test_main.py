@@ -427,9 +427,9 @@ def test_results_that_cannot_be_written(cli_process: Run, tmp_path: Path) -> Non
 
 
 def test_a_missing_run_extra_is_one_line_with_what_to_install(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instructor_eval.cli import run
+    from instructor_eval.run import options
 
-    monkeypatch.setattr(run, "_NEEDED", ("json", "no_such_library"))
+    monkeypatch.setattr(options, "_NEEDED", ("json", "no_such_library"))
     line = cli("demo").error
     assert line == "evaluate: running a model needs no_such_library: pip install 'instructor-eval[run]'"
 

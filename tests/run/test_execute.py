@@ -120,9 +120,7 @@ def test_a_plain_model_runs_once_whatever_instruction_sets(run: Run, plain: Path
     assert [s.instructions["set"] for s in summary.scores] == ["none"]
 
 
-def test_a_plain_model_beside_others_ignores_the_file(
-    run: Run, plain: Path, instructor: Path, tmp_path: Path
-) -> None:
+def test_a_plain_model_beside_others_ignores_the_file(run: Run, plain: Path, instructor: Path, tmp_path: Path) -> None:
     cards = select([str(write_sts(tmp_path, "Mine"))])
     mine = tmp_path / "mine.yaml"
     mine.write_text('Mine: "Represent the headline: "\n')

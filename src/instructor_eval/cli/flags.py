@@ -67,6 +67,3 @@ def listed(text: str) -> list[str]:
     if not all(parts):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty part: write fp32,int8")
     return parts
-
-
-COSTS = ("auto", "full", "off")

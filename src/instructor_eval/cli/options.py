@@ -6,8 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from instructor_eval.cli.flags import COSTS, amount, listed, positive, seconds
+from instructor_eval.cli.flags import amount, listed, positive, seconds
 from instructor_eval.models.variant import EMBEDDINGS
+from instructor_eval.run.executor import COSTS
 
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.cli.options import add_run_options, add_task_options
+from instructor_eval.cli.run import options_of
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.run.options import read, request_of
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.compare.detectable import Detectable, Lookup
@@ -45,22 +47,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Count, estimate, print; 2 where a task would fail."""
-    from instructor_eval.cli import run as running
-
-    running.check_asked(options)
+    options.command = ["evaluate", "plan"]
+    asked_for = options_of(options)
+    asked_for.check()
     if options.executor != "local":
         raise UserError("`evaluate plan` counts and measures in this process: leave --executor out")
-    options.command = ["evaluate", "plan"]
     from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
 
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
-    asked = running.prepare(options)
+    asked = read(asked_for)
     from instructor_eval.core.progress import Progress
     from instructor_eval.run.dry_run import dry_run
 
     Progress.enabled = not options.quiet
     with contextlib.ExitStack() as closing:
-        request = running.request_of(options, asked, closing, dry=True)
+        request = request_of(asked, closing, _warn, dry=True)
         lookup = _lookup(options, request)
         known = _known(options)
         closing.callback(known.close)

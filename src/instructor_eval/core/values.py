@@ -31,3 +31,6 @@ class Template:
         what = " ".join(part for part in (self.domain, text_type) if part)
         goal = f" for {objective}" if objective else ""
         return f"Represent the {what}{goal}: "
+
+
+FAMILIES = ("instructor", "prefix", "plain")

@@ -62,7 +62,7 @@ def prompts(folder: Path) -> tuple[dict[str, str], str]:
     `config_sentence_transformers.json` may name prompts (query, document or passage, and a default); E5 models have
     none there, and say in their model card that texts start with "query: " or "passage: ".
     """
-    named = _named_prompts(folder / "config_sentence_transformers.json")
+    named = _prompts_of_config(folder / "config_sentence_transformers.json")
     if named:
         return named, "prompts of config_sentence_transformers.json"
     card = _read(folder / "README.md")
@@ -71,13 +71,22 @@ def prompts(folder: Path) -> tuple[dict[str, str], str]:
     return {}, ""
 
 
-def _named_prompts(path: Path) -> dict[str, str]:
+def _prompts_of_config(path: Path) -> dict[str, str]:
     try:
         config = read_json(path)
     except (OSError, ValueError):
         return {}
-    raw = config.get("prompts") if isinstance(config, dict) else None
-    if not isinstance(raw, dict):
+    return named_prompts(config.get("prompts"), config.get("default_prompt_name")) if isinstance(config, dict) else {}
+
+
+def named_prompts(raw: Any, default: Any) -> dict[str, str]:
+    """Return the prompts of a sentence-transformers model by role ("*" serves all); empty where it has none.
+
+    Args:
+        raw: Its `prompts`.
+        default: Its `default_prompt_name`.
+    """
+    if not isinstance(raw, Mapping):
         return {}
     given = {str(k): v for k, v in raw.items() if isinstance(v, str)}
     if not any(given.values()):
@@ -88,7 +97,6 @@ def _named_prompts(path: Path) -> dict[str, str]:
             if key in given:
                 found[role] = given[key]
                 break
-    default = config.get("default_prompt_name")
     found["*"] = given.get(str(default), "") if default else ""
     return found
 
@@ -109,6 +117,3 @@ def _read(path: Path) -> str:
         return read_text(path, errors="replace")
     except OSError:
         return ""
-
-
-FAMILIES = ("instructor", "prefix", "plain")

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from instructor_eval.core.errors import UserError, did_you_mean
-from instructor_eval.core.values import Template
-from instructor_eval.models.family import FAMILIES
+from instructor_eval.core.values import FAMILIES, Template
 from instructor_eval.models.find import ModelSpec
 from instructor_eval.models.variant import Variant
 

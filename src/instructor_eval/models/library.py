@@ -14,9 +14,8 @@ import numpy as np
 from instructor_eval.cache.vectors import DEFAULT_LIMIT, VectorCache
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
-from instructor_eval.core.values import Vectors
+from instructor_eval.core.values import FAMILIES, Vectors
 from instructor_eval.models.engine import Engine, default_variant, pick_device
-from instructor_eval.models.family import FAMILIES
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.precision import CALIBRATED, WHOLE, Precision, calibration_texts
 from instructor_eval.models.variant import Variant, check_device, check_installed

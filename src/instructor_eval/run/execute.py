@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import Described
@@ -14,7 +15,7 @@ from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import Score
-from instructor_eval.run.plan import Planned, Request, plan_run
+from instructor_eval.run.plan import Planned, Request, name_of, plan_run
 from instructor_eval.run.scores import aggregate, failed_score, file_unstarted, now
 from instructor_eval.run.task import Run, Summary, run_task, say_instructions, say_score
 from instructor_eval.tasks.adapter import adapter_for
@@ -45,7 +46,7 @@ def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
     planned = plan_run(request, say)
     started = now()
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
-    summary = Summary()
+    summary = Summary(reader=request.settings.reader.fingerprint if request.settings.reader else None)
     _write_manifest(request, name, started, summary, ended=None)
     summary.scores += file_unstarted(request, planned)
     summary.failed += len(summary.scores)
@@ -94,7 +95,7 @@ def engine_of(model: Described, request: Request) -> BaseEngine:
         UserError: a served model is another one than when the cache was filled.
     """
     if isinstance(model, Served):
-        return ServedEngine(model, request.cache)
+        return ServedEngine(model, request.cache if model.source.cached else MemoryCache())
     assert isinstance(model, Checkpoint)
     return Engine(
         model,
@@ -184,7 +185,7 @@ def _write_manifest(request: Request, name: str, started: str, summary: Summary,
             "command": request.command,
             "started": started,
             "ended": ended,
-            "models": list(request.models),
+            "models": [str(name_of(model)) for model in request.models],
             "tasks": [c.name for c in request.cards],
             "instruction_sets": [s.name for s in request.instruction_sets],
             "protocol": dict(request.settings.protocol),

@@ -1,4 +1,4 @@
-"""`--executor` as a value. Light: the command line reads it before anything is imported."""
+"""`--executor` and `--cost` as values. Light: the command line reads them before anything is imported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from instructor_eval.core.errors import UserError, did_you_mean
 
+COSTS = ("auto", "full", "off")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})", re.ASCII)
 
 

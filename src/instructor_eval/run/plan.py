@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UserError, fitted, one_line
@@ -14,8 +14,9 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import Described
 from instructor_eval.models.engine import default_variant, pick_device
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.models.served.contract import Serving
-from instructor_eval.models.served.engine import check_form
+from instructor_eval.models.library import LibraryEncoder
+from instructor_eval.models.served.contract import ServedModel, Serving
+from instructor_eval.models.served.engine import check_form, describe
 from instructor_eval.models.served.kinds import kind_of, load
 from instructor_eval.models.variant import (
     BASELINE,
@@ -35,13 +36,15 @@ from instructor_eval.tasks.instructions import InstructionSet, ModelRule, effect
 from instructor_eval.tasks.task import SIMILAR, Card, Resolved, RunSettings, Selection
 
 _LONGEST_NAME = 200
+Model: TypeAlias = str | ServedModel | LibraryEncoder
 
 
 @dataclass
 class Request:
     """Everything that one invocation asks for."""
 
-    models: Sequence[str]
+    models: Sequence[Model]
+    """Each as `--model` names it, or an object (`models/objects.py`)."""
     cards: Sequence[Card]
     instruction_sets: Sequence[InstructionSet]
     settings: RunSettings
@@ -163,10 +166,11 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
             say(f"no model is used: --selection {' '.join(s.name for s in baselines)} chooses without one")
         return [_without_model(selection, prompted) for selection in baselines]
     models = list(dict.fromkeys(request.models))
-    variants_by_model = {text: variants_of(request, served=text if kind_of(text) else "") for text in models}
-    for text, variants in variants_by_model.items():
+    variants_by_model = {model: _variants_of(request, model) for model in models}
+    for model, variants in variants_by_model.items():
+        text = name_of(model)
         try:
-            checkpoint = dataclasses.replace(_found(request, text), stored=request.stored)
+            checkpoint = dataclasses.replace(_found(request, model), stored=request.stored)
         except UserError as e:
             if len(models) == 1:
                 raise
@@ -215,8 +219,39 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
         open_store(search)
 
 
-def _found(request: Request, text: str) -> Described:
-    """Return what a `--model` names: a folder of files, or a served model."""
+def name_of(model: Model) -> str:
+    """Return what a model is called before it is described."""
+    return (
+        model
+        if isinstance(model, str)
+        else model.name
+        if isinstance(model, ServedModel)
+        else model.engine.checkpoint.name
+    )
+
+
+def _variants_of(request: Request, model: Model) -> list[Variant]:
+    """Return the variants of one model; a loaded encoder has its own.
+
+    Raises:
+        UserError: as `variants_of`, or others are asked for than a loaded encoder has.
+    """
+    if isinstance(model, LibraryEncoder):
+        if request.variants or request.embeddings or request.dims:
+            raise UserError(
+                f"{name_of(model)} is loaded as {model.precision.variant}: leave --variant out, or give its name"
+            )
+        return [model.precision.variant]
+    served = isinstance(model, ServedModel) or kind_of(model)
+    return variants_of(request, served=name_of(model) if served else "")
+
+
+def _found(request: Request, text: Model) -> Described:
+    """Return the description of a model: a folder of files, a served model, or an object."""
+    if isinstance(text, ServedModel):
+        return describe(text)
+    if isinstance(text, LibraryEncoder):
+        return dataclasses.replace(text.engine.checkpoint, variant=BASELINE)
     if kind_of(text):
         return load(text, request.serving)
     return locate(

@@ -36,6 +36,8 @@ class Summary:
     ran: int = 0
     kept: int = 0
     failed: int = 0
+    reader: str | None = None
+    """Fingerprint of the reader that answered, where prompt retrieval was asked for."""
 
 
 def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str], None], *, kept: bool) -> None:
@@ -156,7 +158,7 @@ def _environment(request: Request, score: Score, engine: BaseEngine | None, prob
     found = {
         "versions": versions() | installed(engine.libraries),
         **engine.environment(),
-        "fresh": score.counts["hits"] == 0 or isinstance(request.cache, MemoryCache),
+        "fresh": score.counts["hits"] == 0 or isinstance(engine.cache, MemoryCache),
     }
     probe = prober.name()
     return found | ({"probe": probe} if probe else {})

@@ -16,9 +16,8 @@ from typing import Any
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.paths import shipped
-from instructor_eval.core.values import Template
+from instructor_eval.core.values import FAMILIES, Template
 from instructor_eval.core.yaml_file import read_yaml
-from instructor_eval.models.family import FAMILIES
 from instructor_eval.tasks.card_values import LONGEST_NAME, Where
 from instructor_eval.tasks.instructions import LONGEST_INSTRUCTION, too_long
 from instructor_eval.tasks.prompts.recipe import OPTIONS, recipe_of

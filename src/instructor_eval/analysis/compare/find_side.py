@@ -116,6 +116,21 @@ def resolve(
     return _from_folder(results, text, wanted)
 
 
+def choose(label: str, scores: Sequence[Score], store: Store) -> Side:
+    """Return the side that a label names among scores at hand; an empty label names the only row.
+
+    Raises:
+        UserError: none or several do.
+    """
+    row = _choose(label, _rows(scores, None), f"these results of {store.root}", several="a label")
+    return side_of(row.label, row.chosen, _Reader(store), str(store.root), root=store.root)
+
+
+def labels_of(scores: Sequence[Score]) -> list[str]:
+    """Return the labels of the rows that scores make."""
+    return [row.label for row in _rows(scores, None)]
+
+
 # Files and folders
 
 

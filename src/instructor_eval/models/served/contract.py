@@ -18,7 +18,7 @@ class Limits:
     tokens: int = 8192
     """Tokens in a request, estimated: no tokenizer is known, and one stands for four bytes of UTF-8."""
     concurrency: int = 4
-    """Requests at the same time."""
+    """Requests at the same time; 0: one after another, in the thread that asks."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class ServedModel(ABC):
     where: str = "remote"
     """The device that computes."""
     limits: Limits = Limits()
+    cached: bool = True
+    """False where nothing says whether it is the same model as before: its vectors serve one run alone."""
     libraries: tuple[str, ...] = ()
     """Packages that take part; their versions are filed with a score."""
 

@@ -209,7 +209,9 @@ class ServedEngine(BaseEngine):
 
         try:
             yield batches[0], embed(0)
-            for number, rows in Crew(embed, range(1, len(batches)), self.source.limits.concurrency):
+            rest = range(1, len(batches))
+            threads = self.source.limits.concurrency
+            for number, rows in Crew(embed, rest, threads) if threads else ((i, embed(i)) for i in rest):
                 yield batches[number], rows
         finally:
             asking.stop()
