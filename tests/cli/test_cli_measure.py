@@ -85,7 +85,7 @@ def test_steps_table_and_what_was_measured(measure: Measure, model: Path) -> Non
     assert lines[15] == ""
     assert lines[16].startswith("8 made-up texts (")
     assert " tokens), 3 rounds in turn after a warm-up, on cpu (" in lines[16]
-    assert lines[16].endswith(f"; kept in {Path('results/costs')}")
+    assert lines[16].endswith(f"; filed in {Path('results/costs')}")
     assert lines[17] == (
         "times faster than fp32: median of the rounds [least-greatest]; peak: the whole process, 400 MB of it before "
         "the model; cold start: new process to first vector, files in the system's cache; MB: 10^6 bytes"
@@ -99,7 +99,7 @@ def test_a_second_time_it_prints_what_it_has(measure: Measure) -> None:
     assert code == 0
     lines = out.splitlines()
     assert [line.partition(":")[0].strip() for line in lines[1:3]] == ["fp32", "bf16"]
-    assert all(line.endswith(" UTC, kept") for line in lines[1:3])
+    assert all(line.endswith(" UTC, reused") for line in lines[1:3])
     assert lines[3:] == first[10:]
     assert "round 1 of 1: fp32" in measure("--rounds", "1", "--again")[1]
 

@@ -95,7 +95,7 @@ def test_every_selection_is_a_row_and_a_second_run_keeps_them(cli: Run, model: P
 def test_baselines_alone_need_no_model(cli: Run, tmp_path: Path) -> None:
     done = cli(*DEMO, "--selection", "bm25", "--selection", "random:3", "--selection", "bm25")
     assert done.code == 0, done.err
-    assert "2 run, 0 kept" in done.out
+    assert "2 run, 0 reused" in done.out
     found = scores(tmp_path / "results")
     assert set(found) == {"bm25 demonstrations, nearest", "random:3 demonstrations, nearest"}
     by_words, by_lot = found.values() if "bm25" in next(iter(found)) else reversed(found.values())
@@ -105,7 +105,7 @@ def test_baselines_alone_need_no_model(cli: Run, tmp_path: Path) -> None:
 def test_the_seed_of_random_is_part_of_the_row(cli: Run, mine: Path, tmp_path: Path) -> None:
     seeds = ("random", "random:0", "random:1", "random:2")
     done = cli("--task", mine, *(word for seed in seeds for word in ("--selection", seed)))
-    assert "3 run, 0 kept" in done.out, done.err
+    assert "3 run, 0 reused" in done.out, done.err
     found = scores(tmp_path / "results")
     assert set(found) == {f"{name} demonstrations, nearest" for name in ("random", "random:1", "random:2")}
     shown = [read_items(p)["demonstrations"] for p in (tmp_path / "results").rglob("*.parquet")]
@@ -114,7 +114,7 @@ def test_the_seed_of_random_is_part_of_the_row(cli: Run, mine: Path, tmp_path: P
 
 def test_baselines_still_need_a_model_for_other_tasks(cli: Run, model: Path, tmp_path: Path) -> None:
     done = cli("--model", model, *DEMO, "--task", "DemoSTS", "--selection", "bm25")
-    assert "2 run, 0 kept" in done.out, done.err
+    assert "2 run, 0 reused" in done.out, done.err
     found = {(s["task"], Path(s["model"]["name"]).name) for s in scores(tmp_path / "results").values()}
     assert found == {("DemoSTS", "minute"), ("DemoPrompts", "bm25 demonstrations")}
 
@@ -162,11 +162,11 @@ def test_a_language_model_answers_once(
 
 def test_readers_stand_apart(cli: Run, model: Path, lm: Path, mine: Path, tmp_path: Path) -> None:
     asked = ("--model", model, "--task", mine, "--device", "cpu", "--selection", "similar", "--selection", "bm25")
-    assert "2 run, 0 kept" in cli(*asked).out
+    assert "2 run, 0 reused" in cli(*asked).out
     done = cli(*asked, "--reader", f"hf:{lm}")
-    assert "2 run, 0 kept" in done.out
+    assert "2 run, 0 reused" in done.out
     done = cli(*asked, "--reader", f"hf:{lm}", "--reader-dtype", "bfloat16")
-    assert "2 run, 0 kept" in done.out, "another numeric form gives other answers"
+    assert "2 run, 0 reused" in done.out, "another numeric form gives other answers"
     stored = list((tmp_path / "results").rglob("*.json"))
     assert len([p for p in stored if p.parent.name == "none"]) == 6
     default = cli("leaderboard", "--format", "json")
@@ -197,8 +197,8 @@ def test_a_reader_under_another_spelling_shows_the_same_result(
     (tmp_path / "link").symlink_to(lm)
     asked = ("--model", model, "--task", mine, "--device", "cpu")
     first, second = cli(*asked, "--reader", f"hf:{lm}"), cli(*asked, "--reader", "hf:./link")
-    assert "1 run, 0 kept" in first.out
-    assert "0 run, 1 kept" in second.out
+    assert "1 run, 0 reused" in first.out
+    assert "0 run, 1 reused" in second.out
     assert first.out.split("rank")[1].split("\n\n")[0] == second.out.split("rank")[1].split("\n\n")[0]
 
 
@@ -311,7 +311,7 @@ def test_an_own_tasks_instruction_is_used(cli: Run, mine: Path, tmp_path: Path) 
     mine.write_text(f"{CARD}instructions: {{example: 'Represent the meal; Input: '}}\n")
     asked = ("--model", folder, "--task", mine, "--device", "cpu", "--instructions", "paper", "--instructions", "none")
     done = cli(*asked, "--selection", "similar", "--selection", "bm25")
-    assert "3 run, 0 kept" in done.out, done.err
+    assert "3 run, 0 reused" in done.out, done.err
     assert "Mine example: 'Represent the meal; Input: ' (card: default)" in done.out
     found = [json.loads(p.read_text()) for p in (tmp_path / "results" / "scores").rglob("*.json")]
     texts = {(s["model"]["name"][:4], s["instructions"]["set"]): s["instructions"]["roles"]["example"] for s in found}

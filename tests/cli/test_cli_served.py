@@ -153,11 +153,11 @@ def test_a_server_of_another_model_under_the_same_name(cli: Callable[..., Any], 
     assert "the model behind this name has changed; name its new state with --label TEXT" in cli(*run).error
     done = cli(*run, "--label", "2026-11")
     assert done.code == 0
-    assert "1 run, 0 kept" in done.out
+    assert "1 run, 0 reused" in done.out
     server.embed = lambda texts: hashed(texts, dim=8)
     other = cli(*run)
     assert other.code == 0, "another dimension is another fingerprint"
-    assert "1 run, 0 kept" in other.out
+    assert "1 run, 0 reused" in other.out
 
 
 def test_instructions_are_put_before_the_texts(cli: Callable[..., Any], tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_kinds_are_light(cli_process: Callable[..., Any]) -> None:
     assert cli_process("--help").code == 0
     code = (
         "import sys\nfrom instructor_eval.models.served.kinds import load\n"
-        "from instructor_eval.models.served.engine import Serving\n"
+        "from instructor_eval.models.served.contract import Serving\n"
         "from instructor_eval.core.errors import UserError\n"
         "try: load('endpoint:nowhere', Serving())\n"
         "except UserError as e: print(e)\n"

@@ -13,12 +13,11 @@ from checkpoints import NAME, TOLERANCE, largest, one_line
 from golden.cases import DOCUMENT
 
 from instructor_eval.cache.vectors import MemoryCache, VectorCache, keys_of
-from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.errors import ModelOutputError, OutOfMemory, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.models import batches
 from instructor_eval.models.batches import Computation, Work
 from instructor_eval.models.engine import Engine
-from instructor_eval.models.pending import OutOfMemory
 
 WIDTH = 3
 

@@ -586,7 +586,7 @@ def test_ctrl_c_ends_the_process(model: TinyLM) -> None:
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job's children ignore it
-        "from instructor_eval import http_client\n"
+        "from instructor_eval.core import http as http_client\n"
         "http_client._MOST_SECONDS = 3600.0\n"
         "from instructor_eval.readers.openai import EndpointReader\n"
         "from instructor_eval.readers.contract import Question\n"

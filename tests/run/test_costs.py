@@ -222,7 +222,7 @@ def test_a_second_run_measures_nothing(both: list[Checkpoint], tmp_path: Path, m
         kept = measure_run(both, tmp_path, QUICK, say=lines.append)  # fewer rounds than are there
         assert {c.rounds for c in kept.values()} == {4}
         assert [line.partition(":")[0] for line in lines] == ["fp32", "bf16"]
-        assert all(line.endswith("UTC, kept") for line in lines)
+        assert all(line.endswith("UTC, reused") for line in lines)
     assert measure_run(both, tmp_path, QUICK, again=True)["bf16"].seconds != first["bf16"].seconds
     monkeypatch.setattr(measure_module, "machine", lambda _device: {"processor": "another"})
     assert measure_run(both, tmp_path, QUICK)["bf16"].machine == {"processor": "another"}
@@ -527,7 +527,7 @@ def test_how_a_process_fails_is_said_in_one_line(
     with pytest.raises(UserError, match=message) as caught:
         cold_start(checkpoint, **order(checkpoint))
     assert str(caught.value).startswith(f"variant fp32 of {checkpoint.name}, in a process of its own, ")
-    assert str(caught.value).endswith(": what is measured is kept, `evaluate measure` tries this again")
+    assert str(caught.value).endswith(": what is measured is filed, `evaluate measure` tries this again")
 
 
 def test_a_process_that_cannot_be_started_or_does_not_end(

@@ -369,7 +369,7 @@ def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert [
         line for line in errors.splitlines() if line.strip() and not line.startswith(("  Quick: ", "  Slow: "))
-    ] == ["evaluate: interrupted: finished results are kept, the same command goes on from there"]
+    ] == ["evaluate: interrupted: finished results are filed, the same command goes on from there"]
     assert [s.task for s in Store(tmp_path / "results").scores()] == ["Quick"]
 
 

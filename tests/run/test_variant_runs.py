@@ -69,8 +69,8 @@ def test_a_form_is_loaded_once_for_all_its_embeddings(cli: Run, tmp_path: Path, 
 
 def test_variants_in_a_second_run_are_kept(cli: Run) -> None:
     command = (*DEMO, "--variant", "fp32,fp32+int8@100,int8-weight")
-    assert "3 run, 0 kept" in cli(*command).out
-    assert "0 run, 3 kept" in cli(*command).out
+    assert "3 run, 0 reused" in cli(*command).out
+    assert "0 run, 3 reused" in cli(*command).out
 
 
 def test_costs_are_filed_with_the_scores(cli: Run, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
     cli(*DEMO, "--cost", "off")
     assert scores(tmp_path / "results")["fp32"]["cost"] == {}
     done = cli(*DEMO, "--cost", "auto")
-    assert "0 run, 1 kept" in done.out
+    assert "0 run, 1 reused" in done.out
     cost = scores(tmp_path / "results")["fp32"]["cost"]
     assert cost["texts_per_second"] > 0
     assert cost.get("cold_start_seconds") is None, "one form alone: no process of its own"
@@ -117,7 +117,7 @@ def test_a_cost_without_cold_start_gets_it_when_it_is_asked_for(
     assert "cold_start_seconds" not in before
     monkeypatch.setattr(measure_module, "_time_forms", lambda *_: pytest.fail("timed again"))
     done = cli(*DEMO, "--cost", "full")
-    assert "0 run, 1 kept" in done.out
+    assert "0 run, 1 reused" in done.out
     after = scores(tmp_path / "results")["fp32"]["cost"]
     assert after["cold_start_seconds"] == 5.5
     assert before.items() <= after.items()
@@ -163,7 +163,7 @@ def test_no_cost_that_fails_ends_a_run(cli: Run, tmp_path: Path, monkeypatch: py
     assert done.code == 0, done.err
     [line] = [line for line in done.out.splitlines() if "no cost measured" in line]
     assert line.startswith("  no cost measured: ")
-    assert "1 run, 0 kept" in done.out
+    assert "1 run, 0 reused" in done.out
     assert scores(tmp_path / "results")["fp32"]["status"] == "ok"
     [run] = (tmp_path / "results" / "runs").rglob("*.json")
     assert json.loads(run.read_text())["ended"], "the run is written down as ended"

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from instructor_eval.core.errors import UserError
+from instructor_eval.core.errors import OutOfMemory, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batching import longest_first, token_batches
-from instructor_eval.models.pending import OutOfMemory
 
 if TYPE_CHECKING:
     import torch

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.errors import OutOfMemory, UserError, one_line
 from instructor_eval.core.output import quiet_output
 from instructor_eval.core.outside import panics_raised
 from instructor_eval.models.folder.library_files import shown
 from instructor_eval.models.folder.rules import ENDLESS
 from instructor_eval.models.folder.settings import FolderSettings, read_settings
-from instructor_eval.models.pending import OutOfMemory, is_memory
+from instructor_eval.models.pending import is_memory
 
 _LONGEST_CAUSE = 270
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from instructor_eval.core.errors import OutOfMemory
 from instructor_eval.core.machine import usable_cores
 from instructor_eval.core.values import Vectors
 
@@ -57,7 +58,3 @@ def use_cores() -> None:
     """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
     if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
         torch.set_num_threads(usable_cores())
-
-
-class OutOfMemory(Exception):
-    """A batch does not fit the device; a smaller one may."""

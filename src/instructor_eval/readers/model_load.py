@@ -12,8 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.models.pending import OutOfMemory
+from instructor_eval.core.errors import OutOfMemory, UserError
 
 # As in models/network.py: torch has no error of its own for a CPU's memory.
 _ALLOCATION_FAILED = ("not enough memory", "can't allocate memory")

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.core.errors import UserError
+from instructor_eval.core.errors import OutOfMemory, UserError
 from instructor_eval.core.paths import file_sha256
 from instructor_eval.models.engine import pick_device
-from instructor_eval.models.pending import OutOfMemory
 from instructor_eval.readers.contract import Answer, Question
 from instructor_eval.readers.model_files import check, find, ids_of, read_json, tokenizer_files
 from instructor_eval.readers.tokens import Asked, Tokens, cut
