@@ -385,7 +385,8 @@ def test_the_literal_instructions_must_be_the_same(make_score: MakeScore) -> Non
 
 def test_it_is_light_until_items_are_compared() -> None:
     program = (
-        "import sys\nfrom instructor_eval.analysis.statistics import difference as stats\nstats.mean([Difference(0.1)])\n"
+        "import sys\nfrom instructor_eval.analysis.statistics import difference as stats\n"
+        "stats.mean([stats.Difference(0.1)])\n"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
         "stats.paired('v_measure', *[{'id': [1, 2], 'v_measure': [0.1, 0.2]}] * 2, seed_text='')\n"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'scipy', 'pyarrow', 'torch', 'mteb')))\n"
