@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import tiny
 
 from instructor_eval.cli.main import main
+from instructor_eval.core import progress
 from instructor_eval.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +59,8 @@ def test_every_library_example_runs_and_prints_what_it_says(
 ) -> None:
     """The blocks are one program, run in a folder with a corpus; a tiny checkpoint stands in for the hub's."""
     examples = PYTHON.findall((ROOT / "docs" / "library.md").read_text(encoding="utf-8"))
-    assert len(examples) == 8
+    assert len(examples) == 12
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", 3600.0)  # else a slow machine prints a line
     model = tiny.build_instructor(tmp_path / "tiny", include_prompt_key=True)
     (tmp_path / "corpus.txt").write_text("the river\nthe city\nthe storm\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -67,6 +71,30 @@ def test_every_library_example_runs_and_prints_what_it_says(
         assert printed.out.splitlines() == PRINTS.findall(example)
         assert printed.out
         assert printed.err == ""
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cell by cell, as a kernel does: the last expression of each is shown as text and as HTML."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", 3600.0)
+    notebook = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    shown: list[str] = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            *statements, last = ast.parse("".join(cell["source"])).body
+            assert isinstance(last, ast.Expr)
+            exec(compile(ast.Module(statements, []), "cell", "exec"), names)
+            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+            shown.append(f"{value!r}{getattr(value, '_repr_html_', str)()}")
+    assert len(shown) == 6
+    assert "DemoRetrieval" in shown[0]
+    assert "<table" in shown[1]
+    assert "77.58" in shown[1]
+    assert "0.692647" in shown[2]
+    assert "+0.51" in shown[4]
+    assert "bag_of_words" in shown[5]
 
 
 def test_documents_name_only_protocol_choices_that_exist() -> None:

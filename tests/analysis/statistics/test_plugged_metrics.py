@@ -137,7 +137,7 @@ def test_an_item_of_a_mean_adds_its_value(monkeypatch: pytest.MonkeyPatch) -> No
         assert np.mean(parts) == pytest.approx(metrics.compute(metric, items), abs=1e-12)
     monkeypatch.setattr(contributions, "MOST_PLUGGED", 47)
     monkeypatch.setattr(matching, "MOST_PLUGGED", 47)
-    with pytest.raises(UserError, match="what each of 48 items adds is not told"):
+    with pytest.raises(UserError, match="what each of 48 items adds is not shown"):
         contributions.contributions("my_mean", a)
     assert matching.moved("my_mean", a, b, most=5) == matching.Moves(0, 0, 0, (), ())
 
