@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from waiting import LONGEST
 
-from instructor_eval.cache import database
+from instructor_eval.cache import blocks
 from instructor_eval.cache import vectors as module
+from instructor_eval.cache.blocks import VECTORS
 from instructor_eval.cache.database import open_existing
 from instructor_eval.cache.vectors import Space, VectorCache, keys_of
 
@@ -64,7 +65,7 @@ def filled(folder: Path, *, blocks: int = 24, rows: int = 20, dim: int = 64) -> 
 
 
 def sql(folder: Path, statement: str, *values: object) -> list[tuple]:
-    with open_existing(folder) as connection:
+    with open_existing(folder, VECTORS) as connection:
         return connection.execute(statement, values).fetchall()
 
 
@@ -72,9 +73,9 @@ def program(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that has what is imported here at hand."""
     head = (
         "import itertools, os, select, signal, sys, time\nfrom pathlib import Path\nimport numpy as np\n"
-        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from forked import end_after, wait\nfrom waiting import LONGEST\n"
-        "from instructor_eval.cache.vectors import *\nfrom instructor_eval.cache.database import *\n"
+        "from instructor_eval.cache.vectors import *\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", head + code, *map(str, arguments)],
@@ -98,7 +99,7 @@ class Clock:
         self.now = 1_800_000_000.0
         fake = SimpleNamespace(time=lambda: self.now, monotonic=module.time.monotonic, sleep=module.time.sleep)
         monkeypatch.setattr(module, "time", fake)
-        monkeypatch.setattr(database, "time", fake)
+        monkeypatch.setattr(blocks, "time", fake)
 
 
 def space_of(fingerprint: str, **changes: object) -> Space:

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.cache import database
+from instructor_eval.cache.blocks import is_whole
+from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.vectors import VectorCache, keys_of
 from instructor_eval.models import batches
 from instructor_eval.models.checkpoint import read_checkpoint
@@ -129,11 +130,11 @@ def computed(place: Path) -> int:
 
 def faults(place: Path) -> list[str]:
     """What is wrong with a database: pages, checksums, entries that lead nowhere."""
-    with closing(sqlite3.connect(place / database.FILE_NAME)) as connection:
+    with closing(sqlite3.connect(place / FILE_NAME)) as connection:
         found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
         keys = {}
         for number, joined, checksum, data in connection.execute("SELECT id, keys, checksum, vectors FROM blocks"):
-            if not database.is_whole(joined, checksum, data):
+            if not is_whole(joined, checksum, data):
                 found.append(f"block {number}")
             keys |= {joined[i : i + 16]: number for i in range(0, len(joined), 16)}
         if dict(connection.execute("SELECT key, block FROM entries").fetchall()) != keys:
@@ -249,7 +250,7 @@ def read_only(driver: Driver) -> dict[str, Any]:
 
     def before() -> None:
         driver.engine.network.start = driver.start  # type: ignore[method-assign]
-        (place / database.FILE_NAME).chmod(0o444)
+        (place / FILE_NAME).chmod(0o444)
         place.chmod(0o555)
         drop_privileges()
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
-from caches import finished, opened, program, read, space
+import pytest
+from caches import filled, finished, hits, made, opened, program, read, space, sql
 from forked import KILLED
+from waiting import LONGEST
 
-from instructor_eval.cache import upkeep, verify
+from instructor_eval.cache import upkeep
 from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.vectors import keys_of
 
@@ -43,7 +46,7 @@ print(seen)
 """
     processes = [program(_WRITER + code, tmp_path, i) for i, code in enumerate((look, write, write))]
     assert [finished(p) for p in processes] == ["400\n", "", ""]
-    assert verify.verify(tmp_path).sound
+    assert upkeep.verify(tmp_path).sound
     assert upkeep.info(tmp_path).texts == 400
 
 
@@ -99,6 +102,142 @@ for line in sys.stdin:
         assert (out[hit][:, 0] == np.flatnonzero(hit)).all()
         seen = max(seen, int(hit.sum()))
         cache.close()
-        assert verify.verify(tmp_path).sound
+        assert upkeep.verify(tmp_path).sound
     finished(process)
     assert seen > 100
+
+
+# A database that is set aside
+
+_DAMAGE = b"\xa5" * 32768
+
+
+def _damage(folder: Path) -> None:
+    """Break the root page of the index, on which every read and write fails."""
+    [(page,)] = sql(folder, "SELECT rootpage FROM sqlite_master WHERE name = 'entries'")
+    with (folder / FILE_NAME).open("r+b") as file:
+        file.seek((page - 1) * 32768)
+        file.write(_DAMAGE)
+
+
+def test_several_processes_find_the_same_damage(tmp_path: Path) -> None:
+    code = """
+for line in sys.stdin:
+    lines = []
+    cache = VectorCache(folder / line.strip(), warn=lines.append)
+    out = np.empty((n, 16), dtype=np.float32)
+    mine = slice(number * 100, number * 100 + 100)
+    cache.read(space, keys, out)
+    cache.write(space, keys[mine], rows[mine])
+    assert cache.read(space, keys[mine], out[mine]).all() and (out[mine][:, 0] == np.arange(n)[mine]).all()
+    cache.close()
+    print(len(lines), *lines, flush=True)
+"""
+    processes = [program(_WRITER + code, tmp_path, i) for i in range(4)]
+    for number in range(15):
+        folder = tmp_path / str(number)
+        filled(folder, blocks=3)
+        _damage(folder)
+        for process in processes:
+            process.stdin.write(f"{number}\n")
+        for process in processes:
+            process.stdin.flush()
+        said = [process.stdout.readline() for process in processes]
+        assert sum(int(line.split()[0]) for line in said) == 1, said
+        assert len(list(folder.glob("*.damaged-*"))) == 1
+        assert upkeep.verify(folder) == upkeep.Verdict(rows=upkeep.verify(folder).rows, texts=400)
+    assert [finished(p) for p in processes] == [""] * 4
+
+
+def test_a_process_goes_over_to_the_new_database(tmp_path: Path) -> None:
+    code = """
+cache = VectorCache(folder, warn=fail)
+for line in sys.stdin:
+    part = slice(*map(int, line.split()))
+    cache.write(space, keys[part], rows[part])
+    out = np.empty((n, 16), dtype=np.float32)
+    print(int(cache.read(space, keys, out).sum()), flush=True)
+cache.close()
+"""
+    process = program(_WRITER + code, tmp_path, 1)
+
+    def write(first: int, last: int) -> int:
+        process.stdin.write(f"{first} {last}\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    assert write(0, 100) == 100
+    (log,) = tmp_path.glob("*-wal")
+    assert log.stat().st_size > 0
+    sql(tmp_path, "DROP TABLE blocks")
+    assert upkeep.verify(tmp_path).set_aside
+    assert write(100, 200) == 100
+    cache = opened(tmp_path)
+    assert read(cache, space(), keys_of("f" * 16, "", [str(i) for i in range(400)]))[0].sum() == 100
+    cache.close()
+    assert finished(process) == ""
+    assert upkeep.verify(tmp_path) == upkeep.Verdict(rows=1, texts=100)
+
+
+@pytest.mark.parametrize("end", ["cache.close()", "connection.close()", "os._exit(0)", ""])
+def test_closing_the_old_database_leaves_the_new_one_alone(tmp_path: Path, end: str) -> None:
+    """SQLite deletes the log by its name when the last process closes a database."""
+    code = f"""
+cache = VectorCache(folder, warn=fail)
+cache.write(space, keys[:100], rows[:100])
+connection = cache._database._connection
+print("open", flush=True)
+sys.stdin.readline()
+connection.execute("INSERT INTO uses VALUES (7, 7, 7, 7, 7)")
+{end}
+"""
+    process = program(_WRITER + code, tmp_path, 1)
+    assert process.stdout.readline() == "open\n"
+    sql(tmp_path, "DROP TABLE blocks")
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    keys, vectors = made(300)
+    cache.write(space(), keys, vectors)
+    assert len(lines) == 1
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert len(names) == 6, "two databases, each with its log"
+    assert finished(process) == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    other = opened(tmp_path)
+    assert hits(other, space(), keys, vectors).all()
+    other.close()
+    cache.close()
+    assert upkeep.verify(tmp_path) == upkeep.Verdict(rows=1, texts=300)
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_a_kill_while_it_is_set_aside(tmp_path: Path, renames: int) -> None:
+    filled(tmp_path, blocks=3)
+    _damage(tmp_path)
+    for end in ("-wal", "-shm"):
+        (tmp_path / f"{FILE_NAME}{end}").write_bytes(b"")
+    code = """
+rename, left = Path.rename, number
+def until_killed(self, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return rename(self, target)
+Path.rename = until_killed
+cache = VectorCache(folder, warn=print)
+cache.write(space, keys[:5], rows[:5])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    process = program(_WRITER + code, tmp_path, renames)
+    process.communicate(timeout=LONGEST)
+    assert process.returncode == -signal.SIGKILL
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    keys, vectors = made(300)
+    cache.write(space(), keys, vectors)
+    assert hits(cache, space(), keys, vectors).all()
+    cache.close()
+    assert len(lines) == (renames < 3), lines
+    assert upkeep.verify(tmp_path).sound
+    assert len(list(tmp_path.glob("*.damaged-*.sqlite3"))) == 1

@@ -11,7 +11,8 @@ from caches import Clock, filled, hits, made, opened, read, space, sql
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instructor_eval.cache import database, verify
+from instructor_eval.cache import blocks, upkeep
+from instructor_eval.cache.blocks import VECTORS
 from instructor_eval.cache.database import FILE_NAME, open_existing
 from instructor_eval.cache.vectors import BLOCK_BYTES, MemoryCache, default_folder, keys_of
 
@@ -46,7 +47,7 @@ def test_different_pairs_have_different_keys(pairs: list[tuple[str, str]]) -> No
     assert len({keys_of("f", instruction, [text])[0] for instruction, text in pairs}) == len(pairs)
 
 
-def test_keys_do_not_depend_on_their_neighbours_and_stay_as_they_are() -> None:
+def test_keys_do_not_depend_on_their_neighbours() -> None:
     assert keys_of("f", "i", ["a", "b"]) == keys_of("f", "i", ["a"]) + keys_of("f", "i", ["b"])
     assert keys_of("f" * 16, "Represent: ", ["text"])[0].hex() == "300792b674c0545d7439408ac61850ec"
 
@@ -196,14 +197,14 @@ def test_the_limit_holds_and_the_least_recently_used_goes_first(
         assert hits(cache, space(256), *part).all()
         if number:
             assert hits(cache, space(256), *parts[0]).all()  # asked for all the time: stays
-        with open_existing(tmp_path) as connection:
-            assert database.used_bytes(connection) <= limit + 200 * 1024
+        with open_existing(tmp_path, VECTORS) as connection:
+            assert blocks.used_bytes(connection) <= limit + 200 * 1024
     there = [bool(hits(cache, space(256), *part).all()) for part in parts]
     first = there.index(True, 1)
     assert all(there[first:])
     assert not any(there[1:first])
     assert 8 < sum(there) < 25
-    assert verify.verify(tmp_path).sound
+    assert upkeep.verify(tmp_path).sound
 
 
 def test_many_short_runs_keep_the_limit_too(tmp_path: Path) -> None:
@@ -212,16 +213,16 @@ def test_many_short_runs_keep_the_limit_too(tmp_path: Path) -> None:
         monkey = made(20, 1024, seed=seed)
         cache.write(space(1024), *monkey)
         cache.close()
-    with open_existing(tmp_path) as connection:
-        assert database.used_bytes(connection) <= 1024**2 + 100 * 1024
+    with open_existing(tmp_path, VECTORS) as connection:
+        assert blocks.used_bytes(connection) <= 1024**2 + 100 * 1024
 
 
 def test_a_lower_limit_is_met_by_the_next_write(tmp_path: Path) -> None:
     filled(tmp_path, blocks=100, dim=512)
     cache = opened(tmp_path, limit=1024**2)
     cache.write(space(512), *made(1, 512, seed=5))
-    with open_existing(tmp_path) as connection:
-        assert database.used_bytes(connection) <= 1024**2
+    with open_existing(tmp_path, VECTORS) as connection:
+        assert blocks.used_bytes(connection) <= 1024**2
     assert hits(cache, space(512), *made(1, 512, seed=5)).all()
 
 

@@ -114,20 +114,21 @@ def _cache(content: bytes | Callable[[Path], object], mode: int, *command: str) 
 
 def _database(path: Path) -> None:
     """A database whose names, numbers and times are of other kinds."""
-    from instructor_eval.cache import database
-    from instructor_eval.readers import answers
+    from instructor_eval.cache.blocks import VECTORS
+    from instructor_eval.cache.database import prepare
+    from instructor_eval.readers.answers import ANSWERS
 
     with sqlite3.connect(path) as connection:
         connection.isolation_level = None
         if path.name.startswith("vectors"):
-            database.prepare(connection)
+            prepare(connection, VECTORS)
             connection.execute(
                 "INSERT INTO spaces(fingerprint, name, revision, variant, dim, dtype) VALUES (?, ?, ?, ?, ?, ?)",
                 (ESCAPES, ESCAPES, b"\x1b[1m", 10**18, "wide", ESCAPES),
             )
             connection.execute("INSERT INTO uses VALUES (1, 1, 'many', 'large', 'never')")
         else:
-            answers.prepare(connection)
+            prepare(connection, ANSWERS)
     connection.close()
 
 

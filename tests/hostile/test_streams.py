@@ -42,8 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         change(score_file(root, "STS12", variant), put("notes", value=["Δ ± 日本"]))
     evaluate(made, "baseline", "set", "minilm")
     (made / "cache").mkdir()
-    program = "import sqlite3; from instructor_eval.cache.database import FILE_NAME, prepare\n"
-    program += "c = sqlite3.connect(f'cache/{FILE_NAME}', isolation_level=None); prepare(c); c.close()"
+    program = "from pathlib import Path; from instructor_eval.cache.vectors import VectorCache\n"
+    program += "VectorCache(Path('cache'), warn=print).close()"
     subprocess.run([sys.executable, "-c", program], cwd=made, check=True)
     return made
 

@@ -399,7 +399,9 @@ def test_a_cache_that_cannot_be_written_warns_once(
     database.execute("CREATE TRIGGER full BEFORE INSERT ON blocks BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
     database.commit()
     database.close()
-    with pytest.warns(RuntimeWarning, match="cannot be written .the disk is full.: new vectors are not kept") as caught:
+    with pytest.warns(
+        RuntimeWarning, match="cannot be written .the disk is full.: new vectors are not stored"
+    ) as caught:
         vectors = encoder.encode(PAIRS)
         encoder.encode(TEXTS)
     assert len(caught) == 1

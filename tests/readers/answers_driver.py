@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.readers.answers import FILE_NAME, AnswerCache
+from instructor_eval.readers.answers import ANSWERS, AnswerCache
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.contract import Answer, Question
 
@@ -121,7 +121,7 @@ def kept(place: Path) -> dict[int, Answer]:
 
 def faults(place: Path) -> list[str]:
     """What SQLite finds wrong with a database, and answers that are not right."""
-    with closing(sqlite3.connect(place / FILE_NAME)) as connection:
+    with closing(sqlite3.connect(place / ANSWERS.file)) as connection:
         found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
     return found + [f"question {i}" for i, answer in kept(place).items() if answer != right(QUESTIONS[i])]
 

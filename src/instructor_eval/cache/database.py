@@ -1,105 +1,223 @@
-"""The database under the cache: its tables, blocks and index, and what SQLite says when something is wrong."""
+"""The databases of a cache folder, of vectors and of answers: opened, used, and set aside where they are damaged.
+
+What they hold can be computed again, so nothing is repaired: a database in which SQLite finds damage is renamed
+(`vectors.v1.damaged-<UTC time>.sqlite3`, only the newest such copy stays), and a new one begins.
+
+Several processes may use a database while one of them sets it aside. A process that has the old file open has its log
+open too, and when it closes, SQLite deletes no log of a database that has moved. Names of files count only while a
+database is opened or closed: then a lock on the folder is held. At its next use each process opens the new one.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import xxhash
+from typing import Any, TypeVar
 
 from instructor_eval.core.errors import UserError, one_line
 
-VERSION = 1
-FILE_NAME = f"vectors.v{VERSION}.sqlite3"
 VARIABLE = "INSTRUCTOR_EVAL_CACHE"
-KEY_BYTES = 16
-DTYPES = ("float32", "float16")
-TABLES = ("blocks", "entries", "spaces", "uses")
-LARGEST_ID = 2**40  # a larger one can only be damage
-_PAGE_BYTES = 32 * 1024
+FILE_NAME = "vectors.v1.sqlite3"
 _BUSY_SECONDS = 60.0
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_TOOBIG)
 _KEYS_AT_ONCE = 500
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spaces (
-    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, name TEXT NOT NULL, revision TEXT NOT NULL,
-    variant TEXT NOT NULL, dim INTEGER NOT NULL, dtype TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS blocks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, keys BLOB NOT NULL, checksum BLOB NOT NULL, vectors BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS uses (
-    block INTEGER PRIMARY KEY, space INTEGER NOT NULL, texts INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    used INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, block INTEGER NOT NULL) WITHOUT ROWID;
-"""
+_VACUUM_PAGES = 1024
+_DAMAGE = {
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS,
+}  # fmt: skip
+_SIGNS = ("malformed", "no such table", "no such column", "unsupported file format", "not decode")
+_T = TypeVar("_T")
+_Identity = tuple[int, int] | None
 
 
-def insert(connection: sqlite3.Connection, space: int, keys: bytes, data: bytes, used: int | None = None) -> None:
-    """Add a block, with the entries that lead to it; `used` is now if it is not given."""
-    cursor = connection.execute(
-        "INSERT INTO blocks(keys, checksum, vectors) VALUES (?, ?, ?)", (keys, checksum_of(keys, data), data)
-    )
-    number = int(cursor.lastrowid or 0)
-    each = split_keys(keys)
-    connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", ((key, number) for key in each))
-    connection.execute(
-        "INSERT OR REPLACE INTO uses VALUES (?, ?, ?, ?, ?)",
-        (number, space, len(each), len(data) + len(keys), int(time.time()) if used is None else used),
-    )
+@dataclass(frozen=True)
+class Schema:
+    """One kind of database: its file and tables, and the words for it in messages."""
+
+    file: str
+    version: int
+    page_bytes: int
+    tables: str
+    thing: str
+    """What stands before the folder's name."""
+    content: str
+    """What it holds, in the plural."""
 
 
-def split_keys(keys: bytes) -> list[bytes]:
-    """The keys of a block, one by one."""
-    return [keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)]
+class DamageError(sqlite3.DatabaseError):
+    """Damage that SQLite itself does not report."""
 
 
-def checksum_of(keys: bytes, data: bytes) -> bytes:
-    """What a block's keys and vectors are checked against."""
-    state = xxhash.xxh3_128(keys)
-    state.update(data)
-    return state.digest()
+class Database:
+    """A database of one folder, used by one process.
+
+    Whatever goes wrong (disk full, read-only, damaged, locked for a minute) costs time and never a result: a damaged
+    file is set aside once; after any other failure nothing more is written, or nothing is read either.
+
+    Args:
+        folder: Made by `open`. None: in memory, until `close`.
+        schema: What it is.
+        warn: Called with one line when it is set aside, cannot be written, or cannot be used, once for each. None: it
+            is not set aside.
+    """
+
+    def __init__(self, folder: Path | None, schema: Schema, warn: Callable[[str], None] | None = None) -> None:
+        self.schema = schema
+        self.reads = self.writes = False
+        self._folder = folder
+        self._path = folder / schema.file if folder else None
+        self._mode = "rwc" if folder else "memory"
+        self._may_set_aside = folder is not None and warn is not None
+        self._warn = warn or (lambda line: None)
+        self._connection: sqlite3.Connection | None = None
+        self._identity: _Identity = None
+        self._lock = threading.RLock()  # one thread reads, another writes
+
+    def open(self) -> None:
+        """Open it; only for reading where it cannot be written."""
+        try:
+            if self._folder:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            self.attempt(lambda connection: None)
+            self.reads = self.writes = True
+        except (OSError, sqlite3.Error) as e:
+            self._open_read_only(e)
+
+    def _open_read_only(self, why: Exception) -> None:
+        self._may_set_aside = False
+        for mode in _reading_modes(self._path):
+            self.close()
+            self._mode = mode
+            with suppress(sqlite3.Error):
+                self.connected()
+                self.reads = self.writes = True
+                break
+        (self._stop_writing if self.reads else self._stop_reading)(why)
+
+    def connected(self) -> sqlite3.Connection:
+        """Return the connection, to the file that has the name now.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, or is of another version.
+        """
+        if self._connection is not None and self._identity != _identity(self._path):
+            self.close()  # another process has set it aside
+        if self._connection is None:
+            with _locked(self._folder):
+                self._connection = connect(self._path, self._mode)
+                self._identity = _identity(self._path)
+                (check_version if self._mode.startswith("ro") else prepare)(self._connection, self.schema)
+                self._connection.execute("PRAGMA cache_size = -16384")  # KiB
+        return self._connection
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        with self._lock, _locked(self._folder):
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T | None:
+        """Return what `work` finds, or None where the database cannot be read."""
+        with self._lock:
+            if self.reads:
+                try:
+                    return self.attempt(work)
+                except (OSError, sqlite3.Error) as e:
+                    self._stop_reading(e)
+        return None
+
+    def write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do `work` in one transaction; where it fails, nothing of it stays."""
+
+        def whole(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                work(connection)
+
+        with self._lock:
+            if self.writes:
+                try:
+                    self.attempt(whole)
+                except (OSError, sqlite3.Error) as e:
+                    self._stop_writing(e)
+
+    def attempt(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what `work` does; where it finds damage, set the database aside and do it again on a new one.
+
+        Raises:
+            sqlite3.Error: it cannot be done.
+        """
+        try:
+            return work(self.connected())
+        except sqlite3.Error as e:
+            if not self._may_set_aside or not is_damage(e, self._path):
+                raise
+            self._may_set_aside = False
+            self._set_aside(e)
+            return work(self.connected())
+
+    def _set_aside(self, why: sqlite3.Error) -> None:
+        assert self._folder is not None
+        self.close()
+        try:
+            aside = set_aside(self._folder, self.schema, self._identity)
+        except OSError as e:
+            raise sqlite3.DatabaseError(f"{reason(why)}, and it cannot be set aside: {reason(e)}") from why
+        if aside is not None:
+            step = f"set aside as {aside.name}, all {self.schema.content} are computed again"
+            self._warn(f"{self.schema.thing} {self._folder} is damaged ({reason(why)}): {step}")
+
+    def _stop_writing(self, why: Exception) -> None:
+        if self.writes:
+            self.writes = False
+            step = f"new {self.schema.content} are not stored"
+            self._warn(f"{self.schema.thing} {self._folder} cannot be written ({reason(why)}): {step}")
+
+    def _stop_reading(self, why: Exception) -> None:
+        self.reads = self.writes = False
+        step = f"all {self.schema.content} are computed"
+        self._warn(f"{self.schema.thing} {self._folder} cannot be used ({reason(why)}): {step}")
 
 
-def is_whole(keys: Any, checksum: Any, data: Any) -> bool:
-    """Whether a block's checksum holds; in a damaged row, each of the three may be anything."""
-    return isinstance(keys, bytes) and isinstance(data, bytes) and bool(keys) and checksum_of(keys, data) == checksum
+def connect(path: Path | None, mode: str) -> sqlite3.Connection:
+    """Return a connection that waits for other processes, and whose transactions begin and end by hand.
+
+    Args:
+        path: Of the file; None for a database in memory.
+        mode: As in SQLite's URIs.
+    """
+    uri = f"{path.absolute().as_uri() if path else 'file:none'}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
-def present(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
-    """Those of `keys` that lead to a block; an entry that leads to none does not count and may be written over."""
-    found: set[bytes] = set()
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        part = keys[start : start + _KEYS_AT_ONCE]
-        marks = ", ".join("?" * len(part))
-        query = f"SELECT e.key FROM entries e JOIN blocks b ON b.id = e.block WHERE e.key IN ({marks})"  # noqa: S608 # only marks are put in
-        found.update(key for (key,) in connection.execute(query, part))
-    return found
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables of an empty database; one of this version is left as it is.
+def prepare(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Make the tables of an empty database; one of this version stays as it is.
 
     Raises:
-        UserError: it is of another version.
+        DamageError: it is of another version.
     """
-    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+    empty = not _version(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")  # a transaction outlives the process, perhaps not a power cut
+    if not empty:
+        check_version(connection, schema)
         return
-    check_version(connection, empty_is_good=True)
-    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    connection.execute(f"PRAGMA page_size = {schema.page_bytes}")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    use_wal(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
+    _use_wal(connection)
+    with transaction(connection):
+        for statement in schema.tables.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {schema.version}")
 
 
-def use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection) -> None:
     """Put a database into WAL mode: readers and a writer do not wait for each other."""
     until = time.monotonic() + _BUSY_SECONDS
     while True:
@@ -112,163 +230,176 @@ def use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-def check_version(connection: sqlite3.Connection, *, empty_is_good: bool = False) -> None:
-    """Raise UserError unless the database is of this version."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION and not (empty_is_good and version == 0):
-        raise UserError(f"its version {version} is not {VERSION}")
+def check_version(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Raise DamageError unless the database is of the version that its file's name says."""
+    version = _version(connection)
+    if version != schema.version:
+        raise DamageError(f"its version {version} is not {schema.version}")
 
 
-def shrink(connection: sqlite3.Connection, limit: int, to: float) -> None:
-    """Drop least recently used blocks until `to` x `limit` bytes are used, if more than `limit` are."""
-    size = used_bytes(connection)
-    if size <= limit:
-        return
-    excess, chosen = size - int(limit * to), []
-    # The cast: in a damaged row a number may be anything.
-    for number, length in connection.execute("SELECT block, CAST(bytes AS INT) FROM uses ORDER BY used, block"):
-        if excess <= 0:
-            break
-        chosen.append(number)
-        excess -= length or 0
-    drop_blocks(connection, chosen)
-
-
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes of the database that hold something."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
-
-
-def drop_blocks(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Delete blocks with the entries that lead to them."""
-    for number in numbers:
-        row = connection.execute("SELECT keys FROM blocks WHERE id = ?", (number,)).fetchone()
-        keys = row[0] if row and isinstance(row[0], bytes) else b""
-        connection.executemany(
-            "DELETE FROM entries WHERE key = ? AND block = ?",
-            ((key, number) for key in split_keys(keys)),
-        )
-        connection.execute("DELETE FROM blocks WHERE id = ?", (number,))
-        connection.execute("DELETE FROM uses WHERE block = ?", (number,))
-
-
-def is_damage(e: BaseException) -> bool:
-    """Whether SQLite says that the database itself is not whole, or none."""
-    code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-    signs = ("malformed", "no such table", "no such column", "unsupported file format", "not decode")
-    return isinstance(e, sqlite3.Error) and (code in _DAMAGE or any(sign in str(e) for sign in signs))
-
-
-def reason(e: BaseException) -> str:
-    """What an error says, within a sentence."""
-    text = (e.strerror or str(e)) if isinstance(e, OSError) else str(e)
-    return one_line(text).lower()
-
-
-def connect(uri: str) -> sqlite3.Connection:
-    """A connection that waits for other processes, and whose transactions are begun and ended by hand."""
-    return sqlite3.connect(
-        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
-    )
-
-
-class _Connection(sqlite3.Connection):
-    """Whose errors are all SQLite's own: a message that quotes a damaged schema may be no UTF-8."""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        try:
-            return super().execute(sql, parameters)
-        except UnicodeDecodeError as e:
-            raise sqlite3.DatabaseError("malformed database schema") from e
-
-    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-        try:
-            return super().executemany(sql, parameters)
-        except UnicodeDecodeError as e:
-            raise sqlite3.DatabaseError("malformed database schema") from e
-
-
-def open_existing(folder: Path, *, mode: str = "rw") -> closing[sqlite3.Connection]:
-    """The database of a folder, for the commands that look after it.
-
-    Raises:
-        UserError: there is none, or it is of another version or no database at all.
-    """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise UserError(f"no cache in {folder}: runs make one (--cache DIR or ${VARIABLE} say where)")
+def _version(connection: sqlite3.Connection) -> int:
     try:
-        connection = connect(f"{path.resolve().as_uri()}?mode={mode}")
-        try:
-            check_version(connection)
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, UserError) as e:
-        # The file's name says its version: where the file says another, it is not whole either.
-        mends = is_damage(e) or isinstance(e, UserError)
-        hint = "`evaluate cache verify` mends it" if mends else "give another folder with --cache"
-        raise UserError(f"cache {folder} cannot be opened ({reason(e)}): {hint}") from e
-    return closing(connection)
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # reads the definitions of all tables
+    except UnicodeDecodeError as e:  # a message that quotes a damaged definition
+        raise DamageError("malformed database schema") from e
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is done within, or nothing."""
+    """Do all that is done within, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    except BaseException:
+        with suppress(sqlite3.Error):  # the first error says more
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        raise
 
 
-def open_file(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    """The database in a file, whatever it is."""
-    return connect(f"{path.resolve().as_uri()}?mode={mode}")
+def look_up(connection: sqlite3.Connection, query: str, keys: Sequence[bytes]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows that `query` finds, some hundreds of `keys` at a time in the place of its `{keys}`."""
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        part = keys[start : start + _KEYS_AT_ONCE]
+        yield from connection.execute(query.format(keys=", ".join("?" * len(part))), part)
 
 
-def texts_of(keys: Any, noted: Any) -> int:
-    """How many texts a damaged block may have held."""
-    if isinstance(noted, int) and 0 < noted < LARGEST_ID:
-        return noted
-    return len(keys) // KEY_BYTES if isinstance(keys, bytes) else 0
+def is_damage(e: BaseException, path: Path | None = None) -> bool:
+    """Return whether an error says that the database itself is damaged, or none.
 
-
-def row_bytes_of(keys: bytes, data: bytes) -> int:
-    """The size of one vector of a block."""
-    return len(data) * KEY_BYTES // len(keys)
-
-
-def row_bytes_by_space(connection: sqlite3.Connection) -> dict[Any, int]:
-    """The size of a vector by the number of its space."""
-    rows = connection.execute("SELECT id, dim, dtype FROM spaces").fetchall()
-    return {n: dim * np.dtype(dtype).itemsize for n, dim, dtype in rows if isinstance(dim, int) and dtype in DTYPES}
-
-
-def time_of(used: Any) -> int:
-    """A noted time of use; in a damaged row it may be anything, and counts as long ago."""
-    return min(max(used, 0), int(time.time())) if isinstance(used, int) else 0
-
-
-def home_of(connection: sqlite3.Connection, row_bytes: int) -> int:
-    """The one space with vectors of this size; if there is not just one, a nameless one.
-
-    A good block is worth keeping whosever it is: its keys tell its model's vectors from all others', and the space only
-    says for people, and for `prune`, whose they are.
+    Args:
+        e: The error.
+        path: Of the database. If its files may be written and SQLite says that they may not, its header is damaged.
     """
-    fitting = [number for number, size in row_bytes_by_space(connection).items() if size == row_bytes]
-    if len(fitting) == 1:
-        return int(fitting[0])
-    dtype = "float16" if row_bytes % 4 else "float32"
-    dim = row_bytes // np.dtype(dtype).itemsize
-    connection.execute(
-        "INSERT OR IGNORE INTO spaces(fingerprint, name, revision, variant, dim, dtype) VALUES (?, ?, ?, ?, ?, ?)",
-        (f"unknown-{row_bytes}", "unknown", "", "", dim, dtype),
-    )
-    found = connection.execute("SELECT id FROM spaces WHERE fingerprint = ?", (f"unknown-{row_bytes}",)).fetchone()
-    return int(found[0])
+    code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if code == sqlite3.SQLITE_READONLY and path is not None:
+        return all(os.access(file, os.W_OK) for file in (path, *_logs(path)) if file.exists())
+    found = isinstance(e, DamageError) or code in _DAMAGE or code & 0xFF in _DAMAGE
+    return found or (isinstance(e, sqlite3.Error) and any(sign in str(e) for sign in _SIGNS))
+
+
+def reason(e: BaseException) -> str:
+    """Return what an error says, within a sentence."""
+    text = (e.strerror or str(e)) if isinstance(e, OSError) else str(e)
+    return one_line(text).lower()
+
+
+def set_aside(folder: Path, schema: Schema, identity: _Identity) -> Path | None:
+    """Rename a damaged database with its log, and delete what was set aside earlier.
+
+    Args:
+        folder: Of the cache.
+        schema: Of the database.
+        identity: Of the damaged file: if it is not that of the file now, another process was first.
+
+    Returns:
+        Its new path, or None if another process was first.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    path = folder / schema.file
+    with _locked(folder, alone=True):
+        if _identity(path) != identity:
+            return None
+        stem = f"{path.stem}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        names = (folder / f"{stem}{number or ''}{path.suffix}" for number in itertools.count(0, -1))
+        aside = next(name for name in names if not name.exists())
+        earlier = set_aside_files(folder, schema)
+        for old, new in zip((*_logs(path), path), (*_logs(aside), aside), strict=True):  # no log meets a new file
+            with suppress(FileNotFoundError):
+                old.rename(new)
+        for file in earlier:
+            with suppress(OSError):
+                file.unlink()
+    return aside
+
+
+def set_aside_files(folder: Path, schema: Schema) -> list[Path]:
+    """Return the files that were set aside."""
+    return list(folder.glob(f"{Path(schema.file).stem}.damaged-*"))
+
+
+def disk_bytes(folder: Path, schema: Schema) -> int:
+    """Return the size of a database's files, of its log, and of what was set aside."""
+    path, size = folder / schema.file, 0
+    for file in (path, _logs(path)[1], *set_aside_files(folder, schema)):
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size
+    return size
+
+
+def check_exists(folder: Path, schema: Schema) -> None:
+    """Raise UserError if there is no such database in a folder."""
+    if not (folder / schema.file).is_file():
+        raise UserError(f"no cache in {folder}: runs make one (--cache DIR or ${VARIABLE} say where)")
+
+
+@contextmanager
+def open_existing(folder: Path, schema: Schema) -> Iterator[sqlite3.Connection]:
+    """Open a database for the commands that look after it.
+
+    Raises:
+        UserError: there is none, or SQLite fails, now or within.
+    """
+    try:
+        check_exists(folder, schema)
+        with closing(Database(folder, schema)) as database:
+            yield database.connected()
+    except sqlite3.Error as e:
+        damaged = is_damage(e, folder / schema.file)
+        step = "`evaluate cache verify` sets it aside" if damaged else "see that it can be written, then try again"
+        raise UserError(f"{schema.thing} {folder}: {reason(e)}: {step}") from e
+
+
+def give_back(connection: sqlite3.Connection) -> None:
+    """Shorten the file by its free pages, a few at a time so that others can write in between; then empty the log."""
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    while free:
+        connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        before, free = free, connection.execute("PRAGMA freelist_count").fetchone()[0]
+        if free >= before:
+            break
+    connection.execute("PRAGMA busy_timeout = 5000")  # another process that reads for long needs the log for now
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _reading_modes(path: Path | None) -> tuple[str, ...]:
+    """Return how to open a database only for reading: without its log if that has nothing."""
+    try:
+        size = _logs(path)[1].stat().st_size if path else 1
+    except OSError as e:
+        size = int(not isinstance(e, FileNotFoundError))
+    return ("ro",) if size else ("ro", "ro&immutable=1")
+
+
+def _logs(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f"{path.name}-shm"), path.with_name(f"{path.name}-wal")
+
+
+def _identity(path: Path | None) -> _Identity:
+    """Return what tells a file from a later one of its name."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
+
+
+@contextmanager
+def _locked(folder: Path | None, *, alone: bool = False) -> Iterator[None]:
+    """Hold a lock on a folder, if the system has such: `alone`, or together with others that are not."""
+    descriptor = None
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        if folder:
+            descriptor = os.open(folder, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

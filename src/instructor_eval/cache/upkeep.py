@@ -1,34 +1,36 @@
-"""Looking after a folder of cached vectors: what it holds, and making it smaller, while others use it."""
+"""Show, check and shrink a folder of cached vectors, while others use it."""
 
 from __future__ import annotations
 
 import itertools
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from instructor_eval.cache.blocks import TABLES, VECTORS, drop_blocks, is_whole, split_keys, used_bytes
 from instructor_eval.cache.database import (
-    FILE_NAME,
-    TABLES,
-    drop_blocks,
-    is_damage,
+    DamageError,
+    Database,
+    Schema,
+    check_exists,
+    disk_bytes,
+    give_back,
     open_existing,
     reason,
-    time_of,
+    set_aside_files,
     transaction,
-    used_bytes,
 )
 from instructor_eval.core.errors import UserError, did_you_mean
 
-_VACUUM_PAGES = 1024
+_BLOCKS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class SpaceInfo:
-    """What is kept of one model in one numeric form."""
+    """The vectors of one model in one numeric form."""
 
     name: str
     variant: str
@@ -39,12 +41,12 @@ class SpaceInfo:
     texts: int
     bytes: int
     used: int | None
-    """Seconds since 1970; None where nothing is kept. Exact to ten minutes."""
+    """Seconds since 1970; None where there are none. Exact to ten minutes."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a cache holds."""
+    """The content of a cache."""
 
     path: Path
     version: int
@@ -53,7 +55,7 @@ class Info:
     bytes: int
     """Of vectors and keys."""
     disk: int
-    """Of the files."""
+    """Of the files, with those that were set aside."""
 
 
 @dataclass(frozen=True)
@@ -66,38 +68,108 @@ class Dropped:
     """Bytes given back to the disk."""
 
 
+@dataclass
+class Verdict:
+    """What `verify` found and did."""
+
+    rows: int = 0
+    """Blocks of vectors, or answers, that were checked."""
+    texts: int = 0
+    """In these blocks."""
+    wrong: int = 0
+    """Rows that were dropped."""
+    entries: int = 0
+    """Entries of the index, and notes of use, that led to no block and were dropped."""
+    set_aside: str = ""
+    """One line, if the database itself was damaged."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was wrong."""
+        return not (self.wrong or self.entries or self.set_aside)
+
+
 def info(folder: Path) -> Info:
-    """What the cache in `folder` holds.
+    """Return what the cache in `folder` holds.
 
     Raises:
         UserError: there is none, or it cannot be read.
     """
-    with _opened(folder) as connection:
+    with open_existing(folder, VECTORS) as connection:
         rows = connection.execute(
             # The casts: in a damaged row a name or a number may be anything.
             "SELECT CAST(s.name AS TEXT), CAST(s.variant AS TEXT), CAST(s.revision AS TEXT), CAST(s.dim AS INT), "
             "CAST(s.dtype AS TEXT), CAST(s.fingerprint AS TEXT), "
-            "CAST(COALESCE(SUM(u.texts), 0) AS INT), CAST(COALESCE(SUM(u.bytes), 0) AS INT), MAX(u.used) "
-            "FROM spaces s LEFT JOIN uses u ON u.space = s.id GROUP BY s.id ORDER BY s.name, s.variant, s.id"
+            "CAST(COALESCE(SUM(u.texts), 0) AS INT), CAST(COALESCE(SUM(u.bytes), 0) AS INT), "
+            "MAX(MIN(MAX(CAST(u.used AS INT), 0), ?)) "
+            "FROM spaces s LEFT JOIN uses u ON u.space = s.id GROUP BY s.id ORDER BY s.name, s.variant, s.id",
+            (int(time.time()),),
         ).fetchall()
-        models = [
-            SpaceInfo(name, variant, revision, dim, dtype, print_, texts, size, None if used is None else time_of(used))
-            for name, variant, revision, dim, dtype, print_, texts, size, used in rows
-        ]
+        models = [SpaceInfo(*row) for row in rows]
         texts, size = connection.execute(
             "SELECT CAST(COALESCE(SUM(texts), 0) AS INT), CAST(COALESCE(SUM(bytes), 0) AS INT) FROM uses"
         ).fetchone()
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return Info(folder / FILE_NAME, version, models, texts, size, disk_bytes(folder))
+    return Info(folder / VECTORS.file, VECTORS.version, models, texts, size, disk_bytes(folder, VECTORS))
 
 
-def disk_bytes(folder: Path) -> int:
-    """Size of the cache's files, the log included."""
-    size = 0
-    for suffix in ("", "-wal"):
-        with suppress(FileNotFoundError):
-            size += (folder / f"{FILE_NAME}{suffix}").stat().st_size
-    return size
+def verify(folder: Path) -> Verdict:
+    """Check every block, and that index and notes of use lead to blocks; drop what is wrong.
+
+    Raises:
+        UserError: there is no cache, or it cannot be checked.
+    """
+    return check(folder, VECTORS, _check_blocks)
+
+
+def check(folder: Path, schema: Schema, check_rows: Callable[[sqlite3.Connection], Verdict]) -> Verdict:
+    """Check a database and its rows; set it aside if it is damaged.
+
+    Raises:
+        UserError: there is none, or it cannot be checked.
+    """
+
+    def check_all(connection: sqlite3.Connection) -> Verdict:
+        found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        if found != "ok":
+            raise DamageError(found)
+        return check_rows(connection)
+
+    lines: list[str] = []
+    try:
+        check_exists(folder, schema)
+        with closing(Database(folder, schema, lines.append)) as database:
+            verdict = database.attempt(check_all)
+    except sqlite3.Error as e:
+        raise UserError(f"{schema.thing} {folder} cannot be checked ({reason(e)}): try again later") from e
+    verdict.set_aside = "".join(lines)
+    return verdict
+
+
+def _check_blocks(connection: sqlite3.Connection) -> Verdict:
+    verdict, last = Verdict(), 0
+    batch = (
+        "SELECT b.id, b.keys, b.checksum, b.vectors, u.texts, u.bytes FROM blocks b LEFT JOIN uses u ON u.block = b.id "
+        "AND u.space IN (SELECT id FROM spaces) WHERE b.id > ? ORDER BY b.id LIMIT ?"
+    )
+    while rows := connection.execute(batch, (last, _BLOCKS_AT_ONCE)).fetchall():
+        last = rows[-1][0]
+        wrong = []
+        for number, keys, checksum, data, *noted in rows:
+            whole = is_whole(keys, checksum, data)
+            texts = len(split_keys(keys)) if whole else 0
+            verdict.texts += texts
+            if not whole or noted != [texts, len(keys) + len(data)]:
+                wrong.append(number)
+        verdict.rows += len(rows)
+        verdict.wrong += len(wrong)
+        if wrong:
+            with transaction(connection):
+                drop_blocks(connection, wrong)
+    with transaction(connection):
+        for table in ("entries", "uses"):
+            lost = f"DELETE FROM {table} WHERE block NOT IN (SELECT id FROM blocks)"  # noqa: S608 # our own tables
+            verdict.entries += connection.execute(lost).rowcount
+    return verdict
 
 
 def prune(
@@ -116,8 +188,8 @@ def prune(
     Raises:
         UserError: there is no cache, it cannot be changed, or it has no such model.
     """
-    with _opened(folder) as connection:
-        before = disk_bytes(folder)
+    with open_existing(folder, VECTORS) as connection:
+        before = disk_bytes(folder, VECTORS)
         conditions, values = ["1"], []
         if model is not None:
             spaces = _spaces_named(connection, model)
@@ -142,8 +214,8 @@ def prune(
                 break
             texts += sum(row[1] for row in chosen)
             dropped += sum(row[2] for row in chosen)
-        _give_back(connection)
-    return Dropped(texts, dropped, max(0, before - disk_bytes(folder)))
+        give_back(connection)
+    return Dropped(texts, dropped, max(0, before - disk_bytes(folder, VECTORS)))
 
 
 def clear(folder: Path) -> Dropped:
@@ -152,15 +224,22 @@ def clear(folder: Path) -> Dropped:
     Raises:
         UserError: there is no cache, or it cannot be changed.
     """
-    with _opened(folder) as connection:
-        before = disk_bytes(folder)
+    return empty(folder, VECTORS, "SELECT COALESCE(SUM(texts), 0), COALESCE(SUM(bytes), 0) FROM uses", TABLES)
+
+
+def empty(folder: Path, schema: Schema, sums: str, tables: Sequence[str]) -> Dropped:
+    """Drop all rows of a database, which `sums` has counted, and what was set aside."""
+    with open_existing(folder, schema) as connection:
+        before = disk_bytes(folder, schema)
         with transaction(connection):
-            counts = "SELECT COALESCE(SUM(texts), 0), COALESCE(SUM(bytes), 0) FROM uses"
-            texts, size = connection.execute(counts).fetchone()
-            for table in TABLES:
+            texts, size = connection.execute(sums).fetchone()
+            for table in tables:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 # our own tables
-        _give_back(connection)
-    return Dropped(texts, size, max(0, before - disk_bytes(folder)))
+        give_back(connection)
+        for file in set_aside_files(folder, schema):
+            with suppress(FileNotFoundError):
+                file.unlink()
+    return Dropped(texts, size, max(0, before - disk_bytes(folder, schema)))
 
 
 def _spaces_named(connection: sqlite3.Connection, model: str) -> list[int]:
@@ -171,26 +250,3 @@ def _spaces_named(connection: sqlite3.Connection, model: str) -> list[int]:
         hint = did_you_mean(model, names) or f": it has {', '.join(names) or 'none'}"
         raise UserError(f"the cache has no vectors of '{model}'{hint}")
     return found
-
-
-def _give_back(connection: sqlite3.Connection) -> None:
-    """Shorten the file by its free pages, a few at a time so that others can write in between; then empty the log."""
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    while free:
-        connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-        before, free = free, connection.execute("PRAGMA freelist_count").fetchone()[0]
-        if free >= before:
-            break
-    connection.execute("PRAGMA busy_timeout = 5000")  # another process that reads for long keeps the log for now
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The database of a folder, with SQLite's errors made the user's."""
-    with open_existing(folder) as connection:
-        try:
-            yield connection
-        except sqlite3.Error as e:
-            step = "`evaluate cache verify` mends it" if is_damage(e) else "see that it can be written, then try again"
-            raise UserError(f"cache {folder}: {reason(e)}: {step}") from e

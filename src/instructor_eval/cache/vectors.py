@@ -1,4 +1,4 @@
-"""Vectors on disk, by content: what was embedded once, under this model and instruction, is never computed again.
+"""Vectors on disk, by content: a text embedded once, by one model under one instruction, is never computed again.
 
     <folder>/vectors.v1.sqlite3     one SQLite database in WAL mode, shared by every task, run and process
 
@@ -8,7 +8,7 @@ A vector is served only out of a block whose checksum holds and whose own list o
 the index too, can only make a miss.
 
 Crashes: a write is one transaction. A killed process loses the transactions it had not ended, a power cut perhaps the
-last ended ones too (`synchronous=NORMAL`), and neither leaves anything torn. Several processes may read and write at
+last ended ones too (`synchronous=NORMAL`), and neither leaves a half of one. Several processes may read and write at
 once, on a local disk: WAL needs memory shared between them, which network file systems do not give.
 """
 
@@ -27,22 +27,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.cache.database import (
-    FILE_NAME,
-    KEY_BYTES,
-    VARIABLE,
-    check_version,
-    connect,
-    drop_blocks,
-    insert,
-    is_damage,
-    is_whole,
-    prepare,
-    present,
-    reason,
-    shrink,
-)
-from instructor_eval.core.errors import UserError
+from instructor_eval.cache.blocks import KEY_BYTES, VECTORS, drop_blocks, insert, is_whole, present, shrink
+from instructor_eval.cache.database import FILE_NAME, VARIABLE, DamageError, Database
 from instructor_eval.core.values import Vectors
 
 DEFAULT_LIMIT = 20 * 1024**3
@@ -77,16 +63,16 @@ class Cache(Protocol):
         ...
 
     def write(self, space: Space, keys: Sequence[bytes], vectors: Vectors) -> None:
-        """Keep `vectors` [len(keys), dim]; a key that is there already stays as it is."""
+        """Store `vectors` [len(keys), dim]; a key that is there already stays as it is."""
         ...
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Close what is open."""
         ...
 
 
 def keys_of(fingerprint: str, instruction: str, texts: Sequence[str]) -> list[bytes]:
-    """The key of each text: BLAKE2b-128 of fingerprint, instruction and text, exact to the last blank."""
+    """Return the key of each text: BLAKE2b-128 of fingerprint, instruction and text, exact to the last space."""
     head = instruction.encode("utf-8", "surrogatepass")
     base = hashlib.blake2b(f"{fingerprint} {len(head)} ".encode() + head, digest_size=KEY_BYTES)
     keys = []
@@ -98,7 +84,7 @@ def keys_of(fingerprint: str, instruction: str, texts: Sequence[str]) -> list[by
 
 
 def default_folder() -> Path:
-    """$INSTRUCTOR_EVAL_CACHE, else `instructor-eval` in the user's folder for caches."""
+    """Return $INSTRUCTOR_EVAL_CACHE, else `instructor-eval` in the user's folder for caches."""
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given)
@@ -107,102 +93,43 @@ def default_folder() -> Path:
 
 
 class VectorCache:
-    """The database of one folder, open.
-
-    Whatever goes wrong with it while a model runs (disk full, read-only, damaged, locked for a minute) costs speed and
-    never a result: `warn` is called once with a line, and the cache is no longer written, or no longer read.
+    """The vectors of one folder on disk; a `Database` says what happens where they cannot be read or written.
 
     Args:
         folder: Made if it is not there.
         limit: Bytes that vectors may take; the least recently used blocks go first. None: no limit.
-        warn: Called with one line, once for reading and once for writing.
+        warn: Called with one line, once for each thing that goes wrong.
     """
 
     def __init__(self, folder: Path, *, limit: int | None = DEFAULT_LIMIT, warn: Callable[[str], None]) -> None:
         self.path = folder / FILE_NAME
         self.limit = limit
-        self._warn = warn
-        self._connection: sqlite3.Connection | None = None
-        self._lock = threading.RLock()  # one thread reads, another writes
         self._written = limit or 0  # the first write looks whether the limit holds: earlier runs may have passed it
-        self._warned: set[str] = set()
-        self._mode = ""
-        self._uri = ""
-        self.reads = self.writes = False
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._uri = self.path.resolve().as_uri()
-        except OSError as e:
-            self._stop_reading(e)
-            return
-        try:
-            prepare(self._connect("rwc"))
-            self._mode, self.reads, self.writes = "rw", True, True
-        except (sqlite3.Error, UserError) as e:
-            self._open_read_only(e)
+        self._database = Database(folder, VECTORS, warn)
+        self._database.open()
 
-    def _open_read_only(self, why: Exception) -> None:
-        """Serve what is there without writing; without its log only if there is none to be read."""
-        self.close()
-        try:
-            immutable = Path(f"{self.path}-wal").stat().st_size == 0
-        except OSError as e:
-            immutable = isinstance(e, FileNotFoundError)
-        for mode in ("ro", "ro&immutable=1") if immutable else ("ro",):
-            try:
-                check_version(self._connect(mode))
-            except (sqlite3.Error, UserError):
-                self.close()
-                continue
-            self._mode, self.reads = mode, True
-            self._stop_writing(why)
-            return
-        self._stop_reading(why)
+    @property
+    def reads(self) -> bool:
+        """Whether vectors are still looked up."""
+        return self._database.reads
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = connect(f"{self._uri}?mode={mode}")
-            self._connection.execute("PRAGMA cache_size = -16384")  # KiB
-            if mode.startswith("rw"):
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-        return self._connection
+    @property
+    def writes(self) -> bool:
+        """Whether new vectors are still stored."""
+        return self._database.writes
 
     def close(self) -> None:
-        """Let go of the database; the next use opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
-
-    def _stop_writing(self, why: Exception) -> None:
-        self.writes = False
-        step = "`evaluate cache verify` mends it" if is_damage(why) else "new vectors are not kept"
-        self._tell("write", f"cache {self.path.parent} cannot be written ({reason(why)}): {step}")
-
-    def _stop_reading(self, why: Exception) -> None:
-        self.reads = self.writes = False
-        step = "`evaluate cache verify` mends it" if is_damage(why) else "every text is computed"
-        self._tell("read", f"cache {self.path.parent} cannot be used ({reason(why)}): {step}")
-
-    def _tell(self, direction: str, line: str) -> None:
-        with self._lock:
-            if direction in self._warned:
-                return
-            self._warned.add(direction)
-        self._warn(line)
-
-    # reading
+        """Close the database; the next use opens it again."""
+        self._database.close()
 
     def read(self, space: Space, keys: Sequence[bytes], out: Vectors) -> npt.NDArray[np.bool_]:
         """Fill `out` [len(keys), dim] where a key is known; the result is True at those."""
         hit = np.zeros(len(keys), dtype=np.bool_)
-        if not self.reads or not len(keys):
+        if not len(keys):
             return hit
-        with self._lock:
-            try:
-                self._read(space, keys, out, hit)
-            except sqlite3.Error as e:
-                self._stop_reading(e)
+        used, wrong = self._database.read(lambda connection: _read(connection, space, keys, out, hit)) or ([], [])
+        if used or wrong:
+            self._database.write(lambda connection: _note(connection, used, wrong))
         first = _first_places(keys)
         if len(first) < len(keys):
             for i, key in enumerate(keys):
@@ -210,58 +137,9 @@ class VectorCache:
                     out[i], hit[i] = out[first[key]], True
         return hit
 
-    def _read(self, space: Space, keys: Sequence[bytes], out: Vectors, hit: npt.NDArray[np.bool_]) -> None:
-        connection = self._connect(self._mode)
-        known = "SELECT 1 FROM spaces WHERE fingerprint = ?"
-        if connection.execute(known, (space.fingerprint,)).fetchone() is None:
-            return
-        wanted = _first_places(keys)
-        old = int(time.time()) - _FRESH_SECONDS
-        used: list[int] = []
-        find = (
-            "SELECT e.block, b.keys, b.checksum, b.vectors, u.used FROM entries e LEFT JOIN blocks b ON b.id = e.block "
-            "LEFT JOIN uses u ON u.block = e.block WHERE e.key = ?"
-        )
-        for key in keys:
-            row = connection.execute(find, (key,)).fetchone() if key in wanted else None
-            if row is not None:
-                number, block_keys, checksum, data, last = row
-                vectors = _checked(block_keys, checksum, data, space)
-                if vectors is not None:
-                    # The neighbours are most likely wanted too: one look-up serves them all.
-                    hit[_take(vectors, block_keys, wanted, out)] = True
-                    if not isinstance(last, int) or last < old:
-                        used.append(number)
-                if key in wanted:  # a damaged block, or the index led to one that does not hold it
-                    self._drop(None if is_whole(block_keys, checksum, data) else number, key)
-            wanted.pop(key, None)
-        if used and self.writes:
-            self._note_uses(used)
-
-    def _note_uses(self, blocks: list[int]) -> None:
-        now = int(time.time())
-        note = "UPDATE uses SET used = ? WHERE block = ?"
-        self._transact(lambda connection: connection.executemany(note, ((now, b) for b in blocks)))
-
-    def _drop(self, block: int | None, key: bytes) -> None:
-        """Take a damaged block, or a key that leads nowhere, out of the way: its texts are computed again.
-
-        Entries that still lead to the block go when they are asked for: finding them all would read the whole index.
-        """
-
-        def drop(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM entries WHERE key = ?", (key,))
-            if block is not None:
-                drop_blocks(connection, [block])
-
-        if self.writes:
-            self._transact(drop)
-
-    # writing
-
     def write(self, space: Space, keys: Sequence[bytes], vectors: Vectors) -> None:
-        """Keep `vectors` [len(keys), dim] in one transaction; a key that is there already stays as it is."""
-        if not self.writes or not len(keys):
+        """Store `vectors` [len(keys), dim] in one transaction; a key that is there already stays as it is."""
+        if not len(keys):
             return
         rows = np.ascontiguousarray(vectors, dtype=space.dtype)
         first = _first_places(keys)
@@ -276,34 +154,61 @@ class VectorCache:
                 insert(connection, number, b"".join([keys[i] for i in part]), rows[part].tobytes())
             self._written += len(new) * space.row_bytes
 
-        with self._lock:
-            self._transact(add)
-            self._evict()
-
-    def _transact(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        """Do `work` in one transaction; where it fails, nothing of it stays and the cache is no longer written."""
-        connection = None
-        try:
-            connection = self._connect(self._mode)
-            connection.execute("BEGIN IMMEDIATE")
-            work(connection)
-            connection.execute("COMMIT")
-        except sqlite3.Error as e:
-            self._stop_writing(e)
-        finally:
-            if connection is not None and connection.in_transaction:
-                try:
-                    connection.execute("ROLLBACK")
-                except sqlite3.Error as e:
-                    self._stop_reading(e)
+        self._database.write(add)
+        self._evict()
 
     def _evict(self) -> None:
         """Drop the least recently used blocks when the limit is passed; looked at every 16 MiB, or 1 % of the limit."""
         limit = self.limit
-        if limit is None or not self.writes or self._written < min(16 * 1024**2, limit // 100):
-            return
-        self._written = 0
-        self._transact(lambda connection: shrink(connection, limit, _EVICT_TO))
+        if limit is not None and self._written >= min(16 * 1024**2, limit // 100):
+            self._written = 0
+            self._database.write(lambda connection: shrink(connection, limit, _EVICT_TO))
+
+
+def _read(
+    connection: sqlite3.Connection, space: Space, keys: Sequence[bytes], out: Vectors, hit: npt.NDArray[np.bool_]
+) -> tuple[list[int], list[tuple[int, bytes, bool]]]:
+    """Fill `out` and `hit` for each different key.
+
+    Returns:
+        Blocks whose use is to be noted; and each key whose entry misleads, with the block that it leads to and whether
+        that block is whole.
+    """
+    used: list[int] = []
+    wrong: list[tuple[int, bytes, bool]] = []
+    known = "SELECT 1 FROM spaces WHERE fingerprint = ?"
+    if connection.execute(known, (space.fingerprint,)).fetchone() is None:
+        return used, wrong
+    wanted = _first_places(keys)
+    old = int(time.time()) - _FRESH_SECONDS
+    find = (
+        "SELECT e.block, b.keys, b.checksum, b.vectors, u.used FROM entries e LEFT JOIN blocks b ON b.id = e.block "
+        "LEFT JOIN uses u ON u.block = e.block WHERE e.key = ?"
+    )
+    for key in keys:
+        row = connection.execute(find, (key,)).fetchone() if key in wanted else None
+        if row is not None:
+            number, block_keys, checksum, data, last = row
+            vectors = _checked(block_keys, checksum, data, space)
+            if vectors is not None:
+                # The neighbours are most likely wanted too: one look-up serves them all.
+                hit[_take(vectors, block_keys, wanted, out)] = True
+                if not isinstance(last, int) or last < old:
+                    used.append(number)
+            if key in wanted:  # a damaged block, or the index led to one that does not hold it
+                wrong.append((number, key, is_whole(block_keys, checksum, data)))
+        wanted.pop(key, None)
+    return used, wrong
+
+
+def _note(connection: sqlite3.Connection, used: list[int], wrong: list[tuple[int, bytes, bool]]) -> None:
+    """Note the use of blocks, and drop damaged ones and entries that mislead: their texts are computed again."""
+    now = int(time.time())
+    connection.executemany("UPDATE uses SET used = ? WHERE block = ?", ((now, block) for block in used))
+    for block, key, whole in wrong:
+        connection.execute("DELETE FROM entries WHERE key = ? AND block = ?", (key, block))
+        if not whole:
+            drop_blocks(connection, [block])
 
 
 def _space_number(connection: sqlite3.Connection, space: Space) -> int:
@@ -312,17 +217,17 @@ def _space_number(connection: sqlite3.Connection, space: Space) -> int:
         "INSERT INTO spaces(fingerprint, name, revision, variant, dim, dtype) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(fingerprint) DO UPDATE SET name = excluded.name, revision = excluded.revision, "
         "variant = excluded.variant, dim = excluded.dim, dtype = excluded.dtype "
-        "WHERE dim IS NOT excluded.dim OR dtype IS NOT excluded.dtype",  # a damaged row mends itself
+        "WHERE dim IS NOT excluded.dim OR dtype IS NOT excluded.dtype",  # so a damaged row becomes right
         fields,
     )
     found = connection.execute("SELECT id FROM spaces WHERE fingerprint = ?", (space.fingerprint,)).fetchone()
     if found is None:  # its index says that it is there
-        raise sqlite3.DatabaseError("table spaces is malformed")
+        raise DamageError("table spaces is malformed")
     return int(found[0])
 
 
 def _checked(keys: Any, checksum: Any, data: Any, space: Space) -> Vectors | None:
-    """The vectors of a block, or None if it is damaged or of another shape than this model's."""
+    """Return the vectors of a block, or None if it is damaged or of another shape than this model's."""
     if not is_whole(keys, checksum, data):
         return None
     if len(data) * KEY_BYTES != len(keys) * space.row_bytes:
@@ -338,7 +243,7 @@ def _first_places(keys: Sequence[bytes]) -> dict[bytes, int]:
 
 
 def _take(vectors: Vectors, keys: bytes, wanted: dict[bytes, int], out: Vectors) -> list[int]:
-    """Copy what is wanted of a block to its places in `out`, cross it off, and give the places."""
+    """Copy what is wanted of a block to its places in `out`, take it off `wanted`, and return the places."""
     source, target = [], []
     for slot in range(len(vectors)):
         place = wanted.pop(keys[slot * KEY_BYTES : (slot + 1) * KEY_BYTES], None)
@@ -373,7 +278,7 @@ class MemoryCache:
         return hit
 
     def write(self, space: Space, keys: Sequence[bytes], vectors: Vectors) -> None:
-        """Keep `vectors` [len(keys), dim]; a key that is there already stays as it is."""
+        """Store `vectors` [len(keys), dim]; a key that is there already stays as it is."""
         with self._lock:
             for key, row in zip(keys, vectors, strict=True):
                 if key not in self._rows:

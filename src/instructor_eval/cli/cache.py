@@ -7,8 +7,9 @@ import dataclasses
 import time
 from pathlib import Path
 
-from instructor_eval.cache import upkeep, verify
+from instructor_eval.cache import upkeep
 from instructor_eval.cache.database import FILE_NAME
+from instructor_eval.cache.upkeep import Verdict
 from instructor_eval.cache.vectors import default_folder
 from instructor_eval.cli.flags import positive
 from instructor_eval.cli.options import add_debug_option, parse_size
@@ -20,7 +21,7 @@ from instructor_eval.readers import answers_upkeep
 
 _READERS = ("hf:", "endpoint:")
 ACTIONS = {
-    "info": "show what is kept of which model",
+    "info": "show what is stored of which model",
     "verify": "check every vector and answer; drop what is damaged",
     "prune": "drop what was not used for longest, or what one model left",
     "clear": "drop everything",
@@ -79,13 +80,13 @@ def _info(folder: Path, form: str) -> int:
     if form == "json":
         value = {} if found is None else dataclasses.asdict(found) | {"path": str(found.path)}
         if readers:
-            value["answers"] = [dataclasses.asdict(kept) for kept in readers]
+            value["answers"] = [dataclasses.asdict(reader) for reader in readers]
         tell(json_text(value))
         return EXIT_OK
     if found is not None:
         _print_vectors(found)
     if readers or found is None:
-        rows = [[kept.reader, f"{kept.answers:,}", size(kept.bytes)] for kept in readers]
+        rows = [[found.reader, f"{found.answers:,}", size(found.bytes)] for found in readers]
         table = render(["reader", "answers", "size"], rows, "table")
         tell(table if found is None else f"\n{table}")
     return EXIT_OK
@@ -106,48 +107,34 @@ def _print_vectors(found: upkeep.Info) -> None:
 
 
 def _verify(folder: Path) -> int:
-    sound = not _has_vectors(folder) or _verify_vectors(folder)
+    found = []
+    if _has_vectors(folder):
+        found.append(upkeep.verify(folder))
+        rows = f"{_count(found[-1].rows, 'block')} with {_count(found[-1].texts, 'text')}"
+        _print_verdict(f"cache {folder}", found[-1], rows)
     if answers_upkeep.is_there(folder):
-        sound &= _verify_answers(folder)
-    return EXIT_OK if sound else EXIT_ERROR
+        found.append(answers_upkeep.verify(folder))
+        _print_verdict(f"cache of answers {folder}", found[-1], _count(found[-1].rows, "answer"))
+    return EXIT_OK if all(verdict.sound for verdict in found) else EXIT_ERROR
 
 
-def _verify_answers(folder: Path) -> bool:
-    found = answers_upkeep.verify(folder)
-    state = "were damaged and are mended" if found.damaged or found.problem else "are sound"
-    tell(f"answers in {one_line(str(folder))} {state}: {_count(found.answers, 'answer')} checked")
-    if found.problem:
-        tell(f"  the database was not whole ({one_line(found.problem)}): made anew from every answer that still reads")
-    if found.damaged:
-        tell(f"  {_count(found.damaged, 'damaged answer')} dropped: a reader will be asked again")
-    return not (found.damaged or found.problem)
-
-
-def _verify_vectors(folder: Path) -> bool:
-    found = verify.verify(folder)
-    where = one_line(str(folder))
-    looked_at = f"{_count(found.blocks, 'block')} with {_count(found.texts, 'text')} checked"
-    if found.sound:
-        tell(f"cache {where} is sound: {looked_at}")
-        return True
-    tell(f"cache {where} was damaged and is mended: {looked_at}")
-    if found.problem:
-        tell(f"  the database was not whole ({one_line(found.problem)}): made anew from every block that still reads")
-    if found.damaged or found.dropped:
-        texts = _count(found.dropped, "text")
-        tell(f"  {_count(found.damaged, 'damaged block')} dropped: {texts} in them will be encoded again")
-    if found.mended:
-        tell(f"  {_count(found.mended, 'wrong entry', 'wrong entries')} of the index put right")
-    if found.problem:
-        tell("  texts of blocks that left no trace will be encoded again too")
-    return False
+def _print_verdict(thing: str, found: Verdict, rows: str) -> None:
+    if found.set_aside:
+        tell(one_line(found.set_aside))
+        return
+    tell(f"{one_line(thing)} {'is sound' if found.sound else 'had damage'}: {rows} checked")
+    if found.wrong:
+        tell(f"  {found.wrong:,} of them dropped, to be computed again")
+    if found.entries:
+        tell(f"  {_count(found.entries, 'entry', 'entries')} without a block dropped")
 
 
 def _prune(folder: Path, options: argparse.Namespace) -> int:
     if options.size is None and options.model is None and options.older_than is None:
         raise UserError("nothing says what to drop: give --size, --model or --older-than")
     if options.size is None and options.older_than is None and options.model.startswith(_READERS):
-        _print_dropped_answers(answers_upkeep.prune(folder, options.model))
+        found = answers_upkeep.prune(folder, options.model)
+        _print_dropped_answers(found.answers, found.bytes)
         return EXIT_OK
     _print_dropped(upkeep.prune(folder, size=options.size, model=options.model, older_than_days=options.older_than))
     return EXIT_OK
@@ -157,12 +144,13 @@ def _clear(folder: Path) -> int:
     if _has_vectors(folder):
         _print_dropped(upkeep.clear(folder))
     if answers_upkeep.is_there(folder):
-        _print_dropped_answers(answers_upkeep.clear(folder))
+        dropped = answers_upkeep.clear(folder)
+        _print_dropped_answers(dropped.texts, dropped.bytes)
     return EXIT_OK
 
 
-def _print_dropped_answers(dropped: answers_upkeep.Kept) -> None:
-    tell(f"dropped {_count(dropped.answers, 'answer')}, {size(dropped.bytes)}")
+def _print_dropped_answers(answers: int, taken: int) -> None:
+    tell(f"dropped {_count(answers, 'answer')}, {size(taken)}")
 
 
 def _print_dropped(dropped: upkeep.Dropped) -> None:

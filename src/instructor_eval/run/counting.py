@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instructor_eval.cache.database import FILE_NAME, check_version, connect, is_damage, present, reason
+from instructor_eval.cache.blocks import VECTORS, present
+from instructor_eval.cache.database import FILE_NAME, check_version, connect, reason
 from instructor_eval.cache.vectors import Space
-from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import WINDOW
@@ -66,20 +66,19 @@ class KnownKeys:
                 return None
             # A database in WAL mode that nobody has open is read as it is: opening it would make two files beside it.
             live = all(Path(f"{path}{end}").exists() for end in ("-wal", "-shm"))
-            connection = connect(f"{path.resolve().as_uri()}?mode=ro{'' if live else '&immutable=1'}")
+            connection = connect(path, "ro" if live else "ro&immutable=1")
             try:
-                check_version(connection)
+                check_version(connection, VECTORS)
             except BaseException:
                 connection.close()
                 raise
-        except (OSError, sqlite3.Error, UserError) as e:
+        except (OSError, sqlite3.Error) as e:
             self._give_up(e)
             return None
         return connection
 
     def _give_up(self, why: Exception) -> None:
-        step = "`evaluate cache verify` mends it" if is_damage(why) else "it counts as empty"
-        self._warn(f"cache {self._folder} cannot be read ({reason(why)}): {step}")
+        self._warn(f"cache {self._folder} cannot be read ({reason(why)}): it counts as empty")
 
     def read(self, space: Space, keys: Sequence[bytes], out: Vectors) -> npt.NDArray[np.bool_]:
         """True where a run would find the vector; `out` stays as it is."""

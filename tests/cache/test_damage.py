@@ -1,4 +1,4 @@
-"""The cache damaged, of another version, read-only, locked or full: it costs speed, and nothing is ever wrong."""
+"""The cache damaged, read-only, locked or full: it costs speed, and no vector is ever wrong."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caches import filled, finished, hits, made, opened, program, read, space, sql
+from caches import Clock, filled, finished, hits, made, opened, program, read, space, sql
+from checkpoints import one_line
 
-from instructor_eval.cache import database, upkeep, verify
+from instructor_eval.cache import database, upkeep
 from instructor_eval.cache import vectors as module
+from instructor_eval.cache.blocks import VECTORS
 from instructor_eval.cache.database import FILE_NAME, open_existing
 from instructor_eval.cache.vectors import Space, VectorCache
 
@@ -66,43 +68,44 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[bytes], 
 
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("seed", range(8))
-def test_damage_makes_misses_and_can_be_mended(
+def test_a_run_on_a_damaged_cache(
     tmp_path: Path, whole: tuple[Path, list[bytes], np.ndarray], kind: str, seed: int
 ) -> None:
+    """Whatever is damaged: no vector is wrong, one line at most, and what the run stores is there for the next."""
     file, keys, vectors = whole
     data = bytearray(file.read_bytes())
     DAMAGE[kind](data, random.Random(f"{kind} {seed}"))
     (tmp_path / FILE_NAME).write_bytes(data)
     of, lines = space(96), []
-
     cache = opened(tmp_path, warn=lines.append)
-    hits(cache, of, keys, vectors)
-    cache.write(of, keys, vectors)  # as a run does with what it missed
-    hits(cache, of, keys, vectors)
+    before = hits(cache, of, keys, vectors)
+    cache.write(of, keys, vectors)
+    after = hits(cache, of, keys, vectors)
     cache.write(*_more(cache))
     cache.close()
-    assert len(lines) <= 2
-    assert len({line.split("(")[0] for line in lines}) == len(lines)
-    assert all("\n" not in line and str(tmp_path) in line for line in lines)
-
-    first = verify.verify(tmp_path)
-    assert verify.verify(tmp_path).sound, first
-    assert not list(tmp_path.glob("*mending*"))
-    if kind in ("one bit", "zero page") and _roots_are_whole(file, data):
-        assert upkeep.info(tmp_path).texts >= 600 - 80  # what can still be read is kept: a page has eight blocks
+    aside = set_aside_in(tmp_path)
+    assert len(lines) == len(aside) <= 1
+    if aside:
+        assert lines == [f"cache {tmp_path} is damaged ({_reason(lines[0])}): set aside as {aside[0].name}, "
+                         "all vectors are computed again"]  # fmt: skip
+        assert aside[0].stat().st_size >= len(data) // PAGE * PAGE
+        assert after.all()
+    elif kind == "one bit":
+        assert before.sum() >= len(keys) - 10, "the other blocks are as they were"
+        assert after.all()
+    upkeep.verify(tmp_path)  # it may find what the run did not read
+    assert upkeep.verify(tmp_path).sound
     cache = opened(tmp_path)
-    hits(cache, of, keys, vectors)
     cache.write(of, keys, vectors)
     assert hits(cache, of, keys, vectors).all()
-    cache.close()
-    assert verify.verify(tmp_path).sound
 
 
-def _roots_are_whole(file: Path, data: bytes) -> bool:
-    """Whether the page that leads to all others, and the one that leads to all blocks, are as they were."""
-    [(root,)] = sql(file.parent, "SELECT rootpage FROM sqlite_master WHERE name = 'blocks'")
-    before = file.read_bytes()
-    return all(data[(n - 1) * PAGE : n * PAGE] == before[(n - 1) * PAGE : n * PAGE] for n in (1, root))
+def _reason(line: str) -> str:
+    return line[line.index("(") + 1 : line.rindex("): set aside")]
+
+
+def set_aside_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("vectors.v1.damaged-*.sqlite3"))
 
 
 def _more(_: VectorCache) -> tuple[Space, list[bytes], np.ndarray]:
@@ -110,19 +113,158 @@ def _more(_: VectorCache) -> tuple[Space, list[bytes], np.ndarray]:
     return space(8, fingerprint="e" * 16), keys, vectors
 
 
-def test_a_schema_that_is_no_text_is_damage_like_any_other(tmp_path: Path) -> None:
-    keys, vectors = filled(tmp_path, blocks=1)
-    file = tmp_path / FILE_NAME
+def _garbage(file: Path) -> None:
+    file.write_bytes(b"no database" * 1000)
+
+
+def _schema_is_no_text(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"CREATE TABLE blocks", b"CREATE \xd5ABLE blocks"))
+
+
+def _version(file: Path) -> None:
+    _set_byte(file, 63, 99)
+
+
+def _cannot_be_written(file: Path) -> None:
+    _set_byte(file, 18, 9)
+
+
+def _cannot_be_read(file: Path) -> None:
+    _set_byte(file, 19, 9)
+
+
+def _no_table(file: Path) -> None:
+    sql(file.parent, "DROP TABLE blocks")
+
+
+def _no_index(file: Path) -> None:
+    """The root page of the index becomes nonsense: only a statement finds that."""
+    [(page,)] = sql(file.parent, "SELECT rootpage FROM sqlite_master WHERE name = 'entries'")
+    data = bytearray(file.read_bytes())
+    data[(page - 1) * PAGE : page * PAGE] = b"\xa5" * PAGE
+    file.write_bytes(data)
+
+
+def _set_byte(file: Path, at: int, value: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[at] = value
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (_garbage, "file is not a database"),
+        (_schema_is_no_text, "malformed database schema"),
+        (_version, "its version 99 is not 1"),
+        (_cannot_be_read, "file is not a database"),
+        (_cannot_be_written, "attempt to write a readonly database"),
+        (_no_table, "no such table: blocks"),
+        (_no_index, "database disk image is malformed"),
+    ],
+)
+@pytest.mark.parametrize("first", ["read", "write", "verify"])
+def test_a_damaged_database_is_set_aside(tmp_path: Path, damage: Callable[[Path], None], why: str, first: str) -> None:
+    keys, vectors = filled(tmp_path, blocks=3)
+    damage(tmp_path / FILE_NAME)
+    damaged = (tmp_path / FILE_NAME).read_bytes()
+    lines: list[str] = []
+    if first == "verify":
+        verdict = upkeep.verify(tmp_path)
+        assert (verdict.rows, verdict.sound) == (0, False)
+        lines = [verdict.set_aside]
+    cache = opened(tmp_path, warn=lines.append)
+    if first == "read":
+        hit, _ = read(cache, space(64), keys)
+        assert not hit.any() or damage is _cannot_be_written
+    cache.write(space(64), *made(5, 64, seed=5))
+    assert hits(cache, space(64), *made(5, 64, seed=5)).all()
+    assert not hits(cache, space(64), keys, vectors).any()
+    cache.close()
+    [aside] = set_aside_in(tmp_path)
+    assert why in lines[0] or first == "verify"
+    assert [line.split(": set aside as ")[1] for line in lines] == [f"{aside.name}, all vectors are computed again"]
+    assert aside.read_bytes() == damaged, "as it was"
+    assert upkeep.verify(tmp_path).sound
+
+
+def test_only_the_newest_copy_stays(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in ("vectors.damaged", "vectors.v1.sqlite3.damaged-x", "answers.v1.damaged-x")]
+    for other in others:
+        other.write_text("mine")
+    for round_ in range(3):  # within one second, as a rule
+        cache = opened(tmp_path)
+        cache.write(space(64), *made(3, 64, seed=round_))
+        cache.close()
+        for end in ("-wal", "-shm"):  # as a killed process leaves them
+            (tmp_path / f"{FILE_NAME}{end}").write_text(f"{round_}")
+        (tmp_path / FILE_NAME).write_bytes(b"%d" % round_ * 1000)
+        opened(tmp_path, warn=[].append).close()
+    [aside] = set_aside_in(tmp_path)
+    assert aside.read_bytes() == b"2" * 1000
+    ours = {FILE_NAME, aside.name, f"{aside.name}-wal", f"{aside.name}-shm"}
+    assert {p.name for p in tmp_path.iterdir()} <= ours | {other.name for other in others}
+    assert all(other.read_text() == "mine" for other in others)
+
+
+def test_nothing_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    monkeypatch.setattr(database.time, "strftime", lambda *_: "now")
+    (tmp_path / "vectors.v1.damagednow").write_text("mine")
+    names = []
+    for _ in range(3):
+        _garbage(tmp_path / FILE_NAME)
+        upkeep.verify(tmp_path)
+        names += [p.name for p in set_aside_in(tmp_path)]
+    assert names == [f"vectors.v1.damaged-now{end}.sqlite3" for end in ("", "-1", "")]
+
+
+def test_a_database_damaged_twice_in_one_run(tmp_path: Path) -> None:
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    for there in (True, False):
+        sql(tmp_path, "DROP TABLE blocks")
+        cache.write(space(), *made(3))
+        assert hits(cache, space(), *made(3)).all() == there
+    assert len(lines) == 3
+    assert "set aside" in lines[0]
+    assert lines[1] == f"cache {tmp_path} cannot be written (no such table: blocks): new vectors are not stored"
+    assert lines[2] == f"cache {tmp_path} cannot be used (no such table: blocks): all vectors are computed"
+
+
+def test_a_folder_in_which_nothing_can_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _garbage(tmp_path / FILE_NAME)
+
+    def rename(self: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    lines: list[str] = []
+    cache = opened(tmp_path, warn=lines.append)
+    cache.write(space(), *made(3))
+    assert not hits(cache, space(), *made(3)).any()
+    why = "file is not a database, and it cannot be set aside: permission denied"
+    assert lines == [f"cache {tmp_path} cannot be used ({why}): all vectors are computed"]
+    with one_line(str(tmp_path), why):
+        upkeep.verify(tmp_path)
+
+
+@pytest.mark.parametrize("code", ["SQLITE_IOERR_READ", "SQLITE_IOERR_CORRUPTFS"])
+def test_a_disk_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    keys, vectors = filled(tmp_path, blocks=1)
+    real = module._read
+
+    def fail(*args: object) -> object:
+        monkeypatch.setattr(module, "_read", real)
+        e = sqlite3.OperationalError("disk I/O error")
+        e.sqlite_errorcode = getattr(sqlite3, code)
+        raise e
+
+    monkeypatch.setattr(module, "_read", fail)
     lines: list[str] = []
     cache = opened(tmp_path, warn=lines.append)
     assert not hits(cache, space(64), keys, vectors).any()
-    cache.write(space(64), keys, vectors)
-    cache.close()
-    assert len(lines) == 1
-    assert "`evaluate cache verify` mends it" in lines[0]
-    assert verify.verify(tmp_path).problem
-    assert verify.verify(tmp_path).sound
+    assert "is damaged (disk i/o error): set aside as" in lines[0]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -141,14 +283,14 @@ def test_a_damaged_log_makes_misses(tmp_path: Path, seed: int) -> None:
     hits(cache, space(64), keys, vectors)
     cache.write(space(64), keys, vectors)
     cache.close()
-    verify.verify(tmp_path / "copy")
+    upkeep.verify(tmp_path / "copy")
     cache = opened(tmp_path / "copy")
     cache.write(space(64), keys, vectors)
     assert hits(cache, space(64), keys, vectors).all()
 
 
 @pytest.mark.parametrize("target", ["2", "999", "NULL"])
-def test_an_entry_that_misleads_is_a_miss_and_healed_by_the_next_write(tmp_path: Path, target: str) -> None:
+def test_an_entry_that_misleads_is_a_miss_and_is_replaced(tmp_path: Path, target: str) -> None:
     keys, vectors = filled(tmp_path, blocks=3)
     if target == "NULL":  # not by SQL, which forbids it: the block itself goes
         sql(tmp_path, "DELETE FROM blocks WHERE id = 1")
@@ -172,7 +314,7 @@ def test_an_entry_may_be_written_over_that_leads_to_no_block(tmp_path: Path) -> 
     assert hits(cache, space(64), keys, vectors).all()
 
 
-def test_an_entry_that_leads_to_another_model_costs_that_model_nothing(tmp_path: Path) -> None:
+def test_an_entry_that_leads_to_another_model(tmp_path: Path) -> None:
     keys, vectors = filled(tmp_path, blocks=1)
     cache = opened(tmp_path)
     cache.write(*_more(cache))
@@ -183,7 +325,7 @@ def test_an_entry_that_leads_to_another_model_costs_that_model_nothing(tmp_path:
 
 @pytest.mark.parametrize("column", ["keys", "checksum", "vectors"])
 @pytest.mark.parametrize("value", ["x'00'", "'text'", "17", "x''", "zeroblob(5120)"])
-def test_a_damaged_block_goes_and_its_texts_are_kept_anew(tmp_path: Path, column: str, value: str) -> None:
+def test_a_damaged_block_is_dropped_and_written_again(tmp_path: Path, column: str, value: str) -> None:
     keys, vectors = filled(tmp_path, blocks=3)
     sql(tmp_path, f"UPDATE blocks SET {column} = {value} WHERE id = 2")
     cache = opened(tmp_path)
@@ -217,24 +359,7 @@ def test_a_space_that_lost_its_shape_gets_it_back(tmp_path: Path) -> None:
     assert sql(tmp_path, "SELECT dim FROM spaces") == [(64,)]
 
 
-# Versions, and folders that cannot be written
-
-
-def test_another_version_is_left_alone(tmp_path: Path) -> None:
-    keys, vectors = filled(tmp_path, blocks=1)
-    with open_existing(tmp_path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    before = (tmp_path / FILE_NAME).read_bytes()
-    lines: list[str] = []
-    cache = opened(tmp_path, warn=lines.append)
-    assert not hits(cache, space(64), keys, vectors).any()
-    cache.write(space(64), keys, vectors)
-    assert not hits(cache, space(64), keys, vectors).any()
-    cache.close()
-    [line] = lines
-    assert "its version 99 is not 1" in line
-    assert "every text is computed" in line
-    assert (tmp_path / FILE_NAME).read_bytes() == before
+# Folders that cannot be written
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
@@ -252,14 +377,15 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 
 def _only_reading(monkeypatch: pytest.MonkeyPatch, *, log: bool) -> None:
     """What SQLite does on a medium that cannot be written; without `log`, not even the log's index can be made."""
-    real = module.connect
+    real = database.connect
 
-    def connect(uri: str) -> sqlite3.Connection:
-        if not log and "immutable" not in uri:
+    def connect(path: Path, mode: str) -> sqlite3.Connection:
+        if not log and "immutable" not in mode:
             raise sqlite3.OperationalError("unable to open database file")
-        return real(uri.replace("mode=rwc", "mode=ro").replace("mode=rw", "mode=ro"))
+        return real(path, mode.replace("rwc", "ro"))
 
-    monkeypatch.setattr(module, "connect", connect)
+    monkeypatch.setattr(database, "connect", connect)
+    monkeypatch.setattr(database.os, "access", lambda *_: False)
 
 
 @pytest.mark.parametrize("log", [True, False])
@@ -275,7 +401,7 @@ def test_a_cache_that_can_only_be_read_serves(tmp_path: Path, monkeypatch: pytes
     cache.write(space(64), *made(3, 64, seed=6))
     [line] = lines
     assert "cannot be written" in line
-    assert "new vectors are not kept" in line
+    assert "new vectors are not stored" in line
     cache.close()
 
 
@@ -288,14 +414,12 @@ def test_a_folder_that_can_only_be_read_and_has_none(tmp_path: Path, monkeypatch
     assert len(lines) == 1
 
 
-def test_another_process_that_holds_the_lock_costs_the_writing_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_of_another_process_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys, vectors = filled(tmp_path, blocks=1)
     monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
     lines: list[str] = []
     cache = opened(tmp_path, warn=lines.append)
-    with open_existing(tmp_path) as other:
+    with open_existing(tmp_path, VECTORS) as other:
         other.execute("BEGIN IMMEDIATE")
         cache.write(space(64), *made(3, 64, seed=5))
         assert hits(cache, space(64), keys, vectors).all()
@@ -334,7 +458,7 @@ print(len(lines), lines)
     assert counts == sorted(counts, reverse=True)
     assert {counts[0], counts[-1]} == {200, 0}
     assert words[20] == "1", words
-    assert verify.verify(tmp_path).sound
+    assert upkeep.verify(tmp_path).sound
     cache = opened(tmp_path)  # with room again
     cache.write(space(64), *made(500, 64))
     assert hits(cache, space(64), *made(500, 64)).all()
@@ -342,14 +466,14 @@ print(len(lines), lines)
 
 def test_a_full_database_costs_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys, vectors = filled(tmp_path)
-    real = module.connect
+    real = database.connect
 
-    def connect(uri: str) -> sqlite3.Connection:
-        connection = real(uri)
+    def connect(path: Path, mode: str) -> sqlite3.Connection:
+        connection = real(path, mode)
         connection.execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
         return connection
 
-    monkeypatch.setattr(module, "connect", connect)
+    monkeypatch.setattr(database, "connect", connect)
     lines: list[str] = []
     cache = opened(tmp_path, warn=lines.append)
     for seed in (5, 6):
