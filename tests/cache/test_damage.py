@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caches import Clock, filled, finished, hits, made, opened, program, read, space, sql
+from caches import Clock, filled, hits, made, opened, read, space, sql
 from checkpoints import one_line
 
 from instructor_eval.cache import database, upkeep
@@ -375,45 +375,6 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
         cache.close()
 
 
-def _only_reading(monkeypatch: pytest.MonkeyPatch, *, log: bool) -> None:
-    """What SQLite does on a medium that cannot be written; without `log`, not even the log's index can be made."""
-    real = database.connect
-
-    def connect(path: Path, mode: str) -> sqlite3.Connection:
-        if not log and "immutable" not in mode:
-            raise sqlite3.OperationalError("unable to open database file")
-        return real(path, mode.replace("rwc", "ro"))
-
-    monkeypatch.setattr(database, "connect", connect)
-    monkeypatch.setattr(database.os, "access", lambda *_: False)
-
-
-@pytest.mark.parametrize("log", [True, False])
-def test_a_cache_that_can_only_be_read_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bool) -> None:
-    keys, vectors = filled(tmp_path)
-    _only_reading(monkeypatch, log=log)
-    monkeypatch.setattr(module, "_FRESH_SECONDS", -10)  # so that a use would be noted
-    lines: list[str] = []
-    cache = opened(tmp_path, warn=lines.append)
-    assert hits(cache, space(64), keys, vectors).all()
-    cache.write(space(64), *made(3, 64, seed=5))
-    assert hits(cache, space(64), keys, vectors).all()
-    cache.write(space(64), *made(3, 64, seed=6))
-    [line] = lines
-    assert "cannot be written" in line
-    assert "new vectors are not stored" in line
-    cache.close()
-
-
-def test_a_folder_that_can_only_be_read_and_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _only_reading(monkeypatch, log=True)
-    lines: list[str] = []
-    cache = opened(tmp_path, warn=lines.append)
-    assert not read(cache, space(), made(3)[0])[0].any()
-    cache.write(space(), *made(3))
-    assert len(lines) == 1
-
-
 def test_a_lock_of_another_process_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys, vectors = filled(tmp_path, blocks=1)
     monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
@@ -426,42 +387,6 @@ def test_a_lock_of_another_process_stops_writing(tmp_path: Path, monkeypatch: py
         other.execute("ROLLBACK")
     [line] = lines
     assert "locked" in line
-
-
-def test_a_full_disk_costs_what_is_new(tmp_path: Path) -> None:
-    process = program(
-        """
-import resource
-folder, lines = Path(sys.argv[1]), []
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000))
-space = Space("f", "m", "r", "v", 64)
-cache = VectorCache(folder, warn=lines.append)
-assert cache.writes, lines
-for part in range(20):
-    rows = np.full((200, 64), part, dtype=np.float32)
-    keys = keys_of("f", str(part), [str(i) for i in range(200)])
-    cache.write(space, keys, rows)
-    out = np.empty_like(rows)
-    hit = cache.read(space, keys, out)
-    assert (out[hit] == part).all()
-    print(int(hit.sum()), end=" ")
-out = np.empty_like(rows)
-assert cache.read(space, keys_of("f", "0", [str(i) for i in range(200)]), out).all() and not out.any()
-cache.close()
-print(len(lines), lines)
-""",
-        tmp_path,
-    )
-    words = finished(process).split()
-    counts = list(map(int, words[:20]))
-    assert counts == sorted(counts, reverse=True)
-    assert {counts[0], counts[-1]} == {200, 0}
-    assert words[20] == "1", words
-    assert upkeep.verify(tmp_path).sound
-    cache = opened(tmp_path)  # with room again
-    cache.write(space(64), *made(500, 64))
-    assert hits(cache, space(64), *made(500, 64)).all()
 
 
 def test_a_full_database_costs_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,8 +253,8 @@ def test_prune_of_a_reader(cli: Run, folder: Path) -> None:
         "the cache has no vectors of 'hf:org/lm': it has org/b"
     )
     assert "no answers of 'hf:org/ml': did you mean hf:org/lm?" in cli("cache", "prune", "--model", "hf:org/ml").error
-    assert cli("cache", "prune", "--model", "hf:org/lm").out == "dropped 3 answers, 2.9 KiB\n"
-    assert cli("cache", "prune", "--model", "endpoint:http://b").out == "dropped 2 answers, 2.0 KiB\n"
+    assert cli("cache", "prune", "--model", "hf:org/lm").out.startswith("dropped 3 answers, 2.9 KiB; ")
+    assert cli("cache", "prune", "--model", "endpoint:http://b").out.startswith("dropped 2 answers, 2.0 KiB; ")
     assert "50 texts" in cli("cache", "info").out
     assert "no cache in nowhere" in cli("cache", "prune", "--model", "hf:x", "--cache", "nowhere").error
 
@@ -263,10 +263,10 @@ def test_clear_of_answers(cli: Run, folder: Path) -> None:
     _keep(folder, "hf:org/lm", 1)
     vectors, dropped = cli("cache", "clear").out.splitlines()
     assert vectors.startswith("dropped 150 texts, 39.8 KiB; ")
-    assert dropped == "dropped 1 answer, 1,000 bytes"
+    assert dropped.startswith("dropped 1 answer, 1,000 bytes; the disk got ")
     assert "hf:org/lm" not in cli("cache", "info").out
     (folder / FILE_NAME).unlink()
-    assert cli("cache", "clear").out == "dropped 0 answers, 0 bytes\n"
+    assert cli("cache", "clear").out.startswith("dropped 0 answers, 0 bytes; ")
 
 
 @pytest.mark.parametrize("action", ["info", "verify", "clear"])

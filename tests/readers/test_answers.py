@@ -22,7 +22,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from instructor_eval.cache import database
 from instructor_eval.readers.answers import ANSWERS, AnswerCache
 from instructor_eval.readers.contract import Answer, Question
 
@@ -64,7 +63,7 @@ def _bits(answer: Answer) -> tuple[bytes, bytes]:
     return answer.text.encode("utf-32", "surrogatepass"), struct.pack(f"{len(answer.losses)}d", *answer.losses)
 
 
-# What is kept, and found
+# What is stored, and found
 
 
 @given(
@@ -291,50 +290,6 @@ def test_an_empty_file_is_an_empty_cache(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
     assert _use(tmp_path, _questions(3)) == (0, [])
     assert _use(tmp_path, _questions(3)) == (3, [])
-
-
-# Other errors
-
-
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        had, [line] = _use(place, _questions(3))
-        assert had == 0
-        assert line.startswith(f"cache of answers {place} cannot be used (")
-
-
-def test_a_cache_that_others_have_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
-    questions, lines = _questions(3), list[str]()
-    _fill(tmp_path, questions[:2])
-    with (
-        AnswerCache(tmp_path, warn=lines.append) as cache,
-        closing(database.connect(tmp_path / FILE_NAME, "rw")) as other,
-    ):
-        other.execute("BEGIN IMMEDIATE")
-        cache.keep(FINGERPRINT, NAME, questions[2], _right(questions[2]))
-        assert lines == [
-            f"cache of answers {tmp_path} cannot be written (database is locked): new answers are not stored"
-        ]
-        other.execute("ROLLBACK")
-        cache.keep(FINGERPRINT, NAME, questions[2], _right(questions[2]))
-        assert cache.find(FINGERPRINT, questions) == {i: _right(q) for i, q in enumerate(questions[:2])}
-    assert len(lines) == 1
-
-
-def test_a_full_disk_keeps_what_fitted(tmp_path: Path) -> None:
-    questions, lines = _questions(500), list[str]()
-    with AnswerCache(tmp_path, warn=lines.append) as cache:
-        cache._database.connected().execute("PRAGMA max_page_count = 12")
-        for question in questions:
-            cache.keep(FINGERPRINT, NAME, question, _right(question))
-        found = cache.find(FINGERPRINT, questions)
-    assert lines == [
-        f"cache of answers {tmp_path} cannot be written (database or disk is full): new answers are not stored"
-    ]
-    assert 0 < len(found) < len(questions)
-    assert found == {i: _right(q) for i, q in enumerate(questions[: len(found)])}
 
 
 # Processes

@@ -76,6 +76,7 @@ class Database:
         self._mode = "rwc" if folder else "memory"
         self._may_set_aside = folder is not None and warn is not None
         self._warn = warn or (lambda line: None)
+        self._thing = f"{schema.thing} {folder}"
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = None
         self._lock = threading.RLock()  # one thread reads, another writes
@@ -164,26 +165,33 @@ class Database:
             return work(self.connected())
 
     def _set_aside(self, why: sqlite3.Error) -> None:
-        assert self._folder is not None
+        """Rename the damaged file with its log, unless another process was first; delete what was set aside earlier."""
+        assert self._path is not None
         self.close()
         try:
-            aside = set_aside(self._folder, self.schema, self._identity)
+            with _locked(self._folder, alone=True):
+                if _identity(self._path) != self._identity:
+                    return
+                earlier, aside = set_aside_files(self._path), _new_name(self._path)
+                for old, new in zip(_files(self._path), _files(aside), strict=True):  # no log meets a new file
+                    with suppress(FileNotFoundError):
+                        old.rename(new)
+                for file in earlier:
+                    with suppress(OSError):
+                        file.unlink()
         except OSError as e:
             raise sqlite3.DatabaseError(f"{reason(why)}, and it cannot be set aside: {reason(e)}") from why
-        if aside is not None:
-            step = f"set aside as {aside.name}, all {self.schema.content} are computed again"
-            self._warn(f"{self.schema.thing} {self._folder} is damaged ({reason(why)}): {step}")
+        step = f"set aside as {aside.name}, all {self.schema.content} are computed again"
+        self._warn(f"{self._thing} is damaged ({reason(why)}): {step}")
 
     def _stop_writing(self, why: Exception) -> None:
         if self.writes:
             self.writes = False
-            step = f"new {self.schema.content} are not stored"
-            self._warn(f"{self.schema.thing} {self._folder} cannot be written ({reason(why)}): {step}")
+            self._warn(f"{self._thing} cannot be written ({reason(why)}): new {self.schema.content} are not stored")
 
     def _stop_reading(self, why: Exception) -> None:
         self.reads = self.writes = False
-        step = f"all {self.schema.content} are computed"
-        self._warn(f"{self.schema.thing} {self._folder} cannot be used ({reason(why)}): {step}")
+        self._warn(f"{self._thing} cannot be used ({reason(why)}): all {self.schema.content} are computed")
 
 
 def connect(path: Path | None, mode: str) -> sqlite3.Connection:
@@ -275,7 +283,7 @@ def is_damage(e: BaseException, path: Path | None = None) -> bool:
     """
     code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_OK)
     if code == sqlite3.SQLITE_READONLY and path is not None:
-        return all(os.access(file, os.W_OK) for file in (path, *_logs(path)) if file.exists())
+        return all(os.access(file, os.W_OK) for file in _files(path) if file.exists())
     found = isinstance(e, DamageError) or code in _DAMAGE or code & 0xFF in _DAMAGE
     return found or (isinstance(e, sqlite3.Error) and any(sign in str(e) for sign in _SIGNS))
 
@@ -286,49 +294,24 @@ def reason(e: BaseException) -> str:
     return one_line(text).lower()
 
 
-def set_aside(folder: Path, schema: Schema, identity: _Identity) -> Path | None:
-    """Rename a damaged database with its log, and delete what was set aside earlier.
-
-    Args:
-        folder: Of the cache.
-        schema: Of the database.
-        identity: Of the damaged file: if it is not that of the file now, another process was first.
-
-    Returns:
-        Its new path, or None if another process was first.
-
-    Raises:
-        OSError: it cannot be renamed.
-    """
-    path = folder / schema.file
-    with _locked(folder, alone=True):
-        if _identity(path) != identity:
-            return None
-        stem = f"{path.stem}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-        names = (folder / f"{stem}{number or ''}{path.suffix}" for number in itertools.count(0, -1))
-        aside = next(name for name in names if not name.exists())
-        earlier = set_aside_files(folder, schema)
-        for old, new in zip((*_logs(path), path), (*_logs(aside), aside), strict=True):  # no log meets a new file
-            with suppress(FileNotFoundError):
-                old.rename(new)
-        for file in earlier:
-            with suppress(OSError):
-                file.unlink()
-    return aside
+def set_aside_files(path: Path) -> list[Path]:
+    """Return the files that were once a database at `path`, or its log."""
+    return list(path.parent.glob(f"{path.stem}.damaged-*"))
 
 
-def set_aside_files(folder: Path, schema: Schema) -> list[Path]:
-    """Return the files that were set aside."""
-    return list(folder.glob(f"{Path(schema.file).stem}.damaged-*"))
-
-
-def disk_bytes(folder: Path, schema: Schema) -> int:
+def disk_bytes(path: Path) -> int:
     """Return the size of a database's files, of its log, and of what was set aside."""
-    path, size = folder / schema.file, 0
-    for file in (path, _logs(path)[1], *set_aside_files(folder, schema)):
+    size = 0
+    for file in (*_files(path)[1:], *set_aside_files(path)):
         with suppress(FileNotFoundError):
             size += file.stat().st_size
     return size
+
+
+def _new_name(path: Path) -> Path:
+    stem = f"{path.stem}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    names = (path.with_name(f"{stem}{number or ''}{path.suffix}") for number in itertools.count(0, -1))
+    return next(name for name in names if not name.exists())
 
 
 def check_exists(folder: Path, schema: Schema) -> None:
@@ -369,14 +352,15 @@ def give_back(connection: sqlite3.Connection) -> None:
 def _reading_modes(path: Path | None) -> tuple[str, ...]:
     """Return how to open a database only for reading: without its log if that has nothing."""
     try:
-        size = _logs(path)[1].stat().st_size if path else 1
+        size = _files(path)[1].stat().st_size if path else 1
     except OSError as e:
         size = int(not isinstance(e, FileNotFoundError))
     return ("ro",) if size else ("ro", "ro&immutable=1")
 
 
-def _logs(path: Path) -> tuple[Path, Path]:
-    return path.with_name(f"{path.name}-shm"), path.with_name(f"{path.name}-wal")
+def _files(path: Path) -> tuple[Path, Path, Path]:
+    """Return the paths of a database's shared memory, of its log, and its own."""
+    return path.with_name(f"{path.name}-shm"), path.with_name(f"{path.name}-wal"), path
 
 
 def _identity(path: Path | None) -> _Identity:

@@ -6,12 +6,13 @@ import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.cache.blocks import TABLES, VECTORS, drop_blocks, is_whole, split_keys, used_bytes
 from instructor_eval.cache.database import (
+    FILE_NAME,
     DamageError,
     Database,
     Schema,
@@ -62,7 +63,8 @@ class Info:
 class Dropped:
     """What `prune` or `clear` took away."""
 
-    texts: int
+    rows: int
+    """Texts with a vector, or answers."""
     bytes: int
     freed: int
     """Bytes given back to the disk."""
@@ -109,7 +111,7 @@ def info(folder: Path) -> Info:
         texts, size = connection.execute(
             "SELECT CAST(COALESCE(SUM(texts), 0) AS INT), CAST(COALESCE(SUM(bytes), 0) AS INT) FROM uses"
         ).fetchone()
-    return Info(folder / VECTORS.file, VECTORS.version, models, texts, size, disk_bytes(folder, VECTORS))
+    return Info(folder / FILE_NAME, VECTORS.version, models, texts, size, disk_bytes(folder / FILE_NAME))
 
 
 def verify(folder: Path) -> Verdict:
@@ -189,7 +191,7 @@ def prune(
         UserError: there is no cache, it cannot be changed, or it has no such model.
     """
     with open_existing(folder, VECTORS) as connection:
-        before = disk_bytes(folder, VECTORS)
+        before = disk_bytes(folder / FILE_NAME)
         conditions, values = ["1"], []
         if model is not None:
             spaces = _spaces_named(connection, model)
@@ -215,7 +217,7 @@ def prune(
             texts += sum(row[1] for row in chosen)
             dropped += sum(row[2] for row in chosen)
         give_back(connection)
-    return Dropped(texts, dropped, max(0, before - disk_bytes(folder, VECTORS)))
+    return Dropped(texts, dropped, max(0, before - disk_bytes(folder / FILE_NAME)))
 
 
 def clear(folder: Path) -> Dropped:
@@ -229,17 +231,17 @@ def clear(folder: Path) -> Dropped:
 
 def empty(folder: Path, schema: Schema, sums: str, tables: Sequence[str]) -> Dropped:
     """Drop all rows of a database, which `sums` has counted, and what was set aside."""
+    path = folder / schema.file
     with open_existing(folder, schema) as connection:
-        before = disk_bytes(folder, schema)
+        before = disk_bytes(path)
         with transaction(connection):
             texts, size = connection.execute(sums).fetchone()
             for table in tables:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 # our own tables
         give_back(connection)
-        for file in set_aside_files(folder, schema):
-            with suppress(FileNotFoundError):
-                file.unlink()
-    return Dropped(texts, size, max(0, before - disk_bytes(folder, schema)))
+        for file in set_aside_files(path):
+            file.unlink(missing_ok=True)
+    return Dropped(texts, size, max(0, before - disk_bytes(path)))
 
 
 def _spaces_named(connection: sqlite3.Connection, model: str) -> list[int]:

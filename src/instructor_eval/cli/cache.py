@@ -133,28 +133,23 @@ def _prune(folder: Path, options: argparse.Namespace) -> int:
     if options.size is None and options.model is None and options.older_than is None:
         raise UserError("nothing says what to drop: give --size, --model or --older-than")
     if options.size is None and options.older_than is None and options.model.startswith(_READERS):
-        found = answers_upkeep.prune(folder, options.model)
-        _print_dropped_answers(found.answers, found.bytes)
-        return EXIT_OK
-    _print_dropped(upkeep.prune(folder, size=options.size, model=options.model, older_than_days=options.older_than))
+        _print_dropped(answers_upkeep.prune(folder, options.model), "answer")
+    else:
+        dropped = upkeep.prune(folder, size=options.size, model=options.model, older_than_days=options.older_than)
+        _print_dropped(dropped, "text")
     return EXIT_OK
 
 
 def _clear(folder: Path) -> int:
     if _has_vectors(folder):
-        _print_dropped(upkeep.clear(folder))
+        _print_dropped(upkeep.clear(folder), "text")
     if answers_upkeep.is_there(folder):
-        dropped = answers_upkeep.clear(folder)
-        _print_dropped_answers(dropped.texts, dropped.bytes)
+        _print_dropped(answers_upkeep.clear(folder), "answer")
     return EXIT_OK
 
 
-def _print_dropped_answers(answers: int, taken: int) -> None:
-    tell(f"dropped {_count(answers, 'answer')}, {size(taken)}")
-
-
-def _print_dropped(dropped: upkeep.Dropped) -> None:
-    tell(f"dropped {_count(dropped.texts, 'text')}, {size(dropped.bytes)}; the disk got {size(dropped.freed)} back")
+def _print_dropped(dropped: upkeep.Dropped, what: str) -> None:
+    tell(f"dropped {_count(dropped.rows, what)}, {size(dropped.bytes)}; the disk got {size(dropped.freed)} back")
 
 
 def _count(n: int, one: str, many: str = "") -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.cache.blocks import VECTORS
-from instructor_eval.cache.database import check_exists, give_back, open_existing, transaction
+from instructor_eval.cache.database import check_exists, disk_bytes, give_back, open_existing, transaction
 from instructor_eval.cache.upkeep import Dropped, Verdict, check, empty
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.readers.answers import ANSWERS, COLUMNS, is_whole
@@ -62,7 +62,7 @@ def _check_answers(connection: sqlite3.Connection) -> Verdict:
     return Verdict(rows=len(whole), wrong=len(wrong))
 
 
-def prune(folder: Path, reader: str) -> ReaderInfo:
+def prune(folder: Path, reader: str) -> Dropped:
     """Drop one reader's answers, and give their space back to the disk.
 
     Raises:
@@ -75,9 +75,11 @@ def prune(folder: Path, reader: str) -> ReaderInfo:
         hint = did_you_mean(reader, known) or f": it has {', '.join(known) or 'none'}"
         raise UserError(f"the cache has no answers of '{reader}'{hint}")
     with open_existing(folder, ANSWERS) as connection:
+        before = disk_bytes(folder / ANSWERS.file)
         connection.execute("DELETE FROM answers WHERE reader = ?", (reader,))
         give_back(connection)
-    return known[reader]
+    freed = max(0, before - disk_bytes(folder / ANSWERS.file))
+    return Dropped(known[reader].answers, known[reader].bytes, freed)
 
 
 def clear(folder: Path) -> Dropped:
