@@ -57,7 +57,10 @@ def test_the_same_is_ok_and_a_loss_is_regressed(cli: Run, with_baseline: Path) -
     assert ["?", "INCONCLUSIVE", "STS12"] in table  # 300 pairs that did not change
     assert ["✓", "OK", "RTE"] in table
     assert "lost most: i" in done.out
-    assert "run it again: evaluate --task SciFact" in done.out
+    assert (
+        "run it again: evaluate --model sentence-transformers/all-MiniLM-L6-v2@main --variant int8 --task SciFact"
+        in done.out
+    )
 
 
 def test_the_files_say_the_same(cli: Run, with_baseline: Path, tmp_path: Path) -> None:

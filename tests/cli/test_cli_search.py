@@ -16,7 +16,7 @@ from parsed_page import read
 from rewritten import rewrite
 
 from instructor_eval.cli.main import main
-from instructor_eval.results.repeat import single_score
+from instructor_eval.results.repeat import command_of
 from instructor_eval.results.store import Store, read_score
 
 Run = Callable[..., Any]
@@ -132,7 +132,7 @@ def test_stored_results_are_consistent(made: Path, cli: Run) -> None:
 @pytest.mark.parametrize("store", ["exact", "lancedb:FLAT"])
 def test_the_command_of_a_score_makes_it_again(store: str, made: Path, cli: Run) -> None:
     score = by_backend(made)[store]
-    words = single_score(score)[1:]
+    words = command_of(score)[1:]
     assert words.count("--search") == (store != "exact")
     done = cli(*words, "--cache", "cache", "--results", "again")
     assert done.code == 0

@@ -11,7 +11,6 @@ from made_pages import MODEL, Made, with_ends
 from instructor_eval.report.details import Detail, Shared, counted, details
 from instructor_eval.report.lines import lines
 from instructor_eval.report.table import columns
-from instructor_eval.results.repeat import single_score
 from instructor_eval.results.score import Score
 
 QUERY = {"text": "Represent the query:\n  “quoted” ", "rule": "card: hkunlp/instructor-large"}
@@ -203,13 +202,11 @@ def test_reader_of_prompt_retrieval(made: Made) -> None:
 
 
 def test_a_failed_score_has_its_error_and_no_number(made: Made) -> None:
-    made.fail(
-        "SciFact", "OutOfMemoryError: no room\nfor a batch", command=["evaluate", "--model", "m", "--task", "SciFact"]
-    )
+    made.fail("SciFact", "OutOfMemoryError: no room\nfor a batch")
     found = alone(made)
     assert found.error == "OutOfMemoryError: no room for a batch"
     assert (found.main, found.interval, found.bars, found.took) == ("", "", "", "")
-    assert found.command == "evaluate --model m --task SciFact"
+    assert found.command == f"evaluate --model {MODEL}@main --variant fp32 --task SciFact"
 
 
 def test_a_score_that_is_no_number_failed(made: Made) -> None:
@@ -239,27 +236,20 @@ def test_items_of_other_numbers(made: Made) -> None:
 
 
 def test_the_command_makes_this_score_alone(made: Made) -> None:
-    command = ["evaluate", "--model", "org/a b", "--model", MODEL, "--benchmark", "mteb", "--variant", "int8",
-               "--instructions", "paper", "--instructions", "none"]  # fmt: skip
-    score = made.add("STS12", variant="int8", command=command)
-    words = shlex.split(alone(made).command)
-    assert words == single_score(score)
-    assert words[0] == "evaluate"
-    assert words.count("--task") == 1
-    assert "--benchmark" not in words
-    assert words[words.index("--task") + 1] == "STS12"
-    assert [words[i + 1] for i, word in enumerate(words) if word == "--model"] == [MODEL]
-    assert [words[i + 1] for i, word in enumerate(words) if word == "--instructions"] == ["paper"]
+    command = ["evaluate", "--model", "org/other", "--model", MODEL, "--benchmark", "mteb", "--variant", "int8,fp32",
+               "--results", "my results"]  # fmt: skip
+    made.add("STS12", variant="int8", command=command)
+    assert alone(made).command == f"evaluate --model {MODEL}@main --variant int8 --task STS12 --results 'my results'"
 
 
 def test_words_that_a_shell_would_split_are_quoted(made: Made) -> None:
-    command = ["evaluate", "--model", "it's; rm -rf $HOME", "--task", "SciFact"]
-    made.add(command=command)
-    assert shlex.split(alone(made).command) == command
+    made.add(model="it's; rm -rf $HOME")
+    words = shlex.split(alone(made).command)
+    assert words == ["evaluate", "--model", "it's; rm -rf $HOME@main", "--variant", "fp32", "--task", "SciFact"]
 
 
-def test_no_command_was_filed(made: Made) -> None:
-    made.add(command=[])
+def test_no_command_is_known(made: Made) -> None:
+    made.add(instructions="mine", command=["evaluate", "--task", "SciFact"])
     assert alone(made).command == ""
 
 

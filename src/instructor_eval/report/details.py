@@ -17,7 +17,7 @@ from instructor_eval.models.served import used
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
-from instructor_eval.results.repeat import single_score
+from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.search_figures import phrases as search_phrases
 
@@ -147,7 +147,7 @@ def details(lines: Sequence[Line], columns: Sequence[Column], shared: Shared, ev
 
 def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence) -> Detail:
     task, row = column.name, line.row
-    found = Detail(f"c-{line.index}-{column.index}", line, column, score, command=shlex.join(single_score(score)))
+    found = Detail(f"c-{line.index}-{column.index}", line, column, score, command=shlex.join(command_of(score)))
     instructions = shared.instructions(score, column)
     if instructions is None:
         found.bare = _no_instructions(score)

@@ -1,111 +1,116 @@
-"""From the command that made many scores to the one that makes a single one again."""
+"""The command that makes one score again, rendered from the score's fields."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import PurePath
 
 from instructor_eval.results.score import Score
+from instructor_eval.tasks.instructions import SETS
+from instructor_eval.tasks.protocol import CHOICES
 
-_TASKS = ("--task", "--benchmark")
-_NUMERIC = ("--variant", "--embedding", "--truncate-dim")
-_SEVERAL = ("--b", "--s", "--se", "--t", "--v")
-"""Beginnings of several flags, which argparse refuses."""
-_EMBEDDED = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+_EMBEDDED = "minilm"
+_ONLY_FOLDERS = (".", "..", "./")
+"""Folders that a model is not called after as they are given."""
 
 
-def single_task(command: Sequence[str], task: str) -> list[str]:
-    """`command` with `task` in the place of all its tasks and benchmarks.
+def command_of(score: Score) -> list[str]:
+    """Return the argument vector that makes this score again, and nothing else where its task has a name.
 
-    What is no plain run stays as it is (`evaluate demo`), and so does one of a card of the user's own: which of its
-    files that task is cannot be known.
+    Paths stand in no field: that of an own card, a file of instructions, a folder of data or results is looked up in
+    the command that made the score. Empty where one that is needed is not there.
     """
-    return _with_task(command, task) if _is_run(command) else list(command)
+    task, instructions = _task(score), _instructions(score)
+    if not task or instructions is None:
+        return []
+    words = ["evaluate", *_model(score)]
+    for card in task:
+        words += _flag("--task", card)
+    if instructions:
+        words += _flag("--instructions", instructions)
+    for name, value in score.protocol.items():
+        if value != CHOICES.get(name, ("",))[0]:
+            words += _flag("--protocol", f"{name}={value}")
+    if score.limit is not None:
+        words += ["--limit", str(score.limit)]
+    if score.search:
+        words += _flag("--search", str(score.search["backend"]))
+    words += _reader(score)
+    for flag in ("--hub", "--results"):
+        for value in _given(score.command, flag)[-1:]:
+            words += _flag(flag, value)
+    return words
 
 
-def _with_task(command: Sequence[str], task: str) -> list[str]:
-    from instructor_eval.tasks.cards import known_cards, shipped_cards
-
-    known = task in shipped_cards() or task in known_cards()
-    return [*_without(command, _TASKS), "--task", task] if known else list(command)
+def _flag(flag: str, value: str) -> list[str]:
+    """Return a flag with its value; one that begins with a dash would be read as a flag of its own."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
-def single_score(score: Score) -> list[str]:
-    """The command that makes this score alone: its task, its variant, its model and its instruction set.
-
-    A flag that cannot be told apart stays as it was given; then others are made beside it. Empty where none was filed.
-    """
-    command = list(score.command)
-    if not _is_run(command):
-        return command
-    if any(_values(command, (flag,)) for flag in _NUMERIC):
-        command = [*_without(command, _NUMERIC), "--variant", str(score.model["variant"])]
-    name, revision = str(score.model["name"]), str(score.model.get("revision", ""))
-    for exact in (f"{name}@{revision}", name):
-        command = _narrowed(command, "--model", _is(exact))
-    command = _narrowed(command, "--instructions", lambda given: given == score.instructions["set"])
-    if any(_values(command, ("--search",))):
-        backend = score.search.get("backend")
-        command = [*_without(command, ("--search",)), *(["--search", str(backend)] if backend else [])]
-    if score.reader:
-        command = _narrowed(command, "--selection", lambda given: given == score.reader.get("selection"))
-    return _with_task(command, score.task)
-
-
-def _is(name: str) -> Callable[[str], bool]:
-    """Whether a model given on the command line has this name."""
-    return lambda given: _EMBEDDED.get(given, given) == name
-
-
-def _is_run(command: Sequence[str]) -> bool:
-    return len(command) > 1 and command[1].startswith("-")
-
-
-def _narrowed(command: list[str], flag: str, meant: Callable[[str], bool]) -> list[str]:
-    """Only the one value of a repeated flag that is meant, if it is there."""
-    given = _values(command, (flag,))
-    wanted = next((value for value in given if meant(value)), None)
-    if len(given) < 2 or wanted is None:
-        return command
-    return [*_without(command, (flag,)), flag, wanted]
-
-
-def _values(command: Sequence[str], flags: Collection[str]) -> list[str]:
-    return [value for flag, value in _flags(command) if flag in flags]
-
-
-def _without(command: Sequence[str], flags: Collection[str]) -> list[str]:
-    """The command without these flags and their values, however they were shortened."""
-    kept: list[str] = []
-    skip = False
-    for word in command:
-        name, equals, _ = word.partition("=")
-        if skip:
-            skip = False
-        elif _meant(name, flags):
-            skip = not equals
-        else:
-            kept.append(word)
-    return kept
-
-
-def _flags(command: Sequence[str]) -> list[tuple[str, str]]:
-    """Each flag under its whole name where that is one of ours, with the value behind it."""
-    every = (*_TASKS, *_NUMERIC, "--model", "--instructions", "--selection", "--search")
+def _given(command: Sequence[str], flag: str) -> list[str]:
+    """Return the values that a flag, written in full, has in a command."""
     found = []
-    for place, word in enumerate(command):
-        name, equals, value = word.partition("=")
-        meant = _meant(name, every)
-        if meant:
-            after = command[place + 1] if place + 1 < len(command) else ""
-            found.append((meant, value if equals else after))
+    for word, after in pairwise([*command, ""]):
+        if word == flag:
+            found.append(after)
+        elif word.startswith(f"{flag}="):
+            found.append(word.removeprefix(f"{flag}="))
     return found
 
 
-def _meant(name: str, flags: Collection[str]) -> str | None:
-    """The flag that a word stands for: argparse takes any beginning that is one flag's alone."""
-    if name in _SEVERAL or not name.startswith("--") or not re.fullmatch(r"--[a-z-]+", name):
-        return None
-    return next((flag for flag in flags if flag == name), None) or next(
-        (flag for flag in flags if flag.startswith(name)), None
-    )
+def _model(score: Score) -> list[str]:
+    """Return the flags of the model; none where demonstrations were chosen without one."""
+    model = score.model
+    if str(model["fingerprint"]).startswith("selection-"):
+        return []
+    words = [*_flag("--model", _model_text(score)), *_flag("--variant", str(model["variant"]))]
+    if str(model.get("family_rule", "")).startswith("--family"):
+        words += _flag("--family", str(model["family"]))
+    for label in _given(score.command, "--label")[-1:]:
+        words += _flag("--label", label)
+    return [*words, *(["--trust-remote-code"] if "--trust-remote-code" in score.command else [])]
+
+
+def _model_text(score: Score) -> str:
+    """Return what `--model` takes for this very model."""
+    name, revision = str(score.model["name"]), str(score.model.get("revision", ""))
+    if revision.startswith("pypi:"):
+        return _EMBEDDED
+    if revision == "local":
+        short = [text for text in _given(score.command, "--model") if text in _ONLY_FOLDERS]
+        return short[0] if short else name if name.startswith(("/", ".")) else f"./{name}"
+    is_on_hub = revision and ":" not in name  # endpoint:URL, hosted:NAME and mteb:NAME have no revisions
+    return f"{name}@{revision}" if is_on_hub else name
+
+
+def _task(score: Score) -> list[str]:
+    """Return what `--task` takes: the name, or the own card; all of them where none is called like the task."""
+    from instructor_eval.tasks.cards import known_cards, shipped_cards
+
+    if score.task in shipped_cards() or score.task in known_cards():
+        return [score.task]
+    cards = [text for text in _given(score.command, "--task") if text.endswith((".yaml", ".yml"))]
+    called = [card for card in cards if PurePath(card).stem.casefold() == score.task.casefold()]
+    return called if len(called) == 1 else cards
+
+
+def _instructions(score: Score) -> str | None:
+    """Return what `--instructions` takes; "" for its default, None for a file whose path is not known."""
+    name = str(score.instructions["set"])
+    if name in ("paper", "own") or not _model(score):
+        return ""
+    if name.partition(":")[0] in SETS:
+        return name
+    return next((text for text in _given(score.command, "--instructions") if PurePath(text).stem == name), None)
+
+
+def _reader(score: Score) -> list[str]:
+    """Return the flags of prompt retrieval; none of what is the default."""
+    if not score.reader:
+        return []
+    name, selection = str(score.reader["name"]), str(score.reader.get("selection", "similar"))
+    words = [] if name == "nearest" else _flag("--reader", name)
+    if name.startswith("hf:") and "dtype" in score.reader:
+        words += _flag("--reader-dtype", str(score.reader["dtype"]))
+    return words if selection == "similar" else [*words, *_flag("--selection", selection)]

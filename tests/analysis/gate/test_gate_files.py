@@ -72,6 +72,7 @@ def task(name: str = "SciFact", delta: float = -0.059, *, items: int = 20, **fie
         Difference(delta, delta - 0.017, delta + 0.017, 0.0085, 300, "t", False, delta - 0.014, delta + 0.014, 299.0),
         Chance(0.0001, 1.0, 9999, False, "sign-flip"), 0.00005, 300, 41, 160, 99, lost, lost[:2],
         command=("evaluate", "--model", "m", "--task", "SciFact", "--task=ArguAna", "--variant", "int8"),
+        repeat=("evaluate", "--model", "m", "--variant", "int8", "--task", name),
     )  # fmt: skip
     return dataclasses.replace(base, **fields)
 
@@ -102,7 +103,7 @@ def hostile(kind: str = REGRESSED) -> Outcome:
     rows = []
     for i, name in enumerate(HOSTILE):
         moved = tuple(Moved(bad, 0.9, 0.1, -0.8) for bad in HOSTILE)
-        row = verdict(name, kind, -0.05 - i / 1000, lost=moved, command=("evaluate", "--model", name))
+        row = verdict(name, kind, -0.05 - i / 1000, lost=moved, repeat=("evaluate", "--model", name))
         rows.append(dataclasses.replace(row, message=f"why {name}"))
     parts = [Part(name, kind, f"found {name}") for name in HOSTILE]
     found = judgement(*rows, macro=kind, name=HOSTILE[2])
@@ -214,13 +215,12 @@ def test_drift_and_speed_fit_the_common_shape() -> None:
 
 
 def test_the_command_repeats_one_task() -> None:
-    assert repeat_command(verdict("SciFact")) == ["evaluate", "--model", "m", "--variant", "int8", "--task", "SciFact"]
-    own = verdict("my own", command=("evaluate", "--model", "m", "--task", "own.yaml"))
-    assert repeat_command(own) == ["evaluate", "--model", "m", "--task", "own.yaml"]
-    short = verdict("SciFact", command=("evaluate", "--bench", "mteb", "--ta", "x", "--batch-tokens", "9", "--t", "7"))
-    assert repeat_command(short) == ["evaluate", "--batch-tokens", "9", "--t", "7", "--task", "SciFact"]
-    assert repeat_command(verdict("SciFact", command=("evaluate", "demo"))) == ["evaluate", "demo"]
-    assert repeat_command(verdict("SciFact", command=())) == []
+    assert repeat_command(verdict()) == ["evaluate", "--model", "m", "--variant", "int8", "--task", "SciFact"]
+    assert repeat_command(verdict(repeat=())) == []
+    assert (
+        repeat_command(verdict(kind=OK))
+        == as_json(outcome(judgement(verdict(kind=OK))))["quality"][0]["tasks"][0]["repeat"]
+    )
 
 
 def test_cut_names_stay_different() -> None:
@@ -450,7 +450,7 @@ def test_the_terminal_reads_from_the_top() -> None:
 
 
 def test_the_terminal_is_120_columns_wide() -> None:
-    rows = [verdict(f"{'x' * 60}{i}", kind, command=()) for i, kind in enumerate([REGRESSED, OK, NOT_COMPARABLE])]
+    rows = [verdict(f"{'x' * 60}{i}", kind, repeat=()) for i, kind in enumerate([REGRESSED, OK, NOT_COMPARABLE])]
     text = render_text(outcome(judgement(*rows, macro=NOT_COMPARABLE)))
     assert max(len(line) for line in text.splitlines()[1:]) <= 120
 

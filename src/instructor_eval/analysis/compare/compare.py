@@ -19,6 +19,7 @@ from instructor_eval.analysis.statistics.matching import Moved
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.published import why_not as why_not_published
+from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class TaskComparison:
     """The reason that nothing can be compared; None where something is."""
     notes: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    """The environment of the candidate's score."""
+    """The command that made the candidate's score."""
+    repeat: tuple[str, ...] = ()
+    """The command that makes it alone again; empty where that is not known."""
     likeness: Likeness = UNKNOWN
     """Where no item changed: the likeness of the vectors."""
 
@@ -278,6 +281,8 @@ def _blank(name: str, baseline: Side, candidate: Side) -> TaskComparison:
         _value(name, baseline),
         _value(name, candidate),
         command=tuple(mine.command) if mine else (),
+        # A baseline's manifest keeps no command, and too little of a score to render one from.
+        repeat=tuple(command_of(mine)) if mine and mine.command else (),
     )
 
 

@@ -22,7 +22,6 @@ from instructor_eval.analysis.gate.quality import (
 )
 from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.errors import one_line
-from instructor_eval.results.repeat import single_task
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.compare.compare import TaskComparison
@@ -194,10 +193,8 @@ def cut(text: str, most: int) -> str:
 
 
 def repeat_command(row: TaskVerdict) -> list[str]:
-    """The command that runs this task alone again; empty where none is known."""
-    if row.comparison is None or not row.comparison.command:
-        return []
-    return single_task(row.comparison.command, row.comparison.task)
+    """Return the command that runs this task alone again; empty where none is known."""
+    return list(row.comparison.repeat) if row.comparison else []
 
 
 def counts(rows: Sequence[TaskVerdict | Part]) -> str:
