@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,9 @@ class Page(HTMLParser):
 
     @property
     def packed(self) -> dict[str, Any]:
-        """RFC 1924's base 85 without the characters of HTML, DEFLATE without a head, JSON."""
+        """What the page holds as JSON, DEFLATE, base64."""
         [script] = [raw for raw, kind in zip(self.raw["script"], self.of("script"), strict=True) if kind.get("type")]
-        data = base64.b85decode(script.translate(str.maketrans(",./", "<>&")))
-        return json.loads(zlib.decompress(data, -15))
+        return json.loads(zlib.decompress(base64.b64decode(script)))
 
     def of(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -69,18 +68,3 @@ class Page(HTMLParser):
 
 def read(path: Path | str = "report.html") -> Page:
     return Page(Path(path).read_bytes())
-
-
-def unpack(groups: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """As the docstring of pack.py says it."""
-    for group in groups:
-        keys = group["keys"].split("\x7f")
-        texts = [""] * len(keys)
-        for place in group["places"]:
-            column = [place] * len(keys) if isinstance(place, str) else place[0].split("\x7f")
-            assert len(column) == len(keys)
-            before = ""
-            for i, text in enumerate(column):
-                before = text or before
-                texts[i] += before
-        yield from zip(keys, texts, strict=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import made_results
 import pytest
-from parsed_page import Page, read, unpack
+from parsed_page import Page, read
 from rewritten import as_before, rewrite
 
 from instructor_eval.report import page as pages
@@ -115,7 +115,7 @@ def test_the_csv_is_that_of_the_terminal(cli: Run, results: Path) -> None:
         assert cli("report", *flags).code == 0
         packed = read().packed
         assert packed["columns"] == header
-        columns = [column.split("\x7f") for column in packed["values"]]
+        columns = packed["values"]
         assert [list(line) for line in zip(*columns, strict=True)] == lines
         assert [header[i] for i in packed["tasks"]] == [t for t in header if t in FEW]
 
@@ -125,9 +125,9 @@ def test_a_large_page_is_packed_and_says_the_same(cli: Run, results: Path, monke
     monkeypatch.setattr(pages, "INLINE", 0)
     cli("report", "-o", "packed.html")
     whole, packed = read("open.html"), read("packed.html")
-    assert whole.packed["parts"] == []
+    assert whole.packed["parts"] == {}
     assert packed.of("article") == []
-    unpacked = dict(unpack(packed.packed["parts"]))
+    unpacked = packed.packed["parts"]
     content = Path("open.html").read_text("utf-8")
     articles = [key for key in unpacked if key.startswith("c-")]
     assert set(articles) == {a["id"] for a in whole.of("article")}

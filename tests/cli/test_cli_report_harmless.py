@@ -12,7 +12,7 @@ from typing import Any
 
 import made_results
 import pytest
-from parsed_page import Page, read, unpack
+from parsed_page import Page, read
 
 from instructor_eval.report import page as pages
 from instructor_eval.results.score import Score
@@ -164,7 +164,7 @@ def test_packed_texts_are_nothing_but_text(
     monkeypatch.setattr(pages, "INLINE", 0)
     page = made_of(HOSTILE[name], "hostile", cli, make_score, whole_gate)
     assert_harmless(page, "hostile.html")
-    parts = list(unpack(page.packed["parts"]))
+    parts = list(page.packed["parts"].items())
     assert len(parts) > 6
     for _, part in parts:
         found = Page(part.encode())

@@ -199,7 +199,7 @@ def test_a_cell_tells_all_that_is_behind_it(browser: Browser, page: Path, packed
             assert f"{name}{100 * value:.1f}" in told
         assert "A processor" in told
         assert "torch 2.13.0" in told
-        assert "evaluate --task SciFact" in told
+        assert f"evaluate --model {MINILM}@main --variant fp32 --task SciFact" in told
         assert browser.run("return document.querySelector('#panel .hist path').getBBox().width") == 12
         assert browser.console == []
 
@@ -243,4 +243,5 @@ def test_the_command_is_copied(browser: Browser, page: Path) -> None:
     browser.one("#panel .copy").click()
     browser.wait(lambda: browser.one("#panel .copy").text == "Copied")
     read = "const done = arguments[0]; navigator.clipboard.readText().then(done)"
-    assert browser.driver.execute_async_script(read) == browser.text("#panel .cmd") == "evaluate --task STS12"
+    command = "evaluate --model org/other-model@main --variant fp32 --task STS12"
+    assert browser.driver.execute_async_script(read) == browser.text("#panel .cmd") == command

@@ -24,34 +24,15 @@
   let unpacking = null;
   const packed = () => (unpacking ??= unpack($("packed").textContent));
   async function unpack(text) {
-    const stream = new Blob([bytes85(text)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    const found = JSON.parse(await new Response(stream).text());
-    const parts = {}; // from columns to pieces, see report/pack.py
-    const filled = (texts) => { texts.forEach((text, i) => (texts[i] = text || texts[i - 1])); return texts; };
-    for (const { keys, places } of found.parts) {
-      const columns = places.map((place) => (Array.isArray(place) ? filled(place[0].split("\x7f")) : place));
-      keys.split("\x7f").forEach((key, i) => (parts[key] = () => columns.map((c) => (Array.isArray(c) ? c[i] : c)).join("")));
-    }
-    return { ...found, parts, values: found.values.map((column) => column.split("\x7f")) };
-  }
-  function bytes85(text) { // RFC 1924's digits, but for < > &, which are , . /
-    const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%/()*+-;,=.?@^_`{|}~";
-    const value = Object.fromEntries([...digits].map((digit, i) => [digit, i]));
-    const left = (5 - (text.length % 5)) % 5;
-    const whole = text + "~".repeat(left);
-    const bytes = new DataView(new ArrayBuffer(whole.length / 5 * 4));
-    for (let i = 0; i < whole.length; i += 5) {
-      let word = 0;
-      for (let k = 0; k < 5; k++) word = word * 85 + value[whole[i + k]];
-      bytes.setUint32(i / 5 * 4, word);
-    }
-    return bytes.buffer.slice(0, bytes.byteLength - left);
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return JSON.parse(await new Response(stream).text());
   }
   // A part by its key, as new nodes: from the page if it lies open there, else unpacked. null where there is none.
   async function part(key) {
     const open = $(key);
     const holder = make("template");
-    holder.innerHTML = open ? open.outerHTML : ((await packed()).parts[key]?.() ?? "");
+    holder.innerHTML = open ? open.outerHTML : ((await packed()).parts[key] ?? "");
     const node = holder.content.firstElementChild;
     if (!node) return null;
     node.removeAttribute("id");
