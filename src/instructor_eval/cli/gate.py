@@ -71,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate gate`: the verdict, its files, and the exit code."""
-    from instructor_eval.analysis.gate import ci, files
+    from instructor_eval.analysis.gate import files
     from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
     from instructor_eval.analysis.gate.outcome import Outcome
     from instructor_eval.analysis.gate.text import render_text
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.self_test:
         files.prepare(output)  # before anything can go wrong: what an earlier gate left is not this one's
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
-    report = ci.report_url(options.report, os.environ)
+    report = files.report_url(options.report, os.environ)
     gates = list(dict.fromkeys(options.gate)) or ["quality"]
     if options.self_test and gates != ["quality"]:
         raise UserError("--self-test is of the quality gate: leave --gate out")
@@ -107,10 +107,10 @@ def run(options: argparse.Namespace) -> int:
     if options.self_test:
         return _self_test(outcome)
     text = render_text(outcome, files.write(output, outcome))
-    problem = ci.append_summary(outcome, os.environ)
+    problem = files.append_summary(outcome, os.environ)
     if problem:
         warn(f"evaluate: {problem}")
-    line = ci.annotation(outcome, os.environ)
+    line = files.annotation(outcome, os.environ)
     tell(f"{text}\n{line}" if line else text)
     return outcome.exit_code
 
@@ -121,7 +121,7 @@ def _baselines(options: argparse.Namespace) -> list[str]:
     So many small losses do not pass one by one. Empty where there is none yet and that is allowed.
     """
     from instructor_eval.analysis.compare import baselines
-    from instructor_eval.analysis.gate import ci
+    from instructor_eval.analysis.gate import files
 
     folder = options.baselines
     found: list[str] = []
@@ -138,7 +138,7 @@ def _baselines(options: argparse.Namespace) -> list[str]:
             others = baselines.names(folder)
             there = f" (there are: {', '.join(others[:10])})" if others else ""
             said = f"no baseline '{name}' in {folder} yet{there}, and --allow-no-baseline: nothing was tested"
-            tell("\n".join([said, *ci.warning(said, os.environ)]))
+            tell("\n".join([said, *files.warning(said, os.environ)]))
         else:
             found.append(text)
             pinned = f"{text}/{baselines.PINNED}"

@@ -23,7 +23,7 @@ from instructor_eval.analysis.gate.outcome import interval
 from instructor_eval.analysis.gate.quality import INCONCLUSIVE, judge, least_p
 from instructor_eval.analysis.statistics import matching
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
-from instructor_eval.cli.main import main as command_line
+from instructor_eval.cli import main as command_line
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 

@@ -73,7 +73,7 @@ class Outcome:
     """The invocation."""
     fail_on_inconclusive: bool = False
     report: str | None = None
-    """Where a report of the run can be seen (`gate_ci.report_url`)."""
+    """Where a report of the run can be seen (`files.report_url`)."""
 
     @property
     def verdicts(self) -> dict[str, str]:
@@ -184,12 +184,12 @@ def interval(difference: Difference | None) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """`text` on one line of at most `most` characters; what is cut leaves a hash, so that no two look the same."""
+    """Return `text` on one line of at most `most` characters (10 or more); a cut one ends with a hash of the whole."""
     line = one_line(text)
     if len(line) <= most:
         return line
     mark = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return f"{line[: most - 10]}…#{mark}"
+    return f"{line[: max(0, most - 10)]}…#{mark}"
 
 
 def repeat_command(row: TaskVerdict) -> list[str]:
@@ -204,9 +204,10 @@ def counts(rows: Sequence[TaskVerdict | Part]) -> str:
 
 
 def left_out(rows: Sequence[TaskVerdict | Part]) -> str:
-    """`and 380 more, all OK`: what a table does not show."""
+    """Return what a table does not show: `and 380 more rows, all OK`."""
     kinds = {r.verdict for r in rows}
-    return f"and {len(rows)} more" + (f", all {kinds.pop()}" if len(kinds) == 1 else f": {counts(rows)}")
+    more = f"and {len(rows)} more row{'s' * (len(rows) != 1)}"
+    return more + (f", all {kinds.pop()}" if len(kinds) == 1 < len(rows) else f": {counts(rows)}")
 
 
 def partly(judgement: Judgement) -> list[str]:
