@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instructor_eval.analysis.board.evidence import Evidence, UnreadError
-from instructor_eval.analysis.board.shapes import BINS, Shape
+from instructor_eval.analysis.board.evidence import BINS, Evidence, Shape, UnreadError
 from instructor_eval.analysis.compare.compare import unit_of
 from instructor_eval.analysis.format import interval_text, plural, score_text
 from instructor_eval.core.errors import one_line

@@ -9,8 +9,7 @@ import json
 import pytest
 from made_boards import FORUMS, board
 
-from instructor_eval.analysis.board import searches
-from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.board.text import SEARCH_COLUMNS, format_board, search_figures
 from instructor_eval.analysis.board.variants import searched
 from instructor_eval.tasks.cards import select
 
@@ -60,14 +59,14 @@ def test_a_store_is_a_row_below_the_variants_parent(found):
 
 
 def test_the_figures_of_a_row_are_over_its_tasks(found):
-    figures = searches.of_row(row_of(found, "fp32/faiss:HNSW32"))
+    figures = search_figures(row_of(found, "fp32/faiss:HNSW32"))
     assert figures["documents"] == 2000
     assert figures["index_bytes"] == 8_000_000
     assert figures["build_seconds"] == 4.0
     assert figures["recall"] == pytest.approx(0.9)
     assert row_of(found, "fp32/faiss:HNSW32").figures.vector_bytes == 4000
     assert row_of(found, "fp32/milvus").figures.vector_bytes is None
-    assert searches.of_row(row_of(found, "fp32")) == {}
+    assert search_figures(row_of(found, "fp32")) == {}
 
 
 def test_the_table_says_all_of_it(found):
@@ -90,12 +89,12 @@ def test_markdown_and_latex_have_a_table_too(found, form):
 def test_csv_has_columns_of_it(found):
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(format_board(found, "csv")))}
     mine = rows["fp32/faiss:HNSW32"]
-    assert {name: mine[name] for name in searches.CSV_COLUMNS} == {
+    assert {name: mine[name] for name in SEARCH_COLUMNS} == {
         "search_tasks": "2", "search_k": "10.0", "search_recall": "0.9", "search_exact_score": "0.5",
         "search_loss": "0.0125", "search_build_seconds": "4.0", "search_queries_per_second": "100.0",
         "search_index_bytes": "8000000.0",
     }  # fmt: skip
-    assert {rows["fp32"][name] for name in searches.CSV_COLUMNS} == {""}
+    assert {rows["fp32"][name] for name in SEARCH_COLUMNS} == {""}
 
 
 def test_json_has_it_by_task_and_over_all(found):
@@ -127,8 +126,8 @@ def test_a_whole_stands_for_its_parts(made, alone):
     only = [c for c in select(["CQADupstackRetrieval"]) if c.part_of is None] if alone else None
     row = row_of(shown(made, only=only), "fp32/faiss:HNSW32")
     assert searched(row) == ["CQADupstackRetrieval"]
-    assert searches.of_row(row)["index_bytes"] == 48_000_000
-    assert searches.of_row(row)["recall"] == 0.555
+    assert search_figures(row)["index_bytes"] == 48_000_000
+    assert search_figures(row)["recall"] == 0.555
     assert row.delta["CQADupstackRetrieval"].delta == pytest.approx(-0.01)
     assert row.figures.vector_bytes == 48_000
 

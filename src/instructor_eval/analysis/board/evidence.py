@@ -1,4 +1,7 @@
-"""Intervals and differences from scores' items, computed once and stored (`statistics_files.py`)."""
+"""Intervals, differences and shapes from scores' items, computed once and stored (`statistics_files.py`).
+
+numpy and scipy are imported where something is computed: the board needs neither where all was computed before.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import dataclasses
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
@@ -17,12 +21,36 @@ from instructor_eval.core.values import Items
 from instructor_eval.results.score import ReadItems, Score
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.board.shapes import Shape
     from instructor_eval.analysis.statistics.spreads import Spread
 
 T = TypeVar("T")
 _SAME = 1e-9
 _AT_ONCE = 4  # a head, one of its variants, the baseline row, and one to spare
+
+
+BINS = 12
+NAMED = 3
+"""So many units are named at either end."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A histogram of what units add to a score, and those at its ends; fractions of 1.
+
+    A unit's part is its value where the score is a mean, else what it adds (`analysis/statistics/contributions.py`).
+    """
+
+    low: float
+    """Where the first bin starts: 0 where all values lie between 0 and 1."""
+    high: float
+    counts: list[int]
+    """Units in each of `BINS` equal bins from `low` to `high`."""
+    median: float
+    worst: list[list[str | float]]
+    """Id and value, the lowest first; of equals the first by id."""
+    best: list[list[str | float]]
+    is_mean: bool
+    """Whether the score is the mean of values that stand for themselves (not of what a correlation is made of)."""
 
 
 class UnreadError(Exception):
@@ -109,14 +137,12 @@ class Evidence:
         Raises:
             UnreadError: items are missing, or no shape can be made of them.
         """
-        from instructor_eval.analysis.board import shapes
-
         key, found = self._look_up("shape", score)
         if found is not None:
             with contextlib.suppress(TypeError):  # fields of another version
-                return shapes.Shape(**found[0])
+                return Shape(**found[0])
         try:
-            computed = shapes.shape(score.metric, self._items(score))
+            computed = shape_of(score.metric, self._items(score))
         except (UserError, LookupError, TypeError, ValueError) as e:
             raise UnreadError from e
         if self._kept is not None and key is not None:
@@ -169,6 +195,44 @@ class Evidence:
             if isinstance(computed, Difference):
                 entry["unseen"] = [dataclasses.asdict(u) for u in computed.unseen]
             self._kept.put(key, entry | {"df": entry["df"] if math.isfinite(entry["df"]) else None}, replicates)
+
+
+def shape_of(metric: str, items: Items) -> Shape:
+    """Return the shape of a score's items.
+
+    Raises:
+        UserError: nothing is known of that metric.
+        LookupError, TypeError, ValueError: a column that it needs is missing, or holds what is no number.
+    """
+    import numpy as np
+
+    from instructor_eval.analysis.statistics.contributions import contributions, mean_column
+
+    with np.errstate(invalid="ignore"):  # what comes of infinity is found below
+        ids, values = contributions(metric, items)
+    if not ids or not np.isfinite(values).all():
+        raise ValueError("no items, or values that are not finite")
+    least, most = float(values.min()), float(values.max())
+    low, high = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, _ = np.histogram(values, bins=BINS, range=(low, high))
+    named = np.asarray(ids)
+    rising = np.lexsort((named, values))[:NAMED]
+    falling = np.lexsort((named, -values))[:NAMED]
+
+    def ends(places: list[int]) -> list[list[str | float]]:
+        return [[ids[i], float(values[i])] for i in places]
+
+    return Shape(
+        low,
+        high,
+        [int(c) for c in counts],
+        float(np.median(values)),
+        ends(rising.tolist()),
+        ends(falling.tolist()),
+        mean_column(metric) is not None,
+    )
 
 
 def _with_unseen(entry: dict[str, Any]) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST = 32 * 2**20
 _ENTRIES = 50_000
-_CODE = ("analysis/statistics/*.py", "analysis/board/evidence.py", "analysis/board/shapes.py", "metrics/*.py")
+_CODE = ("analysis/statistics/*.py", "analysis/board/evidence.py", "metrics/*.py")
 
 
 class KeptStatistics:

@@ -8,16 +8,29 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.analysis import format as difference_text
-from instructor_eval.analysis.board import searches, variants_text
+from instructor_eval.analysis.board import variants_text
 from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.variants import searched
 from instructor_eval.analysis.format import MARKS, score_text, some
 from instructor_eval.core.errors import printable
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import blocks, render
+from instructor_eval.results.search_figures import depth, number, of_parts
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.statistics.spreads import Spread
+
+SEARCH_COLUMNS = [
+    "search_tasks", "search_k", "search_recall", "search_exact_score", "search_loss", "search_build_seconds",
+    "search_queries_per_second", "search_index_bytes",
+]  # fmt: skip
+"""CSV: beside the score table, where a row went through a store; scores are fractions of 1."""
+_SEARCH_HEADERS = ["search", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
+_SEARCH_NOTE = (
+    "recall: share of the k exactly nearest documents that the store found, mean over queries. loss: exact search's "
+    "score less the store's, in points. queries/s: one after another, by one caller. All on the machine of the run."
+)
 
 
 def format_board(board: Board, form: str) -> str:
@@ -46,7 +59,7 @@ def format_board(board: Board, form: str) -> str:
 
 def _further(board: Board, form: str) -> list[str]:
     """The tables of variants and of searches, where there are any."""
-    return [*variants_text.tables(board, form), *searches.tables(board, form)]
+    return [*variants_text.tables(board, form), *_search_tables(board, form)]
 
 
 def means_shown(board: Board) -> list[str]:
@@ -60,9 +73,9 @@ def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
     if board.parents:
         headers += variants_text.CSV_COLUMNS
         rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
-    if any(searches.of_row(row) for row in board.rows):
-        headers += searches.CSV_COLUMNS
-        rows = [[*shown, *searches.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
+    if any(search_figures(row) for row in board.rows):
+        headers += SEARCH_COLUMNS
+        rows = [[*shown, *_search_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
     further = _csv_columns(board, means_shown(board))
     headers += further
     return headers, [[*shown, *(of(r) for of in further.values())] for r, shown in zip(board.rows, rows, strict=True)]
@@ -232,7 +245,7 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
         "variant": row.variant,
         "fingerprint": row.fingerprint,
         "instructions": row.instructions,
-        "search": searches.of_row(row),
+        "search": search_figures(row),
         "searches": {t: row.scores[t].search for t in board.tasks if t in row.scores and row.scores[t].search},
         "source": row.source,
         "reader": board.reader if row.source == "measured" else None,
@@ -252,3 +265,47 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
 
 def _interval(spread: Spread) -> dict[str, Any]:
     return {name: getattr(spread, name) for name in ("low", "high", "se", "n", "method", "weak")}
+
+
+def search_figures(row: Row) -> dict[str, Any]:
+    """Return a row's figures over the tasks that went through its store; empty where all were searched exactly."""
+    return of_parts([row.scores[task].search for task in searched(row)])
+
+
+def _search_tables(board: Board, form: str) -> list[str]:
+    """Return the table of vector stores: what each finds of what exact search finds, and what it takes."""
+    found = [(row, figures) for row in board.rows if (figures := search_figures(row))]
+    if not found:
+        return []
+    if form != "table":
+        rows = [[row.name, row.instructions, *_search_line(row, figures)] for row, figures in found]
+        return [render(["model", "instructions", *_SEARCH_HEADERS], rows, form, left=3)]
+    width = shutil.get_terminal_size((120, 40)).columns
+    families: dict[str, list[list[str | None]]] = {}
+    for row, figures in found:
+        families.setdefault(f"{row.name}, instructions {row.instructions}", []).append(_search_line(row, figures))
+    blocks_of = []
+    for family, rows in families.items():
+        blocks_of.append(printable(f"Searches through vector stores of {family}"))
+        blocks_of.append(blocks(_SEARCH_HEADERS, rows, left=1, width=width))
+    return [*blocks_of, _SEARCH_NOTE]
+
+
+def _search_cells(row: Row) -> list[float | int | None]:
+    """Return a row's `SEARCH_COLUMNS`; None where all was searched exactly, or a file does not say."""
+    figures, names = search_figures(row), [name.removeprefix("search_") for name in SEARCH_COLUMNS[1:]]
+    return [len(searched(row)) or None, *(number(figures, name) for name in names)]
+
+
+def _search_line(row: Row, figures: dict[str, Any]) -> list[str | None]:
+    recall, loss = number(figures, "recall"), number(figures, "loss")
+    build, rate, size = (number(figures, name) for name in ("build_seconds", "queries_per_second", "index_bytes"))
+    return [
+        printable(row.variant),
+        str(len(searched(row))),
+        None if recall is None else f"{recall:.3f} @{depth(figures)}",
+        None if loss is None else f"{100 * loss:.2f}",
+        None if build is None else f"{build:,.1f}",
+        None if rate is None else f"{rate:,.0f}",
+        None if size is None else f"{size / 1e6:,.1f}",
+    ]

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from made_boards import Made
 from made_items import BOOTSTRAPPED, T_METRICS, make_items
 
-from instructor_eval.analysis.board import shapes
-from instructor_eval.analysis.board.evidence import Evidence, UnreadError
-from instructor_eval.analysis.board.shapes import BINS, NAMED, shape
+from instructor_eval.analysis.board import evidence as module
+from instructor_eval.analysis.board.evidence import BINS, NAMED, Evidence, Shape, UnreadError, shape_of
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
@@ -36,7 +35,7 @@ def of_values(*values: float, ids: list[str] | None = None) -> Items:
 
 
 def test_a_mean_by_hand() -> None:
-    found = shape("ndcg_at_10", of_values(0.0, 0.08, 0.09, 0.51, 0.95, 1.0))
+    found = shape_of("ndcg_at_10", of_values(0.0, 0.08, 0.09, 0.51, 0.95, 1.0))
     assert (found.low, found.high, found.is_mean) == (0.0, 1.0, True)
     assert found.counts == [2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2]  # of a width of 0.0833; 1 is in the last
     assert found.median == pytest.approx((0.09 + 0.51) / 2)
@@ -49,7 +48,7 @@ def test_a_mean_by_hand() -> None:
 def test_a_mean_against_numpy(metric: str, seed: int) -> None:
     items = make_items(metric, 101, seed)
     values = items[T_METRICS[metric]]
-    found = shape(metric, items)
+    found = shape_of(metric, items)
     assert found.counts == np.histogram(values, bins=12, range=(0, 1))[0].tolist()
     assert found.median == statistics.median(values)
     assert (found.worst[0][1], found.best[0][1]) == (min(values), max(values))
@@ -60,7 +59,7 @@ def test_a_value_is_counted_in_the_bin_that_it_lies_in(thousandths: list[int]) -
     counts = [0] * BINS
     for value in thousandths:
         counts[min(value * BINS // 1000, BINS - 1)] += 1
-    found = shape("ndcg_at_10", of_values(*(v / 1000 for v in thousandths)))
+    found = shape_of("ndcg_at_10", of_values(*(v / 1000 for v in thousandths)))
     # A quarter (and a half, ...) lies on an edge, which is exact in both.
     assert found.counts == counts
 
@@ -68,7 +67,7 @@ def test_a_value_is_counted_in_the_bin_that_it_lies_in(thousandths: list[int]) -
 @pytest.mark.parametrize("metric", EVERY)
 @pytest.mark.parametrize("n", [12, 60])
 def test_every_unit_is_counted_once(metric: str, n: int) -> None:
-    found = shape(metric, items_of(metric, n))
+    found = shape_of(metric, items_of(metric, n))
     assert len(found.counts) == BINS
     assert sum(found.counts) == (n // 3 if metric == "pearson" else n)  # three systems to a segment
     assert found.low <= found.worst[0][1] <= found.median <= found.best[0][1] <= found.high
@@ -79,7 +78,7 @@ def test_every_unit_is_counted_once(metric: str, n: int) -> None:
 def test_the_order_of_items_moves_nothing(metric: str) -> None:
     items = items_of(metric)
     turned = {name: values[::-1] for name, values in items.items()}
-    before, after = shape(metric, items), shape(metric, turned)
+    before, after = shape_of(metric, items), shape_of(metric, turned)
     assert after.median == pytest.approx(before.median)
     assert (after.counts, [i for i, _ in after.best]) == (before.counts, [i for i, _ in before.best])
     assert [i for i, _ in after.worst] == [i for i, _ in before.worst]
@@ -87,7 +86,7 @@ def test_the_order_of_items_moves_nothing(metric: str) -> None:
 
 @pytest.mark.parametrize("metric", EVERY)
 def test_what_stands_for_itself_is_a_mean(metric: str) -> None:
-    assert shape(metric, items_of(metric)).is_mean == (metric in {*T_METRICS, "mean_of_parts", "summeval_v2"})
+    assert shape_of(metric, items_of(metric)).is_mean == (metric in {*T_METRICS, "mean_of_parts", "summeval_v2"})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,7 @@ def test_what_stands_for_itself_is_a_mean(metric: str) -> None:
 )
 def test_the_parts_of_a_correlation(metric: str, correlation: Callable[..., Any]) -> None:
     few = {"id": ["a", "b", "c"], "gold": [1.0, 2.0, 4.0], "cosine": [0.1, 0.7, 0.6]}
-    found = shape(metric, few)  # of three all are named
+    found = shape_of(metric, few)  # of three all are named
     told = dict(map(tuple, found.worst))
     assert set(told) == {"a", "b", "c"}
     assert statistics.mean(told.values()) == pytest.approx(correlation(few["gold"], few["cosine"]).statistic)
@@ -104,7 +103,7 @@ def test_the_parts_of_a_correlation(metric: str, correlation: Callable[..., Any]
     gold, cosine = (scipy.stats.zscore(ranked(many[name])) for name in ("gold", "cosine"))
     product = gold * cosine
     assert product.mean() == pytest.approx(correlation(many["gold"], many["cosine"]).statistic)
-    found = shape(metric, many)
+    found = shape_of(metric, many)
     assert (found.low, found.high) == pytest.approx((product.min(), product.max()))
     assert found.median == pytest.approx(np.median(product))
     told = {f"i{i}": round(float(value), 9) for i, value in enumerate(product)}
@@ -116,13 +115,13 @@ def test_the_parts_of_a_correlation(metric: str, correlation: Callable[..., Any]
 
 def test_of_equals_the_first_by_id() -> None:
     ids = ["z", "b", "q10", "a", "q9", "c"]
-    found = shape("ndcg_at_10", of_values(0.5, 0.5, 0.5, 0.5, 0.5, 0.1, ids=ids))
+    found = shape_of("ndcg_at_10", of_values(0.5, 0.5, 0.5, 0.5, 0.5, 0.1, ids=ids))
     assert found.best == [["a", 0.5], ["b", 0.5], ["q10", 0.5]]
     assert found.worst == [["c", 0.1], ["a", 0.5], ["b", 0.5]]
 
 
 def test_fewer_units_than_names() -> None:
-    found = shape("ndcg_at_10", of_values(0.25))
+    found = shape_of("ndcg_at_10", of_values(0.25))
     assert (found.worst, found.best, found.median, sum(found.counts)) == ([["q0", 0.25]], [["q0", 0.25]], 0.25, 1)
 
 
@@ -138,14 +137,14 @@ def test_fewer_units_than_names() -> None:
     ],
 )
 def test_the_axis_is_from_0_to_1_where_all_values_are(values: tuple[float, ...], ends: tuple[float, float]) -> None:
-    found = shape("ndcg_at_10", of_values(*values))
+    found = shape_of("ndcg_at_10", of_values(*values))
     assert (found.low, found.high) == ends
 
 
 @pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson", "pearson"])
 def test_a_correlation_of_equal_values_is_all_zero(metric: str) -> None:
     column = "value" if metric == "pearson" else "cosine"
-    found = shape(metric, items_of(metric, 60) | {column: [0.3] * 60})
+    found = shape_of(metric, items_of(metric, 60) | {column: [0.3] * 60})
     assert (found.low, found.high, found.median) == (0.0, 1.0, 0.0)
     assert found.counts[0] == sum(found.counts)
 
@@ -156,7 +155,7 @@ def test_what_is_not_finite_has_no_shape(metric: str, value: float) -> None:
     items = items_of(metric)
     items[T_METRICS[metric]][7] = value
     with pytest.raises(ValueError, match="not finite"):
-        shape(metric, items)
+        shape_of(metric, items)
 
 
 @pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson"])
@@ -164,20 +163,20 @@ def test_a_correlation_with_a_nan_has_no_shape(metric: str) -> None:
     items = items_of(metric)
     items["cosine"][7] = float("nan")
     with pytest.raises(ValueError, match="not finite"):
-        shape(metric, items)
+        shape_of(metric, items)
 
 
 @pytest.mark.parametrize("metric", [*T_METRICS, "cosine_ap", "cosine_spearman", "pearson", "summeval_v1"])
 def test_nothing_has_no_shape(metric: str) -> None:
     with pytest.raises(ValueError, match=r"no items|zero-size"):
-        shape(metric, {name: [] for name in items_of(metric)})
+        shape_of(metric, {name: [] for name in items_of(metric)})
 
 
 def test_a_missing_column_and_an_unknown_metric() -> None:
     with pytest.raises(KeyError, match="ndcg_at_10"):
-        shape("ndcg_at_10", {"id": ["a"]})
+        shape_of("ndcg_at_10", {"id": ["a"]})
     with pytest.raises(UserError, match="'unheard_of'"):
-        shape("unheard_of", {"id": ["a"]})
+        shape_of("unheard_of", {"id": ["a"]})
 
 
 # What is kept of it
@@ -190,7 +189,7 @@ def kept(tmp_path: Path) -> Kept:
 
 
 @pytest.fixture
-def saved(made: Made, kept: Kept) -> shapes.Shape:
+def saved(made: Made, kept: Kept) -> Shape:
     """The shape of the one score there is, kept; its items were read once."""
     score, first = made.add("fp32"), kept()
     found = Evidence(made.items, first).shape(score)
@@ -201,11 +200,11 @@ def saved(made: Made, kept: Kept) -> shapes.Shape:
 
 def test_without_anything_kept_it_is_computed(made: Made) -> None:
     score = made.add("fp32")
-    assert Evidence(made.items).shape(score) == shape("ndcg_at_10", made.kept[score.identity])
+    assert Evidence(made.items).shape(score) == shape_of("ndcg_at_10", made.kept[score.identity])
 
 
-def test_what_is_kept_is_what_was_computed(made: Made, kept: Kept, saved: shapes.Shape) -> None:
-    assert saved == shape("ndcg_at_10", made.kept[made.scores[0].identity])
+def test_what_is_kept_is_what_was_computed(made: Made, kept: Kept, saved: Shape) -> None:
+    assert saved == shape_of("ndcg_at_10", made.kept[made.scores[0].identity])
     assert Evidence(made.items, kept()).shape(made.scores[0]) == saved
     assert Evidence(None, kept()).shape(made.scores[0]) == saved
     assert len(made.asked) == 1  # not again
@@ -213,7 +212,7 @@ def test_what_is_kept_is_what_was_computed(made: Made, kept: Kept, saved: shapes
 
 @pytest.mark.parametrize("change", ["created", "identity", "score", "stamp"])
 def test_what_is_kept_of_another_score_or_file_is_computed_again(
-    change: str, made: Made, kept: Kept, saved: shapes.Shape
+    change: str, made: Made, kept: Kept, saved: Shape
 ) -> None:
     score, again = made.scores[0], kept()
     if change == "stamp":
@@ -230,7 +229,7 @@ def test_what_is_kept_of_another_score_or_file_is_computed_again(
 
 @pytest.mark.parametrize("entry", [{}, {"low": 0.0, "gone": 1}, {"counts": []}])
 def test_an_entry_of_other_fields_is_computed_again(
-    entry: dict[str, Any], made: Made, kept: Kept, saved: shapes.Shape
+    entry: dict[str, Any], made: Made, kept: Kept, saved: Shape
 ) -> None:
     other = kept()
     other.put(other.key("shape", made.scores[0]), entry)
@@ -277,7 +276,7 @@ def test_an_interval_keeps_the_shape_too(made: Made, kept: Kept) -> None:
     first.save()
     assert made.asked == [score.identity]  # once for both
     found = Evidence(None, kept()).shape(score)
-    assert found == shape("ndcg_at_10", made.kept[score.identity])
+    assert found == shape_of("ndcg_at_10", made.kept[score.identity])
     assert made.asked == [score.identity]
 
 
@@ -289,11 +288,11 @@ def test_a_board_keeps_the_shapes_of_all_its_scores(made: Made, kept: Kept) -> N
     assert sorted(made.asked) == sorted(made.kept)
     later = Evidence(None, kept())
     for score in made.scores:
-        assert later.shape(score) == shape("ndcg_at_10", made.kept[score.identity])
+        assert later.shape(score) == shape_of("ndcg_at_10", made.kept[score.identity])
 
 
 def test_nothing_kept_costs_no_shape(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shapes, "shape", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(module, "shape_of", lambda *_: pytest.fail("computed"))
     Evidence(made.items).spread(made.add("fp32"), replicates=False)
 
 
@@ -301,8 +300,8 @@ def test_an_interval_does_not_depend_on_the_shape(made: Made, kept: Kept, monkey
     score = made.add("fp32")
     whole = Evidence(made.items).spread(score, replicates=False)
 
-    def fail(*_: object) -> shapes.Shape:
+    def fail(*_: object) -> Shape:
         raise ValueError("no shape")
 
-    monkeypatch.setattr(shapes, "shape", fail)
+    monkeypatch.setattr(module, "shape_of", fail)
     assert Evidence(made.items, kept()).spread(score, replicates=False) == whole
