@@ -53,7 +53,7 @@ def test_from_a_server_it_is_one_request_too(browser: Browser, page: Path) -> No
 # --- first screen
 
 
-def test_the_verdict_stands_first_and_the_chart_and_the_table_follow(browser: Browser, page: Path) -> None:
+def test_the_verdict_comes_first_then_chart_and_table(browser: Browser, page: Path) -> None:
     browser.open(page)
     places = browser.run(
         "return ['.verdict', '.chart svg', '#board'].map(c => document.querySelector(c).getBoundingClientRect().top)"

@@ -164,7 +164,7 @@ def test_a_variant_beside_its_baseline_has_intervals(browser: Browser, page: Pat
         assert browser.all("#pair .iv")
 
 
-def test_any_two_rows_have_their_differences_and_the_command_for_more(browser: Browser, page: Path) -> None:
+def test_any_two_rows_have_differences_and_a_command(browser: Browser, page: Path) -> None:
     browser.open(page)
     Select(browser.one("#a")).select_by_visible_text(f"{MINILM}@fp32:paper")
     Select(browser.one("#b")).select_by_visible_text(f"{folders.OTHER}@fp32:paper")

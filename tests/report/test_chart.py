@@ -303,7 +303,7 @@ def test_the_frontier_is_drawn_from_left_to_right(made: Made) -> None:
 # The drawing
 
 
-def test_places_are_of_a_log_and_a_linear_axis_within_the_drawing(made: Made) -> None:
+def test_places_follow_a_log_and_a_linear_axis(made: Made) -> None:
     for n in range(4):
         add(made, f"org/m{n}", shift=0.05 * n * n, cost={"file_bytes": 100 * 4**n})
     found = drawn(made)["size"]
@@ -359,7 +359,7 @@ def test_a_line_goes_from_a_model_to_each_of_its_variants(made: Made) -> None:
 # Names
 
 
-def test_variants_go_by_their_own_names_where_all_are_of_one_model(made: Made) -> None:
+def test_variants_of_one_model_have_short_names(made: Made) -> None:
     for variant in ("fp32", "int8", "int8+binary"):
         add(made, "org/a", variant=variant, cost=EVERY)
     assert set(dots(drawn(made)["size"])) == {"a", "int8", "int8+binary"}
@@ -367,7 +367,7 @@ def test_variants_go_by_their_own_names_where_all_are_of_one_model(made: Made) -
     assert set(dots(drawn(made)["size"])) == {"a", "a · int8", "a · int8+binary", "b"}
 
 
-def test_instruction_sets_are_told(made: Made) -> None:
+def test_instruction_sets_are_shown(made: Made) -> None:
     for own in ("none", "paper", "template"):
         add(made, "org/a", instructions=own, cost=EVERY)
     assert set(dots(drawn(made)["size"])) == {"a", "none", "template"}

@@ -132,7 +132,7 @@ def test_nothing_filed_of_roles(made: Made) -> None:
 # What cells share
 
 
-def test_what_is_the_same_is_told_once(made: Made) -> None:
+def test_shared_facts_are_shown_once(made: Made) -> None:
     roles = {"query": QUERY}
     for variant in ("fp32", "int8", "bf16"):
         made.add("SciFact", "STS12", variant=variant, roles=roles)
@@ -150,7 +150,7 @@ def test_what_is_the_same_is_told_once(made: Made) -> None:
     assert used == set(ids)
 
 
-def test_other_instructions_data_and_machines_are_told_apart(made: Made) -> None:
+def test_other_instructions_data_and_machines_differ(made: Made) -> None:
     made.add(roles={"query": QUERY}, environment={"hardware": {"device": "cpu"}, "versions": {"torch": "2.1"}})
     other = made.add(
         instructions="mine", roles={"query": {"text": "Mine: ", "rule": "file mine.yaml"}},

@@ -32,7 +32,7 @@ def better(by: float) -> dict[str, list[object]]:
     return items | {"ndcg_at_10": [min(1.0, v + by) for v in items["ndcg_at_10"]]}
 
 
-def test_a_model_stands_above_its_sets_and_these_above_their_variants(made: Made) -> None:
+def test_a_model_stands_above_its_sets_and_variants(made: Made) -> None:
     for name in ("none", "paper"):
         for variant in ("int8", "fp32", "bf16"):
             made.add(variant=variant, instructions=name)
@@ -50,7 +50,7 @@ def test_a_model_stands_above_its_sets_and_these_above_their_variants(made: Made
     assert [found.index(line.parent) if line.parent else None for line in found] == [None, None, 1, 1, 1, 4, 4]
 
 
-def test_every_row_of_the_board_has_one_line_that_knows_its_place(made: Made) -> None:
+def test_every_row_of_the_board_has_one_line(made: Made) -> None:
     for name in ("paper", "none", "template"):
         for variant in ("fp32", "int8"):
             made.add("SciFact", "STS12", variant=variant, instructions=name, seed=len(name))
@@ -90,7 +90,7 @@ def test_which_set_stands_for_the_model(sets: dict[str, int], head: str, made: M
     assert {line.row.instructions for line in found if line.parent is found[0]} == set(sets) - {head}
 
 
-def test_of_sets_with_as_many_tasks_the_one_with_variants_stands_for_the_model(made: Made) -> None:
+def test_the_set_with_variants_stands_for_the_model(made: Made) -> None:
     made.add(instructions="a")
     for variant in ("fp32", "int8"):
         made.add(instructions="b", variant=variant)

@@ -128,7 +128,7 @@ def test_a_line_with_nothing_in_common_has_no_pair(made: Made) -> None:
     assert [with_parent(line, COLUMNS) for line in made.lines()] == [None, None]
 
 
-def test_what_cannot_be_compared_is_told_beside_what_can(made: Made) -> None:
+def test_what_cannot_be_compared_is_named(made: Made) -> None:
     made.add("SciFact", "STS12")
     made.add("SciFact", instructions="none", seed=2)
     made.add("STS12", instructions="none", seed=2).data = {"hash": "other"}
@@ -167,7 +167,7 @@ def worth(made: Made, found: list[Line]) -> list[Pair]:
     return instructions_worth(found, COLUMNS, made.evidence)
 
 
-def test_the_head_beside_none_is_the_tables_difference_turned_round(made: Made) -> None:
+def test_the_head_beside_none_is_the_difference_turned_round(made: Made) -> None:
     made.add(*TASKS)
     made.add(*TASKS, instructions="none", seed=2)
     found = made.lines()

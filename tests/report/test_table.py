@@ -263,7 +263,7 @@ def test_shades_are_letters() -> None:
     assert [Cell("1", heat=n).classes for n in range(9)] == ["", *"abcdefgh"]
 
 
-def test_a_mean_of_some_of_its_tasks_is_not_shaded_and_shades_no_other() -> None:
+def test_an_incomplete_mean_is_not_shaded() -> None:
     means = {"a": Mean(0.2, 56, 56), "b": Mean(0.4, 56, 56), "c": Mean(0.9, 2, 56), "d": Mean(0.3, 56, 56)}
     rows = [
         Row(name, "paper", "measured", tasks={"SciFact": 0.5, "STS12": 0.5}, means={"MTEB-56": mean}, name=name)

@@ -151,7 +151,7 @@ def test_no_command_where_a_needed_path_is_not_known(score: Score) -> None:
     assert command_of(score) == []
 
 
-def test_no_command_is_needed_where_the_fields_say_all() -> None:
+def test_no_filed_command_is_needed_where_fields_say_all() -> None:
     score = scored(limit=3)
     score.command = []
     assert " ".join(command_of(score)) == f"evaluate --model org/model@{COMMIT} --variant fp32 --task SciFact --limit 3"

@@ -174,7 +174,7 @@ def test_published_rows_are_marked_and_never_ranked(make_score: MakeScore) -> No
     assert "published: others' numbers, not measured here" in format_board(found, "table")
 
 
-def test_only_published_models_with_a_score_in_a_column_are_shown(make_score: MakeScore) -> None:
+def test_published_models_without_a_score_are_not_shown(make_score: MakeScore) -> None:
     found = board([make_score("mine", 0.5, benchmark="own")], published().values())
     assert [r.model for r in found.rows] == ["org/model"]
 
@@ -185,7 +185,7 @@ def test_a_published_model_that_was_measured_too_has_two_rows(make_score: MakeSc
     assert sorted(r.source for r in found.rows if r.model == name) == ["measured", "published"]
 
 
-def test_without_results_published_models_stand_there_by_their_means() -> None:
+def test_without_results_published_models_are_shown() -> None:
     found = board([], published().values())
     assert len(found.rows) == 16  # 12 with task scores, 4 that the paper's table alone has
     assert found.tasks == []
@@ -203,13 +203,13 @@ def test_without_results_published_models_stand_there_by_their_means() -> None:
 # Which scores count
 
 
-def test_two_checkpoints_under_one_name_are_told_apart(make_score: MakeScore) -> None:
+def test_two_checkpoints_of_one_name_have_different_labels(make_score: MakeScore) -> None:
     scores = [make_score("STS12", v, fingerprint=f * 16) for f, v in (("a", 0.1), ("b", 0.9))]
     assert [r.model for r in board(scores).rows] == ["org/model #bbbbbb", "org/model #aaaaaa"]
     assert [r.model for r in board(scores[:1]).rows] == ["org/model"]
 
 
-def test_sets_of_instructions_and_variants_have_rows_of_their_own(make_score: MakeScore) -> None:
+def test_instruction_sets_and_variants_have_their_own_rows(make_score: MakeScore) -> None:
     scores = [make_score("STS12", 0.9), make_score("STS12", 0.8, instructions="none")]
     scores.append(make_score("STS12", 0.7, variant="bf16", fingerprint="e" * 16))
     found = board(scores)
@@ -283,7 +283,7 @@ def test_published_rows_never_stand_beside_limited_ones(make_score: MakeScore, f
     assert not board(scores, limit=10).published_apart
 
 
-def test_a_published_score_of_another_protocol_is_left_out_of_its_row(make_score: MakeScore) -> None:
+def test_published_scores_of_another_protocol_are_left_out(make_score: MakeScore) -> None:
     other = DEFAULT | {"summeval": "v2"}
     protocol = relevant(other, "Summarization", "SummEval")
     scores = [make_score("STS12", 0.5), make_score("SummEval", 0.3, type="Summarization", protocol=protocol)]
@@ -395,7 +395,7 @@ def test_baselines_stand_beside_models(prompted: MakeScore) -> None:
     ]
 
 
-def test_published_prompt_retrieval_is_shown_marked_beside_measured(prompted: MakeScore) -> None:
+def test_published_prompt_retrieval_is_marked(prompted: MakeScore) -> None:
     names = {e.model for e in published().values() if "PromptRetrieval" in e.categories}
     assert len(names) == 10
     found = board([prompted()], published().values())
@@ -508,7 +508,7 @@ def test_nothing_to_show(form: str) -> None:
         assert text.startswith("no results yet: run `evaluate demo`")
 
 
-def test_a_task_that_is_not_shipped_names_its_benchmark_but_none_of_ours(make_score: MakeScore) -> None:
+def test_an_own_task_names_its_benchmark(make_score: MakeScore) -> None:
     given = {"Mine": (0.5, "own"), "Theirs": (0.7, "acme"), "Posing": (0.9, "mteb")}
     [row] = board([make_score(task, value, benchmark=b) for task, (value, b) in given.items()]).rows
     assert {name: mean.value for name, mean in row.means.items()} == {"own": pytest.approx(0.7), "acme": 0.7}

@@ -15,7 +15,7 @@ from instructor_eval.tasks.cards import select
 # Families
 
 
-def test_children_stand_below_their_parent_in_the_order_of_the_forms(made: Made) -> None:
+def test_children_follow_the_order_of_the_forms(made: Made) -> None:
     names = ["mystery-form", "onnx-int8", "int8-dynamic", "int8@256", "int8+binary@256", "int8@64", "int8+int8",
              "int8", "bf16", "fp32+float16", "fp32"]  # fmt: skip
     for name in names:
@@ -87,7 +87,7 @@ def test_another_revision_is_another_family(made: Made) -> None:
     assert made.board().parents == []
 
 
-def test_with_two_checkpoints_of_one_name_nothing_says_whose_variant_it_is(made: Made) -> None:
+def test_a_variant_of_two_like_named_checkpoints_has_no_parent(made: Made) -> None:
     made.add("fp32", fingerprint="a" * 16, identity="a")
     made.add("fp32", fingerprint="b" * 16, identity="b", shift=0.1)
     made.add("int8", shift=-0.2)
@@ -114,7 +114,7 @@ def test_a_score_that_names_its_checkpoint_joins_that_one_only(made: Made) -> No
     assert made.board().parents == []
 
 
-def test_two_recipes_of_a_form_are_told_apart_below_one_parent(made: Made) -> None:
+def test_two_recipes_of_a_form_have_different_labels(made: Made) -> None:
     made.add("fp32")
     made.add("int8", fingerprint="1" * 16, identity="old")
     made.add("int8", fingerprint="2" * 16, identity="new", shift=0.01)
@@ -156,7 +156,7 @@ def test_variants_push_no_other_model_around(made: Made, make_score: MakeScore) 
 # Differences
 
 
-def test_a_difference_is_of_the_published_scores_and_has_an_interval(made: Made) -> None:
+def test_a_difference_has_an_interval(made: Made) -> None:
     parent, child = made.add("fp32"), made.add("int8", shift=-0.03)
     made.add("int8", "ArguAna")  # the parent has no score of it
     row = of(made.board())["int8"]
@@ -283,7 +283,7 @@ def test_a_part_without_an_interval_leaves_the_whole_without(noise: float, made:
     assert of(found)["int8"].delta["CQADupstackRetrieval"].verdict == "unknown"
 
 
-def test_a_part_that_was_run_again_does_not_count_for_the_old_whole(made: Made) -> None:
+def test_a_part_run_again_does_not_count_for_the_old_whole(made: Made) -> None:
     for name in ("fp32", "int8"):
         values = [made.add(name, forum).score for forum in FORUMS]
         made.add(name, "CQADupstackRetrieval", items={"id": list(FORUMS), "value": values}, metric="mean_of_parts")
@@ -439,7 +439,7 @@ def test_a_sibling_beats_a_sibling_but_not_across_devices(made: Made, make_score
     assert pareto(Made(make_score), variants, fp8="cuda") == {"fp32", "int8", "fp8"}
 
 
-def test_a_parent_is_beaten_by_what_was_measured_on_another_device(made: Made) -> None:
+def test_a_parent_is_beaten_across_devices(made: Made) -> None:
     """A child's speed is its ratio to the parent, wherever that was taken."""
     assert pareto(made, {"fp32": (0.0, 100, 1.0, 8), "fp8": (0.0, 60, 1.5, 8)}, fp8="cuda") == {"fp8"}
 

@@ -106,7 +106,7 @@ def test_a_cell_has_the_interval_of_its_items(made: Made) -> None:
     assert float(line["SciFact_high"]) == pytest.approx(100 * ((score.score or 0) + top), abs=1e-4)
 
 
-def test_too_few_items_are_told(made: Made) -> None:
+def test_too_few_items_are_named(made: Made) -> None:
     made.add("a", n=4)
     text = format_board(made.board(), "table")
     assert " (±" in text
@@ -283,7 +283,7 @@ def test_cells_are_marked_against_the_baseline_row(three: Made) -> None:
     assert "▼" not in latex
 
 
-def test_other_instruction_texts_can_be_compared_with_the_baseline_row(made: Made) -> None:
+def test_other_instructions_can_be_compared_with_the_baseline(made: Made) -> None:
     for model, text in (("a", "Represent:"), ("b", "Query:")):
         made.add(model, shift=0.1 * (model == "b"), instructions=model).instructions["roles"] = {
             "query": {"text": text}
@@ -314,7 +314,7 @@ def test_without_a_difference_the_board_says_so(made: Made) -> None:
     assert "▲" not in text
 
 
-def test_without_a_baseline_row_variants_are_marked_against_theirs(made: Made) -> None:
+def test_without_a_baseline_variants_are_marked_against_theirs(made: Made) -> None:
     made.add("a")
     made.add("a", variant="int8", fingerprint="a8", shift=-0.1)
     made.add("b", shift=0.2)

@@ -258,7 +258,7 @@ def test_differences_are_those_of_stats(results: Store) -> None:
     assert (told["low"], told["high"], told["se"]) == (found.low, found.high, found.se)
 
 
-def test_a_missing_file_of_items_is_told(results: Store) -> None:
+def test_a_missing_file_of_items_is_named(results: Store) -> None:
     score = next(results.scores())
     assert results.items_stamp(score)
     for path in results.root.rglob("*.parquet"):

@@ -227,7 +227,7 @@ def test_a_compact_baseline_has_hashes_of_the_lists(side: Make) -> None:
     assert assess(side({"SciFact": compact}), side({"SciFact": compact}), (PROBE, PROBE)).tasks[0].lists == QUERIES
 
 
-def test_ranks_that_stay_are_no_change_of_the_score_but_not_exact(side: Make) -> None:
+def test_equal_ranks_are_no_change_but_not_exact(side: Make) -> None:
     now = STS | {"cosine": [c + 1e-7 for c in STS["cosine"]]}
     found = assess(side({"STSBenchmark": STS}), side({"STSBenchmark": now}), (PROBE, PROBE))
     [one] = found.tasks
@@ -309,7 +309,7 @@ def test_items_that_are_not_those_of_the_score(change: Callable[[Items], object]
         assert message in found.tasks[0].message
 
 
-def test_something_that_moved_leads_before_what_cannot_be_compared(side: Make) -> None:
+def test_a_change_comes_before_what_cannot_be_compared(side: Make) -> None:
     found = assess(side(), side({"SciFact": with_scores(0.01)}), (PROBE, None))
     assert found.verdict == REGRESSED
     assert found.line.startswith("drift: REGRESSED: SciFact: ")

@@ -142,7 +142,7 @@ def many(n: int, kind: str, name: str = "task {}") -> Outcome:
 # --- the whole
 
 
-def test_the_worst_gate_decides_and_is_told_first() -> None:
+def test_the_worst_gate_decides_and_comes_first() -> None:
     good = judgement(verdict("A", OK, 0.0), verdict("B", OK, 0.001), macro=OK)
     bad = Plain("drift", REGRESSED, "largest 1 - cosine 0.3", parts=[Part("vectors", REGRESSED, "0.3")])
     both = outcome(good, plain=[bad])
@@ -176,7 +176,7 @@ def test_nothing_compared_never_passes() -> None:
         assert "NOT COMPARABLE" in render_text(found)
 
 
-def test_two_baselines_are_told_apart() -> None:
+def test_two_baselines_have_different_names() -> None:
     found = outcome(judgement(verdict(kind=OK), name="last"), judgement(verdict(kind=REGRESSED), name="pinned"))
     assert (found.verdict, found.exit_code) == (REGRESSED, 1)
     assert found.headline.endswith("(against pinned in results)")
@@ -185,7 +185,7 @@ def test_two_baselines_are_told_apart() -> None:
     assert [q["baseline"]["label"] for q in as_json(found)["quality"]] == ["last", "pinned"]
 
 
-def test_two_drifts_are_told_apart() -> None:
+def test_two_drift_gates_have_different_names() -> None:
     drifts = [
         Plain("drift", v, "found", name, "c", [Part("vectors", v, "x")]) for v, name in ((OK, "a"), (REGRESSED, "b"))
     ]
@@ -272,7 +272,7 @@ def test_gate_json_has_everything(tmp_path: Path) -> None:
     assert (gone["difference"], gone["p"], gone["not_comparable"]) == (None, None, "other data")
 
 
-def test_numbers_without_a_value_are_null_and_the_drift_gate_is_whole() -> None:
+def test_numbers_without_a_value_are_null() -> None:
     row = verdict(kind=OK)
     odd = dataclasses.replace(row, difference=Difference(float("nan"), df=float("inf")))
     plain = Plain("drift", OK, "all well", "b", "c", [Part("vectors", OK, "same")], ["a note"], {"texts": 64})
@@ -300,7 +300,7 @@ def test_same_outcome_same_bytes_and_no_leftovers(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(FILES)
 
 
-def test_an_earlier_gates_files_do_not_outlive_the_start_of_the_next(tmp_path: Path) -> None:
+def test_files_of_an_earlier_gate_are_deleted(tmp_path: Path) -> None:
     write(tmp_path, mixed())
     (tmp_path / "mine.txt").write_text("stays")
     prepare(tmp_path)

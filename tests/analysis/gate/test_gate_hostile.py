@@ -48,7 +48,7 @@ def score_of(root: Path, task: str, variant: str) -> Score:
     return next(s for s in Store(root).scores() if s.task == task and s.model["variant"] == variant)
 
 
-def test_a_verdict_does_not_hang_on_who_reads_it(results: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_changes_no_verdict(results: Path, tmp_path: Path) -> None:
     end, start = os.pipe()
     os.close(end)
     done = subprocess.run(GATE, cwd=tmp_path, stdout=start, stderr=subprocess.PIPE, check=False)
@@ -67,7 +67,7 @@ def test_output_that_cannot_be_written_is_no_bad_model(results: Path, tmp_path: 
     )
 
 
-def test_a_fault_of_ours_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_of_ours_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def broken() -> int:
         raise RuntimeError("broken")
 
@@ -78,7 +78,7 @@ def test_a_fault_of_ours_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "RuntimeError: broken" in capsys.readouterr().err
 
 
-def test_a_terminal_without_greek_is_no_fault(results: Path, tmp_path: Path) -> None:
+def test_a_terminal_without_greek_is_no_error(results: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(GATE, cwd=tmp_path, capture_output=True, env=env, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
@@ -99,7 +99,7 @@ def test_a_card_names_its_tasks(cli: Run, results: Path, make_score: Callable[..
     assert (done.code, done.out.split(" +0.00")[0]) == (0, "INCONCLUSIVE: Tickets")  # 300 unchanged pairs
 
 
-def test_what_intersect_leaves_out_is_told_everywhere(cli: Run, results: Path, tmp_path: Path) -> None:
+def test_every_output_names_what_intersect_leaves_out(cli: Run, results: Path, tmp_path: Path) -> None:
     score = score_of(results, "STS12", "bf16")
     for path in results.glob(f"scores/**/STS12.{score.identity}.*"):
         path.unlink()
@@ -209,7 +209,7 @@ def test_nothing_is_not_minus_nothing() -> None:
     assert interval(Difference(-0.0001, -0.0002, 0.0)) == "-0.01 [-0.02, +0.00]"
 
 
-def test_one_row_of_several_folders_can_be_told_apart(cli: Run, results: Path, tmp_path: Path) -> None:
+def test_one_row_of_several_folders_names_its_folder(cli: Run, results: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(results, tmp_path / name)
     done = cli("compare", "minilm", "one#minilm", "two#minilm")

@@ -62,7 +62,7 @@ def test_what_is_written_to_gate_json_reads_as_the_same_file(tmp_path: Path) -> 
     assert again == yaml.safe_load(text)
 
 
-def test_a_full_name_beats_patterns_and_the_first_pattern_beats_the_rest(tmp_path: Path) -> None:
+def test_a_full_name_beats_patterns_then_the_first_pattern(tmp_path: Path) -> None:
     text = 'margins: {tasks: {"STS1?": 3, "STS*": 4, "STS12": 5, "a[b]": 6, "scifact": 7}}'
     found = read_thresholds(written(tmp_path, text))
     asked = {"STS12": 0.05, "STS13": 0.03, "STSBenchmark": 0.04, "a[b]": 0.06, "ab": 0.06, "SciFact": 0.01}
@@ -120,7 +120,7 @@ def test_a_pattern_must_decide_a_task(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system [ls]", "not readable as YAML (could not determine a constructor"),
     ],
 )
-def test_faults_are_one_line_that_names_the_key(tmp_path: Path, text: str, said: str) -> None:
+def test_errors_are_one_line_that_names_the_key(tmp_path: Path, text: str, said: str) -> None:
     assert said in error(tmp_path, text)
 
 

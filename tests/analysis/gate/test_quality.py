@@ -259,7 +259,7 @@ def counted(
 
 
 @pytest.mark.parametrize(("n", "verdict"), [(30, INCONCLUSIVE), (298, INCONCLUSIVE), (301, OK)])
-def test_items_that_did_not_change_prove_no_more_than_the_rule_of_three(n: int, verdict: str) -> None:
+def test_unchanged_items_prove_the_rule_of_three_and_no_more(n: int, verdict: str) -> None:
     """(1 - 0.01)^n is 0.05 at 298.07."""
     [found] = judge(comparison(counted([1.0] * n, [1.0] * n)), Thresholds()).tasks
     assert found.verdict == verdict

@@ -21,7 +21,7 @@ def side(tmp_path: Path, make_score: Callable[..., Score]) -> Side:
 
 
 @pytest.mark.parametrize("task", made_results.TASKS)
-def test_every_metric_is_spoiled_by_about_the_loss_and_stays_true_to_its_items(side: Side, task: str) -> None:
+def test_every_metric_is_spoiled_and_agrees_with_its_items(side: Side, task: str) -> None:
     found = spoil.spoiled(side, side)
     before, after = side.scores[task], found.scores[task]
     assert found.read is not None
@@ -34,7 +34,7 @@ def test_every_metric_is_spoiled_by_about_the_loss_and_stays_true_to_its_items(s
     assert found.values[task] == after.score
 
 
-def test_the_loss_is_below_the_baseline_even_if_the_candidate_was_better(
+def test_the_loss_is_below_the_baseline_of_a_better_candidate(
     tmp_path: Path, make_score: Callable[..., Score]
 ) -> None:
     only = {"RTE": made_results.TASKS["RTE"]}
