@@ -95,17 +95,17 @@ class Axis:
 
 
 def texts_per_second(line: Line) -> float | None:
-    """Measured on the fixed sample, on the model's own machine."""
+    """Return its speed on the fixed sample, on the model's own machine."""
     return variants.positive(line.row.cost, "texts_per_second")
 
 
 def file_bytes(line: Line) -> float | None:
-    """Weights in a file of this form."""
+    """Return the size of its weights in a file of this form."""
     return variants.positive(line.row.cost, "file_bytes")
 
 
 def parameters(line: Line) -> float | None:
-    """Weights of the checkpoint, counted by the size of its fp32 file."""
+    """Return the number of weights of its checkpoint, by the size of the fp32 file."""
     if line.kind == VARIANT and line.parent is not None:  # as many as its parent: sizes are rounded
         return parameters(line.parent)
     cost = line.row.cost
@@ -121,7 +121,7 @@ AXES = (
 
 
 def charts(board: Board, lines: Sequence[Line]) -> list[Chart]:
-    """A chart for each axis that two rows or more have a place on, in the order of `AXES`."""
+    """Return a chart for each axis that two rows or more have a place on, in the order of `AXES`."""
     tasks = set(board.tasks)  # a row may have parts of a task alone
     measured = [line for line in lines if line.row.source == "measured" and tasks & line.row.tasks.keys()]
     found = (_chart(axis, board, measured) for axis in AXES)
@@ -129,7 +129,7 @@ def charts(board: Board, lines: Sequence[Line]) -> list[Chart]:
 
 
 def quality(line: Line, tasks: Sequence[str]) -> tuple[float, Spread | None, bool]:
-    """The mean over those of the tasks that a row has, its interval if every score has one, and whether it has all."""
+    """Return a row's mean over those of the tasks it has, its interval, and whether it has all."""
     there = [task for task in tasks if task in line.row.tasks]
     value = sum(line.row.tasks[t] for t in there) / len(there)
     spreads = [line.row.spreads[t] for t in there if t in line.row.spreads]
@@ -187,7 +187,7 @@ def _path(dots: Sequence[Dot]) -> str:
 
 
 def _name(dots: Sequence[Dot]) -> None:
-    """No more than tells the dots apart: the model where there are several, the set likewise, the variant."""
+    """Name the dots as briefly as tells them apart: model, instruction set, variant."""
     models, sets = {dot.line.row.name for dot in dots}, {dot.line.row.instructions for dot in dots}
     for dot in dots:
         row, line = dot.line.row, dot.line
@@ -204,7 +204,7 @@ def _name(dots: Sequence[Dot]) -> None:
 
 
 def _place_names(dots: Sequence[Dot]) -> None:
-    """Where names stand: those of all dots where these are few, else of some of the best; none over another."""
+    """Place the names of all dots, or of some of the best where there are many; none over another."""
     named = list(dots)
     if len(dots) > _FEW:
         best = sorted((d for d in dots if d.best), key=lambda d: d.x)

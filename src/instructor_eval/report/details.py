@@ -1,4 +1,4 @@
-"""What stands behind a cell: items, instructions, data, machine, command. What cells share is told once."""
+"""What stands behind a cell: items, instructions, data, machine, command. What cells share is shown once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Score
-from instructor_eval.results.search_figures import phrases as search_phrases
+from instructor_eval.results.search_figures import phrases as of_search
 
 HEIGHT = 16
 """Of a histogram, in its own units."""
@@ -28,7 +28,7 @@ _NOT_OF_THE_MACHINE = ("peak_memory_mb", "peak_gpu_memory_mb")
 
 @dataclass(frozen=True)
 class Facts:
-    """Something that several scores share, told once on the page: names with texts."""
+    """Something that several scores share, shown once on the page: names with texts."""
 
     id: str
     rows: list[tuple[str, str]]
@@ -71,7 +71,7 @@ class Detail:
 
 
 class Shared:
-    """Facts told once: the same texts get the same id."""
+    """Facts shown once: the same texts get the same id."""
 
     def __init__(self) -> None:
         self.by_task: dict[str, list[Facts]] = {}
@@ -79,15 +79,15 @@ class Shared:
         self._known: dict[str, Facts] = {}
 
     def instructions(self, score: Score, column: Column) -> Facts | None:
-        """The literal instruction of each role, with the rule it came from; None where no text had any."""
+        """Return the literal instruction of each role, with the rule it came from; None where no text had any."""
         roles: Mapping[str, Any] = score.instructions.get("roles") or {}
-        if not any(_of_role(told, "text") for told in roles.values()):
+        if not any(_of_role(role, "text") for role in roles.values()):
             return None
-        rows = [(str(role), _literal(told)) for role, told in roles.items()]
+        rows = [(str(role), _literal(found)) for role, found in roles.items()]
         return self._of_task(_INSTRUCTIONS, column, rows, literal=True)
 
     def data(self, score: Score, column: Column) -> Facts:
-        """Which data, in which revision, and how it was scored."""
+        """Return which data in which revision, and how it was scored."""
         data = score.data
         named = {
             "data": data.get("id"),
@@ -107,7 +107,7 @@ class Shared:
         return self._of_task(_DATA, column, [(k, str(v)) for k, v in named.items() if v not in (None, "")])
 
     def machine(self, score: Score) -> Facts:
-        """Library versions and hardware."""
+        """Return library versions and hardware."""
         hardware = dict(score.environment.get("hardware") or {})
         for name in _NOT_OF_THE_MACHINE:
             hardware.pop(name, None)
@@ -134,7 +134,7 @@ class Shared:
 
 
 def details(lines: Sequence[Line], columns: Sequence[Column], shared: Shared, evidence: Evidence) -> list[Detail]:
-    """What stands behind every measured cell, task by task: neighbours have most in common."""
+    """Return what stands behind every measured cell, task by task: neighbours have most in common."""
     return [
         _detail(line, column, score, shared, evidence)
         for column in columns
@@ -188,24 +188,24 @@ def _points(value: float | str) -> str:
 
 
 def counted(n: int, unit: str) -> str:
-    """`300 queries`."""
+    """Return `300 queries`."""
     return f"{n:,} {plural(unit, n)}"
 
 
-def _of_role(told: object, key: str) -> str:
-    """`text` or `rule` of a role, of a file that anyone may have edited."""
-    return str(told.get(key, "")) if isinstance(told, Mapping) else ""
+def _of_role(role: object, key: str) -> str:
+    """Return `text` or `rule` of a role, of a file that anyone may have edited."""
+    return str(role.get(key, "")) if isinstance(role, Mapping) else ""
 
 
 def _no_instructions(score: Score) -> str:
-    rules = dict.fromkeys(_of_role(told, "rule") for told in (score.instructions.get("roles") or {}).values())
+    rules = dict.fromkeys(_of_role(role, "rule") for role in (score.instructions.get("roles") or {}).values())
     why = "; ".join(filter(None, rules))
     return f"No text had an instruction{f' ({why})' if why else ''}."
 
 
-def _literal(told: object) -> str:
-    """`Represent the ...` and where it came from; an empty one is said to be empty."""
-    text, rule = _of_role(told, "text"), _of_role(told, "rule")
+def _literal(role: object) -> str:
+    """Return `Represent the ...` and where it came from; an empty one is said to be empty."""
+    text, rule = _of_role(role, "text"), _of_role(role, "rule")
     shown = f"“{text}”" if text else "(none)"
     return f"{shown}  [{rule}]" if rule else shown
 
@@ -218,7 +218,7 @@ def _reader(score: Score) -> str:
 
 def _took(score: Score) -> str:
     total, counts = score.timings.get("total"), score.counts
-    told = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
+    parts = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
     if counts.get("texts"):
-        told.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
-    return ", ".join(told + search_phrases(score.search) + used(score.served))
+        parts.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
+    return ", ".join(parts + of_search(score.search) + used(score.served))

@@ -66,7 +66,7 @@ class Line:
 
 
 def lines(board: Board, evidence: Evidence) -> list[Line]:
-    """The rows in the order of the tree, models by their best rank, published rows behind them.
+    """Return the rows in the order of the tree, models by their best rank, published rows behind them.
 
     Args:
         board: The board.
@@ -110,7 +110,7 @@ def _new_id(row: Row, taken: set[str]) -> str:
 
 
 def _by_checkpoint(heads: Iterable[Row]) -> list[list[Row]]:
-    """The heads of one model, revision, variant and content, in the order of the first of each."""
+    """Return the heads of one model, revision, variant and content, in the order of the first of each."""
     families: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in heads:
         families.setdefault((row.name, row.revision, row.variant, row.base or row.fingerprint), []).append(row)
@@ -118,7 +118,7 @@ def _by_checkpoint(heads: Iterable[Row]) -> list[list[Row]]:
 
 
 def _order(row: Row) -> tuple[bool, int, int, bool, str]:
-    """The authors' own set first, else the one that most was run with."""
+    """Return the place of an instruction set: the authors' own first, else the one with most tasks."""
     name = row.instructions
     return name != _FIRST, -len(row.tasks), -len(row.children), name == _LAST, name
 
@@ -133,7 +133,7 @@ def _compare(line: Line, tasks: Iterable[str], evidence: Evidence) -> None:
 def differences(
     row: Row, other: Row, tasks: Iterable[str], evidence: Evidence
 ) -> tuple[dict[str, Difference], dict[str, str]]:
-    """What two rows of any instructions differ by, task by task, and why some tasks cannot be compared."""
+    """Return what two rows differ by, task by task, and why some tasks cannot be compared."""
     found: dict[str, Difference] = {}
     not_comparable: dict[str, str] = {}
     for task in tasks:

@@ -106,7 +106,7 @@ class Page:
 
 
 def render(request: Request) -> bytes:
-    """The whole page, UTF-8. The same board, gate and command give the same bytes.
+    """Return the whole page in UTF-8. The same board, gate and command give the same bytes.
 
     Raises:
         UserError: the gate's file cannot be read.
@@ -150,7 +150,7 @@ class _Parts:
         self._page.parts[found.key] = self._call("cell", found)
 
     def pair(self, key: str, found: pairs.Pair) -> tuple[str, str]:
-        """Its key, and what it is called."""
+        """Add two rows beside each other; return the key and the label."""
         self._page.parts[key] = self._call("forest", found, key)
         return key, f"{found.candidate} beside {found.baseline}"
 
@@ -158,7 +158,7 @@ class _Parts:
         self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page.frame, self._page.chart_reading)
 
     def decide(self) -> None:
-        """Whether all of them lie open."""
+        """Decide whether all of them lie open."""
         self._page.inline = sum(map(len, self._page.parts.values())) <= INLINE
 
     def _call(self, name: str, *arguments: object) -> Markup:
@@ -168,12 +168,12 @@ class _Parts:
 
 
 def _environment() -> Environment:
-    """Templates that escape every text and stop at a name they do not know."""
+    """Return templates that escape every text and stop at a name they do not know."""
     import jinja2
     from markupsafe import Markup
 
     def breakable(name: str) -> Markup:
-        """A long name may break between its words: `Banking77<wbr>Classification`."""
+        """Let a long name break between its words: `Banking77<wbr>Classification`."""
         return Markup("<wbr>").join(re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[_-])", clean(name)))
 
     found = jinja2.Environment(
@@ -198,21 +198,21 @@ def _environment() -> Environment:
 
 
 def clean(value: str) -> str:
-    """`value` without characters that are no text: control characters, turned directions, halves of surrogates."""
+    """Return `value` without control characters, turned directions and halves of surrogates."""
     if value.isprintable():
         return value
     return "".join(c if c.isprintable() or c in "\n\xa0" else "\ufffd" for c in value)
 
 
 def _asset(name: str) -> Markup:
-    """A file of ours, as it is."""
+    """Return a file of ours, as it is."""
     from markupsafe import Markup
 
     return Markup((_ASSETS / name).read_text(encoding="utf-8"))  # noqa: S704 # our own file
 
 
 def _hash(content: str) -> str:
-    """What the content security policy lets run."""
+    """Return what the content security policy lets run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
@@ -236,7 +236,7 @@ def packed(content: Mapping[str, Any]) -> str:
 
 
 def _bare(value: object) -> str:
-    """A value of the CSV as text; nothing where there is none."""
+    """Return a value of the CSV as text; nothing where there is none."""
     return "" if value is None else printable(str(value))
 
 
@@ -255,7 +255,7 @@ def _fill_table(page: Page, board: Board) -> None:
 
 
 def _doubt(page: Page) -> str:
-    """Whether the gate judged what the table shows: its file may be of an earlier run."""
+    """Return a warning where the gate judged other scores than the table shows."""
     by_side = {side: line for line, side in page.sides.items()}
     for found in page.verdict.judged if page.verdict else []:
         for label, of in ((found.candidate, "candidate"), (found.baseline, "baseline")):
@@ -278,12 +278,12 @@ def _fill_charts(page: Page, board: Board) -> None:
         return
     dots = page.charts[0].dots
     devices = sorted({str(d.line.row.cost.get("device") or "a device not named") for d in dots})
-    told = [f"Speed: texts of a fixed sample, on {', '.join(devices)}, each model where it ran."]
+    sentences = [f"Speed: texts of a fixed sample, on {', '.join(devices)}, each model where it ran."]
     if any(not d.complete for d in dots):
-        told.append("Hollow: a mean over some of these tasks only, and no candidate for the frontier.")
+        sentences.append("Hollow: a mean over some of these tasks only, and no candidate for the frontier.")
     if any(d.low is not None for d in dots):
-        told.append("Bars: 95 % intervals, for other items of this kind.")
-    page.chart_note = " ".join(told)
+        sentences.append("Bars: 95 % intervals, for other items of this kind.")
+    page.chart_note = " ".join(sentences)
     heads = [line for line in page.lines if any(c.parent is line and c.kind == VARIANT for c in page.lines)]
     if len(heads) == 1:
         page.chart_reading = variants_text.deploy(heads[0].row)
@@ -302,13 +302,13 @@ def _fill_head(page: Page, board: Board) -> None:
     if published:
         counts.append(f"{published} published for comparison")
     newest = max((s.created for s in scores), default="")[:10]
-    told = [", ".join(counts) if measured else "No results yet"]
+    sentences = [", ".join(counts) if measured else "No results yet"]
     ranked = [line for line in measured if line.row.rank == 1]
     if len(ranked) == 1 and models > 1:
-        told.append(f"First by rank: {ranked[0].label}")
+        sentences.append(f"First by rank: {ranked[0].label}")
     if newest:
-        told.append(f"Newest result of {newest}")
-    page.summary = ". ".join(told) + "."
+        sentences.append(f"Newest result of {newest}")
+    page.summary = ". ".join(sentences) + "."
     page.notes = " ".join(text.notes(board, text.means_shown(board)))
     if board.left_out:
         what = counted(board.left_out, "result")

@@ -62,7 +62,7 @@ def pair(
     not_comparable: Mapping[str, str] | None = None,
     words: Mapping[str, tuple[str, str]] | None = None,
 ) -> Pair:
-    """A pair, drawn.
+    """Return a pair, drawn.
 
     Args:
         candidate: What it is called.
@@ -99,7 +99,7 @@ def pair(
 
 
 def with_parent(line: Line, columns: Mapping[str, int]) -> Pair | None:
-    """A line beside its parent; None where it has none, or nothing in common with it."""
+    """Return a line beside its parent; None where it has none, or nothing in common with it."""
     if line.parent is None or not line.delta:
         return None
     return pair(
@@ -114,7 +114,7 @@ def with_parent(line: Line, columns: Mapping[str, int]) -> Pair | None:
 
 
 def with_baseline(line: Line, baseline: Line, macro: Difference | None, columns: Mapping[str, int]) -> Pair | None:
-    """A line beside the board's baseline row; None where they have nothing in common."""
+    """Return a line beside the board's baseline row; None where they have nothing in common."""
     if line is baseline or not line.row.marks:
         return None
     marks = line.row.marks
@@ -122,7 +122,7 @@ def with_baseline(line: Line, baseline: Line, macro: Difference | None, columns:
 
 
 def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], evidence: Evidence) -> list[Pair]:
-    """What instructions are worth: each set of a model beside `none`, or where that is not there beside its own.
+    """Return each instruction set of a model beside `none`, or where that is missing beside its own.
 
     Args:
         lines: The lines of one model: the head, and below it the other instruction sets.
@@ -149,7 +149,7 @@ def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], eviden
 
 
 def _turned(found: Difference) -> Difference:
-    """The same difference, seen from the other side."""
+    """Return the same difference, seen from the other side."""
 
     def minus(value: float | None) -> float | None:
         return None if value is None else -value

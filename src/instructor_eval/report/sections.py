@@ -39,7 +39,7 @@ class ModelSection:
 
 
 def trees(lines: Sequence[Line]) -> list[list[Line]]:
-    """The measured lines, a list for each model: its head first."""
+    """Return the measured lines, a list for each model: its head first."""
     found: list[list[Line]] = []
     for line in lines:
         if line.kind == MODEL:
@@ -50,7 +50,7 @@ def trees(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def model_section(tree: Sequence[Line]) -> ModelSection:
-    """What is known of a model's rows; columns that say nothing are left out."""
+    """Return what is known of a model's rows; columns that say nothing are left out."""
     columns: dict[str, Callable[[Line], str]] = {
         "row": lambda line: line.short if line.parent else f"{line.row.variant} · {line.row.instructions}",
         "Δ [95 %]": lambda line: interval_text(line.delta_macro) if line.delta_macro else "",
@@ -74,14 +74,14 @@ def model_section(tree: Sequence[Line]) -> ModelSection:
         tree[0].row.name or tree[0].row.model,
         [list(columns)[i] for i in shown],
         [[row[i] for i in shown] for row in rows],
-        [told for head in heads for told in _reading(head)],
+        [sentence for head in heads for sentence in _reading(head)],
     )
 
 
 def model_pairs(
     tree: Sequence[Line], baseline: Line | None, places: Mapping[str, int]
 ) -> Iterator[tuple[Line, Line, pairs.Pair]]:
-    """A model's lines, each beside its parent, and beside the board's baseline row where there is one."""
+    """Return a model's lines, each beside its parent, and beside the board's baseline row where there is one."""
     for line in tree:
         if line.parent is not None and (found := pairs.with_parent(line, places)) is not None:
             yield line, line.parent, found
@@ -93,7 +93,7 @@ def model_pairs(
 
 
 def _reading(head: Line) -> list[str]:
-    """What to deploy, and a line for each variant, as the terminal has them."""
+    """Return what to deploy, and a line for each variant, as the terminal has them."""
     return [*variants_text.deploy(head.row), *map(variants_text.line_of, head.row.children)]
 
 
@@ -107,7 +107,7 @@ def _figure(value: float | None, unit: float, places: int) -> str:
 
 
 def _whose(using: Sequence[Line], every: Sequence[Line]) -> str:
-    """Who uses something, as shortly as it is clear: nobody is named where all do, else instruction sets, or rows."""
+    """Return who uses something: nobody is named where all do, else instruction sets, or rows."""
     if len(using) == len(every):
         return ""
     sets = {line.row.instructions for line in using}
@@ -117,16 +117,16 @@ def _whose(using: Sequence[Line], every: Sequence[Line]) -> str:
 
 
 def task_section(column: table.Column, found: Sequence[details.Detail], shared: details.Shared) -> TaskSection:
-    """What is known of a task, and what its scores share."""
+    """Return what is known of a task, and what its scores share."""
     metrics = sorted({d.score.metric for d in found})
-    told = [f"{column.type}, benchmark {column.benchmark}"]
-    told += [f"scored by {', '.join(metrics)}"] if metrics else []
+    parts = [f"{column.type}, benchmark {column.benchmark}"]
+    parts += [f"scored by {', '.join(metrics)}"] if metrics else []
     units = list(dict.fromkeys(d.unit for d in found if d.unit))
-    told += [", ".join(units)] if units else []
-    told += list(dict.fromkeys(note.rstrip(".") for d in found for note in d.score.notes))
+    parts += [", ".join(units)] if units else []
+    parts += list(dict.fromkeys(note.rstrip(".") for d in found for note in d.score.notes))
     titles = {"i": "Instructions", "d": "Data and protocol"}
     facts = []
     for one in shared.by_task.get(column.name, []):
         whose = _whose([d.line for d in found if one in d.shared], [d.line for d in found])
         facts.append({"title": f"{titles[one.id[0]]}{whose}", "facts": one})
-    return TaskSection(column, "; ".join(told) + ".", facts, [d.key for d in found])
+    return TaskSection(column, "; ".join(parts) + ".", facts, [d.key for d in found])

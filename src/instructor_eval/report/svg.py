@@ -21,7 +21,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The place of a value, to a tenth."""
+        """Return the place of a value, to a tenth."""
         low, high, at = (self._shape(v) for v in (self.low, self.high, value))
         share = (at - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.end - self.start), 1)
@@ -31,7 +31,7 @@ class Scale:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values from `low` to `high`, at most about `most` of them."""
+    """Return round values from `low` to `high`, at most about `most` of them."""
     if not high > low:
         return [low]
     rough = (high - low) / most
@@ -42,7 +42,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten from `low` to `high`; only the powers where these are many."""
+    """Return 1, 2 and 5 times the powers of ten from `low` to `high`; only the powers where these are many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
     inside = [v for v in found if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
@@ -51,14 +51,14 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def bars(counts: Sequence[int], height: int) -> str:
-    """A histogram's outline as path data: a unit wide each bar, `height` high the highest; no count is invisible."""
+    """Return a histogram's outline as path data: each bar a unit wide; no count is invisible."""
     most = max(counts, default=0)
     tops = [height - (max(1, round(height * count / most)) if count else 0) for count in counts]
     return f"M0 {height}" + "".join(f"V{top}h1" for top in tops) + f"V{height}z"
 
 
 def around_zero(values: Iterable[float]) -> tuple[float, float]:
-    """The ends of an axis that holds zero and all values, with a little room.
+    """Return the ends of an axis that holds zero and all values, with a little room.
 
     Values that are all within a billionth of each other are drawn as equal: such a difference is of rounding, and
     6 % of the smallest floats is 0, which is no room at all.
@@ -70,7 +70,7 @@ def around_zero(values: Iterable[float]) -> tuple[float, float]:
 
 
 def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places moved as little as needed to be `gap` from each other, in the same order, within `low` and `high`."""
+    """Return the places, moved as little as needed to be `gap` apart, within `low` and `high`."""
     order = sorted(range(len(places)), key=places.__getitem__)
     found = list(places)
     floor = low

@@ -74,7 +74,7 @@ class Group:
 
 
 def columns(board: Board) -> list[Column]:
-    """Means and tasks, by benchmark and type; each mean before what it is the mean of.
+    """Return means and tasks, by benchmark and type; each mean before what it is the mean of.
 
     A mean that only one of the columns belongs to is left out: the column says the same.
     """
@@ -93,7 +93,7 @@ def columns(board: Board) -> list[Column]:
 
 
 def groups(found: Sequence[Column], *, by_type: bool) -> list[Group]:
-    """Neighbouring columns of one benchmark, or of one type in it."""
+    """Return neighbouring columns of one benchmark, or of one type in it."""
     return [
         Group(kind if by_type else benchmark, len(list(of_kind)), benchmark)
         for (benchmark, kind), of_kind in itertools.groupby(
@@ -103,7 +103,7 @@ def groups(found: Sequence[Column], *, by_type: bool) -> list[Group]:
 
 
 def cells(board: Board, lines: Sequence[Line], found: Sequence[Column]) -> dict[Line, list[Cell]]:
-    """The cells of every line."""
+    """Return the cells of every line."""
     shades = {
         c: _shades(v for line in lines if (v := _value(line, c)) is not None and _is_whole(line, c)) for c in found
     }
@@ -111,7 +111,7 @@ def cells(board: Board, lines: Sequence[Line], found: Sequence[Column]) -> dict[
 
 
 def _below(mean: Column, places: Iterable[tuple[str, str]]) -> int:
-    """How many of the tasks, each a benchmark and a type, belong to a mean."""
+    """Return how many of the tasks, each a benchmark and a type, belong to a mean."""
     return sum(mean.benchmark in (_ALL, b) and mean.type in ("", kind) for b, kind in places)
 
 
@@ -136,7 +136,7 @@ def _value(line: Line, column: Column) -> float | None:
 
 
 def _is_whole(line: Line, column: Column) -> bool:
-    """Whether a value may be shaded beside the others: a mean over some of its tasks is another thing."""
+    """Tell whether a value may be shaded beside the others: an incomplete mean may not."""
     return column.is_task or line.row.means[column.name].complete
 
 
@@ -165,13 +165,13 @@ def _cell(board: Board, line: Line, column: Column, ends: tuple[float, float]) -
 
 
 def _delta(line: Line, delta: Difference) -> str:
-    """The difference; of another instruction set with the mark that the score of a variant has before it."""
+    """Return the difference; of another instruction set with its mark."""
     mark = f"{MARKS[delta.verdict]} " if line.kind == INSTRUCTIONS and delta.verdict in ("better", "worse") else ""
     return f"{mark}{interval_text(delta)}"
 
 
 def _split(shown: str) -> tuple[str, str]:
-    """`▼ 64.51 ±4.1` into `▼ 64.51` and ` ±4.1`."""
+    """Split `▼ 64.51 ±4.1` into `▼ 64.51` and ` ±4.1`."""
     match = re.match(r"(?:[▲▼] )?\S+", shown)
     end = match.end() if match else len(shown)
     return shown[:end], shown[end:]
@@ -186,5 +186,5 @@ def _heat(value: float | None, ends: tuple[float, float]) -> int:
 
 
 def places(found: Sequence[Column]) -> dict[str, int]:
-    """Task -> its column's place."""
+    """Return each task's place among the columns."""
     return {c.name: c.index for c in found if c.is_task}

@@ -93,7 +93,7 @@ def _check_known(verdicts: Iterable[object]) -> None:
 
 
 def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
-    """One judgement of the quality gate, drawn."""
+    """Return one judgement of the quality gate, drawn."""
     tasks = dict(zip(_texts([t["name"] for t in raw["tasks"]]), raw["tasks"], strict=True))
     macro = raw["macro"]
     every = {**tasks, **({"": macro} if macro else {})}
@@ -116,10 +116,10 @@ def _judged(raw: Mapping[str, Any], columns: Mapping[str, int]) -> Pair:
 
 
 def _note(task: Mapping[str, Any]) -> str:
-    """`p 0.012, margin 1.00`."""
+    """Return `p 0.012, margin 1.00`."""
     p, margin = _number(task["p_adjusted"]), _number(task["margin"])
-    told = [] if p is None else [f"p {p_cell(p)}"]
-    return ", ".join([*told, *([] if margin is None else [f"margin {100 * margin:.2f}"])])
+    parts = [] if p is None else [f"p {p_cell(p)}"]
+    return ", ".join([*parts, *([] if margin is None else [f"margin {100 * margin:.2f}"])])
 
 
 def _difference(raw: Mapping[str, Any] | None) -> Difference | None:
@@ -130,7 +130,7 @@ def _difference(raw: Mapping[str, Any] | None) -> Difference | None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number, or None where the file has none.
+    """Return a finite number, or None where the file has none.
 
     Raises:
         ValueError, OverflowError: it is something else.
@@ -143,7 +143,7 @@ def _number(value: object) -> float | None:
 
 
 def _texts(values: object) -> list[str]:
-    """A list of texts.
+    """Return a list of texts.
 
     Raises:
         TypeError: it is something else.

@@ -61,7 +61,7 @@ class Evidence:
     """Items of scores and what comes of them; a few are held at a time."""
 
     def __init__(self, read: ReadItems | None, kept: KeptStatistics | None = None) -> None:
-        """Of these items.
+        """Take the items of scores, and what was computed of them before.
 
         Args:
             read: Reads a score's items; None where intervals are not wanted.
@@ -77,7 +77,7 @@ class Evidence:
         return self._read is not None
 
     def spread(self, score: Score, *, replicates: bool) -> Spread:
-        """The interval of one score that is no mean of parts.
+        """Return the interval of one score that is no mean of parts.
 
         Raises:
             UnreadError: items are missing, or are not those that the score was computed from.
@@ -108,7 +108,7 @@ class Evidence:
         return computed
 
     def difference(self, child: Score, parent: Score) -> Difference:
-        """The difference of two scores that are no means of parts.
+        """Return the difference of two scores that are no means of parts.
 
         Raises:
             NotComparableError: they are not of the same items.
@@ -132,7 +132,7 @@ class Evidence:
         return computed
 
     def shape(self, score: Score) -> Shape:
-        """Return how the units of one score are spread.
+        """Return how one score's units are spread.
 
         Raises:
             UnreadError: items are missing, or no shape can be made of them.
@@ -150,7 +150,7 @@ class Evidence:
         return computed
 
     def parts(self, score: Score) -> list[str]:
-        """The tasks that a mean of parts is the mean of, by its own items.
+        """Return the tasks that a mean of parts is the mean of, by its own items.
 
         Raises:
             UnreadError: that cannot be read.
@@ -167,7 +167,7 @@ class Evidence:
         return names
 
     def _items(self, score: Score) -> Items:
-        """A score's items.
+        """Return a score's items.
 
         Raises:
             UserError: they are missing or cut short.
@@ -236,7 +236,7 @@ def shape_of(metric: str, items: Items) -> Shape:
 
 
 def _with_unseen(entry: dict[str, Any]) -> dict[str, Any] | None:
-    """The entry of a difference with its parts as objects; None where their fields are not those of today."""
+    """Return the entry of a difference with its parts as objects; None where their fields are not those of today."""
     try:
         parts = tuple(Unseen(**(part | {"moments": tuple(part["moments"])})) for part in entry["unseen"])
     except (TypeError, LookupError):
@@ -245,7 +245,7 @@ def _with_unseen(entry: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _as(kind: type[T], entry: dict[str, Any] | None) -> T | None:
-    """The entry as an object; None where its fields are not those of today."""
+    """Return the entry as an object; None where its fields are not those of today."""
     if entry is None:
         return None
     try:

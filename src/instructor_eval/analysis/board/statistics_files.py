@@ -36,7 +36,7 @@ class KeptStatistics:
     """The statistics of one results folder; read at the first look-up."""
 
     def __init__(self, path: Path, stamp: Callable[[Score], str]) -> None:
-        """At `path`, whether it is there or not.
+        """Name the file, whether it is there or not.
 
         Args:
             path: The file; its folder is made when it is first written.
@@ -51,16 +51,16 @@ class KeptStatistics:
 
     @classmethod
     def of(cls, store: Store) -> KeptStatistics:
-        """Those of a results folder."""
+        """Return those of a results folder."""
         return cls(store.root / "statistics" / "board.v1", store.items_stamp)
 
     def key(self, what: str, *scores: Score) -> str:
-        """Return the name of a statistic of these scores."""
+        """Return what names a statistic of these scores."""
         parts = [[s.identity, s.created, s.task, s.metric, s.score, s.data.get("hash"), self._stamp(s)] for s in scores]
         return hashlib.sha256(json.dumps([_code(), what, parts], default=str).encode()).hexdigest()[:32]
 
     def get(self, key: str) -> tuple[dict[str, Any], Numbers | None] | None:
-        """An entry and its replicates, or None."""
+        """Return an entry and its replicates, or None."""
         entries = self._load()
         if key not in entries:
             return None
@@ -114,7 +114,7 @@ class KeptStatistics:
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Numbers]]:
-    """The file's entries and replicates.
+    """Return the file's entries and replicates.
 
     Raises:
         OSError: it is not there, or cannot be read.
@@ -139,7 +139,7 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Numbers]]:
 
 @cache
 def _code() -> str:
-    """A hash of the code that the statistics come from: another version computes them again."""
+    """Return a hash of the code that the statistics come from: another version computes them again."""
     package = Path(__file__).parents[2]
     files = sorted(file for pattern in _CODE for file in package.glob(pattern))
     return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()

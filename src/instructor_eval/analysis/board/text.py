@@ -34,7 +34,7 @@ _SEARCH_NOTE = (
 
 
 def format_board(board: Board, form: str) -> str:
-    """The board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete.
+    """Return the board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete.
 
     Intervals stand in the cells. Where variants stand below their baselines a second table tells what each loses,
     weighs and gains. JSON and CSV have both in further fields.
@@ -58,17 +58,17 @@ def format_board(board: Board, form: str) -> str:
 
 
 def _further(board: Board, form: str) -> list[str]:
-    """The tables of variants and of searches, where there are any."""
+    """Return the tables of variants and of searches, where there are any."""
     return [*variants_text.tables(board, form), *_search_tables(board, form)]
 
 
 def means_shown(board: Board) -> list[str]:
-    """The columns of means that some row has."""
+    """Return the columns of means that some row has."""
     return [m for m in board.means if any(m in r.means for r in board.rows)]
 
 
 def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
-    """Headers and rows of the board's CSV, a row for each of the board's in its order; None where there is nothing."""
+    """Return headers and rows of the board's CSV, in the board's order; None where there is nothing."""
     headers, rows = _matrix(board, "csv")
     if board.parents:
         headers += variants_text.CSV_COLUMNS
@@ -82,7 +82,7 @@ def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
 
 
 def _matrix(board: Board, form: str) -> tuple[list[str], list[list[Any]]]:
-    """The score table: rank, model, instructions, means, tasks."""
+    """Return the score table: rank, model, instructions, means, tasks."""
     means = means_shown(board)
     headers = ["rank", "model", "instructions", *means, *board.tasks]
     rows = [
@@ -103,20 +103,20 @@ def _matrix(board: Board, form: str) -> tuple[list[str], list[list[Any]]]:
 
 
 def _label(row: Row) -> str:
-    """A child is known by its place below its parent."""
+    """Return what a table calls a row: a child is known by its place below its parent."""
     # A drawn corner: tabulate strips blanks.
     return row.model if row.parent is None else f"└ {row.short}"
 
 
 def rank_cell(row: Row, form: str) -> Any:
-    """A row's rank, `1 [1, 2]` with its interval; None where it has none."""
+    """Return a row's rank, `1 [1, 2]` with its interval; None where it has none."""
     if form == "csv" or row.rank_low is None:
         return row.rank
     return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
 
 
 def cell(row: Row, task: str, form: str) -> str | None:
-    """A row's score of a task: `▼ 64.51 ±4.1`, `failed`, or None; CSV has the bare number."""
+    """Return a row's score of a task: `▼ 64.51 ±4.1`, `failed`, or None; CSV has the bare number."""
     if task in row.failed:
         return "failed"
     text = score_text(row.tasks.get(task))
@@ -131,7 +131,7 @@ def cell(row: Row, task: str, form: str) -> str | None:
 
 
 def _half(spread: Spread | None) -> str:
-    """` ±4.1`, half the interval's width in points; ` (±4.1)` where that is weak, and nothing where there is none."""
+    """Return ` ±4.1`, half the interval in points; ` (±4.1)` where that is weak, nothing where there is none."""
     if spread is None or spread.half is None:
         return ""
     points = 100 * spread.half
@@ -140,7 +140,7 @@ def _half(spread: Spread | None) -> str:
 
 
 def mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
-    """A row's mean: `74.16 ±3.8 (3/4)` where one of four tasks is missing; None where it has none."""
+    """Return a row's mean: `74.16 ±3.8 (3/4)` where one of four tasks is missing; None where it has none."""
     mean = row.means.get(name)
     if mean is None:
         return None
@@ -150,7 +150,7 @@ def mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
 
 
 def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:
-    """Return the last columns of CSV: ends of the intervals, and the marks, where there are any."""
+    """Return what CSV has behind everything else: ends of the intervals, and the marks; only those that there are."""
     columns: dict[str, Callable[[Row], Any]] = {}
 
     def ends(name: str, of: Callable[[Row], Mapping[str, Spread]]) -> None:
@@ -179,62 +179,68 @@ def _end(spread: Spread | None, which: str) -> str | None:
 
 
 def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
-    """Return whether a published mean was made with language models that did not answer here."""
+    """Tell whether a published mean was made with language models that did not answer here."""
     return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
 
 
 def notes(board: Board, means: list[str]) -> list[str]:
-    """Return the notes that explain the score table, a sentence or two each."""
-    lines = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
+    """Return what must be known to read the score table, a sentence or two each."""
+    sentences = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
     if board.parents:
-        lines[0] = "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
+        sentences[0] = (
+            "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
+        )
     if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
-        lines.append("(n/of): a mean over n of the tasks that belong to it.")
+        sentences.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
-        lines.append("published: others' numbers, not measured here (results/reference).")
+        sentences.append("published: others' numbers, not measured here (results/reference).")
     if board.published_apart:
-        lines.append(
+        sentences.append(
             "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where these results "
             "are not."
         )
-    return lines + _interval_notes(board) + _prompting_notes(board, means)
+    return sentences + _interval_notes(board) + _prompting_notes(board, means)
 
 
 def _interval_notes(board: Board) -> list[str]:
-    """Return notes on ±, the ranks' intervals and the marks, where they are shown."""
-    lines = []
+    """Return what ±, the ranks' intervals and the marks mean, of those that are there."""
+    sentences = []
     spreads = [
         s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
     ]
     if spreads:
-        lines.append("±: half of the 95 % interval, for other items of this kind.")
+        sentences.append("±: half of the 95 % interval, for other items of this kind.")
     if any(s.weak for s in spreads):
-        lines.append("(±): too few items to rely on it.")
+        sentences.append("(±): too few items to rely on it.")
     if any(row.rank_low is not None for row in board.rows):
-        lines.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
+        sentences.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
     marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
     if marks & {"better", "worse"}:
         whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
-        lines.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+        sentences.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
     elif board.baseline is not None and marks:
-        lines.append(f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval.")
+        sentences.append(
+            f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval."
+        )
     if board.without_items:
-        lines.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
+        sentences.append(f"No ±, as items are not whole: {some(board.without_items)}; ranks take the score.")
     if board.unmarked:
-        lines.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
-    return [printable(note) for note in lines]
+        sentences.append(f"Not compared with the baseline row: {some(board.unmarked)}.")
+    return [printable(note) for note in sentences]
 
 
 def _prompting_notes(board: Board, means: list[str]) -> list[str]:
     if board.reader is None:
         return []
-    lines = [f"Prompt retrieval: answers by {board.reader}."]
+    sentences = [f"Prompt retrieval: answers by {board.reader}."]
     if any(m in r.means and _is_other_reader(r, m, board) for r in board.rows for m in means):
-        lines.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
+        sentences.append("*: the paper's readers were GPT-J and, for GeoQuery and MultiWOZ, a model since retired.")
     retired = [t for t in board.tasks if t in shipped_cards() and shipped_cards()[t].options.get("retired_reader")]
     if retired:
-        lines.append(f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with.")
-    return lines
+        sentences.append(
+            f"{' and '.join(retired)}: the paper's reader is retired, its numbers cannot be compared with."
+        )
+    return sentences
 
 
 def _as_json(row: Row, board: Board) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Drift:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it; shares and scores are fractions of 1."""
+        """Return all of it for JSON; shares and scores are fractions of 1."""
         raw = dataclasses.asdict(self)
         for task, found in zip(raw["tasks"], self.tasks, strict=True):
             task["top10"] = found.top10
@@ -133,7 +133,7 @@ def assess(
     probes: tuple[Probe | None, Probe | None],
     limits: DriftLimits | None = None,
 ) -> Drift:
-    """Whether the same model still gives the same here.
+    """Decide whether the same model still gives the same here.
 
     Args:
         baseline: As it was.
@@ -157,11 +157,11 @@ def assess(
 
 
 def compare_vectors(before: Probe | None, now: Probe | None, limit: float) -> VectorDrift:
-    """The largest 1 - cosine between the two vectors of a text, in float64; exactly 0 for equal vectors."""
+    """Return the largest 1 - cosine between the two vectors of a text, in float64; exactly 0 for equal vectors."""
     if before is None or now is None:
         who = "baseline" if before is None else "candidate"
-        mend = "run a task again with --no-cache and a new --results folder"
-        return VectorDrift(NOT_COMPARABLE, f"the {who} has no probe of its vectors: {mend}")
+        step = "run a task again with --no-cache and a new --results folder"
+        return VectorDrift(NOT_COMPARABLE, f"the {who} has no probe of its vectors: {step}")
     for what, a, b in (
         ("model or variant", before.fingerprint, now.fingerprint),
         ("instruction", before.instruction, now.instruction),
@@ -184,11 +184,11 @@ def compare_vectors(before: Probe | None, now: Probe | None, limit: float) -> Ve
 
 
 def changed(before: Probe, now: Probe) -> tuple[str, ...]:
-    """What is other in code, libraries and machine."""
-    told = []
+    """Return what is different in code, libraries and machine."""
+    changes = []
     for a, b in ((before.versions, now.versions), (before.machine, now.machine)):
-        told += [f"{key} {_or_none(a, key)} -> {_or_none(b, key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
-    return tuple(told)
+        changes += [f"{key} {_or_none(a, key)} -> {_or_none(b, key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
+    return tuple(changes)
 
 
 def _or_none(values: Mapping[str, Any], key: str) -> str:
@@ -197,7 +197,7 @@ def _or_none(values: Mapping[str, Any], key: str) -> str:
 
 
 def _others(side: Side, probe: Probe | None) -> list[str]:
-    """Whether scores of a side were made with other probes than the one that is compared."""
+    """Tell whether scores of a side were made with other probes than the one that is compared."""
     if probe is None:
         return []
     others = [s.task for s in side.scores.values() if name_of(s) not in (None, probe.name)]
@@ -207,7 +207,7 @@ def _others(side: Side, probe: Probe | None) -> list[str]:
 
 
 def _task(name: str, baseline: Side, candidate: Side, limits: DriftLimits) -> TaskDrift:
-    """One task on both sides; whatever keeps it from being compared is its message."""
+    """Compare one task on both sides; whatever prevents that is its message."""
     try:
         theirs, mine = _score(name, baseline, "baseline"), _score(name, candidate, "candidate")
         reason = _why_not(mine, theirs)
@@ -223,7 +223,7 @@ def _task(name: str, baseline: Side, candidate: Side, limits: DriftLimits) -> Ta
 
 
 def _score(name: str, side: Side, what: str) -> Score:
-    """A side's score of a task.
+    """Return a side's score of a task.
 
     Raises:
         NotComparableError: it has none.
@@ -238,7 +238,7 @@ def _score(name: str, side: Side, what: str) -> Score:
 
 
 def _why_not(mine: Score, theirs: Score) -> str | None:
-    """What keeps two scores from being one evaluation of one model."""
+    """Return why two scores are not one evaluation of one model; None where they are."""
     if mine.model.get("fingerprint") != theirs.model.get("fingerprint"):
         return f"another model or variant: {_QUALITY}"
     reason = difference.why_not(mine, theirs)
@@ -246,7 +246,7 @@ def _why_not(mine: Score, theirs: Score) -> str | None:
 
 
 def _judge(mine: Score, theirs: Score, own: Items, others: Items, limits: DriftLimits) -> TaskDrift:
-    """One task of one model, both sides' items at hand.
+    """Judge one task of one model by the items of both sides.
 
     Raises:
         NotComparableError: the items are not the same ones, or not those of the scores.
@@ -273,13 +273,13 @@ def _judge(mine: Score, theirs: Score, own: Items, others: Items, limits: DriftL
         wrong.append(f"the score changed by {delta:+.5f}, over {_short(limits.score)}")
     if share > limits.top10 + _ROUNDING:
         wrong.append(f"{share:.1%} of {lists:,} top-10 lists changed, over {limits.top10:.1%}")
-    told = "exact" if exact else f"score {delta:+.6f}, {changed_parts:,} of {len(ids):,} items changed"
+    summary = "exact" if exact else f"score {delta:+.6f}, {changed_parts:,} of {len(ids):,} items changed"
     if lists_changed and not wrong:
-        told += f", {lists_changed:,} of {lists:,} top-10 lists"
+        summary += f", {lists_changed:,} of {lists:,} top-10 lists"
     return TaskDrift(
         mine.task,
         REGRESSED if wrong else OK,
-        "; ".join(wrong) or told,
+        "; ".join(wrong) or summary,
         was,
         after,
         delta,
@@ -293,16 +293,16 @@ def _judge(mine: Score, theirs: Score, own: Items, others: Items, limits: DriftL
 
 
 def _stale(score: Score) -> list[str]:
-    """Whether a score was made of vectors that other code may have computed."""
+    """Tell whether a score was made of vectors that other code may have computed."""
     hits, unique = score.counts.get("hits", 0), score.counts.get("unique", 0)
     if score.environment.get("fresh", not hits):
         return []
-    told = f"{hits:,} of {unique:,} vectors" if hits else "vectors"
-    return [f"{told} came from the cache: they say nothing of what computes now (--no-cache)"]
+    vectors = f"{hits:,} of {unique:,} vectors" if hits else "vectors"
+    return [f"{vectors} came from the cache: they say nothing of what computes now (--no-cache)"]
 
 
 def _lists(own: Items, others: Items) -> tuple[int, int]:
-    """Top-10 lists, and those that differ, in members or in order; a compact baseline has hashes of them."""
+    """Return top-10 lists, and those that differ, in members or in order; a compact baseline has hashes of them."""
     from instructor_eval.analysis.compare.compact import top_hashes
 
     mine, theirs = (top_hashes(_ten(items)) for items in (own, others))

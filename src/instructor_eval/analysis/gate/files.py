@@ -85,7 +85,7 @@ def write(folder: Path, outcome: Outcome) -> list[Path]:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Everything that was decided, and why; scores, differences and margins are fractions of 1.
+    """Return everything that was decided, and why; scores, differences and margins are fractions of 1.
 
     The thresholds are in the units of their file.
     """
@@ -121,7 +121,7 @@ def _quality(judgement: Judgement) -> dict[str, Any]:
 
 
 def _adjustment(found: Adjustment) -> dict[str, Any]:
-    """What `p_adjusted` is adjusted for."""
+    """Return what `p_adjusted` is adjusted for."""
     return {
         "method": "holm" if found.tasks > 1 else "none",
         "alpha": found.alpha,
@@ -171,7 +171,7 @@ def _task(row: TaskVerdict) -> dict[str, Any]:
 
 
 def _verdict(row: TaskVerdict, chance: Chance | None) -> dict[str, Any]:
-    """What a task and the mean have in common."""
+    """Return what a task and the mean have in common."""
     return {
         "name": row.name,
         "verdict": row.verdict,
@@ -218,7 +218,7 @@ def _not_written(folder: Path, e: OSError) -> UserError:
 
 
 def junit(outcome: Outcome) -> bytes:
-    """The XML file's bytes, UTF-8."""
+    """Return the XML file's bytes, UTF-8."""
     root = ET.Element("testsuites", name="instructor-eval gate")
     names = suite_names([*(j.gate for j in outcome.judgements), *(p.gate for p in outcome.plain)])
     for judgement, name in zip(outcome.judgements, names, strict=False):
@@ -270,7 +270,7 @@ def _case(suite: ET.Element, gate: str, name: str, verdict: str, message: str, d
 
 
 def _figures(row: TaskVerdict, judgement: Judgement) -> list[str]:
-    """The numbers; of a regressed task the items too, and what holds for them."""
+    """Return the numbers; of a regressed task its items too, and what the test says."""
     baseline, candidate, difference, p, margin = cells(row)
     scores = f"baseline {baseline}, candidate {candidate}, " if baseline and candidate else ""
     p_name = judgement.adjustment.p_name
@@ -291,7 +291,7 @@ def _count(element: ET.Element, cases: Iterable[ET.Element], kinds: Sequence[tup
 
 
 def _legal(text: str, most: int) -> str:
-    """`text` on one line and without what XML cannot hold: every such character is unprintable."""
+    """Return `text` on one line and without what XML cannot hold: every such character is unprintable."""
     return printable(cut(text, most))
 
 
@@ -299,7 +299,7 @@ def _legal(text: str, most: int) -> str:
 
 
 def report_url(given: str | None, env: Mapping[str, str]) -> str | None:
-    """Where a report can be seen: `--report`, else the page of this run of GitHub Actions, else nowhere.
+    """Return where a report can be seen: `--report`, else the page of this run of GitHub Actions, else nowhere.
 
     Raises:
         UserError: `given` is not an http or https address.
@@ -316,7 +316,7 @@ def report_url(given: str | None, env: Mapping[str, str]) -> str | None:
 
 
 def annotation(outcome: Outcome, env: Mapping[str, str]) -> str | None:
-    """The one line that GitHub shows at the top of a run; None elsewhere, and where all is well.
+    """Return the one line that GitHub shows at the top of a run; None elsewhere, and where all is well.
 
     Only ten are shown a step, so there is one, for the whole.
     """
@@ -329,7 +329,7 @@ def annotation(outcome: Outcome, env: Mapping[str, str]) -> str | None:
 
 
 def warning(text: str, env: Mapping[str, str]) -> list[str]:
-    """An annotation, on GitHub, for a gate that passes without having tested; else nothing."""
+    """Return an annotation, on GitHub, for a gate that passes without having tested; else nothing."""
     if not env.get("GITHUB_ACTIONS"):
         return []
     return [f"::warning title={_escaped('evaluate gate: not tested', value=True)}::{_escaped(text, value=False)}"]
@@ -370,7 +370,7 @@ def _is_address(url: str) -> bool:
 
 
 def _escaped(text: str, *, value: bool) -> str:
-    """A workflow command's text; the value of a property may not hold `:` and `,` either."""
+    """Return a workflow command's text; the value of a property may not hold `:` and `,` either."""
     escapes = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *([(":", "%3A"), (",", "%2C")] if value else [])]
     for character, escape in escapes:
         text = text.replace(character, escape)

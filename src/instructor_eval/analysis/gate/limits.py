@@ -72,7 +72,7 @@ class Thresholds:
     """The file they were read from."""
 
     def margin(self, task: str) -> float:
-        """What a task may lose, as a fraction of 1."""
+        """Return what a task may lose, as a fraction of 1."""
         decides = self._deciding(task)
         return self.default if decides is None else self.tasks[decides][1]
 
@@ -98,7 +98,7 @@ class Thresholds:
             raise UserError(f"{where} matches no task{hint}")
 
     def as_json(self) -> dict[str, Any]:
-        """The thresholds in the file's own layout and units, whole."""
+        """Return the thresholds in the file's own layout and units, whole."""
         return {
             "source": self.source,
             "margins": {
@@ -112,14 +112,14 @@ class Thresholds:
         }
 
     def _deciding(self, task: str) -> int | None:
-        """The place in `tasks` of the entry that decides a task."""
+        """Return the place in `tasks` of the entry that decides a task."""
         names = (i for i, (pattern, _) in enumerate(self.tasks) if pattern == task)
         patterns = (i for i, (pattern, _) in enumerate(self.tasks) if fnmatchcase(task, pattern))
         return next(names, next(patterns, None))
 
 
 def read_thresholds(file: Path) -> Thresholds:
-    """The thresholds of a YAML file.
+    """Return the thresholds of a YAML file.
 
     Raises:
         UserError: it is missing or not YAML, has an unknown key, or a value that is no number or out of its range.
@@ -180,7 +180,7 @@ class _Section:
         return _Section(self.file, f"{self.path}.{key}" if self.path else key, self.raw.get(key))
 
     def number(self, key: str, default: float, low: float, high: float, unit: str) -> float:
-        """The number at `key`, from `low` to `high`, both included."""
+        """Return the number at `key`, from `low` to `high`, both included."""
         value = self.raw.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.error(f"{_short(key)}: expected a number, found {_found(value)}{_exponent(value)}")
@@ -191,7 +191,7 @@ class _Section:
 
 
 def _exponent(value: object) -> str:
-    """The hint for `1e-4`, which YAML 1.1 takes for a text: it wants the decimal point."""
+    """Return the hint for `1e-4`, which YAML 1.1 takes for a text: it wants the decimal point."""
     if not isinstance(value, str):
         return ""
     try:
@@ -204,12 +204,12 @@ def _exponent(value: object) -> str:
 
 
 def _points(fraction: float) -> float:
-    """A margin as it stands in the file; the rounding undoes what the division left."""
+    """Return a margin as it stands in the file; the rounding undoes what the division left."""
     return round(fraction * _POINTS, 12)
 
 
 def _short(value: object) -> str:
-    """`value` for a message; a number of thousands of digits has no decimal text in Python, hexadecimal ones get in."""
+    """Return `value` for a message: a number of thousands of digits has no decimal text in Python."""
     if isinstance(value, int) and value.bit_length() > 256:
         return "a number of more than 70 digits"
     return value if isinstance(value, str) and len(value) <= 80 else reprlib.repr(value)

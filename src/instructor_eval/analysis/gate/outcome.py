@@ -114,7 +114,7 @@ class Outcome:
 
 
 def of_drift(drift: Drift) -> Plain:
-    """The drift gate's outcome in the common shape."""
+    """Return the drift gate's outcome in the common shape."""
     parts = [Part("vectors", drift.vectors.verdict, drift.vectors.message)]
     parts += [Part(t.task, t.verdict, t.message) for t in drift.tasks]
     notes = [*drift.notes, *(f"{t.task}: {note}" for t in drift.tasks for note in t.notes)]
@@ -126,7 +126,7 @@ def of_drift(drift: Drift) -> Plain:
 
 
 def of_speed(speed: Speed) -> Plain:
-    """The speed gate's outcome in the common shape."""
+    """Return the speed gate's outcome in the common shape."""
     line = _bare(speed)
     return Plain(
         speed.gate, speed.verdict, line, speed.baseline, speed.candidate,
@@ -135,17 +135,17 @@ def of_speed(speed: Speed) -> Plain:
 
 
 def suite_names(gates: Sequence[str]) -> list[str]:
-    """Names that differ for gates that ran more than once: `quality`, `quality-2`."""
+    """Return names that differ for gates that ran more than once: `quality`, `quality-2`."""
     return [gate if (n := gates[:i].count(gate)) == 0 else f"{gate}-{n + 1}" for i, gate in enumerate(gates)]
 
 
 def _bare(found: Drift | Speed) -> str:
-    """Its line, without what stands beside it everywhere."""
+    """Return its line without gate and verdict, which stand beside it everywhere."""
     return found.line.removeprefix(f"{found.gate}: ").removeprefix(f"{found.verdict}: ")
 
 
 def ordered(judgement: Judgement) -> list[TaskVerdict]:
-    """The mean first, then the tasks, the worst verdict and the largest loss first."""
+    """Return the mean first, then the tasks, the worst verdict and the largest loss first."""
 
     def key(row: TaskVerdict) -> tuple[int, float, str]:
         return ORDER.index(row.verdict), row.difference.delta if row.difference else math.inf, row.name
@@ -154,12 +154,12 @@ def ordered(judgement: Judgement) -> list[TaskVerdict]:
 
 
 def regressed(judgement: Judgement) -> list[tuple[TaskVerdict, TaskComparison]]:
-    """The tasks that are REGRESSED, without the mean, the largest loss first."""
+    """Return the tasks that are REGRESSED, without the mean, the largest loss first."""
     return [(r, r.comparison) for r in ordered(judgement) if r.verdict == REGRESSED and r.comparison is not None]
 
 
 def cells(row: TaskVerdict) -> list[str]:
-    """Baseline, candidate, difference with its interval, adjusted p and margin as texts, in points; "" if unknown."""
+    """Return baseline, candidate, difference, adjusted p and margin as texts, in points; "" if unknown."""
     task = row.comparison
     p = "" if row.p_adjusted is None else p_cell(row.p_adjusted)
     return [
@@ -172,12 +172,12 @@ def cells(row: TaskVerdict) -> list[str]:
 
 
 def score(value: float | None) -> str:
-    """A score in points."""
+    """Return a score in points."""
     return (score_text(value) or "") if value is None or math.isfinite(value) else ""
 
 
 def interval(difference: Difference | None) -> str:
-    """A difference in points with its 95 % interval: `-5.90 [-7.60, -4.20]`."""
+    """Return a difference in points with its 95 % interval: `-5.90 [-7.60, -4.20]`."""
     if difference is None or not math.isfinite(difference.delta):
         return ""
     return interval_text(difference)
@@ -198,7 +198,7 @@ def repeat_command(row: TaskVerdict) -> list[str]:
 
 
 def counts(rows: Sequence[TaskVerdict | Part]) -> str:
-    """`2 REGRESSED, 8 OK`."""
+    """Return `2 REGRESSED, 8 OK`."""
     found = [(v, sum(r.verdict == v for r in rows)) for v in ORDER]
     return ", ".join(f"{n} {v}" for v, n in found if n)
 
@@ -211,22 +211,24 @@ def left_out(rows: Sequence[TaskVerdict | Part]) -> str:
 
 
 def partly(judgement: Judgement) -> list[str]:
-    """What `--intersect` left out: tasks of one side only, and of tasks the items. Nothing passes unseen."""
+    """Return what `--intersect` left out: tasks of one side only, and items."""
     lost = judgement.comparison.left_out
     more = f" and {len(lost) - _MOST_LEFT_OUT} more" if len(lost) > _MOST_LEFT_OUT else ""
-    told = [f"left out, only on one side: {', '.join(cut(t, 80) for t in lost[:_MOST_LEFT_OUT])}{more}"] if lost else []
+    tasks = (
+        [f"left out, only on one side: {', '.join(cut(t, 80) for t in lost[:_MOST_LEFT_OUT])}{more}"] if lost else []
+    )
     notes = [f"{cut(t.task, 80)}: {cut(note, 200)}" for t in judgement.comparison.comparable for note in t.notes]
-    return [*told, *notes[:_MOST_LEFT_OUT]]
+    return [*tasks, *notes[:_MOST_LEFT_OUT]]
 
 
 def _whom(judgement: Judgement) -> str:
-    """The baseline, and where it was read: the last and the pinned one may be the same model."""
+    """Return the baseline, and where it was read: the last and the pinned one may be the same model."""
     comparison = judgement.comparison
     return f"{comparison.baseline} in {comparison.baseline_source}"
 
 
 def _line(judgement: Judgement) -> str:
-    """What decided a judgement, and how many tasks there are of each verdict."""
+    """Return what decided a judgement, and how many tasks there are of each verdict."""
     row = next((r for r in ordered(judgement) if r.verdict == judgement.verdict), None)
     if row is None:
         return NOTHING
@@ -235,12 +237,12 @@ def _line(judgement: Judgement) -> str:
 
 
 def _said(row: TaskVerdict, p_name: str) -> str:
-    """What the first line says of a task: the numbers if there are any, and why."""
+    """Return what the first line says of a task: its numbers if there are any, and the reason."""
     if row.difference is None or row.difference.low is None:
         return f"({one_line(row.message)})"
     margin = f", margin {100 * row.margin:.2f}"
     p = f", {p_name} {cells(row)[3]}" if row.verdict == REGRESSED and row.p_adjusted is not None else ""
-    told = row.verdict == INCONCLUSIVE or (row.verdict == OK and row.same_model)
-    why = f" ({one_line(row.message)})" if told else ""
+    needs_reason = row.verdict == INCONCLUSIVE or (row.verdict == OK and row.same_model)
+    why = f" ({one_line(row.message)})" if needs_reason else ""
     delta, ends = interval_text(row.difference).split(" ", 1)
     return f"{delta} points {ends}{margin}{p}{why}"

@@ -133,25 +133,25 @@ def judge(comparison: Comparison, thresholds: Thresholds) -> Judgement:
 
 
 def _is_same(task: TaskComparison, limit: float) -> bool:
-    """Whether no item changed, and none of other items would, as the vectors are the same."""
+    """Tell whether no item changed and the vectors are the same."""
     return task.n > 0 and task.changed == 0 and task.likeness.is_same(limit)
 
 
 def _mean(comparison: Comparison, limit: float) -> Difference | None:
-    """The mean of all tasks, in which nothing unseen is feared of those whose vectors are the same."""
+    """Return the mean of all tasks, in which nothing unseen is feared of those whose vectors are the same."""
     same = [t for t in comparison.comparable if _is_same(t, limit)]
     if comparison.macro is None or not same:
         return comparison.macro
-    kept = (
+    differences = (
         dataclasses.replace(t.difference, unseen=()) if t in same else t.difference
         for t in comparison.comparable
         if t.difference is not None
     )
-    return stats.mean(kept)
+    return stats.mean(differences)
 
 
 def least_p(comparison: Comparison) -> float:
-    """The least adjusted p that a loss of a single task can have here, the mean not being lost; 0 where there is none.
+    """Return the least adjusted p that a loss of one task alone can have here; 0 where there is none.
 
     Draws bound it: of 9,999 no p is below 1 / 10,000, and Holm's weights multiply that. A level of .02 and more is
     always within reach, as more are drawn for more tasks.
@@ -173,7 +173,7 @@ def _overall(tasks: list[TaskVerdict], macro: TaskVerdict | None) -> str:
 
 
 def worst(verdicts: list[str]) -> str:
-    """The one of several gates' verdicts that decides; none at all is NOT COMPARABLE."""
+    """Return the one of several gates' verdicts that decides; none at all is NOT COMPARABLE."""
     return min(verdicts, key=ORDER.index, default=NOT_COMPARABLE)
 
 
@@ -230,7 +230,7 @@ def _decide(row: _Row, adjustment: Adjustment, limit: float, drawn: int) -> Task
 
 
 def _detectable(row: _Row, drawn: int) -> float | None:
-    """The loss that is REGRESSED four times in five; None where no p is small enough, or the spread is not known."""
+    """Return the loss that is REGRESSED four times in five; None where none is, or the spread is not known."""
     difference = row.difference
     if not difference.se:
         return None
@@ -245,7 +245,7 @@ def _detectable(row: _Row, drawn: int) -> float | None:
 
 
 def _needed(row: _Row, alpha: float) -> int | None:
-    """How many items make the bound exclude the margin, or the loss significant, if difference and spread stayed."""
+    """Return how many items would settle it, if difference and spread stayed the same."""
     from scipy.special import ndtri
 
     difference, n = row.difference, row.tasks[0].n if len(row.tasks) == 1 else 0

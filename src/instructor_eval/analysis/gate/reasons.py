@@ -148,8 +148,8 @@ class Open:
         if self.difference.high is None or self.difference.high >= 0:
             return f"{lost}, but other items may show none ({reason})"
         few = one is not None and one.chance is not None and one.chance.exact and one.changed <= _FEW_CHANGED
-        told = f", as it is counted over the {one.changed:,} that changed" if few and one is not None else ""
-        return f"{lost}, and the interval excludes 0, but {reason}{told}"
+        basis = f", as it is counted over the {one.changed:,} that changed" if few and one is not None else ""
+        return f"{lost}, and the interval excludes 0, but {reason}{basis}"
 
     @property
     def _not_excluded(self) -> str:
@@ -159,8 +159,8 @@ class Open:
         is_open = f"a loss of {points(self.margin)} or more is not excluded (95 % lower bound {signed(lower)})"
         if by_t is not None and by_t > -self.margin:
             changed, n, unit = _changed(self.tasks), sum(t.n for t in self.tasks), _unit(self.tasks)
-            told = f"{f'{changed:,}' if changed else 'none'} of {n:,} {plural(unit, n)}"
-            return f"{told} changed, but others that are seldom met may lose much: {is_open}"
+            items = f"{f'{changed:,}' if changed else 'none'} of {n:,} {plural(unit, n)}"
+            return f"{items} changed, but others that are seldom met may lose much: {is_open}"
         if difference.high is not None and difference.high < 0:
             return f"a loss is shown, of {points(-difference.delta)}, less than the margin, but {is_open}"
         if difference.low is not None and difference.low > 0:
@@ -170,9 +170,9 @@ class Open:
     @property
     def _remedy(self) -> str:
         """What would show that it is the same model."""
-        told = [t.likeness.cosine for t in self.tasks if t.likeness.cosine is not None]
-        if told and max(told) > self.limit:
-            return f"it is another model: its vectors are off the baseline's by up to {max(told):.2g} (1 - cosine)"
+        distances = [t.likeness.cosine for t in self.tasks if t.likeness.cosine is not None]
+        if distances and max(distances) > self.limit:
+            return f"it is another model: its vectors are off the baseline's by up to {max(distances):.2g} (1 - cosine)"
         return "whether its vectors are the baseline's is not known: run both with --no-cache, which files a probe"
 
 
@@ -186,15 +186,15 @@ def _unit(tasks: Sequence[TaskComparison]) -> str:
 
 
 def points(value: float) -> str:
-    """A size in points (x 100), without sign."""
+    """Return a size in points (x 100), without sign."""
     return f"{abs(100 * value):.2f} points"
 
 
 def signed(value: float) -> str:
-    """Points with their sign."""
+    """Return points with their sign."""
     return f"{100 * value:+.2f}"
 
 
 def p_text(p: float) -> str:
-    """A p-value as it is printed."""
+    """Return a p-value as it is printed."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -63,7 +63,7 @@ class Speed:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it; seconds, and ratios of speeds."""
+        """Return all of it for JSON: seconds, and ratios of speeds."""
         low, high = self.interval
         return dataclasses.asdict(self) | {
             "ratio": self.ratio, "ratio_low": low, "ratio_high": high, "ratios": list(self.ratios),
@@ -72,7 +72,7 @@ class Speed:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """An interval of the median: the k-th least and greatest value, k by the sign test.
+    """Return an interval of the median: the k-th least and greatest value, k by the sign test.
 
     It misses the median of what the values are drawn from with a chance of 1/16 at most; of fewer than five values it
     is the least and the greatest, and misses more often.
@@ -87,7 +87,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def decide(ratios: Sequence[float], limit: float) -> str:
-    """The verdict on how many times as fast the candidate was, by round; `limit` is how many times slower passes."""
+    """Return the verdict on the ratios of speed, one a round; up to `limit` times slower passes."""
     low, high = interval(ratios)
     if high < 1 / limit:
         return REGRESSED

@@ -29,29 +29,29 @@ _STEPS = 50
 
 
 def spoiled(candidate: Side, baseline: Side, loss: float = LOSS) -> Side:
-    """The candidate with each task's score about `loss` (fractions of 1) below the baseline's, and items to match."""
-    kept: dict[str, tuple[Score, Items]] = {}
+    """Return the candidate with each score, and its items, about `loss` (a fraction of 1) below the baseline's."""
+    changed: dict[str, tuple[Score, Items]] = {}
     for task, score in candidate.scores.items():
         if candidate.read is not None and score.metric != "mean_of_parts":
             before = baseline.scores.get(task, score).score or 0.0
             items = candidate.read(score)
-            kept[task] = (score, items) if metrics.is_plugged(score.metric) else _spoil(score, items, before - loss)
+            changed[task] = (score, items) if metrics.is_plugged(score.metric) else _spoil(score, items, before - loss)
     for task, score in candidate.scores.items():
         if candidate.read is not None and score.metric == "mean_of_parts":
             names = [str(name) for name in candidate.read(score)["id"]]
-            if all(name in kept for name in names):
-                items = {"id": names, "value": [kept[name][0].score for name in names]}
-                kept[task] = dataclasses.replace(score, score=matching.value(score.metric, items)), items
-    scores = {task: kept[task][0] if task in kept else score for task, score in candidate.scores.items()}
+            if all(name in changed for name in names):
+                items = {"id": names, "value": [changed[name][0].score for name in names]}
+                changed[task] = dataclasses.replace(score, score=matching.value(score.metric, items)), items
+    scores = {task: changed[task][0] if task in changed else score for task, score in candidate.scores.items()}
     values = {task: scores[task].score or 0.0 for task in candidate.values if task in scores}
     label = f"{candidate.label} with a loss of {100 * loss:.0f} points"
     return dataclasses.replace(
-        candidate, label=label, values=values, scores=scores, read=lambda score: kept[score.task][1]
+        candidate, label=label, values=values, scores=scores, read=lambda score: changed[score.task][1]
     )
 
 
 def _spoil(score: Score, items: Items, target: float) -> tuple[Score, Items]:
-    """The items with as few of them spoiled as bring the score to `target`, or all."""
+    """Return the items with as few of them spoiled as bring the score to `target`, or all."""
     keys = [hashlib.sha256(str(i).encode("utf-8", "surrogatepass")).digest() for i in items["id"]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     found, value = items, score.score or 0.0
@@ -64,7 +64,7 @@ def _spoil(score: Score, items: Items, target: float) -> tuple[Score, Items]:
 
 
 def _with(metric: str, items: Items, places: list[int]) -> Items:
-    """The items with those at `places` spoiled."""
+    """Return the items with those at `places` spoiled."""
     column = mean_column(metric)
     if column is not None or metric.startswith(("summeval", "rougeL")):
         names, change = {column or "value", "rho", "p", "value", "correct"} & set(items), _zero

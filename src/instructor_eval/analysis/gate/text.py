@@ -41,7 +41,7 @@ _HEAD = ("verdict", "task", "baseline", "candidate", "Δ [95 %]", "p", "margin")
 
 
 def render_text(outcome: Outcome, files: Sequence[Path] = ()) -> str:
-    """What `evaluate gate` prints.
+    """Return what `evaluate gate` prints.
 
     Args:
         outcome: What was decided.
@@ -61,7 +61,7 @@ def render_text(outcome: Outcome, files: Sequence[Path] = ()) -> str:
 
 
 def no_commands(text: str) -> str:
-    """`text` without lines that a CI runner would take for commands to itself: a task may bear any name."""
+    """Return `text` without lines that a CI runner would take for commands to itself: a task may bear any name."""
     return re.sub(r"(?m)^(\s*)::", r"\1: :", text).replace("##[", "# #[")
 
 
@@ -103,7 +103,7 @@ def _plain(plain: Plain) -> str:
 
 
 def _lost(judgement: Judgement) -> str:
-    """The items that lost most of regressed tasks, by id, and the command that runs a task again."""
+    """Return the items that lost most of regressed tasks, by id, and the command that runs a task again."""
     rows = regressed(judgement)
     sections = [_section(row, task) for row, task in rows[:_MOST_SECTIONS]]
     if len(rows) > _MOST_SECTIONS:
