@@ -34,9 +34,7 @@ def test_every_metric_is_spoiled_and_agrees_with_its_items(side: Side, task: str
     assert found.values[task] == after.score
 
 
-def test_the_loss_is_below_the_baseline_of_a_better_candidate(
-    tmp_path: Path, make_score: Callable[..., Score]
-) -> None:
+def test_the_loss_is_below_the_baseline_of_a_better_candidate(tmp_path: Path, make_score: Callable[..., Score]) -> None:
     only = {"RTE": made_results.TASKS["RTE"]}
     made_results.file(tmp_path, make_score, tasks=only)
     made_results.file(tmp_path, make_score, tasks=only, variant="int8", change=made_results.lowered(1, 0.2))
