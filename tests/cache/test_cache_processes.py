@@ -144,7 +144,7 @@ for line in sys.stdin:
             process.stdin.flush()
         said = [process.stdout.readline() for process in processes]
         assert sum(int(line.split()[0]) for line in said) == 1, said
-        assert len(list(folder.glob("*.damaged-*"))) == 1
+        assert len(list(folder.glob("*.damaged-*.sqlite3"))) == 1, "its log may lie beside it"
         assert upkeep.verify(folder) == upkeep.Verdict(rows=upkeep.verify(folder).rows, texts=400)
     assert [finished(p) for p in processes] == [""] * 4
 
