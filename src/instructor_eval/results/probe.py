@@ -130,7 +130,7 @@ class Prober:
             self._tried = True
             try:
                 probe = self._take(self._engine)
-                write(self._root, probe)
+                self._file(probe)
                 self._name = probe.name
             except UserError as e:
                 self._say(f"  no probe taken, the drift gate will miss it: {e}")
@@ -143,6 +143,9 @@ class Prober:
 
     def _take(self, engine: BaseEngine) -> Probe:
         return take(engine)
+
+    def _file(self, probe: Probe) -> None:
+        write(self._root, probe)
 
 
 def take(engine: BaseEngine) -> Probe:

@@ -35,7 +35,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
     if request.executor.kind == "ray":
         from instructor_eval.run.ray.run import on_ray  # an extra's library
 
-        with on_ray(request) as (there, run_there):
+        with on_ray(request, _run_here) as (there, run_there):
             return _execute(there, say, run_there)
     if request.device != "auto":
         pick_device(request.device)

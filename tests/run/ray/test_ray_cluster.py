@@ -18,7 +18,6 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.run.executor import Executor
 from instructor_eval.run.ray import cluster as ray_cluster
 from instructor_eval.run.ray.cluster import connected
-from instructor_eval.run.ray.messages import About
 
 Run = Callable[..., Any]
 TASK = ("--model", "minilm", "--task", "DemoSTS")
@@ -116,12 +115,11 @@ def test_a_plan_is_counted_in_this_process(cli: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "workers"),
-    [(0, (0, 0)), (1, (1, 1)), (2, (2, 1)), (8, (8, 1)), (9, (4, 2)), (64, (8, 8)), (100, (7, 13))],
+    ("cores", "threads"),
+    [([], 1), ([1, 1], 1), ([2], 1), ([8], 1), ([9], 2), ([64], 8), ([64, 4], 4), ([100, 64], 13)],
 )
-def test_how_processors_are_shared(cores: int, workers: tuple[int, int]) -> None:
-    assert ray_cluster._shares(cores) == workers
-    assert workers[0] * workers[1] <= cores
+def test_the_cores_of_a_worker(cores: list[int], threads: int) -> None:
+    assert ray_cluster._share(cores) == threads
 
 
 class MadeUp(ray_cluster.Cluster):
@@ -140,26 +138,17 @@ class MadeUp(ray_cluster.Cluster):
 
 def test_one_worker_a_gpu_on_all_nodes() -> None:
     found = MadeUp("auto", {"CPU": 16, "GPU": 4}, {"CPU": 8}, {"CPU": 2, "GPU": 1})
-    assert [(p.node, p.cores, p.device) for p in found.places()] == [("0", 4, "cuda")] * 4 + [("2", 2, "cuda")]
-    assert [p.node for p in found.places(but={"0"})] == ["2"]
+    assert (found.device, found.workers(), found.workers(but={"0"})) == ("cuda", 5, 1)
 
 
 def test_processors_where_they_are_asked_for() -> None:
-    found = MadeUp("cpu", {"CPU": 2, "GPU": 4}, {"CPU": 1})
-    assert [(p.node, p.cores, p.device) for p in found.places()] == [("0", 1, "cpu"), ("0", 1, "cpu"), ("1", 1, "cpu")]
+    found = MadeUp("cpu", {"CPU": 2, "GPU": 4}, {"CPU": 1}, {})
+    assert (found.device, found.threads, found.workers(), found.workers(but={"0"})) == ("cpu", 1, 3, 1)
 
 
 def test_no_gpu_where_one_is_asked_for() -> None:
     with pytest.raises(UserError, match="no node of the Ray cluster has a GPU"):
         MadeUp("cuda", {"CPU": 2})
-
-
-def test_another_version_on_a_node() -> None:
-    cluster = MadeUp("auto", {"CPU": 2})
-    assert "node 10.0.0.7 has instructor-eval 0.0.1" in cluster.differing(
-        About("10.0.0.7", 1, {"instructor-eval": "0.0.1"}, {})
-    )
-    assert cluster.differing(About("n", 1, {"instructor-eval": ray_cluster.VERSION}, {})) == ""
 
 
 def test_folders_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ def of_session(session: int) -> list[str]:
 
 
 def of_us(lines: list[str]) -> list[str]:
-    """Workers and task processes; Ray's own agents take their time to notice that they are alone."""
-    return [line for line in lines if "ray::Worker" in line or "executors.task_process" in line]
+    """Workers with a job; Ray's own agents take their time to notice that they are alone."""
+    return [line for line in lines if "ray::Long" in line or "ray::DemoBillboard" in line]
 
 
 def long_task(folder: Path, rows: int) -> Path:
@@ -40,25 +40,48 @@ def long_task(folder: Path, rows: int) -> Path:
     return folder / "long.yaml"
 
 
+def command_of(folder: Path) -> list[str]:
+    """A run of a short task and a long one."""
+    model = tiny.build_instructor(folder / "instructor-tiny")
+    command = [sys.executable, "-m", "instructor_eval.cli.main", "--model", str(model), "--family", "instructor"]
+    command += ["--executor", "ray", "--device", "cpu", "--results", "results", "--cache", str(folder / "cache")]
+    return [*command, "--task", "DemoBillboard", "--task", str(long_task(folder, 5000))]
+
+
+def environment_of(folder: Path, bare: Callable[[Path], dict[str, str]]) -> dict[str, str]:
+    return bare(folder) | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+
+
+def test_a_run_that_is_interrupted_ends_with_one_line(
+    tmp_path: Path, bare_environment: Callable[[Path], dict[str, str]]
+) -> None:
+    command, environment = command_of(tmp_path), environment_of(tmp_path, bare_environment)
+    with (tmp_path / "said").open("w") as said:
+        run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=said, start_new_session=True)
+        wait_for(lambda: kept(tmp_path / "cache") or run.poll() is not None, "nothing was kept")
+        run.send_signal(signal.SIGINT)
+        assert run.wait(LONGEST) == 130
+    *_, last = (tmp_path / "said").read_text().splitlines()
+    assert last == "evaluate: interrupted: finished results are kept, the same command goes on from there"
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    wait_for(lambda: not of_us(of_session(run.pid)), "workers end with the run")
+    assert not list(Path(tempfile.gettempdir()).glob(f"evaluate-ray-{run.pid}-*")), "nothing of Ray's is left"
+
+
 def test_a_run_that_is_killed_ends_its_workers_and_goes_on_from_there(
     tmp_path: Path, bare_environment: Callable[[Path], dict[str, str]]
 ) -> None:
-    model = tiny.build_instructor(tmp_path / "instructor-tiny")
-    command = [sys.executable, "-m", "instructor_eval.cli.main", "--model", str(model), "--family", "instructor"]
-    command += ["--executor", "ray", "--device", "cpu", "--results", "results", "--cache", str(tmp_path / "cache")]
-    command += ["--task", "DemoBillboard", "--task", str(long_task(tmp_path, 5000))]
-    environment = bare_environment(tmp_path) | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    command, environment = command_of(tmp_path), environment_of(tmp_path, bare_environment)
     with (tmp_path / "said").open("w") as said:
         run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=said, start_new_session=True)
         wait_for(lambda: kept(tmp_path / "cache") or run.poll() is not None, "nothing was kept")
         session = " ".join(of_us(of_session(run.pid)))
         run.send_signal(signal.SIGKILL)
         run.wait(LONGEST)
+    assert "ray::" in session
+    wait_for(lambda: not of_us(of_session(run.pid)), "workers end with the run")
     committed = kept(tmp_path / "cache")
     assert committed
-    assert "ray::Worker" in session
-    assert "executors.task_process" in session
-    wait_for(lambda: not of_us(of_session(run.pid)), "workers end with the run")
     scores = [path.read_text() for path in tmp_path.rglob("scores/**/*.json")]
     assert not [text for text in scores if '"failed"' in text]
 

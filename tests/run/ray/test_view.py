@@ -8,6 +8,7 @@ import pytest
 
 from instructor_eval.core.progress import Progress
 from instructor_eval.run.ray import view as module
+from instructor_eval.run.ray.job import COUNTS, State
 from instructor_eval.run.ray.view import View
 
 
@@ -44,6 +45,23 @@ def test_rates_are_of_the_last_minute(clock: SimpleNamespace) -> None:
     clock.seconds += 100
     view.advance(60, 600, 1)
     assert view.rates() == "0 of 1 tasks, 1 worker, 1.0 texts/s, 10 tokens/s"
+
+
+def test_what_jobs_tell_is_added_up(clock: SimpleNamespace) -> None:
+    def state(attempt: str, *counts: int) -> State:
+        return State(0, attempt, "10.0.0.1", dict(zip(COUNTS, counts, strict=True)))
+
+    view = View(print, tasks=1)
+    clock.seconds += 1
+    for told in (
+        state("a", 0, 0, 0, 0, 0, 0),
+        state("a", 100, 40, 30, 50, 700, 70),
+        State(0, "a", "10.0.0.1", {}, warning="the cache is full"),
+        state("a", 100, 60, 30, 90, 700, 210),
+        state("b", 100, 100, 100, 0, 0, 0),  # Ray runs it again: all that is in the cache by now
+    ):
+        view.hear(told)
+    assert [getattr(view, name) for name in COUNTS] == [200, 160, 130, 90, 700, 210]
 
 
 def test_nothing_where_nothing_is_to_be_shown(

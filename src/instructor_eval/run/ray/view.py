@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from instructor_eval.core.progress import Progress
+from instructor_eval.run.ray.job import State
 
 _WINDOW_SECONDS = 60.0
 
@@ -25,6 +26,7 @@ class View(Progress):
         self.tasks, self.tasks_done, self.workers = tasks, 0, 0
         self._last_minute: deque[tuple[float, int, int]] = deque()
         self._began = 0.0
+        self._counts: dict[str, Mapping[str, int]] = {}
 
     def say(self, line: str) -> None:
         """Print a line beside the bar."""
@@ -46,6 +48,21 @@ class View(Progress):
         while now - self._last_minute[0][0] > _WINDOW_SECONDS:
             self._last_minute.popleft()
         super().advance(texts, tokens, characters)
+
+    def hear(self, state: State) -> None:
+        """Add what a job has done since it was last heard of; a second try of it counts from nothing."""
+        before, now = self._counts.get(state.attempt, {}), state.counts
+        if not now:
+            return
+        self._counts[state.attempt] = now
+        new = {name: count - before.get(name, 0) for name, count in now.items()}
+        self.work += new["work"]
+        if new["total"]:
+            self.expect(new["total"], 0)
+        if new["hits"]:
+            self.found(new["hits"], 0)
+        if new["done"] > new["hits"]:
+            self.advance(new["done"] - new["hits"], new["tokens"], new["worked"])
 
     def tick(self) -> None:
         """Nothing came for a second: the line may be due."""

@@ -1,191 +1,161 @@
-"""A worker: one network on one GPU or CPU share. Texts in, vectors out; no cache, no data, no results.
-
-Ray makes an actor of the class. What the user can mend is returned as a value, so that an exception always means that
-the worker itself was lost.
-"""
+"""A job in a worker: the code of every run, with scores and items sent home instead of filed."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
-import os
-import time
-import traceback
-from typing import TYPE_CHECKING, Any
+import pickle
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-from instructor_eval.core.errors import ModelOutputError, UserError, one_line
-from instructor_eval.core.progress import Progress
-from instructor_eval.run.ray.messages import About, Failure, Model, Reply, Status
+from instructor_eval.cache.vectors import Cache, MemoryCache, VectorCache
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Items
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.engine import BaseEngine
+from instructor_eval.results.probe import Probe, Prober
+from instructor_eval.results.score import Score
+from instructor_eval.results.store import Store
+from instructor_eval.run.ray.engines import (
+    Counts,
+    LongCorpusError,
+    SpreadEngine,
+    WorkerEngine,
+    address,
+    at_home,
+    open_engine,
+    prepare,
+)
+from instructor_eval.run.ray.job import Done, Job, Setup, State
+from instructor_eval.run.task import run_task
 
-if TYPE_CHECKING:
-    from instructor_eval.models.checkpoint import Checkpoint
-    from instructor_eval.models.engine import Engine
 
-_VERSIONS = ("torch", "transformers", "tokenizers")
-
-
-class _Notes(Progress):
-    """Counts texts for `status`, and collects the lines that are to be shown on the run's terminal."""
+class Outbox(Store):
+    """A results folder that is not there: what is written is collected."""
 
     def __init__(self) -> None:
-        super().__init__("")
-        self.notes: list[str] = []
+        super().__init__(Path())
+        self.sent: Items | None = None
 
-    def note(self, line: str) -> None:
-        self.notes.append(line)
+    def find(self, score: Score) -> None:
+        """Return nothing: whoever sent the job has looked."""
+
+    def write(self, score: Score, items: Items | None = None) -> Path:
+        """Keep the items; the score is what `run_task` returns."""
+        self.sent = items
+        return self.root
 
 
-class Worker:
-    """Holds one model at a time.
+class _HomeProber(Prober):
+    """Leaves the probe to be filed where the run is."""
+
+    def __init__(self, engine: WorkerEngine | None, say: Callable[[str], None], *, debug: bool) -> None:
+        super().__init__(engine, Path(), say, debug=debug)
+        self.probe: Probe | None = None
+
+    def _take(self, engine: BaseEngine) -> Probe:
+        assert isinstance(engine, WorkerEngine)
+        return engine.probe
+
+    def _file(self, probe: Probe) -> None:
+        self.probe = probe
+
+
+_held: list[WorkerEngine] = []
+"""The model of this process, which Ray may give another job: one at most."""
+
+
+def remote_function() -> Callable[[str, bytes, bytes, Any], Done | tuple[str, str, str]]:
+    """Return what Ray runs for a job: its result, or id, address and version of a node that has another version.
+
+    Another version of ours may know none of our classes. So Ray sends the code (it does of a function in a function),
+    both arguments are bytes, and nothing of ours is imported before the version was compared.
+    """
+
+    def compute(version: str, setup: bytes, job: bytes, queue: Any) -> Done | tuple[str, str, str]:
+        import importlib.metadata
+
+        import ray
+
+        there = importlib.metadata.version("instructor-eval")
+        if there != version:
+            return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), there
+        from instructor_eval.run.ray.worker import run_job
+
+        return run_job(setup, job, queue)
+
+    return compute
+
+
+def run_job(setup: bytes, job: bytes, queue: Any) -> Done:
+    """Run a job.
 
     Args:
-        threads: Cores that are this worker's.
-        device: cpu, or cuda: the one GPU that it sees.
+        setup: A `Setup`, pickled by the run, as Ray itself does with every argument.
+        job: A `Job`, pickled by the run.
+        queue: Ray's, for a `State`.
     """
+    return _Job(pickle.loads(setup), pickle.loads(job), queue).run()  # noqa: S301
 
-    def __init__(self, threads: int, device: str) -> None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-            os.environ[name] = str(threads)  # looked at when torch and the tokenizer are first used
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        self._threads, self._device = threads, device
-        self._engine: Engine | None = None
-        self._key = -1
-        self._progress = _Notes()
-        self._loading = False
-        self._moved = time.monotonic()
 
-    def ready(self) -> About:
-        """Where it is and what it computes with."""
-        from instructor_eval.core.environment import hardware, versions
+class _Job:
+    def __init__(self, setup: Setup, job: Job, queue: Any) -> None:
+        self._setup, self._job, self._queue = setup, job, queue
+        self._attempt = uuid.uuid4().hex
+        self._counts = Counts(self._tell)
 
-        known = versions()
-        wanted = {name: known[name] for name in ("instructor-eval", "python", *_VERSIONS) if name in known}
-        return About(_node(), os.getpid(), wanted, hardware(self._device))
+    def _tell(self, counts: Mapping[str, int], note: str = "", warning: str = "") -> None:
+        state = State(self._job.number, self._attempt, address(), counts, note, warning)
+        self._queue.actor.put_nowait.remote(state)  # nobody waits for it
 
-    def status(self) -> Status:
-        """How far it is; answered beside the work."""
-        done = self._progress.done
-        return Status(done, time.monotonic() - max(self._moved, self._progress.last_call), self._loading)
-
-    def encode(self, model: Model, instruction: str, texts: list[str]) -> Reply | Failure:
-        """Embed `texts` under `instruction`: float32 [len(texts), dim], in input order."""
-        return self._answer(model, instruction, texts)
-
-    def probe(self, model: Model) -> Reply | Failure:
-        """The model's probe for the drift gate, made by this worker."""
-        return self._answer(model, "", None)
-
-    def _answer(self, model: Model, instruction: str, texts: list[str] | None) -> Reply | Failure:
-        self._progress, self._moved = _Notes(), time.monotonic()
+    def run(self) -> Done:
+        self._counts.tell()
+        prepare(self._setup)
+        job, setup, outbox = self._job, self._setup, Outbox()
+        cache = self._cache()
+        request = dataclasses.replace(setup.request, store=outbox, cache=cache)
+        done: list[tuple[int, Score, Items | None]] = []
         try:
-            loaded = self._load(model)
-            assert self._engine is not None
-            before = dataclasses.replace(self._engine.totals)
-            started = time.perf_counter()
-            vectors = probe = None
-            if texts is None:
-                from instructor_eval.results.probe import take
-
-                probe = take(self._engine)
-            else:
-                vectors = self._engine.encode(texts, instruction, progress=self._progress)
-            return Reply(
-                vectors,
-                tokens=self._engine.totals.tokens - before.tokens,
-                seconds=time.perf_counter() - started,
-                load=loaded,
-                hardware=_hardware(self._engine.device),
-                drift=self._engine.drift,
-                notes=tuple(self._progress.notes),
-                probe=probe,
-            )
-        except UserError as e:
-            kind = "output" if isinstance(e, ModelOutputError) else "user"
-            return Failure(str(e), kind, notes=tuple(self._progress.notes))
-        except Exception as e:  # noqa: BLE001 # a library's: it would be the same on every worker
-            text = one_line(f"{type(e).__name__} on node {_node()}: {e}")[:400]
-            return Failure(text, "unexpected", traceback.format_exc(), tuple(self._progress.notes))
-
-    def _load(self, model: Model) -> float:
-        """Make `model` the one in memory; the result is the seconds that took."""
-        if self._key == model.key and self._engine is not None:
-            return 0.0
-        started, self._loading = time.perf_counter(), True
-        try:
-            self._forget()
-            from instructor_eval.models.engine import Engine
-            from instructor_eval.models.variant import check_device, check_installed
-
-            checkpoint = find(model)
-            check_installed([checkpoint.form])
-            check_device([checkpoint.form], model.device)
-            engine = Engine(
-                checkpoint,
-                device=model.device,
-                batch_tokens=model.batch_tokens,
-                trust_remote_code=model.trust_remote_code,
-                compiled=model.compiled,
-            )
-            if model.device == "cpu":
-                import torch
-
-                torch.set_num_threads(self._threads)
-            _ = engine.network
-            self._engine, self._key = engine, model.key
+            engine = self._engine(cache) if job.embeds else None
+            prober = _HomeProber(engine, self._counts.note, debug=request.debug)
+            for place, identity in job.rows.items():
+                plan = setup.planned[place]
+                card = next(card for card in plan.cards if card.name == job.card)
+                outbox.sent = None
+                score, _ = run_task(request, card, plan, engine, prober)
+                no_data = score.identity != identity or (score.error and not score.counts["texts"])
+                if no_data and not at_home(setup):
+                    return Done(address(), [], spread=True)
+                done.append((place, score, outbox.sent))
+            return Done(address(), done, prober.probe)
+        except LongCorpusError:
+            return Done(address(), [], spread=True)
+        except UserError as e:  # no model here
+            return Done(address(), [], error=str(e))
         finally:
-            self._loading, self._moved = False, time.monotonic()
-        return time.perf_counter() - started
+            cache.close()
+            self._counts.tell()
 
-    def _forget(self) -> None:
-        """Let go of the model in memory: the next may need all of it."""
-        if self._engine is not None:
-            self._engine, self._key = None, -1
-            gc.collect()
-            if self._device != "cpu":
-                import torch
+    def _cache(self) -> Cache:
+        """Open the run's cache where it is; on another node vectors stay in memory, for this job."""
+        setup = self._setup
+        if setup.cache is None or not at_home(setup):
+            return MemoryCache()
+        return VectorCache(setup.cache, limit=setup.cache_size, warn=lambda text: self._tell({}, warning=text))
 
-                torch.cuda.empty_cache()
-
-
-def find(model: Model) -> Checkpoint:
-    """The model's files on this node; on another than the run's own they must be the same, byte by byte.
-
-    Raises:
-        UserError: they cannot be had here, or are others; the line names the node.
-    """
-    import ray
-
-    from instructor_eval.models.find import ModelSpec, locate
-
-    given = model.checkpoint
-    if ray.get_runtime_context().get_node_id() == model.home:
-        return given
-    try:
-        here = locate(
-            ModelSpec.parse(model.name),
-            offline=model.offline,
-            known=[],
-            family=model.family,
-            with_code=model.trust_remote_code,
-        )
-    except UserError as e:
-        raise UserError(f"node {_node()} cannot load {given.name}: {e}; every node needs the model") from e
-    found = dataclasses.replace(here, name=given.name, revision=given.revision, variant=given.variant)
-    if found.fingerprint != model.fingerprint:
-        raise UserError(
-            f"node {_node()} has another {given.name} than the node of the run (fingerprint {found.fingerprint}, "
-            f"not {model.fingerprint}): copy the same files to {model.name} there, or give a hub id with a revision"
-        )
-    return found
-
-
-def _node() -> str:
-    import ray
-
-    return str(ray.util.get_node_ip_address())
-
-
-def _hardware(device: str) -> dict[str, Any]:
-    from instructor_eval.core.environment import hardware
-
-    return {**hardware(device), "node": _node()}
+    def _engine(self, cache: Cache) -> WorkerEngine:
+        checkpoint = self._setup.planned[next(iter(self._job.rows))].loaded
+        assert isinstance(checkpoint, Checkpoint)
+        if self._job.spread:
+            engine: WorkerEngine = SpreadEngine(checkpoint, self._setup)
+        else:
+            if not _held or _held[0].model.fingerprint != checkpoint.fingerprint:
+                _held.clear()
+                gc.collect()  # the next model may need all the memory
+                _held.append(open_engine(checkpoint, self._setup))
+            engine = _held[0]
+            engine.most = self._setup.long_texts
+        engine.cache, engine.counts = cache, self._counts
+        return engine
