@@ -250,7 +250,7 @@ def test_without_a_cache_and_with_a_result_that_is_there(
 def test_a_long_corpus_is_spread_and_survives_a_killed_actor(
     on_ray: Run, cli: Run, cluster: Any, watched: Watched, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ray_run.LONG_TEXTS, "cpu", 5000)
+    monkeypatch.setitem(ray_run.LONG_TEXTS, "cpu", 2000)
     killed: list[int] = []
 
     def kill(state: State) -> None:
@@ -259,7 +259,7 @@ def test_a_long_corpus_is_spread_and_survives_a_killed_actor(
             os.kill(killed[0], signal.SIGKILL)
 
     watched.at = kill
-    run = ("--model", str(model), *DEMO[2:], "--task", str(long_task(tmp_path, "Long", 12_000)))
+    run = ("--model", str(model), *DEMO[2:], "--task", str(long_task(tmp_path, "Long")))
     done = on_ray(*run, "--results", "results", "--cache", "cache")
     assert done.code == 0, done.err
     assert killed

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from instructor_eval.run.task import Run
 
 LONG_TEXTS = {"cpu": 10_000, "cuda": 200_000}
-"""Texts of one call that are worth an actor pool, which takes some ten seconds to start."""
+"""Texts of one call that are worth an actor pool, which takes seconds to start and loads the model in each actor."""
 SPREAD_AT_ONCE = 2
 """Jobs on this machine whose vectors come from actor pools."""
 _TICK_SECONDS = 1.0
@@ -130,22 +130,24 @@ class _Run:
     # what is to be done
 
     def _todo(self) -> Iterator[Job]:
-        """Every job; what has a result, or no data, is filed at once."""
-        rows: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
-        for place, plan in enumerate(self._planned):
+        """Every job, task by task; what has a result, or no data, is filed at once."""
+        number = 0
+        for plan in self._planned:
             if plan.checkpoint is None:
                 self._say(f"{plan.model['name']}: no model, the same for all of them")
-            for card in plan.cards:
-                if card.parts or self._is_here(card):
+        for name in dict.fromkeys(card.name for plan in self._planned for card in plan.cards):
+            rows: dict[str, dict[int, str]] = defaultdict(dict)
+            for place, plan in enumerate(self._planned):
+                card = next((card for card in plan.cards if card.name == name), None)
+                if card is None or card.parts or self._is_here(card):
                     continue
                 identity = self._identity(place, plan, card)
                 if identity:
-                    texts = sorted((role, given.text) for role, given in plan.instructions[card.name].items())
-                    model = plan.loaded.fingerprint if plan.loaded else str(place)
-                    rows[card.name, model, repr(texts)][place] = identity
-        for number, ((card_name, *_), found) in enumerate(rows.items()):
-            embeds = self._planned[next(iter(found))].loaded is not None
-            yield Job(number, card_name, found, embeds)
+                    texts = sorted((role, given.text) for role, given in plan.instructions[name].items())
+                    rows[f"{plan.loaded.fingerprint} {texts}" if plan.loaded else str(place)][place] = identity
+            for found in rows.values():
+                number += 1
+                yield Job(number, name, found, embeds=self._planned[next(iter(found))].loaded is not None)
 
     def _is_here(self, card: Card) -> bool:
         reader = self._request.settings.reader
@@ -236,10 +238,9 @@ class _Run:
             self._view.hear(state)
             before = self._attempts.get(state.job)
             self._attempts[state.job] = state
-            if before and before.attempt != state.attempt and state.job in {job.number for job in self._jobs.values()}:
-                job = next(job for job in self._jobs.values() if job.number == state.job)
-                if not job.spread:
-                    self._view.note(f"lost the worker on {before.address} with {job.card}: it is run again")
+            job = next((job for job in self._jobs.values() if job.number == state.job and not job.spread), None)
+            if job and before and before.attempt != state.attempt:
+                self._view.note(f"lost the worker on {before.address} with {job.card}: it is run again")
             if state.note:
                 self._view.note(state.note.strip())
             if state.warning:
@@ -260,12 +261,10 @@ class _Run:
                 self._end(job, done)
                 return
             node, address, version = done
-            line = (
-                f"node {address} has instructor-eval {version}, here is {VERSION}: install the same one on every node"
-            )
             if node not in self._refused:
-                self._refused[node] = line
-                self._view.note(line)
+                other = f"node {address} has instructor-eval {version}, here is {VERSION}"
+                self._refused[node] = f"{other}: install the same one on every node"
+                self._view.note(self._refused[node])
             self._look(0.0)
             self._submit(job)
 
