@@ -230,6 +230,6 @@ def test_times_that_vary_are_not_passed_off_as_good(measure: Measure) -> None:
 
 
 def test_without_the_extra_it_says_how_to_get_it(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_measure.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"measuring a model needs torch, .*: pip install 'instructor-eval\[run\]'"):
         measure()

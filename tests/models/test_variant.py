@@ -90,7 +90,7 @@ def test_nothing_is_said_twice() -> None:
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(variants.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     check_installed(["fp32", "int8", "int8-dynamic"])
     with pytest.raises(
         UserError, match=r"variant onnx-int8 needs onnxruntime and onnx: pip install 'instructor-eval\[onnx\]'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import itertools
 import json
 import weakref
@@ -212,12 +213,8 @@ def test_what_cannot_run_ends_before_any_task(
 
 
 def test_a_missing_extra_ends_before_any_task(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instructor_eval.models import variant as variants
-
-    find = variants.importlib.util.find_spec
-    monkeypatch.setattr(
-        variants.importlib.util, "find_spec", lambda name, *a: None if name == "onnxruntime" else find(name, *a)
-    )
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "onnxruntime" else find(name, *a))
     error = cli(*DEMO, "--variant", "fp32,onnx-int8").error
     assert "variant onnx-int8 needs onnxruntime: pip install 'instructor-eval[onnx]'" in error
     assert not list(tmp_path.rglob("*.parquet"))

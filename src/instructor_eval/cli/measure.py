@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.cli.flags import listed, positive
 from instructor_eval.cli.options import add_debug_option
+from instructor_eval.core import libraries
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.tables import render
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, file, print; 2 where a form could not be measured."""
-    _check_installed()
+    libraries.require(_NEEDED, "run", "measuring a model")
     options.offline = options.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     if options.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -189,12 +189,6 @@ def _check_dims(asked: Sequence[Variant], dim: int, model: str) -> None:
     for variant in asked:
         if variant.dim and variant.dim > dim:
             raise UserError(f"variant {variant}: vectors of {model} have {dim} values: give @{dim} or fewer")
-
-
-def _check_installed() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"measuring a model needs {', '.join(missing)}: pip install 'instructor-eval[run]'")
 
 
 class _Problems:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 
 from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK
+from instructor_eval.core.libraries import missing
 from instructor_eval.core.output import tell
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.models.variant import EMBEDDINGS, Form, known_forms
@@ -31,10 +31,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _needs(form: Form) -> str:
-    missing = [m for m in form.modules if importlib.util.find_spec(m) is None]
     parts = ["a GPU"] if form.devices == ("cuda",) else ["a CPU"] if form.devices == ("cpu",) else []
     if form.capability > (0, 0):
         parts[-1] += f" of compute capability {'.'.join(map(str, form.capability))}"
     if form.extra:
-        parts.append(f"pip install 'instructor-eval[{form.extra}]'" if missing else f"extra {form.extra} (installed)")
+        absent = missing(form.modules)
+        parts.append(f"pip install 'instructor-eval[{form.extra}]'" if absent else f"extra {form.extra} (installed)")
     return "; ".join(parts)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.hub import list_files, snapshot
+from instructor_eval.core.libraries import folder_of
 from instructor_eval.models.checkpoint import Checkpoint, pickle_only, read_checkpoint
 from instructor_eval.models.folder.rules import WEIGHTED
 from instructor_eval.models.served.kinds import KINDS, kind_of
@@ -102,11 +102,10 @@ def locate(
 
 
 def _embedded() -> tuple[Path, str]:
-    found = importlib.util.find_spec(_EMBEDDED_PACKAGE.replace("-", "_"))
-    if found is None or not found.submodule_search_locations:
+    folder = folder_of(_EMBEDDED_PACKAGE.replace("-", "_"))
+    if folder is None:
         raise UserError(f"the embedded model '{EMBEDDED}' is not installed: pip install 'instructor-eval[demo]'")
-    version = importlib.metadata.version(_EMBEDDED_PACKAGE)
-    return Path(found.submodule_search_locations[0]) / "model", f"pypi:{_EMBEDDED_PACKAGE}=={version}"
+    return folder / "model", f"pypi:{_EMBEDDED_PACKAGE}=={importlib.metadata.version(_EMBEDDED_PACKAGE)}"
 
 
 def _download(spec: ModelSpec, *, offline: bool, known: list[str], with_code: bool) -> Path:

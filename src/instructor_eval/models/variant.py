@@ -9,12 +9,11 @@ of which names a `Form`.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instructor_eval.core import plugins
+from instructor_eval.core import libraries, plugins
 from instructor_eval.core.errors import UserError, did_you_mean
 
 BASELINE = "fp32"
@@ -224,10 +223,7 @@ def check_installed(names: Sequence[str]) -> None:
     """
     for name in names:
         wanted = form(name)
-        missing = [m for m in wanted.modules if importlib.util.find_spec(m) is None]
-        if missing:
-            extra = f"instructor-eval[{wanted.extra}]" if wanted.extra else " ".join(missing)
-            raise UserError(f"variant {name} needs {' and '.join(missing)}: pip install '{extra}'")
+        libraries.require(wanted.modules, wanted.extra, f"variant {name}")
 
 
 def check_device(names: Sequence[str], device: str, *, here: bool = True) -> None:

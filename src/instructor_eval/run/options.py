@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.results.published import published
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 20 * 1024**3
 _READER_TRIES = 5
-_INSTALL = "pip install 'instructor-eval[run]'"
 _NEEDED = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mteb", "datasets"),
     "sentence_transformers",
@@ -111,9 +110,7 @@ def read(options: Options) -> Asked:
     Raises:
         UserError: a library is not installed, a name is unknown, or options do not go together.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"running a model needs {', '.join(missing)}: {_INSTALL}")
+    libraries.require(_NEEDED, "run", "running a model")
     if options.cost not in COSTS:
         raise UserError(f"INSTRUCTOR_EVAL_COST is '{options.cost}': give one of {', '.join(COSTS)}, or unset it")
     if options.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):

@@ -8,12 +8,11 @@ text is the command line's syntax, part of a score's identity, and behind the va
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from instructor_eval.core import plugins
+from instructor_eval.core import libraries, plugins
 from instructor_eval.core.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -173,10 +172,7 @@ def open_store(spec: SearchSpec) -> VectorStore:
     kind = known_kinds()[spec.kind]
     if kind.plugin is not None:
         return _of_plugin(kind.plugin, spec)
-    missing = [m for m in kind.modules if importlib.util.find_spec(m) is None]
-    if missing:
-        extra = f"instructor-eval[{kind.extra}]" if kind.extra else " ".join(missing)
-        raise UserError(f"search {spec.kind} needs {' and '.join(missing)}: pip install '{extra}'")
+    libraries.require(kind.modules, kind.extra, f"search {spec.kind}")
     module, _, function = kind.open.partition(":")
     opened: VectorStore = getattr(importlib.import_module(module), function)(spec)
     return opened

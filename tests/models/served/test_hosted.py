@@ -18,7 +18,7 @@ from loopback import LoopbackServer
 from made_vectors import hashed
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.models.served import bounded_httpx, litellm
+from instructor_eval.models.served import bounded_httpx
 from instructor_eval.models.served import openai as endpoint
 from instructor_eval.models.served.contract import Limits, Serving
 from instructor_eval.models.served.engine import PROBES, ServedEngine, describe
@@ -223,7 +223,7 @@ def test_what_is_no_hosted_model(monkeypatch: pytest.MonkeyPatch) -> None:
             model_of(spec)
     with pytest.raises(UserError, match="unknown provider 'opnai': did you mean openai"):
         model_of("opnai/x")
-    monkeypatch.setattr(litellm.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"hosted:openai/x needs litellm: pip install 'instructor-eval\[hosted\]'"):
         model_of("openai/x")
 

@@ -44,7 +44,7 @@ def test_half_a_surrogate_pair_is_counted(tokenizer: BudgetTokenizer) -> None:
 
 
 def test_without_the_package_and_offline(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(budget.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     budget_tokenizer.cache_clear()
     try:
@@ -63,7 +63,7 @@ def test_another_tokenizer_in_the_packages_place_is_refused(monkeypatch: pytest.
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "encoder.json").write_text("{}")
     (tmp_path / "data" / "vocab.bpe").write_text("#version\n")
-    monkeypatch.setattr(budget.importlib.util, "find_spec", lambda _name: Spec)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: Spec)
     fetched = tmp_path / "fetched"
     fetched.mkdir()
     (fetched / "vocab.json").write_text("{}")

@@ -6,13 +6,13 @@ No torch here.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError, fitted, printable
 from instructor_eval.models.folder.files import (
     check_module_weights,
@@ -156,11 +156,7 @@ def check_through(settings: FolderSettings) -> None:
     Raises:
         UserError: one of them is missing, cut short or pickled; or a library is not installed.
     """
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise UserError(
-            f"model {settings.name}: sentence-transformers has to compute it, and is not installed: "
-            "pip install 'instructor-eval[run]'"
-        )
+    libraries.require(("sentence_transformers",), "run", f"model {settings.name}")
     adapter = adapter_base(settings)
     for module in settings.modules:
         place = settings.folder / module.path
@@ -184,11 +180,12 @@ def adapter_base(settings: FolderSettings) -> Path | None:
     if place is None:
         return None
     name = settings.name
-    if importlib.util.find_spec("peft") is None:
-        raise UserError(
-            f"model {name}: adapter_config.json: a PEFT adapter needs peft, which is not installed: pip install "
-            "'instructor-eval[peft]'; or merge the adapter into its base (merge_and_unload) and save that"
-        )
+    libraries.require(
+        ("peft",),
+        "peft",
+        f"model {name}: adapter_config.json: a PEFT adapter",
+        otherwise="or merge the adapter into its base (merge_and_unload) and save that",
+    )
     if not (place / "adapter_model.safetensors").exists():
         raise UserError(f"model {name}: no adapter_model.safetensors in {place}: this is not a whole checkpoint")
     base = read_mapping(place / "adapter_config.json", name).get("base_model_name_or_path")

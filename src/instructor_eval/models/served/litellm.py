@@ -7,7 +7,6 @@ its repeated requests are off: how often a request is sent is decided here, as f
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import re
@@ -16,6 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError, did_you_mean, one_line
 from instructor_eval.core.http import PassingError, UnansweredError, pause_after, times
 from instructor_eval.core.http_replies import is_too_much, may_pass, seconds_of
@@ -67,8 +67,7 @@ class HostedModel(ServedModel):
     libraries = ("litellm",)
 
     def __init__(self, spec: str, how: Serving) -> None:
-        if importlib.util.find_spec("litellm") is None:
-            raise UserError(f"hosted:{spec} needs litellm: pip install 'instructor-eval[hosted]'")
+        libraries.require(self.libraries, "hosted", f"hosted:{spec}")
         named = _SPEC.fullmatch(spec)
         if not named:
             raise UserError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key, mirror_folder, snapshot
+from instructor_eval.core.libraries import missing
 from instructor_eval.core.outside import is_folder
 from instructor_eval.core.values import Items, Vectors
 from instructor_eval.readers.ask import ask
@@ -212,7 +212,7 @@ def describe(card: Card, *, with_prompts: bool) -> tuple[str, tuple[str, ...]]:
     recipe = recipe_of(card)
     settings = RunSettings(protocol={}, offline=True, selection=Selection("random"))
     drawn = load(card, recipe, settings)
-    if with_prompts and importlib.util.find_spec("tokenizers"):
+    if with_prompts and not missing(["tokenizers"]):
         prepare(card, recipe, NoModel("validate"), settings)
     else:
         for name, row in (*drawn.pool, *drawn.test):

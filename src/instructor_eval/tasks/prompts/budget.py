@@ -7,7 +7,6 @@ against those of OpenAI's release, so budgets cannot differ between machines.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.hub import snapshot
+from instructor_eval.core.libraries import folder_of
 
 _VOCABULARY = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"
 _MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
@@ -83,9 +83,8 @@ def budget_tokenizer(*, offline: bool) -> BudgetTokenizer:
 
 
 def _files(*, offline: bool) -> tuple[str, str]:
-    found = importlib.util.find_spec(_PACKAGE)
-    places = found.submodule_search_locations if found else None
-    if places and (both := _read(Path(places[0]) / "data", "encoder.json", "vocab.bpe")):
+    package = folder_of(_PACKAGE)
+    if package and (both := _read(package / "data", "encoder.json", "vocab.bpe")):
         return both
     try:
         folder = snapshot("model", _REPOSITORY, _REVISION, offline=offline, wanted=["vocab.json", "merges.txt"])

@@ -1,0 +1,42 @@
+"""Libraries that only some commands need: is one installed, and which extra brings it. None is imported here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from instructor_eval.core.errors import UserError
+
+
+def missing(modules: Sequence[str]) -> list[str]:
+    """Return the modules that are not installed."""
+    return [name for name in modules if importlib.util.find_spec(name) is None]
+
+
+def require(modules: Sequence[str], extra: str, for_what: str, *, otherwise: str = "") -> None:
+    """Check that libraries are installed.
+
+    Args:
+        modules: Their names as they are imported.
+        extra: The extra of this package that brings them; empty: they are installed under their own names.
+        for_what: Begins the error, as `search faiss`.
+        otherwise: Ends the error: what helps instead of an installation.
+
+    Raises:
+        UserError: some are not; the line names all of them and how they are installed.
+    """
+    absent = missing(modules)
+    if not absent:
+        return
+    *most, last = absent
+    names = f"{', '.join(most)} and {last}" if most else last
+    package = f"'instructor-eval[{extra}]'" if extra else " ".join(absent)
+    raise UserError(f"{for_what} needs {names}: pip install {package}{otherwise and f'; {otherwise}'}")
+
+
+def folder_of(module: str) -> Path | None:
+    """Return the folder of an installed package without importing it; None where it is not installed."""
+    found = importlib.util.find_spec(module)
+    places = found.submodule_search_locations if found else None
+    return Path(places[0]) if places else None
