@@ -48,7 +48,7 @@ def test_fewer_groups_have_no_third_worst() -> None:
     items = {"value": [1.0, 0.0], "correct": [1.0, 0.0], "group": ["a", "b"]}
     with pytest.raises(UserError) as error:
         metrics.compute("rougeL_third_worst_group", items)
-    assert str(error.value) == "the third worst of 2 reviewers: raise --limit, or take --protocol amazon=all"
+    assert str(error.value) == "the third worst of 2 reviewers: raise --limit, or use --protocol amazon=all"
     del items["group"]
     with pytest.raises(UserError, match="the items hold no column 'group'"):
         metrics.compute("rougeL_third_worst_group", items)

@@ -1,7 +1,7 @@
-"""Metrics: each takes the stored items and gives the published number, exactly.
+"""Metrics: each computes the published number from stored items, exactly.
 
-`compute("ndcg_at_10", items)` is what a score file's `score` equals; a test holds every adapter to it. Metrics of
-installed packages (entry points `instructor_eval.metrics`) stand behind ours, for cards that name them.
+A score file's `score` equals `compute("ndcg_at_10", items)`; a test checks it for every adapter. Metrics of installed
+packages (entry points `instructor_eval.metrics`) come after the built-in ones, for cards that name them.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ _METRICS: dict[str, Callable[[Items], float]] = {
     "summeval_v2": correlation.summeval_v2,
     "mean_of_parts": ranking.mean_of_parts,
     "rougeL": rouge.mean,
-    "rougeL_bootstrap": rouge.bootstrap_middle,
+    "rougeL_bootstrap": rouge.bootstrap_median,
     "rougeL_third_worst_group": lambda items: rouge.mean(rouge.third_worst_group(items)),
-    "rougeL_third_worst_group_bootstrap": lambda items: rouge.bootstrap_middle(rouge.third_worst_group(items)),
+    "rougeL_third_worst_group_bootstrap": lambda items: rouge.bootstrap_median(rouge.third_worst_group(items)),
 }
 
 
 _RESERVED = re.compile(r".*_at_.*|(?:max_over_subqueries_|rougeL|summeval).*")
-"""Names that say what kind a metric of ours is."""
+"""Names that are reserved for built-in metrics."""
 
 
 def plugged() -> dict[str, plugins.Plugin]:
-    """Metrics of installed packages that a card can name; none is loaded."""
+    """Return the metrics of installed packages that a card can name; none is loaded."""
     found = plugins.found(plugins.SCORERS)
     return {name: p for name, p in found.items() if name not in _METRICS and not _RESERVED.fullmatch(name)}
 
 
 def is_plugged(metric: str) -> bool:
-    """Whether a metric is of an installed package."""
+    """Return whether a metric belongs to an installed package."""
     return metric not in _METRICS and metric in plugged()
 
 
 def origin(metric: str) -> str:
-    """The metric as an identity holds it: another version of a package may mean another number."""
+    """Return the metric for an identity: another version of a package may give another number."""
     return f"{metric} of {plugged()[metric].package}" if is_plugged(metric) else metric
 
 
 def compute(metric: str, items: Items) -> float:
-    """The value of `metric` over `items`.
+    """Compute a metric over items.
 
     Raises:
-        UserError: an unknown metric, items without the columns it needs, or a package's metric that fails or gives
-            no finite number.
+        UserError: the metric is unknown, the items lack its columns, or a package's metric fails or gives no finite
+            number.
     """
     try:
         if metric in _METRICS:
@@ -69,11 +69,13 @@ def compute(metric: str, items: Items) -> float:
         raise UserError(f"the items hold no column {e} for {metric}: the file is not whole, run the task again") from e
     plugin = plugged().get(metric)
     if plugin is None:
-        raise UserError(f"unknown metric '{metric}': if it is of a package (entry point {plugins.SCORERS}), install it")
+        hint = f"if a package brings it (entry point {plugins.SCORERS}), install it"
+        raise UserError(f"unknown metric '{metric}': {hint}")
     scorer = plugin.load(callable, "function of items")
-    own = {name: list(column) for name, column in items.items()}  # theirs to do with as they like
+    own = {name: list(column) for name, column in items.items()}  # a copy that the package may change
     columns = ", ".join(own)
     value = plugin.run(lambda: float(scorer(own)), f"fails on {len(own['id']):,} items with {columns[:200]}")
     if not math.isfinite(value):
-        raise UserError(f"{plugin.what} gives {value} for {len(own['id']):,} items, which is no score: mend it")
+        count = f"{len(own['id']):,}"
+        raise UserError(f"{plugin.what} gives {value} for {count} items, which is not a score: fix or uninstall it")
     return float(value)

@@ -8,23 +8,23 @@ import numpy.typing as npt
 from instructor_eval.core.values import Items
 
 PAIR_SIMILARITIES = ("similarity", "cosine", "manhattan", "euclidean", "dot")
-"""Pair columns that mteb takes the maximum over."""
+"""Columns of pairs; mteb takes the maximum over them."""
 DISTANCES = ("manhattan", "euclidean")
-"""Those that rank the other way round."""
+"""Columns in which a lower value is nearer."""
 
 
 def accuracy(items: Items) -> float:
-    """The mean accuracy over the experiments: each test item holds its gold label and one prediction a draw."""
+    """Return the mean accuracy over the experiments: each item has its gold label and one prediction a draw."""
     gold = np.asarray(items["gold"])
     draws = np.asarray(items["predictions"])  # [items, draws]
     return float(np.mean([float(np.mean(draws[:, k] == gold)) for k in range(draws.shape[1])]))
 
 
 def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Area under the precision-recall steps, sum of (R_n - R_{n-1}) P_n, ties taken together.
+    """Return the area under the precision-recall steps, sum of (R_n - R_{n-1}) P_n, with ties as one step.
 
-    Labels are 0 or 1, higher scores mean 1. The order of operations is scikit-learn's, so that the value is
-    equal to its `average_precision_score` to the last bit.
+    Labels are 0 or 1, higher scores mean 1. The order of operations is scikit-learn's, so that the value equals its
+    `average_precision_score` to the last bit.
     """
     y = np.asarray(labels, dtype=np.int64)
     s = np.asarray(scores, dtype=np.float64)
@@ -39,12 +39,12 @@ def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
 
 def cosine_ap(items: Items) -> float:
-    """Average precision of the cosine: the paper's choice."""
+    """Return the average precision of the cosine: the paper's choice."""
     return average_precision(items["gold"], items["cosine"])
 
 
 def max_ap(items: Items) -> float:
-    """The best average precision among five similarities: mteb's main score."""
+    """Return the best average precision among five similarities: mteb's main score."""
     return max(
         average_precision(items["gold"], np.asarray(items[name]) * (-1 if name in DISTANCES else 1))
         for name in PAIR_SIMILARITIES

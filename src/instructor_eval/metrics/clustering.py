@@ -8,5 +8,5 @@ from instructor_eval.core.values import Items
 
 
 def mean_v_measure(items: Items) -> float:
-    """The mean of the splits' V-measures (Rosenberg and Hirschberg 2007; mteb, `AbsTaskClusteringLegacy`)."""
+    """Return the mean of the splits' V-measures (Rosenberg and Hirschberg 2007; mteb, `AbsTaskClusteringLegacy`)."""
     return float(np.mean(items["v_measure"]))

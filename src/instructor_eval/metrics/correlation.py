@@ -9,31 +9,31 @@ from instructor_eval.core.values import Items
 
 
 def cosine_spearman(items: Items) -> float:
-    """STS: Spearman's rho between the gold grades and the cosine of the pair (mteb, `AbsTaskSTS`)."""
+    """Return Spearman's rho between gold grades and cosines of pairs (STS; mteb, `AbsTaskSTS`)."""
     return float(spearmanr(items["gold"], items["cosine"])[0])
 
 
 def cosine_pearson(items: Items) -> float:
-    """STS: Pearson's r between the gold grades and the cosine of the pair."""
+    """Return Pearson's r between gold grades and cosines of pairs (STS)."""
     return float(pearsonr(items["gold"], items["cosine"])[0])
 
 
 def human_pearson(items: Items) -> float:
-    """Billboard: one Pearson r over all (segment, system) rows pooled (paper, section 4.1; THumB)."""
+    """Return one Pearson r over all (segment, system) rows pooled (Billboard; paper, section 4.1; THumB)."""
     return float(pearsonr(items["value"], items["gold"])[0])
 
 
 def article_correlation(cosines: list[float], gold: list[float]) -> tuple[float, float]:
-    """Spearman's (rho, p-value) over the machine summaries of one article."""
+    """Return Spearman's (rho, p-value) over the machine summaries of one article."""
     result = spearmanr(gold, cosines)
     return float(result[0]), float(result[1])
 
 
 def summeval_v1(items: Items) -> float:
-    """SummEval as published: the mean over rho AND p-value of every article (mteb v1, kept there on purpose)."""
+    """Return SummEval as published: the mean over rho AND p-value of every article (mteb v1, unchanged on purpose)."""
     return float(np.mean(list(zip(items["rho"], items["p"], strict=True))))
 
 
 def summeval_v2(items: Items) -> float:
-    """SummEval repaired: the mean of rho over the articles (mteb's SummEvalSummarization.v2)."""
+    """Return SummEval corrected: the mean of rho over the articles (mteb's SummEvalSummarization.v2)."""
     return float(np.mean(items["rho"]))

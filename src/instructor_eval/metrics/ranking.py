@@ -17,8 +17,8 @@ from instructor_eval.core.values import Items
 def ranked(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
     """Return the first `k` documents with their scores, in the order in which trec_eval ranks them.
 
-    It keeps a score as a float32, and of equal ones the document whose id is the greater comes first (`form_res_rels.c`
-    of trec_eval: `comp_sim_docno`). UTF-8 bytes, which it compares, and Python's strings sort alike.
+    trec_eval stores a score as float32, and of equal ones the document with the greater id comes first
+    (`form_res_rels.c`: `comp_sim_docno`). It compares UTF-8 bytes, which sort like Python's strings.
     """
     with np.errstate(over="ignore"):
         scores = np.fromiter(found.values(), dtype=np.float32, count=len(found)).tolist()
@@ -27,12 +27,12 @@ def ranked(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
 
 
 def ndcg(grades: Sequence[float], best: Iterable[float], k: int) -> float:
-    """Return nDCG at `k` as trec_eval computes it: the gain is the grade, of negative ones 0.
+    """Return nDCG at `k` as trec_eval computes it: the gain is the grade; a negative grade counts as 0.
 
     Args:
-        grades: Those of the documents found, the first ones first; 0 where a document was not judged.
-        best: The `k` highest grades that were given for the query, at least; higher ones first.
-        k: How many documents count.
+        grades: Grades of the found documents in their order; 0 for a document without a judgement.
+        best: The query's highest grades, at least `k` if there are as many; higher ones first.
+        k: The number of documents that count.
     """
     ideal = _dcg(best, k)
     return _dcg(grades, k) / ideal if ideal else 0.0
@@ -43,11 +43,11 @@ def _dcg(grades: Iterable[float], k: int) -> float:
 
 
 def mean_at(metric: str, items: Items) -> float:
-    """The mean of column `metric` (for example `ndcg_at_10`), rounded to five places."""
+    """Return the mean of column `metric` (for example `ndcg_at_10`), rounded to five places."""
     values = items[metric.removeprefix("max_over_subqueries_")]
     return round(sum(values) / len(values), 5)
 
 
 def mean_of_parts(items: Items) -> float:
-    """The plain mean over sub-tasks (CQADupstackRetrieval over its 12 forums)."""
+    """Return the plain mean over sub-tasks (CQADupstackRetrieval over its 12 forums)."""
     return float(sum(items["value"]) / len(items["value"]))
