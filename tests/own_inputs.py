@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[Case, str]] = {
             [{"text": "x", "answer": "?"}, {"text": "y", "answer": "b"}],
             WRITTEN,
         ),
-        "Rouge-L sees letters a to z and digits only",
+        "Rouge-L reads only letters a to z and digits",
     ),
     # Numbers
     "NaN as score": (sts(but(STS, 0, score=NAN)), "test.jsonl, line 1: NaN in 'score'"),

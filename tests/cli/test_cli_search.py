@@ -199,7 +199,7 @@ def test_what_cannot_be_is_one_line_before_anything_is_loaded(arguments: list[st
 def test_what_a_store_cannot_keep_fails_in_one_line(variant: str, made: Path, cli: Run) -> None:
     done = cli(*RUN, "--variant", variant, "--search", "faiss:Flat", "--cache", "cache", "--results", "new")
     assert done.code != 0
-    assert "keeps vectors its own way: leave +" in done.out + done.err
+    assert "stores vectors in its own precision: leave +" in done.out + done.err
     assert "Traceback" not in done.out + done.err
 
 

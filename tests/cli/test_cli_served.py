@@ -141,7 +141,7 @@ def test_commands_that_need_a_model_here_say_so(cli: Callable[..., Any], server:
     assert line in cli("measure", "--model", server.model).error
     assert line in cli("gate", "--candidate", server.model, "--baseline", "minilm", "--gate", "speed").error
     unknown = cli("--model", "openai:text-embedding-3-small", "--task", "DemoSTS").error
-    assert "is no model: of those that are served, give endpoint:... or hosted:... or mteb:..." in unknown
+    assert "is no model: a served model is endpoint:... or hosted:... or mteb:..." in unknown
     with pytest.raises(UserError, match="is no model that can be loaded here"):
         load_encoder(server.model)
 

@@ -163,7 +163,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     def clear() -> None:
         plugins.found.cache_clear()
-        cards.plugged_cards.cache_clear()
+        cards.plugin_cards.cache_clear()
 
     def put(name: str, groups: dict[str, dict[str, str]], code: str = "", version: str = "6.6") -> Path:
         site = tmp_path / f"site-{name}"
@@ -230,7 +230,7 @@ def test_names_of_ours_cannot_be_taken(install: Install) -> None:
         ("def f1(items): raise KeyError('cosine')", "fails on 2 items with id, gold, value (KeyError: 'cosine')"),
         ("def f1(items): return None", "TypeError"),
         ("def f1(items): return 'many'", "ValueError"),
-        ("def f1(items): return float('nan')", "gives nan for 2 items, which is no score"),
+        ("def f1(items): return float('nan')", "gives nan for 2 items, which is not a score"),
         ("def f1(items): return float('inf')", "gives inf"),
         ("def f1(): return 1.0", "TypeError"),
     ],
@@ -281,15 +281,15 @@ CARD = "name: {name}\ntype: {type}\ndata: data\n"
         (RAISES, {}, "task evil (evil 6.6) cannot be loaded (ImportError"),
         ("CARDS = 5", {}, "evil:CARDS is no folder of cards"),
         ("CARDS = '/tmp'", {}, "is no folder of cards"),
-        ("def CARDS(): raise OSError('gone')", {}, "cannot say where its cards are (OSError: gone)"),
-        ("def CARDS(): return 7", {}, "7 is no folder on disk"),
-        ("CARDS = HERE / 'nowhere'", {}, "nowhere is no folder on disk"),
+        ("def CARDS(): raise OSError('gone')", {}, "cannot name its folder of cards (OSError: gone)"),
+        ("def CARDS(): return 7", {}, "7 is not a folder on disk"),
+        ("CARDS = HERE / 'nowhere'", {}, "nowhere is not a folder on disk"),
         ("CARDS = HERE", {}, "there is no card (*.yaml)"),
         ("CARDS = HERE", {"a.yaml": "name: [1]"}, "a.yaml: task '[1]': name: expected a text"),
         ("CARDS = HERE", {"a.yaml": "!!python/object/apply:os.system ['true']"}, "a.yaml"),
-        ("CARDS = HERE", {"a.yaml": CARD.format(name="STSBenchmark", type="STS")}, "taken by a shipped task"),
+        ("CARDS = HERE", {"a.yaml": CARD.format(name="STSBenchmark", type="STS")}, "it is the name of a shipped task"),
         ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="Summarization")}, "own tasks can be"),
-        ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="STS") + "benchmark: mteb\n"}, "'mteb' is ours"),
+        ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="STS") + "benchmark: mteb\n"}, "'mteb' is a shipped"),
         ("CARDS = HERE", {n: CARD.format(name="A", type="STS") for n in ("a.yaml", "b.yml")}, "a.yaml too: rename one"),
         ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="STS") + "metric: no_such\n"}, "metric: unknown value"),
     ],
@@ -353,7 +353,7 @@ GOOD = {
         (READER.format(**GOOD | {"name": "nearest"}), "is called 'nearest': a name must start with 'odd:'"),
         (READER.format(**GOOD | {"name": "odd:\x1b[2J"}), "is called"),
         (READER.format(**GOOD | {"fingerprint": "nearest-1"}), "fingerprint is 'nearest-1': give 16 hex digits"),
-        (READER.format(**GOOD | {"told": "{'name': 'hf:other'}"}), "does not give its name and fingerprint"),
+        (READER.format(**GOOD | {"told": "{'name': 'hf:other'}"}), "lacks its name or fingerprint"),
         (READER.format(**GOOD | {"told": "1 / 0"}), "cannot describe itself (ZeroDivisionError"),
     ],
 )
@@ -385,7 +385,7 @@ def test_without_plugins_nothing_is_found() -> None:
         (RAISES, "model evil (evil 6.6) cannot be loaded (ImportError: no libevil at all)"),
         ("make = 3", "evil:make is no function that makes a model"),
         ("def make(rest, serving): raise OSError('gone')", "makes no model of 'x' (OSError: gone)"),
-        ("def make(rest, serving): return object()", "is no encoder.served.ServedModel"),
+        ("def make(rest, serving): return object()", "does not make a models.served.contract.ServedModel"),
         (MODEL + "    name, identity = 'endpoint:http://x', {}", "must begin with 'evil:'"),
         (MODEL + "    name, identity = 'evil:x', 7", "identity be a mapping"),
         (MODEL + "    name, identity = 'evil:x', {}", "gives an array"),

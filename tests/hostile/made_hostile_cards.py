@@ -67,7 +67,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     "type misspelt": (CARD.replace("STS", "Retrievel"), "did you mean Retrieval"),
     "data of 5,000 characters": (CARD.replace("data: data", f"data: {LONG}"), "data: "),
     "data of 4,000 characters": (CARD.replace("data: data", f"data: {LONG[:4000]}"), "no such folder"),
-    "data with NUL": (CARD.replace("data: data", r'data: "a\0b"'), "is no folder's name"),
+    "data with NUL": (CARD.replace("data: data", r'data: "a\0b"'), "cannot be a folder's name"),
     "data of nobody's home": (CARD.replace("data: data", "data: ~nobody-of-this-name/x"), "there is no home folder"),
     "data that is the card": (CARD.replace("data: data", "data: card.yaml"), "no such folder"),
     "data that is a device": (CARD.replace("data: data", "data: /dev/zero"), "no such folder"),
@@ -121,7 +121,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     "tasks a mapping": ("tasks: {a: b}\n", "tasks: expected a list"),
     "tasks of numbers": ("tasks: [1]\n", "expected a mapping for every task"),
     "tasks of one name": ("tasks: [{name: A, type: STS, data: x}, {name: A, type: STS, data: x}]\n", "used twice"),
-    "name of ours": (CARD.replace("Own", "STSBenchmark"), "taken by a shipped task"),
+    "name of ours": (CARD.replace("Own", "STSBenchmark"), "it is the name of a shipped task"),
     "labels in themselves": (
         "type: PromptRetrieval\nname: O\ndata: x\noptions: {labels: &a [*a]}\n",
         "in what it names",

@@ -178,7 +178,7 @@ CASES = [
     spoilt("shards of /dev/zero", _sharded(a="/dev/zero"), "/dev/zero is missing"),
     spoilt("shards that are null", _sharded(a=None), "None is missing"),
     spoilt("an index without a map", written("model.safetensors.index.json", "{}"), "holds no weight_map"),
-    spoilt("an index that is a list", written("model.safetensors.index.json", "[]"), "index.json holds no mapping"),
+    spoilt("an index that is a list", written("model.safetensors.index.json", "[]"), "index.json is not a JSON"),
     spoilt("an index of brackets", written("model.safetensors.index.json", "[" * 100_000), "nested too deeply"),
     spoilt("an index of a gigabyte", sparse("model.safetensors.index.json", 2**30), "larger than 32 MB"),
     spoilt("a link to a text file", linked(WEIGHTS, "../card.yaml"), "cut short or damaged"),

@@ -26,7 +26,7 @@ from test_keys import found
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.served import openai
-from instructor_eval.models.served.asking import Asking, Learnt
+from instructor_eval.models.served.asking import Requests, ServerLimit
 from instructor_eval.models.served.contract import Limits, Serving
 from instructor_eval.models.served.openai import EndpointModel
 from instructor_eval.readers.contract import Question
@@ -114,7 +114,7 @@ def test_random_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     def embed(spec: str) -> None:
         model = EndpointModel(f"{server.url}/v1{spec}", Serving(limits=Limits(concurrency=1), tries=1, timeout=2.0))
         try:
-            rows = np.asarray(Asking(model, Learnt(64)).vectors(TEXTS, ""))
+            rows = np.asarray(Requests(model, ServerLimit(64)).vectors(TEXTS, ""))
             assert rows.shape[0] == len(TEXTS)
             assert np.isfinite(rows).all()
             assert rows.any(axis=1).all()

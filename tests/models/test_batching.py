@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.models.batching import longest_first, token_batches
+from instructor_eval.models.batches import longest_first, token_batches
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=60)
 BUDGETS = st.integers(1, 3000)

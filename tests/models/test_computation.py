@@ -75,7 +75,7 @@ class Job:
         self.tokens += tokens
         return rows
 
-    def keep(self, at: list[int], rows: Vectors) -> None:
+    def store(self, at: list[int], rows: Vectors) -> None:
         assert np.array_equal(rows, self.vectors[at])
         self.keepers.add(threading.current_thread().name)
         self.commits.append(list(at))
@@ -84,7 +84,7 @@ class Job:
         def tokenise(at: list[int]) -> list[list[int]]:
             return [[i % 1000] * self.lengths[i] for i in at]
 
-        functions = {"tokenise": tokenise, "done": self.done, "keep": self.keep} | changes
+        functions = {"tokenise": tokenise, "done": self.done, "store": self.store} | changes
         work = Work(sizes=self.lengths, skip=0, most=self.most, **functions)
         computation = Computation(self.network, budget, self.said.append)
         computation.run(work)
@@ -164,7 +164,7 @@ def test_commits_are_bounded_and_made_in_a_thread_of_their_own(small: None) -> N
     job.run(90)
     assert max(map(len, job.commits)) <= batches.COMMIT_TEXTS
     assert len(job.commits) < 2 * len(LENGTHS) / batches.COMMIT_TEXTS
-    assert all(name.startswith("keep") for name in job.keepers)
+    assert all(name.startswith("store") for name in job.keepers)
     assert batches.chunk() == 4 * 16
 
 
@@ -282,7 +282,7 @@ def test_what_counts_as_out_of_memory(plain: Engine, monkeypatch: pytest.MonkeyP
         plain.encode(["the"], "")
 
 
-def test_other_faults_are_what_they_are(plain: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_stay_as_they_are(plain: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(batch: object) -> None:
         raise RuntimeError("a shape is wrong")
 
@@ -315,7 +315,7 @@ def encoder(request: pytest.FixtureRequest, plain: Engine, tmp_path: Path) -> En
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("the device is gone")])
-def test_what_was_done_before_an_interrupt_is_kept(
+def test_what_was_done_before_an_interrupt_is_stored(
     encoder: Engine, plain: Engine, small: None, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     whole, started = encoder.network.start, []
@@ -339,7 +339,7 @@ def test_what_was_done_before_an_interrupt_is_kept(
     assert largest(vectors, plain.encode(TEXTS, DOCUMENT)) < TOLERANCE
 
 
-def test_what_was_done_before_a_bad_vector_is_kept(
+def test_what_was_done_before_a_bad_vector_is_stored(
     encoder: Engine, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = encoder.network.start
@@ -379,23 +379,23 @@ def test_a_text_that_cannot_be_tokenised_ends_the_call(
 
 
 @pytest.mark.parametrize("commits_before", [0, 3])
-def test_a_fault_in_keeping_surfaces(small: None, commits_before: int) -> None:
+def test_an_error_while_storing_is_raised(small: None, commits_before: int) -> None:
     job = Job(LENGTHS, FakeNetwork())
 
-    def keep(at: list[int], rows: Vectors) -> None:
+    def store(at: list[int], rows: Vectors) -> None:
         if len(job.commits) == commits_before:
             raise UserError("no room for vectors")
-        job.keep(at, rows)
+        job.store(at, rows)
 
     with one_line("no room for vectors"):
-        job.run(400, keep=keep)
+        job.run(400, store=store)
 
 
-def test_a_fault_in_the_last_commit_surfaces() -> None:
+def test_an_error_in_the_last_commit_is_raised() -> None:
     job = Job([4, 5], FakeNetwork())
 
-    def keep(at: list[int], rows: Vectors) -> None:
+    def store(at: list[int], rows: Vectors) -> None:
         raise UserError("no room for vectors")
 
     with one_line("no room for vectors"):
-        job.run(keep=keep)
+        job.run(store=store)

@@ -30,7 +30,7 @@ from instructor_eval.core import machine
 from instructor_eval.models.bert import FastBert
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.forms import float as floats
-from instructor_eval.models.forms.float import Slow
+from instructor_eval.models.forms.float import PaddedNetwork
 from instructor_eval.models.network import Network, pool, use_cores
 from instructor_eval.models.packed import LAID_OUT, Ids, Linear, Packed, pack
 from instructor_eval.models.t5 import FastT5, relative_buckets
@@ -245,7 +245,7 @@ OTHERS = {
 def test_other_models_go_by_transformers(tmp_path: Path, plain_folder: Path, kind: str) -> None:
     made = OTHERS[kind]()
     encoder = engine(other_kind(tmp_path / "other", plain_folder, made))
-    assert isinstance(encoder.network._hidden.network, Slow)
+    assert isinstance(encoder.network._hidden.network, PaddedNetwork)
     ours = encoder.encode(TEXTS, "")
     for text, vector in zip(TEXTS, ours, strict=True):
         ids = torch.tensor([encoder.tokenizer.encode(text).ids])
@@ -265,15 +265,15 @@ class OwnT5(T5EncoderModel):
 
 
 def test_a_subclass_is_not_taken_for_the_original() -> None:
-    assert isinstance(floats.fast(bert(), LAID_OUT), FastBert)
-    assert isinstance(floats.fast(t5("gated-gelu"), LAID_OUT), FastT5)
-    assert floats.fast(seeded(OwnBert, bert().config), LAID_OUT) is None
-    assert floats.fast(seeded(OwnT5, t5("relu").config), LAID_OUT) is None
+    assert isinstance(floats.fast_network(bert(), LAID_OUT), FastBert)
+    assert isinstance(floats.fast_network(t5("gated-gelu"), LAID_OUT), FastT5)
+    assert floats.fast_network(seeded(OwnBert, bert().config), LAID_OUT) is None
+    assert floats.fast_network(seeded(OwnT5, t5("relu").config), LAID_OUT) is None
 
 
 @pytest.mark.parametrize("kind", ["gated-silu", "gelu", "gated-relu"])
 def test_an_unknown_feed_forward_is_not_taken(kind: str) -> None:
-    assert floats.fast(t5(kind), LAID_OUT) is None
+    assert floats.fast_network(t5(kind), LAID_OUT) is None
 
 
 def test_gated_t5_from_a_checkpoint(tmp_path: Path, instructor_folder: Path) -> None:

@@ -348,7 +348,7 @@ def test_a_column_of_float16(tmp_path: Path) -> None:
     assert found["text"].startswith("bread")
 
 
-def test_unforeseen_faults_are_tried_again_as_often_as_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unforeseen_errors_are_tried_again_as_often_as_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
     for retries, works in ((2, True), (1, False), (0, False)):
@@ -394,9 +394,9 @@ def test_a_model_is_loaded_once_for_all_searches_and_threads(tmp_path: Path, mon
         thread.join(60)
     assert not faults
     assert loaded == ["minilm"]
-    for dim in range(8, 8 + 2 * ours._KEPT):
+    for dim in range(8, 8 + 2 * ours._MOST_LOADED):
         assert function(name="minilm", quantize=f"fp32@{dim}").ndims() == dim
-    assert len(ours._loaded) == ours._KEPT
+    assert len(ours._loaded) == ours._MOST_LOADED
 
 
 def test_importing_it_without_lancedb_is_one_line(

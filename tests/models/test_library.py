@@ -224,14 +224,14 @@ def test_names_of_instructor_embedding(model: LibraryEncoder) -> None:
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["a", [DOCUMENT, "b"]], ["input 1", "list", "all must be texts"]),
+        (["a", [DOCUMENT, "b"]], ["input 1", "list", "all inputs must be texts"]),
         ([[DOCUMENT, "a"], "b"], ["input 1 is a text", "one kind"]),
         ([[DOCUMENT]], ["input 0 has 1 parts", "[instruction, text]"]),
         ([[DOCUMENT, "a", 0, 0]], ["input 0 has 4 parts"]),
         ([[DOCUMENT, "a", 1]], ["input 0", "third part that is not 0"]),
         ([[DOCUMENT, "a", "0"]], ["input 0", "third part that is not 0"]),
-        ([[DOCUMENT, None]], ["input 0 holds something else than texts"]),
-        ([[0, "a"]], ["input 0 holds something else than texts"]),
+        ([[DOCUMENT, None]], ["input 0 is not made of texts"]),
+        ([[0, "a"]], ["input 0 is not made of texts"]),
         (["a", None], ["input 1 is of type NoneType"]),
         (["a", b"b"], ["input 1 is of type bytes"]),
         ([1, 2], ["input 0 is of type int"]),
@@ -319,7 +319,7 @@ def kept_as(folder: Path, variant: str) -> LibraryEncoder:
     return load_encoder(folder, family="instructor", device="cpu", variant=variant)
 
 
-def test_what_vectors_are_kept_as(instructor_folder: Path, model: LibraryEncoder) -> None:
+def test_the_precision_of_vectors(instructor_folder: Path, model: LibraryEncoder) -> None:
     full = model.encode(TEXTS, DOCUMENT)
     cut = full[:, :8] / np.linalg.norm(full[:, :8], axis=1, keepdims=True)
     for variant, expected in {

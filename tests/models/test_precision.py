@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sentence_transformers.util.quantization import quantize_embeddings
 
 from instructor_eval.core.errors import ModelOutputError, UserError
-from instructor_eval.models.precision import Calibration, Precision, calibration_texts, rounded, truncated
+from instructor_eval.models.precision import Calibration, Precision, calibration_texts, round_to, truncate
 from instructor_eval.models.variant import EMBEDDINGS, Variant
 
 VALUES = st.floats(-10, 10, width=32, allow_subnormal=False)
@@ -36,7 +36,7 @@ def precision(text: str, dim: int = 24, *, normalize: bool = False) -> Precision
 @pytest.mark.parametrize("normalize", [True, False])
 def test_truncation_keeps_the_first_values(normalize: bool) -> None:
     full = drawn(7, 24)
-    cut = precision("fp32@5", normalize=normalize).kept(full)
+    cut = precision("fp32@5", normalize=normalize).apply(full)
     expected = full[:, :5] / np.linalg.norm(full[:, :5], axis=1, keepdims=True) if normalize else full[:, :5]
     assert cut.dtype == np.float32
     assert largest(cut, expected) < 1e-7
@@ -45,16 +45,16 @@ def test_truncation_keeps_the_first_values(normalize: bool) -> None:
 
 def test_whole_vectors_are_left_alone() -> None:
     full = drawn(3, 24)
-    assert precision("fp32").kept(full) is full
-    assert precision("fp32@24", normalize=True).kept(full) is full
+    assert precision("fp32").apply(full) is full
+    assert precision("fp32@24", normalize=True).apply(full) is full
 
 
 def test_nothing_is_left_of_a_vector() -> None:
     full = drawn(3, 24)
     full[1, :5] = 0
     with one_line("acme/tiny", "first 5 values", "@dim", kind=ModelOutputError):
-        precision("fp32@5").kept(full)
-    assert truncated(full, 6, normalize=True, model="").shape == (3, 6)
+        precision("fp32@5").apply(full)
+    assert truncate(full, 6, normalize=True, model="").shape == (3, 6)
 
 
 def test_more_dimensions_than_there_are() -> None:
@@ -67,7 +67,7 @@ def test_more_dimensions_than_there_are() -> None:
 
 def test_float16_rounds_and_tells_how_far() -> None:
     full, kept = drawn(9, 24), precision("fp32+float16")
-    vectors = kept.kept(full)
+    vectors = kept.apply(full)
     assert np.array_equal(vectors, full.astype(np.float16).astype(np.float32))
     assert 0 < kept.drift < 2**-11
     assert kept.describe() == {"precision": "float16", "dim": 24, "bytes_per_vector": 48, "drift": kept.drift}
@@ -78,9 +78,9 @@ def test_what_float16_does_not_hold(scale: float) -> None:
     full = drawn(4, 24)
     full[2] *= np.float32(scale) * 24
     with one_line("acme/tiny", "float16 does not hold", "leave +float16 out", kind=ModelOutputError):
-        precision("fp32+float16").kept(full)
+        precision("fp32+float16").apply(full)
     with one_line("do this", kind=ModelOutputError):
-        rounded(full, "float16", model="m", instead="do this")
+        round_to(full, "float16", model="m", instead="do this")
 
 
 # int8 and uint8
@@ -98,7 +98,7 @@ def test_codes_are_those_of_sentence_transformers_to_one_level(vectors: np.ndarr
 @given(MATRICES, st.sampled_from(["int8", "uint8"]))
 def test_a_value_moves_by_half_a_step_at_most(vectors: np.ndarray, name: str) -> None:
     calibration = Calibration.of(vectors)
-    moved = np.abs(calibration.decoded(calibration.codes(vectors, name)).astype(np.float64) - vectors)
+    moved = np.abs(calibration.decode(calibration.codes(vectors, name)).astype(np.float64) - vectors)
     step = (calibration.high.astype(np.float64) - calibration.low) / 255
     assert (moved <= step / 2 * (1 + 1e-4) + 4e-6).all()  # 4e-6: of values near 10, float32's last bits
 
@@ -109,7 +109,7 @@ def test_rounding_is_better_than_the_level_below() -> None:
     ranges = np.stack([calibration.low, calibration.high])
     theirs = quantize_embeddings(vectors, "uint8", ranges=ranges)
     error = [
-        np.abs(calibration.decoded(codes) - vectors).mean() for codes in (calibration.codes(vectors, "uint8"), theirs)
+        np.abs(calibration.decode(codes) - vectors).mean() for codes in (calibration.codes(vectors, "uint8"), theirs)
     ]
     assert error[1] > 1.9 * error[0]
 
@@ -119,7 +119,7 @@ def test_both_kinds_stand_for_the_same_values(vectors: np.ndarray) -> None:
     calibration = Calibration.of(vectors)
     signed, unsigned = (calibration.codes(vectors, name) for name in ("int8", "uint8"))
     assert np.array_equal(signed.astype(int) + 128, unsigned)
-    assert np.array_equal(calibration.decoded(signed), calibration.decoded(unsigned))
+    assert np.array_equal(calibration.decode(signed), calibration.decode(unsigned))
 
 
 def test_the_ends_of_the_range() -> None:
@@ -128,10 +128,10 @@ def test_the_ends_of_the_range() -> None:
     vectors = np.stack([below, low, middle, high, above])
     assert calibration.codes(vectors, "uint8").tolist() == [[0, 0], [0, 0], [128, 0], [255, 0], [255, 0]]
     assert calibration.codes(vectors, "int8").tolist() == [[-128, -128]] * 2 + [[0, -128]] + [[127, -128]] * 2
-    decoded = calibration.decoded(calibration.codes(vectors, "int8"))
+    decoded = calibration.decode(calibration.codes(vectors, "int8"))
     assert decoded[[0, 1, 3, 4], 0].tolist() == [-1, -1, 1, 1]
     assert set(decoded[:, 1]) == {2}  # a constant dimension has that value, whatever comes
-    assert calibration.outside(vectors) == 4
+    assert calibration.count_outside(vectors) == 4
 
 
 @pytest.mark.parametrize("name", ["int8", "uint8"])
@@ -140,10 +140,10 @@ def test_int8_is_calibrated_once_for_all(name: str) -> None:
     assert kept.needs_calibration
     kept.calibrate(corpus, role="document", instruction="Represent: ")
     assert not kept.needs_calibration
-    assert 0 < largest(kept.kept(corpus), corpus) < (corpus.max() - corpus.min()) / 255
+    assert 0 < largest(kept.apply(corpus), corpus) < (corpus.max() - corpus.min()) / 255
     assert kept.describe()["calibration"]["clipped"] == 0
-    decoded = kept.kept(other)
-    assert np.array_equal(decoded, kept.kept(other[::-1])[::-1])  # batches do not matter
+    decoded = kept.apply(other)
+    assert np.array_equal(decoded, kept.apply(other[::-1])[::-1])  # batches do not matter
     assert (decoded > corpus.min(axis=0) - 1e-6).all() and (decoded < corpus.max(axis=0) + 1e-6).all()
     outside = (other < corpus.min(axis=0)) | (other > corpus.max(axis=0))
     found = kept.describe()["calibration"]
@@ -157,15 +157,15 @@ def test_int8_is_calibrated_once_for_all(name: str) -> None:
 def test_int8_is_calibrated_on_what_is_cut() -> None:
     corpus, kept = drawn(40, 24), precision("fp32+int8@6", normalize=True)
     kept.calibrate(corpus)
-    cut = truncated(corpus, 6, normalize=True, model="")
+    cut = truncate(corpus, 6, normalize=True, model="")
     assert np.array_equal(kept.calibration.low, cut.min(axis=0))
-    assert 0 < largest(kept.kept(corpus), cut) < 2 / 255
+    assert 0 < largest(kept.apply(corpus), cut) < 2 / 255
 
 
 @pytest.mark.parametrize("name", ["int8", "uint8"])
 def test_int8_without_calibration(name: str) -> None:
     kept = precision(f"bf16+{name}")
-    for use in (kept.check, lambda: kept.kept(drawn(2, 24))):
+    for use in (kept.check, lambda: kept.apply(drawn(2, 24))):
         with one_line(f"bf16+{name}", "calibrate(texts, instruction)"):
             use()
     precision("fp32+binary").check()
@@ -177,7 +177,7 @@ def test_the_stored_ranges_give_the_codes_again() -> None:
     stored = json.loads(json.dumps(kept.describe(), allow_nan=False))["calibration"]
     again = Calibration(np.float32(stored["low"]), np.float32(stored["high"]))
     assert np.array_equal(again.codes(other, "int8"), kept.calibration.codes(other, "int8"))
-    assert np.array_equal(again.decoded(again.codes(other, "int8")), kept.kept(other))
+    assert np.array_equal(again.decode(again.codes(other, "int8")), kept.apply(other))
 
 
 LISTS = st.lists(st.text(st.characters(), max_size=3), max_size=60)
@@ -209,16 +209,16 @@ def test_no_more_than_ten_thousand_calibration_texts() -> None:
 def test_binary_vectors_are_signs(vectors: np.ndarray) -> None:
     expected = np.where(vectors > 0, 1, -1)
     for name in ("binary", "ubinary", "binary-rescore"):
-        assert np.array_equal(precision(f"fp32+{name}", vectors.shape[1]).kept(vectors), expected)
+        assert np.array_equal(precision(f"fp32+{name}", vectors.shape[1]).apply(vectors), expected)
 
 
 def test_rescoring_keeps_queries_in_float32() -> None:
     full = drawn(6, 24)
-    assert np.array_equal(precision("fp32+binary-rescore").kept(full, as_query=True), full)
-    assert np.array_equal(precision("fp32+binary-rescore@8").kept(full, as_query=True), full[:, :8])
+    assert np.array_equal(precision("fp32+binary-rescore").apply(full, as_query=True), full)
+    assert np.array_equal(precision("fp32+binary-rescore@8").apply(full, as_query=True), full[:, :8])
     for name in ("binary", "ubinary", "float16"):
         kept = precision(f"fp32+{name}")
-        assert np.array_equal(kept.kept(full, as_query=True), kept.kept(full))
+        assert np.array_equal(kept.apply(full, as_query=True), kept.apply(full))
 
 
 # All of them
@@ -246,7 +246,7 @@ def test_shapes_and_types(name: str, dim: str) -> None:
     if kept.needs_calibration:
         kept.calibrate(drawn(5, 24))
     for n in (0, 1, 4):
-        vectors = kept.kept(drawn(n, 24))
+        vectors = kept.apply(drawn(n, 24))
         assert (vectors.shape, vectors.dtype) == ((n, 5 if dim else 24), np.float32)
 
 

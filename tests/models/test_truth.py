@@ -125,14 +125,14 @@ def test_every_variant_has_its_own_vectors(tmp_path: Path, instructor_folder: Pa
     assert len({as_variant(instructor_folder, v).fingerprint for v in VARIANTS}) == len(VARIANTS)
 
 
-def test_a_blank_in_the_instruction_misses(tmp_path: Path, instructor_folder: Path) -> None:
+def test_another_space_in_the_instruction_misses(tmp_path: Path, instructor_folder: Path) -> None:
     warmed(instructor_folder, tmp_path)
     for instruction in (f"{DOCUMENT} ", DOCUMENT.rstrip(), f" {DOCUMENT}", "", QUESTION):
         encoder = engine(instructor_folder, family="prefix", cache=opened(tmp_path))
         assert_misses(encoder, TEXTS, instruction, engine(instructor_folder, family="prefix"))
 
 
-def test_a_blank_in_the_text_misses(tmp_path: Path, instructor_folder: Path) -> None:
+def test_a_space_in_the_text_misses(tmp_path: Path, instructor_folder: Path) -> None:
     warmed(instructor_folder, tmp_path)
     encoder = engine(instructor_folder, family="instructor", cache=opened(tmp_path))
     others = [
@@ -147,7 +147,7 @@ def test_a_blank_in_the_text_misses(tmp_path: Path, instructor_folder: Path) -> 
     assert_misses(encoder, others, DOCUMENT, engine(instructor_folder, family="instructor"))
 
 
-def test_a_blank_moved_from_the_instruction_to_the_text_misses(tmp_path: Path, plain_folder: Path) -> None:
+def test_a_space_moved_from_the_instruction_to_the_text_misses(tmp_path: Path, plain_folder: Path) -> None:
     cache = opened(tmp_path)
     for instruction, text in [("query:", " the"), ("query: ", "the"), ("", "query: the")]:
         encoder = engine(plain_folder, cache=cache)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from instructor_eval.search.spec import SearchSpec
-from instructor_eval.search.through_store import through_store
+from instructor_eval.search.through_store import search_store
 
 DIM = 16
 
@@ -54,6 +54,6 @@ def search(
     """`through_store` of a corpus that comes in two pieces."""
     half = len(documents) // 2
     blocks = [documents[:half], documents[half:]]
-    return through_store(
+    return search_store(
         SearchSpec.parse(text), name, queries, blocks, count=len(documents), k=k, instruction=instruction
     )

@@ -103,14 +103,14 @@ def test_faiss_flat_finds_the_same():
 def test_no_block_is_larger_than_its_bound(blocks_of, order, monkeypatch):
     blocks_of(64, 16)
     seen = []
-    whole = ExactTop._of
+    whole = ExactTop._similarities
 
     def spied(self, queries, block):
         found = whole(self, queries, block)
         seen.append(tuple(found.shape))
         return found
 
-    monkeypatch.setattr(ExactTop, "_of", spied)
+    monkeypatch.setattr(ExactTop, "_similarities", spied)
     sizes = []
     take = exact._Best._take
     monkeypatch.setattr(exact, "_MORE", 3)
@@ -163,7 +163,7 @@ def test_nothing_to_search_finds_nothing(n, m):
     assert places.shape == scores.shape == (n, min(4, m))
 
 
-def test_a_row_of_zeros_is_as_far_as_can_be_told():
+def test_a_row_of_zeros_is_the_farthest():
     documents = np.vstack([np.zeros((1, 16), dtype=np.float32), clustered(5, 2)])
     _, scores = found_by(clustered(2, 1), documents, 6)
     assert np.isfinite(scores).all()

@@ -37,7 +37,7 @@ def test_exact_is_the_default(text):
     assert str(EXACT_SEARCH) == "exact"
 
 
-def test_parts_with_a_sign_between_them_are_parameters_wherever_they_stand():
+def test_parts_with_an_equals_sign_are_parameters_anywhere():
     found = SearchSpec.parse("faiss:efSearch=64,IVF16,Flat,path=a/b=c")
     assert found.words == ("IVF16", "Flat")
     assert found.parameters == (("efSearch", "64"), ("path", "a/b=c"))
@@ -75,20 +75,20 @@ def test_parts_with_a_sign_between_them_are_parameters_wherever_they_stand():
         ("lancedb:FLAT,nprobes=3", "an index FLAT has no parameter 'nprobes'"),
         ("lancedb:IVF_PQ,ef=3", "an index IVF_PQ has no parameter 'ef'"),
         ("lancedb:IVF_FLAT,refine_factor=3", "an index IVF_FLAT has no parameter 'refine_factor'"),
-        ("lancedb:FLAT,uri=db://x", "uri= is no folder: the embedded LanceDB is what is evaluated"),
+        ("lancedb:FLAT,uri=db://x", "uri= is not a folder: only the embedded LanceDB can be evaluated"),
         ("milvus:hnsw", "search 'milvus:hnsw': Milvus Lite has no 'hnsw': did you mean HNSW"),
         ("milvus:DISKANN", "Milvus Lite has no 'DISKANN': it has FLAT, HNSW, IVF_FLAT, IVF_SQ8"),
         ("milvus:x.db,FLAT,FLAT", "Milvus Lite has no 'FLAT,FLAT'"),
         ("milvus:http://localhost:19530,DISKAN", "Milvus has no 'DISKAN': did you mean DISKANN?"),
         ("milvus:HNSW,nprobe=3", "an index HNSW has no parameter 'nprobe': it has collection, M, efConstruction"),
         ("milvus:FLAT,ef=3", "an index FLAT has no parameter 'ef': it has collection"),
-        ("milvus:FLAT,collection=my-own", "what collection= gives begins no collection's name: give letters, digits"),
+        ("milvus:FLAT,collection=my-own", "collection= is not the beginning of a collection's name: give letters"),
         ("milvus:FLAT,collection=1st", "no digit first, 80 at most"),
         ("milvus:FLAT,collection=" + "x" * 81, "80 at most"),
-        ("milvus:ftp://localhost:1", "no address of Milvus: write milvus:http://localhost:19530"),
-        ("milvus:http://:1", "no address of Milvus"),
-        ("milvus:http://localhost:99999", "no address of Milvus"),
-        ("milvus:http://[::1", "no address of Milvus"),
+        ("milvus:ftp://localhost:1", "not an address of Milvus: write milvus:http://localhost:19530"),
+        ("milvus:http://:1", "not an address of Milvus"),
+        ("milvus:http://localhost:99999", "not an address of Milvus"),
+        ("milvus:http://[::1", "not an address of Milvus"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(text, says):

@@ -17,10 +17,10 @@ from made_neighbours import DOCUMENTS, QUERIES, brute, clustered, overlap, searc
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.output import quiet_stderr
-from instructor_eval.search.found import recall
 from instructor_eval.search.store import Guard, Label
 from instructor_eval.search.stores import faiss as faiss_store
 from instructor_eval.search.stores import milvus
+from instructor_eval.search.through_store import recall
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,7 +73,7 @@ def test_what_an_index_cannot_be_is_one_line(text, says, capfd):
         ("milvus:IVF_FLAT,nlist=16,nprobe=1", "milvus:IVF_FLAT,nlist=16,nprobe=16"),
     ],
 )  # fmt: skip
-def test_what_the_search_is_told_reaches_it(few, many):
+def test_search_parameters_reach_the_index(few, many):
     less, more = (recall(*search(text), 10) for text in (few, many))
     assert less < 0.95
     assert more > 0.99
@@ -122,7 +122,7 @@ def test_another_index_under_the_label_is_one_line(tmp_path):
     search(text)
     [file] = tmp_path.glob("*.faiss")
     faiss.write_index(faiss.IndexFlatIP(16), str(file))
-    with pytest.raises(UserError, match="it is not the index that its label tells of"):
+    with pytest.raises(UserError, match="it is not the index that its label describes"):
         search(text)
 
 
@@ -153,7 +153,7 @@ _FULL = """
 import resource, signal, sys
 from made_neighbours import search
 from instructor_eval.core.errors import UserError
-from instructor_eval.search.found import recall
+from instructor_eval.search.through_store import recall
 
 def tried():
     try:
@@ -172,7 +172,7 @@ for text in sys.argv[1:]:
 """
 
 
-def test_a_full_disk_is_one_line_and_nothing_half_is_taken_for_whole(tmp_path):
+def test_a_full_disk_is_one_line_and_no_half_index_is_used(tmp_path):
     expected = {
         f"faiss:Flat,path={tmp_path}/f": f"writing {tmp_path}/f/m-fp32-T-",
         f"faiss:IVF4,Flat,nprobe=4,path={tmp_path}/i": "writing to the temporary folder failed (",
@@ -349,7 +349,7 @@ def test_lancedb_keeps_one_index_as_it_was_asked_for(tmp_path):
         ("milvus:HNSW", {"M": 16, "efConstruction": 200}),
     ],
 )
-def test_milvus_lite_builds_what_it_is_told(text, expected, monkeypatch):
+def test_milvus_lite_builds_the_named_index(text, expected, monkeypatch):
     from milvus_lite.index import faiss_hnsw, faiss_ivf_flat, faiss_ivf_sq8
 
     told = []
@@ -363,7 +363,7 @@ def test_milvus_lite_builds_what_it_is_told(text, expected, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "name", "value"), [("milvus:HNSW,ef=77", "ef", 77), ("milvus:IVF_SQ8,nprobe=9", "nprobe", 9)]
 )
-def test_milvus_lite_searches_as_it_is_told(text, name, value, monkeypatch):
+def test_milvus_lite_uses_search_parameters(text, name, value, monkeypatch):
     from milvus_lite.index import faiss_hnsw, faiss_ivf_sq8
 
     told = set()

@@ -14,8 +14,8 @@ import pytest
 from made_neighbours import DIM, DOCUMENTS, QUERIES, brute, clustered, overlap, search
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.search.found import recall
 from instructor_eval.search.stores import milvus
+from instructor_eval.search.through_store import recall
 
 K = 10
 EXACT = {"faiss": "faiss:Flat", "lancedb": "lancedb:FLAT", "milvus": "milvus:FLAT"}
@@ -103,7 +103,7 @@ def test_what_is_only_for_a_run_leaves_nothing(kind, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", EXACT)
-def test_an_index_that_is_kept_is_used_again(kind, tmp_path):
+def test_a_stored_index_is_used_again(kind, tmp_path):
     first, _ = search(placed(kind, tmp_path))
     again, exact = search(placed(kind, tmp_path))
     assert first.figures["build_seconds"] is not None
@@ -220,7 +220,7 @@ def test_a_label_of_another_build_is_refused(tmp_path):
         search(text)
 
 
-def test_the_names_of_collections_begin_as_they_are_told_to(tmp_path):
+def test_collections_have_the_given_prefix(tmp_path):
     for more in ("", ",collection=mine", ",collection=" + "x" * 80):
         assert search(f"milvus:{tmp_path}/m.db,FLAT{more}")[0].figures["build_seconds"] is not None
         assert search(f"milvus:{tmp_path}/m.db,FLAT{more}")[0].figures["build_seconds"] is None
@@ -239,7 +239,7 @@ def test_the_names_of_collections_begin_as_they_are_told_to(tmp_path):
         ("milvus:{}/m.db,HNSW", "milvus:{}/m.db,HNSW,ef=200"),
     ],
 )
-def test_what_only_the_search_is_told_needs_no_other_index(before, after, tmp_path):
+def test_search_parameters_need_no_other_index(before, after, tmp_path):
     search(before.format(tmp_path))
     found, exact = search(after.format(tmp_path))
     assert found.figures["build_seconds"] is None
@@ -251,17 +251,17 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize("kind", EXACT)
-def test_what_was_only_half_built_is_built_anew(kind, tmp_path):
+def test_what_was_only_half_built_is_built_again(kind, tmp_path):
     def half():
         yield DOCUMENTS[:100]
         raise StoppedError
 
     from instructor_eval.search.spec import SearchSpec
-    from instructor_eval.search.through_store import through_store
+    from instructor_eval.search.through_store import search_store
 
     spec = SearchSpec.parse(placed(kind, tmp_path))
     with pytest.raises(StoppedError):
-        through_store(spec, "m@fp32 T", QUERIES, half(), count=len(DOCUMENTS), k=K)
+        search_store(spec, "m@fp32 T", QUERIES, half(), count=len(DOCUMENTS), k=K)
     found, exact = search(str(spec))
     assert found.figures["build_seconds"] is not None
     assert recall(found, exact, K) == 1.0
@@ -269,7 +269,7 @@ def test_what_was_only_half_built_is_built_anew(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", ["faiss", "lancedb"])
 @pytest.mark.parametrize("label", [b"", b"{", b"[]", b'{"vectors": 1}', b"\xff\xfe", b"[" * 5000])
-def test_without_a_whole_label_it_is_built_anew(kind, label, tmp_path):
+def test_without_a_whole_label_it_is_built_again(kind, label, tmp_path):
     search(placed(kind, tmp_path))
     [file] = tmp_path.glob("*.json")
     assert json.loads(file.read_bytes())["count"] == len(DOCUMENTS)
@@ -299,11 +299,11 @@ def test_no_room_for_temporary_files_is_one_line(kind, tmp_path, monkeypatch):
     ("queries", "documents", "what"), [(QUERIES[:0], DOCUMENTS, "queries"), (QUERIES, DOCUMENTS[:0], "documents")]
 )
 def test_nothing_to_search_is_one_line(queries, documents, what):
-    with pytest.raises(UserError, match=f"search 'faiss:Flat': m@fp32 T has no {what}: mend its data"):
+    with pytest.raises(UserError, match=f"search 'faiss:Flat': m@fp32 T has no {what}: correct its data"):
         search("faiss:Flat", queries=queries, documents=documents)
 
 
-def test_a_store_that_names_documents_that_are_not_there_is_one_line(monkeypatch):
+def test_a_store_that_names_unknown_documents_is_one_line(monkeypatch):
     whole = milvus.MilvusStore.search
     monkeypatch.setattr(
         milvus.MilvusStore,

@@ -11,7 +11,7 @@ import pytest
 from real_server import RealServer, environment, free_port
 from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
 
-from instructor_eval.models.served.engine import TooMuchError
+from instructor_eval.models.served.contract import TooMuchError
 
 pytestmark = pytest.mark.servers
 KEY = "k9T2vQ8mZr4XwL1pSd7GhJ3bNc6YfA0e"

@@ -16,7 +16,7 @@ from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.stores import milvus
-from instructor_eval.search.through_store import through_store
+from instructor_eval.search.through_store import search_store
 
 pytestmark = pytest.mark.servers
 RUN = ("--model", "minilm", "--device", "cpu", "--task", "DemoRetrieval", "--quiet", "--results")
@@ -109,7 +109,7 @@ def clustered(n: int) -> np.ndarray:
 
 
 def search(text: str, documents: np.ndarray, name: str = "m@fp32 T"):
-    return through_store(SearchSpec.parse(text), name, clustered(5), [documents], count=len(documents), k=10)
+    return search_store(SearchSpec.parse(text), name, clustered(5), [documents], count=len(documents), k=10)
 
 
 def test_an_index_of_other_vectors_is_refused_with_advice(address, names):

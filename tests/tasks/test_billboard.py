@@ -121,7 +121,7 @@ def test_hypotheses_may_stand_system_by_system(tmp_path):
     )
 
 
-def test_changed_human_scores_change_the_gold_hash_and_the_data_key(tmp_path):
+def test_human_scores_change_gold_hash_and_data_key(tmp_path):
     references, hypotheses = segments()
     folder = write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     key = ADAPTER.data_key(card("mscoco"), settings(tmp_path))
@@ -202,7 +202,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line_that_names_file_and_line(tmp_path, fault):
+def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
     references, hypotheses, message = FAULTS[fault]
     folder = write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     encoder = FakeEncoder()
@@ -242,7 +242,7 @@ def test_a_set_that_is_nowhere_names_both_ways_to_give_it(tmp_path):
         with pytest.raises(UserError) as e:
             ADAPTER.data_key(card("cnndm"), settings(hub))
         assert str(e.value) == (
-            "data set billboard/cnndm (cnndm) is on no public data hub: give a folder that holds its two THumB files "
+            "data set billboard/cnndm (cnndm) is on no public data hub: give a folder with its two THumB files "
             "with --hub DIR (DIR/datasets/billboard/cnndm/) or write a card of your own with `data: FOLDER`"
         )
     with pytest.raises(UserError, match="no folder 'datasets' in it"):
@@ -254,7 +254,7 @@ def test_a_card_of_ones_own(tmp_path):
     (own,) = read_cards(tmp_path / "own.yaml")
     with pytest.raises(UserError) as e:
         ADAPTER.run(own, FakeEncoder(), settings(None))
-    assert str(e.value) == f"task Mine: {tmp_path / 'mine'}: no such folder: `data` in the card says where it is"
+    assert str(e.value) == f"task Mine: {tmp_path / 'mine'}: no such folder: correct `data` in the card"
     references, hypotheses = segments(4, 3)
     write(tmp_path / "mine", references, hypotheses)
     _, gold, values = zip(*by_hand(references, hypotheses), strict=True)

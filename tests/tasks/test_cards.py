@@ -228,7 +228,7 @@ BROKEN_TASKS = {
     "empty mirror": ("name: mine\ntype: STS\ndata: {id: a/b, mirror: ''}", "data.mirror: expected a text, it is empty"),
     "prompts of nothing": (
         "name: mine\ntype: PromptRetrieval\ndata: x",
-        "options.input: it is missing: what the reader",
+        "options.input: it is missing: give the text of an example",
     ),
     "prompts with an unknown option": (
         "name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: x, label: [a, b]}",
@@ -401,9 +401,12 @@ def test_one_name_in_two_own_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: ArguAna\ntype: STS\ndata: x", "task 'ArguAna': name: taken by a shipped task"),
+        ("name: ArguAna\ntype: STS\ndata: x", "task 'ArguAna': name: it is the name of a shipped task"),
         ("name: a\ntype: Summarization\ndata: x", "task 'a': type: own tasks can be Retrieval,"),
-        ("name: RTE\ntype: PromptRetrieval\ndata: x\noptions: {input: x}", "task 'RTE': name: taken by a shipped task"),
+        (
+            "name: RTE\ntype: PromptRetrieval\ndata: x\noptions: {input: x}",
+            "'RTE': name: it is the name of a shipped",
+        ),
         ("name: a\ntype: STS\nparts: [STS12]", "task 'a': parts: own tasks have none"),
     ],
 )

@@ -196,7 +196,7 @@ def test_each_precision_of_the_same_vectors(instructor: Engine) -> None:
     assert np.array_equal(documents, np.sign(full(instructor, MANY, DOCUMENT)))
 
 
-def test_the_engine_is_asked_for_whole_vectors_under_any_precision(instructor_folder: Path, tmp_path: Path) -> None:
+def test_the_engine_gives_whole_vectors_in_any_precision(instructor_folder: Path, tmp_path: Path) -> None:
     encoder = engine(instructor_folder, family="instructor", cache=VectorCache(tmp_path, warn=pytest.fail))
     kept_as(encoder, "fp32").encode(MANY, "query")
     computed = encoder.totals.tokens
@@ -229,7 +229,7 @@ def test_int8_takes_its_ranges_from_what_it_is_given(instructor: Engine) -> None
     assert task.texts_hash() == plain.texts_hash()  # the calibration is no part of it
 
 
-def test_int8_takes_its_ranges_from_the_first_texts_if_it_is_given_none(instructor: Engine) -> None:
+def test_int8_takes_ranges_from_the_first_texts_by_default(instructor: Engine) -> None:
     task, named = kept_as(instructor, "fp32+uint8"), kept_as(instructor, "fp32+uint8")
     assert task.encode([], "query").shape == (0, 24)
     first = task.encode([*MANY[:9], MANY[0]], "query")
@@ -280,7 +280,7 @@ def test_a_variant_with_too_many_dimensions(instructor: Engine) -> None:
         kept_as(instructor, "fp32@25")
 
 
-def test_without_a_model_nothing_is_kept() -> None:
+def test_without_a_model_nothing_is_stored() -> None:
     nothing = NoModel("bm25")
     nothing.calibrate(["a"], "example")
     assert nothing.encode(["a", "b"], "example").shape == (2, 0)

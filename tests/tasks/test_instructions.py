@@ -79,7 +79,7 @@ def test_an_empty_instruction_only_where_the_card_says_so() -> None:
     assert (found.text, found.rule) == ("", "card: default")
 
 
-def test_a_card_without_instructions_takes_the_template_and_says_so() -> None:
+def test_a_card_without_instructions_uses_the_template() -> None:
     found = resolve(card(), "query", PAPER, LARGE)
     assert found.text == "Represent the legal question for retrieving answers: "
     assert found.rule == "no instruction in the card: unified template"
@@ -241,7 +241,7 @@ def test_unknown_sets(text: str, message: str) -> None:
         ("mine: {query: }", "task 'mine': role 'query': expected a text, found NoneType"),
     ],
 )
-def test_faults_of_a_file(content: str, message: str, tmp_path: Path) -> None:
+def test_errors_of_a_file(content: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         file_set(tmp_path, content)
     assert str(error.value).startswith(f"{tmp_path / 'my-set.yaml'}: ")
@@ -266,6 +266,6 @@ def test_a_directory_named_like_a_set_does_not_hide_it(tmp_path: Path, monkeypat
     assert parse_set("none", NAMES).kind == "none"
 
 
-def test_a_mistyped_model_behind_paper_is_an_error_with_a_suggestion() -> None:
+def test_a_mistyped_paper_model_gets_a_suggestion() -> None:
     with pytest.raises(UserError, match=r"unknown model 'hkunlp/instructor-x1'.*did you mean hkunlp/instructor-xl"):
         parse_set("paper:hkunlp/instructor-x1", NAMES)

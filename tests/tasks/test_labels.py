@@ -33,7 +33,7 @@ def test_two_numbers_are_one_label_if_and_only_if_they_are_equal(a: str, b: str)
     assert canonical(canonical(a)) == canonical(a)
 
 
-def test_great_whole_numbers_that_no_float_tells_apart_stay_apart() -> None:
+def test_large_integers_that_equal_one_float_stay_apart() -> None:
     assert canonical("12345678901234567890") != canonical("12345678901234567891")
 
 

@@ -68,7 +68,7 @@ def test_the_papers_choices_are_known_ones() -> None:
     assert all(value in protocol.CHOICES[name] for name, value in protocol.PAPER.items())
 
 
-def test_only_choices_that_can_change_a_number_are_part_of_its_identity() -> None:
+def test_only_relevant_choices_are_part_of_an_identity() -> None:
     concerned = {name: {t for t in TYPES if name in protocol.relevant(MTEB, t, "Amazon")} for name in protocol.CHOICES}
     assert concerned == {
         "summeval": {"Summarization"},

@@ -66,7 +66,7 @@ def test_published_score(engine, mirror, name, published, n):
     assert len(outcome.items["id"]) == n
 
 
-def test_scifact_cut_by_hand_scored_by_mteb_and_sentence_transformers(engine, mirror, plain_model, tmp_path):
+def test_scifact_cut_by_hand_scores_as_in_two_libraries(engine, mirror, plain_model, tmp_path):
     outcome = run("SciFact", engine, mirror, limit=20)
     folder = mirror / "datasets/mteb/scifact"
     corpus, queries = read_jsonl(folder / "corpus.jsonl"), read_jsonl(folder / "queries.jsonl")
@@ -103,7 +103,7 @@ def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, row
     assert outcome.score == pytest.approx(pearsonr(values, human)[0], abs=1e-6)
 
 
-def test_the_published_rouge_of_cnndm_is_reproduced_by_our_pooling_and_correlation(mirror):
+def test_cnndm_published_rouge_is_reproduced(mirror):
     """No model: ROUGE-L as the hypothesis' value in place of the cosine.
 
     reference/billboard_golden_pearson.csv has .1595 for cnndm, 1,800 rows; it comes out with rouge-score's own words

@@ -12,7 +12,7 @@ from ranks import check_lists
 from scipy.stats import rankdata
 
 from instructor_eval import metrics
-from instructor_eval.models.hamming import rescored
+from instructor_eval.models.precision import rescore
 from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.billboard import BillboardAdapter
 from instructor_eval.tasks.cards import read_cards
@@ -138,7 +138,7 @@ def test_a_task_under_a_variant(hub, whole, by_hand, name, variant):
 # Calibration
 
 
-def test_retrieval_is_calibrated_on_the_documents_though_queries_are_embedded_first(hub):
+def test_retrieval_is_calibrated_on_documents_not_queries(hub):
     encoder = bound("int8")
     ADAPTER.run(card("SciFact"), encoder, settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
@@ -182,7 +182,7 @@ def test_pairs_in_rows_are_calibrated_as_pairs_in_lists(hub, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["MTOPDomainClassification", "SummEval"])
-def test_classification_and_summaries_are_calibrated_on_their_first_texts(hub, name):
+def test_classes_and_summaries_calibrate_on_first_texts(hub, name):
     encoder = bound("int8")
     ADAPTER.run(card(name), encoder, settings(hub))
     (_, first), _ = encoder._engine.asked  # nothing is embedded for the calibration alone
@@ -254,7 +254,7 @@ def test_top_tens_are_what_the_figures_were_computed_from(hub, name, variant):
 
 
 def test_rescoring_searches_in_two_stages(hub, monkeypatch):
-    monkeypatch.setattr(search, "rescored", functools.partial(rescored, candidates=6))
+    monkeypatch.setattr(search, "rescore", functools.partial(rescore, candidates=6))
     outcome = ADAPTER.run(card("SciFact"), bound("binary-rescore"), settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
     ids = [d["_id"] for d in corpus]
@@ -272,7 +272,7 @@ def test_rescoring_searches_in_two_stages(hub, monkeypatch):
 
 
 def test_rescoring_leaves_out_no_candidate_of_a_reranking(hub, monkeypatch):
-    monkeypatch.setattr(search, "rescored", functools.partial(rescored, candidates=1))
+    monkeypatch.setattr(search, "rescore", functools.partial(rescore, candidates=1))
     outcome = ADAPTER.run(card("AskUbuntuDupQuestions"), bound("binary-rescore"), settings(hub))
     assert min(min(scores) for scores in outcome.items["top_scores"]) > -1
     full = ADAPTER.run(card("AskUbuntuDupQuestions"), ByHand("binary-rescore"), settings(hub))

@@ -15,7 +15,7 @@ from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.results.published import published
-from instructor_eval.tasks.cards import benchmarks, known_cards, own_cards, plugged_cards, read_cards, shipped_cards
+from instructor_eval.tasks.cards import benchmarks, known_cards, own_cards, plugin_cards, read_cards, shipped_cards
 from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.prompts.recipe import recipe_of
 from instructor_eval.tasks.task import Card
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             _print_card(card, options)
         return EXIT_OK
     ours, cards = cards, known_cards()
-    for error in plugged_cards().faults:
+    for error in plugin_cards().errors:
         warn(f"evaluate: {error}")
     for value, known, what in (
         (options.benchmark, benchmarks(cards), "benchmark"),

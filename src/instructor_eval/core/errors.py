@@ -31,6 +31,10 @@ class DamagedFileError(UserError):
     """A file of this program that is damaged; making it again corrects it."""
 
 
+class OutOfMemory(Exception):
+    """A batch does not fit the device; a smaller one may."""
+
+
 def one_line(text: str) -> str:
     """`text` with every run of white space made one space, and nothing in it that would drive a terminal."""
     return printable(" ".join(text.split()))
@@ -68,7 +72,3 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_lower = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     return f": did you mean {' or '.join(by_lower[c] for c in close)}?" if close else ""
-
-
-class OutOfMemory(Exception):
-    """A batch does not fit the device; a smaller one may."""

@@ -1,9 +1,14 @@
-"""Libraries that only some commands need: is one installed, and which extra brings it. None is imported here."""
+"""Libraries that only some commands need: is one installed, which extra brings it, and how transformers is silenced.
+
+None is imported before it is used.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError
@@ -40,3 +45,21 @@ def folder_of(module: str) -> Path | None:
     found = importlib.util.find_spec(module)
     places = found.submodule_search_locations if found else None
     return Path(places[0]) if places else None
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' log lines, progress bars and warnings, for as long as the block runs."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,23 +1,26 @@
-"""mteb's metadata of a task that is none of its own: a dozen required fields, most of them about publications."""
+"""The one file that uses mteb's private names (`mteb._...`, attributes that start with `_`), read from mteb 2.26.24.
+
+Everything else calls mteb's public names. When mteb changes, this file changes.
+"""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 
 def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_score: str = "main") -> Any:
-    """An mteb `TaskMetadata`.
+    """Return mteb's `TaskMetadata` of a task that mteb does not know.
 
     Args:
         kind: The task's type, by mteb's name.
         name: Letters and digits.
         split: The scored split.
-        main_score: What mteb calls its metric.
+        main_score: mteb's name of its metric.
     """
     from mteb.abstasks.task_metadata import TaskMetadata  # four seconds
 
@@ -45,7 +48,7 @@ def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_
 
 @contextmanager
 def quiet_mteb() -> Iterator[None]:
-    """No progress bars, warnings and log lines of mteb and datasets: their users are not ours."""
+    """Silence progress bars, warnings and log lines of mteb and datasets."""
     import datasets
     from mteb._evaluators.text import summarization_evaluator  # its bar has no switch
 
@@ -67,3 +70,104 @@ def quiet_mteb() -> Iterator[None]:
         summarization_evaluator.tqdm = bar
         if not bars:
             datasets.enable_progress_bars()
+
+
+def query_texts(queries: Any, task_metadata: Any) -> list[str]:
+    """Return the texts that mteb embeds for a data set of queries."""
+    from mteb._create_dataloaders import create_dataloader
+    from mteb.types import PromptType
+
+    loader: Any = create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query)
+    return [str(text) for text in loader.dataset["text"]]
+
+
+def retrieval_scores(results: Any, qrels: Any, k_values: Any) -> Any:
+    """Return mteb's figures of every query, by trec_eval's names, for found documents and judgements."""
+    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
+
+    return calculate_retrieval_scores(results, qrels, k_values).all_scores
+
+
+def choose_summarization_evaluator(task: Any, version: str) -> None:
+    """Let mteb score summaries as in its version 1 (`v1`), or as in SummEvalSummarization.v2."""
+    from mteb._evaluators.text.summarization_evaluator import (
+        DeprecatedSummarizationEvaluator,
+        SummarizationEvaluator,
+    )
+
+    task.evaluator = DeprecatedSummarizationEvaluator if version == "v1" else SummarizationEvaluator
+
+
+def catch_predictions(task: Any, caught: dict[str, Any]) -> None:
+    """Let mteb leave a task's predictions in `caught` instead of a file."""
+
+    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
+        caught["predictions"] = predictions
+
+    task._save_task_predictions = catch
+
+
+def score_any_two_labels(task: Any) -> None:
+    """Let mteb score two labels if neither is 1.
+
+    For two labels it adds an average precision that takes 1 for the positive one, and fails without a 1: after
+    `--limit`, or if the test split has labels that training did not. Then there is no such figure; the others do not
+    depend on the labels' names.
+    """
+    original: Callable[..., dict[str, Any]] = task._calculate_scores
+
+    def calculate(gold: Any, predicted: Any) -> dict[str, Any]:
+        known = sorted(set(gold))
+        if len(known) != 2 or 1 in known:
+            return original(gold, predicted)
+        number = {label: i for i, label in enumerate([*known, *sorted(set(predicted) - set(known))])}
+        scores = original([number[x] for x in gold], [number[x] for x in predicted])
+        return {**scores, "ap": None, "ap_weighted": None}
+
+    task._calculate_scores = calculate
+
+
+@contextmanager
+def replaced_cosines(cosines: Callable[..., Any], paired_cosines: Callable[..., Any]) -> Iterator[None]:
+    """Let mteb's evaluators of pairs and summaries use these functions for as long as the block runs.
+
+    Args:
+        cosines: Of vectors [n, dim] and [m, dim], the cosines [n, m].
+        paired_cosines: Of vectors [n, dim] and [n, dim], the cosines [n].
+    """
+    from mteb._evaluators import any_sts_evaluator, pair_classification_evaluator
+    from mteb._evaluators.text import summarization_evaluator
+
+    def distances(a: Any, b: Any) -> Any:
+        return 1 - paired_cosines(a, b)
+
+    before = summarization_evaluator.cos_sim, pair_classification_evaluator.paired_cosine_distances
+    summarization_evaluator.cos_sim = cosines
+    for module in (any_sts_evaluator, pair_classification_evaluator):
+        module.paired_cosine_distances = distances
+    try:
+        yield
+    finally:
+        summarization_evaluator.cos_sim = before[0]
+        for module in (any_sts_evaluator, pair_classification_evaluator):
+            module.paired_cosine_distances = before[1]
+
+
+def one_cluster_evaluator() -> Any:
+    """Return mteb's evaluator of clusterings with the clustering left out: it embeds, and puts all in one cluster."""
+    from mteb._create_dataloaders import create_dataloader
+    from mteb._evaluators import ClusteringEvaluator
+
+    class OneCluster(ClusteringEvaluator):  # type: ignore[misc] # mteb is not typed here
+        def __call__(self, model: Any, *, encode_kwargs: Any, num_proc: int | None = None) -> list[int]:
+            inputs = create_dataloader(
+                self.dataset,
+                task_metadata=self.task_metadata,
+                input_column=self.input_column_name,
+                num_proc=num_proc,
+                **encode_kwargs,
+            )
+            model.encode(inputs, hf_split=self.hf_split, hf_subset=self.hf_subset)
+            return [0] * len(self.dataset)
+
+    return OneCluster

@@ -1,1 +1,1 @@
-"""What embeds: checkpoints and how they are run, numeric forms, served models."""
+"""Models: checkpoints and how they are run, numeric forms, served models."""

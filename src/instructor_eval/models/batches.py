@@ -1,7 +1,7 @@
-"""Computing what no cache has: tokenised ahead, longest first, batched by tokens, kept while the next is computed.
+"""Compute the vectors that no cache has: tokenised ahead, longest texts first, in batches of similar length.
 
-Three things go on at once: the next window is tokenised (the fast tokenizer holds no lock), the device computes, and
-what is done is written. A killed process loses what is in flight, at most a chunk: one commit being written, one being
+Three things happen at once: the next window is tokenised (the fast tokenizer holds no lock), the device computes, and
+finished vectors are written. A killed process loses at most `chunk()` texts: one commit being written, one being
 filled, one batch being computed and one on its way from the device.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +18,6 @@ import numpy as np
 
 from instructor_eval.core.errors import OutOfMemory, UserError
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.batching import longest_first, token_batches
 
 if TYPE_CHECKING:
     import torch
@@ -27,43 +26,44 @@ if TYPE_CHECKING:
 
 # Small batches stay in a CPU's cache and beat large ones; a GPU wants to be filled (benchmarks/cold.py --budget).
 DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
-# Texts tokenised and sorted together: enough that lengths in a batch hardly differ, little enough to hold.
+# Texts tokenised and sorted together: enough that lengths in a batch hardly differ, few enough for memory.
 WINDOW = 16_384
-# A commit, and a batch at most.
+# Texts in a commit, and in a batch at most.
 COMMIT_TEXTS = 2048
 COMMIT_SECONDS = 2.0
 
 
 def chunk() -> int:
-    """Texts that a kill can lose at most."""
+    """Return how many texts a kill can lose at most."""
     return 4 * COMMIT_TEXTS
 
 
 @dataclass(frozen=True)
 class Work:
-    """Texts to embed, by number, and what to do with the results."""
+    """Texts to embed, by number, and the functions that take their vectors."""
 
     sizes: Sequence[int]
     """Characters of each text: a first guess of its tokens."""
     tokenise: Callable[[Sequence[int]], Sequence[Sized]]
-    """Rows as the network takes them, given their numbers; the length of a row is its tokens."""
+    """Given numbers, the rows that the network takes; the length of a row is its tokens."""
     skip: int
     done: Callable[[list[int], Vectors, int], Vectors]
-    """Given the numbers, vectors and tokens of a batch; it returns the vectors to keep."""
-    keep: Callable[[list[int], Vectors], None]
+    """Given the numbers, vectors and tokens of a batch, the vectors to store."""
+    store: Callable[[list[int], Vectors], None]
+    """Given numbers and vectors, writes them; called in a thread of its own."""
     most: int | None = None
     """Texts in a batch at most."""
 
 
-class Computes(Protocol):
-    """What a computation asks of a network."""
+class BatchNetwork(Protocol):
+    """A network that computes batches."""
 
     device: torch.device
     most: int | None
     same_length: bool
 
     def start(self, rows: Sequence[Any], skip: int) -> Pending:
-        """Begin to compute a batch."""
+        """Start to compute a batch."""
         ...
 
     def free(self) -> None:
@@ -77,24 +77,24 @@ class Computation:
     Args:
         network: The model.
         budget: Tokens in a batch, padding included; None: what suits the device.
-        say: Told when memory forces smaller batches.
+        say: Called with one line when memory forces smaller batches.
     """
 
-    def __init__(self, network: Computes, budget: int | None, say: Callable[[str], None]) -> None:
+    def __init__(self, network: BatchNetwork, budget: int | None, say: Callable[[str], None]) -> None:
         self.network = network
         self.budget = budget or DEFAULT_BATCH_TOKENS.get(network.device.type, 2048)
         self._say = say
 
     def run(self, work: Work) -> None:
-        """Compute every text; whatever ends it early, what was done is kept."""
-        keeper = _Keeper(work.keep)
+        """Compute every text; vectors that are finished are stored whatever ends it early."""
+        writer = _Writer(work.store)
         try:
             for at, rows in _windows(work):
-                self._run_window(work, at, rows, keeper)
+                self._run_window(work, at, rows, writer)
         finally:
-            keeper.close()
+            writer.close()
 
-    def _run_window(self, work: Work, at: Sequence[int], rows: Sequence[Sized], keeper: _Keeper) -> None:
+    def _run_window(self, work: Work, at: Sequence[int], rows: Sequence[Sized], writer: _Writer) -> None:
         lengths = [len(r) for r in rows]
         most = min(work.most or COMMIT_TEXTS, self.network.most or COMMIT_TEXTS, COMMIT_TEXTS)
         same = self.network.same_length
@@ -105,12 +105,12 @@ class Computation:
             if running is not None:
                 batch, pending = running
                 numbers = [at[i] for i in batch]
-                keeper.add(numbers, work.done(numbers, pending.result(), sum(lengths[i] for i in batch)))
+                writer.add(numbers, work.done(numbers, pending.result(), sum(lengths[i] for i in batch)))
 
         while todo:
             batch = todo.popleft()
             started = self._start([rows[i] for i in batch], work.skip)
-            finish()  # before memory is given back, too: the batch before may hold it
+            finish()  # also before memory is given back: the batch before may hold it
             running = None
             if isinstance(started, str):
                 self._halve(batch, lengths, started)
@@ -121,7 +121,7 @@ class Computation:
         finish()
 
     def _start(self, rows: Sequence[Sized], skip: int) -> Pending | str:
-        """The vectors on their way, or why memory does not suffice: a text, since an error would hold that memory."""
+        """Start a batch; if memory is full, return the error as text, since an exception would hold that memory."""
         try:
             return self.network.start(rows, skip)
         except OutOfMemory as e:
@@ -139,8 +139,46 @@ class Computation:
         self._say(f"memory of {self.network.device} is full at {tokens:,} tokens a batch: on with {self.budget:,}")
 
 
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """Return indices by falling length; equal ones stay in their order."""
+    return sorted(range(len(lengths)), key=lambda i: -lengths[i])
+
+
+def token_batches(
+    lengths: Sequence[int],
+    budget: int,
+    *,
+    order: Iterable[int] | None = None,
+    most: int | None = None,
+    same: bool = False,
+) -> Iterator[list[int]]:
+    """Yield indices of texts, longest first, in batches whose padded size (rows x longest) stays within `budget`.
+
+    A text longer than the budget gets a batch of its own. Longest first: the first batch shows whether memory suffices.
+
+    Args:
+        lengths: Tokens of each text.
+        budget: Tokens in a batch, padding included.
+        order: Indices by falling length; None: all texts.
+        most: Texts in a batch.
+        same: Only texts of one length share a batch.
+    """
+    batch: list[int] = []
+    longest = 0
+    for i in longest_first(lengths) if order is None else order:
+        other = same and batch and lengths[i] != lengths[batch[0]]
+        if batch and (other or longest * (len(batch) + 1) > budget or len(batch) == most):
+            yield batch
+            batch = []
+        if not batch:
+            longest = max(1, lengths[i])
+        batch.append(i)
+    if batch:
+        yield batch
+
+
 def _windows(work: Work) -> Iterator[tuple[Sequence[int], Sequence[Sized]]]:
-    """Numbers and token ids, window after window, the longest texts first; one window is tokenised ahead."""
+    """Yield numbers and rows of one window after another, longest texts first; one window is tokenised ahead."""
     order = longest_first(work.sizes)
     parts = [order[i : i + WINDOW] for i in range(0, len(order), WINDOW)]
 
@@ -153,18 +191,18 @@ def _windows(work: Work) -> Iterator[tuple[Sequence[int], Sequence[Sized]]]:
             yield part, rows
 
 
-class _Keeper:
+class _Writer:
     """Collects results and writes them in another thread, one commit at a time."""
 
-    def __init__(self, keep: Callable[[list[int], Vectors], None]) -> None:
-        self._keep = keep
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="keep")
+    def __init__(self, store: Callable[[list[int], Vectors], None]) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._written: Future[None] | None = None
         self._batches: list[tuple[list[int], Vectors]] = []
         self._since = time.monotonic()
 
     def add(self, numbers: list[int], rows: Vectors) -> None:
-        """Take a batch; write when enough has come together or enough time has passed."""
+        """Add a batch; write when there are enough texts or enough time has passed."""
         if self._texts + len(numbers) > COMMIT_TEXTS:
             self._commit()
         self._batches.append((numbers, rows))
@@ -181,7 +219,7 @@ class _Keeper:
         if self._batches:
             batches, self._batches = self._batches, []
             numbers = [n for batch, _ in batches for n in batch]
-            self._written = self._pool.submit(self._keep, numbers, np.concatenate([rows for _, rows in batches]))
+            self._written = self._pool.submit(self._store, numbers, np.concatenate([rows for _, rows in batches]))
         self._since = time.monotonic()
 
     def close(self) -> None:

@@ -31,12 +31,12 @@ class FastBert:
 
     @staticmethod
     def supports(config: Any) -> bool:
-        """Whether this is BERT as published: exact GELU, absolute positions, no decoder."""
+        """Return whether this is BERT as published: exact GELU, absolute positions, no decoder."""
         position = getattr(config, "position_embedding_type", None) or "absolute"
         return config.hidden_act == "gelu" and position == "absolute" and not getattr(config, "is_decoder", False)
 
     def __call__(self, batch: Packed, watch: Callable[[str, Tensor], None] | None = None) -> Tensor:
-        """Last hidden states [tokens, width]; `watch` is shown what each part of each block adds up to."""
+        """Return the last hidden states [tokens, width]; `watch` sees the output of each part of each block."""
         device = batch.ids.device
         last = len(self.positions) - 1  # padding may reach beyond
         places = [torch.arange(s.width, device=device).clamp(max=last).repeat(s.rows) for s in batch.segments]

@@ -1,7 +1,7 @@
-"""What a checkpoint's own files say: its modules, maximum length, family and fingerprint. No torch here.
+"""A checkpoint as its files describe it: modules, maximum length, family and fingerprint. No torch here.
 
-The layout is that of sentence-transformers (`modules.json` and one folder a module), which INSTRUCTOR checkpoints use.
-What our own reading does not obey, sentence-transformers computes (`folder_settings.py`; docs/models.md).
+The layout is sentence-transformers' (`modules.json`, and a folder for each module); INSTRUCTOR checkpoints use it too.
+A setting that our own code does not support makes sentence-transformers compute (`folder/settings.py`; docs/models.md).
 """
 
 from __future__ import annotations
@@ -17,31 +17,27 @@ from typing import Any
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.paths import file_sha256
 from instructor_eval.models import family as family_rules
-from instructor_eval.models.description import Described
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.folder import rules
 from instructor_eval.models.folder.files import (
     check_module_weights,
     check_transformer_weights,
     content_hash,
     module_weights,
-    pickle_only,
     readable_files,
 )
-from instructor_eval.models.folder.library_files import files_read
+from instructor_eval.models.folder.library_files import library_files
 from instructor_eval.models.folder.numbers import LARGEST, check_fit, is_whole
-from instructor_eval.models.folder.safetensors_file import check_safetensors
-from instructor_eval.models.folder.settings import FolderSettings, Module, read_settings, why_not_ours
+from instructor_eval.models.folder.settings import FolderSettings, Module, library_reason, read_settings
 from instructor_eval.models.folder.tokenizer import PROBES, check_tokenizers, differs_in_transformers, read_tokenizer
 from instructor_eval.models.pooling import EXCLUDED, INSTRUCTOR, POOLED
 from instructor_eval.models.variant import form, form_of
 
-__all__ = ["Checkpoint", "Dense", "check_safetensors", "pickle_only", "read_checkpoint", "read_tokenizer"]
-
 DEFAULT_MAX_LENGTH = 512
-# Transformers that number positions from pad_token_id + 1 on: they read so many tokens fewer than they have positions.
+# Transformers that number positions from pad_token_id + 1: they read that many tokens fewer than they have positions.
 _OFFSET_POSITIONS = ("camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl")
 FINGERPRINT_VERSION = 1
-# What a fingerprint says of the prompt's part in pooling; the first two as they were before there was a third.
+# How a fingerprint names the prompt's part in pooling; the first two are older than the third.
 _PROMPT_PARTS = {INSTRUCTOR: True, POOLED: False, EXCLUDED: "left out as sentence-transformers does"}
 
 
@@ -57,30 +53,30 @@ class Dense:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint(Described):
+class Checkpoint(ModelDescription):
     """A checkpoint folder, read but not loaded."""
 
     folder: Path
     transformer: Path
     config: Mapping[str, Any]
     pooling: str
-    """The pooling mode; several, or what stands in its place, where sentence-transformers computes."""
+    """The pooling mode; where sentence-transformers computes, several modes or the modules that replace it."""
     dense: tuple[Dense, ...]
     normalizes: bool
-    """Whether its last module scales vectors to length 1."""
+    """True if its last module scales vectors to length 1."""
     lowercase: bool
     width: int
     """Length of the vectors before `truncate_dim` cuts them."""
     truncate_dim: int | None = None
-    """How many values config_sentence_transformers.json leaves of a vector."""
+    """Values of a vector that config_sentence_transformers.json asks for."""
     prompt_rule: str = POOLED
-    """The prompt's part in the tokens and in pooling (`text_rules.py`)."""
+    """The prompt's part in the tokens and in pooling (`models/pooling.py`)."""
     through: str = ""
-    """Why sentence-transformers computes it; empty: it is computed here."""
+    """The reason why sentence-transformers computes it; empty: it is computed here."""
     base: Path | None = None
     """The folder of the base that a PEFT adapter names."""
     default_prompt: str = ""
-    """What sentence-transformers puts before a text that is given without a prompt."""
+    """The text that sentence-transformers puts before a text given without a prompt."""
 
     @property
     def dim(self) -> int:
@@ -89,14 +85,14 @@ class Checkpoint(Described):
 
     @property
     def computed(self) -> str:
-        """Who computes, and why if it is not ourselves."""
+        """The library that computes, with the reason if it is not this one."""
         if not self.through:
             return "computed here"
         return f"by sentence-transformers {rules.version()}: {self.through}"
 
     @property
     def about(self) -> str:
-        """Pooling, length of the vectors, maximum length and who computes, in one line."""
+        """Pooling, length of the vectors, maximum length and the library that computes, in one line."""
         limit = f"at most {self.max_length:,} tokens" if self.max_length else "no maximum length"
         cut = f" of {self.width}" if self.dim < self.width else ""
         prompt = f", default prompt {self.default_prompt[:60]!r}" if self.default_prompt else ""
@@ -104,7 +100,7 @@ class Checkpoint(Described):
 
     @property
     def skips_instruction(self) -> bool:
-        """Whether pooling leaves the instruction's tokens out."""
+        """True if pooling leaves the instruction's tokens out."""
         return self.prompt_rule != POOLED
 
     def check_form(self, *, compiled: bool = False) -> None:
@@ -128,16 +124,16 @@ class Checkpoint(Described):
         return read_tokenizer(self.transformer, self.name, lowercase=self.lowercase)
 
     def _hash(self, variant: str) -> str:
-        """Hash of everything that changes a vector.
+        """Return a hash of everything that changes a vector.
 
         Computed here: weights and configuration by content, the tokenizer by content and by its behaviour on `PROBES`
         (library versions have changed one without the other), pooling, normalisation, maximum length, family, numeric
-        form. Through sentence-transformers: every file that it can read, by content, of the base too.
+        form. By sentence-transformers: the content of every file that it can read, in the base's folder too.
         """
         parts = self._files_parts() if self.through else self._own_parts()
         parts |= {"version": FINGERPRINT_VERSION, "variant": variant}
         recipe = form(form_of(variant)).recipe
-        if recipe:  # what this form's name stands for may change
+        if recipe:  # the same form may mean other numbers in a later release
             parts["recipe"] = recipe
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -158,7 +154,7 @@ class Checkpoint(Described):
         }
         if self.dim < self.width:
             parts["truncate_dim"] = self.dim
-        code = sorted(self.transformer.glob("*.py"))  # what --trust-remote-code lets run
+        code = sorted(self.transformer.glob("*.py"))  # runs with --trust-remote-code
         if code:
             parts["code"] = [[p.name, file_sha256(p)] for p in code]
         return parts
@@ -169,12 +165,12 @@ class Checkpoint(Described):
         return {"computed": "sentence-transformers", "files": files, "base": base, "prompt": self.prompt_rule}
 
     def _named_hashes(self, folder: Path) -> list[list[str]]:
-        """Every file that sentence-transformers can be shown, by name and content."""
-        return [[p.relative_to(folder).as_posix(), content_hash(p)] for p in files_read(folder, self.name)]
+        """Return name and content hash of every file that sentence-transformers may read."""
+        return [[p.relative_to(folder).as_posix(), content_hash(p)] for p in library_files(folder, self.name)]
 
 
 def hidden_size(config: Mapping[str, Any]) -> int:
-    """Width of a transformer's last layer, under any of the names configurations use."""
+    """Return the width of a transformer's last layer, under any of the names that configurations use; 0: none."""
     found = next((config[key] for key in ("hidden_size", "d_model", "dim", "n_embd") if config.get(key)), 0)
     return found if isinstance(found, int) else 0
 
@@ -185,15 +181,15 @@ def read_checkpoint(
     """Read a checkpoint folder.
 
     Args:
-        folder: Its files, in sentence-transformers' layout; without `modules.json`, its defaults hold.
-        name: What tables call the model.
+        folder: In sentence-transformers' layout; without `modules.json`, its defaults hold.
+        name: The model's name in tables.
         revision: The commit, or where the folder came from.
         family: Overrides the family that the files show.
-        trust_remote_code: Whether code of the folder may be run when it is loaded.
+        trust_remote_code: Let the folder's own code run when the model is loaded.
 
     Raises:
-        UserError: a file is missing, cut short or of an unsupported kind; only pickled weights are there; a setting can
-            neither be obeyed here nor by sentence-transformers.
+        UserError: a file is missing, cut short or of an unsupported kind; there are only pickled weights; neither this
+            package nor sentence-transformers can do what a setting asks for.
     """
     readable_files(folder, name)
     settings = read_settings(folder, name)
@@ -223,10 +219,10 @@ def read_checkpoint(
         "prompt_rule": prompt_rule,
         "default_prompt": settings.default_prompt,
     }
-    through = why_not_ours(settings, trust_remote_code=trust_remote_code)
+    through = library_reason(settings, trust_remote_code=trust_remote_code)
     if not through:
         own = _own(settings, instructor=prompt_rule == INSTRUCTOR)
-        # The tokenizer last: it is asked only of folders that would be computed here. INSTRUCTORs keep their file.
+        # The tokenizer last: only folders that would be computed here need this check. INSTRUCTORs use their own file.
         if prompt_rule != INSTRUCTOR:
             through = differs_in_transformers(
                 settings.transformer, name, settings.config, settings.tokenizer, lowercase=own["lowercase"]
@@ -241,7 +237,7 @@ def _cuts(settings: FolderSettings, width: int) -> bool:
 
 
 def _own(settings: FolderSettings, *, instructor: bool) -> dict[str, Any]:
-    """The fields of a checkpoint that is computed here."""
+    """Return the fields of a checkpoint that is computed here."""
     name, config = settings.name, settings.config
     check_fit(config, check_transformer_weights(settings.transformer, name), name)
     dense = tuple(_dense(settings, module) for module in settings.dense)
@@ -261,9 +257,9 @@ def _through(settings: FolderSettings, common: dict[str, Any], why: str, *, trus
     check_tokenizers(readable_files(settings.folder, settings.name), settings.name)
     width, length = rules.known_dim(settings), rules.known_length(settings)
     if width is None:
-        from instructor_eval.models.library_model import measured
+        from instructor_eval.models.library_model import measure
 
-        width, length = measured(settings, trust_remote_code=trust_remote_code)
+        width, length = measure(settings, trust_remote_code=trust_remote_code)
     normalizes = settings.modules[-1].kind == "Normalize"
     return Checkpoint(
         **common,
@@ -292,7 +288,7 @@ def _dense(settings: FolderSettings, module: Module) -> Dense:
     found = {key.removeprefix("linear."): shape for key, shape in check_module_weights(folder, name).items()}
     if found != wanted:
         raise UserError(
-            f"model {name}: {folder} does not fit its config.json: it holds {found}, and {wanted} is wanted: copy or "
+            f"model {name}: {folder} does not fit its config.json: it holds {found} instead of {wanted}: copy or "
             "download the checkpoint again"
         )
     named = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
@@ -313,7 +309,7 @@ def _check_widths(config: Mapping[str, Any], dense: tuple[Dense, ...], name: str
 
 
 def _max_length(settings: FolderSettings, *, instructor: bool) -> int:
-    """The most tokens that are read of a text; 0: no limit, as for a T5 whose files name none.
+    """Return how many tokens of a text are read at most; 0: no limit, as for a T5 whose files name none.
 
     As in sentence-transformers: the Transformer's own maximum, else the tokenizer's; at most one token a position.
     """

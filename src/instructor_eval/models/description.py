@@ -1,4 +1,4 @@
-"""What a run knows of a model before it computes anything: a folder of files, or what stands behind a server."""
+"""A model before anything is computed: name, length of vectors and fingerprint, in a folder or behind a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from instructor_eval.models.variant import BASELINE, Variant, form_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described(ABC):
+class ModelDescription(ABC):
     """A model in one variant, described."""
 
     name: str
@@ -22,13 +22,13 @@ class Described(ABC):
     prompts: Mapping[str, str]
     prompts_rule: str
     normalize: bool
-    """Whether its vectors have length 1."""
+    """True if its vectors have length 1."""
     max_length: int
-    """Tokens that it reads; 0: not known."""
+    """Tokens of a text that it reads; 0: not known."""
     variant: str = "fp32"
-    """Canonical text of the variant: the numeric form, and what vectors are kept as (`models/variant.py`)."""
+    """Canonical text of the variant: numeric form and precision of the vectors (`models/variant.py`)."""
     stored: str = "float32"
-    """What the cache keeps vectors as; float16 rounds them when they are computed, too."""
+    """Type of the vectors in the cache; float16 rounds them when they are computed, too."""
 
     @property
     def form(self) -> str:
@@ -42,18 +42,18 @@ class Described(ABC):
 
     @property
     def about(self) -> str:
-        """Length of the vectors, maximum length and who computes, in one line."""
+        """Length of the vectors and maximum length, in one line."""
         limit = f"at most {self.max_length:,} tokens" if self.max_length else "maximum length not known"
         return f"{self.dim} values, {limit}, computed where it is served"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its scores must know."""
+        """Remarks that a reader of its scores needs."""
         return ()
 
     @property
     def card_name(self) -> str:
-        """The name under which task cards may have instructions for it."""
+        """The name under which task cards list instructions for it."""
         return self.name
 
     @cached_property
@@ -63,18 +63,18 @@ class Described(ABC):
 
     @cached_property
     def cached_fingerprint(self) -> str:
-        """The same, of a vector as the cache keeps it: before it is cut or rounded to what an index would hold.
+        """The same for vectors in the cache, before they are cut or rounded to an index's precision.
 
-        All precisions of one form are made of the same vectors; forms share nothing.
+        All precisions of one form are made from the same vectors; two forms share nothing.
         """
         return self._hash(self.form if self.stored == "float32" else f"{self.form}+{self.stored}")
 
     @abstractmethod
     def _hash(self, variant: str) -> str:
-        """Hash of everything that changes a vector in that variant."""
+        """Return a hash of everything that changes a vector in that variant."""
 
     def describe(self) -> dict[str, Any]:
-        """What a score file says of the model."""
+        """Return the model's part of a score file."""
         return {
             "name": self.name,
             "revision": self.revision,

@@ -22,49 +22,49 @@ from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import Computation, Work
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.description import Described
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.inputs import OwnInputs
-from instructor_eval.models.precision import rounded
+from instructor_eval.models.precision import round_to
 
 if TYPE_CHECKING:
     from instructor_eval.models.library_network import SentenceNetwork
     from instructor_eval.models.network import Network
 
-# Texts looked up at once. Vectors computed in one call lie in blocks by length: a block should be wanted once.
+# Texts looked up at once. Vectors of one call are stored in blocks by length: each block should be read once.
 _LOOK_UP = 262_144
 _STREAMED = 16_384
 
 
 @dataclass
 class Totals:
-    """What an engine has done so far."""
+    """Counts and times of an engine's work so far."""
 
     texts: int = 0
-    """Texts asked for."""
+    """Texts given to `encode`."""
     unique: int = 0
-    """Of those, repeats within a call not counted."""
+    """Texts without repeats within a call."""
     hits: int = 0
-    """Of the unique ones, found in the cache."""
+    """Unique texts found in the cache."""
     tokens: int = 0
     """Tokens computed, without padding."""
     seconds: float = 0.0
-    """Time spent in `encode`, that of loading the model not counted."""
+    """Time spent in `encode` without loading the model."""
     load: float = 0.0
     """Time spent loading the model, torch included."""
 
 
 class BaseEngine(ABC):
-    """What encodes, whatever computes: repeats removed, the cache asked, the rest computed and kept, order restored.
+    """An encoder around whatever computes: it removes repeats, asks the cache, stores what is new, restores the order.
 
     Args:
-        model: What is known of the model, in its numeric form.
-        cache: Where vectors are looked up and kept; None computes everything.
+        model: The model in its numeric form.
+        cache: The cache that vectors are read from and written to; None computes everything.
     """
 
     libraries: tuple[str, ...] = ()
-    """Those that compute beside the ones that every score names; their versions are filed with it."""
+    """Libraries that take part, beside those that every score names; a score files their versions."""
 
-    def __init__(self, model: Described, cache: Cache | None) -> None:
+    def __init__(self, model: ModelDescription, cache: Cache | None) -> None:
         self.model = model
         self.fingerprint = model.fingerprint
         self.dim = model.dim
@@ -79,7 +79,7 @@ class BaseEngine(ABC):
         )
         self.totals = Totals()
         self.drift = 0.0
-        """How far rounding has moved a vector at most, as a share of its length."""
+        """Largest shift of a vector by rounding, as a share of its length."""
 
     @property
     @abstractmethod
@@ -87,32 +87,32 @@ class BaseEngine(ABC):
         """The device in use, or the one that would be."""
 
     def environment(self) -> dict[str, Any]:
-        """Where vectors are computed, for the score file."""
+        """Return where vectors are computed, for the score file."""
         return {"hardware": hardware(self.device)}
 
     def uncached(self) -> Self:
-        """The same model without a cache: it computes every text, and counts for itself."""
+        """Return an engine of the same model without a cache, with counts of its own."""
         other = copy.copy(self)
         other.cache, other.totals, other.drift = None, Totals(), 0.0
         return other
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
-        """How it was asked to compute, as far as the fingerprint does not hold it."""
+        """Return settings of the computation that are not in the fingerprint."""
 
     def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
-        """What vectors of a task's role depend on beside the text: the instruction, for all but some served models."""
+        """Return what a role's vectors depend on beside the text: the instruction, but for some served models."""
         return instruction
 
     def used(self) -> dict[str, float]:
-        """What a served model was asked so far: `requests`, `retries`, `tokens`, `usd`; of others nothing."""
+        """Return a served model's use so far: `requests`, `retries`, `tokens`, `usd`; empty for others."""
         return {}
 
     @abstractmethod
     def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
-        """The number of tokens of each input as the model reads it, instruction and special tokens included.
+        """Return the number of tokens of each input, instruction and special tokens included, not truncated.
 
-        Not truncated: this is what length rules of protocols compare with.
+        Length rules of protocols compare with it.
         """
 
     @abstractmethod
@@ -125,7 +125,7 @@ class BaseEngine(ABC):
         progress: Progress,
         most: int | None,
     ) -> None:
-        """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
+        """Compute what the cache does not have: `into` is (vectors, places), row i of `texts` goes to places[i]."""
 
     def encode(
         self, texts: Sequence[str], instruction: str, *, progress: Progress | None = None, most: int | None = None
@@ -134,9 +134,9 @@ class BaseEngine(ABC):
 
         Args:
             texts: Any strings.
-            instruction: Put before each of them, exactly as it is.
-            progress: Told of every text done.
-            most: Texts in a batch at most; the budget of tokens holds besides.
+            instruction: Put before each text, exactly as it is.
+            progress: Updated with every text.
+            most: Texts in a batch at most, within the budget of tokens.
 
         Raises:
             ModelOutputError: pooling has nothing left for a text, or a vector is not finite, or all zero.
@@ -172,7 +172,7 @@ class BaseEngine(ABC):
         return vectors[[place[t] for t in texts]]
 
     def stream(self, texts: Iterable[str], instruction: str, *, window: int = _STREAMED) -> Iterator[Vectors]:
-        """Embed any number of texts in bounded memory: float32 [up to window, dim] after another, in input order."""
+        """Embed any number of texts in bounded memory; yield arrays float32 [at most window, dim] in input order."""
         rest = iter(texts)
         while part := list(islice(rest, window)):
             yield self.encode(part, instruction)
@@ -200,23 +200,23 @@ class BaseEngine(ABC):
         return vectors
 
     def _rounded(self, vectors: Vectors) -> Vectors:
-        """The vectors as the cache will give them back: a cold run and a warm one see the same."""
+        """Round vectors as the cache does, so that a cold run and a warm run see the same."""
         if self.space.dtype == "float32":
             return vectors
-        kept, drift = rounded(vectors, self.space.dtype, model=self.model.name, instead="use --cache-dtype float32")
+        vectors, drift = round_to(vectors, self.space.dtype, model=self.model.name, instead="use --cache-dtype float32")
         self.drift = max(self.drift, drift)
-        return kept
+        return vectors
 
 
 class Engine(BaseEngine):
-    """A model ready to encode. The network is loaded when the first text needs it.
+    """An engine that computes on this machine. It loads the network when the first text needs it.
 
     Args:
         checkpoint: The model, in its numeric form.
         device: auto, cpu, cuda, cuda:1.
-        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
+        batch_tokens: Tokens in a batch, padding included; None: a default for the device.
         trust_remote_code: Let the checkpoint run code of its own.
-        cache: Where vectors are looked up and kept; None computes everything.
+        cache: The cache that vectors are read from and written to; None computes everything.
         compiled: Compile the forward pass.
     """
 
@@ -265,7 +265,7 @@ class Engine(BaseEngine):
 
     @property
     def inputs(self) -> OwnInputs | SentenceNetwork:
-        """What makes texts into rows of a batch: the tokenizer, or sentence-transformers with its modules."""
+        """The converter of texts to rows of a batch: the tokenizer, or sentence-transformers with its modules."""
         if not self.checkpoint.through:
             return self._own_inputs
         return cast("SentenceNetwork", self.network)
@@ -276,23 +276,20 @@ class Engine(BaseEngine):
         return str(self._network.device) if self._network else pick_device(self._wanted_device)
 
     def options(self) -> dict[str, Any]:
-        """How it was asked to compute, as far as the fingerprint does not hold it."""
+        """Return settings of the computation that are not in the fingerprint."""
         return {"batch_tokens": self._asked_batch_tokens, "compiled": self._compiled}
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of what is computed here, truncating at the model's maximum."""
+        """The tokenizer of a model computed here, truncating at the model's maximum."""
         return self._own_inputs.tokenizer
 
     def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
-        """The number of tokens of each input as the model reads it, instruction and special tokens included.
-
-        Not truncated: this is what length rules of protocols compare with.
-        """
+        """Return the number of tokens of each input, instruction and special tokens included, not truncated."""
         return self.inputs.lengths(texts, instruction)
 
     def token_vectors(self, text: str, instruction: str) -> Vectors:
-        """The transformer's last hidden states of one input, instruction included: float32 [tokens, width]."""
+        """Return the last hidden states of one input, instruction included: float32 [tokens, width]."""
         if self.checkpoint.through:
             return cast("SentenceNetwork", self.network).token_vectors(text, instruction)
         [ids] = self._own_inputs.rows([text], instruction)
@@ -307,7 +304,6 @@ class Engine(BaseEngine):
         progress: Progress,
         most: int | None,
     ) -> None:
-        """Compute what the cache does not have: row i of `texts` goes to the i-th of the places in `into`."""
         skip = self.inputs.skip(instruction)
         vectors, places = into
 
@@ -318,35 +314,35 @@ class Engine(BaseEngine):
             progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
             return rows
 
-        def keep(at: list[int], rows: Vectors) -> None:
+        def store(at: list[int], rows: Vectors) -> None:
             if self.cache:
                 self.cache.write(self.space, [keys[i] for i in at], rows)
 
         def tokenise(at: Sequence[int]) -> Sequence[Sized]:
             return self._tokenise([texts[i] for i in at], instruction, skip)
 
-        work = Work([len(t) for t in texts], tokenise, skip, done, keep, most)
+        work = Work([len(t) for t in texts], tokenise, skip, done, store, most)
         computation = Computation(self.network, self.batch_tokens, progress.note)
         progress.resume()  # the network is loaded now
         try:
             computation.run(work)
         finally:
-            self.batch_tokens = computation.budget  # what memory has taught holds for the next call too
+            self.batch_tokens = computation.budget  # a budget that memory has lowered stays for the next call
 
     def _tokenise(self, texts: list[str], instruction: str, skip: int) -> Sequence[Sized]:
         return self.inputs.rows(texts, instruction, skip)
 
 
 def default_variant(device: str) -> str:
-    """The numeric form a model runs in unless told otherwise: bf16 on a GPU, fp32 elsewhere."""
+    """Return the numeric form that a model runs in by default: bf16 on a GPU, fp32 elsewhere."""
     return "bf16" if pick_device(device).startswith("cuda") else "fp32"
 
 
 def pick_device(wanted: str) -> str:
-    """`auto` means the first GPU where there is one.
+    """Return the device for a wanted one; `auto` is the first GPU if there is one.
 
     Raises:
-        UserError: a device that this machine or this build of torch does not have.
+        UserError: this machine or this build of torch does not have the device.
     """
     if wanted == "cpu" or (wanted == "auto" and not _may_have_gpu()):
         return "cpu"
@@ -368,7 +364,7 @@ def pick_device(wanted: str) -> str:
 
 
 def _may_have_gpu() -> bool:
-    """Whether it is worth two seconds of importing torch to ask: no Linux has a GPU without one of these."""
+    """Return whether torch must be imported (two seconds) to know: a Linux with a GPU has one of these files."""
     if not sys.platform.startswith("linux"):
         return True
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists() or Path("/dev/dxg").exists()

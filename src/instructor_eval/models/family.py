@@ -1,4 +1,4 @@
-"""How a model takes instructions, decided from the checkpoint's own files.
+"""A model's family: how it takes instructions, decided from the checkpoint's own files.
 
 instructor  prepended, and left out of pooling
 prefix      prepended and pooled with the text (E5 and others)
@@ -20,7 +20,7 @@ from instructor_eval.models.folder.settings import FolderSettings
 
 _E5_RULE = 'model card: "query: " and "passage: "'
 _HUB_INSTRUCTOR = re.compile(r"\bhkunlp/instructor-(base|large|xl)\b", re.IGNORECASE)
-_INSTRUCTOR_NAME = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
+INSTRUCTOR_NAME = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
 
 
 def is_t5(config: Mapping[str, Any]) -> bool:
@@ -29,7 +29,7 @@ def is_t5(config: Mapping[str, Any]) -> bool:
 
 
 def decide(settings: FolderSettings, name: str) -> tuple[str, str]:
-    """(family, the sign that decided): the first of these signs that the checkpoint shows."""
+    """Return (family, the sign that decided): the first of these signs that the checkpoint shows."""
     folder, config = settings.folder, settings.config
     types = " ".join(m.type for m in settings.modules)
     own_prompts, prompts_rule = prompts(folder)
@@ -38,14 +38,14 @@ def decide(settings: FolderSettings, name: str) -> tuple[str, str]:
         (re.search(r"InstructorEmbedding|INSTRUCTOR_", types), "instructor", "modules.json names InstructorEmbedding"),
         (not settings.include_prompt, "instructor", "pooling configuration: include_prompt false"),
         (_HUB_INSTRUCTOR.search(front_matter(folder)), "instructor", "model card: derived from INSTRUCTOR"),
-        (_INSTRUCTOR_NAME.search(_title(folder)), "instructor", "model card: its title names INSTRUCTOR"),
+        (INSTRUCTOR_NAME.search(_title(folder)), "instructor", "model card: its title names INSTRUCTOR"),
         (
-            t5 and _INSTRUCTOR_NAME.search(str(config.get("_name_or_path", ""))),
+            t5 and INSTRUCTOR_NAME.search(str(config.get("_name_or_path", ""))),
             "instructor",
             "config.json: _name_or_path names INSTRUCTOR",
         ),
         (own_prompts, "prefix", prompts_rule),
-        # Last, and only for a transformer of INSTRUCTOR's kind: what the model is called.
+        # Last, and only for a transformer of INSTRUCTOR's kind: the model's name.
         (t5 and _HUB_INSTRUCTOR.fullmatch(name), "instructor", "T5 published under an INSTRUCTOR id"),
     )
     for shown, family, rule in signs:
@@ -57,7 +57,7 @@ def decide(settings: FolderSettings, name: str) -> tuple[str, str]:
 
 
 def prompts(folder: Path) -> tuple[dict[str, str], str]:
-    """The prompts that a prefix model's own files give, by role ("*" serves all), and where they stand.
+    """Return the prompts in a prefix model's own files, by role ("*" serves all), and the file that has them.
 
     `config_sentence_transformers.json` may name prompts (query, document or passage, and a default); E5 models have
     none there, and say in their model card that texts start with "query: " or "passage: ".
@@ -102,7 +102,7 @@ def named_prompts(raw: Any, default: Any) -> dict[str, str]:
 
 
 def front_matter(folder: Path) -> str:
-    """The YAML block at the top of the model card, as text."""
+    """Return the YAML block at the top of the model card, as text."""
     match = re.match(r"\A---\n(.*?)\n---", _read(folder / "README.md"), re.DOTALL)
     return match.group(1) if match else ""
 

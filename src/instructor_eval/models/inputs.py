@@ -1,4 +1,4 @@
-"""Texts made into token ids for what is computed here."""
+"""Token ids of texts, for models that are computed here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.outside import as_user_error
 from instructor_eval.models import pooling
-from instructor_eval.models.checkpoint import Checkpoint, read_tokenizer
+from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.folder.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from instructor_eval.models.packed import Ids
@@ -42,22 +43,24 @@ class OwnInputs:
         return read_tokenizer(checkpoint.transformer, checkpoint.name, lowercase=checkpoint.lowercase)
 
     def skip(self, instruction: str) -> int:
-        """How many leading positions pooling leaves out."""
+        """Return how many leading positions pooling leaves out."""
         return pooling.skipped_positions(self.tokenizer, instruction, rule=self.checkpoint.prompt_rule)
 
     def lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
-        """Tokens of each input, not truncated."""
+        """Return the number of tokens of each input, not truncated."""
         return [len(ids) for ids in self._ids(self._whole, texts, instruction)]
 
     def _ids(self, tokenizer: Any, texts: Sequence[str], instruction: str) -> list[list[int]]:
         with as_user_error(f"model {self.checkpoint.name}: its tokenizer fails on a text", "use another checkpoint"):
-            return pooling.encode_ids(tokenizer, self._strings(texts, instruction))
+            rule = self.checkpoint.prompt_rule
+            return pooling.encode_ids(tokenizer, [pooling.input_string(instruction, t, rule=rule) for t in texts])
 
     def rows(self, texts: Sequence[str], instruction: str, skip: int = 0) -> list[Ids]:
-        """Token ids of each input.
+        """Return the token ids of each input.
 
         Raises:
             ModelOutputError: a text has none, or none that would be pooled.
+            UserError: an id is beyond 32 bits.
         """
         rows = self._ids(self.tokenizer, texts, instruction)
         for text, row in zip(texts, rows, strict=True):
@@ -74,9 +77,6 @@ class OwnInputs:
             if skip >= len(row):
                 raise ModelOutputError(
                     f"model {self.checkpoint.name}: nothing is left to pool of the text {text[:60]!r} under the "
-                    f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
+                    f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a space"
                 )
         return [np.array(row, dtype=np.int32) for row in rows]
-
-    def _strings(self, texts: Sequence[str], instruction: str) -> list[str]:
-        return [pooling.input_string(instruction, t, rule=self.checkpoint.prompt_rule) for t in texts]

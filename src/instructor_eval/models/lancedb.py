@@ -1,9 +1,9 @@
 """An embedding function for LanceDB, so that what was evaluated is what is served.
 
-Importing this module registers it as `instructor-eval`. Its vectors are those of `load_encoder`: the same files, the
-same numeric form, the same rule of instructions. LanceDB keeps a function's settings in the table and makes a new
-function of them for every search; settings are therefore kept whole, defaults included, with the model's fingerprint,
-and models are kept in this module.
+Importing this module registers it as `instructor-eval`. Its vectors equal those of `load_encoder`: the same files, the
+same numeric form, the same rule of instructions. LanceDB stores a function's settings in the table and makes a new
+function from them for every search; so all settings are stored, defaults included, with the model's fingerprint, and
+loaded models stay in this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.values import FAMILIES, Template
-from instructor_eval.models.find import ModelSpec
+from instructor_eval.models.find import ModelSpec, is_folder
 from instructor_eval.models.variant import Variant
 
 try:
@@ -38,20 +38,20 @@ ALIAS = "instructor-eval"
 DEFAULT_MODEL = "hkunlp/instructor-base"
 """LanceDB's own default, so that its examples mean the same model here."""
 _FORMS = {"false": "fp32", "true": "int8"}
-"""What LanceDB's own `quantize=False` and `quantize=True` stand for here."""
-_KEPT = 4
-"""Models in memory at once: those used last."""
+"""Numeric forms for LanceDB's own `quantize=False` and `quantize=True`."""
+_MOST_LOADED = 4
+"""Models in memory at once, the last used ones."""
 _IDENTITY = ("name", "quantize", "normalize_embeddings", "family")
-"""Settings that change a vector: kept in the table even where they were left at their defaults."""
+"""Settings that change a vector: stored in the table even if they have their defaults."""
 _VARIABLE = "$var:"
 _FLOATS = ("float", "double", "halffloat")  # Arrow's names
 _WORDING = Template(roles={"source": ("document", "retrieval"), "query": ("query", "retrieving supporting documents")})
-"""Instructions of an INSTRUCTOR that is given none: those of `evaluate --instructions template`."""
+"""Default instructions of an INSTRUCTOR, as of `evaluate --instructions template`."""
 
 
 @dataclass
 class _Loaded:
-    """A model that several functions and threads share."""
+    """A loaded model that several functions and threads share."""
 
     encoder: LibraryEncoder
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,34 +67,34 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
     """The models of `evaluate`, for tables of LanceDB.
 
     Raises:
-        UserError: a setting is unknown or cannot be used. Wherever LanceDB calls this function: the model cannot be
-            had or is not the one that made the table, or there is no text where one must be.
+        UserError: a setting is unknown or cannot be used. When LanceDB calls this function: the model cannot be had or
+            did not make the table, or a text is missing.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = DEFAULT_MODEL
-    """What `evaluate --model` takes: a hub id with or without `@revision`, a folder, `minilm`."""
+    """A model as for `evaluate --model`: a hub id with or without `@revision`, a folder, `minilm`."""
     device: str = "cpu"
     """cpu, cuda, cuda:1, or auto."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Texts in a batch at most; not needed, as batches are made by tokens."""
+    """Texts in a batch at most; not needed, batches are made by tokens."""
     normalize_embeddings: bool = True
-    """Scale every vector to length 1, whatever the model does: then LanceDB's distance ranks as the cosine does."""
+    """Scale every vector to length 1 in any model: then LanceDB's distance ranks like the cosine."""
     quantize: bool | str = Field(default=False, validate_default=True)
     """A variant, `FORM[+EMBEDDING][@DIM]`. False is fp32, True is int8."""
     source_instruction: str | None = None
-    """Put before every text of the table, to the letter. None: what the model's family takes for documents."""
+    """Put before every text of the table, exactly. None: the default of the model's family for documents."""
     query_instruction: str | None = None
-    """The same, of what is searched for."""
+    """The same for queries."""
     show_progress_bar: bool = True
     """Show a bar while texts of the table are embedded, on a terminal."""
     max_retries: int = Field(default=0, ge=0)
-    """Attempts after an unforeseen fault; none after an error of this package, which would only come again."""
+    """Attempts after an unexpected error; none after a `UserError`, which would only come again."""
     family: str | None = None
     """instructor, prefix or plain, where the checkpoint's files do not show it."""
     fingerprint: str | None = None
-    """The model must have this one. Filled in when a table is made."""
+    """The fingerprint that the model must have. Filled in when a table is made."""
 
     def __init__(self, **given: Any) -> None:
         fields = type(self).model_fields
@@ -142,69 +142,69 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
         return text
 
     def VectorField(self, **kwargs: Any) -> Any:
-        """As LanceDB's; a column that cannot hold the vectors is refused where the schema is written."""
+        """Return LanceDB's field, with a check that the column can hold the vectors."""
         declared = super().VectorField(**kwargs)
-        declared.metadata.append(_Holds(self))
+        declared.metadata.append(_ColumnCheck(self))
         return declared
 
     def ndims(self) -> int:
-        """Length of the vectors; found without loading the network."""
+        """Return the length of the vectors, without loading the network."""
         return self._model().encoder.dim
 
     def safe_model_dump(self) -> dict[str, Any]:
-        """What LanceDB keeps in the table: enough to give the same vectors again, or to say that it cannot be done.
+        """Return the settings that LanceDB stores in the table: enough for the same vectors again, or for an error.
 
-        Settings written as `$var:NAME` stay so, and are looked up where the table is opened.
+        Settings written as `$var:NAME` stay so; LanceDB looks them up when the table is opened.
         """
         given: dict[str, Any] = self._original_args
         encoder = self._model().encoder
-        kept = {key: getattr(self, key) for key in {*_IDENTITY, *given}}
-        if _is_folder(self.name):
-            kept["name"] = str(Path(self.name).resolve())  # the table may be opened from elsewhere
-        kept |= {
+        stored = {key: getattr(self, key) for key in {*_IDENTITY, *given}}
+        if is_folder(self.name):
+            stored["name"] = str(Path(self.name).resolve())  # the table may be opened from elsewhere
+        stored |= {
             "source_instruction": self._instruction("source"),
             "query_instruction": self._instruction("query"),
             "fingerprint": encoder.fingerprint,
         }
-        kept |= {k: v for k, v in given.items() if isinstance(v, str) and v.startswith(_VARIABLE)}
-        return dict(sorted(kept.items()))
+        stored |= {k: v for k, v in given.items() if isinstance(v, str) and v.startswith(_VARIABLE)}
+        return dict(sorted(stored.items()))
 
     def compute_source_embeddings(self, texts: Any, *_args: Any, **_kwargs: Any) -> list[Any]:
-        """One vector a text: ndims() numbers each."""
+        """Return one vector for each text: ndims() numbers each."""
         return self.generate_embeddings(self.sanitize_input(texts))
 
     def compute_query_embeddings(self, query: Any, *_args: Any, **_kwargs: Any) -> list[Any]:
-        """The vector of what is searched for, alone in a list."""
+        """Return a list with one item, the query's vector."""
         return self._embed([query], "query", bar=False)
 
     def generate_embeddings(self, texts: Sequence[Any], *_args: Any, **_kwargs: Any) -> list[Any]:
-        """The vectors of texts of the table."""
+        """Return the vectors of texts of the table."""
         return self._embed(list(texts), "source", bar=self.show_progress_bar)
 
     def compute_source_embeddings_with_retry(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """`compute_source_embeddings`, again after an unforeseen fault."""
-        return self._patiently(lambda: self.compute_source_embeddings(*args, **kwargs))
+        """Call `compute_source_embeddings`, again after an unexpected error."""
+        return self._retry(lambda: self.compute_source_embeddings(*args, **kwargs))
 
     def compute_query_embeddings_with_retry(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """`compute_query_embeddings`, again after an unforeseen fault."""
-        return self._patiently(lambda: self.compute_query_embeddings(*args, **kwargs))
+        """Call `compute_query_embeddings`, again after an unexpected error."""
+        return self._retry(lambda: self.compute_query_embeddings(*args, **kwargs))
 
-    def _patiently(self, compute: Callable[[], list[Any]]) -> list[Any]:
-        """LanceDB's way of trying again, which takes every fault for one that passes; a `UserError` does not."""
+    def _retry(self, compute: Callable[[], list[Any]]) -> list[Any]:
+        """Use LanceDB's retries, which repeat after every error, but never repeat after a `UserError`."""
         if self.max_retries == 0:
             return compute()
-        faults: list[UserError] = []
+        errors: list[UserError] = []
 
         def attempt() -> list[Any]:
             try:
                 return compute()
             except UserError as e:
-                faults.append(e)
+                errors.append(e)
                 return []
 
         vectors: list[Any] = retry_with_exponential_backoff(attempt, max_retries=self.max_retries)()
-        if faults:
-            raise faults[0]
+        if errors:
+            raise errors[0]
         return vectors
 
     def _embed(self, texts: list[Any], role: str, *, bar: bool) -> list[Any]:
@@ -237,10 +237,10 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
         return prompts.get("document" if role == "source" else "query", prompts.get("*", ""))
 
     def _model(self) -> _Loaded:
-        """The model, from memory where another function has loaded it.
+        """Return the model, from memory if another function has loaded it.
 
         Raises:
-            UserError: it cannot be had, or has another fingerprint than it must have.
+            UserError: it cannot be had, or its fingerprint is not the table's.
         """
         model = _load((self.name, self.device, str(self.quantize), self.family or ""))
         found = model.encoder.fingerprint
@@ -248,22 +248,22 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
             raise UserError(
                 f"{ALIAS}: model {self.name} ({self.quantize}) has fingerprint {found} here, and the table was made "
                 f"with {self.fingerprint}: their vectors do not go together; name the model or revision that made it, "
-                "or make the table anew"
+                "or make the table again"
             )
         return model
 
 
-class _Holds:
-    """Looks at the type of a vector column when pydantic makes the schema's class."""
+class _ColumnCheck:
+    """A check of a vector column's type, made when pydantic makes the schema's class."""
 
     def __init__(self, function: InstructorEvalEmbeddings) -> None:
         self._function = function
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Leave the type as it is.
+        """Check the column's type and leave it as it is.
 
         Raises:
-            UserError: the vectors have another length than the column, or its values are no floats.
+            UserError: the vectors have another length than the column, or its values are not floats.
         """
         function = self._function
         for column in (source, *get_args(source)):  # an optional vector's type stands among the arguments
@@ -290,7 +290,7 @@ def _load(key: tuple[str, str, str, str]) -> _Loaded:
             encoder = load_encoder(name, device=device, variant=variant, family=family or None, offline=offline)
             _loaded[key] = _Loaded(encoder)
         _loaded.move_to_end(key)
-        while len(_loaded) > _KEPT:
+        while len(_loaded) > _MOST_LOADED:
             _loaded.popitem(last=False)
         return _loaded[key]
 
@@ -302,10 +302,3 @@ def _check_text(text: Any, which: str, remedy: str) -> None:
         raise UserError(f"{ALIAS}: {which} is of type {type(text).__name__}, not a text: {remedy}")
     if not text.strip():
         raise UserError(f"{ALIAS}: {which} is empty: {remedy}")
-
-
-def _is_folder(name: str) -> bool:
-    try:
-        return Path(name).is_dir()
-    except OSError:
-        return False

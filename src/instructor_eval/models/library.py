@@ -1,4 +1,4 @@
-"""`load_encoder`: a model for use as a library."""
+"""`load_encoder`: a model for your own code."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import FAMILIES, Vectors
 from instructor_eval.models.engine import Engine, default_variant, pick_device
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.models.precision import CALIBRATED, WHOLE, Precision, calibration_texts
-from instructor_eval.models.variant import Variant, check_device, check_installed
+from instructor_eval.models.precision import CALIBRATED, Precision, calibration_texts
+from instructor_eval.models.variant import FP32, Variant, check_device, check_installed
 
 Pair: TypeAlias = Sequence[Any]
-"""[instruction, text], or [instruction, text, 0] as INSTRUCTOR's model cards have it."""
+"""[instruction, text], or [instruction, text, 0] as in INSTRUCTOR's model cards."""
 Texts: TypeAlias = str | Iterable[str] | Iterable[Pair]
 
 
 class LibraryEncoder:
-    """An encoder with the fewest surprises: texts and an instruction in, vectors out.
+    """An encoder for your own code: texts and an instruction in, vectors out.
 
-    Vectors are float32 whatever the variant keeps of them: the values that an index of its precision computes with.
+    Vectors are float32 in every variant: the values that an index of its precision computes with.
     """
 
-    def __init__(self, engine: Engine, variant: Variant = WHOLE) -> None:
+    def __init__(self, engine: Engine, variant: Variant = FP32) -> None:
         self.engine = engine
         self.precision = Precision(
             variant, dim=engine.dim, normalize=engine.checkpoint.normalize, model=engine.checkpoint.name
@@ -42,14 +42,14 @@ class LibraryEncoder:
     def calibrate(self, texts: Iterable[str], instruction: str | None = None) -> None:
         """Take every dimension's range, which int8 and uint8 need, from at most 10,000 of these texts.
 
-        Nothing is done for other variants. A later call takes the place of an earlier one.
+        Other variants need none, and nothing happens. A later call replaces an earlier one.
 
         Args:
-            texts: Texts as they will be searched; which are taken does not depend on their order.
-            instruction: What they will be under.
+            texts: Texts like those that will be searched; their order does not matter.
+            instruction: The instruction that they will be under.
 
         Raises:
-            UserError: there are none, or as `encode`.
+            UserError: there is no text, or as `encode`.
         """
         _check_many(texts)
         if self.precision.variant.embedding not in CALIBRATED:
@@ -82,18 +82,18 @@ class LibraryEncoder:
         The options are those of InstructorEmbedding and sentence-transformers.
 
         Args:
-            texts: Texts to be put under `instruction`; or pairs `[instruction, text]`, each under its own.
+            texts: Texts under `instruction`; or pairs `[instruction, text]`, each under its own.
             instruction: Put before every text, exactly as it is. By default the checkpoint's default prompt
                 (`default_prompt_name`), which few have, else none.
             sentences: Another name for `texts`.
-            batch_size: Texts in a batch at most. A hint from habit: batches are made by tokens.
+            batch_size: Texts in a batch at most; not needed, batches are made by tokens.
             show_progress_bar: Show a bar, on a terminal.
             output_value: `token_embeddings` gives the transformer's last hidden states instead, an array
                 [tokens, width] a text, instruction included.
             convert_to_numpy: False gives a list of torch tensors, one a text.
             convert_to_tensor: Give one torch tensor, on the CPU, whatever `convert_to_numpy` says.
-            device: The one that the model was loaded for, or None.
-            normalize_embeddings: Scale every text's vector to length 1, whatever the model does.
+            device: The device that the model was loaded for, or None.
+            normalize_embeddings: Scale every text's vector to length 1, in any model.
 
         Raises:
             UserError: an input or an option that cannot be used, the model gives no usable vector for a text, or
@@ -124,14 +124,14 @@ class LibraryEncoder:
         return _tensor(rows) if convert_to_tensor and isinstance(rows, np.ndarray) else [_tensor(row) for row in rows]
 
     def stream(self, texts: Iterable[str], instruction: str | None = None) -> Iterator[Vectors]:
-        """Embed any number of texts in bounded memory: arrays [some, dim] one after another, in input order.
+        """Embed any number of texts in bounded memory; yield arrays [some, dim] in input order.
 
         Raises:
             UserError: as `encode`; here when the text's turn comes.
         """
         _check_many(texts)
         self.precision.check()
-        return map(self.precision.kept, self.engine.stream(_strings(texts), self._given(instruction)))
+        return map(self.precision.apply, self.engine.stream(_strings(texts), self._given(instruction)))
 
     def _given(self, instruction: str | None) -> str:
         return _instruction(instruction, self.engine.checkpoint.default_prompt)
@@ -147,7 +147,7 @@ class LibraryEncoder:
             for instruction, at in by_instruction.items():
                 texts = [pairs[i][1] for i in at]
                 vectors[at] = self.engine.encode(texts, instruction, progress=progress, most=batch_size)
-        return self.precision.kept(vectors)
+        return self.precision.apply(vectors)
 
     def _check_device(self, device: str | None) -> None:
         wanted, here = (str(d).replace("cuda:0", "cuda") for d in (device, self.engine.device))
@@ -156,7 +156,7 @@ class LibraryEncoder:
 
 
 def _pairs(texts: Any, instruction: str | None, default: str) -> tuple[list[tuple[str, str]], bool]:
-    """(instruction, text) of each input, and whether it was a single text.
+    """Return (instruction, text) of each input, and whether it was a single text.
 
     Raises:
         UserError: inputs of mixed or unknown kinds, or two instructions for one text.
@@ -177,7 +177,7 @@ def _pairs(texts: Any, instruction: str | None, default: str) -> tuple[list[tupl
 
 
 def _check_many(texts: Any) -> None:
-    """Refuse what is no series of texts, or would be read as another one than was meant."""
+    """Refuse a value that is not a series of texts, or whose items are not the texts that were meant."""
     if not isinstance(texts, Iterable) or isinstance(texts, str | bytes | Mapping | set | frozenset):
         raise UserError(f"texts of type {type(texts).__name__}: give a list of texts, or of pairs [instruction, text]")
 
@@ -185,8 +185,8 @@ def _check_many(texts: Any) -> None:
 def _strings(inputs: Iterable[Any]) -> Iterator[str]:
     for i, text in enumerate(inputs):
         if not isinstance(text, str):
-            raise UserError(f"input {i} is of type {type(text).__name__}, not a text: here all must be texts")
-        yield str(text)  # not numpy's kind of str
+            raise UserError(f"input {i} is of type {type(text).__name__}, not a text: all inputs must be texts here")
+        yield str(text)  # and not NumPy's subclass
 
 
 def _pair(i: int, given: Any) -> tuple[str, str]:
@@ -198,7 +198,7 @@ def _pair(i: int, given: Any) -> tuple[str, str]:
     if len(given) not in (2, 3):
         raise UserError(f"input {i} has {len(given)} parts: a pair is [instruction, text]")
     if not all(isinstance(part, str) for part in given[:2]):
-        raise UserError(f"input {i} holds something else than texts: a pair is [instruction, text]")
+        raise UserError(f"input {i} is not made of texts: a pair is [instruction, text]")
     if len(given) == 3 and not (isinstance(given[2], int | np.integer) and given[2] == 0):
         raise UserError(f"input {i} has a third part that is not 0: a pair is [instruction, text] or with a 0 after it")
     return str(given[0]), str(given[1])
@@ -232,13 +232,13 @@ def load_encoder(
     """Load a model from a folder, the hub (`org/name[@revision]`) or the embedded default (`minilm`).
 
     Args:
-        model: What `evaluate --model` takes.
+        model: As for `evaluate --model`.
         device: auto, cpu, cuda, cuda:1.
         variant: `form[+embedding][@dim]` as for `evaluate --variant`: `fp32`, `bf16+binary@256`. The form auto is bf16
             on a GPU, fp32 elsewhere.
-        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
-        cache: Folder of a vector cache, made if it is not there; none by default.
-        cache_size: Bytes that this cache may grow to; None for no limit.
+        batch_tokens: Tokens in a batch, padding included; None: a default for the device.
+        cache: Folder of a vector cache, made if it does not exist; none by default.
+        cache_size: Bytes that this cache may have; None: no limit.
         family: instructor, prefix or plain, where the checkpoint's files do not show it.
         offline: Use the local hub cache only.
         trust_remote_code: Let the checkpoint run code of its own.

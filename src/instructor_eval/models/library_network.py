@@ -1,7 +1,7 @@
-"""A checkpoint computed by sentence-transformers itself, behind our cache, checks, instructions and batches.
+"""A checkpoint computed by sentence-transformers, with this package's cache, checks, instructions and batches.
 
-Batches hold texts of one length: nothing is padded, so no vector depends on its batch-mates even where a model or a
-module of sentence-transformers would let it (absolute positions with padding on the left, convolutions).
+A batch has texts of one length: nothing is padded, so no vector depends on its batch-mates even if a model or a module
+of sentence-transformers would let it (absolute positions with padding on the left, convolutions).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.forms.base import Sizes
+from instructor_eval.models.forms.float import DTYPES
 from instructor_eval.models.library_model import PAIR, errors_in_one_line, open_folder
 from instructor_eval.models.pending import Pending, memory_errors, use_cores
 from instructor_eval.models.pooling import INSTRUCTOR, POOLED, input_string, whole_characters
@@ -24,11 +25,10 @@ from instructor_eval.models.pooling import INSTRUCTOR, POOLED, input_string, who
 if TYPE_CHECKING:
     from instructor_eval.models.checkpoint import Checkpoint
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _TOKENISED = 64
-"""Texts tokenised together: they are padded to the longest of them."""
+"""Texts tokenised together; all are padded to the longest."""
 _SHORT, _LONG = "the city", f"{PAIR[0]} {PAIR[1]} {PAIR[0]}"
-# How far a vector may move with its batch-mates, as a share of its length: what rounding does, and no more.
+# How far a vector may move with its batch-mates, as a share of its length: no more than rounding moves it.
 _MOVED = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
 
 
@@ -48,13 +48,13 @@ class SentenceNetwork:
     """A folder loaded by sentence-transformers, on a device, in evaluation mode.
 
     Args:
-        checkpoint: What to load; its `form` is the type of its numbers.
+        checkpoint: The checkpoint; its `form` is the type of its numbers.
         device: cpu, cuda, cuda:1.
         trust_remote_code: Let the checkpoint run code of its own.
     """
 
     same_length = True
-    """Whether all texts of a batch must have as many tokens."""
+    """True if all texts of a batch must have equally many tokens."""
 
     def __init__(self, checkpoint: Checkpoint, device: str, *, trust_remote_code: bool = False) -> None:
         checkpoint.check_form()
@@ -64,9 +64,9 @@ class SentenceNetwork:
             use_cores()
         self._lock = threading.RLock()  # a fast tokenizer serves one thread at a time
         with errors_in_one_line(checkpoint.name, "cannot be loaded by sentence-transformers"):
-            self._model = _load(
-                checkpoint, device, DTYPES[checkpoint.form], checkpoint.form, trust_remote_code=trust_remote_code
-            )
+            dtype = DTYPES[checkpoint.form]
+            model = open_folder(checkpoint.folder, device, dtype, trust_remote_code=trust_remote_code)
+            self._model = model.to(dtype).eval().requires_grad_(requires_grad=False)
         self._set_pooling()
         self.most: int | None = None
         """Texts in a batch at most."""
@@ -74,10 +74,10 @@ class SentenceNetwork:
             self._try()
 
     def _set_pooling(self) -> None:
-        """Leave the instruction out of pooling where the family says so and the folder does not.
+        """Leave the instruction out of pooling if the family says so and the folder does not.
 
         Raises:
-            UserError: there is no Pooling that could leave it out.
+            UserError: there is no Pooling module that could.
         """
         poolings = [m for m in self._model.modules() if hasattr(m, "include_prompt")]
         rule = self.checkpoint.prompt_rule
@@ -96,10 +96,10 @@ class SentenceNetwork:
             pooling.include_prompt = False
 
     def _try(self) -> None:
-        """Compute some texts alone and beside others: what computes alike only alone, or not even so, is seen here.
+        """Compute some texts alone and beside others; if batch-mates change a vector, each text gets its own batch.
 
         Raises:
-            UserError: padding on the left changes its vectors, or they are of another length than its files say.
+            UserError: padding on the left changes its vectors, or their length is not the one in its files.
         """
         first, second, short, long = self.rows([*PAIR, _SHORT, _LONG], "")
         alone = self._vectors([first], 0)
@@ -126,18 +126,18 @@ class SentenceNetwork:
             )
 
     def proof(self) -> str:
-        """What runs: the types of its numbers, as they lie in memory."""
+        """Return one line about the types of its numbers in memory."""
         kinds = sorted({str(p.dtype).removeprefix("torch.") for p in self._model.parameters() if p.is_floating_point()})
         return f"sentence-transformers, {' and '.join(kinds) or 'no weights'}"
 
     def sizes(self) -> Sizes:
-        """Bytes of all weights."""
+        """Return the bytes of all weights."""
         held = {t.untyped_storage().data_ptr(): t for t in (*self._model.parameters(), *self._model.buffers())}
         size = sum(t.nelement() * t.element_size() for t in held.values())
         return Sizes(size, size)
 
     def skip(self, instruction: str) -> int:
-        """How many leading positions INSTRUCTOR's pooling leaves out; sentence-transformers counts its own."""
+        """Return how many leading positions INSTRUCTOR's pooling leaves out; otherwise sentence-transformers counts."""
         if self.checkpoint.prompt_rule != INSTRUCTOR or not instruction.strip():
             return 0
         with self._lock, errors_in_one_line(self.checkpoint.name, "cannot tokenise its instruction"):
@@ -149,7 +149,7 @@ class SentenceNetwork:
         return k if k > 1 else 0
 
     def rows(self, texts: Sequence[str], instruction: str, skip: int = 0) -> list[Text]:
-        """The texts as they go into batches, with their tokens counted."""
+        """Return the texts of a batch, with their tokens counted."""
         rule = self.checkpoint.prompt_rule
         if rule == INSTRUCTOR:
             strings, prompt = [input_string(instruction, t, rule=rule) for t in texts], ""
@@ -166,12 +166,12 @@ class SentenceNetwork:
             if rule == INSTRUCTOR and skip >= len(row):
                 raise ModelOutputError(
                     f"model {self.checkpoint.name}: nothing is left to pool of the text {text[:60]!r} under the "
-                    f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a blank"
+                    f"instruction {instruction[:60]!r}: their tokens merge; end the instruction with a space"
                 )
         return found
 
     def lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
-        """Tokens of each input, not truncated where the tokenizer can be asked for that."""
+        """Return the number of tokens of each input, not truncated if the tokenizer allows it."""
         tokenizer = getattr(self._model[0], "tokenizer", None)
         if not callable(tokenizer):
             return [len(row) for row in self.rows(texts, instruction)]
@@ -182,7 +182,7 @@ class SentenceNetwork:
 
     @torch.inference_mode()
     def start(self, rows: Sequence[Text], skip: int) -> Pending:
-        """Begin to compute the vectors of one batch.
+        """Start to compute the vectors of one batch.
 
         Raises:
             OutOfMemory: the batch is too large for the device.
@@ -192,7 +192,7 @@ class SentenceNetwork:
             return Pending(self._vectors(rows, skip))
 
     def forward(self, rows: Sequence[Text], skip: int) -> Vectors:
-        """Vectors of one batch, float32 [len(rows), dim]."""
+        """Return the vectors of one batch, float32 [len(rows), dim]."""
         return self.start(rows, skip).result()
 
     @torch.inference_mode()
@@ -214,10 +214,10 @@ class SentenceNetwork:
 
     @torch.inference_mode()
     def token_vectors(self, text: str, instruction: str) -> Vectors:
-        """Last hidden states of one text, float32 [tokens, width].
+        """Return the last hidden states of one text, float32 [tokens, width].
 
         Raises:
-            UserError: its modules have none.
+            UserError: its modules give none.
         """
         [row] = self.rows([text], instruction)
         with self._lock, errors_in_one_line(self.checkpoint.name, "gives no token_embeddings"):
@@ -233,14 +233,8 @@ class SentenceNetwork:
             torch.cuda.empty_cache()
 
 
-def _load(checkpoint: Checkpoint, device: str, dtype: torch.dtype, form: str, *, trust_remote_code: bool) -> Any:
-    model = open_folder(checkpoint.folder, device, dtype, trust_remote_code=trust_remote_code)
-    model.to(dtype)
-    return model.eval().requires_grad_(requires_grad=False)
-
-
 def _counts(features: dict[str, Any], texts: int) -> list[int]:
-    """Tokens of each text, out of what sentence-transformers made of them."""
+    """Count the tokens of each text in sentence-transformers' features."""
     if "attention_mask" in features:
         return [int(n) for n in features["attention_mask"].sum(dim=1)]
     if "offsets" in features:  # texts end to end, as StaticEmbedding lays them

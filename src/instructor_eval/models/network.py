@@ -26,18 +26,18 @@ from instructor_eval.models.variant import form
 class Network:
     """A checkpoint on a device, in evaluation mode.
 
-    Its transformer runs in the checkpoint's numeric form (`forms/`), T5 and BERT by our own forward pass where the form
-    is ours. Pooling, Dense and normalisation are in float32 whatever the form.
+    Its transformer runs in the checkpoint's numeric form (`forms/`), T5 and BERT by the forward passes of this package
+    if the form allows it. Pooling, Dense and normalisation are in float32 in every form.
 
     Args:
-        checkpoint: What to load; its `form` is the numeric form of the transformer.
+        checkpoint: The checkpoint; its `form` is the numeric form of the transformer.
         device: cpu, cuda, cuda:1.
         trust_remote_code: Let the checkpoint run code of its own.
         compiled: Compile the forward pass: minutes at first, for long runs on a GPU.
     """
 
     same_length = False
-    """Whether all texts of a batch must have as many tokens."""
+    """True if all texts of a batch must have equally many tokens."""
 
     def __init__(
         self, checkpoint: Checkpoint, device: str, *, trust_remote_code: bool = False, compiled: bool = False
@@ -47,12 +47,12 @@ class Network:
         if self.device.type == "cpu":
             use_cores()
         options = Options(trust_remote_code=trust_remote_code, compiled=compiled)
-        hidden = _builder(checkpoint.form)(checkpoint, self.device, options)
+        hidden = _builder(checkpoint.form, compiled=compiled)(checkpoint, self.device, options)
         self.head = nn.ModuleList(_load_dense(d) for d in checkpoint.dense)
         self.head.to(self.device).eval().requires_grad_(requires_grad=False)
         pad = checkpoint.config.get("pad_token_id")
         self.pad_id = pad if isinstance(pad, int) and pad > 0 else 0
-        self._proof = hidden.proof()  # before anything is computed: a form is not taken on trust
+        self._proof = hidden.proof()  # raises, before anything is computed, if it is another form
         self._sizes = _with_head(hidden.sizes(), self.head)
         self.most = 1 if hidden.alone else None
         """Texts in a batch at most."""
@@ -62,7 +62,7 @@ class Network:
             self._try()
 
     def _try(self) -> None:
-        """Compute a first text: what its configuration lets no network compute is seen here.
+        """Compute a first text, to see early that its configuration allows no computation.
 
         Raises:
             UserError: it cannot be computed.
@@ -73,19 +73,19 @@ class Network:
             self._hidden(batch)
 
     def proof(self) -> str:
-        """What runs, read off the network as it was made."""
+        """Return one line about the numeric form in use, read off the loaded network."""
         return self._proof
 
     def sizes(self) -> Sizes:
-        """Bytes of all weights."""
+        """Return the bytes of all weights."""
         return self._sizes
 
     @torch.inference_mode()
     def start(self, rows: Sequence[Ids], skip: int) -> Pending:
-        """Begin to compute the vectors of one batch.
+        """Start to compute the vectors of one batch.
 
         Args:
-            rows: Token ids of each text; those of one length side by side.
+            rows: Token ids of each text; texts of one length side by side.
             skip: How many leading positions pooling leaves out; fewer than any row has.
 
         Raises:
@@ -102,7 +102,7 @@ class Network:
 
     @contextlib.contextmanager
     def _known_tokens(self) -> Iterator[None]:
-        """Name the checkpoint whose tokenizer knows more tokens than its weights do."""
+        """Raise an error that names the checkpoint if its tokenizer knows more tokens than its weights."""
         try:
             yield
         except IndexError as e:
@@ -112,12 +112,12 @@ class Network:
             ) from e
 
     def forward(self, rows: Sequence[Ids], skip: int) -> Vectors:
-        """Vectors of one batch, float32 [len(rows), dim]."""
+        """Return the vectors of one batch, float32 [len(rows), dim]."""
         return self.start(rows, skip).result()
 
     @torch.inference_mode()
     def token_vectors(self, row: Ids) -> Vectors:
-        """Last hidden states of one text, float32 [tokens, width]."""
+        """Return the last hidden states of one text, float32 [tokens, width]."""
         hidden = self._hidden(pack([row], self.device, pad_id=self.pad_id, align=self._align))
         array: Vectors = hidden[: len(row)].float().cpu().numpy()
         return array
@@ -128,7 +128,7 @@ class Network:
             torch.cuda.empty_cache()
 
     def _pooled(self, hidden: Tensor, batch: Packed, skip: int) -> Tensor:
-        """One vector a row, float32 [rows, width]."""
+        """Pool each row to one vector, float32 [rows, width]."""
         vectors = []
         for segment in batch.segments:
             part = hidden[segment.start : segment.end].view(segment.rows, segment.width, -1)
@@ -141,13 +141,13 @@ class Network:
 
 
 def pool(hidden: Tensor, mask: Tensor | None, mode: str) -> Tensor:
-    """One vector a row, float32: `hidden` [n, width, dim], `mask` bool [n, width], True where a position counts.
+    """Pool each row of `hidden` [n, width, dim] to one vector: float32 [n, dim].
 
-    No mask: all of them count.
+    `mask` is bool [n, width], True where a position counts; None: all count.
     """
     if mode == "max":
-        kept = hidden if mask is None else hidden.masked_fill(~mask.unsqueeze(-1), float("-inf"))
-        return kept.max(dim=1).values.float()
+        counted = hidden if mask is None else hidden.masked_fill(~mask.unsqueeze(-1), float("-inf"))
+        return counted.max(dim=1).values.float()
     if mode == "mean":
         if mask is None:
             return hidden.mean(dim=1, dtype=torch.float32)
@@ -163,8 +163,14 @@ def pool(hidden: Tensor, mask: Tensor | None, mode: str) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
 
 
-def _builder(name: str) -> Callable[[Checkpoint, torch.device, Options], Hidden]:
-    """The function that makes a form: `module:function` of the registry."""
+def _builder(name: str, *, compiled: bool) -> Callable[[Checkpoint, torch.device, Options], Hidden]:
+    """Import the function that builds a form, the registry's `module:function`.
+
+    Raises:
+        UserError: the form cannot be compiled.
+    """
+    if compiled and not form(name).compiles:
+        raise UserError(f"--compile does not go with variant {name}: leave one of them out")
     module, _, function = form(name).build.partition(":")
     found: Callable[[Checkpoint, torch.device, Options], Hidden] = getattr(importlib.import_module(module), function)
     return found

@@ -1,4 +1,4 @@
-"""Vectors on their way from a device, and the memory that they did not find."""
+"""Vectors that a device is still computing, and errors of full memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALLOCATION_FAILED = ("not enough memory", "can't allocate memory")
 
 
 class Pending:
-    """Vectors on their way: on a GPU they are still being computed and copied."""
+    """Vectors of a batch: a GPU may still be computing and copying them."""
 
     def __init__(self, vectors: Tensor) -> None:
         self._done: torch.cuda.Event | None = None
@@ -29,7 +29,7 @@ class Pending:
             self._done.record()
 
     def result(self) -> Vectors:
-        """float32 [n, dim], once they are there."""
+        """Wait for the vectors and return them: float32 [n, dim]."""
         if self._done is not None:
             self._done.synchronize()
         array: Vectors = self._host.numpy()
@@ -55,6 +55,6 @@ def memory_errors() -> Iterator[None]:
 
 
 def use_cores() -> None:
-    """No more threads than this process may use: a container with two of 64 cores otherwise crawls."""
+    """Give torch no more threads than this process may use: a container with two of 64 cores otherwise crawls."""
     if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
         torch.set_num_threads(usable_cores())

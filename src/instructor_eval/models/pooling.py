@@ -1,8 +1,8 @@
-"""What exactly is tokenised, and which positions pooling leaves out.
+"""The string that is tokenised, and the positions that pooling leaves out: where an instruction meets its text.
 
-There are three rules. INSTRUCTOR: that of InstructorEmbedding 1.0.1 (docs/protocol.md, "The encoder"; tests/golden
-holds that release's vectors). EXCLUDED: that of sentence-transformers for a Pooling with `include_prompt` false.
-POOLED: the prompt is pooled like the text.
+There are three rules. INSTRUCTOR: as InstructorEmbedding 1.0.1 (docs/protocol.md, "The encoder"; tests/golden has that
+release's vectors). EXCLUDED: as sentence-transformers for a Pooling with `include_prompt` false. POOLED: the prompt is
+pooled like the text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ INSTRUCTOR, EXCLUDED, POOLED = "instructor", "excluded", "pooled"
 
 
 def input_string(instruction: str, text: str, *, rule: str) -> str:
-    """The one string that is tokenised.
+    """Return the one string that is tokenised.
 
     INSTRUCTOR: `(instruction + text.strip()).strip()`, nothing between (InstructorEmbedding 1.0.1). Otherwise the
     prompt and the text as they are, as sentence-transformers joins them.
@@ -25,11 +25,10 @@ def input_string(instruction: str, text: str, *, rule: str) -> str:
 
 
 def skipped_positions(tokenizer: Any, instruction: str, *, rule: str) -> int:
-    """How many leading positions pooling leaves out: the k tokens of the instruction, its closing token not counted.
+    """Return how many leading positions pooling leaves out: the instruction's tokens without its closing token.
 
-    INSTRUCTOR: those of the stripped instruction, and one token or none counts as none (1.0.1). A tokenizer that closes
-    no text has nothing to take off. `tokenizer` truncates, so an instruction beyond the maximum leaves the closing
-    token alone to be pooled.
+    INSTRUCTOR: the tokens of the stripped instruction; a single token counts as none (1.0.1). `tokenizer` truncates, so
+    an instruction beyond the maximum leaves the closing token alone to be pooled.
     """
     if rule == POOLED or not instruction:
         return 0
@@ -42,7 +41,7 @@ def skipped_positions(tokenizer: Any, instruction: str, *, rule: str) -> int:
 
 
 def _is_special(tokenizer: Any, encoded: Any) -> bool:
-    """Whether the last token is one that closes texts, or that the tokenizer knows as special."""
+    """Return whether the last token closes the text, or is one of the tokenizer's special tokens."""
     if encoded.special_tokens_mask[-1]:
         return True
     token = tokenizer.get_added_tokens_decoder().get(encoded.ids[-1])
@@ -50,7 +49,7 @@ def _is_special(tokenizer: Any, encoded: Any) -> bool:
 
 
 def encode_ids(tokenizer: Any, strings: Sequence[str]) -> list[list[int]]:
-    """Token ids of each string, special tokens included; in parallel on all cores.
+    """Return the token ids of each string, special tokens included; computed on all cores.
 
     A lone surrogate, which has no UTF-8, becomes U+FFFD.
     """
@@ -65,5 +64,5 @@ def _encode(tokenizer: Any, strings: Sequence[str]) -> Any:
 
 
 def whole_characters(string: str) -> str:
-    """The string with every lone surrogate made U+FFFD."""
+    """Return the string with U+FFFD in place of every lone surrogate."""
     return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -37,11 +37,11 @@ class FastT5:
 
     @staticmethod
     def supports(config: Any) -> bool:
-        """Whether this is one of the two kinds of feed-forward that are known here, and not of no layer at all."""
+        """Return whether it has layers, and one of the two kinds of feed-forward that are known here."""
         return bool(config.num_layers) and _ACTIVATIONS.get(str(config.feed_forward_proj)) == str(config.dense_act_fn)
 
     def __call__(self, batch: Packed, watch: Callable[[str, Tensor], None] | None = None) -> Tensor:
-        """Last hidden states [tokens, width]; `watch` is shown what each part of each block adds up to."""
+        """Return the last hidden states [tokens, width]; `watch` sees the output of each part of each block."""
         x = self.embedding(batch.ids)
         biases = [self._segment_bias(s) for s in batch.segments]
         for number, layer in enumerate(self.layers):
@@ -76,14 +76,14 @@ class FastT5:
         return out
 
     def _segment_bias(self, segment: Segment) -> Tensor:
-        """[1 or rows, heads, width, width]: position bias, and minus infinity at padding."""
+        """Return the position bias [1 or rows, heads, width, width], minus infinity at padding."""
         bias = self._position_bias(segment.width)[:, :, : segment.width, : segment.width]
         if segment.attended is None:
             return bias.expand(segment.rows, -1, -1, -1)
         return bias.masked_fill(~segment.attended[:, None, None, :], torch.finfo(bias.dtype).min)
 
     def _position_bias(self, width: int) -> Tensor:
-        """The biases depend on positions alone: made once for the longest batch so far, cut for the others."""
+        """Return biases for `width` positions: computed once for the longest batch so far, cut for the others."""
         if self._bias is None or self._bias.shape[-1] < width:
             size = -(-width // 128) * 128
             places = torch.arange(size)
@@ -94,10 +94,10 @@ class FastT5:
 
 
 def relative_buckets(distances: Tensor, buckets: int, far: int) -> Tensor:
-    """T5's bucket of each distance (key minus query): half of them for each direction.
+    """Return T5's bucket of each distance (key minus query): half of the buckets serve each direction.
 
-    Of those, half hold one distance each; the others grow wider with its logarithm up to `far`, and all beyond share
-    the last.
+    Of a direction's buckets, half hold one distance each; the others grow wider with its logarithm up to `far`, and
+    the last holds everything beyond.
     """
     half = buckets // 2
     exact = half // 2

@@ -1,10 +1,10 @@
-"""Variants: one numeric form of a model, and what its vectors are kept as. Plain values; no torch here.
+"""Variants: one numeric form of a model with the precision of its vectors. Plain values; no torch here.
 
 A variant has a canonical text, `form[+embedding][@dim]`: `fp32`, `int8-dynamic`, `bf16+binary@256`. That text is the
 command line's syntax, part of the fingerprint, and the name in every table.
 
-Forms are looked up in `FORMS`, and after it among the entry points `instructor_eval.forms` of installed packages, each
-of which names a `Form`.
+Forms are looked up in `FORMS`, then among the entry points `instructor_eval.forms` of installed packages; each names a
+`Form`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EMBEDDINGS = {
     "ubinary": 1,
     "binary-rescore": 1,
 }
-"""What vectors can be kept as, with the bits a value takes."""
+"""Precisions of vectors in an index, with the bits that a value takes."""
 _DIGITS = 9  # of a number of dimensions
 
 
@@ -38,7 +38,7 @@ class Form:
     what: str
     """One line for `evaluate variants`."""
     build: str
-    """`module:function` that makes it: (checkpoint, device, options) -> `encoder.forms.hidden.Hidden`."""
+    """`module:function` that builds it: (checkpoint, device, options) -> `models.forms.base.Hidden`."""
     devices: tuple[str, ...] = ("cpu", "cuda")
     modules: tuple[str, ...] = ()
     """Modules that must be installed beside the extra `run`."""
@@ -47,9 +47,9 @@ class Form:
     capability: tuple[int, int] = (0, 0)
     """On a GPU: the least CUDA compute capability."""
     compiles: bool = False
-    """Whether `--compile` goes with it."""
+    """True if `--compile` goes with it."""
     recipe: int = 0
-    """Raised when the same name comes to mean other numbers: part of the fingerprint unless 0."""
+    """A number that goes up when the same name comes to mean other numbers: part of the fingerprint unless 0."""
 
 
 FORMS: dict[str, Form] = {
@@ -88,7 +88,7 @@ class Variant:
     form: str = BASELINE
     embedding: str = "float32"
     dim: int | None = None
-    """Vectors are cut to their first `dim` values; None keeps all."""
+    """Vectors are cut to their first `dim` values; None: they are not cut."""
 
     def __str__(self) -> str:
         plus = "" if self.embedding == "float32" else f"+{self.embedding}"
@@ -96,7 +96,7 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str, *, auto: str = "") -> Variant:
-        """Read `form[+embedding][@dim]`; the form `auto` is the one given, if one is.
+        """Parse `form[+embedding][@dim]`; `auto` is the form that the name `auto` stands for.
 
         Raises:
             UserError: an unknown form or embedding, or a dim that is no whole number of at least 1.
@@ -114,11 +114,11 @@ class Variant:
 
     @property
     def dtype_of_vectors(self) -> str:
-        """The embedding's name, with rescoring left out: it is a way of searching, not of keeping."""
+        """The embedding's name without rescoring, which is a way of searching and not of storing."""
         return self.embedding.removesuffix("-rescore")
 
     def bytes_per_vector(self, dim: int) -> int:
-        """What an index keeps of one text whose full vector has `dim` values."""
+        """Return the bytes that an index stores for one text whose full vector has `dim` values."""
         return -(-(self.dim or dim) * EMBEDDINGS[self.embedding] // 8)
 
 
@@ -129,16 +129,16 @@ FP32 = Variant()
 def grid(
     forms: Sequence[str], embeddings: Sequence[str], dims: Sequence[int], *, auto: str = BASELINE
 ) -> list[Variant]:
-    """Every form with every embedding and every dim, those of one form side by side; nothing twice.
+    """Return every form with every embedding and every dim, grouped by form, without repeats.
 
     Args:
         forms: Texts of forms or of whole variants; `auto`, or none at all, is the form of that name.
-        embeddings: Names of `EMBEDDINGS`; none: what the texts say.
-        dims: Numbers of dimensions; none: what the texts say.
+        embeddings: Names of `EMBEDDINGS`; none: the texts decide.
+        dims: Numbers of dimensions; none: the texts decide.
         auto: The form that the device prefers.
 
     Raises:
-        UserError: a text cannot be read, or says itself what a list says too.
+        UserError: a text cannot be read, or names an embedding or dim that a list names too.
     """
     found: dict[Variant, None] = {}
     for text in forms or ["auto"]:
@@ -146,18 +146,18 @@ def grid(
         for named, listed, flag in (("+" in text, embeddings, "--embedding"), ("@" in text, dims, "--truncate-dim")):
             if named and listed:
                 raise UserError(f"variant '{text}' says what {flag} says too: leave one of them out")
-        kept: Sequence[int | None] = dims or [given.dim]
+        lengths: Sequence[int | None] = dims or [given.dim]
         for embedding in embeddings or [given.embedding]:
-            found |= dict.fromkeys(Variant(given.form, parse_embedding(embedding), dim) for dim in kept)
+            found |= dict.fromkeys(Variant(given.form, parse_embedding(embedding), dim) for dim in lengths)
     order = list(dict.fromkeys(v.form for v in found))
     return sorted(found, key=lambda v: order.index(v.form))
 
 
 def parse_embedding(text: str) -> str:
-    """A name of `EMBEDDINGS`.
+    """Check that a text is a name of `EMBEDDINGS`, and return it.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not.
     """
     if text not in EMBEDDINGS:
         hint = did_you_mean(text, EMBEDDINGS) or f": give one of {', '.join(EMBEDDINGS)}"
@@ -166,17 +166,17 @@ def parse_embedding(text: str) -> str:
 
 
 def variant_label(variant: str, search: str) -> str:
-    """What tells rows of one model apart: the variant, and behind a stroke the search where it is not the exact one."""
+    """Return the label of one row of a model: the variant, and after a slash the search unless it is exact."""
     return f"{variant}/{search}" if search else variant
 
 
 def form_of(text: str) -> str:
-    """The name of the form in the canonical text of a variant."""
+    """Return the name of the form in the canonical text of a variant."""
     return re.split("[+@]", text)[0]
 
 
 def canonical(text: str) -> str:
-    """The canonical text of a variant, or the text itself where it names a form that is not known here."""
+    """Return the canonical text of a variant, or the text itself if it names a form that is not known here."""
     try:
         return str(Variant.parse(text))
     except UserError:
@@ -184,7 +184,7 @@ def canonical(text: str) -> str:
 
 
 def known_forms() -> dict[str, Form]:
-    """All forms by name: ours, then those of installed packages.
+    """Return all forms by name: the built-in ones, then those of installed packages.
 
     Raises:
         UserError: one of those cannot be loaded.
@@ -193,7 +193,7 @@ def known_forms() -> dict[str, Form]:
 
 
 def form(name: str, *, of: str = "") -> Form:
-    """The form of that name; no other is loaded.
+    """Return the form of that name; no other is loaded.
 
     Raises:
         UserError: there is none, or it cannot be loaded.
@@ -216,10 +216,10 @@ def _of_plugin(name: str) -> Form:
 
 
 def check_installed(names: Sequence[str]) -> None:
-    """Whether the libraries that these forms need are here; none of them is imported.
+    """Check that the libraries that these forms need are installed; none of them is imported.
 
     Raises:
-        UserError: one is not: it names the extra.
+        UserError: one is not; the line names the extra.
     """
     for name in names:
         wanted = form(name)
@@ -227,10 +227,10 @@ def check_installed(names: Sequence[str]) -> None:
 
 
 def check_device(names: Sequence[str], device: str, *, here: bool = True) -> None:
-    """Whether these forms run on `device`, which is cpu, cuda or cuda:1; of another machine's its kind alone is known.
+    """Check that these forms run on `device`, which is cpu, cuda or cuda:1; not `here`: only its kind is known.
 
     Raises:
-        UserError: one does not: it names the device it needs.
+        UserError: one does not; the line names the device it needs.
     """
     kind = device.partition(":")[0]
     for name in names:

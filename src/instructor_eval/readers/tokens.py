@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.models.checkpoint import read_tokenizer
+from instructor_eval.models.folder.tokenizer import read_tokenizer
 from instructor_eval.readers.contract import Question
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -12,7 +12,7 @@ from instructor_eval.analysis.board.evidence import BINS, Evidence, Shape, Unrea
 from instructor_eval.analysis.compare.compare import unit_of
 from instructor_eval.analysis.format import interval_text, plural, score_text
 from instructor_eval.core.errors import one_line
-from instructor_eval.models.served import used
+from instructor_eval.models.served import usage_words
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
@@ -221,4 +221,4 @@ def _took(score: Score) -> str:
     parts = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
     if counts.get("texts"):
         parts.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
-    return ", ".join(parts + of_search(score.search) + used(score.served))
+    return ", ".join(parts + of_search(score.search) + usage_words(score.served))

@@ -353,18 +353,19 @@ def count_items(card: Card, limit: int | None) -> int:
         UserError: the data is missing or broken.
     """
     if card.type == "TextEvaluation":
-        from instructor_eval.tasks.billboard import limited, load_segments
+        from instructor_eval.tasks.billboard import limit_segments, load_segments
 
-        return sum(len(segment.hypotheses) for segment in limited(load_segments(card.folder or Path()), limit))
+        return sum(len(segment.hypotheses) for segment in limit_segments(load_segments(card.folder or Path()), limit))
     if card.type == "PromptRetrieval":
         from instructor_eval.tasks.prompts.adapter import load as load_prompts
         from instructor_eval.tasks.prompts.recipe import recipe_of
 
         return len(load_prompts(card, recipe_of(card), RunSettings(protocol={}, offline=True)).test[:limit])
-    from instructor_eval.tasks.own.adapter import Ranking, load
+    from instructor_eval.tasks.own.adapter import load
+    from instructor_eval.tasks.own.ranking_data import RankingData
 
     data = load(card)
-    if isinstance(data, Ranking):  # with a limit, queries without a relevant document are left out (mteb_limit.py)
+    if isinstance(data, RankingData):  # with a limit, queries without a relevant document are left out (mteb_limit.py)
         n = sum(limit is None or any(grade > 0 for grade in docs.values()) for docs in data.qrels.values())
     else:
         n = len(next(iter(data[card.split].values())))

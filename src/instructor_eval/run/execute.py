@@ -8,7 +8,7 @@ from collections.abc import Callable
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.description import Described
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine, Engine, pick_device
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.models.variant import BASELINE
@@ -67,7 +67,7 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
     """
     engine: BaseEngine | None = None
     prober = Prober(None, request.store.root, say)
-    broken: Described | None = None
+    broken: ModelDescription | None = None
     why = ""
     for plan in planned:
         model = plan.loaded
@@ -88,7 +88,7 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
 
 
-def engine_of(model: Described, request: Request) -> BaseEngine:
+def engine_of(model: ModelDescription, request: Request) -> BaseEngine:
     """Return the engine that computes a model's vectors.
 
     Raises:

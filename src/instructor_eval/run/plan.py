@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UserError, fitted, one_line
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.description import Described
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import default_variant, pick_device
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.library import LibraryEncoder
@@ -82,12 +82,12 @@ class Request:
 class Planned:
     """One variant of a model under one instruction set, with every task's instructions; or a baseline without."""
 
-    checkpoint: Described | None
+    checkpoint: ModelDescription | None
     set_name: str
     instructions: dict[str, dict[str, Resolved]]
     cards: list[Card]
     selection: Selection = SIMILAR
-    loaded: Described | None = None
+    loaded: ModelDescription | None = None
     """The model it loads: the same object for all variants of one form."""
     variant: Variant = FP32
     search: SearchSpec = EXACT_SEARCH
@@ -246,7 +246,7 @@ def _variants_of(request: Request, model: Model) -> list[Variant]:
     return variants_of(request, served=name_of(model) if served else "")
 
 
-def _found(request: Request, text: Model) -> Described:
+def _found(request: Request, text: Model) -> ModelDescription:
     """Return the description of a model: a folder of files, a served model, or an object."""
     if isinstance(text, ServedModel):
         return describe(text)
@@ -263,7 +263,7 @@ def _found(request: Request, text: Model) -> Described:
     )
 
 
-def _check_dims(checkpoint: Described, variants: Sequence[Variant]) -> None:
+def _check_dims(checkpoint: ModelDescription, variants: Sequence[Variant]) -> None:
     for variant in variants:
         if (variant.dim or 0) > checkpoint.dim:
             raise UserError(
@@ -272,7 +272,7 @@ def _check_dims(checkpoint: Described, variants: Sequence[Variant]) -> None:
             )
 
 
-def _check_forms(model: Described, variants: Sequence[Variant], *, compiled: bool) -> None:
+def _check_forms(model: ModelDescription, variants: Sequence[Variant], *, compiled: bool) -> None:
     """Refuse forms that sentence-transformers does not compute in, before anything is computed."""
     for variant in variants:
         if isinstance(model, Checkpoint):
@@ -280,7 +280,7 @@ def _check_forms(model: Described, variants: Sequence[Variant], *, compiled: boo
 
 
 def _instructions(
-    checkpoint: Described, request: Request, cards: list[Card], say: Callable[[str], None]
+    checkpoint: ModelDescription, request: Request, cards: list[Card], say: Callable[[str], None]
 ) -> dict[str, dict[str, dict[str, Resolved]]]:
     """Instruction set -> task -> role -> instruction; sets that come to the same for this model once."""
     rule = ModelRule(
@@ -343,7 +343,7 @@ def unstarted(text: str) -> dict[str, Any]:
 
 
 def _usable(
-    chosen: InstructionSet, checkpoint: Described, request: Request, say: Callable[[str], None]
+    chosen: InstructionSet, checkpoint: ModelDescription, request: Request, say: Callable[[str], None]
 ) -> InstructionSet:
     """The set, or none where a plain model is one of several rows and cannot use a file of instructions.
 

@@ -13,9 +13,9 @@ from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.environment import hardware, installed, versions
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.redaction import environment_secrets, without_secrets
-from instructor_eval.models.description import Described
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine, Totals
-from instructor_eval.models.served import used
+from instructor_eval.models.served import usage_words
 from instructor_eval.models.variant import FP32
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.probe import Prober
@@ -63,11 +63,11 @@ def _cost(score: Score) -> str:
     parts = [f"{seconds:.1f} s"]
     if hits:
         parts.append(f"{hits:,} of {score.counts['unique']:,} vectors from the cache")
-    return ", ".join(parts + used(score.served))
+    return ", ".join(parts + usage_words(score.served))
 
 
 def say_instructions(
-    card: Card, resolved: Mapping[str, Resolved], checkpoint: Described, say: Callable[[str], None]
+    card: Card, resolved: Mapping[str, Resolved], checkpoint: ModelDescription, say: Callable[[str], None]
 ) -> None:
     """Print the literal instruction of each role, where the model takes any."""
     if checkpoint.family == "plain":

@@ -1,8 +1,8 @@
-"""`--search`: what finds the documents of retrieval tasks. Plain values; no store is imported here.
+"""`--search`: the search for documents in retrieval tasks. Plain values; no store is imported here.
 
 A search has a canonical text, `KIND[:PART,PART,...]`: `exact`, `faiss:HNSW32,efSearch=64`, `lancedb:IVF_PQ,nprobes=20`,
-`milvus:http://localhost:19530,HNSW`. Parts with `=` are parameters; what the others mean is the kind's own matter. That
-text is the command line's syntax, part of a score's identity, and behind the variant's name in every table.
+`milvus:http://localhost:19530,HNSW`. Parts with `=` are parameters; each kind defines its other parts. The text is the
+command line's syntax, part of a score's identity, and follows the variant's name in every table.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Kind:
     what: str
     """Its syntax and what it is, in one line."""
     open: str
-    """`module:function` that makes it: `SearchSpec` -> `store.VectorStore`; nothing is opened or written by that."""
+    """`module:function` that makes it: `SearchSpec` -> `store.VectorStore`, without opening or writing anything."""
     modules: tuple[str, ...] = ()
     """Modules that must be installed beside the extra `run`."""
     extra: str = ""
     """The extra that brings them."""
-    another: str = "place"
-    """What names where its index is kept, as an error advises."""
+    place_option: str = "place"
+    """The parameter for the place of its index, for errors."""
     plugin: plugins.Plugin | None = None
-    """The package that brings it, where it is none of ours; `open` is empty then."""
+    """The installed package that brings it; None: built in. A package's `open` is empty."""
 
 
 KINDS: dict[str, Kind] = {
@@ -60,7 +60,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """A search as asked for."""
+    """A search as the user asked for it."""
 
     kind: str
     words: tuple[str, ...] = ()
@@ -74,20 +74,20 @@ class SearchSpec:
 
     @property
     def shown(self) -> str:
-        """Its text for people, short and without what may be a key or a password in an address."""
+        """Its text for people, short and without keys or passwords that an address may have."""
         return _shown(str(self))
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is the default: every document compared with every query."""
+        """True for the default: every document is compared with every query."""
         return self.kind == EXACT
 
     @classmethod
     def parse(cls, text: str) -> SearchSpec:
-        """Read `--search`.
+        """Parse `--search`.
 
         Raises:
-            UserError: an unknown kind, or a part that is no part; what a store makes of its parts shows when it opens.
+            UserError: an unknown kind, or a malformed part; the store itself checks its parts when it opens.
         """
         text = text.strip()
         kind, colon, rest = text.partition(":")
@@ -108,18 +108,18 @@ class SearchSpec:
         return cls(kind, tuple(p for p in parts if "=" not in p), tuple((name, value) for name, _, value in named))
 
     def build(self, words: Sequence[str], names: Collection[str]) -> str:
-        """The text of what decides how an index is built: these words, and the parameters of these names."""
+        """Return the text that decides how an index is built: these words, and the parameters of these names."""
         return str(SearchSpec(self.kind, tuple(words), tuple(sorted(p for p in self.parameters if p[0] in names))))
 
     def check_parameters(self, known: Collection[str], what: str = "") -> None:
-        """Whether all parameters are known.
+        """Check that all parameters are known.
 
         Args:
-            known: The names there are.
-            what: What has them; the kind of store by default.
+            known: All names.
+            what: The thing that has them; by default the kind of store.
 
         Raises:
-            UserError: one is not known. It is named without its value, which may be a key that belongs elsewhere.
+            UserError: one is unknown. The line leaves out its value, which may be a secret key.
         """
         for name, _ in self.parameters:
             if name not in known:
@@ -127,13 +127,13 @@ class SearchSpec:
                 raise UserError(f"search '{self.kind}': {what or self.kind} has no parameter '{name}'{hint}")
 
     def numbers(self, names: Mapping[str, int]) -> dict[str, int]:
-        """Those of the parameters that are whole numbers.
+        """Return the parameters that are whole numbers.
 
         Args:
-            names: The parameters' names, each with the least that it may be.
+            names: The parameters' names, each with its smallest value.
 
         Raises:
-            UserError: one is no such number.
+            UserError: one is not such a number.
         """
         found = {}
         for name, value in self.parameters:
@@ -154,7 +154,7 @@ def _shown(text: str) -> str:
 
 
 def known_kinds() -> dict[str, Kind]:
-    """All kinds of stores by name: ours, then those of installed packages."""
+    """Return all kinds of stores by name: the built-in ones, then those of installed packages."""
     others = {
         name: Kind(name, f"{name}[:PART,...]: a store of {found.package or found.value}", "", plugin=found)
         for name, found in plugins.found(plugins.SEARCH).items()
@@ -164,10 +164,10 @@ def known_kinds() -> dict[str, Kind]:
 
 
 def open_store(spec: SearchSpec) -> VectorStore:
-    """The store of a search, its parts checked; nothing is written yet.
+    """Return the store of a search, its parts checked; nothing is written yet.
 
     Raises:
-        UserError: a library is not installed, or the store cannot be what is asked for.
+        UserError: a library is not installed, or the store does not accept its parts.
     """
     kind = known_kinds()[spec.kind]
     if kind.plugin is not None:
@@ -179,14 +179,15 @@ def open_store(spec: SearchSpec) -> VectorStore:
 
 
 def _of_plugin(plugin: plugins.Plugin, spec: SearchSpec) -> VectorStore:
-    """A package's store.
+    """Make a package's store.
 
     Raises:
-        UserError: it cannot be loaded or made, or does not keep to the contract.
+        UserError: it cannot be loaded or made, or does not follow the contract.
     """
     factory = plugin.load(callable, "function that makes a store")
     store: VectorStore = plugin.run(lambda: factory(spec), f"makes no store of '{spec}'")
     lacking = plugin.run(lambda: [part for part in _CONTRACT if not hasattr(store, part)], "cannot be used")
     if lacking:
-        raise UserError(f"{plugin.what}: what it makes has no {', '.join(lacking)} (search.store.VectorStore): mend it")
+        parts = ", ".join(lacking)
+        raise UserError(f"{plugin.what}: its store has no {parts} (search.store.VectorStore): fix or uninstall it")
     return store

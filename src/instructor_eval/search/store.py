@@ -1,8 +1,8 @@
-"""What a vector store has to do, and what each of them is told and asked in the same way.
+"""The contract of a vector store, and helpers that all stores share.
 
-A store gets a corpus in blocks, is finished once, and then searched, one query after another, as a service is. Where it
-outlives a run (`path=`, `uri=`, a server), a label beside it says what vectors it was built of, so that no score is
-ever taken from an index of other vectors.
+A store gets a corpus in blocks, is finished once, and then searched, one query after another, like a service. If it
+outlives a run (`path=`, `uri=`, a server), a label beside it names its vectors, so that no score comes from an index of
+other vectors.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from instructor_eval.core.values import Vectors
 
 @dataclass(frozen=True)
 class Label:
-    """What a lasting index was built of."""
+    """The vectors and settings that a lasting index was built from."""
 
     vectors: str
     """Hash of all document vectors in their order."""
     count: int
     dim: int
     build: str
-    """How it was built: `VectorStore.build`."""
+    """The settings of its building: `VectorStore.build`."""
 
     def to_json(self) -> str:
-        """As it is kept beside the index."""
+        """Return the label as it is stored beside the index."""
         return json.dumps({"made_by": "instructor-eval", **asdict(self)}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Label | None:
-        """Read a label back; None where it is none."""
+        """Parse a stored label; None: it is not one."""
         try:
             found = json.loads(text)
             vectors, count, dim, build = (found[name] for name in ("vectors", "count", "dim", "build"))
@@ -50,66 +50,66 @@ class Label:
 
 
 class VectorStore(Protocol):
-    """A vector store, from a corpus to answers. Rows have length 1; the measure is the cosine."""
+    """A vector store, from a corpus to answers. Rows have length 1; the similarity is the cosine."""
 
     build: str
-    """What decides how its index is built: its kind and parameters, without its place and those of searching alone."""
+    """Everything that decides how its index is built: its kind and parameters, but not its place or search settings."""
     place: str
-    """Once started, what holds its index, as an error calls it; only a store that lasts needs it."""
+    """After `start`, the name of its index in errors; only a lasting store needs it."""
 
     def start(self, name: str, dim: int, count: int) -> Label | None:
         """Get ready for `count` vectors [dim].
 
         Args:
-            name: What is indexed and how: model, task, `build`, instruction; a lasting store keeps it under this name.
+            name: Model, task, `build` and instruction; a lasting store uses it as the index's name.
             dim: Length of the vectors.
-            count: How many will come.
+            count: Number of vectors.
 
         Returns:
-            The label of an index that is there already, which is then neither added to nor finished; None builds one.
+            The label of an existing index, which is then neither added to nor finished; None: it must be built.
 
         Raises:
-            UserError: the store cannot be reached or written, or cannot be what is asked for with these sizes.
+            UserError: the store cannot be reached or written, or does not accept these sizes.
         """
         ...
 
     def add(self, vectors: Vectors) -> None:
-        """Take the next documents: float32 [n, dim], of length 1."""
+        """Add the next documents: float32 [n, dim], of length 1."""
         ...
 
     def finish(self, label: Label) -> None:
-        """Build the index of what was added, and keep its label beside it, last."""
+        """Build the index, and store its label beside it as the last step."""
         ...
 
     def search(self, query: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
-        """The nearest documents of one query [dim], the best first: their places among those added, and scores."""
+        """Find the nearest documents of one query [dim], the best first: their places among added ones, and scores."""
         ...
 
     def index_bytes(self) -> int | None:
-        """What the finished store takes on disk; None where that cannot be known."""
+        """Return the bytes of the finished store on disk; None: unknown."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What a score file says of it: `library` with its version, and what it decided itself."""
+        """Return its part of a score file: `library` with its version, and its own decisions."""
         ...
 
     def close(self) -> None:
-        """Let go of everything; what was only for this run is removed."""
+        """Release everything, and remove files that were only for this run."""
         ...
 
 
 _LONGEST = 4000
 _IN_CPP = re.compile(r"^Error in .{1,300}? at \S+:\d+: (Error: )?")
-"""Where in its source FAISS found a fault, which no user can use."""
+"""The place in FAISS's source that its errors start with; no user needs it."""
 
 
 class Guard(AbstractContextManager["Guard"]):
-    """Turns whatever a store's library raises into one line.
+    """A block in which any error of a store's library becomes one line.
 
     Args:
         search: The search's text.
-        doing: What is being done, as "building the index".
-        step: What the user can do about it.
+        doing: The work in the block, such as "building the index".
+        step: The user's next step.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class Guard(AbstractContextManager["Guard"]):
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the bytes of all files below a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def read_label(path: Path) -> Label | None:
-    """The label kept in a file; None where there is none, or it is damaged."""
+    """Read the label in a file; None: there is none, or it is damaged."""
     try:
         return Label.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

@@ -1,13 +1,15 @@
-"""One search of one corpus: queries against documents that stream by, exactly and through a vector store.
+"""One search of one corpus: queries against a stream of documents, exactly and through a vector store.
 
-The exact answers come along with every store's, since recall and loss are told against them; they cost one product of
-matrices while the vectors are in memory anyway.
+The exact answers are computed beside every store's, since recall and loss compare with them; they cost one matrix
+product while the vectors are in memory anyway.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +18,26 @@ import xxhash
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.search.exact import ExactTop
-from instructor_eval.search.found import Found
 from instructor_eval.search.spec import SearchSpec, known_kinds, open_store
 from instructor_eval.search.store import Guard, Label, VectorStore
 
+_SAME = 1e-6
+"""Scores that differ by less are equal: a copy of a document may replace it."""
 
-def through_store(
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The result of a search: places and scores of each query's documents, the best first."""
+
+    places: list[npt.NDArray[np.int64]]
+    scores: list[Vectors]
+    figures: dict[str, Any] = field(default_factory=dict)
+    """A store's figures: build_seconds (None: it existed), queries_per_second, index_bytes, and its description."""
+    contents: npt.NDArray[np.uint64] | None = None
+    """A hash of every document's vector, the same for copies of a document."""
+
+
+def search_store(
     spec: SearchSpec,
     name: str,
     queries: Vectors,
@@ -30,37 +46,38 @@ def through_store(
     count: int,
     k: int,
     instruction: str = "",
-) -> tuple[Found, Found]:
+) -> tuple[SearchResult, SearchResult]:
     """Search a corpus through a vector store, and exactly.
 
     Args:
         spec: The store.
-        name: What is indexed, model and task.
+        name: Model and task.
         queries: float32 [n, dim].
         documents: The corpus in pieces [m, dim], `count` rows together.
-        count: How many documents there are.
-        k: How many documents a query asks the store for; the exact search keeps twice as many.
-        instruction: What the documents were embedded under; indexes that last are told apart by it.
+        count: Number of documents.
+        k: Documents that the store is asked for; exact search gives twice as many.
+        instruction: The documents' instruction, part of the name of a lasting index.
 
     Returns:
-        What the store found, and what exact search finds.
+        The store's result, and exact search's.
 
     Raises:
-        UserError: there is nothing to search, or the store cannot be used, is full, or holds an index of other vectors.
+        UserError: there is nothing to search, or the store cannot be used, is full, or has an index of other vectors.
     """
     if not len(queries) or not count:
-        raise UserError(f"search '{spec}': {name} has no {'documents' if len(queries) else 'queries'}: mend its data")
+        lacking = "documents" if len(queries) else "queries"
+        raise UserError(f"search '{spec}': {name} has no {lacking}: correct its data")
     store, dim = open_store(spec), queries.shape[1]
     try:
         there = store.start(" ".join(filter(None, (name, store.build, instruction))), dim, count)
         if there is not None:
             _check(spec, store, there, dim, count)
-        exact, seen, seconds, prints = ExactTop(queries, 2 * k), xxhash.xxh3_128(), 0.0, []
+        exact, seen, seconds, hashes = ExactTop(queries, 2 * k), xxhash.xxh3_128(), 0.0, []
         for block in documents:
             exact.add(block)
             rows = _unit(block)
             seen.update(rows.tobytes())
-            prints.append(_prints(rows))
+            hashes.append(_row_hashes(rows))
             if there is None:
                 started = time.perf_counter()
                 store.add(rows)
@@ -72,7 +89,7 @@ def through_store(
             seconds += time.perf_counter() - started
         elif there != label:
             raise _other(spec, store, "other vectors (of another model or corpus, or computed elsewhere)")
-        places, scores, rate = _asked(spec, store, _unit(queries), k, count)
+        places, scores, rate = _search_queries(spec, store, _unit(queries), k, count)
         figures = {
             "documents": count,
             "build_seconds": round(seconds, 3) if there is None else None,
@@ -82,15 +99,15 @@ def through_store(
         }
     finally:
         store.close()
-    of_exact, contents = exact.result(), np.concatenate(prints)
+    of_exact, contents = exact.result(), np.concatenate(hashes)
     return (
-        Found(places, scores, figures, contents=contents),
-        Found(list(of_exact[0]), list(of_exact[1]), contents=contents),
+        SearchResult(places, scores, figures, contents=contents),
+        SearchResult(list(of_exact[0]), list(of_exact[1]), contents=contents),
     )
 
 
 def _check(spec: SearchSpec, store: VectorStore, there: Label, dim: int, count: int) -> None:
-    """What shows before anything is embedded."""
+    """Refuse an index that cannot be of these vectors, before anything is embedded."""
     if there.dim != dim:
         raise _other(spec, store, f"vectors of {there.dim} dimensions, and these have {dim}")
     if there.count != count:
@@ -100,14 +117,14 @@ def _check(spec: SearchSpec, store: VectorStore, there: Label, dim: int, count: 
 
 
 def _other(spec: SearchSpec, store: VectorStore, what: str) -> UserError:
-    place, another = getattr(store, "place", "its place"), known_kinds()[spec.kind].another
-    return UserError(f"search '{spec}': {place} holds {what}: delete it, or give another {another}")
+    place, option = getattr(store, "place", "its place"), known_kinds()[spec.kind].place_option
+    return UserError(f"search '{spec}': {place} holds {what}: delete it, or give another {option}")
 
 
-def _asked(
+def _search_queries(
     spec: SearchSpec, store: VectorStore, queries: Vectors, k: int, count: int
 ) -> tuple[list[npt.NDArray[np.int64]], list[Vectors], float]:
-    """Every query by itself, as a service asks; the first once before the clock runs."""
+    """Search one query after another, as a service does; the first also once before time is measured."""
     places, scores = [], []
     with Guard(spec, "searching", "see that the store can still be reached"):
         store.search(queries[0], k)
@@ -123,12 +140,31 @@ def _asked(
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    """Rows of length 1; a row of zeros stays one, as in the exact search."""
+    """Scale rows to length 1; a row of zeros stays, as in exact search."""
     lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     rows: Vectors = np.ascontiguousarray(vectors / lengths, dtype=np.float32)
     return rows
 
 
-def _prints(rows: Vectors) -> npt.NDArray[np.uint64]:
-    """A hash of each row [n]: the same for the same vector."""
+def _row_hashes(rows: Vectors) -> npt.NDArray[np.uint64]:
+    """Return a hash of each row [n]: the same for the same vector."""
     return np.fromiter((xxhash.xxh3_64_intdigest(row) for row in rows), dtype=np.uint64, count=len(rows))
+
+
+def recall(found: SearchResult, exact: SearchResult, k: int) -> float:
+    """Return the mean share of each query's k nearest documents that a store found among its first k.
+
+    A document as near as the k-th counts too, and so does every copy: which of several equally near ones is found is
+    chance. A query without documents to find counts as answered.
+    """
+
+    def content(places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        return places if exact.contents is None else exact.contents[places]
+
+    shares = []
+    for places, truth, scores in zip(found.places, exact.places, exact.scores, strict=True):
+        most = min(k, len(truth))
+        near = truth[scores >= scores[most - 1] - _SAME] if most else truth
+        hits = int(np.isin(content(places[:k]), content(near)).sum())
+        shares.append(min(most, hits) / most if most else 1.0)
+    return float(np.mean(shares))

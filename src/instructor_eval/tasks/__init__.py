@@ -1,1 +1,1 @@
-"""Tasks: cards, instructions, data and what scores them, a benchmark at a time."""
+"""Tasks: cards, instructions, data and scoring, one benchmark after another."""

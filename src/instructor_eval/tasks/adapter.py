@@ -1,4 +1,4 @@
-"""Which adapter runs which card."""
+"""The adapter for each card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from instructor_eval.tasks.task import Adapter, Card
 
 
 def adapter_for(card: Card) -> Adapter:
-    """The adapter of a card's benchmark and type. Imports it, and with it what it needs."""
+    """Return the adapter for a card's benchmark and type; only its own libraries are imported."""
     if card.type == "TextEvaluation":
         from instructor_eval.tasks.billboard import BillboardAdapter
 

@@ -2,7 +2,7 @@
 
 Paper, section 4.1, on data in THumB's format (Kasai et al. 2022, arXiv:2111.08940): hypotheses and references are
 embedded under one instruction; a hypothesis scores the maximum cosine over its references; the result is one Pearson r
-with the human score over all (segment, system) rows pooled. Human-written systems stay in.
+with the human score over all (segment, system) rows pooled. Texts by humans count as systems too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from instructor_eval.core.outside import is_folder
 from instructor_eval.core.values import Items, Vectors
 from instructor_eval.tasks.rows import read_rows
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.tasks.values import Reader, cut, gold_hash, refuse_if_strict
+from instructor_eval.tasks.values import RowReader, cut, gold_hash, refuse_if_strict
 
 _ROUNDING = 1e-6
 """Cosines that differ by less are equal: float32 products of one pair differ with the shape of the matrix."""
@@ -28,7 +28,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Segment:
-    """One source with its references and what the systems made of it."""
+    """One source with its references and the systems' texts."""
 
     id: str
     references: list[str]
@@ -41,7 +41,7 @@ class BillboardAdapter:
     """A folder with `<set>_references.jsonl` and `<set>_THumB-1.0.jsonl`."""
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        """A hash of the folder's files.
+        """Return a hash of the folder's files.
 
         Raises:
             UserError: there is no such folder.
@@ -56,7 +56,7 @@ class BillboardAdapter:
         """
         segments, warnings = read_segments(_folder(card, settings))
         refuse_if_strict(card, warnings, strict=settings.strict)
-        segments = limited(segments, settings.limit)
+        segments = limit_segments(segments, settings.limit)
         encoder.calibrate([t for s in segments for t in (*s.references, *s.hypotheses)], "text")
         references = encoder.encode([r for s in segments for r in s.references], "text")
         hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
@@ -85,12 +85,12 @@ class BillboardAdapter:
 def _folder(card: Card, settings: RunSettings) -> Path:
     if card.folder is not None:
         if not is_folder(card.folder):
-            raise UserError(f"task {card.name}: {card.folder}: no such folder: `data` in the card says where it is")
+            raise UserError(f"task {card.name}: {card.folder}: no such folder: correct `data` in the card")
         return card.folder
     folder = mirror_folder(settings.hub, str(card.data_id))
     if folder is None:
         raise UserError(
-            f"data set {card.data_id} ({card.name}) is on no public data hub: give a folder that holds its two THumB "
+            f"data set {card.data_id} ({card.name}) is on no public data hub: give a folder with its two THumB "
             f"files with --hub DIR (DIR/datasets/{card.data_id}/) or write a card of your own with `data: FOLDER`"
         )
     return folder
@@ -113,14 +113,14 @@ def load_segments(folder: Path) -> list[Segment]:
 
 
 def read_segments(folder: Path) -> tuple[list[Segment], tuple[str, ...]]:
-    """Return the data of a folder in THumB's format, and what its owner must know of it.
+    """Return the data of a folder in THumB's format, and warnings for its owner.
 
     Raises:
         UserError: a file is missing, a row broken, a segment without references, a system twice in one segment, or
             no correlation can exist.
     """
     path = _one(folder, "_references.jsonl")
-    reader = Reader(path)
+    reader = RowReader(path)
     references: dict[str, list[str]] = {}
     for line, row in read_rows(path):
         segment = reader.id(line, row, "seg_id")
@@ -131,7 +131,7 @@ def read_segments(folder: Path) -> tuple[list[Segment], tuple[str, ...]]:
             raise reader.fail(line, f"segment {cut(segment)} has no references")
     warnings = reader.warnings()
     path = _one(folder, "_THumB-1.0.jsonl")
-    reader = Reader(path)
+    reader = RowReader(path)
     segments: dict[str, Segment] = {}
     for line, row in read_rows(path):
         segment, system = reader.id(line, row, "seg_id"), reader.id(line, row, "SYS")
@@ -151,17 +151,17 @@ def read_segments(folder: Path) -> tuple[list[Segment], tuple[str, ...]]:
 
 
 def _check_variety(segments: Sequence[Segment], path: Path) -> None:
-    """Refuse data of which any model would give equal scores, or that has equal grades only."""
+    """Refuse data with equal grades only, or with equal similarities in any model."""
     if len({score for s in segments for score in s.human}) < 2:
         raise UserError(f"{path}: no variety: every 'human_score' is {segments[0].human[0]:g}")
     if all(hypothesis in s.references for s in segments for hypothesis in s.hypotheses):
         raise UserError(f"{path}: no variety: every 'hyp' is one of its own references")
     if len({(hypothesis, frozenset(s.references)) for s in segments for hypothesis in s.hypotheses}) < 2:
-        raise UserError(f"{path}: no variety: it is the same 'hyp' in every row")
+        raise UserError(f"{path}: no variety: every row has the same 'hyp'")
 
 
-def limited(segments: list[Segment], n: int | None) -> list[Segment]:
-    """Return the first n segments, all if None; the last gives way where all their human scores are equal."""
+def limit_segments(segments: list[Segment], n: int | None) -> list[Segment]:
+    """Return the first n segments, all if None; if all their human scores are equal, another replaces the last."""
     if n is None:
         return segments
     first = {score for s in segments[:n] for score in s.human}
@@ -172,7 +172,7 @@ def limited(segments: list[Segment], n: int | None) -> list[Segment]:
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Rows at length 1."""
+    """Scale rows to length 1."""
     normed: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return normed
 
@@ -180,9 +180,9 @@ def unit(vectors: Vectors) -> Vectors:
 def max_over_references(
     hypotheses: Vectors, references: Vectors, n_hypotheses: Sequence[int], n_references: Sequence[int]
 ) -> Vectors:
-    """For each hypothesis the largest cosine with a reference of its segment.
+    """Return each hypothesis' largest cosine with a reference of its segment.
 
-    Rows have length 1 and stand segment by segment.
+    Rows have length 1, segment after segment.
     """
     best = []
     h = r = 0

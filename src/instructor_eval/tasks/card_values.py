@@ -1,4 +1,4 @@
-"""Checked values out of a card: each error names file, task and key."""
+"""Checked values of a card: each error names file, task and key."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LONGEST_NAME = 200
 
 
 class Where:
-    """A task of a card's file: its values are checked here, and errors name file, task and key."""
+    """The place of a card, file and task: it checks values, and its errors name file, task and key."""
 
     def __init__(self, file: Path, task: str) -> None:
         self.file, self.task = file, task
 
     def error(self, key: str, message: str) -> UserError:
-        """Return an error of one key."""
+        """Return an error about one key."""
         return UserError(f"{self.file}: task '{self.task}': {key}: {message}")
 
     def text(self, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
@@ -32,7 +32,7 @@ class Where:
         return value
 
     def name(self, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
-        """Return a text that tables and file names can have."""
+        """Return a text that fits tables and file names."""
         value = self.text(raw, key, default)
         if not value.strip() or len(value) > LONGEST_NAME:
             raise self.error(key, f"expected 1 to {LONGEST_NAME} characters, it has {len(value):,}")
@@ -41,14 +41,14 @@ class Where:
         return value
 
     def file_name(self, raw: Mapping[str, Any], key: str, default: str) -> str:
-        """Return a text that becomes part of a file's name, and leads to no other folder."""
+        """Return a text that can be part of a file's name and cannot name another folder."""
         value = self.name(raw, key, default)
         if value in (".", "..") or "/" in value or "\\" in value:
-            raise self.error(key, f"'{value}' is no name: it becomes part of a file's name")
+            raise self.error(key, f"'{value}' cannot be part of a file's name")
         return value
 
     def known(self, raw: Mapping[str, Any], keys: Iterable[str], at: str = "") -> None:
-        """Refuse a key that is none of these."""
+        """Refuse a key that is not one of these."""
         keys = tuple(keys)
         for key in raw:
             if key not in keys:
@@ -57,7 +57,7 @@ class Where:
                 raise self.error(f"{at}{key}", f"unknown key: {hint}")
 
     def one_of(self, key: str, value: str, known: Iterable[str]) -> str:
-        """Refuse a value that is none of these."""
+        """Refuse a value that is not one of these, or return it."""
         known = tuple(known)
         if value not in known:
             hint = did_you_mean(value, known) or f": known are {', '.join(known[:12])}"

@@ -35,7 +35,7 @@ _TASK_KEYS = (
 
 
 def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
-    """All cards of one YAML file.
+    """Read all cards of one YAML file.
 
     Raises:
         UserError: the file is missing, is not YAML, or a card in it breaks the schema.
@@ -100,7 +100,7 @@ def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
 
 
 def _metric(raw: Mapping[str, Any], where: Where, kind: TaskType) -> str:
-    """One of the type's metrics, or one that an installed package brings."""
+    """Return the card's metric, one of its type's or of an installed package's."""
     metric = where.name(raw, "metric", kind.metrics[0])
     if metric in kind.metrics:
         return metric
@@ -111,7 +111,7 @@ def _metric(raw: Mapping[str, Any], where: Where, kind: TaskType) -> str:
 
 @dataclass(frozen=True)
 class _Data:
-    """Where a task's data is."""
+    """The place of a task's data."""
 
     id: str | None = None
     revision: str | None = None
@@ -147,7 +147,7 @@ def _data(raw: Mapping[str, Any], where: Where) -> _Data:
 
 def _folder(text: str, where: Where) -> Path:
     if len(text) > _LONGEST_PATH or "\0" in text:
-        raise where.error("data", f"{text[:60]!r}... is no folder's name")
+        raise where.error("data", f"{text[:60]!r}... cannot be a folder's name")
     try:
         return Path(text).expanduser()
     except RuntimeError as e:
@@ -209,45 +209,45 @@ def _texts(raw: Mapping[str, Any], where: Where, key: str) -> tuple[str, ...]:
 
 @cache
 def shipped_cards() -> dict[str, Card]:
-    """The cards of the four benchmarks that ship, by name, in the files' order."""
+    """Return the cards of the four shipped benchmarks, by name, in the files' order."""
     root = shipped("tasks")
     files = [root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"]
     return {card.name: card for file in files for card in read_cards(file)}
 
 
 @dataclass(frozen=True)
-class Plugged:
-    """What installed packages bring by entry points `instructor_eval.tasks`."""
+class PluginCards:
+    """Cards of installed packages, by entry points `instructor_eval.tasks`."""
 
     cards: dict[str, Card]
-    faults: tuple[str, ...]
-    """Why others of their cards cannot be had, a line each: only who asks for one need know."""
+    errors: tuple[str, ...]
+    """Errors of packages whose cards cannot be read, a line each; shown only to a user who asks for an unknown card."""
 
 
 @cache
-def plugged_cards() -> Plugged:
-    """The cards of installed packages; an entry's name is the benchmark of those that name none.
+def plugin_cards() -> PluginCards:
+    """Return the cards of installed packages; an entry's name is the default of their benchmark.
 
-    They are held to the same rules as the user's own, and can take neither a task's name nor a benchmark's of ours.
+    The rules are those for own cards; and they cannot use the name of a shipped task or benchmark.
     """
     cards: dict[str, Card] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     for plugin in plugins.found(plugins.TASKS).values():
         try:
             cards |= _cards_of(plugin, cards)
         except UserError as e:
-            faults.append(str(e))
-    return Plugged(cards, tuple(faults))
+            errors.append(str(e))
+    return PluginCards(cards, tuple(errors))
 
 
 def _cards_of(plugin: plugins.Plugin, others: Mapping[str, Card]) -> dict[str, Card]:
-    """All cards of one entry by name, or an error: half a benchmark is another benchmark."""
+    """Return all cards of one entry by name, or raise: half a benchmark is another benchmark."""
     folder = plugin.load(lambda value: callable(value) or hasattr(value, "iterdir"), "folder of cards or function")
     if callable(folder):
-        folder = plugin.run(folder, "cannot say where its cards are")
+        folder = plugin.run(folder, "cannot name its folder of cards")
     if not isinstance(folder, Path) or not folder.is_dir():
-        raise UserError(f"{plugin.what}: {str(folder)[:200]} is no folder on disk: mend it, or install it unpacked")
-    every = plugin.run(lambda: sorted(folder.iterdir()), "cannot say what is in its folder")
+        raise UserError(f"{plugin.what}: {str(folder)[:200]} is not a folder on disk: fix it, or install it unpacked")
+    every = plugin.run(lambda: sorted(folder.iterdir()), "cannot list its folder")
     files = [p for p in every if p.suffix in (".yaml", ".yml") and p.is_file()]
     cards: dict[str, Card] = {}
     ours = shipped_cards()
@@ -255,32 +255,32 @@ def _cards_of(plugin: plugins.Plugin, others: Mapping[str, Card]) -> dict[str, C
         _check_own(card, ours)
         where = Where(card.file or folder, card.name)
         if card.benchmark in benchmarks(ours):
-            raise where.error("benchmark", f"'{card.benchmark}' is ours: take another")
+            raise where.error("benchmark", f"'{card.benchmark}' is a shipped benchmark: choose another name")
         twice = cards.get(card.name) or others.get(card.name)
         if twice is not None:
             raise where.error("name", f"it is in {twice.file} too: rename one, or uninstall {plugin.what}")
         cards[card.name] = card
     if not cards:
-        raise UserError(f"{plugin.what}: there is no card (*.yaml) in {folder}: mend or uninstall it")
+        raise UserError(f"{plugin.what}: there is no card (*.yaml) in {folder}: fix or uninstall it")
     return cards
 
 
 def known_cards() -> dict[str, Card]:
-    """The shipped cards, then those of installed packages that can be had."""
-    return {**shipped_cards(), **plugged_cards().cards}
+    """Return the shipped cards, then those of installed packages."""
+    return {**shipped_cards(), **plugin_cards().cards}
 
 
 def benchmarks(cards: Mapping[str, Card]) -> list[str]:
-    """The benchmarks' names, in the order of their cards."""
+    """Return the benchmarks' names, in the order of their cards."""
     return list(dict.fromkeys(card.benchmark for card in cards.values()))
 
 
 def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[Card]:
-    """The cards that `--task` and `--benchmark` name, each once; a task with parts comes after its parts.
+    """Return the cards that `--task` and `--benchmark` name, each once; a task with parts comes after its parts.
 
     Raises:
-        UserError: an unknown task or benchmark, with suggestions; a broken own card; an own card that takes the
-            name of a shipped task.
+        UserError: an unknown task or benchmark, with suggestions; a broken own card; an own card with the name of a
+            shipped task.
     """
     cards = shipped_cards()
     chosen: dict[str, Card] = {}
@@ -302,7 +302,7 @@ def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[
 
 
 def _of_benchmark(name: str) -> list[Card]:
-    """A benchmark's cards; packages are looked at only where it is none of ours."""
+    """Return a benchmark's cards; packages are searched only if it is not a shipped one."""
     for cards in (shipped_cards, known_cards):
         found = [card for card in cards().values() if card.benchmark == name]
         if found:
@@ -312,15 +312,15 @@ def _of_benchmark(name: str) -> list[Card]:
 
 
 def _unknown(what: str, name: str, hint: str) -> UserError:
-    """No card goes by that name; a package that cannot be read may have been meant to bring it."""
-    return UserError("; ".join([f"unknown {what} '{name}'{hint}", *plugged_cards().faults[:1]]))
+    """Return the error for an unknown name, with the first error of a package that may have been meant."""
+    return UserError("; ".join([f"unknown {what} '{name}'{hint}", *plugin_cards().errors[:1]]))
 
 
 def own_cards(task: str) -> list[Card]:
-    """The cards that are not shipped: of an installed package by name, or those in the file that `--task` names.
+    """Return cards that are not shipped: an installed package's by name, or all in the file that `--task` names.
 
     Raises:
-        UserError: it is neither a name nor a card's path, or a card in it cannot be an own task.
+        UserError: it is neither a name nor a card's path, or a card in the file cannot be an own task.
     """
     if not task.endswith((".yaml", ".yml")):
         known = known_cards()
@@ -337,7 +337,7 @@ def own_cards(task: str) -> list[Card]:
 def _check_own(card: Card, ours: Mapping[str, Card]) -> None:
     where = Where(card.file or Path(), card.name)
     if card.name in ours:
-        raise where.error("name", "taken by a shipped task, choose another")
+        raise where.error("name", "it is the name of a shipped task: choose another")
     if card.type not in OWN_TYPES:
         raise where.error("type", f"own tasks can be {', '.join(OWN_TYPES)}")
     if card.parts:

@@ -12,9 +12,9 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.engine import BaseEngine
-from instructor_eval.models.precision import WHOLE, Precision, calibration_texts
+from instructor_eval.models.precision import Precision, calibration_texts
 from instructor_eval.models.served.asking import RefusedTextError
-from instructor_eval.models.variant import Variant
+from instructor_eval.models.variant import FP32, Variant
 from instructor_eval.tasks.task import Resolved
 
 _MODULUS = 1 << 256
@@ -29,9 +29,9 @@ class BoundEncoder:
         instructions: Role -> instruction.
         protocol: The run's protocol choices; `empty_text` and `clustering_256` matter here.
         task: Name of the task, for its progress.
-        is_clustering: Whether the 256-token rule of the paper's code applies to this task.
-        variant: What vectors are kept as; its form is the engine's.
-        task_type: MTEB's name of the task's type; some served models look at it.
+        is_clustering: The 256-token rule of the paper's code applies to this task.
+        variant: The precision of vectors; its form is the engine's.
+        task_type: MTEB's name of the task's type; some served models depend on it.
 
     Raises:
         UserError: the variant has more dimensions than the model.
@@ -45,7 +45,7 @@ class BoundEncoder:
         *,
         task: str,
         is_clustering: bool = False,
-        variant: Variant = WHOLE,
+        variant: Variant = FP32,
         task_type: str = "",
     ) -> None:
         self.name = engine.model.name
@@ -56,24 +56,24 @@ class BoundEncoder:
         self._drops_over_limit = is_clustering and protocol.get("clustering_256") == "on"
         self._task, self._type = task, task_type
         self.progress = Progress(task)
-        """How far it is; to be closed when the task ends."""
+        """Its progress; closed when the task ends."""
         self._hash = TextsHash()
-        # The engine and its cache know full vectors only: all precisions share them.
+        # The engine and its cache have full vectors only: all precisions share them.
         self._precision = Precision(variant, dim=engine.dim, normalize=engine.model.normalize, model=engine.model.name)
         self._documents = 0
 
     def instruction(self, role: str) -> str:
-        """The literal instruction of a role."""
+        """Return the literal instruction of a role."""
         return self._instructions[role].text
 
     def calibrate(self, texts: Iterable[str], role: str) -> None:
-        """Take every dimension's range from at most 10,000 of `texts`, where the variant needs ranges.
+        """Take every dimension's range from at most 10,000 of `texts`, if the variant needs ranges.
 
-        They are embedded under the instruction of `role`, and not part of `texts_hash`. The first call counts.
+        They are embedded under the instruction of `role`, and not part of `texts_hash`. Only the first call counts.
 
         Raises:
             ModelOutputError: a vector is not usable.
-            UserError: an empty text, where the protocol says that is an error.
+            UserError: there is an empty text, and the protocol does not allow one.
         """
         if not self._precision.needs_calibration:
             return
@@ -87,11 +87,11 @@ class BoundEncoder:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim].
 
         These are the values that an index of the variant's precision computes with. Without an earlier `calibrate`,
-        the first texts are what int8 is calibrated on.
+        int8 is calibrated on the first texts.
 
         Raises:
             ModelOutputError: a vector is not usable.
-            UserError: an empty text, where the protocol says that is an error.
+            UserError: there is an empty text, and the protocol does not allow one.
         """
         texts = list(texts)
         self._refuse_empty(texts, role)
@@ -108,14 +108,14 @@ class BoundEncoder:
             place = {text: i for i, text in enumerate(texts)}
             first = vectors[[place[text] for text in calibration_texts(texts)]]
             self._precision.calibrate(first, role=role, instruction=instruction, origin="first texts")
-        return self._precision.kept(vectors, as_query=role == "query")
+        return self._precision.apply(vectors, as_query=role == "query")
 
     def embedding(self) -> dict[str, Any]:
-        """What vectors were kept as, for the score file: `Precision.describe`."""
+        """Return the precision of vectors for the score file, as `Precision.describe`."""
         return self._precision.describe()
 
     def _full(self, texts: list[str], instruction: str, role: str) -> Vectors:
-        """The model's own vectors."""
+        """Return the model's own vectors."""
         if not (self._drops_over_limit and instruction):
             return self._engine.encode(texts, self._scope(instruction, role), progress=self.progress)
         # The paper's code: a text that makes the input longer than 256 tokens is embedded without the instruction.
@@ -129,7 +129,7 @@ class BoundEncoder:
         return vectors
 
     def _place(self, at: int, count: int, role: str) -> str:
-        """Which text of the data that is, as far as the order tells: a corpus comes in several parts."""
+        """Return the place of a text in the data, counted over the parts of a corpus."""
         if role == "document":
             return f"document {self._documents + at + 1:,}"
         return f"{role} {at + 1:,} of {count:,}"
@@ -139,17 +139,18 @@ class BoundEncoder:
 
     def _refuse_empty(self, texts: list[str], role: str) -> None:
         if self._refuses_empty and not all(text.strip() for text in texts):
-            raise UserError(f"{self._task}: a {role} has no text: mend the data, or --protocol empty_text=encode")
+            step = "correct the data, or add --protocol empty_text=encode"
+            raise UserError(f"{self._task}: a {role} has no text: {step}")
 
     def texts_hash(self) -> str:
-        """Hash of all texts encoded so far with their roles, whatever the order and chunks they came in."""
+        """Return a hash of all texts so far with their roles, the same for any order and chunks."""
         return self._hash.hex()
 
 
 class NoModel:
-    """In an encoder's place where nothing is embedded: it takes note of the texts, and its vectors have no length."""
+    """An encoder that embeds nothing: it hashes texts, and its vectors have no values."""
 
-    variant = WHOLE
+    variant = FP32
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -157,28 +158,28 @@ class NoModel:
         self._hash = TextsHash()
 
     def instruction(self, role: str) -> str:
-        """None: nothing is embedded."""
+        """Return an empty instruction."""
         return ""
 
     def calibrate(self, texts: Iterable[str], role: str) -> None:
-        """Nothing to calibrate."""
+        """Do nothing."""
 
     def embedding(self) -> dict[str, Any]:
-        """Nothing was kept."""
+        """Return an empty description."""
         return {}
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
-        """float32 [len(texts), 0]."""
+        """Hash the texts and return float32 [len(texts), 0]."""
         self._hash.add(texts, role)
         return np.empty((len(texts), 0), dtype=np.float32)
 
     def texts_hash(self) -> str:
-        """Hash of all texts seen so far; a model that embeds the same texts has the same."""
+        """Return a hash of all texts so far, the same as of a model that embeds them."""
         return self._hash.hex()
 
 
 class TextsHash:
-    """Hash of texts with their roles, whatever the order and chunks they come in.
+    """A hash of texts with their roles, the same for any order and chunks.
 
     The sum of the texts' SHA-256 values modulo 2^256: a guard against mistakes, not against an attacker.
     """
@@ -187,11 +188,11 @@ class TextsHash:
         self._sum = 0
 
     def add(self, texts: Sequence[str], role: str) -> None:
-        """Take note of texts."""
+        """Add texts to the hash."""
         for text in texts:
             digest = hashlib.sha256(f"{role}\0{text}".encode("utf-8", "surrogatepass")).digest()
             self._sum = (self._sum + int.from_bytes(digest, "little")) % _MODULUS
 
     def hex(self) -> str:
-        """64 hex digits."""
+        """Return the hash as 64 hex digits."""
         return f"{self._sum:064x}"

@@ -1,8 +1,8 @@
-"""Which instruction a text gets: the look-up order, and the rule of each model family.
+"""The instruction of a text: the look-up order, and the rule of each model family.
 
-INSTRUCTOR models: a file given by the user > the card's entry for this very model > its entry for the family > the
-card's default > an error that names task and role. Never a silent empty instruction. Models of the other families
-take what their own checkpoint says (see `models/family.py`); the rule used is stored beside the literal text.
+INSTRUCTOR models: the user's file > the card's entry for this model > its entry for the family > the card's default >
+an error that names task and role. Never a silent empty instruction. Models of other families use the prompts of their
+own checkpoint (`models/family.py`); the rule is stored beside the literal text.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PAPER_MODELS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/ins
 _RESERVED = (*SETS, "own", "published")
 
 LONGEST_INSTRUCTION = 100_000
-"""Characters: no model reads so many tokens of it, and every score would hold them."""
+"""Characters of an instruction at most: no model reads more, and every score file would have them."""
 
 
 def too_long(text: str) -> str:
-    """Say that an instruction is longer than any."""
+    """Return the message about a too long instruction."""
     return f"an instruction of {len(text):,} characters: at most {LONGEST_INSTRUCTION:,} can be used"
 
 
@@ -34,9 +34,9 @@ class InstructionSet:
     """One choice of `--instructions`."""
 
     name: str
-    """What tables call it: paper, template, none, or the file's stem."""
+    """Its name in tables: paper, template, none, or the file's stem."""
     kind: str
-    """paper | template | none | file"""
+    """paper | template | none | file."""
     table_of: str | None = None
     """For `paper:MODEL`: the model whose entries in the cards are used."""
     entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -46,20 +46,20 @@ class InstructionSet:
 
 @dataclass(frozen=True)
 class ModelRule:
-    """What the look-up needs to know of a model."""
+    """The facts about a model that the look-up needs."""
 
     name: str
     family: str
     prompts: Mapping[str, str] = field(default_factory=dict)
-    """Role (or "*") -> the prompt of the model's own configuration, for the family prefix."""
+    """Role (or "*") -> the prompt in the model's own configuration, for the family prefix."""
     prompts_rule: str = ""
 
 
 def parse_set(text: str, task_names: set[str]) -> InstructionSet:
-    """Read one value of `--instructions`: paper, paper:MODEL, template, none, or a YAML file.
+    """Parse one value of `--instructions`: paper, paper:MODEL, template, none, or a YAML file.
 
     Raises:
-        UserError: neither a known set nor a readable file of the right form.
+        UserError: it is neither a known set nor a readable file of instructions.
     """
     kind, _, table_of = text.partition(":")
     if kind == "paper" and table_of:
@@ -79,7 +79,7 @@ def parse_set(text: str, task_names: set[str]) -> InstructionSet:
 
 
 def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
-    """Read `{task: text}` or `{task: {role: text}}`; `default` serves every task that is not named."""
+    """Read `{task: text}` or `{task: {role: text}}`; `default` serves every other task."""
     raw = read_yaml(path, "no such file of instructions")
     if not isinstance(raw, dict) or not raw:
         raise UserError(f"{path}: expected `TASK: instruction` or `TASK: {{role: instruction}}` on the top level")
@@ -102,7 +102,7 @@ def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
 
 
 def effective_name(chosen: InstructionSet, model: ModelRule) -> str:
-    """The set's name for this model: `paper` means a prefix model's own prompts, and a plain model takes none."""
+    """Return the set's name for this model: `paper` means a prefix model's own prompts; a plain model has none."""
     if model.family == "plain":
         return "none"
     if model.family == "prefix" and chosen.kind == "paper":
@@ -111,10 +111,10 @@ def effective_name(chosen: InstructionSet, model: ModelRule) -> str:
 
 
 def resolve(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> Resolved:
-    """The instruction of `role` in this task for this model.
+    """Return the instruction of `role` in this task for this model.
 
     Raises:
-        UserError: nothing in the look-up order names an instruction, or a plain model is given a file of them.
+        UserError: nothing in the look-up order has an instruction, or a plain model is given a file.
     """
     if chosen.kind == "file":
         found = _from_file(card, role, chosen, model)
@@ -134,8 +134,8 @@ def resolve(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> 
 def _from_file(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> Resolved | None:
     if model.family == "plain":
         raise UserError(
-            f"{model.name} takes no instructions (family plain): add --family prefix to put those of "
-            f"{chosen.path} before its texts, or leave --instructions out"
+            f"{model.name} takes no instructions (family plain): add --family prefix to put the "
+            f"instructions in {chosen.path} before its texts, or leave --instructions out"
         )
     for key in (card.name, "default"):
         for r in (role, "*"):
@@ -178,5 +178,5 @@ def _from_template(card: Card, role: str, why: str) -> Resolved:
 
 
 def resolve_all(card: Card, chosen: InstructionSet, model: ModelRule) -> dict[str, Resolved]:
-    """`resolve` for every role of the task."""
+    """Return the instruction of every role of the task."""
     return {role: resolve(card, role, chosen, model) for role in card.roles}

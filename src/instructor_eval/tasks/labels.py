@@ -1,7 +1,7 @@
-"""Labels of own data: one number is one label; those that look alike, or were never learned, are named.
+"""Labels of own data: one number is one label; warnings name labels that look alike or that training does not have.
 
-`0`, `0.0` and `"0"` are one label: tables that pass through other programs write one column in all three ways. Labels
-that differ in case or spaces stay apart: nobody but their owner knows whether they are meant to be one.
+`0`, `0.0` and `"0"` are one label: programs write one column in all three ways. Labels that differ in case or spaces
+stay apart: only their owner knows if they mean the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAMED, _ALIKE, _SHOWN = 5, 3, 30
 
 
 def canonical(label: str) -> str:
-    """Return the shortest form of a label that is a number, and every other label as it is."""
+    """Return a numeric label in its shortest form, and every other label unchanged."""
     if len(label) > _LONGEST or not _NUMBER.fullmatch(label):
         return label
     number = Decimal(label).normalize(_EXACT)
@@ -39,14 +39,14 @@ class Labels:
         self._spellings: dict[str, dict[str, None]] = defaultdict(dict)
 
     def add(self, split: str, written: str) -> str:
-        """Take note of a label, and return it in its shortest form."""
+        """Count a label, and return it in its shortest form."""
         name = canonical(written)
         self._counts[split][name] += 1
         self._spellings[name][written] = None
         return name
 
     def warnings(self, *, train: str | None = None, test: str | None = None) -> list[str]:
-        """Name the labels that a score should not be read without.
+        """Return warnings about labels that a reader of the score must know.
 
         Args:
             train: The split that a classifier learns from.
@@ -71,14 +71,14 @@ class Labels:
 def unseen(
     train: Mapping[str, int], test: Mapping[str, int], train_name: str, test_name: str, counts: str = "counts as wrong"
 ) -> list[str]:
-    """Name the labels of the test split that a classifier never learns, with the number of their rows.
+    """Return a warning about test labels that training does not have, with the number of their rows.
 
     Args:
-        train: Label -> rows of what is learned from.
-        test: Label -> rows of what is tested.
-        train_name: What the first split is called.
-        test_name: What the second is called.
-        counts: What becomes of such a row.
+        train: Label -> rows of the training split.
+        test: Label -> rows of the test split.
+        train_name: Name of the training split.
+        test_name: Name of the test split.
+        counts: How such a row counts.
     """
     strange = {name: n for name, n in test.items() if name not in train}
     if not strange:
@@ -92,7 +92,7 @@ def unseen(
 
 
 def _folded(name: str) -> str:
-    """Return what two labels have in common that differ only in case, spaces or Unicode form."""
+    """Return a label without differences in case, spaces and Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 

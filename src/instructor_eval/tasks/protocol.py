@@ -1,6 +1,6 @@
-"""The protocol choices: points where the paper's code, mteb and common sense differ. Named, defaulted, stored.
+"""The protocol choices: points where the paper's code, mteb and common sense differ, each with a name and a default.
 
-docs/protocol.md says what each means and where it comes from.
+docs/protocol.md explains each and gives its source.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types import TYPES
 
 PROTOCOL_VERSION = "1"
-"""Raised when the same choices would give another number: part of every score's identity."""
+"""A number that goes up when the same choices would give another score: part of every score's identity."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "summeval": ("v1", "v2"),
@@ -23,9 +23,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "rouge": ("mean", "bootstrap"),
     "amazon": ("all", "third-worst"),
 }
-"""Choice -> its values; the first is the default, and what mteb does."""
+"""Choice -> its values; the first is the default and mteb's way."""
 
-# What the authors' code of 2022 did (github xlang-ai/instructor-embedding, commit 9a9742c).
+# The choices of the authors' code of 2022 (github xlang-ai/instructor-embedding, commit 9a9742c).
 PAPER = {
     "summeval": "v1",
     "summeval_machine_instruction": "off",
@@ -37,7 +37,7 @@ PAPER = {
 
 
 def parse(given: Sequence[str]) -> dict[str, str]:
-    """Read the values of `--protocol`: `mteb`, `paper`, or CHOICE=VALUE; later ones win.
+    """Parse the values of `--protocol`: `mteb`, `paper`, or CHOICE=VALUE; later ones win.
 
     Raises:
         UserError: an unknown choice or value.
@@ -62,7 +62,7 @@ def parse(given: Sequence[str]) -> dict[str, str]:
 
 
 def relevant(choices: dict[str, str], task_type: str, task: str = "") -> dict[str, str]:
-    """The choices that can change this task's number; only they are part of its identity."""
+    """Return the choices that can change this task's score; only they are part of its identity."""
     concerned = {"empty_text"} | {
         "Summarization": {"summeval", "summeval_machine_instruction"},
         "PairClassification": {"pair_ap"},
@@ -73,7 +73,7 @@ def relevant(choices: dict[str, str], task_type: str, task: str = "") -> dict[st
 
 
 def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
-    """The card's metric, as the run's protocol choices have it; they do not concern that of an installed package."""
+    """Return the card's metric under the run's protocol choices, which do not affect a package's metric."""
     if card.metric not in TYPES[card.type].metrics:
         return card.metric
     if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":

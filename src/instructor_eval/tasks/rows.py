@@ -27,21 +27,21 @@ def find_file(folder: Path, stem: str) -> Path:
         UserError: no such folder, no such file, or more than one.
     """
     if not is_folder(folder):
-        raise UserError(f"{folder}: no such folder: `data` in the card is taken from the card's own place")
+        raise UserError(f"{folder}: no such folder: `data` is relative to the card's folder")
     found = [p for p in (folder / f"{stem}{suffix}" for suffix in SUFFIXES) if os.path.lexists(p) and not p.is_dir()]
     if not found:
         others = sorted(p.name for p in folder.glob(f"{glob.escape(stem)}.*") if p.is_file())
-        hint = f" ({others[0]} is there, but is of no form that is read: convert it)" if others else ""
+        hint = f" ({others[0]} is there, but in an unknown format: convert it)" if others else ""
         raise UserError(f"{folder}: expected {stem}.jsonl, {stem}.tsv or {stem}.csv in it, found none{hint}")
     if len(found) > 1:
-        raise UserError(f"{folder}: {found[0].name} and {found[1].name} are both there: keep one")
+        raise UserError(f"{folder}: {found[0].name} and {found[1].name} are both there: remove one")
     return found[0]
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Yield (line number, row) of every row that is not empty; tables need a header line.
 
-    TSV is read as it stands, with no quoting; CSV may quote with double quotes. A byte-order mark is skipped.
+    TSV has no quoting; CSV may quote with double quotes. A byte-order mark is skipped.
 
     Raises:
         UserError: the file is not UTF-8, or a line cannot be read.
@@ -50,16 +50,24 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of every line of a table that is not empty, the header's among them.
+    """Yield (line number, cells) of every line of a table that is not empty, the header's too.
 
     Raises:
         UserError: the file is not UTF-8, or a line cannot be read.
     """
-    return _cells(path)
+    tabs = path.suffix == ".tsv"
+    options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
+    reader = csv_cells(text_lines(path), **options)
+    try:
+        for cells in reader:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                yield reader.line_num, cells
+    except csv.Error as e:
+        raise UserError(f"{path}, line {reader.line_num}: {e}") from e
 
 
 def csv_cells(lines: Iterable[str], **options: Any) -> Any:
-    """Return Python's reader of CSV, strict, and with a bound on what a field may hold."""
+    """Return Python's reader of CSV, strict, and with a limit on a field's length."""
     csv.field_size_limit(_LONGEST_FIELD)
     return csv.reader(lines, strict=True, **options)
 
@@ -71,7 +79,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
         try:
             row = parse_json(line)
             if "\\u" in line:
-                json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
+                json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is not valid text
         except ValueError as e:
             hint = ": every line should be an object of its own" if line.lstrip().startswith("[") else ""
             raise UserError(f"{path}, line {number}: not JSON ({e}){hint}") from e
@@ -81,7 +89,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _table(path: Path) -> Iterator[tuple[int, Row]]:
-    rows = _cells(path)
+    rows = read_cells(path)
     number, header = next(rows, (1, []))
     if len(header) > _MOST_COLUMNS:
         raise UserError(f"{path}, line {number}: {len(header):,} columns: at most {_MOST_COLUMNS:,} are read")
@@ -96,15 +104,3 @@ def _table(path: Path) -> Iterator[tuple[int, Row]]:
                 f"{quote if len(cells) > len(header) else ''}"
             )
         yield number, dict(zip(header, cells, strict=True))
-
-
-def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    tabs = path.suffix == ".tsv"
-    options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
-    reader = csv_cells(text_lines(path), **options)
-    try:
-        for cells in reader:
-            if len(cells) > 1 or (cells and cells[0].strip()):
-                yield reader.line_num, cells
-    except csv.Error as e:
-        raise UserError(f"{path}, line {reader.line_num}: {e}") from e

@@ -1,4 +1,4 @@
-"""What a task is: its card, the encoder and the settings it is run with, and what it gives."""
+"""A task: its card, the encoder and settings of a run, and its outcome."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Card:
     data_id: str | None = None
     data_revision: str | None = None
     data_mirror: str | None = None
-    """Where a local mirror has the data, if not under `data_id`."""
+    """The data's id in a local mirror, if it is not `data_id`."""
     folder: Path | None = None
     """The data's folder, for the user's own tasks and the demo; None for tasks located by `data_id`."""
     template: Template = field(default_factory=Template)
     template_is_default: bool = False
-    """True where the card gives no template and its type's general wording stands in."""
+    """True if the card has no template, and its type's general wording is used."""
     instructions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Role -> {model id | family | "default": instruction}; a role that is absent has none of its own."""
+    """Role -> {model id | family | "default": instruction}; other roles have no instruction of their own."""
     parts: tuple[str, ...] = ()
     part_of: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -54,21 +54,21 @@ class Card:
 
 
 class TaskEncoder(Protocol):
-    """What an adapter is given: the model under one task's instructions. No tokenizer, no device, no cache."""
+    """The model as an adapter sees it, under one task's instructions. No tokenizer, no device, no cache."""
 
     name: str
-    """The model's name, for those libraries that want one."""
+    """The model's name, for libraries that need one."""
     variant: Variant
-    """What its vectors are kept as: a search may have to go another way than by cosine."""
+    """The precision of its vectors: some need another search than by cosine."""
 
     def instruction(self, role: str) -> str:
-        """The literal instruction under which texts of a role are embedded."""
+        """Return the literal instruction under which texts of a role are embedded."""
         ...
 
     def calibrate(self, texts: Iterable[str], role: str) -> None:
-        """Say what will be searched, before the first `encode`: int8 takes every dimension's range from it.
+        """Calibrate int8 on the texts that will be searched, before the first `encode`.
 
-        The first call counts. Where none comes, the texts of the first `encode` do. Other variants do not look at
+        Only the first call counts. Without a call, the texts of the first `encode` are used. Other variants do not read
         `texts` at all.
         """
         ...
@@ -80,49 +80,49 @@ class TaskEncoder(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A score and the items it is computed from: `score == scorers.compute(metric, items)` holds exactly."""
+    """A score and its items: `score == metrics.compute(metric, items)` holds exactly."""
 
     metric: str
     score: float
     items: Items
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Further figures of the same evaluation; informative."""
+    """Further figures of the same evaluation, for information."""
     gold_hash: str = ""
     """Hash of the gold values with their item ids."""
     search: Mapping[str, Any] = field(default_factory=dict)
-    """Retrieval through a vector store: what `Score.search` says of it."""
+    """Retrieval through a vector store: the figures for `Score.search`."""
     warnings: tuple[str, ...] = ()
-    """What the data's owner must know of it, a line each."""
+    """Warnings for the data's owner, a line each."""
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """How one benchmark's tasks are located, loaded and scored."""
+    """The code that locates, loads and scores one benchmark's tasks."""
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        """What names the data's exact content before it is loaded: a pinned revision, or a hash of local files."""
+        """Return a key of the data's content before it is loaded: a pinned revision, or a hash of local files."""
         ...
 
     def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Load the data, embed it, score it."""
+        """Run the task: load the data, embed it, score it."""
         ...
 
 
 @dataclass(frozen=True)
 class Selection:
-    """How demonstrations are chosen in prompt retrieval: `similar`, `bm25`, or `random` with a seed."""
+    """The choice of demonstrations in prompt retrieval: `similar`, `bm25`, or `random` with a seed."""
 
     kind: str = "similar"
     seed: int = 0
 
     @property
     def name(self) -> str:
-        """As it is written on the command line."""
+        """Its text on the command line."""
         return f"random:{self.seed}" if self.seed else self.kind
 
     @property
     def embeds(self) -> bool:
-        """Whether a model takes part."""
+        """True if a model takes part."""
         return self.kind == "similar"
 
 
@@ -131,7 +131,7 @@ SIMILAR = Selection()
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run asks of every task."""
+    """Settings of a run, the same for every task."""
 
     protocol: Mapping[str, str]
     seed: int = 42
@@ -139,23 +139,23 @@ class RunSettings:
     hub: Path | None = None
     offline: bool = False
     strict: bool = False
-    """Whether a warning about the data is an error."""
+    """A warning about the data is an error."""
     selection: Selection = SIMILAR
-    """Prompt retrieval: how demonstrations are chosen."""
+    """Prompt retrieval: the choice of demonstrations."""
     reader: Reader | None = None
-    """Prompt retrieval: what answers the prompts; `nearest` where none is given."""
+    """Prompt retrieval: the reader that answers the prompts; None: `nearest`."""
     answers: AnswerCache | None = None
-    """Prompt retrieval: where a reader's answers are kept."""
+    """Prompt retrieval: the cache of a reader's answers."""
     search: SearchSpec | None = None
-    """Retrieval: what finds the documents; exact search where none is given."""
+    """Retrieval: the search for documents; None: exact."""
     texts_only: bool = False
-    """A dry run: ask the encoder for every text, score nothing. The outcome is 0 of no items (for prompt retrieval:
-    the items that a reader would be asked of)."""
+    """A dry run: pass every text to the encoder and score nothing. The outcome is 0 without items (prompt retrieval:
+    with the items that a reader would answer)."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """An instruction as used, and where it came from."""
+    """An instruction as used, and the rule that chose it."""
 
     text: str
     rule: str

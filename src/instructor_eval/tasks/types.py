@@ -1,4 +1,4 @@
-"""The task types: their roles with their general wording, the metrics each can have, and what a card may set."""
+"""The task types: their roles with a general wording, their metrics, and the options of their cards."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _DOCUMENT = {"query": ("query", "retrieving supporting documents"), "document": 
 
 @dataclass(frozen=True)
 class TaskType:
-    """What holds for every task of a type: its roles with their general wording, and the metrics it can have."""
+    """Facts about a type of tasks: its roles with a general wording, its metrics, its options."""
 
     wording: Mapping[str, tuple[str, str]]
     metrics: tuple[str, ...]
     """The first is the default."""
     options: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    """Those of own data that may go by other names: the keys of the option `columns`."""
+    """Columns of own data that may have other names: the keys of the option `columns`."""
 
 
 _AT_K = tuple(f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision") for k in (1, 3, 5, 10, 20, 100, 1000))

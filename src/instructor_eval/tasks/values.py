@@ -1,4 +1,4 @@
-"""Checked values out of rows: texts, ids, numbers and labels, each error with file, line, column and what was found."""
+"""Checked values of rows: texts, ids, numbers and labels; each error has file, line, column and the value."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SHOWN = 60
 _LISTED = 200
 _NUMBER = re.compile(r"\s*[+-]?(?:nan|inf|infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*", re.IGNORECASE)
 LARGEST = 1e100
-"""Sums of squares of greater numbers are infinite."""
+"""Sums of squares of larger numbers are infinite."""
 
 
 def name_of(value: object) -> str:
-    """Name a value that is no text, as its file writes it: `null`, `NaN`, `a list (['a'])`."""
+    """Return words for a value that is not a text, as its file has it: `null`, `NaN`, `a list (['a'])`."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -37,12 +37,12 @@ def name_of(value: object) -> str:
 
 
 def is_nan(value: object) -> bool:
-    """Return whether a value is the float that is no number."""
+    """Return whether a value is NaN."""
     return isinstance(value, float) and math.isnan(value)
 
 
 def cut(value: object, most: int = _SHOWN) -> str:
-    """Return the value in Python's form, cut short."""
+    """Return the value in Python's form, shortened."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
@@ -59,12 +59,12 @@ class Empty:
     n: int = 0
     first: int = 0
     texts: int = 0
-    """Those that are not empty among them."""
+    """The number of texts that are not empty."""
 
 
 @dataclass
-class Reader:
-    """Takes checked values out of the rows of one file, under the names that the card gives the columns."""
+class RowReader:
+    """A reader of checked values from the rows of one file, with the card's names of columns."""
 
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Reader:
         """Return the column of the first of `names` that the row has, and its value.
 
         Raises:
-            UserError: it has none of them; a column that differs in spaces or case only is named.
+            UserError: it has none of them; the line names a column that differs only in spaces or case.
         """
         wanted = [self.columns.get(name, name) for name in names]
         for column in wanted:
@@ -97,17 +97,17 @@ class Reader:
         """Return a text; an empty one is noted.
 
         Raises:
-            UserError: it is null, NaN, a number, a list or anything else that is no text.
+            UserError: it is null, NaN, a number, a list or anything else but a text.
         """
         column, value = self._text(line, row, *names)
         self.note(line, column, value)
         return value
 
     def optional_text(self, line: int, row: Row, name: str) -> str:
-        """Return a text that may be empty, and is where the row has no such column.
+        """Return a text that may be empty; without such a column, an empty one.
 
         Raises:
-            UserError: it is no text.
+            UserError: it is not a text.
         """
         return self._text(line, row, name)[1] if self.columns.get(name, name) in row else ""
 
@@ -130,7 +130,7 @@ class Reader:
         """Return a list of texts; empty ones are noted.
 
         Raises:
-            UserError: it is no list, or something in it is no text.
+            UserError: it is not a list, or something in it is not a text.
         """
         column, values = self._list(line, row, *names)
         for place, value in enumerate(values, 1):
@@ -143,7 +143,7 @@ class Reader:
         """Return a list of labels, as they are written.
 
         Raises:
-            UserError: it is no list, or something in it is no label.
+            UserError: it is not a list, or something in it is not a label.
         """
         column, values = self._list(line, row, *names)
         return [self._label(line, column, value, f" as number {i} of") for i, value in enumerate(values, 1)]
@@ -162,7 +162,7 @@ class Reader:
             UserError: it is empty, null, NaN, a list or anything else.
         """
         column, value = self.find(line, row, *names)
-        if isinstance(value, float) and value.is_integer():  # as libraries of tables write a column with gaps
+        if isinstance(value, float) and value.is_integer():  # tables have floats in a column with gaps
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise self.fail(line, f"{name_of(value)} in '{column}': it should be a text or a whole number")
@@ -174,10 +174,10 @@ class Reader:
         """Return a finite number, written as a number or as a text.
 
         Args:
-            line: Of the row.
-            row: Where it is looked for.
-            names: Of its column.
-            is_flag: Whether true and false stand for 1 and 0.
+            line: The row's line.
+            row: The row.
+            names: Names of its column.
+            is_flag: true and false mean 1 and 0.
 
         Raises:
             UserError: it is something else.
@@ -223,10 +223,10 @@ class Reader:
         return str(value)
 
     def warnings(self, name: str = "") -> list[str]:
-        """Say how many texts are empty, a line for each column.
+        """Return the number of empty texts, a line for each column.
 
         Raises:
-            UserError: no text of a column is not empty.
+            UserError: all texts of a column are empty.
         """
         found = []
         for column, seen in self.empty.items():
@@ -239,13 +239,13 @@ class Reader:
 
 
 def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:
-    """Hash of the gold values with their item ids, in a fixed order."""
+    """Return a hash of the gold values with their item ids, the same in any order."""
     rows = sorted(json.dumps(row, ensure_ascii=False, default=str) for row in gold)
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def refuse_if_strict(card: Card, warnings: tuple[str, ...], *, strict: bool) -> None:
-    """Make an error of the first warning, if `--strict` asks for it."""
+    """Raise the first warning as an error, if `--strict` asks for it."""
     if strict and warnings:
         more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-        raise UserError(f"task {card.name}: {warnings[0]}{more}: --strict refuses what is a warning without it")
+        raise UserError(f"task {card.name}: {warnings[0]}{more}: --strict makes a warning an error")

@@ -184,7 +184,7 @@ def test_weights_of_another_type_are_found_out(plain_folder: Path, monkeypatch: 
 
 
 def test_compiling_is_for_floats(plain_folder: Path) -> None:
-    for form in ("int8", "int8-dynamic"):
+    for form in ("int8", "int8-dynamic", "onnx-int8", "openvino-int8"):
         with one_line("--compile", form):
             _ = as_form(plain_folder, form, compiled=True).network
 
@@ -212,7 +212,7 @@ def test_fp16_that_overflows_names_the_layer(tmp_path: Path, instructor_folder: 
 
 def test_fp16_by_transformers_names_the_layer(tmp_path: Path, instructor_folder: Path, monkeypatch) -> None:
     folder = overflowing(instructor_folder, tmp_path / "large", 1)
-    monkeypatch.setattr(floats, "fast", lambda *_: None)
+    monkeypatch.setattr(floats, "fast_network", lambda *_: None)
     found = as_form(folder, "fp16")
     try:
         vectors = found.encode(TEXTS, DOCUMENT)

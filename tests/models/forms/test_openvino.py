@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoints import TOLERANCE, largest, one_line
+from checkpoints import TOLERANCE, largest
 from torch import nn
 from transformer_kinds import (
     CPU,
@@ -154,11 +154,6 @@ def test_nothing_is_reported_to_anybody(bert: Checkpoint) -> None:
     assert not [name for name in sys.modules if name.startswith("openvino_telemetry")]
     reporting = sys.modules["openvino.tools.ovc.telemetry_utils"].tm
     assert reporting.__name__ == "openvino.tools.ovc.telemetry_stub"
-
-
-def test_compiling_is_refused(bert: Checkpoint) -> None:
-    with one_line("--compile", "openvino-int8"):
-        form_module.build(bert, CPU, Options(compiled=True))
 
 
 @pytest.mark.parametrize(("said", "kind"), [("std::bad_alloc", MemoryError), ("Odd", RuntimeError)])

@@ -209,7 +209,7 @@ def test_weights_take_seven_bits() -> None:
 
 def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     load = int8_kernel.load.__wrapped__
-    monkeypatch.setattr(int8_kernel, "_is_its_processor", lambda: True)
+    monkeypatch.setattr(int8_kernel, "_suits_processor", lambda: True)
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert load() is None
     monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -232,7 +232,7 @@ def test_which_compiler(variable: str, first: list[str], monkeypatch: pytest.Mon
 
 
 def test_a_compiler_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not int8_kernel._is_its_processor():
+    if not int8_kernel._suits_processor():
         pytest.skip("another kind of processor")
     monkeypatch.setenv("CC", "false")
     assert int8_kernel.load.__wrapped__() is not None
@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> No
     def refuses(path: str, **_options: object) -> None:
         raise OSError(f"{path}: failed to map segment from shared object")
 
-    monkeypatch.setattr(int8_kernel, "_is_its_processor", lambda: True)
+    monkeypatch.setattr(int8_kernel, "_suits_processor", lambda: True)
     monkeypatch.setattr(ctypes, "CDLL", refuses)
     assert int8_kernel.load.__wrapped__() is None
 
@@ -275,13 +275,13 @@ def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_whose_processor(flags: str, ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8_kernel, "processor_flags", lambda: set(flags.split()))
-    assert int8_kernel._is_its_processor() is ours
+    assert int8_kernel._suits_processor() is ours
     monkeypatch.setattr(int8_kernel, "processor_flags", lambda: None)
-    assert not int8_kernel._is_its_processor()
+    assert not int8_kernel._suits_processor()
 
 
 def test_the_kernel_runs_where_it_can() -> None:
     """On the machines that run these tests there is a compiler: nothing falls back in silence."""
-    if not int8_kernel._is_its_processor():
+    if not int8_kernel._suits_processor():
         pytest.skip("another kind of processor")
     assert Int8Linear(torch.randn(4, 8)).engine == "avx2"

@@ -98,7 +98,7 @@ def test_what_one_thread_learns_holds_for_the_others(server: Server) -> None:
     ("status", "words", "bad", "shown"),
     [
         (500, LLAMA, "long " * 3000, r"\(15,000 characters, 'long long .*: HTTP 500 \(input \(3002 .*: cut that text"),
-        (400, "input cannot be empty", "  \n", r"\(blank\): HTTP 400 \(input cannot be empty\): give that row a text"),
+        (400, "input cannot be empty", "  \n", r"\(empty\): HTTP 400 \(input cannot be empty\): give that row a text"),
         (422, "no such letter", "a #", r"\(3 characters, 'a #'\): HTTP 422 \(no such letter\): change what the server"),
     ],
 )
@@ -139,7 +139,7 @@ def test_too_long_for_the_time_is_halved(server: Server) -> None:
     engine = engine_of(server, tries=2, concurrency=1)
     server.refuses = lambda texts: (504, "upstream timed out") if len(texts) > 20 else None
     np.testing.assert_array_equal(engine.encode(TEXTS, ""), hashed(TEXTS))
-    assert engine._learnt.most == 16
+    assert engine._limit.most == 16
 
 
 def test_words_of_an_overload_are_not_too_much() -> None:
@@ -164,4 +164,4 @@ def test_the_row_is_named_from_the_command_line(server: Server, cli: Callable[..
     server.refuses = lambda texts: (422, "empty input") if not all(t.strip() for t in texts) else None
     run = ("--model", f"endpoint:{server.url}#tiny", "--task", "mine.yaml", "--protocol", "empty_text=encode")
     done = cli(*run, "--quiet")
-    assert "refuses text 7 of 12 even alone (blank): HTTP 422 (empty input): give that row a text" in done.error
+    assert "refuses text 7 of 12 even alone (empty): HTTP 422 (empty input): give that row a text" in done.error

@@ -169,7 +169,7 @@ def test_fewer_texts_where_the_provider_takes_no_more(openai: EmbeddingsServer) 
         ("bedrock/amazon.titan-embed-text-v2:0", None, None),
     ],
 )
-def test_a_provider_is_told_what_a_text_is(asked: Any, spec: str, of_query: Any, of_clustering: Any) -> None:
+def test_a_provider_gets_the_purpose_of_a_text(asked: Any, spec: str, of_query: Any, of_clustering: Any) -> None:
     model = model_of(spec)
     served = describe(model)
     assert (served.dim, served.normalize) == (16, True)

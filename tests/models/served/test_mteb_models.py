@@ -112,7 +112,7 @@ def test_what_cannot_be_evaluated(name: str, line: str) -> None:
     assert line in str(caught.value)
 
 
-def test_families_are_mtebs_and_faults_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_families_are_mtebs_and_errors_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="mteb puts its own prompts before the texts: leave --family prefix out"):
         RegistryModel(RANDOM, Serving(device="cpu", family="prefix"))
     model = RegistryModel(RANDOM, Serving(device="cpu"))
@@ -125,7 +125,7 @@ def test_families_are_mtebs_and_faults_are_lines(monkeypatch: pytest.MonkeyPatch
         model.embed(["a"], "")
 
 
-def test_tasks_that_mteb_does_not_know_are_told_by_type() -> None:
+def test_tasks_unknown_to_mteb_are_given_by_type() -> None:
     assert mteb_models._metadata("SciFact", "Retrieval").name == "SciFact"
     made = mteb_models._metadata("My own: task", "Retrieval")
     assert (made.name, made.type) == ("Myowntask", "Retrieval")

@@ -16,8 +16,8 @@ from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.served import kinds
 from instructor_eval.models.served.asking import RefusedTextError
-from instructor_eval.models.served.contract import Limits, ServedModel, Serving
-from instructor_eval.models.served.engine import PROBES, ServedEngine, TooMuchError, batched, check_form, describe
+from instructor_eval.models.served.contract import Limits, ServedModel, Serving, TooMuchError
+from instructor_eval.models.served.engine import PROBES, ServedEngine, check_form, describe, request_batches
 from instructor_eval.run.counting import CountingServed, KnownKeys
 
 TEXTS = [f"text {i} " + "word " * (i % 7) for i in range(50)]
@@ -71,7 +71,7 @@ def asked_after_the_probe(model: Made) -> list[str]:
     return [text for texts in model.asked for text in texts if text not in PROBES]
 
 
-def test_vectors_in_the_order_of_the_texts_and_each_different_one_asked_once(cache: VectorCache) -> None:
+def test_vectors_in_order_and_each_text_asked_once(cache: VectorCache) -> None:
     model = Made()
     engine = engine_of(model, cache)
     twice = [*TEXTS, *TEXTS[::-1]]
@@ -91,13 +91,13 @@ def test_batches_are_bounded_in_texts_and_in_estimated_tokens() -> None:
     assert max(map(len, model.asked)) <= 8
     sizes = [4, 400, 8, 12, 8, 8]  # in bytes; a token is four of them
     texts = ["x" * n for n in sizes]
-    assert batched(texts, "", 3, 6) == [[1], [3, 2], [4, 5, 0]]
-    assert batched(texts, "", 2, 10**9) == [[1, 3], [2, 4], [5, 0]]
-    assert batched(["é" * 4, "e" * 4], "", 9, 2) == [[0], [1]], "bytes count, not characters"
-    assert batched(["a", "b"], "i" * 40, 9, 12) == [[0], [1]], "the instruction is sent with each text"
+    assert request_batches(texts, "", 3, 6) == [[1], [3, 2], [4, 5, 0]]
+    assert request_batches(texts, "", 2, 10**9) == [[1, 3], [2, 4], [5, 0]]
+    assert request_batches(["é" * 4, "e" * 4], "", 9, 2) == [[0], [1]], "bytes count, not characters"
+    assert request_batches(["a", "b"], "i" * 40, 9, 12) == [[0], [1]], "the instruction is sent with each text"
 
 
-def test_what_is_too_much_is_asked_in_halves_and_the_size_is_learnt() -> None:
+def test_a_refused_request_is_halved_and_lowers_the_limit() -> None:
     model = Made()
     engine = engine_of(model)
     model.most = 3
@@ -110,7 +110,7 @@ def test_what_is_too_much_is_asked_in_halves_and_the_size_is_learnt() -> None:
         engine.encode(["one", "two", "three"], "")
 
 
-def test_what_came_before_a_fault_is_kept_and_the_rest_is_asked_next_time(cache: VectorCache) -> None:
+def test_vectors_before_an_error_are_stored(cache: VectorCache) -> None:
     model = Made()
     model.fails = {min(TEXTS, key=lambda t: (len(t), -TEXTS.index(t)))}  # in the last batch
     with pytest.raises(UserError, match="does not like it"):
@@ -134,7 +134,7 @@ def test_wrong_arrays_are_errors() -> None:
         describe(model)
 
 
-def test_a_change_behind_the_name_is_an_error_where_the_cache_remembers(cache: VectorCache) -> None:
+def test_a_changed_model_is_an_error_if_the_cache_has_its_probe(cache: VectorCache) -> None:
     engine_of(Made(), cache).encode(TEXTS[:5], "")
     noisy, changed = Made(), Made()
     noisy.shift, changed.shift = 1e-4, 0.05

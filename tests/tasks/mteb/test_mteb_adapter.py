@@ -152,7 +152,7 @@ def test_classification_items_are_the_test_rows_with_every_draw(evaluated):
     assert np.mean(items["value"]) == pytest.approx(e.outcome.score, abs=1e-12)
 
 
-def test_sts_items_hold_scaled_grades_and_cosines_of_the_subset_alone(evaluated):
+def test_sts_items_have_scaled_grades_of_the_subset(evaluated):
     e = evaluated("STS22")
     rows = [r for r in read_jsonl(e.folder / "test.jsonl") if r["lang"] == "en"]
     items = e.outcome.items
@@ -306,7 +306,7 @@ def test_the_data_key_without_a_mirror_is_id_and_revision():
 
 
 @pytest.mark.parametrize("name", ["BIOSSES", "SciFact"])
-def test_a_file_that_changed_in_place_is_read_anew(tmp_path, name):
+def test_a_file_that_changed_in_place_is_read_again(tmp_path, name):
     """`datasets` keeps tables by the folder's name, the files' sizes and times: here all of them stay."""
     folder = MIRRORS[name](tmp_path)
     path = folder / ("test.jsonl" if name == "BIOSSES" else "queries.jsonl")
@@ -496,7 +496,7 @@ def test_a_limited_run_equals_mteb_on_data_cut_by_hand(evaluated, tmp_path, name
     assert sum(len(texts) for _, _, texts in encoder.calls) < whole
 
 
-def test_a_limit_keeps_every_judged_document_and_ten_others_a_query(evaluated):
+def test_a_limit_leaves_judged_documents_and_ten_others(evaluated):
     e = evaluated("SciFact")
     encoder = FakeEncoder()
     ADAPTER.run(e.card, encoder, settings(e.hub, limit=1))
@@ -534,7 +534,7 @@ def test_a_limit_of_any_size_gives_a_score(evaluated, name, limit):
     assert metrics.compute(outcome.metric, outcome.items) == outcome.score
 
 
-def test_where_the_first_items_have_one_gold_value_the_last_gives_way_to_another(tmp_path):
+def test_a_limit_with_one_gold_value_takes_another(tmp_path):
     made_up.twitter_rows(tmp_path)
     labels = [label for _, _, label in made_up.pair_rows(*made_up.PAIRS)]
     first, other = labels[0], labels.index(1 - labels[0])
@@ -609,7 +609,7 @@ def test_a_missing_value_in_a_parquet_file_is_named_by_its_row(tmp_path):
         ADAPTER.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path))
 
 
-def test_a_csv_mirror_may_hold_the_words_that_pandas_takes_for_nothing(tmp_path):
+def test_a_csv_mirror_may_have_texts_like_nan(tmp_path):
     folder = made_up.biosses(tmp_path)
     rows = read_jsonl(folder / "test.jsonl")
     (folder / "test.jsonl").unlink()
@@ -638,14 +638,14 @@ NAMED = {
 
 
 @pytest.mark.parametrize("what", NAMED)
-def test_what_mteb_passes_over_is_a_warning_and_the_score_is_still_mtebs(tmp_path, what):
+def test_data_that_mteb_skips_is_a_warning(tmp_path, what):
     name, change, warning = NAMED[what]
     folder = MIRRORS[name](tmp_path)
     change(folder)
     outcome = ADAPTER.run(card(name), FakeEncoder(), settings(tmp_path))
     assert outcome.warnings == (warning,)
     assert outcome.score == run_mteb(name, folder, tmp_path / "cache")["main_score"]
-    with pytest.raises(UserError, match="--strict refuses"):
+    with pytest.raises(UserError, match="--strict makes a warning an error"):
         ADAPTER.run(card(name), FakeEncoder(), dataclasses.replace(settings(tmp_path), strict=True))
 
 
@@ -762,7 +762,7 @@ def test_a_broken_mirror_is_one_line_that_names_the_folder(tmp_path, capfd, faul
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_fault_of_the_encoder_is_not_blamed_on_the_data(evaluated):
+def test_an_error_of_the_encoder_is_not_blamed_on_the_data(evaluated):
     class Faulty(FakeEncoder):
         name = "faulty"
 

@@ -177,7 +177,7 @@ def test_what_is_reported_is_what_the_items_show(name, text, hubs, exact):
 
 @pytest.mark.parametrize("text", [None, *FLAT, APPROXIMATE])
 @pytest.mark.parametrize("name", ["SciFact", "ArguAna"])
-def test_top_tens_of_tripled_documents_are_what_the_figures_were_computed_from(name, text, tmp_path):
+def test_top_ten_of_copied_documents_fits_the_figures(name, text, tmp_path):
     """Each document stands there before and after itself by its id; one of the three is judged."""
     corpus, queries, qrels = retrieval_rows(n_queries=25, n_documents=150)
     copies = [row | {"_id": f"{sign}{row['_id']}"} for row in corpus for sign in "!~"]
@@ -254,7 +254,8 @@ def test_what_a_store_cannot_keep_is_one_line(embedding, hubs):
     with pytest.raises(UserError) as e:
         run("SciFact", hubs, "faiss:Flat", encoder)
     assert str(e.value) == (
-        f"search 'faiss:Flat' keeps vectors its own way: leave +{embedding} out of the variant, or --search exact"
+        f"search 'faiss:Flat' stores vectors in its own precision: leave +{embedding} out of the variant, or use "
+        "--search exact"
     )
     assert encoder.calls == [], "before anything is embedded"
 
@@ -273,7 +274,7 @@ def test_shorter_vectors_are_searched_too(variant, text, hubs, tmp_path):
     assert outcome.search["recall"] == 1.0
 
 
-def test_an_index_that_is_kept_serves_a_second_run_and_no_other_variant(hubs, tmp_path):
+def test_a_stored_index_serves_one_variant_again(hubs, tmp_path):
     text = f"faiss:Flat,path={tmp_path}/in"
     first, again = run("SciFact", hubs, text), run("SciFact", hubs, text)
     assert first.search["build_seconds"] is not None

@@ -36,7 +36,7 @@ def test_the_calls_are_those_of_a_run(tmp_path, name):
     assert outcome.items == {"id": []}
 
 
-def test_limits_and_parts_of_a_corpus_are_kept_too(tmp_path, monkeypatch):
+def test_limits_and_parts_of_a_corpus_stay(tmp_path, monkeypatch):
     MIRRORS["SciFact"](tmp_path)
     real, dry = FakeEncoder(), FakeEncoder()
     monkeypatch.setattr(search, "_WINDOW", 7)

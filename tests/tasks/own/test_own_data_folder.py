@@ -123,7 +123,7 @@ def test_judgements_that_others_pass_over_give_mtebs_score(tmp_path, what):
     assert len(outcome.warnings) == 1
 
 
-def test_a_judgement_of_an_unknown_document_beside_others_is_left_out(tmp_path):
+def test_a_judgement_of_an_unknown_document_is_left_out(tmp_path):
     corpus, queries, qrels = made_up.retrieval_rows(seed=7)
     for folder, more in (("a", []), ("b", [{"query-id": queries[-1]["_id"], "corpus-id": "d999", "score": 2}])):
         for name, rows in (("corpus", corpus), ("queries", queries), ("qrels/test", [*qrels, *more])):
@@ -221,7 +221,7 @@ def test_pair_classification(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_classification_of_a_separable_set_counts_the_false_labels(tmp_path, form):
+def test_separable_classes_score_by_their_false_labels(tmp_path, form):
     shuffle = random.Random(10).sample  # all of a topic's words in some order
     train = [{"text": " ".join(shuffle(TOPICS[t], 12)), "label": t} for t in ("garden", "harbour") * 10]
     test = [{"text": " ".join(shuffle(TOPICS[t], 12)), "label": t} for t in ("garden", "harbour") * 6]
@@ -297,7 +297,7 @@ def test_quotes_unicode_and_byte_order_mark_come_through(tmp_path, form, bom):
     assert encoder.calls[1][2] == [r["sentence2"] for r in AWKWARD]
 
 
-def test_a_csv_cell_may_hold_line_breaks_and_a_tsv_cell_a_lone_quote(tmp_path):
+def test_csv_line_breaks_and_tsv_quotes_are_read(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('a,b\r\n"two\nlines","with ""quotes"""\r\n\r\nx,y\r\n', encoding="utf-8", newline="")
     assert [row for _, row in read_rows(path)] == [{"a": "two\nlines", "b": 'with "quotes"'}, {"a": "x", "b": "y"}]
@@ -306,7 +306,7 @@ def test_a_csv_cell_may_hold_line_breaks_and_a_tsv_cell_a_lone_quote(tmp_path):
     assert list(read_rows(path)) == [(2, {"a": '"open', "b": "y, z"})]
 
 
-def test_blank_lines_do_not_count_but_lines_do(tmp_path):
+def test_empty_lines_are_skipped_but_counted(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('\n{"a": 1}\n   \n{"a": 2}\r\n', encoding="utf-8", newline="")
     assert list(read_rows(path)) == [(2, {"a": 1}), (4, {"a": 2})]
@@ -408,7 +408,7 @@ LABELLED = "text\tlabel\na\tx\nb\ty\n"
 # name: (type, files, where the message points to, what it says)
 FAULTS = {
     "no file": ("STS", {"other.tsv": "a"}, "", "expected test.jsonl, test.tsv or test.csv in it, found none"),
-    "two files": ("STS", {"test.tsv": "a", "test.csv": "a"}, "", "test.tsv and test.csv are both there: keep one"),
+    "two files": ("STS", {"test.tsv": "a", "test.csv": "a"}, "", "test.tsv and test.csv are both there: remove one"),
     "bad JSON": ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": 1}\n{oops}\n'},
                  "test.jsonl, line 2", "not JSON"),
     "JSON that is no object": ("STS", {"test.jsonl": '["a", "b", 1]\n'},
@@ -520,7 +520,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line_that_names_file_and_line(tmp_path, fault):
+def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
     type_, files, place, why = FAULTS[fault]
     data = tmp_path / "data"
     data.mkdir()
@@ -545,7 +545,7 @@ def test_a_folder_that_is_not_there(tmp_path):
     for attempt in (load, describe, lambda c: ADAPTER.data_key(c, settings(None))):
         with pytest.raises(UserError) as e:
             attempt(card)
-        assert str(e.value) == f"task Own: {tmp_path / 'data'}: no such folder: `data` in the card says where it is"
+        assert str(e.value) == f"task Own: {tmp_path / 'data'}: no such folder: correct `data` in the card"
 
 
 def test_the_training_split_cannot_be_the_scored_one(tmp_path):
@@ -556,11 +556,11 @@ def test_the_training_split_cannot_be_the_scored_one(tmp_path):
 
 def test_own_reranking_has_no_subqueries(tmp_path):
     write(tmp_path / "data/test", [{"query": "a", "positive": ["b"], "negative": ["c"]}], "jsonl")
-    with pytest.raises(UserError, match="task Own: metric: own tasks have no sub-queries: take map_at_1000"):
+    with pytest.raises(UserError, match="task Own: metric: own tasks have no sub-queries: use map_at_1000"):
         load(own_card(tmp_path, "type: Reranking\nmetric: max_over_subqueries_map_at_1000"))
 
 
-def test_a_renamed_column_that_is_missing_is_named_as_the_file_should_have_it(tmp_path):
+def test_a_missing_renamed_column_is_named_as_in_the_file(tmp_path):
     write(tmp_path / "data/test", [{"sentence1": "a", "sentence2": "b", "score": 1}], "tsv")
     card = own_card(tmp_path, "type: STS\noptions: {columns: {score: grade}}")
     with pytest.raises(UserError, match=r"test\.tsv, line 2: no 'grade': it has sentence1, sentence2, score"):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.prompts.dialogues import change_as_sql
-from instructor_eval.tasks.prompts.files import Split
-from instructor_eval.tasks.prompts.layouts import LAYOUTS, columns, detect, read
+from instructor_eval.tasks.prompts.files import Split, columns
+from instructor_eval.tasks.prompts.layouts import LAYOUTS, detect, read
 
 FULL_RTE = 2490 + 277
 
@@ -78,7 +78,7 @@ def test_own_rows(tmp_path, name, content):
 
 def test_own_rows_in_two_formats_are_refused(tmp_path):
     write(tmp_path, {"pool.jsonl": "{}", "pool.csv": "a\n1\n", "test.jsonl": "{}"})
-    assert error(load, "rows", tmp_path) == f"{tmp_path}: pool.jsonl and pool.csv are both there: keep one"
+    assert error(load, "rows", tmp_path) == f"{tmp_path}: pool.jsonl and pool.csv are both there: remove one"
 
 
 ROWS = [{"i": i, "nested": [{"a": str(i)}], "text": f"é{i}"} for i in range(5)]
@@ -167,7 +167,7 @@ def resplit(folder, leave_out=None):
     return write(folder, {f"{name}.tsv": rte(numbered[k::3]) for k, name in enumerate(("train", "dev", "test"))})
 
 
-def test_rte_that_was_split_anew_is_put_together_again(tmp_path):
+def test_a_resplit_rte_is_put_together_again(tmp_path):
     pool, test = load("glue_tsv", resplit(tmp_path), test="validation")
     assert pool.rows == [pair(i) for i in range(2490)]
     assert test.rows == [pair(i) for i in range(2490, FULL_RTE)]
@@ -176,14 +176,14 @@ def test_rte_that_was_split_anew_is_put_together_again(tmp_path):
     )
 
 
-def test_rte_that_was_split_anew_and_lacks_a_row_does_not_pass_for_genuine(tmp_path):
+def test_a_resplit_rte_without_a_row_is_refused(tmp_path):
     resplit(tmp_path, leave_out=1234)
     second = (tmp_path / "train.tsv").read_text().splitlines()[1]
     assert second.split("\t")[0] == "0"
     third = (tmp_path / "train.tsv").read_text().splitlines()[2].split("\t")[0]
     assert error(load, "glue_tsv", tmp_path, test="validation") == (
         f"{tmp_path}/train.tsv, line 3: index {third}, expected 1: GLUE numbers the rows of a file from 0; another "
-        "split of them must hold each of 0 to 2766 once in train.tsv, dev.tsv and test.tsv"
+        "split of them must have each of 0 to 2766 once in train.tsv, dev.tsv and test.tsv"
     )
 
 
@@ -362,7 +362,7 @@ def test_detect_takes_the_first_layout_that_has_both_splits(tmp_path):
         assert detect(tmp_path, names, **where) == found
 
 
-def test_detect_looks_for_the_own_pool_whatever_the_split_is_called(tmp_path):
+def test_own_pools_are_found_under_any_split_name(tmp_path):
     where = {"subset": "default", "pool_split": "train", "test_split": "dev"}
     write(tmp_path, {"pool.tsv": "", "dev.csv": ""})
     assert detect(tmp_path, ["hub", "rows"], **where) == "rows"
@@ -387,10 +387,10 @@ def test_one_split_for_both_sides_is_read_once(tmp_path):
 @pytest.mark.parametrize(("layout", "pool", "subset", "message"), [
     ("sts_fasttext", "train", "default", "layout 'sts_fasttext' is not known: did you mean sst_fasttext?"),
     ("?", "train", "default", f"layout '?' is not known: it is one of {', '.join(LAYOUTS)}"),
-    ("rows", "../a", "default", "split '../a' is no name: it becomes part of a file's name"),
-    ("rows", "..", "default", "split '..' is no name: it becomes part of a file's name"),
-    ("rows", "", "default", "split '' is no name: it becomes part of a file's name"),
-    ("hub", "a", "/etc", "subset '/etc' is no name: it becomes part of a file's name"),
+    ("rows", "../a", "default", "split '../a' cannot be part of a file's name"),
+    ("rows", "..", "default", "split '..' cannot be part of a file's name"),
+    ("rows", "", "default", "split '' cannot be part of a file's name"),
+    ("hub", "a", "/etc", "subset '/etc' cannot be part of a file's name"),
 ])  # fmt: skip
 def test_names_are_checked(tmp_path, layout, pool, subset, message):
     assert error(load, layout, tmp_path, pool, subset=subset) == message
@@ -444,7 +444,7 @@ FAULTS = {
                  ", line 2: not JSON (Expecting property name enclosed in double quotes)"),
     "two json values": ("wilds_json", "a_train.json", "{}\n{}", ", line 2: not JSON (Extra data)"),
     "half a pair": ("wilds_json", "a_train.json", '[{"text": "\\ud83d"}]',
-                    ": half of a surrogate pair in it ('\\ud83d'): it is no text"),
+                    ": half of a surrogate pair in it ('\\ud83d'): it is not a text"),
     "no list": ("wilds_json", "a_train.json", {"a": 1}, ": expected a list of objects, found dict"),
     "no objects": ("wilds_json", "a_train.json", [WILDS, "a"], ", row 2: expected an object, found str"),
     "hub: no json": ("hub", "train.jsonl", "{}\nx\n",
@@ -459,7 +459,7 @@ FAULTS = {
     "rte: label": ("glue_tsv", "train.tsv", RTE_HEADER + "0\ta\tb\tyes\n",
                    ", line 2: label 'yes', expected entailment or not_entailment"),
     "rte: index": ("glue_tsv", "train.tsv", RTE_HEADER + "\u0661\ta\tb\tentailment\n",
-                   ", line 2: index '\u0661' is no number"),
+                   ", line 2: index '\u0661' is not a number"),
     "mrpc: label": ("glue_tsv", "train.tsv", mrpc(MRPC[0], ("2", *MRPC[1][1:])),
                     ", line 3: Quality '2', expected 0 or 1"),
     **{f"sst: {line}": ("sst_fasttext", "sst_train.txt", f"__label__1\ta\n{line}\n",
@@ -534,7 +534,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line_that_names_file_and_place(tmp_path, fault):
+def test_an_error_is_one_line_that_names_file_and_place(tmp_path, fault):
     layout, name, content, message = FAULTS[fault]
     assert error(load, layout, write(tmp_path, {name: content})) == f"{tmp_path}/{name}{message}"
 

@@ -74,7 +74,7 @@ def test_an_answer_whose_beginning_is_in_the_query() -> None:
     assert item.gold == "SELECT name"
 
 
-def test_a_long_test_item_loses_its_end_and_a_long_prompt_its_beginning() -> None:
+def test_long_items_lose_their_end_long_prompts_their_start() -> None:
     """256 tokens of one item, option included, less two; 1,024 of all, option included."""
     long = "word " * 400
     _, _, asked = ask(LABELS, [], {"text": long, "label": 0})
@@ -166,7 +166,7 @@ def test_examples_that_do_not_fit_the_card(recipe: Recipe, row: dict, message: s
 
 
 BAD = {
-    "input is missing": ("{labels: [a, b]}", "options.input: it is missing: what the reader is shown of an example"),
+    "input is missing": ("{labels: [a, b]}", "options.input: it is missing: give the text of an example"),
     "no text": ("{input: 3}", "options.input: expected a text, found int"),
     "no number": ("{input: x, budget: many}", "options.budget: expected a whole number of at least 1"),
     "nought": ("{input: x, most: 0}", "options.most: expected a whole number of at least 1"),
@@ -191,9 +191,9 @@ BAD = {
     "labels of YAML": ("{input: x, labels: [yes, no]}", "options.labels: expected different texts: put yes, no and"),
     "labels twice": ("{input: x, labels: [a, a, b]}", "options.labels: expected different texts: put yes, no and"),
     "keys of YAML": ("{input: x, labels: {yes: a, no: b}}", "options.labels: a label is yes, no, true or false: put"),
-    "label as both": ("{input: x, labels: {1: a, '1': b, 2: c}}", "options.labels: a label stands there twice, as a"),
-    "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it tells the answer: leave {label} out"),
-    "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it tells the answer: leave {o} out"),
+    "label as both": ("{input: x, labels: {1: a, '1': b, 2: c}}", "options.labels: a label is there twice, as a"),
+    "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it shows the answer: leave {label} out"),
+    "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it shows the answer: leave {o} out"),
     "sampling list": ("{input: x, sampling: [one]}", "options.sampling: unknown value '['one']': known are splits,"),
     "retired": ("{input: x, retired_reader: maybe}", "options.retired_reader: unknown value 'maybe': known are True"),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),

@@ -275,13 +275,13 @@ def test_answers_that_rouge_cannot_see(tmp_path):
     with pytest.raises(UserError) as error:
         ADAPTER.run(card, Untouched(), settings())
     assert str(error.value) == (
-        "task mine: test item test/0: Rouge-L sees letters a to z and digits only, of which its answer '日本語' has "
+        "task mine: test item test/0: Rouge-L reads only letters a to z and digits, and its answer '日本語' has "
         "none: give the card labels, or leave the item out"
     )
 
 
 def test_limit_keeps_the_prompts_of_the_first_items(tmp_path):
-    """All test items are embedded whatever the limit, since their mean is taken off."""
+    """All test items are embedded under any limit, since their mean is subtracted."""
     card = own(tmp_path)
     whole, cut = (ADAPTER.run(card, FakeEncoder(), settings(limit=n)) for n in (None, 1))
     for column in ("id", "demonstrations", "similarities", "prompt_hash", "value"):
@@ -329,7 +329,7 @@ class Writing(Listening):
             yield place, Answer(" 7 FROM state WHERE x ;")
 
 
-def test_what_a_reader_writes_is_put_behind_what_the_prompt_holds(tmp_path):
+def test_an_answer_is_joined_to_its_start_in_the_prompt(tmp_path):
     chosen = dataclasses.replace(settings(mirror(tmp_path, "GeoQuery"), limit=3), reader=Writing())
     outcome = ADAPTER.run(shipped_cards()["GeoQuery"], QuickEncoder(), chosen)
     assert outcome.items["prediction"] == ["SELECT 7 FROM state WHERE x ;"] * 3
@@ -382,8 +382,8 @@ def test_baselines_embed_nothing(selection, tmp_path):
         ({"test": [{"text": "a"}]}, "test.jsonl, line 1: no 'label': it has text"),
         (
             {"test": [{"text": "alpha x", "label": "alpha"}]},
-            "task mine: every test item is the same text, so nothing is left of it when the mean is taken "
-            "off: give more test items, or set options.centre to pool in the card",
+            "task mine: every test item is the same text, so nothing is left of it without the "
+            "mean: give more test items, or set options.centre to pool in the card",
         ),
         ({"pool": [{"label": "alpha"}]}, "pool.jsonl, line 1: no 'text': it has label"),
     ],
@@ -408,7 +408,7 @@ def test_data_that_is_on_no_hub(tmp_path):
         ADAPTER.data_key(shipped_cards()["MultiRC"], settings(tmp_path))
     assert str(error.value) == (
         "data set prompt_retrieval/multirc (MultiRC) is on no public data hub: put its files (task*.json) into "
-        "DIR/datasets/prompt_retrieval/multirc/ and give --hub DIR (`evaluate tasks MultiRC` says where they come from)"
+        "DIR/datasets/prompt_retrieval/multirc/ and give --hub DIR (`evaluate tasks MultiRC` names their source)"
     )
 
 

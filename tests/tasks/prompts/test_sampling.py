@@ -186,7 +186,7 @@ FAULTS = {
     "one, nothing left": ("one", TEN, TEN, {"test_size": 10},
                           f"rows for the pool in split 'train', without the 10 for the test: none left: {CHECK}"),
     "one, all": ("one", TEN, TEN, {},
-                 "sampling 'one' needs a test_size: split 'train' is to give the pool as well"),
+                 "sampling 'one' needs a test_size: the pool comes from split 'train' too"),
     "reviewers": ("reviewers", TEN, reviews(range(19)), {},
                   f"reviewers in split 'test': 20 needed, 19 found: {CHECK}"),
     "no meta": ("reviewers", TEN, NINE, {}, "split 'test', row 1: no 'meta': it has i"),
@@ -211,7 +211,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line(fault):
+def test_an_error_is_one_line(fault):
     kind, pool, test, sizes, message = FAULTS[fault]
     assert error(kind, pool, test, **sizes) == message
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose, parse_selection
+from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_random, choose, parse_selection
 from instructor_eval.tasks.task import Selection
 
 RANDOM = np.random.default_rng(3)
@@ -88,11 +88,11 @@ def test_bm25_over_a_pool_without_words() -> None:
 
 
 def test_the_lot_is_seeded_for_each_item() -> None:
-    one, again = list(by_lot(30, 5, 0)), list(by_lot(30, 3, 0))
+    one, again = list(by_random(30, 5, 0)), list(by_random(30, 3, 0))
     assert [list(r.order) for r in one[:3]] == [list(r.order) for r in again]
     assert len({tuple(r.order) for r in one}) == 5
     assert sorted(one[0].order) == list(range(30))
-    other = {tuple(r.order) for r in by_lot(30, 5, 1)}
+    other = {tuple(r.order) for r in by_random(30, 5, 1)}
     assert not other & {tuple(r.order) for r in one}
 
 

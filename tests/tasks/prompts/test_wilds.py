@@ -219,7 +219,7 @@ def small(folder):
     ("splits/user.csv", "3,", "0.5,", ", line 3: split '0.5', expected -1 to 4"),
     ("splits/user.csv", "3,", "test,", ", line 3: split 'test', expected -1 to 4"),
 ])  # fmt: skip
-def test_a_fault_in_amazon_is_one_line(tmp_path, name, old, new, message):
+def test_an_error_in_amazon_is_one_line(tmp_path, name, old, new, message):
     change(small(tmp_path) / name, old, new)
     assert error(tmp_path) == f"{tmp_path}/{name}{message}"
 
@@ -246,7 +246,7 @@ def test_missing_and_mixed_up_files(tmp_path):
     assert error(tmp_path / "a") == f"{path}: no such file"
     civil(small(tmp_path / "b"), comments(9))
     assert error(tmp_path / "b") == (
-        f"{tmp_path}/b: reviews.csv and all_data_with_identities.csv are both there: keep one data set in a folder"
+        f"{tmp_path}/b: reviews.csv and all_data_with_identities.csv are both there: give each data set a folder"
     )
 
 
@@ -269,7 +269,7 @@ def test_a_split_that_wilds_has_not_or_that_is_empty(tmp_path):
     ("white", float("inf"), "'white' should be a number, found 'inf'"),
     ("split", "dev", "split 'dev', expected train, val, test"),
 ])  # fmt: skip
-def test_a_fault_in_civil_comments_is_one_line(tmp_path, name, value, message):
+def test_an_error_in_civil_comments_is_one_line(tmp_path, name, value, message):
     rows = [row | {"split": "train"} for row in comments(2)]
     rows[1][name] = value
     lines = sum(row["comment_text"].count("\n") for row in rows)

@@ -1,1 +1,1 @@
-"""What a checkpoint folder holds: its files, settings, tokenizer and weights, read and checked."""
+"""A checkpoint's folder: its files, settings, tokenizer and weights, read and checked."""

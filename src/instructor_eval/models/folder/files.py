@@ -1,4 +1,4 @@
-"""Files of a checkpoint's folder: which are read, JSON read and checked, weights all there. No torch here."""
+"""Files of a checkpoint's folder: a list of those that matter, checked JSON, complete weights. No torch here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from instructor_eval.core.paths import file_sha256
 from instructor_eval.models.folder.safetensors_file import check_safetensors
 from instructor_eval.models.folder.weights import read_tensors
 
-# What may change a vector: configurations, weights, vocabularies, templates, code; and what may say of which kind the
-# model is.
-_READ = frozenset({
+# Suffixes of files that may change a vector: configurations, weights, vocabularies, templates, code.
+_SUFFIXES = frozenset({
     ".json", ".safetensors", ".model", ".txt", ".jinja", ".spm", ".bpe", ".tiktoken", ".vocab", ".py", ".yaml", ".yml",
 })  # fmt: skip
 ARCHIVE = "pytorch_model.bin"
 _CARD = "README.md"
-# Other forms of the same weights, and what training leaves.
+# A text encoder works without these; transformers fills them at random when a checkpoint leaves them out.
+UNUSED_WEIGHTS = ("pooler.", "decoder.", "lm_head.", "cls.")
+# Other forms of the same weights, and leftovers of training.
 _LEFT_OUT = ("onnx", "openvino", "coreml", "runs", "eval", "__pycache__")
 _DEPTH = 4
-"""Folders in folders that are looked into: a Router's modules lie two deep."""
+"""Depth of folders that are searched; a Router's modules are two deep."""
 _MOST_BYTES = {
     "tokenizer.json": TOKENIZER_BYTES,
     "vocab.*": TOKENIZER_BYTES,
@@ -36,20 +37,20 @@ _MOST_BYTES = {
     "*_tokens*.json": TEXT_BYTES,
     "*.jinja": TEXT_BYTES,
 }
-"""What libraries read whole: name -> the most that it may have."""
+"""Files that libraries read into memory: name -> largest size."""
 
 
 def readable_files(folder: Path, name: str) -> list[Path]:
-    """List every file of a checkpoint that anything reads, sorted: regular files all, and none of them endless.
+    """List the files of a checkpoint that anything reads, sorted; all must be regular files of bounded size.
 
     Raises:
-        UserError: one is a FIFO, a device, a link to nothing, or larger than any of its kind.
+        UserError: one is a FIFO, a device, a broken link, or too large for its kind.
     """
     try:
         files = [
             file
             for file in walk(folder, depth=_DEPTH, skip=_LEFT_OUT)
-            if file.suffix in _READ or file.name in (ARCHIVE, _CARD)
+            if file.suffix in _SUFFIXES or file.name in (ARCHIVE, _CARD)
         ]
         for file in files:
             _check_file(file)
@@ -71,10 +72,10 @@ def _check_file(file: Path) -> None:
 
 
 def read_mapping(path: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
-    """Read a JSON mapping; one that is optional and not there is empty.
+    """Read a JSON mapping; an optional one that does not exist is empty.
 
     Raises:
-        UserError: it is missing, damaged, or no mapping.
+        UserError: it is missing, damaged, or not a mapping.
     """
     try:
         value = read_json(path)
@@ -87,12 +88,12 @@ def read_mapping(path: Path, name: str, *, optional: bool = False) -> dict[str, 
     except (OSError, ValueError) as e:
         raise UserError(f"model {name}: {path} cannot be read ({why(e)}): copy or download the checkpoint again") from e
     if not isinstance(value, dict):
-        raise UserError(f"model {name}: {path} holds no mapping: this is not a whole checkpoint")
+        raise UserError(f"model {name}: {path} is not a JSON mapping: this is not a whole checkpoint")
     return value
 
 
 def module_weights(folder: Path) -> Path:
-    """Return the file of a module's weights: safetensors where there is one, else the torch archive of old uploads."""
+    """Return the file of a module's weights: safetensors if there is one, else the torch archive of old uploads."""
     safe = folder / "model.safetensors"
     legacy = folder / ARCHIVE
     return legacy if legacy.exists() and not safe.exists() else safe
@@ -145,7 +146,7 @@ def pickle_only(name: str, file: str) -> UserError:
 
 
 def content_hash(path: Path) -> str:
-    """Return a file's SHA-256; one file is read once however many variants are made of it."""
+    """Return a file's SHA-256; a file is read only once in a process."""
     stat = path.stat()
     return _hash_of(path, stat.st_size, stat.st_mtime_ns)
 

@@ -1,7 +1,7 @@
-"""The numbers of a transformer's config.json: of the kind and size that a network can be made of.
+"""The numbers of a transformer's config.json: their types, and sizes that a network can have.
 
-Libraries make what they are asked to: a billion layers until memory is full, a table of a trillion positions. Keys that
-are not named here, and what only a library knows, the library refuses itself.
+Libraries build whatever a file asks for: a billion layers until memory is full, a table of a trillion positions. Keys
+that are not listed here are left to the library's own checks.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decode
            "decoder_layers")  # fmt: skip
 _MOST_LAYERS, _FEW_LAYERS = 2_000, 100
 _NARROW = 4096
-"""A width that takes little room, whatever the weights are."""
+"""A width that takes little memory."""
 _MANY = {"num_labels": 200_000, "num_experts": 100_000, "num_local_experts": 100_000, "n_routed_experts": 100_000}
 _FRACTIONS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "rope_theta", "initializer_range",
               "initializer_factor")  # fmt: skip
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
 _LONGEST_NAME = 100
 _FEW_POSITIONS = 100_000
-"""A table of so many can be made to see that it does not fit."""
-# Tables of positions that were learned.
+"""A table of this size may be built before its weights turn out not to fit."""
+# Learned tables of positions.
 _PLACES = ("position_embeddings.weight", "wpe.weight")
 
 
 def check_numbers(config: Mapping[str, Any], name: str) -> None:
-    """Check the kinds and sizes of numbers in config.json; a key that is null counts as one that is not there.
+    """Check types and sizes of numbers in config.json; null counts as missing.
 
     Raises:
-        UserError: one is of another kind, or of no size that anything has.
+        UserError: one has another type or an impossible size.
     """
     for part in (config, config.get("text_config")):
         if not isinstance(part, Mapping):
@@ -48,13 +48,13 @@ def check_numbers(config: Mapping[str, Any], name: str) -> None:
         for key, value in part.items():
             if value is not None and (wanted := _wanted(key, value)):
                 raise UserError(
-                    f"model {name}: config.json: {key}: {shown(value)} is no {wanted}: copy or download the checkpoint "
-                    "again"
+                    f"model {name}: config.json: {key}: {as_json(value)} is not a {wanted}: copy or download the "
+                    "checkpoint again"
                 )
 
 
 def _wanted(key: str, value: Any) -> str:
-    """Say what a value should be; an empty text where it is."""
+    """Return what a value should be; empty if the value is right."""
     values = value if isinstance(value, list) else [value]  # some models have a number for each layer
     if key in _SIZES or key in _LAYERS or key in _MANY:
         most = _MANY.get(key, LARGEST)
@@ -71,21 +71,21 @@ def _wanted(key: str, value: Any) -> str:
 
 
 def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], name: str) -> None:
-    """Check that weights and configuration can belong together, where a library would make a huge network to see it.
+    """Check that weights and configuration can belong together, before a library builds a huge network to find out.
 
-    Each layer has a tensor of its own, but in networks that share a few layers; no width is larger than any tensor's.
+    Each layer has a tensor of its own, except in networks that share a few layers; no width exceeds every tensor's.
 
     Args:
         config: config.json.
         weights: The shape of every tensor.
-        name: The model's.
+        name: The model's name, for errors.
 
     Raises:
         UserError: there are more layers than tensors, or a width that none of them has.
     """
     most = dict.fromkeys(_LAYERS, min(_MOST_LAYERS, max(_FEW_LAYERS, len(weights))))
     if weights:
-        # A tensor that is missing has a line of its own: it is named when the weights are read.
+        # A missing tensor gets its own error when the weights are read.
         most |= dict.fromkeys(_WIDTHS, max(_NARROW, *(n for shape in weights.values() for n in shape)))
         rows = [shape[0] for key, shape in weights.items() if key.endswith(_PLACES) and shape]
         if rows:
@@ -100,12 +100,12 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, Sequence[int]], n
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Tell whether a value is a whole number, true and false being none."""
+    """Return whether a value is a whole number; true and false are not."""
     return type(value) is int
 
 
-def shown(value: Any) -> str:
-    """Return a value as JSON would have it, cut short."""
+def as_json(value: Any) -> str:
+    """Return a value as JSON, shortened."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     if isinstance(value, float) and not math.isfinite(value):

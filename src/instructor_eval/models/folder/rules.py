@@ -1,4 +1,4 @@
-"""What a checkpoint's folder may not do, and what is known of one that sentence-transformers computes.
+"""Rules for a checkpoint's folder: settings that are refused, and facts about a model of sentence-transformers.
 
 No torch here.
 """
@@ -41,18 +41,18 @@ _POSITIONS = {
     "codegen": "n_positions",
 }
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*", re.ASCII)
-"""Of a module: never what such a Python module happens to have imported."""
+"""Path of a class in a Python module; never something else that the module has imported."""
 _SPARSE = ("big_bird", "bigbird_pegasus")
 _LONGEST = 200
 ENDLESS = 1_000_000
-"""From so many tokens on, a limit is none."""
+"""A limit of this many tokens or more counts as no limit."""
 
 
 def refuse(settings: FolderSettings, *, trust_remote_code: bool) -> None:
-    """Refuse what would run code, read other people's files, or compute something else than asked for.
+    """Refuse settings that would run code, read other files, or compute something else than asked for.
 
     Raises:
-        UserError: one line with file and key.
+        UserError: a setting is refused; the line names file and key.
     """
     name = settings.name
     check_numbers(settings.config, name)
@@ -143,7 +143,7 @@ def _refuse_code(settings: FolderSettings, *, trust_remote_code: bool) -> None:
 
 
 def _kwargs(own: Mapping[str, Any], what: str) -> Mapping[str, Any]:
-    """`model_kwargs` under its new or old name."""
+    """Return `model_kwargs` or `processor_kwargs` under its new or old name."""
     given = own.get(f"{what}_args") or own.get(f"{what}_kwargs") or {}
     if what == "processor":
         given = own.get("tokenizer_args") or own.get("processor_kwargs") or {}
@@ -151,10 +151,10 @@ def _kwargs(own: Mapping[str, Any], what: str) -> Mapping[str, Any]:
 
 
 def check_through(settings: FolderSettings) -> None:
-    """Check that sentence-transformers is here, and that all weights it would read can be read without unpickling.
+    """Check that sentence-transformers is installed, and that it can read all weights without unpickling.
 
     Raises:
-        UserError: one of them is missing, cut short or pickled; or a library is not installed.
+        UserError: weights are missing, cut short or pickled; or a library is not installed.
     """
     libraries.require(("sentence_transformers",), "run", f"model {settings.name}")
     adapter = adapter_base(settings)
@@ -171,7 +171,7 @@ def check_through(settings: FolderSettings) -> None:
 
 
 def adapter_base(settings: FolderSettings) -> Path | None:
-    """Find the folder of the base that a PEFT adapter names; None where there is no adapter.
+    """Return the folder of the base that a PEFT adapter names; None without an adapter.
 
     Raises:
         UserError: peft is not installed, the base is not here, or the adapter is pickled.
@@ -203,19 +203,19 @@ def adapter_base(settings: FolderSettings) -> Path | None:
 
 
 def _local(base: str) -> Path | None:
-    """A folder, or the snapshot of a hub id in the local cache."""
+    """Return a folder, or the snapshot of a hub id in the local cache; None: there is neither."""
     if os.path.isdir(base):  # noqa: PTH112 # false, not an error, for what cannot be a path
         return Path(base)
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(base, local_files_only=True))
-    except Exception:  # noqa: BLE001 # many kinds, for whatever is no id or not there
+    except Exception:  # noqa: BLE001 # many types, for a bad id or a missing snapshot
         return None
 
 
 def known_dim(settings: FolderSettings) -> int | None:
-    """Length of the vectors as the files say it, the cut by truncate_dim left out; None where they do not."""
+    """Return the length of the vectors by the files, before truncate_dim; None: the files do not say."""
     if has_default_modules(settings):
         return None
     for module in reversed(settings.modules):
@@ -248,7 +248,7 @@ def _columns(folder: Path, names: tuple[str, ...]) -> int | None:
 
 
 def known_length(settings: FolderSettings) -> int:
-    """The most tokens that sentence-transformers reads of a text; 0: no limit, or none that the files say."""
+    """Return how many tokens of a text sentence-transformers reads at most; 0: no limit, or the files do not say."""
     first = settings.modules[0]
     if first.kind == "WordEmbeddings":
         given = settings.settings_of(first, "wordembedding_config.json").get("max_seq_length")
@@ -269,13 +269,13 @@ def known_length(settings: FolderSettings) -> int:
 
 
 def tokenizer_limit(tokenizer: Mapping[str, Any]) -> int | None:
-    """The maximum in tokenizer_config.json, if it has one."""
+    """Return the maximum in tokenizer_config.json; None: it has none."""
     given = tokenizer.get("model_max_length", tokenizer.get("max_len"))
     return int(given) if isinstance(given, int | float) and 0 < given < ENDLESS else None
 
 
 def modules_text(settings: FolderSettings) -> str:
-    """How a vector is made of a text, in a word or two: the pooling, or the modules where there is none."""
+    """Return in a word or two how a vector is made: the pooling, or the modules if there is none."""
     if has_default_modules(settings):
         return "lasttoken" if _is_causal(settings.config) else "mean"
     found = " and ".join(settings.pooling) or " and ".join(m.kind for m in settings.modules)
@@ -283,7 +283,7 @@ def modules_text(settings: FolderSettings) -> str:
 
 
 def has_default_modules(settings: FolderSettings) -> bool:
-    """Whether sentence-transformers makes up the modules: it has none, or those of another kind of model."""
+    """Return whether sentence-transformers uses default modules: there are none, or another kind of model's."""
     return not settings.saved or settings.model.get("model_type", "SentenceTransformer") != "SentenceTransformer"
 
 
@@ -294,7 +294,7 @@ def _is_causal(config: Mapping[str, Any]) -> bool:
 
 
 def version() -> str:
-    """The version of sentence-transformers that is installed, or an empty text."""
+    """Return the installed version of sentence-transformers, or an empty text."""
     try:
         return importlib.metadata.version("sentence-transformers")
     except importlib.metadata.PackageNotFoundError:

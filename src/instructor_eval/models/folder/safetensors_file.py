@@ -1,7 +1,7 @@
-"""The header of a safetensors file, checked before any library sees it: what it promises, the file must hold.
+"""The header of a safetensors file, checked before any library sees it: the file must have all that it promises.
 
-Format: https://huggingface.co/docs/safetensors/index#format. The checks are those of the reference implementation, and
-that weights are numbers to multiply with: transformers would make floats of integers, and compute with them.
+Format: https://huggingface.co/docs/safetensors/index#format. The checks are the reference implementation's, and one
+more: weights are floats. transformers would convert integers and compute with them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _FLOATS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E5M2": 8, "F8_E4M3":
            "F8_E4M3FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4}  # fmt: skip
 _BITS = _FLOATS | {"I64": 64, "U64": 64, "I32": 32, "U32": 32, "I16": 16, "U16": 16, "I8": 8, "U8": 8, "BOOL": 8,
                    "C64": 64}  # fmt: skip
-# What a tensor of weights is called; others (position_ids, attn.bias of GPT-2) are masks and places.
+# Name endings of weights; other tensors (position_ids, attn.bias of GPT-2) are masks and positions.
 _WEIGHTS = (".weight", ".gamma", ".beta", "embeddings")
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One entry of a header."""
+    """A tensor's entry in a header."""
 
     dtype: str
     shape: tuple[int, ...]
     start: int
-    """Where its bytes begin, counted from the end of the header."""
+    """First byte, counted from the end of the header."""
     end: int
 
 
@@ -43,7 +43,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: the header is none, or the file does not hold what it promises.
+        ValueError: there is no valid header, or the file does not have what it promises.
     """
     with open_outside(file) as f:
         size = f.seek(0, 2)
@@ -56,7 +56,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         text = f.read(length).decode("utf-8")
     raw = parse_json(text, object_pairs_hook=_once)
     if not isinstance(raw, dict):
-        raise ValueError("its header is no object")  # noqa: TRY004 # one kind of error for every refusal
+        raise ValueError("its header is no object")  # noqa: TRY004 # one type of error for every refusal
     metadata = raw.pop("__metadata__", None)
     if metadata is not None and not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
         raise ValueError("its __metadata__ is no mapping of texts")
@@ -99,10 +99,10 @@ def _are_sizes(value: Any) -> TypeGuard[list[int]]:
 
 
 def check_safetensors(file: Path, name: str) -> dict[str, Tensor]:
-    """Check that a file holds what its header promises, and that its weights are floats; return its tensors.
+    """Check that a file has what its header promises, and that its weights are floats; return its tensors.
 
     Raises:
-        UserError: the file is cut short or is none, or a weight is no float.
+        UserError: the file is cut short or damaged, or a weight is not a float.
     """
     try:
         tensors = read_header(file)
@@ -119,7 +119,7 @@ def check_safetensors(file: Path, name: str) -> dict[str, Tensor]:
 
 
 def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor that a safetensors file's header names; nothing where it cannot be read."""
+    """Return the shape of every tensor in a safetensors file's header; empty if it cannot be read."""
     try:
         return {name: tensor.shape for name, tensor in read_header(file).items()}
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""What sentence-transformers reads from a checkpoint's folder, and who may compute with it.
+"""Settings in a checkpoint's folder, and the decision who computes: this package or sentence-transformers.
 
-Every file and key that its loading code (6.2) looks at is looked at here. `why_not_ours` names the first of them that
-our own reading does not obey: then sentence-transformers computes. What neither may do is refused, in one line that
-names file and key. docs/models.md is this module as a table.
+Every file and key that sentence-transformers' loading code (6.2) reads is read here. `library_reason` names the first
+one that this package does not support: then sentence-transformers computes. A setting that neither may follow is
+refused in one line that names file and key. docs/models.md is this module as a table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from instructor_eval.core.outside import read_json, why
 from instructor_eval.models.folder.files import read_mapping
 
 MODEL_FILE = "config_sentence_transformers.json"
-# Names of a Transformer module's own configuration, in the order in which sentence-transformers looks for them.
+# Names of a Transformer module's own configuration, in sentence-transformers' order.
 TRANSFORMER_FILES = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -36,15 +36,15 @@ _LEGACY_POOLING = {
 _LONGEST_PATH, _LONGEST_REASON = 200, 200
 _OURS = ("Transformer", "Pooling", "Dense", "Normalize")
 _HOMES = ("sentence_transformers.models.", "sentence_transformers.base.", "sentence_transformers.sentence_transformer.")
-# Architectures whose last hidden states do not depend on padding, and whose configuration transformers obeys as it
-# loads them: those of our own forward passes, and what transformers' runs on a padded batch.
+# Architectures whose last hidden states do not depend on padding, and whose whole configuration transformers follows
+# when it loads them.
 ARCHITECTURES = frozenset({
     "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie",
     "gemma", "gemma2", "llama", "megatron-bert", "mistral", "modernbert", "mpnet", "mt5", "nomic_bert",
     "qwen2", "qwen3", "rembert", "roberta", "roberta-prelayernorm", "roformer", "squeezebert", "t5", "xlm-roberta",
     "xlm-roberta-xl",
 })  # fmt: skip
-# Those whose positions are counted from the first token that is no padding, or do not matter.
+# Architectures that count positions from the first token that is not padding, or that have none.
 _LEFT_PADDED = frozenset({
     "camembert", "data2vec-text", "gemma", "gemma2", "llama", "mistral", "modernbert", "mpnet", "mt5", "nomic_bert",
     "qwen2", "qwen3", "roberta", "roberta-prelayernorm", "t5", "xlm-roberta", "xlm-roberta-xl",
@@ -62,7 +62,7 @@ _DENSE_KEYS = frozenset({
 _TRANSFORMER_KEYS = frozenset({
     "max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name", "unpad_inputs",
 })  # fmt: skip
-# Keys of a Transformer's configuration that change nothing while they are empty.
+# Keys of a Transformer's configuration that change nothing if they are empty.
 _EMPTY_TRANSFORMER_KEYS = frozenset({
     "processing_kwargs", "query_length", "document_length", "query_expansion", "tokenizer_name_or_path",
     *(f"{what}_{end}" for what in ("model", "tokenizer", "processor", "config") for end in ("args", "kwargs")),
@@ -79,7 +79,7 @@ class Module:
     path: str
     type: str
     plain: bool
-    """Whether it has the usual keys and no others."""
+    """True if it has the usual keys and no others."""
 
     @property
     def kind(self) -> str:
@@ -88,17 +88,17 @@ class Module:
 
     @property
     def of_instructor(self) -> bool:
-        """Whether it is one of InstructorEmbedding's classes."""
+        """True for one of InstructorEmbedding's classes."""
         return self.type.startswith("InstructorEmbedding.")
 
     @property
     def known(self) -> bool:
-        """Whether it is sentence-transformers' own class, or stands for it."""
+        """True for a class of sentence-transformers or InstructorEmbedding."""
         return self.of_instructor or self.type.startswith("sentence_transformers.")
 
     @property
     def ours(self) -> bool:
-        """Whether it is one of the classes that are computed here."""
+        """True for a class that is computed here."""
         return self.kind in _OURS and (self.of_instructor or self.type.startswith(_HOMES))
 
 
@@ -107,12 +107,12 @@ _TRANSFORMER = Module("0", "", "sentence_transformers.models.Transformer", plain
 
 @dataclass(frozen=True)
 class FolderSettings:
-    """The files of a folder that say how its vectors are made."""
+    """The settings in a folder's files that decide how its vectors are made."""
 
     folder: Path
     name: str
     saved: bool
-    """Whether there is a modules.json; without one, sentence-transformers makes up the modules."""
+    """True if there is a modules.json; without one, sentence-transformers uses default modules."""
     modules: tuple[Module, ...]
     config: Mapping[str, Any]
     """config.json of the transformer, or empty."""
@@ -131,7 +131,7 @@ class FolderSettings:
         return [m for m in self.modules if m.kind == "Dense"]
 
     def settings_of(self, module: Module, file: str = "config.json") -> dict[str, Any]:
-        """Read a module's own configuration; one that is not there is empty."""
+        """Read a module's own configuration; empty if it does not exist."""
         return read_mapping(self.folder / module.path / file, self.name, optional=True)
 
     @property
@@ -146,23 +146,23 @@ class FolderSettings:
 
     @property
     def include_prompt(self) -> bool:
-        """Whether the prompt takes part in pooling."""
+        """True if the prompt takes part in pooling."""
         poolings = [self.settings_of(m) for m in self.modules if m.kind == "Pooling"]
         return all(bool(config.get("include_prompt", True)) for config in poolings)
 
     @property
     def default_prompt(self) -> str:
-        """The prompt that `default_prompt_name` names; none for none."""
+        """The prompt that `default_prompt_name` names, or an empty text."""
         prompts, name = self.model.get("prompts"), self.model.get("default_prompt_name")
         found = prompts.get(name) if isinstance(prompts, dict) and name is not None else None
         return found if isinstance(found, str) else ""
 
     @property
     def truncate_dim(self) -> int | None:
-        """How many values of a vector are kept.
+        """The length that vectors are cut to; None: they are not cut.
 
         Raises:
-            UserError: no whole number of at least 1.
+            UserError: it is not a whole number of at least 1.
         """
         given = self.model.get("truncate_dim")
         if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
@@ -174,23 +174,19 @@ class FolderSettings:
 
 
 def read_settings(folder: Path, name: str) -> FolderSettings:
-    """Read what a folder's own files say of its modules.
+    """Read a folder's settings.
 
     Raises:
-        UserError: a file is missing, damaged, or names what lies outside the folder.
+        UserError: a file is missing, damaged, or names a path outside the folder.
     """
     saved = (folder / "modules.json").exists()
-    modules = (
-        tuple(_modules(folder, name)) if saved else (Module("0", "", "sentence_transformers.models.Transformer", True),)
-    )
+    modules = tuple(_modules(folder, name)) if saved else (_TRANSFORMER,)
     model = read_mapping(folder / MODEL_FILE, name, optional=True) if saved else {}
     first = modules[0]
     transformer = folder / first.path
     has_config = first.kind in ("Transformer", "CLIPModel")
-    if has_config and (transformer / "adapter_config.json").exists():
-        config = read_mapping(transformer / "config.json", name, optional=True)
-    else:
-        config = read_mapping(transformer / "config.json", name, optional=not has_config)
+    adapter = (transformer / "adapter_config.json").exists()
+    config = read_mapping(transformer / "config.json", name, optional=adapter or not has_config)
     own_file, own = "", dict[str, Any]()
     if saved and has_config:
         for own_file in TRANSFORMER_FILES:
@@ -205,7 +201,7 @@ def read_settings(folder: Path, name: str) -> FolderSettings:
 
 
 def _modules(folder: Path, name: str) -> Iterator[Module]:
-    """The entries of modules.json, in the order of the file: that is the order in which they run."""
+    """Yield the entries of modules.json in the file's order, which is the order in which they run."""
     path = folder / "modules.json"
     try:
         entries = read_json(path)
@@ -221,7 +217,7 @@ def _modules(folder: Path, name: str) -> Iterator[Module]:
         parts = PureWindowsPath(module.path)
         if parts.anchor or ".." in parts.parts or "\0" in module.path or len(module.path) > _LONGEST_PATH:
             raise UserError(f"model {name}: {path} names a folder outside the checkpoint: it is not used")
-    # InstructorEmbedding's own save() writes the Python module, not the class: its first two are known by position.
+    # InstructorEmbedding's own save() writes the Python module, not the class: the first two are known by position.
     bare = [m.type for m in found[:2]] == ["InstructorEmbedding.instructor"] * 2
     for i, module in enumerate(found):
         if bare and i < 2:
@@ -237,10 +233,10 @@ def _is_plain(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def why_not_ours(settings: FolderSettings, *, trust_remote_code: bool) -> str:
-    """Name the first setting that our own reading does not obey; empty where it obeys all.
+def library_reason(settings: FolderSettings, *, trust_remote_code: bool) -> str:
+    """Return the first setting that only sentence-transformers supports; empty if this package supports all.
 
-    The tokenizer is looked at elsewhere (`tokenizer_files.differs_in_transformers`).
+    `tokenizer.differs_in_transformers` checks the tokenizer.
     """
     return fitted(printable(next(_reasons(settings, trust_remote_code=trust_remote_code), "")), _LONGEST_REASON)
 

@@ -1,8 +1,8 @@
-"""A checkpoint's tokenizer: read as its own file says, and compared with what transformers makes of the folder.
+"""A checkpoint's tokenizer: read from its own file, and compared with transformers' tokenizer for the folder.
 
-`tokenizer.json` is read by `tokenizers` itself. transformers 5 rebuilds the tokenizers of many classes from the
-vocabulary and `tokenizer_config.json`, and so sentence-transformers may see other ids than the file gives. Where they
-differ, sentence-transformers computes (`differs_in_transformers`); INSTRUCTORs keep the file, as they were published.
+`tokenizers` reads `tokenizer.json`. transformers 5 rebuilds the tokenizers of many classes from the vocabulary and
+`tokenizer_config.json`, so sentence-transformers may get other ids than the file gives. Where they differ,
+sentence-transformers computes (`differs_in_transformers`); INSTRUCTORs use the file, as they were published.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.libraries import quiet_transformers
 from instructor_eval.core.output import quiet_output
 from instructor_eval.core.outside import as_user_error, panics_raised
 from instructor_eval.models.folder.tokenizer_checks import raw_tokenizer, read_tokenizer_file
@@ -22,7 +23,7 @@ PROBES = (
     "😀👍🏽", "a\tb\nc", "12345.678e-9", "</s> <pad> [CLS] [MASK]", "don't re-read: x_y/z", "\u00a0nbsp\u200b",
     "supercalifragilisticexpialidocious",
 )  # fmt: skip
-# More of them, for the comparison with transformers: pieces that classes treat each in its own way.
+# More of them, for the comparison with transformers: pieces that each class treats in its own way.
 _MORE = (
     "[SEP] [UNK] [PAD]x", "<s>a<mask> b<unk>", "<|endoftext|><extra_id_0>", " leading", "trailing \n", "x" * 150,
     "\u0130STANBUL \u0391\u03a3", "e\u0301 a\u0308\u0323", "\u0000\ufffd\ufeff", "\U00020000 ꙮ", "I'm we'LL 3,000",
@@ -32,15 +33,15 @@ _NAMED = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "bos
 _BERT_DEFAULTS = {
     "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
 }  # fmt: skip
-# What transformers reads into a tokenizer besides the file, whatever its class.
+# Settings that transformers applies to a tokenizer of any class.
 _REBUILDING = ("add_bos_token", "add_eos_token", "split_special_tokens", "tokenizer_file", "gguf_file")
 
 
 def read_tokenizer(folder: Path, name: str, *, lowercase: bool = False) -> Any:
-    """Read the fast tokenizer of a folder, exactly as its `tokenizer.json` says, without truncation and padding.
+    """Read the fast tokenizer of a folder, exactly as in its `tokenizer.json`, without truncation and padding.
 
     Args:
-        folder: Where it lies.
+        folder: The tokenizer's folder.
         name: The model's, for errors.
         lowercase: Lower the case first, as sentence-transformers does for `do_lower_case`.
 
@@ -53,21 +54,21 @@ def read_tokenizer(folder: Path, name: str, *, lowercase: bool = False) -> Any:
     else:
         with as_user_error(f"model {name}: the tokenizer in {folder} cannot be read", "copy or download it again"):
             if not any(f for pattern in _VOCABULARIES for f in folder.glob(pattern)):
-                # transformers 5 makes an empty tokenizer of nothing, and every text the same unknown token.
+                # transformers 5 would make an empty tokenizer, and every text the same unknown token.
                 raise FileNotFoundError("it has no tokenizer.json and no vocabulary")
             tokenizer = _by_transformers(folder).backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if lowercase:
-        tokenizer = _lowered(tokenizer)
+        _lower_case(tokenizer)
     wrong = f"model {name}: the tokenizer in {folder} fails on a text"
     with as_user_error(wrong, "copy or download it again"), quiet_output():
         tokenizer.encode_batch(PROBES)
     return tokenizer
 
 
-def _lowered(tokenizer: Any) -> Any:
-    """Lower the case before all else, unless it already is: the rule of sentence-transformers' Transformer."""
+def _lower_case(tokenizer: Any) -> None:
+    """Lower the case first in a tokenizer, unless it does already: the rule of sentence-transformers' Transformer."""
     from tokenizers import normalizers
 
     own = tokenizer.normalizer
@@ -76,29 +77,22 @@ def _lowered(tokenizer: Any) -> Any:
         parts = [own[i] for i in range(len(own))]
     if not any(isinstance(part, normalizers.Lowercase) for part in parts):
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
-    return tokenizer
 
 
 def _by_transformers(folder: Path) -> Any:
     from transformers import AutoTokenizer
-    from transformers.utils import logging
 
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with quiet_output():
-            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    finally:
-        logging.set_verbosity(level)
+    with quiet_transformers(), quiet_output():
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
 def differs_in_transformers(
     folder: Path, name: str, config: Mapping[str, Any], settings: Mapping[str, Any], *, lowercase: bool
 ) -> str:
-    """Say in which way sentence-transformers would tokenise otherwise than `read_tokenizer`; empty: in none.
+    """Return how sentence-transformers would tokenise otherwise than `read_tokenizer`; empty: it would not.
 
     Args:
-        folder: Where the tokenizer lies.
+        folder: The tokenizer's folder.
         name: The model's, for errors.
         config: The transformer's config.json.
         settings: tokenizer_config.json, with special_tokens_map.json.
@@ -114,15 +108,15 @@ def differs_in_transformers(
     side = settings.get("truncation_side") or str(((raw or {}).get("truncation") or {}).get("direction", "")).lower()
     if side == "left":
         return "tokenizer_config.json: truncation_side left"
-    if raw and _is_read_as_it_is(raw, config, settings):
+    if raw and _reads_alike(raw, config, settings):
         return ""
     try:
         with panics_raised(), quiet_output():
             theirs = _by_transformers(folder)
             if lowercase:
-                _lowered(theirs.backend_tokenizer)
+                _lower_case(theirs.backend_tokenizer)
             wanted = theirs([*PROBES, *_MORE], verbose=False)["input_ids"]
-    except Exception:  # noqa: BLE001 # sentence-transformers will say what it is
+    except Exception:  # noqa: BLE001 # sentence-transformers will raise it again
         return "tokenizer_config.json: transformers cannot read this tokenizer"
     if [e.ids for e in ours.encode_batch([*PROBES, *_MORE])] != wanted:
         return "tokenizer_config.json: transformers tokenises otherwise than tokenizer.json"
@@ -137,20 +131,20 @@ def _raw(folder: Path) -> dict[str, Any] | None:
 
 
 def check_tokenizers(files: Iterable[Path], name: str) -> None:
-    """Check every tokenizer.json among the files that a library is given.
+    """Check every tokenizer.json among the files that a library reads.
 
     Raises:
-        UserError: one is damaged, or would take more memory than any.
+        UserError: one is damaged, or would take too much memory.
     """
     for path in files:
         if path.name == "tokenizer.json":
             read_tokenizer_file(path, name, "".join((*PROBES, *_MORE)))
 
 
-def _is_read_as_it_is(raw: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Whether transformers' tokenizer is plainly the file's: a BERT's, or one of no class of its own.
+def _reads_alike(raw: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Return whether transformers certainly reads the same tokenizer: a BERT's, or one without a class of its own.
 
-    Importing transformers takes seconds; this saves them for the most common kinds.
+    Importing transformers takes seconds; this saves them for the most common models.
     """
     if any(key in settings for key in _REBUILDING) or not raw.get("post_processor"):
         return False
@@ -170,7 +164,7 @@ def _content(token: Any) -> str:
 
 
 def _names_only(raw: Mapping[str, Any], settings: Mapping[str, Any], named: Mapping[str, str]) -> bool:
-    """Whether the named special tokens are in the file already, and the configuration adds no others."""
+    """Return whether the named special tokens are in the file, and the configuration adds no others."""
     try:
         there = {str(token["content"]) for token in raw.get("added_tokens") or []}
         decoder = settings.get("added_tokens_decoder") or {}
@@ -202,7 +196,7 @@ def _is_plain_bert(raw: Mapping[str, Any], settings: Mapping[str, Any], named: M
 
 
 def _opening_and_closing(post: Any) -> tuple[str, str]:
-    """The two special tokens around a single text."""
+    """Return the two special tokens around a single text."""
     try:
         if post["type"] == "BertProcessing":
             return str(post["cls"][0]), str(post["sep"][0])

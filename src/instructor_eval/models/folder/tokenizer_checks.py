@@ -1,7 +1,7 @@
-"""What a tokenizer.json may not do: take all memory, which ends the process without an error that could be caught.
+"""Checks of a tokenizer.json that could take all memory, which would end the process without an error to catch.
 
-`tokenizers` is written in Rust: where its memory is full the process is aborted, and where a file contradicts itself it
-panics, with lines on standard error. So texts that grow without bounds, and tables that do, are looked for before.
+`tokenizers` is written in Rust: with full memory it aborts the process, and on a file that contradicts itself it panics
+with lines on standard error. So the file is searched for oversized texts and tables first.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from instructor_eval.core.outside import TOKENIZER_BYTES, as_user_error, read_js
 
 _LONGEST_PIECE = 10_000
 _ADDED_CHARACTERS = 2_000_000
-"""Of all added tokens: `tokenizers` takes a hundred bytes for each."""
+"""Characters of all added tokens; `tokenizers` takes a hundred bytes for each."""
 _MOST_SPECIAL = 1_000
 _GROWTH = 100
-"""How much longer a normalizer may make a text."""
+"""Factor by which a normalizer may lengthen a text."""
 _STEP = "copy or download it again"
 
 
@@ -33,7 +33,7 @@ def read_tokenizer_file(path: Path, name: str, probe: str) -> Any:
         probe: A text to try its normalizer on.
 
     Raises:
-        UserError: it is damaged, or would take more memory than any.
+        UserError: it is damaged, or would take too much memory.
     """
     from tokenizers import Tokenizer
 
@@ -58,7 +58,7 @@ def read_tokenizer_file(path: Path, name: str, probe: str) -> Any:
 
 
 def raw_tokenizer(path: Path) -> dict[str, Any] | None:
-    """Return what a tokenizer.json holds, or None where that is no mapping; one file is read once.
+    """Return a tokenizer.json without its vocabulary, or None if it is not a mapping; a file is read only once.
 
     Raises:
         OSError: it cannot be read.
@@ -74,13 +74,13 @@ def _raw(path: Path, _size: int, _modified: int) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         return None
     model = value.get("model")
-    if isinstance(model, dict):  # the vocabulary is most of it, and nobody asks for it
+    if isinstance(model, dict):  # the vocabulary is most of it, and nothing here needs it
         value["model"] = {k: v for k, v in model.items() if k not in ("vocab", "merges")}
     return value
 
 
 def _oversized(raw: Mapping[str, Any]) -> str:
-    """Name a text in the file that is longer than any has reason to be; an empty text where there is none."""
+    """Return the place of a text in the file that is too long; empty if there is none."""
     for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
         for name, text in _texts(raw.get(key)):
             if len(text) > _LONGEST_PIECE and name != "precompiled_charsmap":

@@ -1,8 +1,8 @@
 """Tensors from files that cannot run code.
 
-Old uploads, INSTRUCTOR's among them, hold their small Dense head only as a torch archive (`pytorch_model.bin`): a zip
-of raw storages and a pickle that says how they fit together. The pickle is *disassembled*, never executed: only the
-handful of instructions that `torch.save` writes for a dictionary of plain tensors are understood, all else is refused.
+Old uploads, INSTRUCTOR's among them, have their small Dense head only as a torch archive (`pytorch_model.bin`): a zip
+of raw storages and a pickle that says how they fit together. The pickle is *disassembled*, never executed: only the few
+instructions that `torch.save` writes for a dictionary of plain tensors are allowed, all others are refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
 _REBUILD = "torch._utils _rebuild_tensor_v2"
 _ORDERED_DICT = "collections OrderedDict"
 _MARK = object()
-# Whatever a damaged or hostile archive can make `zipfile`, `pickletools`, numpy or the loop below stumble over.
+# Errors that a damaged or hostile archive can cause in `zipfile`, `pickletools`, NumPy or the loop below.
 _DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, StopIteration, TypeError),
     *(ValueError, zipfile.BadZipFile, zlib.error),
@@ -31,15 +31,15 @@ _DAMAGE = (
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """All tensors of a safetensors file or of a torch zip archive.
+    """Read all tensors of a safetensors file or a torch zip archive.
 
     Raises:
-        UserError: the file is damaged, or holds anything but plain tensors.
+        UserError: the file is damaged, or has anything but plain tensors.
     """
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
 
-        with as_user_error(f"{path} cannot be read", "copy or download it again"):  # safetensors' error has no type
+        with as_user_error(f"{path} cannot be read", "copy or download it again"):  # it raises bare Exceptions
             return dict(load_file(path))
     return _read_archive(path)
 
@@ -69,7 +69,7 @@ def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> np
 
 
 def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  # noqa: C901, PLR0912, PLR0915 - one arm an instruction
-    """Name -> (numpy dtype, storage key, offset, shape, strides), from the pickle's instructions alone."""
+    """Return name -> (NumPy dtype, storage key, offset, shape, strides), from the pickle's instructions alone."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
 
@@ -131,7 +131,7 @@ def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  
             raise ValueError(f"instruction {op} is not one of a dictionary of tensors")
     result = stack.pop()
     if not isinstance(result, dict):
-        raise ValueError("it holds no dictionary")  # noqa: TRY004 - one kind of error for every refusal
+        raise ValueError("it holds no dictionary")  # noqa: TRY004 - one type of error for every refusal
     for name, tensor in result.items():
         if not isinstance(name, str) or not isinstance(tensor, tuple) or len(tensor) != 5:
             raise ValueError(f"entry {name!r} is no tensor")
@@ -149,7 +149,7 @@ def _storage(persistent: Any) -> tuple[str, str, str]:
 
 
 def _call(function: Any, args: Any) -> Any:
-    """What the two functions of a state dictionary stand for; nothing is called."""
+    """Return the result of one of the two functions in a state dictionary, without calling it."""
     if function == ("global", _ORDERED_DICT) and not args:
         return {}
     if function == ("global", _REBUILD):

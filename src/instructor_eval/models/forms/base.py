@@ -1,4 +1,4 @@
-"""The contract of a form: token ids in, hidden states out, and an account of itself."""
+"""The contract of a numeric form: token ids in, hidden states out, sizes and a proof."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a form may be asked besides."""
+    """Options for building a form."""
 
     trust_remote_code: bool = False
     compiled: bool = False
@@ -21,10 +21,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes that the weights of a form take."""
+    """Bytes of a form's weights."""
 
     resident: int
-    """In memory, as they are computed with; each tensor counted once."""
+    """In memory while computing; each tensor counted once."""
     file: int
     """In a file of this form."""
 
@@ -33,20 +33,20 @@ class Hidden(Protocol):
     """A transformer in one numeric form."""
 
     align: int
-    """How it wants rows laid out (`packed.pack`): 0 end to end, n padded to one width that is a multiple of n."""
+    """Layout of rows (`packed.pack`): 0 means end to end, n means padded to one width, a multiple of n."""
     alone: bool
-    """Whether a row's numbers depend on the other rows of its batch: each text is then a batch of its own."""
+    """True if a row's numbers depend on the other rows of its batch: then each text gets its own batch."""
 
     def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width], of any float type."""
+        """Return the last hidden states [tokens, width], of any float type."""
         ...
 
     def sizes(self) -> Sizes:
-        """What the weights take; those of pooling's Dense layers are not part of it."""
+        """Return the bytes of the weights, without the Dense layers after pooling."""
         ...
 
     def proof(self) -> str:
-        """What runs, as one line read off the made network itself ("72 of 72 products in int8, kernel avx2").
+        """Return one line about what runs, read off the network itself ("72 of 72 products in int8, kernel avx2").
 
         Raises:
             RuntimeError: it is not the form that was asked for.

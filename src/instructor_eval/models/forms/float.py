@@ -1,4 +1,4 @@
-"""The forms in plain floating point, fp32, bf16 and fp16; and loading a transformer, with which all forms begin."""
+"""The forms in plain floating point, fp32, bf16 and fp16; and loading a transformer, the first step of all forms."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BertModel, MT5EncoderModel, T5EncoderModel
-from transformers.utils import logging as transformers_logging
 
 from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.libraries import quiet_transformers
 from instructor_eval.core.outside import as_user_error
 from instructor_eval.models.bert import FastBert
 from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.folder.files import UNUSED_WEIGHTS
 from instructor_eval.models.forms.base import Options, Sizes
 from instructor_eval.models.packed import LAID_OUT, PLAIN, Arithmetic, Packed
 from instructor_eval.models.t5 import FastT5
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# A text encoder works without these; transformers fills them at random when a checkpoint leaves them out.
-_UNUSED = ("pooler.", "decoder.", "lm_head.", "cls.")
 _GPU_ALIGN = 8
 
 
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> FloatHidden:
-    """The network in fp32, bf16 or fp16."""
+    """Build the network in fp32, bf16 or fp16."""
     dtype = DTYPES[checkpoint.form]
     transformer = load_transformer(checkpoint, dtype, trust_remote_code=options.trust_remote_code)
     transformer.to(device)
-    network = fast(transformer, PLAIN if options.compiled else LAID_OUT) or Slow(transformer)
+    network = fast_network(transformer, PLAIN if options.compiled else LAID_OUT) or PaddedNetwork(transformer)
     return FloatHidden(network, checkpoint, device, compiled=options.compiled)
 
 
 class FloatHidden:
-    """A network of floats, ours or transformers'.
+    """A network of floats, from this package or from transformers.
 
     Args:
-        network: What runs.
-        checkpoint: Where it is from.
-        device: Where it is.
+        network: The network.
+        checkpoint: Its checkpoint.
+        device: Its device.
         compiled: Compile its forward pass.
     """
 
     alone = False
 
     def __init__(
-        self, network: FastT5 | FastBert | Slow, checkpoint: Checkpoint, device: torch.device, *, compiled: bool
+        self,
+        network: FastT5 | FastBert | PaddedNetwork,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        *,
+        compiled: bool,
     ) -> None:
         self.network = network
         self.align = alignment(network, device)
@@ -55,7 +59,7 @@ class FloatHidden:
         self._run: Any = torch.compile(network.__call__, dynamic=True) if compiled else network
 
     def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width].
+        """Return the last hidden states [tokens, width].
 
         Raises:
             ModelOutputError: they leave the range of float16.
@@ -66,12 +70,12 @@ class FloatHidden:
         return hidden
 
     def sizes(self) -> Sizes:
-        """Bytes of the weights; a file of this form holds the same."""
+        """Return the bytes of the weights; a file of this form has the same size."""
         size = total_bytes(self._tensors)
         return Sizes(resident=size, file=size)
 
     def proof(self) -> str:
-        """The type of every weight.
+        """Return one line about the type of every weight.
 
         Raises:
             RuntimeError: one is of another type.
@@ -85,10 +89,10 @@ class FloatHidden:
 
 
 def refuse_overflow(model: str, where: str, x: Tensor) -> None:
-    """Name the first part of a network whose numbers are not finite.
+    """Raise an error that names this part of a network if its numbers are not finite.
 
     Raises:
-        ModelOutputError: these are not.
+        ModelOutputError: they are not.
     """
     if not torch.isfinite(x).all():
         raise ModelOutputError(
@@ -97,14 +101,14 @@ def refuse_overflow(model: str, where: str, x: Tensor) -> None:
         )
 
 
-class Slow:
-    """A transformer that has no forward pass of ours, run by transformers on a padded batch."""
+class PaddedNetwork:
+    """A transformer without a fast forward pass: transformers runs it on a padded batch."""
 
     def __init__(self, transformer: Any) -> None:
         self.transformer = transformer
 
     def __call__(self, batch: Packed, watch: Any = None) -> Tensor:
-        """Hidden states [tokens, width], padding included; `watch` is shown what each layer gives."""
+        """Return hidden states [tokens, width], padding included; `watch` sees the output of each layer."""
         [segment] = batch.segments
         ids = batch.ids.view(segment.rows, segment.width)
         mask = torch.ones_like(ids) if segment.attended is None else segment.attended.long()
@@ -126,8 +130,8 @@ def _show(watch: Any, name: str, _module: nn.Module, _inputs: Any, output: Any) 
         watch(name, output)
 
 
-def fast(transformer: Any, arithmetic: Arithmetic) -> FastT5 | FastBert | None:
-    """Our own forward pass, for exactly the classes it was written for."""
+def fast_network(transformer: Any, arithmetic: Arithmetic) -> FastT5 | FastBert | None:
+    """Return the fast forward pass for exactly the classes it was written for; None for others."""
     if type(transformer) in (T5EncoderModel, MT5EncoderModel) and FastT5.supports(transformer.config):
         return FastT5(transformer, arithmetic)
     if type(transformer) is BertModel and FastBert.supports(transformer.config):
@@ -135,15 +139,15 @@ def fast(transformer: Any, arithmetic: Arithmetic) -> FastT5 | FastBert | None:
     return None
 
 
-def alignment(network: FastT5 | FastBert | Slow, device: torch.device) -> int:
-    """How rows are laid out: end to end, padded to one width, or that rounded up to what GPU kernels like."""
-    if isinstance(network, Slow):
+def alignment(network: FastT5 | FastBert | PaddedNetwork, device: torch.device) -> int:
+    """Return the layout of rows: end to end, padded to one width, or to a width that suits GPU kernels."""
+    if isinstance(network, PaddedNetwork):
         return 1
     return _GPU_ALIGN if device.type == "cuda" else 0
 
 
 def tensors_of(thing: Any) -> list[Tensor]:
-    """Every tensor that an object of ours, or a torch module, holds; shared storage once."""
+    """Return every tensor in an object of this package or a torch module; shared storage once."""
     found: dict[int, Tensor] = {}
     seen: set[int] = set()
     todo = [thing]
@@ -173,23 +177,20 @@ def _is_ours(value: Any) -> bool:
 
 
 def total_bytes(tensors: list[Tensor]) -> int:
-    """What they take."""
+    """Return the bytes of tensors."""
     return sum(t.nelement() * t.element_size() for t in tensors)
 
 
 def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
-    """The checkpoint's transformer as transformers loads it, on the CPU, in evaluation mode, without gradients.
+    """Load the checkpoint's transformer with transformers, on the CPU, in evaluation mode, without gradients.
 
     Raises:
-        UserError: it cannot be read, or is not whole.
+        UserError: it cannot be read, or lacks weights.
     """
     loader = {"t5": T5EncoderModel, "mt5": MT5EncoderModel}.get(str(checkpoint.config.get("model_type")), AutoModel)
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    failure = as_user_error(f"model {checkpoint.name} cannot be loaded", "check the checkpoint, or use another one")
     try:
-        # transformers raises many kinds for a checkpoint it cannot read.
-        with as_user_error(f"model {checkpoint.name} cannot be loaded", "check the checkpoint, or use another one"):
+        with quiet_transformers(), failure:  # transformers raises many types for a checkpoint it cannot read
             model, info = loader.from_pretrained(
                 str(checkpoint.transformer),
                 dtype=dtype,
@@ -204,14 +205,12 @@ def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, *, trust_remote
                 f"model {checkpoint.name} brings code of its own: read it, then run again with --trust-remote-code"
             ) from e
         raise
-    finally:
-        transformers_logging.set_verbosity(level)
-    missing = sorted(k for k in info["missing_keys"] if not k.startswith(_UNUSED))
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith(UNUSED_WEIGHTS))
     wrong = sorted(str(k[0]) for k in info.get("mismatched_keys", ()))
     if missing or wrong:
         what = f"lacks {missing[0]}" if missing else f"has another shape of {wrong[0]}"
         raise UserError(
             f"model {checkpoint.name} {what} ({len(missing) + len(wrong)} such weights): this is not a whole checkpoint"
         )
-    model.to(dtype)  # some classes keep a part in float32 whatever is asked
+    model.to(dtype)  # some classes leave a part in float32
     return model.eval().requires_grad_(requires_grad=False)

@@ -1,4 +1,4 @@
-"""The forms whose arithmetic is our own (`products.py`): int8, int8-weight, int4-weight; on a GPU int8-gpu and fp8."""
+"""The forms with arithmetic of this package (`products.py`): int8, int8-weight, int4-weight; on a GPU int8-gpu, fp8."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from instructor_eval.models.forms.base import Options, Sizes
 from instructor_eval.models.packed import Arithmetic, Packed, Product, Segment
 from instructor_eval.models.t5 import FastT5
 
-_LARGE_TABLE = 4096  # rows from which an embedding table is one of words, not of positions or types
+_LARGE_TABLE = 4096  # an embedding table with fewer rows is for positions or types, not for words
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a form is made of."""
+    """The layers and types of a form."""
 
     linear: type[Any]
     weights: torch.dtype
-    """What its linear layers hold, for the proof."""
+    """The type of its linear layers' weights, for the proof."""
     rest: torch.dtype = torch.float32
-    """The type of all that is not quantized."""
+    """The type of everything that is not quantized."""
 
 
 _KINDS = {
@@ -41,13 +41,11 @@ _KINDS = {
 
 
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> QuantizedHidden:
-    """The network with every linear layer and the large embedding table quantized; all else in floats.
+    """Build the network with every linear layer and the large embedding table quantized, the rest in floats.
 
     Raises:
-        UserError: the transformer has no linear layer, or compiling was asked for.
+        UserError: the transformer has no linear layer.
     """
-    if options.compiled:
-        raise UserError(f"--compile goes with fp32, bf16 and fp16, not with {checkpoint.form}: leave it out")
     kind = _KINDS[checkpoint.form]
     transformer = floats.load_transformer(checkpoint, kind.rest, trust_remote_code=options.trust_remote_code)
     transformer.to(device)
@@ -57,10 +55,11 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
         made.append(_Counted(kind.linear(weight, bias, activation=activation)))
         return made[-1]
 
-    network: FastT5 | FastBert | floats.Slow | None = floats.fast(transformer, Arithmetic(linear, products.Int8Table))
+    arithmetic = Arithmetic(linear, products.Int8Table)
+    network: FastT5 | FastBert | floats.PaddedNetwork | None = floats.fast_network(transformer, arithmetic)
     if network is None:
         _replace(transformer, linear, {})
-        network = floats.Slow(transformer)
+        network = floats.PaddedNetwork(transformer)
     if not made:
         raise UserError(f"model {checkpoint.name} has no linear layer to quantize: use --variant fp32")
     return QuantizedHidden(network, made, kind, device)
@@ -70,41 +69,42 @@ class QuantizedHidden:
     """A network of quantized products.
 
     Args:
-        network: What runs.
+        network: The network.
         made: Its products.
-        kind: What they should be.
-        device: Where it is.
+        kind: Their expected types.
+        device: Its device.
     """
 
     alone = False
 
     def __init__(
-        self, network: FastT5 | FastBert | floats.Slow, made: list[_Counted], kind: _Kind, device: torch.device
+        self, network: FastT5 | FastBert | floats.PaddedNetwork, made: list[_Counted], kind: _Kind, device: torch.device
     ) -> None:
         self.network, self.align = network, floats.alignment(network, device)
         self._made, self._kind, self._device = made, kind, device
         self._size = floats.total_bytes(floats.tensors_of(network))
 
     def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width]."""
+        """Return the last hidden states [tokens, width]."""
         return self.network(batch)
 
     def sizes(self) -> Sizes:
-        """Bytes of the weights with their scales; a file of this form holds the same."""
+        """Return the bytes of the weights with their scales; a file of this form has the same size."""
         return Sizes(resident=self._size, file=self._size)
 
     @torch.inference_mode()
     def proof(self) -> str:
-        """How many products a forward pass ran in quantized form; it runs one, of a single token.
+        """Run one token, and return one line about the products that ran in quantized form.
 
         Raises:
-            RuntimeError: it ran none, or a linear layer of floats is there.
+            RuntimeError: none ran, or there is a linear layer of floats.
+            UserError: torch has no such product on this device.
         """
         before = [p.calls for p in self._made]
         ids = torch.zeros(max(1, self.align), dtype=torch.int64, device=self._device)
         try:
             self.network(Packed(ids, (Segment(0, 1, len(ids)),)))
-        except (RuntimeError, NotImplementedError) as e:  # torch has no such product on this device
+        except (RuntimeError, NotImplementedError) as e:
             raise UserError(
                 f"{self._kind.linear.__name__} cannot run on {self._device} with torch {torch.__version__} "
                 f"({str(e)[:200]}): use --variant bf16"
@@ -133,22 +133,22 @@ class _Counted:
 
 
 class _Layer(nn.Module):
-    """A product in the place of a `torch.nn.Linear`."""
+    """A product that replaces a `torch.nn.Linear`."""
 
-    weight = bias = None  # some models ask for their type
+    weight = bias = None  # some models read their type
 
     def __init__(self, product: Product) -> None:
         super().__init__()
         self.product = product
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., inputs] -> [..., channels]."""
+        """Map [..., inputs] to [..., channels]."""
         rows = x.flatten(0, -2)
         return self.product(rows).reshape(*x.shape[:-1], -1)
 
 
 class _Words(nn.Module):
-    """A table in the place of a `torch.nn.Embedding`."""
+    """A table that replaces a `torch.nn.Embedding`."""
 
     weight = None
 
@@ -157,16 +157,16 @@ class _Words(nn.Module):
         self.table = table
 
     def forward(self, ids: Tensor) -> Tensor:
-        """[...] -> [..., width]."""
+        """Map ids [...] to [..., width]."""
         return self.table(ids.flatten()).reshape(*ids.shape, -1)
 
 
 def _replace(module: nn.Module, linear: Any, made: dict[int, nn.Module]) -> None:
-    """Put products in the place of all linear layers, and int8 tables in that of large embedding tables.
+    """Replace all linear layers by products and large embedding tables by int8 tables.
 
-    `made` holds what stands for a weight that several modules share.
+    `made` has the replacements by the id of a weight, which several modules may share.
     """
-    for name, child in list(module._modules.items()):  # named_children() leaves out those that stand in two places
+    for name, child in list(module._modules.items()):  # named_children() lists shared modules only once
         is_table = type(child) is nn.Embedding and child.num_embeddings >= _LARGE_TABLE
         if child is None:
             continue
@@ -181,4 +181,4 @@ def _replace(module: nn.Module, linear: Any, made: dict[int, nn.Module]) -> None
 
 
 def _modules(network: Any) -> list[nn.Module]:
-    return list(network.transformer.modules()) if isinstance(network, floats.Slow) else []
+    return list(network.transformer.modules()) if isinstance(network, floats.PaddedNetwork) else []

@@ -1,8 +1,8 @@
-"""Our own int8 product (`int8_kernel.c`), compiled when a model is loaded; it runs on torch's threads.
+"""The int8 product of this package (`int8_kernel.c`), compiled when a model is loaded; it runs on torch's threads.
 
-The source is part of this package. It is compiled into a private temporary folder, loaded, and the file deleted: half a
-second, and no library lies about that somebody else could have put there. Where there is no compiler, or the processor
-is of another kind, other operators compute the same integers (`products.py`).
+The compiler writes into a private temporary folder, the library is loaded and its file deleted: it takes half a second,
+and nobody else can put a library there. Without a compiler, or on another kind of processor, other operators compute
+the same integers (`products.py`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PANEL = 16
 STEP = 8
 """Inputs that are multiplied together."""
 _SOURCE = Path(__file__).with_name("int8_kernel.c")
-# No contraction: a fused product and sum would round otherwise than the other ways to multiply.
+# No contraction: a fused product and sum would round differently from the other ways to multiply.
 _FLAGS = ("-O3", "-mavx2", "-mfma", "-ffp-contract=off", "-fPIC", "-fopenmp")
 _SECONDS = 60
-_ROWS_A_THREAD = 4  # fewer are not worth a second thread
+_ROWS_A_THREAD = 4  # fewer rows are not worth a second thread
 _ALIGN = 64
 
 
@@ -49,7 +49,7 @@ class KernelLayer:
         weight: int8 [channels, inputs], within -63 and 63.
         scale: float32 [channels].
         bias: float32 [channels], or None.
-        relu: Whether negative results become zero.
+        relu: Negative results become zero.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None, *, relu: bool) -> None:
@@ -72,7 +72,7 @@ class KernelLayer:
                              inputs, padded, self.channels, int(relu))  # fmt: skip
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """float32 [rows, inputs] -> [rows, channels], `added` on top."""
+        """Map float32 [rows, inputs] to [rows, channels] and add `added`."""
         if x.dim() != 2 or x.shape[1] != self._inputs:  # the kernel trusts its arguments
             raise ValueError(f"rows of {tuple(x.shape)} for a layer of {self._inputs} inputs")
         x = x.float().contiguous()
@@ -88,8 +88,8 @@ class KernelLayer:
 
 @cache
 def load() -> Callable[..., int] | None:
-    """The compiled function `products`, or None where it cannot be had."""
-    if not _is_its_processor():
+    """Return the compiled function `products`, or None if it is not available."""
+    if not _suits_processor():
         return None
     threads = _threads_library()
     if threads is None:
@@ -104,7 +104,7 @@ def load() -> Callable[..., int] | None:
 
 
 def _compiled(compiler: list[str], threads: str) -> Any:
-    """The function `products`, or None if this compiler cannot make it or it cannot be loaded."""
+    """Compile and load `products`; None if this compiler cannot make it or it cannot be loaded."""
     with tempfile.TemporaryDirectory(prefix="instructor-eval-") as folder:
         made, target = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
         steps = ([*_FLAGS, "-c", str(_SOURCE), "-o", str(made)], ["-shared", str(made), "-o", str(target)])
@@ -120,10 +120,10 @@ def _compiled(compiler: list[str], threads: str) -> Any:
 
 
 def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
-    """The OpenMP library that torch has loaded.
+    """Return the OpenMP library that torch has loaded.
 
-    The kernel is linked to none of its own: a second set of threads would fight with torch's, which stay awake for a
-    while after each of its operators.
+    The kernel must use the same one: a second set of threads would compete with torch's, which stay awake for a while
+    after each operator.
     """
     try:
         found = re.findall(r"(/[^\n]*/lib[gi]omp[^/\n]*\.so[^/\n]*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -132,8 +132,8 @@ def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
     return str(found[0]) if found else None
 
 
-def _is_its_processor() -> bool:
-    """AVX2 without VNNI: with VNNI, oneDNN multiplies 8-bit integers in one instruction."""
+def _suits_processor() -> bool:
+    """Return whether the processor has AVX2 without VNNI; with VNNI, oneDNN has a faster instruction."""
     flags = processor_flags() or set()
     return {"avx2", "fma"} <= flags and not flags & {"avx512_vnni", "avx_vnni"}
 
@@ -149,7 +149,7 @@ def _padded(values: Tensor, size: int) -> np.ndarray[Any, Any]:
 
 
 def _aligned(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A copy that begins at a cache line, as the kernel's loads require."""
+    """Copy values to memory that starts at a cache line, as the kernel's loads require."""
     raw = np.empty(values.nbytes + _ALIGN, dtype=np.uint8)
     start = -raw.ctypes.data % _ALIGN
     out: np.ndarray[Any, Any] = raw[start : start + values.nbytes].view(values.dtype).reshape(values.shape)

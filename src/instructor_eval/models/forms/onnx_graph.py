@@ -1,9 +1,9 @@
 """A transformer as an ONNX graph, `input_ids` and `attention_mask` to `last_hidden_state`, for runtimes outside torch.
 
-The graph is the transformer alone. The instruction's mask, pooling, Dense and normalisation stay outside it, in float32
-(`models/network.py`), so that two forms differ in the transformer's arithmetic alone. Token types are
-the model's default, zero. A graph is held against the transformer it was exported from before it is used: exporters
-follow one run of Python code, and what they take for a constant is silently wrong in all others.
+The graph is the transformer alone. The instruction's mask, pooling, Dense and normalisation stay outside, in float32
+(`models/network.py`), so that two forms differ in the transformer's arithmetic alone. Token types are the model's
+default, zero. Before a graph is used it is compared with its transformer: exporters follow one run of Python code, and
+a value that they take for a constant is silently wrong in all other runs.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ IDS, MASK, HIDDEN = "input_ids", "attention_mask", "last_hidden_state"
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Integers, Integers], Floats]
-"""A made graph: ids and mask, both [rows, width], to hidden states [rows, width, dim]."""
+"""A loaded graph as a function: ids and mask, both [rows, width], to hidden states [rows, width, dim]."""
 _OPSET = 17  # the first with LayerNormalization
 _TRACED, _PROBED = (5, 8), (3, 40)
-"""Lengths of the two rows that the exporter sees, and of those that the check runs."""
+"""Lengths of the two rows that the exporter runs, and of the two that the check runs."""
 _SAME = 1e-3
-"""Of the largest hidden state: what rounding in another order may come to; a wrong graph is off by tenths."""
+"""Allowed difference, as a share of the largest hidden state; a wrong graph is off by tenths."""
 _RANDOM = {"Dropout", "Bernoulli", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 _SAME_IDS = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _LARGE = 1024
-"""Bytes from which a tensor is written beside the graph: a graph of over 2 GiB cannot hold them."""
+"""Bytes from which a tensor is written beside the graph: a graph cannot exceed 2 GiB."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,22 @@ class Graph:
 
     file: Path
     products: int
-    """Its matrix products with a weight; a layer that runs twice counts twice."""
+    """The number of its matrix products with a weight; a layer that runs twice counts twice."""
     ids: Integers
     mask: Integers
     expected: Floats
-    """What the transformer itself gives for these ids."""
+    """The transformer's own output for these ids."""
     model: str
 
     def check(self, run: Run) -> None:
-        """Hold the graph, as a runtime runs it, against the transformer.
+        """Compare the graph, as a runtime runs it, with the transformer.
 
         Raises:
             UserError: it gives other hidden states.
         """
-        kept = self.mask.astype(bool)
-        expected = self.expected[kept]
-        off = float(np.abs(run(self.ids, self.mask)[kept] - expected).max() / np.abs(expected).max())
+        real = self.mask.astype(bool)
+        expected = self.expected[real]
+        off = float(np.abs(run(self.ids, self.mask)[real] - expected).max() / np.abs(expected).max())
         if not off <= _SAME:
             raise UserError(
                 f"model {self.model}: its ONNX graph gives other hidden states than the model (off by {off:.2g} of the "
@@ -73,32 +73,30 @@ class Graph:
 
 @contextmanager
 def exported(checkpoint: Checkpoint, options: Options) -> Iterator[Graph]:
-    """The checkpoint's transformer as a graph, in a folder of its own that is gone afterwards.
+    """Export the checkpoint's transformer to a graph in a temporary folder, and remove it after the block.
 
-    The folder is where the system keeps temporary files, and takes the size of the float32 weights there.
+    The folder is as large as the float32 weights.
 
     Args:
-        checkpoint: What to load.
-        options: `compiled` is refused: these forms are compiled by their runtimes.
+        checkpoint: The checkpoint.
+        options: Options of the form.
 
     Raises:
         UserError: the transformer cannot be loaded, or cannot be exported.
     """
-    if options.compiled:
-        raise UserError(f"--compile goes with fp32, bf16 and fp16, not with {checkpoint.form}: leave it out")
     transformer = load_transformer(checkpoint, torch.float32, trust_remote_code=options.trust_remote_code)
     with tempfile.TemporaryDirectory(prefix="instructor-eval-", ignore_cleanup_errors=True) as folder:
         try:
             graph = _export(transformer, checkpoint, Path(folder) / "model.onnx")
-        except Exception as e:  # whatever the model's own code, the exporter or the disk raise
+        except Exception as e:  # from the model's own code, the exporter or the disk
             why = " ".join(f"{type(e).__name__}: {e}".split())[:300]
             raise UserError(f"model {checkpoint.name} cannot be exported to ONNX ({why}): use --variant int8") from e
-        del transformer  # the runtime is to have the memory
+        del transformer  # the runtime needs the memory
         yield graph
 
 
 def load_graph(file: Path, *, weights: bool = True) -> Any:
-    """An ONNX model; its tensors beside it are read only with `weights`."""
+    """Load an ONNX model; the tensors beside it only with `weights`."""
     import onnx
 
     return onnx.load(str(file), load_external_data=weights)
@@ -114,14 +112,14 @@ def save_graph(model: Any, file: Path) -> None:
 
 
 def written_bytes(file: Path) -> int:
-    """Bytes of a graph and of the files of tensors beside it."""
+    """Return the bytes of a graph and of the files of tensors beside it."""
     return sum(f.stat().st_size for f in file.parent.glob(file.name + "*"))
 
 
 def products_with_weights(model: Any) -> list[tuple[Any, Any, int]]:
-    """(node, weight, axis of its outputs) of each matrix product of something that the ids decide with a weight.
+    """List (node, weight, axis of its outputs) of each matrix product with a weight that depends on the ids.
 
-    Products of constants alone, as of DeBERTa's table of positions, are computed once by any runtime and are not meant.
+    Products of constants alone, as of DeBERTa's table of positions, are left out: any runtime computes them once.
     """
     tensors, decided = {t.name: t for t in model.graph.initializer}, {IDS, MASK}
     found = []
@@ -137,9 +135,9 @@ def products_with_weights(model: Any) -> list[tuple[Any, Any, int]]:
 
 
 def round_embeddings(model: Any) -> int:
-    """Keep the tables that token ids are looked up in as int8, with a scale for each row; how many there are.
+    """Store the embedding tables of token ids as int8, with a scale for each row; return their number.
 
-    A row is looked up first and scaled then: no runtime is tempted to make the whole table float32 again.
+    A row is looked up first and scaled then, so that no runtime converts the whole table to float32.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -169,21 +167,21 @@ def round_embeddings(model: Any) -> int:
 
 
 def replace_nodes(model: Any, nodes: list[Any], tensors: dict[str, Any]) -> None:
-    """Give a graph these nodes, and of these tensors those that they use, also in branches and loops of theirs."""
+    """Replace a graph's nodes, and its tensors by those that the nodes use, also in branches and loops."""
     used: set[str] = set()
     todo = list(nodes)
     while todo:
         node = todo.pop()
         used.update(node.input)
         todo += [inner for attribute in node.attribute for inner in attribute.g.node]
-    kept = [t for name, t in tensors.items() if name in used]
+    needed = [t for name, t in tensors.items() if name in used]
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
-    model.graph.initializer.extend(kept)
+    model.graph.initializer.extend(needed)
 
 
 def round_symmetric(weight: Floats, *, axis: int) -> tuple[npt.NDArray[np.int8], Floats]:
-    """int8 values -127 to 127 of the same shape, and the scale of each index of `axis`, in a shape that multiplies."""
+    """Round to int8 values -127 to 127; return them and the scale of each index of `axis`, ready to multiply."""
     scale = np.abs(weight).max(axis=1 - axis, keepdims=True) / np.float32(127)
     scale[scale == 0] = 1
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)
@@ -203,16 +201,16 @@ class _LastHidden(nn.Module):
 
 @torch.inference_mode()
 def _export(transformer: Any, checkpoint: Checkpoint, file: Path) -> Graph:
-    # Out of evaluation mode the exporter would leave dropout on, and the transformer in training mode behind.
+    # Outside evaluation mode the exporter would leave dropout on, and the transformer in training mode.
     network = _LastHidden(transformer).eval()
     names = (IDS, MASK, HIDDEN)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that follows one run is on its way out, it says; and much else
+        warnings.simplefilter("ignore")  # among others that this exporter is deprecated
         torch.onnx.export(
             network,
             _sample(transformer.config, checkpoint, _TRACED),
             str(file),
-            dynamo=False,  # the other one cannot follow T5
+            dynamo=False,  # the new exporter cannot follow T5
             opset_version=_OPSET,
             input_names=names[:2],
             output_names=names[2:],
@@ -229,9 +227,9 @@ def _export(transformer: Any, checkpoint: Checkpoint, file: Path) -> Graph:
 
 
 def _name_directly(model: Any, file: Path) -> None:
-    """Let every use of a tensor name it: a weight behind an `Identity` is none to those who quantize.
+    """Remove each `Identity` between a tensor and its use: quantizers do not find a weight behind one.
 
-    The exporter puts one between a tensor and its second use, or that of another of the same values.
+    The exporter adds one before a tensor's second use, or the use of another tensor with the same values.
     """
     import onnx
 
@@ -245,11 +243,11 @@ def _name_directly(model: Any, file: Path) -> None:
         for node in nodes:
             node.input[:] = [names.get(name, name) for name in node.input]
         replace_nodes(model, nodes, tensors)
-        onnx.save(model, str(file))  # tensors that lie beside it stay where they are
+        onnx.save(model, str(file))  # tensors beside it stay where they are
 
 
 def _sample(config: Any, checkpoint: Checkpoint, lengths: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Ids and mask [2, width] of two rows, the first padded: a whole mask may be left out of what is followed."""
+    """Return ids and mask [2, width] of two rows, the first padded: an exporter may drop a mask of ones."""
     short, long = (min(n, checkpoint.max_length) for n in lengths)
     pad = int(checkpoint.config.get("pad_token_id") or 0)
     mask = (torch.arange(long) < torch.tensor([[short], [long]])).long()

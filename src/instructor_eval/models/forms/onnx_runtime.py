@@ -1,14 +1,14 @@
-"""onnx-int8: ONNX Runtime's own dynamic quantization of the transformer (`onnx_graph.py` says what stays outside).
+"""onnx-int8: ONNX Runtime's own dynamic quantization of the transformer (`onnx_graph.py` has what stays outside).
 
-Weights are int8 with a scale for each output channel, activations uint8 with one scale for a whole tensor, measured as
-it comes. That scale spans all tokens of a batch, so a text's vector would depend on its batch-mates: each text is run
-by itself. Weights use 7 of their 8 bits (`reduce_range`): the full range overflows in the 16-bit sums of processors
-with AVX2 but no VNNI, and the same model would have other vectors there. Tables of embeddings are int8 with a scale for
-each row, products of activations with each other float32.
+Weights are int8 with a scale for each output channel; activations are uint8 with one scale for a whole tensor, measured
+at run time. That scale covers all tokens of a batch, so a text's vector would depend on its batch-mates: each text runs
+alone. Weights use 7 of their 8 bits (`reduce_range`): the full range overflows in the 16-bit sums of processors with
+AVX2 but no VNNI, and the same model would have other vectors there. Embedding tables are int8 with a scale for each
+row, products of two activations are float32.
 
-Chosen by measuring, MiniLM on 500 texts: share of the top-10 lists of float32 that is kept, and speed relative to ONNX
-Runtime's float32 (AVX2, one thread). As here 0.92 at 1.5; with all 8 bits 0.92 at 1.55; uint8 weights 0.93 at 1.3; one
-scale a matrix 0.82; one scale for the table of embeddings instead of one a row 0.917.
+Measured with MiniLM on 500 texts: overlap with float32's top-10 lists, and speed relative to ONNX Runtime's float32
+(AVX2, one thread). As here 0.92 at 1.5; with all 8 bits 0.92 at 1.55; uint8 weights 0.93 at 1.3; one scale for each
+matrix 0.82; one scale for the whole embedding table 0.917.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _ERRORS_ONLY = 3
 
 
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> OnnxHidden:  # the registry says CPU
-    """The transformer in an ONNX Runtime session of as many threads as torch uses.
+    """Build the transformer as an ONNX Runtime session with torch's number of threads.
 
     Raises:
-        UserError: it cannot be loaded or exported, or compiling was asked for.
+        UserError: it cannot be loaded or exported.
     """
     with exported(checkpoint, options) as graph:
         graph.check(_runner(_session(graph.file)))
@@ -85,7 +85,7 @@ class OnnxHidden:
 
     Args:
         graph: The float32 graph.
-        file: What was made of it.
+        file: The quantized graph.
     """
 
     align = 0
@@ -102,7 +102,7 @@ class OnnxHidden:
         self._tables = _int8_lookups(model)
 
     def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width], each row computed by itself."""
+        """Return the last hidden states [tokens, width], each row computed alone."""
         rows = [
             row
             for segment in batch.segments
@@ -111,14 +111,14 @@ class OnnxHidden:
         return torch.cat([torch.from_numpy(self._run(row, np.ones_like(row))[0]) for row in rows])
 
     def sizes(self) -> Sizes:
-        """In memory: the constants of the optimised graph, of which the session keeps one copy in its own layout."""
+        """Return the bytes of the optimised graph's constants (the session has one copy of them) and of the file."""
         return Sizes(resident=self._resident, file=self._written)
 
     def proof(self) -> str:
-        """How many products with weights are integer ones in the optimised graph that the session runs.
+        """Return one line about the integer products in the optimised graph that the session runs.
 
         Raises:
-            RuntimeError: not all of them.
+            RuntimeError: a product with a weight is not an integer one.
         """
         kinds = {kind: self._kinds[kind] for kind in _INT8_PRODUCTS if self._kinds[kind]}
         found = sum(kinds.values())
@@ -130,7 +130,7 @@ class OnnxHidden:
 
 
 def _session(file: Path, optimised: Path | None = None) -> Any:
-    """A session on a graph; the graph as it is really run is written to `optimised`."""
+    """Open a session on a graph, and write the graph that it really runs to `optimised`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -147,13 +147,13 @@ def _session(file: Path, optimised: Path | None = None) -> Any:
 
 
 def _runner(session: Any) -> Run:
-    """Call a session with ids and mask; a transformer that has no use for the mask has no input of that name."""
+    """Return a function that runs a session; a transformer may have no input for the mask."""
     names = {i.name for i in session.get_inputs()}
 
     def run(ids: Integers, mask: Integers) -> Floats:
         try:
             hidden: Floats = session.run([HIDDEN], {k: v for k, v in ((IDS, ids), (MASK, mask)) if k in names})[0]
-        except Exception as e:  # its exceptions are of no common kind
+        except Exception as e:  # its exceptions have no common type
             if "allocate" in str(e):
                 raise MemoryError(str(e)[:300]) from e
             raise
@@ -177,7 +177,7 @@ def _bytes(tensor: Any) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice that the quantizer gives through the root logger, which it sets up besides."""
+    """Silence the root logger, which the quantizer sets up and logs advice to."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,10 +1,10 @@
-"""openvino-int8: the transformer in OpenVINO, weights in int8 (`onnx_graph.py` says what stays outside).
+"""openvino-int8: the transformer in OpenVINO, weights in int8 (`onnx_graph.py` has what stays outside).
 
-Each weight is int8 with a scale for each output channel, each row of the table of embeddings with a scale of its own.
-We round them ourselves and put them into the graph; OpenVINO keeps them as they are and multiplies in float32.
+Weights are int8 with a scale for each output channel, embedding tables with a scale for each row. They are rounded here
+and put into the graph; OpenVINO stores them unchanged and multiplies in float32.
 
-Its "dynamic quantization" of activations is off: it runs on processors with VNNI alone, and one model would have other
-vectors on each kind of machine. For the same reason products are in float32 where the processor has bfloat16.
+Its "dynamic quantization" of activations is off: it runs only on processors with VNNI, and one model would have other
+vectors on each kind of machine. For the same reason products are in float32 even if the processor has bfloat16.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _NO_MEMORY = ("bad_alloc", "allocate")
 
 
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> OpenvinoHidden:
-    """The transformer compiled by OpenVINO's CPU plugin, for as many threads as torch uses.
+    """Build the transformer with OpenVINO's CPU plugin, with torch's number of threads.
 
     Raises:
-        UserError: it cannot be loaded or exported, or compiling was asked for.
+        UserError: it cannot be loaded or exported.
     """
     with exported(checkpoint, options) as graph:
         graph.check(_runner(_compiled(graph.file)))
@@ -79,7 +79,7 @@ class OpenvinoHidden:
 
     Args:
         graph: The float32 graph.
-        file: What was made of it.
+        file: The quantized graph.
     """
 
     align = 0
@@ -92,7 +92,7 @@ class OpenvinoHidden:
         self._nodes = [(_layer(node), node) for node in compiled.get_runtime_model().get_ordered_ops()]
 
     def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width], the rows of one length at a time."""
+        """Return the last hidden states [tokens, width], the rows of one length at a time."""
         hidden = []
         for segment in batch.segments:
             ids = batch.ids[segment.start : segment.end].view(segment.rows, segment.width).numpy()
@@ -100,9 +100,9 @@ class OpenvinoHidden:
         return torch.cat(hidden)
 
     def sizes(self) -> Sizes:
-        """In memory: the constants of the graph that OpenVINO runs."""
+        """Return the bytes of the constants that OpenVINO runs with, and of the file."""
         constants = [node.output(0) for layer, node in self._nodes if layer == "Const"]
-        # A constant without a type stands for an input that is not given.
+        # A constant without a type is the placeholder of a missing input.
         resident = sum(
             int(np.prod(list(c.get_shape()), dtype=np.int64)) * c.get_element_type().size
             for c in constants
@@ -111,10 +111,10 @@ class OpenvinoHidden:
         return Sizes(resident=resident, file=self._written)
 
     def proof(self) -> str:
-        """How many products with weights read int8 ones in the graph that OpenVINO runs.
+        """Return one line about the products with int8 weights in the graph that OpenVINO runs.
 
         Raises:
-            RuntimeError: not all of them.
+            RuntimeError: a product has a weight that is not int8.
         """
         weights = [_type(node, 1) for layer, node in self._nodes if layer == "FullyConnected"]
         found = weights.count("i8")
@@ -126,13 +126,13 @@ class OpenvinoHidden:
 
 
 def import_openvino() -> Any:
-    """OpenVINO without its telemetry.
+    """Import OpenVINO without its telemetry.
 
-    Its import alone would write an id to `~/intel` and report to Intel without asking. Where the package that does so
-    is missing, OpenVINO itself puts a stub in its place; so it is missing while OpenVINO is imported.
+    The import alone would write an id to `~/intel` and report to Intel without asking. OpenVINO uses a stub if the
+    telemetry package is missing; so the package is hidden during the import.
     """
     there = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # Python's own sign that a module is not to be found
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # makes its import fail
     try:
         import openvino
     finally:
@@ -143,12 +143,12 @@ def import_openvino() -> Any:
 
 
 def _compiled(file: Path) -> Any:
-    """A graph for the CPU, its numbers the same on every processor."""
+    """Compile a graph for the CPU, with the same numbers on every processor."""
     core = import_openvino().Core()
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,  # two processes would be tied to the same cores
+        "ENABLE_CPU_PINNING": False,  # or two processes would share the same cores
         "EXECUTION_MODE_HINT": "ACCURACY",
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
@@ -157,7 +157,7 @@ def _compiled(file: Path) -> Any:
 
 
 def _runner(compiled: Any) -> Run:
-    """Call a compiled model with ids and mask; a transformer may have no use for the mask."""
+    """Return a function that runs a compiled model; a transformer may have no input for the mask."""
     names = {name for i in compiled.inputs for name in i.get_names()}
     request = compiled.create_infer_request()
 

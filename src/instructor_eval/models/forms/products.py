@@ -1,6 +1,6 @@
-"""Linear layers and embedding tables in quantized forms: what `fast_t5`, `fast_bert` and the modules are made of.
+"""Linear layers and embedding tables in quantized forms, for the fast forward passes and for transformers' modules.
 
-Each is called as `packed.Linear` is: [rows, inputs] -> `activation(x @ weight.T + bias)`, or that plus `added`.
+Each is called like `packed.Linear`: [rows, inputs] -> `activation(x @ weight.T + bias)`, plus `added` if given.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from instructor_eval.models.forms.int8_kernel import load as load_kernel
 ACTIVATION_LEVELS = 127
 """Activations take 7 bits, 0 to this: see `int8_kernel.c`."""
 WEIGHT_LEVELS = 63
-"""Weights take 7 bits, this to both sides."""
+"""Weights take 7 bits, minus this to plus this."""
 GROUP = 32
 """Weights that share a scale in int4."""
 _LEAST_SPAN = 1e-30  # as LEAST in int8_kernel.c
 _FP8_MOST = 448.0  # float8 e4m3
-_GPU_ROWS = 32  # torch._int_mm wants more than 16
+_GPU_ROWS = 32  # torch._int_mm needs more than 16
 _GPU_MULTIPLE = 16
 
 
 def quantize_weight(weight: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-    """A scale for each channel, symmetric: int8 [channels, inputs] within +-levels, float32 [channels].
+    """Quantize with a scale for each channel: int8 [channels, inputs] within +-levels, scales float32 [channels].
 
     Raises:
         ModelOutputError: a weight is not finite.
@@ -43,15 +43,15 @@ def quantize_weight(weight: Tensor, levels: int) -> tuple[Tensor, Tensor]:
 
 
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Activations as `int8_kernel.c` quantizes them, each row by its own scale and zero point.
+    """Quantize activations like `int8_kernel.c`, each row with its own scale and zero point.
 
-    Values 0 to 127 as float32 [rows, inputs], scale and zero point [rows, 1]. A row's scale depends on that row alone.
-    Rows that are not finite have the scale NaN.
+    Return values 0 to 127 as float32 [rows, inputs], scale and zero point [rows, 1]. A row's scale depends on that row
+    alone. Rows that are not finite have the scale NaN.
     """
     low, high = x.amin(dim=1, keepdim=True).clamp_(max=0), x.amax(dim=1, keepdim=True).clamp_(min=0)
     span = high - low
     span = torch.where(span > _LEAST_SPAN, span, torch.zeros_like(span))
-    levels = torch.full_like(span, ACTIVATION_LEVELS)  # a number / tensor is rounded twice in torch
+    levels = torch.full_like(span, ACTIVATION_LEVELS)  # torch rounds number / tensor twice
     inverse = torch.where(span > 0, levels / span, torch.zeros_like(span))
     zero = torch.round(-low * inverse)
     values = torch.round(x * inverse).add_(zero).clamp_(0, ACTIVATION_LEVELS)
@@ -60,12 +60,12 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class Int8Linear:
-    """7-bit activations, a scale and a zero point a row, times 7-bit weights, a scale a channel; exact integer sums.
+    """7-bit activations, a scale and zero point a row, times 7-bit weights, a scale a channel; exact integer sums.
 
-    (oneDNN and float32 hand the sums on in float32: exact up to 2^24, which only rows of more than 2,097 inputs, nearly
-    all at the ends of their range, can pass.)
+    (oneDNN and float32 return the sums in float32: exact up to 2^24, which only rows of more than 2,097 inputs, nearly
+    all at the ends of their range, can exceed.)
 
-    On x86 with AVX2 our kernel runs, elsewhere on a CPU oneDNN's, on a GPU cuBLAS', and where there is none of them the
+    On x86 with AVX2 this package's kernel runs, on other CPUs oneDNN's, on a GPU cuBLAS'; without any of them the
     integers are multiplied as float32.
     """
 
@@ -87,7 +87,7 @@ class Int8Linear:
             self._try_onednn()
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """[rows, inputs] -> [rows, channels], of x's type; `added` goes with no activation."""
+        """Map [rows, inputs] to [rows, channels], of x's type; `added` goes with no activation."""
         if self._kernel is not None:
             out = self._kernel(x, added)
             if self.activation == "gelu":
@@ -114,7 +114,7 @@ class Int8Linear:
         return out
 
     def _try_onednn(self) -> None:
-        """Use oneDNN's product, if this build has it and it gives the very integers."""
+        """Use oneDNN's product, if this build has it and its integers are right."""
         channels, inputs = self.weight.shape
         probe = torch.arange(5 * inputs).remainder(ACTIVATION_LEVELS + 1).float().reshape(5, inputs)
         try:
@@ -128,7 +128,7 @@ class Int8Linear:
 
 
 class Int8WeightLinear:
-    """int8 weights, a scale a channel, made float again for each product: a quarter of the memory, no faster."""
+    """int8 weights, a scale a channel, converted to float for each product: a quarter of the memory, no faster."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
         self.weight, self.scale = quantize_weight(weight, 127)
@@ -136,15 +136,15 @@ class Int8WeightLinear:
         self.engine = "float32 products"
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """[rows, inputs] -> [rows, channels]; `added` goes with no activation."""
+        """Map [rows, inputs] to [rows, channels]; `added` goes with no activation."""
         out = functional.linear(x, self.weight.to(x.dtype)).mul_(self.scale.to(x.dtype))
         return _finish(out, self.bias, self.activation, added)
 
 
 class Int4WeightLinear:
-    """int4 weights, 16 levels between the least and the largest of each 32 inputs of a channel.
+    """int4 weights, 16 levels between the smallest and the largest of each 32 inputs of a channel.
 
-    Least and step are float16: 5 bits a weight in all.
+    Smallest value and step are float16: 5 bits a weight in all.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
@@ -154,16 +154,16 @@ class Int4WeightLinear:
         self.engine = "float32 products"
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """[rows, inputs] -> [rows, channels]; `added` goes with no activation."""
+        """Map [rows, inputs] to [rows, channels]; `added` goes with no activation."""
         weight = unpack_groups(self.weight, self.step, self.low, x.dtype)[:, : self.inputs]
         return _finish(functional.linear(x, weight), self.bias, self.activation, added)
 
 
 def quantize_groups(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """int4 by groups of `GROUP` inputs.
+    """Quantize to int4 by groups of `GROUP` inputs.
 
-    Packed uint8 [channels, groups, GROUP / 2]; step and low float16 [channels, groups, 1]. The low half of a byte holds
-    the first half of the group. Inputs beyond the last are filled with zeros.
+    Return packed uint8 [channels, groups, GROUP / 2]; step and low float16 [channels, groups, 1]. The low half of a
+    byte has the first half of the group. Inputs are padded with zeros to whole groups.
     """
     if not torch.isfinite(weight).all():
         raise ModelOutputError("a weight is NaN or infinite: it cannot be quantized; check the checkpoint")
@@ -182,13 +182,13 @@ def quantize_groups(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def unpack_groups(packed: Tensor, step: Tensor, low: Tensor, dtype: torch.dtype) -> Tensor:
-    """The weights again: [channels, inputs filled up to whole groups]."""
+    """Return the weights of packed groups: [channels, inputs padded to whole groups]."""
     values = torch.cat([packed & 15, packed >> 4], dim=2).to(dtype)
     return torch.addcmul(low.to(dtype), values, step.to(dtype)).flatten(1)
 
 
 class Fp8Linear:
-    """float8 (e4m3) on both sides, a scale a row and a channel. For GPUs from compute capability 8.9."""
+    """float8 (e4m3) activations and weights, a scale a row and a channel. For GPUs from compute capability 8.9."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
         whole = _multiple(weight.float(), _GPU_MULTIPLE)
@@ -198,7 +198,7 @@ class Fp8Linear:
         self.engine = "float8"
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """[rows, inputs] -> [rows, channels]; `added` goes with no activation."""
+        """Map [rows, inputs] to [rows, channels]; `added` goes with no activation."""
         values, scale = _to_fp8(functional.pad(x.float(), (0, self.weight.shape[1] - self.inputs)))
         out = torch._scaled_mm(
             values, self.weight.t(), scale_a=scale, scale_b=self.scale.t(), out_dtype=torch.bfloat16
@@ -207,7 +207,7 @@ class Fp8Linear:
 
 
 def _to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
-    """float8 values with a scale for each row, [rows, 1]; a row that is not finite gives NaN."""
+    """Return float8 values and a scale for each row, [rows, 1]; a row that is not finite gives NaN."""
     most = x.abs().amax(dim=1, keepdim=True)
     scale = torch.where(most > 0, most / _FP8_MOST, torch.ones_like(most)).float()
     return (x / scale).clamp_(-_FP8_MOST, _FP8_MOST).to(torch.float8_e4m3fn), scale
@@ -224,7 +224,7 @@ def _finish(out: Tensor, bias: Tensor | None, activation: str, added: Tensor | N
 
 
 def _multiple(weight: Tensor, multiple: int, *, rows: int | None = None) -> Tensor:
-    """Filled up with zeros to multiples of `multiple` inputs, and channels (or multiples of `rows`)."""
+    """Pad with zeros to multiples of `multiple` inputs, and of `rows` (or `multiple`) channels."""
     channels, inputs = weight.shape
     return functional.pad(weight, (0, -inputs % multiple, 0, -channels % (rows or multiple)))
 
@@ -237,6 +237,6 @@ class Int8Table:
         self.dtype = weight.dtype
 
     def __call__(self, ids: Tensor) -> Tensor:
-        """int64 [tokens] -> [tokens, width]."""
+        """Look up int64 [tokens]: [tokens, width]."""
         rows = functional.embedding(ids, self.weight)
         return rows.to(self.dtype) * self.scale[ids, None].to(self.dtype)

@@ -1,7 +1,7 @@
 """int8-dynamic: `torch.quantize_dynamic(model, {Linear}, dtype=torch.qint8)`, the one-line recipe of many tutorials.
 
-One scale a weight matrix, and one a whole batch of activations, padding included: a text's vector would depend on its
-batch-mates. Here each text is a batch of its own, so that it has one vector. Embeddings stay in float32.
+One scale for each weight matrix, and one for a whole batch of activations, padding included: a text's vector would
+depend on its batch-mates. Here each text is a batch of its own. Embeddings stay in float32.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from torch import Tensor, nn
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.forms.base import Options, Sizes
-from instructor_eval.models.forms.float import Slow, load_transformer
+from instructor_eval.models.forms.float import PaddedNetwork, load_transformer
 from instructor_eval.models.packed import Packed
 
 
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> DynamicHidden:
-    """The transformer with every `Linear` replaced by torch's own dynamically quantized one.
+    """Build the transformer with torch's own dynamically quantized layer for every `Linear`.
 
     Raises:
-        UserError: this build of torch has no quantized products, or compiling was asked for.
+        UserError: this build of torch has no quantized products.
     """
-    if options.compiled:
-        raise UserError("--compile goes with fp32, bf16 and fp16, not with int8-dynamic: leave it out")
     if torch.backends.quantized.engine in ("none", ""):
         raise UserError("this build of torch has no quantized products (torch.backends.quantized): use --variant int8")
     transformer = load_transformer(checkpoint, torch.float32, trust_remote_code=options.trust_remote_code)
@@ -36,7 +34,7 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Dyn
 
 
 def quantize(model: Any) -> Any:
-    """The recipe itself, without torch's notice that it will go one day."""
+    """Apply the recipe, without torch's warning of deprecation."""
     from torch.ao.quantization import quantize_dynamic
 
     with warnings.catch_warnings():
@@ -46,21 +44,21 @@ def quantize(model: Any) -> Any:
 
 
 class DynamicHidden:
-    """A transformer that torch has quantized; `wanted` is how many linear layers it had before."""
+    """A transformer that torch has quantized; `wanted` is the number of its linear layers before."""
 
     align = 1
     alone = True
 
     def __init__(self, transformer: Any, wanted: int) -> None:
         self.transformer, self._wanted = transformer, wanted
-        self._run = Slow(transformer)
+        self._run = PaddedNetwork(transformer)
 
     def __call__(self, batch: Packed) -> Tensor:
-        """Last hidden states [tokens, width]."""
+        """Return the last hidden states [tokens, width]."""
         return self._run(batch)
 
     def sizes(self) -> Sizes:
-        """In memory: all parameters, and the quantized matrices; a file: what `torch.save` of the state writes."""
+        """Return the bytes of all parameters and quantized matrices, and of the file that `torch.save` writes."""
         size = sum(
             p.nelement() * p.element_size() for p in (*self.transformer.parameters(), *self.transformer.buffers())
         )
@@ -70,10 +68,10 @@ class DynamicHidden:
         return Sizes(resident=size, file=_saved_bytes(self.transformer))
 
     def proof(self) -> str:
-        """How many linear layers are torch's quantized ones.
+        """Return one line about the linear layers that torch has quantized.
 
         Raises:
-            RuntimeError: not all of them.
+            RuntimeError: it has not quantized all of them.
         """
         found = len(self._quantized())
         left = sum(type(m) is nn.Linear for m in self.transformer.modules())
@@ -102,6 +100,6 @@ class _Counting(io.BytesIO):
 def _saved_bytes(model: Any) -> int:
     counter = _Counting()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # quantized tensors are on their way out of torch, it says at each
+        warnings.simplefilter("ignore")  # a deprecation for each quantized tensor
         torch.save(model.state_dict(), counter)
     return counter.size

@@ -1,4 +1,4 @@
-"""Calls of litellm, which bounds the silence between two bytes only: here a whole call, and the size of a reply."""
+"""Bounds for litellm, which limits only the silence between two bytes: on a whole call, and on a reply's size."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 WHOLE = 4
-"""A whole call may take so many times as long as a provider may be silent."""
+"""A whole call may take this many times as long as a provider may be silent."""
 SIZE = 64 * 2**20
-"""Bytes of a reply at most, of providers that litellm asks through `client`."""
+"""Bytes of a reply at most, for providers that litellm asks through `client`."""
 _REFUSAL = 2**14
-"""Bytes of a refusal that litellm gets to see: it looks through them for long."""
+"""Bytes of a refusal that litellm gets: it searches them slowly."""
 
 
 class TooLongError(Exception):
-    """A reply of more bytes than that, or one that is packed, whose size nobody knows."""
+    """A reply of more than `SIZE` bytes, or a compressed one, whose size is unknown."""
 
 
-def within(silence: float, call: Callable[[], _T]) -> _T:
-    """What `call` gives, in a thread that is left alone when its time is over: nothing else ends what litellm does.
+def call_within(silence: float, call: Callable[[], _T]) -> _T:
+    """Run `call` in a thread and return its result; abandon the thread after too long: litellm cannot be stopped.
 
     Raises:
         PassingError: it took too long.
     """
-    came: SimpleQueue[tuple[_T | None, Exception | None]] = SimpleQueue()
+    results: SimpleQueue[tuple[_T | None, Exception | None]] = SimpleQueue()
 
     def run() -> None:
         try:
-            came.put((call(), None))
+            results.put((call(), None))
         except Exception as e:  # noqa: BLE001 # raised again in the thread that waits
-            came.put((None, e))
+            results.put((None, e))
 
     threading.Thread(target=run, name="hosted", daemon=True).start()
     try:
-        found, error = came.get(timeout=WHOLE * silence)
+        found, error = results.get(timeout=WHOLE * silence)
     except Empty:
         step = "raise --timeout, or ask for less at a time (--request-texts)"
         raise PassingError(
@@ -49,7 +49,7 @@ def within(silence: float, call: Callable[[], _T]) -> _T:
         ) from None
     if error is not None:
         raise error
-    return found  # type: ignore[return-value] # one of both is there
+    return found  # type: ignore[return-value] # a result, since there is no error
 
 
 def client(timeout: float) -> httpx.Client:
@@ -86,7 +86,7 @@ def client(timeout: float) -> httpx.Client:
 
 
 def was_too_long(error: BaseException) -> bool:
-    """Whether that is what made a library raise `error`."""
+    """Return whether a `TooLongError` caused `error`."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, TooLongError):
         cause = cause.__cause__ or cause.__context__

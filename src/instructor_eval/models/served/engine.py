@@ -1,8 +1,8 @@
-"""Models that are no checkpoint folder: what such a model must give, and the engine around it.
+"""The engine around a served model.
 
-A model behind a server (or in another library) gives vectors for a few texts at a time; everything else is done here.
-Repeats are removed and the cache is asked as for a checkpoint; the rest is cut into requests, several at a time; every
-vector is checked, and kept when it comes. What a server refuses is asked for in halves (`models/served/asking.py`).
+A model behind a server (or in another library) gives vectors for a few texts at a time; everything else happens here.
+Repeats are removed and the cache is asked as for a checkpoint; the rest is divided into requests, several at a time;
+every vector is checked, and stored when it arrives. `models/served/asking.py` handles refused requests.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from instructor_eval.core.crew import Crew
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.description import Described
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine
-from instructor_eval.models.served.asking import Asking, Learnt, TooMuchError
+from instructor_eval.models.served.asking import Requests, ServerLimit
 from instructor_eval.models.served.contract import ServedModel
 from instructor_eval.models.variant import BASELINE
 
@@ -31,27 +31,25 @@ PROBES = (
     "The quick brown fox jumps over the lazy dog.",
     "Embeddings are vectors: naïve, 日本語, 12.5 %",
 )
-"""What every served model is asked first: the vectors tell its dimension, and whether it is still the same."""
+"""The first texts for every served model: their vectors show its dimension, and whether it has changed."""
 CHANGED = 1e-3
-"""1 - cosine of a probe's vectors from which on the model is another one. Servers' own noise stays below 1e-4."""
+"""From this 1 - cosine of a probe's vectors on, the model has changed. Servers' own noise stays below 1e-4."""
 FIRST_TRIES, FEW_TRIES = 4, 2
-"""How often the first question is asked at most: a wrong address should not take a minute to show; and one of
-`embed_briefly`."""
-__all__ = ["TooMuchError"]  # a plugin finds it beside `ServedModel`
+"""Tries of the first request, so that a wrong address shows within a minute; and tries of `embed_briefly`."""
 _UNIT = 1e-3
 _BYTES_A_TOKEN = 4
 _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served(Described):
-    """A served model in one variant, described by itself and by its answer to `PROBES`."""
+class Served(ModelDescription):
+    """A served model in one variant, with its vectors of `PROBES`."""
 
     source: ServedModel
     probe: Vectors = field(repr=False)
-    """float32 [len(PROBES), dim]"""
-    learnt: Learnt = field(repr=False, compare=False)
-    """What was learnt of its server, for all that ask it."""
+    """float32 [len(PROBES), dim]."""
+    limit: ServerLimit = field(repr=False, compare=False)
+    """Its server's limit, shared by all engines."""
 
     @property
     def dim(self) -> int:
@@ -60,12 +58,12 @@ class Served(Described):
 
     @property
     def card_name(self) -> str:
-        """The name under which task cards may have instructions for it."""
+        """The name under which task cards list instructions for it."""
         return self.source.card_name or self.name
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its scores must know."""
+        """Remarks that a reader of its scores needs."""
         return self.source.notes()
 
     def _hash(self, variant: str) -> str:
@@ -79,9 +77,9 @@ def describe(source: ServedModel) -> Served:
     Raises:
         UserError: it cannot be had, or gives something else than vectors.
     """
-    learnt = Learnt(source.limits.texts)
+    limit = ServerLimit(source.limits.texts)
     try:
-        probe = np.asarray(Asking(source, learnt).vectors(PROBES, ""), dtype=np.float32)
+        probe = np.asarray(Requests(source, limit).vectors(PROBES, ""), dtype=np.float32)
     finally:
         source.stop()
     if probe.ndim != 2 or len(probe) != len(PROBES) or not probe.shape[1]:
@@ -103,45 +101,45 @@ def describe(source: ServedModel) -> Served:
         max_length=source.max_length,
         source=source,
         probe=probe,
-        learnt=learnt,
+        limit=limit,
     )
 
 
 class ServedEngine(BaseEngine):
-    """A served model ready to encode.
+    """An engine that asks a served model.
 
     Args:
         served: The model.
-        cache: Where vectors are looked up and kept; None computes everything.
+        cache: The cache that vectors are read from and written to; None asks for everything.
 
     Raises:
-        UserError: the cache has vectors of the same name that another model must have made.
+        UserError: the model no longer gives the vectors that the cache has.
     """
 
     def __init__(self, served: Served, cache: Cache | None) -> None:
         super().__init__(served, cache)
         self.source = served.source
         self.libraries = self.source.libraries
-        self._learnt = served.learnt
+        self._limit = served.limit
         if cache is not None:
             self._check_unchanged(served, cache)
 
     @property
     def device(self) -> str:
-        """Where it computes, as far as is known."""
+        """The place of the computation, as far as it is known."""
         return self.source.where
 
     def options(self) -> dict[str, Any]:
-        """How it was asked."""
+        """Return the sizes of requests."""
         limits = self.source.limits
         return {"request_texts": limits.texts, "request_tokens": limits.tokens}
 
     def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
-        """What the model says that its vectors depend on."""
+        """Return what the model's vectors depend on beside the text."""
         return self.source.scope(instruction, task, task_type, role)
 
     def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
-        """Nobody here can count a served model's tokens.
+        """Raise an error: a served model's tokens cannot be counted here.
 
         Raises:
             UserError: always.
@@ -152,9 +150,9 @@ class ServedEngine(BaseEngine):
         )
 
     def _check_unchanged(self, served: Served, cache: Cache) -> None:
-        """Compare the probe with the one that the cache has beside the model's vectors; keep it where there is none.
+        """Compare the probe with the one in the cache, and store it if there is none.
 
-        The cache may have dropped it, as any vector that was not used for long; then there is nothing to compare with.
+        The cache may have dropped it, as any vector that is not used for long; then there is no comparison.
         """
         keys = keys_of(self.space.fingerprint, "", PROBES)
         before = np.zeros_like(served.probe)
@@ -183,7 +181,7 @@ class ServedEngine(BaseEngine):
     ) -> None:
         vectors, places = into
         used = self._used()
-        for at, found in self._asked(texts, instruction, min(self._learnt.most, most or self._learnt.most)):
+        for at, found in self._asked(texts, instruction, min(self._limit.most, most or self._limit.most)):
             rows = self._rounded(self._checked(found, [texts[i] for i in at]))
             vectors[[places[i] for i in at]] = rows
             if self.cache:
@@ -193,19 +191,21 @@ class ServedEngine(BaseEngine):
             progress.advance(len(at), used - before, sum(len(instruction) + len(texts[i]) for i in at))
 
     def used(self) -> dict[str, float]:
-        """What the model's server was asked so far, by all that share it."""
+        """Return the use of the model's server so far, by all engines."""
         return self.source.totals()
 
     def _used(self) -> int:
         return int(self.used().get("tokens", 0))
 
     def _asked(self, texts: list[str], instruction: str, most: int) -> Iterator[tuple[list[int], Vectors]]:
-        """(numbers of texts, their vectors) as they come; the first request alone: what fails for all fails once."""
-        batches = batched(texts, instruction, most, self.source.limits.tokens)
-        asking = Asking(self.source, self._learnt, PROBES[0])
+        """Yield (numbers of texts, vectors) as they arrive; the first request goes alone: a bad key fails once."""
+        batches = request_batches(texts, instruction, most, self.source.limits.tokens)
+        requests = Requests(self.source, self._limit, PROBES[0])
 
         def embed(number: int) -> Vectors:
-            return self._shaped(asking.vectors([texts[i] for i in batches[number]], instruction), len(batches[number]))
+            return self._of_shape(
+                requests.vectors([texts[i] for i in batches[number]], instruction), len(batches[number])
+            )
 
         try:
             yield batches[0], embed(0)
@@ -214,11 +214,11 @@ class ServedEngine(BaseEngine):
             for number, rows in Crew(embed, rest, threads) if threads else ((i, embed(i)) for i in rest):
                 yield batches[number], rows
         finally:
-            asking.stop()
+            requests.stop()
             self.source.stop()
 
-    def _shaped(self, found: Vectors, count: int) -> Vectors:
-        """The vectors of `count` texts, if that is what they are."""
+    def _of_shape(self, found: Vectors, count: int) -> Vectors:
+        """Check that an array has the vectors of `count` texts, and return it."""
         rows = np.asarray(found, dtype=np.float32)
         if rows.shape != (count, self.dim):
             raise ModelOutputError(
@@ -228,10 +228,10 @@ class ServedEngine(BaseEngine):
         return rows
 
 
-def batched(texts: Sequence[str], instruction: str, most: int, tokens: int) -> list[list[int]]:
-    """Numbers of texts in requests of at most `most` texts and about `tokens` tokens, the longest first.
+def request_batches(texts: Sequence[str], instruction: str, most: int, tokens: int) -> list[list[int]]:
+    """Return numbers of texts in requests of at most `most` texts and about `tokens` tokens, the longest first.
 
-    A text that is longer than that has a request of its own.
+    A longer text gets a request of its own.
     """
     head = _size(instruction)
     sizes = [-(-(head + _size(text)) // _BYTES_A_TOKEN) for text in texts]

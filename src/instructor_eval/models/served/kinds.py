@@ -1,4 +1,4 @@
-"""From `--model KIND:REST` to a served model. Light: no library is imported before a model of its kind is asked for."""
+"""Find the served model of `--model KIND:REST`. A kind's library is imported only for a model of that kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from instructor_eval.models.served.contract import ServedModel, Serving
 from instructor_eval.models.served.engine import Served, describe
 
 Factory: TypeAlias = Callable[[str, Serving], ServedModel]
-"""Given what stands after `KIND:`, and how it is to be asked. UserError where it names no model that can be had."""
+"""Makes a model from the text after `KIND:` and its settings; raises UserError if there is no such model."""
 
 KINDS: dict[str, str] = {
     "endpoint": "instructor_eval.models.served.openai:EndpointModel",
@@ -23,13 +23,13 @@ KINDS: dict[str, str] = {
 
 
 def kind_of(text: str) -> str | None:
-    """The kind that a `--model` begins with; None for a checkpoint (`./endpoint:x` is a folder)."""
+    """Return the kind that a `--model` starts with; None for a checkpoint (`./endpoint:x` is a folder)."""
     kind, colon, _ = text.partition(":")
     return kind if colon and (kind in KINDS or kind in plugins.found(plugins.MODELS)) else None
 
 
 def load(text: str, how: Serving) -> Served:
-    """The served model that a `--model` names, as it answers now.
+    """Return the served model that a `--model` names, after a first request.
 
     Raises:
         UserError: it cannot be had; the line says why.
@@ -43,15 +43,15 @@ def load(text: str, how: Serving) -> Served:
 
 
 def _of_plugin(plugin: plugins.Plugin, rest: str, how: Serving) -> ServedModel:
-    """A package's model, whose name cannot be taken for another kind's.
+    """Make a package's model, and check that its name starts with its kind.
 
     Raises:
-        UserError: it cannot be loaded or made, or is no `ServedModel`.
+        UserError: it cannot be loaded or made, or is not a `ServedModel`.
     """
     factory = plugin.load(callable, "function that makes a model")
     model = plugin.run(lambda: factory(rest, how), f"makes no model of '{rest[:100]}'")
     if not isinstance(model, ServedModel):
-        raise UserError(f"{plugin.what}: what it makes is no encoder.served.ServedModel: mend it")
+        raise UserError(f"{plugin.what}: it does not make a models.served.contract.ServedModel: fix or uninstall it")
     name, identity = plugin.run(lambda: (getattr(model, "name", None), getattr(model, "identity", None)), "fails")
     if not isinstance(name, str) or not name.startswith(f"{plugin.name}:") or not isinstance(identity, Mapping):
         raise UserError(f"{plugin.what}: its model's name must begin with '{plugin.name}:', and identity be a mapping")

@@ -1,8 +1,8 @@
 """A model at a hosted provider (OpenAI, Gemini, Bedrock, Cohere, Voyage and others), asked through litellm.
 
 Keys and addresses come from litellm's usual variables (`OPENAI_API_KEY`, `GEMINI_API_KEY`, `AWS_ACCESS_KEY_ID`, ...;
-`<PROVIDER>_API_BASE`), and are neither stored nor shown. litellm's look-ups of its own (prices, telemetry, `.env`) and
-its repeated requests are off: how often a request is sent is decided here, as for any server.
+`<PROVIDER>_API_BASE`), and are neither stored nor shown. litellm's own look-ups (prices, telemetry, `.env`) and retries
+are off: requests are repeated here, as for any server.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from instructor_eval.core.http_replies import is_too_much, may_pass, seconds_of
 from instructor_eval.core.redaction import environment_secrets, without_secrets
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.served import bounded_httpx, openai
-from instructor_eval.models.served.asking import TooMuchError
-from instructor_eval.models.served.contract import ServedModel, Serving
+from instructor_eval.models.served.contract import ServedModel, Serving, TooMuchError
 from instructor_eval.models.served.engine import FEW_TRIES, FIRST_TRIES
 
 _SPEC = re.compile(r"([a-z0-9_]+)/(\w[\w.:/@-]*)", re.ASCII)
@@ -32,7 +31,7 @@ _MESSAGE = re.compile(r"""['"]message['"]: ?(['"])(.*?)\1[,}]""")
 _TWICE = re.compile(r"^(\w+: )(?:litellm\.)?\1")
 _LONGEST = 4000
 _FILES = re.compile("data:|files/|gs://")
-"""Beginnings of a text that litellm would take for a file's name and not for a text."""
+"""Beginnings of a text that litellm would mistake for a file's name."""
 _COHERE = (
     "input_type",
     {"query": "search_query", "document": "search_document", "Classification": "classification",
@@ -49,19 +48,19 @@ INPUT_TYPES: dict[str, tuple[str, Mapping[str, str]]] = {
     "gemini": _GEMINI,
     "voyage": ("input_type", {"query": "query", "document": "document"}),
 }
-"""Provider, or beginning of its models' names -> the parameter that says what a text is, and its value by role, or else
-by the task's type. Where nothing fits, nothing is said, and the provider's default (or litellm's) holds."""
+"""Provider, or beginning of its models' names -> parameter for a text's purpose, and its values by role or task type.
+Without a value the parameter is left out, and the provider's default (or litellm's) applies."""
 
 
 class HostedModel(ServedModel):
-    """Asks a provider through litellm.
+    """A model of a hosted provider, asked through litellm.
 
     Args:
-        spec: What stands after `hosted:`: `provider/model`, as litellm has it.
-        how: Sizes and patience.
+        spec: The text after `hosted:`: `provider/model`, as for litellm.
+        how: Settings of requests.
 
     Raises:
-        UserError: litellm is not installed, or `spec` names no provider it knows.
+        UserError: litellm is not installed, or does not know the provider.
     """
 
     libraries = ("litellm",)
@@ -104,23 +103,23 @@ class HostedModel(ServedModel):
         self.identity = {"kind": "hosted", "model": spec, "base": self._base, "label": how.label}
 
     def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
-        """The instruction, and before it what the provider is told that the text is."""
+        """Return the text's purpose for the provider, and the instruction after it."""
         if self._typed is None:
             return instruction
         parameter, values = self._typed
         return f"{parameter}={values.get(role) or values.get(task_type) or ''}\n{instruction}"
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """One call of litellm, repeated after faults that may pass."""
+        """Embed with one call of litellm, repeated after errors that may pass."""
         return self._ask(texts, instruction, self._how.tries if self._dim else min(self._how.tries, FIRST_TRIES))
 
     def embed_briefly(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """One call of litellm, repeated once at most."""
+        """Embed with one call of litellm, repeated at most once."""
         return self._ask(texts, instruction, min(self._how.tries, FEW_TRIES))
 
     def _ask(self, texts: Sequence[str], instruction: str, tries: int) -> Vectors:
         given: dict[str, Any] = {}
-        if self._typed is not None and instruction.startswith(f"{self._typed[0]}="):  # not so what no task asks for
+        if self._typed is not None and instruction.startswith(f"{self._typed[0]}="):  # probes have no purpose
             head, _, instruction = instruction.partition("\n")
             parameter, _, kind = head.partition("=")
             given = {parameter: kind} if kind else {}
@@ -136,21 +135,21 @@ class HostedModel(ServedModel):
             try:
                 return self._once(inputs, given)
             except PassingError as e:
-                fault = e
-            if attempt >= min(tries, fault.most) or stop.wait(pause_after(attempt - 1, openai.WAIT, fault)):
+                error = e
+            if attempt >= min(tries, error.most) or stop.wait(pause_after(attempt - 1, openai.WAIT, error)):
                 break
-        said = f"{fault}, asked {times(attempt)}"
-        step = fault.step or "see that the provider can be reached and your quota is not used up, then run again"
-        raise UnansweredError(f"{self.name}: {said}: {step}", said, fault)
+        said = f"{error}, asked {times(attempt)}"
+        step = error.step or "see that the provider can be reached and your quota is not used up, then run again"
+        raise UnansweredError(f"{self.name}: {said}: {step}", said, error)
 
     def totals(self) -> dict[str, float]:
-        """Calls of litellm, retries, tokens as it reports them, and their price where it is known."""
+        """Return calls of litellm, retries, tokens as it reports them, and their price if it is known."""
         with self._lock:
             found: dict[str, float] = dict(self._totals)
         return found if self._price is None else found | {"usd": found["tokens"] * self._price / 1e6}
 
     def stop(self) -> None:
-        """Nobody waits for another try."""
+        """Stop further tries."""
         self._stop.set()
         self._stop = threading.Event()
 
@@ -162,11 +161,11 @@ class HostedModel(ServedModel):
             )  # fmt: skip
 
         try:
-            reply = bounded_httpx.within(self._how.timeout, call)
+            reply = bounded_httpx.call_within(self._how.timeout, call)
         except PassingError:
             raise
-        except Exception as e:  # noqa: BLE001 # litellm's own kinds, and whatever its parsers stumble over
-            raise self._fault(e) from None  # theirs quotes what was sent and received
+        except Exception as e:  # noqa: BLE001 # litellm's own types, and errors of its parsers
+            raise self._error(e) from None  # litellm's error quotes request and reply
         try:
             data = [entry if isinstance(entry, dict) else entry.model_dump() for entry in reply.data]
             rows = openai.vectors_of(data, inputs)
@@ -181,8 +180,8 @@ class HostedModel(ServedModel):
             raise PassingError(f"vectors of {rows.shape[1]} values, and of {self._dim} before")
         return rows
 
-    def _fault(self, e: Exception) -> Exception:
-        """What an exception of litellm means: something that may pass, too much at a time, or the end."""
+    def _error(self, e: Exception) -> Exception:
+        """Translate an exception of litellm: it may pass, or the request was too large, or it is final."""
         if bounded_httpx.was_too_long(e):
             return UserError(f"{self.name}: a reply of more than {bounded_httpx.SIZE >> 20} MB: check its API base")
         code, said = getattr(e, "status_code", None), self._said(e)
@@ -190,7 +189,7 @@ class HostedModel(ServedModel):
         if code in (401, 403) or _NO_KEY.search(said):
             step = "set or check the provider's key, in litellm's variable for it (OPENAI_API_KEY is openai's)"
             return UserError(f"{self.name}: {said}: {step}")
-        if code in openai.NO_REQUEST:
+        if code in openai.UNRELATED_STATUSES:
             return UserError(f"{self.name}: {said}: change what it names, run again")
         if is_too_much(code, said) or not may_pass(code):
             return TooMuchError(f"{self.name}: {said}")
@@ -200,20 +199,20 @@ class HostedModel(ServedModel):
     @staticmethod
     def _said(e: Exception) -> str:
         text = one_line(without_secrets(str(e)[:_LONGEST].partition("Traceback (most")[0], environment_secrets()))
-        said = _MESSAGE.search(text)  # in the reply that an exception shows
+        said = _MESSAGE.search(text)  # in the reply that the exception quotes
         code = getattr(e, "status_code", None)
         text = f"HTTP {code} ({said[2]})" if said else _TWICE.sub(r"\1", text.removeprefix("litellm."))
         return text if len(text) <= 200 else f"{text[:197]}..."
 
     @staticmethod
     def _text(text: str) -> str:
-        """A text that nobody takes for a file's name, and that has UTF-8."""
+        """Return a text that is valid UTF-8 and that litellm cannot mistake for a file's name."""
         text = openai.SURROGATE.sub("\ufffd", text)
         return f" {text}" if _FILES.match(text) else text
 
 
 def _quiet_litellm(timeout: float) -> Any:
-    """Litellm, without a word to anybody but the provider."""
+    """Import litellm so that it talks to nobody but the provider."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import downloads a table
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else its import reads .env
     import litellm
@@ -222,9 +221,9 @@ def _quiet_litellm(timeout: float) -> Any:
     litellm.suppress_debug_info = True
     litellm.request_timeout = timeout
     litellm.client_session = litellm.client_session or bounded_httpx.client(timeout)
-    litellm.DEFAULT_MAX_RETRIES = 0  # it takes `max_retries=0` for none given
+    litellm.DEFAULT_MAX_RETRIES = 0  # it ignores `max_retries=0`
     litellm.drop_params = False
-    # pydantic warns of a reply's members, in the reply's own words, on stderr.
+    # pydantic warns on stderr, and quotes the reply.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"pydantic(\.|$)")
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,6 +1,6 @@
-"""A model of mteb's registry, encoding through mteb's own protocol, under the prompts that mteb has for it.
+"""A model of mteb's registry, encoding through mteb's own protocol, with mteb's prompts.
 
-Those prompts go by task and by what a text is in it (query, document, neither), so both are part of the cache's key.
+Those prompts depend on the task and on the text's role in it (query, document, neither): both are in the cache's key.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _LONGEST = 4000
 
 
 class RegistryModel(ServedModel):
-    """A loader of mteb's registry.
+    """A model that mteb's registry loads.
 
-    At most one such model is in memory: another one's first text drops it.
+    At most one such model is in memory: the first text of another one removes it.
 
     Args:
-        spec: What stands after `mteb:`, a name of the registry.
+        spec: The text after `mteb:`, a name in the registry.
         how: The device, and whether the model may run code of its own.
 
     Raises:
@@ -66,18 +66,18 @@ class RegistryModel(ServedModel):
         }
 
     def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
-        """`mteb:<task>:<type>:<query, document or nothing>`."""
+        """Return `mteb:<task>:<type>:<query, document or nothing>`."""
         return f"mteb:{task}:{task_type}:{role if role in ('query', 'document') else ''}"
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """The vectors that mteb would get of this model for that task."""
+        """Return the vectors that mteb would get from this model for that task."""
         from datasets import Dataset
         from mteb.types import PromptType
         from torch.utils.data import DataLoader
 
         task, kind, role = instruction.removeprefix("mteb:").rsplit(":", 2) if instruction else ("", "STS", "")
         inputs = DataLoader(Dataset.from_dict({"text": list(texts)}), batch_size=_BATCH)
-        with self._faults():
+        with self._errors():
             found = self._get().encode(
                 inputs,
                 task_metadata=_metadata(task, kind),
@@ -101,8 +101,8 @@ class RegistryModel(ServedModel):
         return self._model
 
     @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Whatever a model's libraries raise, as one line that names the model; no lines and bars of theirs."""
+    def _errors(self) -> Iterator[None]:
+        """Turn any error of a model's libraries into one line that names the model; hide their logs and bars."""
         from instructor_eval.core.mteb import quiet_mteb
 
         try:
@@ -117,10 +117,10 @@ class RegistryModel(ServedModel):
 
 
 def _meta(name: str) -> Any:
-    """The registry's entry of that name.
+    """Return the registry's entry of that name.
 
     Raises:
-        UserError: there is none, or it is of no kind that gives one vector a text.
+        UserError: there is none, or the model does not give one vector for each text.
     """
     import mteb
     from mteb.models.get_model_meta import MODEL_REGISTRY
@@ -140,7 +140,7 @@ def _meta(name: str) -> Any:
 
 @cache
 def _metadata(task: str, kind: str) -> Any:
-    """What mteb knows of a task; of one that it does not know, its name and type."""
+    """Return mteb's metadata of a task; for an unknown task, metadata with its name and type."""
     import mteb
 
     try:
@@ -155,5 +155,5 @@ _TYPES = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification
 
 
 def _stable(value: Any) -> str:
-    """A loader's argument as text that is the same in every process: no address of an object."""
+    """Return a loader's argument as text that is the same in every process: no address of an object."""
     return str(getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value)))

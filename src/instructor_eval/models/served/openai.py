@@ -1,8 +1,8 @@
 """A model behind an OpenAI-compatible API of embeddings: TEI, infinity, vLLM, Ollama, OpenAI itself.
 
-A reply is believed when it has one vector for each text, numbered 0 to n - 1 (or not numbered at all: then the order is
-taken for that of the texts, and a server that mixes them up cannot be found out), all of one length, finite, not zero.
-Anything else is asked for again, a bounded number of times.
+A valid reply has one vector for each text, numbered 0 to n - 1 (or not numbered at all: then in the order of the texts,
+and a server that mixes them up goes unnoticed), all of one length, finite, not zero. Otherwise the request is repeated,
+a bounded number of times.
 """
 
 from __future__ import annotations
@@ -18,34 +18,33 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.http import SIZE, Client, PassingError, checked, checked_name, refuse_leaked
 from instructor_eval.core.http_replies import is_too_much, may_pass
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.served.asking import TooMuchError
-from instructor_eval.models.served.contract import ServedModel, Serving
+from instructor_eval.models.family import INSTRUCTOR_NAME
+from instructor_eval.models.served.contract import ServedModel, Serving, TooMuchError
 from instructor_eval.models.served.engine import FEW_TRIES, FIRST_TRIES
 
 WAIT = 1.0
 """Seconds before the second try; doubled before each further one."""
 SURROGATE = re.compile("[\ud800-\udfff]")
-_INSTRUCTOR = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
 _OTHER_NAME = "; the server's answers name another model than this: check what stands behind the #"
-"""A server of one model may answer whatever it is asked for. Its own word for it is not shown: that may be anything."""
-NO_REQUEST = (401, 402, 403, 404, 405, 407, 410)
-"""Statuses that say nothing of the texts."""
+"""A server of one model may answer to any name. Its own name for the model is not shown: it may be anything."""
+UNRELATED_STATUSES = (401, 402, 403, 404, 405, 407, 410)
+"""Statuses that have nothing to do with the texts."""
 _BYTES_A_VALUE = 40
-"""Of a vector, as JSON."""
+"""Bytes of a vector's value in JSON."""
 _MOST_TOKENS = 10**12
 _SHORT, _LONG = 1e-12, 1e12
-"""Between these is the length of every vector of use; beyond, its square is no float32."""
+"""The length of every useful vector is between these; beyond, its square is not a float32."""
 
 
 class EndpointModel(ServedModel):
-    """Asks a server of embeddings.
+    """A model behind a server of embeddings.
 
     Args:
-        spec: What stands after `endpoint:`: the URL of the API's root, with `#MODEL` if the server has several.
-        how: Sizes and patience.
+        spec: The text after `endpoint:`: the URL of the API's root, with `#MODEL` if the server has several.
+        how: Settings of requests.
 
     Raises:
-        UserError: `spec` is no such URL, or the server is asked for its model and does not say.
+        UserError: `spec` is not such a URL, or the server does not name its model when asked.
     """
 
     def __init__(self, spec: str, how: Serving) -> None:
@@ -57,7 +56,7 @@ class EndpointModel(ServedModel):
         self._totals = {"requests": 0, "retries": 0, "tokens": 0}
         self._counts_tokens = False
         self._dim: int | None = None
-        self._says: str | None = None
+        self._answered_as: str | None = None
         self.limits = how.limits
         if model:
             self._model = checked_name(model, f"endpoint:{self._url}: the model's name")
@@ -71,15 +70,15 @@ class EndpointModel(ServedModel):
         self.identity = {"kind": "endpoint", "url": self._url, "model": self._model, "label": how.label}
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """One request, asked again after faults that may pass."""
+        """Embed with one request, repeated after errors that may pass."""
         return self._ask(texts, instruction, None)
 
     def embed_briefly(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """One request, asked again once at most."""
+        """Embed with one request, repeated at most once."""
         return self._ask(texts, instruction, FEW_TRIES)
 
     def _ask(self, texts: Sequence[str], instruction: str, tries: int | None) -> Vectors:
-        # A lone surrogate has no UTF-8; one character stands for it, as for checkpoints.
+        # A lone surrogate has no UTF-8; one character replaces it, as for checkpoints.
         inputs = [SURROGATE.sub("\ufffd", instruction + text) for text in texts]
         body = {"model": self._model, "input": inputs, "encoding_format": "float"}
         with self._lock:
@@ -98,13 +97,14 @@ class EndpointModel(ServedModel):
         return rows
 
     def notes(self) -> tuple[str, ...]:
-        """That the server answers as another model than was asked for, where it says so."""
-        if not self._says or is_called(self._model, self._says):
+        """Return a remark if the server names another model than the one asked for."""
+        if not self._answered_as or may_be_same_model(self._model, self._answered_as):
             return ()
-        return (f"the server was asked for {self._model!r} and answers as {self._says[:100]!r}: see which model it is",)
+        name = self._answered_as[:100]
+        return (f"the server was asked for {self._model!r} and answers as {name!r}: see which model it is",)
 
     def totals(self) -> dict[str, float]:
-        """Requests, retries, and tokens as the server counts them, with their price, if it does."""
+        """Return requests, retries, and tokens with their price if the server counts them."""
         with self._lock:
             found: dict[str, float] = dict(self._totals)
             if self._client is not None:
@@ -132,16 +132,16 @@ class EndpointModel(ServedModel):
         return Client(self._url, how.limits.concurrency, how.timeout, tries, WAIT, otherwise=otherwise)
 
     def _refused(self, code: int, said: str) -> UserError | None:
-        if code < 400 or code in NO_REQUEST or not (is_too_much(code, said) or not may_pass(code)):
+        if code < 400 or code in UNRELATED_STATUSES or not (is_too_much(code, said) or not may_pass(code)):
             return None
         return TooMuchError(f"{self.name}: {said}")
 
     def _read(self, reply: Any, inputs: Sequence[str]) -> tuple[Vectors, int | None]:
-        """The vectors of a reply in the order of the texts, and the tokens it counts.
+        """Return the vectors of a reply in the order of the texts, and the tokens that it counts.
 
         Raises:
-            PassingError: it has not one good vector for each text.
-            UserError: it is another model's.
+            PassingError: it does not have one valid vector for each text.
+            UserError: another model made it.
         """
         rows = vectors_of(reply["data"], inputs)
         says = reply.get("model")
@@ -150,16 +150,16 @@ class EndpointModel(ServedModel):
         with self._lock:
             if self._dim is None:
                 self._dim = rows.shape[1]
-            if self._says is None:
-                self._says = says if isinstance(says, str) else ""
-                if self._says not in ("", self._model):
+            if self._answered_as is None:
+                self._answered_as = says if isinstance(says, str) else ""
+                if self._answered_as not in ("", self._model):
                     self.family_rule += _OTHER_NAME
         if rows.shape[1] != self._dim:
             raise PassingError(f"vectors of {rows.shape[1]} values, and of {self._dim} before")
-        if isinstance(says, str) and says != self._says:
+        if isinstance(says, str) and says != self._answered_as:
             raise UserError(
-                f"endpoint:{self._url}: answers as {says[:100]!r}, and as {self._says[:100]!r} before: name the model "
-                "meant after a #, then run again"
+                f"endpoint:{self._url}: answers as {says[:100]!r}, and as {self._answered_as[:100]!r} before: name the "
+                "model meant after a #, then run again"
             )
         usage = reply.get("usage")
         usage = usage if isinstance(usage, dict) else {}
@@ -168,25 +168,25 @@ class EndpointModel(ServedModel):
 
 
 def counted(tokens: object) -> int | None:
-    """A number of tokens, as far as it can be one."""
+    """Return a number of tokens, or None if the value cannot be one."""
     return tokens if type(tokens) is int and 0 <= tokens <= _MOST_TOKENS else None
 
 
-def is_called(asked: str, says: str) -> bool:
-    """Whether a server that answers as `says` may have been asked for `asked`.
+def may_be_same_model(asked: str, says: str) -> bool:
+    """Return whether a server that names its model `says` may have the model `asked`.
 
-    Servers answer with a path, a file's name, the name without its organisation, or with a version behind it.
+    Servers answer with a path, a file's name, the name without its organisation, or the name and a version.
     """
     one, other = (name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower() for name in (asked, says))
     return one.startswith(other) or other.startswith(one)
 
 
 def vectors_of(data: Any, inputs: Sequence[str]) -> Vectors:
-    """The vectors in the list `data` of a reply, in the order of the texts: float32 [len(inputs), dim].
+    """Return the vectors in the list `data` of a reply, in the order of the texts: float32 [len(inputs), dim].
 
     Raises:
-        PassingError: there is not one good vector for each text.
-        LookupError, TypeError, AttributeError: it is no such list.
+        PassingError: there is not one valid vector for each text.
+        LookupError, TypeError, AttributeError: it is not such a list.
     """
     if len(data) != len(inputs):
         raise PassingError(f"{len(data)} vectors for {len(inputs)} texts")
@@ -196,14 +196,14 @@ def vectors_of(data: Any, inputs: Sequence[str]) -> Vectors:
         if sorted(place) != list(range(len(inputs))):
             raise PassingError(f"its vectors are not numbered 0 to {len(inputs) - 1}")
         data = [data[place[i]] for i in range(len(inputs))]
-    return checked_rows([entry["embedding"] for entry in data], inputs)
+    return check_rows([entry["embedding"] for entry in data], inputs)
 
 
-def checked_rows(found: Sequence[Any], inputs: Sequence[str]) -> Vectors:
-    """Lists of numbers as float32 [len(inputs), dim].
+def check_rows(found: Sequence[Any], inputs: Sequence[str]) -> Vectors:
+    """Check lists of numbers and return them as float32 [len(inputs), dim].
 
     Raises:
-        PassingError: one is no list of finite numbers, or all zero, or not as long as the others.
+        PassingError: one is not a list of finite numbers, or all zero, or not as long as the others.
     """
     if any(isinstance(row, str) for row in found):
         raise PassingError("vectors as text, not as lists of numbers")
@@ -218,12 +218,12 @@ def checked_rows(found: Sequence[Any], inputs: Sequence[str]) -> Vectors:
         raise PassingError("a vector has a value that is no number") from None
     finite = (np.abs(raw) < np.finfo(np.float32).max).all(axis=1)
     norms = np.linalg.norm(np.where(finite[:, None], raw, 1.0), axis=1)
-    faults = [
+    checks = [
         (~finite, "a NaN or infinite"),
         (~raw.any(axis=1), "an all-zero"),
         ((norms < _SHORT) | (norms > _LONG), "an endlessly long or short"),
     ]
-    for bad, what in faults:
+    for bad, what in checks:
         if bad.any():
             raise PassingError(f"{what} vector for the text {inputs[int(bad.argmax())][:60]!r}")
     rows: Vectors = raw.astype(np.float32)
@@ -231,11 +231,11 @@ def checked_rows(found: Sequence[Any], inputs: Sequence[str]) -> Vectors:
 
 
 def family_of(model: str, given: str | None) -> tuple[str, str]:
-    """How a served model takes instructions, and the sign that decided."""
+    """Return a served model's family, and the sign that decided."""
     pooled = "put before each text here, and pooled with it unless the server leaves it out"
     if given:
         return given, "--family; " + ("none is sent" if given == "plain" else f"the instruction is {pooled}")
-    if _INSTRUCTOR.search(model):
+    if INSTRUCTOR_NAME.search(model):
         return "instructor", f"its name is INSTRUCTOR's; the instruction is {pooled}"
     return (
         "plain",

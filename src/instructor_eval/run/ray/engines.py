@@ -15,7 +15,7 @@ from instructor_eval.core.environment import hardware
 from instructor_eval.core.errors import ModelOutputError, UserError, one_line
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.batching import longest_first
+from instructor_eval.models.batches import longest_first
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate

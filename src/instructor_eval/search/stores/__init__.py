@@ -1,1 +1,1 @@
-"""Vector stores, a library each: FAISS, LanceDB, Milvus."""
+"""Vector stores, one library each: FAISS, LanceDB, Milvus."""

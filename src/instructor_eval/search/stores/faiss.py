@@ -1,7 +1,7 @@
-"""FAISS: any index of its factory, in memory, kept in a folder where `path=` names one.
+"""FAISS: any index of its factory, in memory, stored in a folder if `path=` names one.
 
-An index that has to be trained is trained on a sample of all documents, not on the first: until they are all there the
-vectors wait in a file. The index searches as a service would, and keeps inner products of unit rows.
+An index that needs training is trained on a sample of all documents, not on the first ones: until all have arrived, the
+vectors wait in a file. The index searches like a service, with inner products of unit rows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from instructor_eval.core.values import Vectors
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.store import Guard, Label, read_label
 
-_AT_BUILDING = {"efConstruction": 1}
-_AT_SEARCH = {"nprobe": 1, "efSearch": 1, "k_factor_rf": 1, "ht": 1}
+_BUILD_PARAMETERS = {"efConstruction": 1}
+_SEARCH_PARAMETERS = {"nprobe": 1, "efSearch": 1, "k_factor_rf": 1, "ht": 1}
 _SAMPLE = 262_144
 """Vectors that an index is trained on at most: 256 a list for 1,024 lists, FAISS's own advice."""
 _BLOCK = 65_536
@@ -37,12 +37,12 @@ class FaissStore:
         self._spec = spec
         if not spec.words:
             raise UserError(f"search '{spec}': name an index of FAISS's factory, as faiss:HNSW32 or faiss:Flat")
-        spec.check_parameters({**_AT_BUILDING, **_AT_SEARCH, "path": ""})
-        self._numbers = spec.numbers({**_AT_BUILDING, **_AT_SEARCH})
+        spec.check_parameters({**_BUILD_PARAMETERS, **_SEARCH_PARAMETERS, "path": ""})
+        self._numbers = spec.numbers({**_BUILD_PARAMETERS, **_SEARCH_PARAMETERS})
         path = dict(spec.parameters).get("path")
         self._folder = Path(path) if path else None
         self._factory = ",".join(spec.words)
-        self.build = spec.build(spec.words, _AT_BUILDING)
+        self.build = spec.build(spec.words, _BUILD_PARAMETERS)
         self.place = ""
         self._index: Any = None
         self._file: Path | None = None
@@ -67,7 +67,7 @@ class FaissStore:
                 with Guard(self._spec, f"reading {self._file}", "delete it, and it is built again"):
                     self._index = faiss.read_index(str(self._file))
                     if (self._index.d, self._index.ntotal) != (label.dim, label.count):
-                        raise ValueError("it is not the index that its label tells of")
+                        raise ValueError("it is not the index that its label describes")
                 self._tune()
                 return label
         with Guard(
@@ -84,7 +84,7 @@ class FaissStore:
         if self._waiting is None:
             with Guard(self._spec, "adding vectors", "not every index of the factory can be added to"):
                 self._index.add(vectors)
-        else:  # written, not mapped: a full disk is an error here, and would be the end of the process there
+        else:  # written, not mapped: a full disk is an error here, and would end the process there
             with Guard(self._spec, "writing to the temporary folder", "free some room there, or set TMPDIR"):
                 self._waiting.write(np.ascontiguousarray(vectors, dtype=np.float32).tobytes())
 
@@ -115,24 +115,24 @@ class FaissStore:
     def search(self, query: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
         """See `VectorStore`."""
         scores, places = self._index.search(query[None, :], k)
-        found = places[0] >= 0  # it fills up with -1 what it does not find
+        found = places[0] >= 0  # FAISS fills missing results with -1
         return places[0][found], scores[0][found]
 
     def index_bytes(self) -> int | None:
-        """The index as a file."""
+        """Return the bytes of the index as a file."""
         return self._file.stat().st_size if self._file and not self._bytes else self._bytes
 
     def describe(self) -> dict[str, Any]:
-        """FAISS and its version."""
+        """Return FAISS's version."""
         import faiss
 
         return {"library": f"faiss {faiss.__version__}"}
 
     def close(self) -> None:
-        """Forget the index, and remove temporary files."""
+        """Release the index, and remove temporary files."""
         self._index = None
         if self._waiting is not None:
-            with suppress(OSError):  # what waits in its buffer finds no room either
+            with suppress(OSError):  # its buffer may not fit the disk either
                 self._waiting.close()
         if self._temporary != Path():
             shutil.rmtree(self._temporary, ignore_errors=True)
@@ -153,7 +153,7 @@ class FaissStore:
         import faiss
 
         space = faiss.ParameterSpace()
-        for name in _AT_BUILDING if building else _AT_SEARCH:
+        for name in _BUILD_PARAMETERS if building else _SEARCH_PARAMETERS:
             if name in self._numbers:
                 with (
                     Guard(self._spec, f"setting {name}", f"an index '{self._factory}' has no such parameter"),
@@ -167,5 +167,5 @@ class FaissStore:
 
 
 def open_store(spec: SearchSpec) -> FaissStore:
-    """A store for `faiss:FACTORY`."""
+    """Make a store for `faiss:FACTORY`."""
     return FaissStore(spec)

@@ -1,4 +1,4 @@
-"""LanceDB, embedded: a table of vectors with an index, in a temporary folder or in the one that `uri=` names."""
+"""LanceDB, embedded: a table of vectors with an index, in a temporary folder or in the folder of `uri=`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLASSES = {
     "IVF_HNSW_FLAT": "HnswFlat",
     "FLAT": "",
 }
-"""What LanceDB calls them in Python; FLAT is a table without an index, which it searches exactly."""
+"""Index -> its class in LanceDB; FLAT is a table without an index, which LanceDB searches exactly."""
 _PATIENCE = timedelta(hours=6)
 
 
@@ -48,7 +48,7 @@ class LanceStore:
             raise UserError(f"search '{spec}': LanceDB has no index '{given}'{hint}")
         uri = dict(spec.parameters).get("uri")
         if uri and "://" in uri:
-            raise UserError(f"search '{spec.shown}': uri= is no folder: the embedded LanceDB is what is evaluated")
+            raise UserError(f"search '{spec.shown}': uri= is not a folder: only the embedded LanceDB can be evaluated")
         spec.check_parameters(_parameters_of(self._kind), f"an index {self._kind}")
         self.build = spec.build([self._kind], _BUILDING)
         self.place = ""
@@ -60,7 +60,7 @@ class LanceStore:
 
     def start(self, name: str, dim: int, count: int) -> Label | None:
         """See `VectorStore`."""
-        os.environ.setdefault("LANCEDB_LOG", "error")  # before it is imported: it warns of every new table
+        os.environ.setdefault("LANCEDB_LOG", "error")  # before its import: it warns about every new table
         import lancedb
         import pyarrow as pa
 
@@ -77,12 +77,12 @@ class LanceStore:
             if label is not None and self._place.exists():
                 self._table = db.open_table(table)
                 return label
-            ours = self._half().exists() or self._label_file().exists()
-            if self._place.exists() and self._folder is not None and not ours:
+            made_here = self._half().exists() or self._label_file().exists()
+            if self._place.exists() and self._folder is not None and not made_here:
                 raise UserError(
                     f"search '{self._spec}': {self._place} is a table that this tool did not make: give another uri"
                 )
-            self._half().write_text("", encoding="utf-8")  # what is found half made next time is ours
+            self._half().write_text("", encoding="utf-8")  # marks an unfinished table as this tool's
             self._label_file().unlink(missing_ok=True)
             fields = [pa.field("place", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dim))]
             self._table = db.create_table(table, schema=pa.schema(fields), mode="overwrite")
@@ -107,7 +107,7 @@ class LanceStore:
             doing = f"building {self._kind} over {self._added:,} vectors"
             with Guard(self._spec, doing, "fewer partitions, or sub-vectors that divide the dimensions, may do"):
                 config = getattr(index, _CLASSES[self._kind])(distance_type="cosine", **given)
-                # No `optimize` after it: that joins small partitions, and keeps the index asked for as an old version.
+                # No `optimize` after it: that joins small partitions, and makes the wanted index an old version.
                 self._table.create_index("vector", config=config, wait_timeout=_PATIENCE)
         with Guard(self._spec, f"writing {self._label_file()}"):
             self._label_file().write_text(label.to_json(), encoding="utf-8")
@@ -123,11 +123,11 @@ class LanceStore:
         return found["place"].to_numpy(), 1 - found["_distance"].to_numpy()
 
     def index_bytes(self) -> int | None:
-        """The table with its index."""
+        """Return the bytes of the table with its index."""
         return folder_bytes(self._place)
 
     def describe(self) -> dict[str, Any]:
-        """LanceDB and its version."""
+        """Return LanceDB's version and the kind of index."""
         import lancedb
 
         return {"library": f"lancedb {lancedb.__version__}", "index": self._kind}
@@ -146,7 +146,7 @@ class LanceStore:
 
 
 def _parameters_of(kind: str) -> list[str]:
-    """What an index of a kind can be told; LanceDB takes no notice of the rest when it searches."""
+    """Return the parameters of a kind of index; LanceDB silently ignores others in a search."""
     found = ["uri"]
     if kind != "FLAT":
         found += ["num_partitions", "nprobes"]
@@ -160,5 +160,5 @@ def _parameters_of(kind: str) -> list[str]:
 
 
 def open_store(spec: SearchSpec) -> LanceStore:
-    """A store for `lancedb`."""
+    """Make a store for `lancedb`."""
     return LanceStore(spec)

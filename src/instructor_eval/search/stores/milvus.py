@@ -1,7 +1,7 @@
-"""Milvus: a server, or Milvus Lite in this process with a temporary file or the one that is named.
+"""Milvus: a server, or Milvus Lite in this process with a temporary file or a named one.
 
-A server's token is taken from MILVUS_TOKEN alone, and never shown, whatever the server answers. Labels stand in a
-collection of their own, for Milvus Lite keeps no descriptions of collections.
+A server's token comes only from MILVUS_TOKEN, and is never shown, whatever the server answers. Labels have a collection
+of their own, since Milvus Lite stores no descriptions of collections.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _SERVER = (*_LITE, "AUTOINDEX", "DISKANN", "HNSW_SQ", "HNSW_PQ", "IVF_PQ", "IVF_
 _ROWS = 2000
 """Vectors in one insertion: a request may have 64 MB."""
 _SECONDS = 15.0
-"""To reach a server."""
+"""Seconds to reach a server."""
 _ANSWER = 120.0
-"""For an answer that takes no building."""
+"""Seconds for an answer, without building an index."""
 _PATIENCE = 6 * 3600.0
-"""For an index."""
+"""Seconds for building an index."""
 _ROOM = "see that it can be written there, and is not full"
 _PREFIX = "instructor_eval"
 _LABELS = "instructor_eval_labels"
@@ -54,8 +54,8 @@ class MilvusStore:
         self._prefix = dict(spec.parameters).get("collection", _PREFIX)
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,79}", self._prefix):
             raise UserError(
-                f"search '{spec.kind}': what collection= gives begins no collection's name: give letters, digits and "
-                "_, no digit first, 80 at most"
+                f"search '{spec.kind}': collection= is not the beginning of a collection's name: give letters, digits "
+                "and _, no digit first, 80 at most"
             )
         self._numbers = spec.numbers({**_BUILDING, **_SEARCH})
         words = list(spec.words)
@@ -88,7 +88,7 @@ class MilvusStore:
             uri = str(self._temporary / "vectors.db")
         from pymilvus import DataType, MilvusClient
 
-        for library in ("pymilvus", "milvus_lite"):  # what they log with a traceback they raise as well
+        for library in ("pymilvus", "milvus_lite"):  # they also raise what they log with a traceback
             logging.getLogger(library).setLevel(logging.CRITICAL)  # after the import, which sets it
         step = f"see that the server runs there, and that {_TOKEN} is right" if self._is_server else _ROOM
         with Guard(self._spec, f"opening {self._uri or 'a temporary file'}", step):
@@ -100,12 +100,12 @@ class MilvusStore:
                 self._client = MilvusClient(uri, timeout=_SECONDS)
             self._name = _collection(self._prefix, name)
             self.place = f"collection {self._name}"
-            label = self._kept_label()
+            label = self._read_label()
             if self._client.has_collection(self._name, timeout=_ANSWER):
                 if label is not None:
                     self._client.load_collection(self._name, timeout=_PATIENCE)
                     return label
-                self._client.drop_collection(self._name, timeout=_ANSWER)  # half made: the label comes last
+                self._client.drop_collection(self._name, timeout=_ANSWER)  # unfinished: the label comes last
             schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
             schema.add_field("place", DataType.INT64, is_primary=True)
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
@@ -126,18 +126,18 @@ class MilvusStore:
         given = {name: value for name, value in self._numbers.items() if name in _BUILDING}
         doing = f"building {self._kind} over {self._added:,} vectors"
         step = (
-            f"see that {self._kind} is known there, what it wants to be told (docs/search.md), and that there is room"
+            f"see that {self._kind} is known there, which parameters it needs (docs/search.md), and that there is room"
         )
         with Guard(self._spec, doing, step), quiet_stderr():
             self._client.flush(self._name, timeout=_PATIENCE)
             wanted = self._client.prepare_index_params()
             settings: dict[str, Any] = {**_defaults(self._kind), **given}
-            if not self._is_server:  # pymilvus takes them out of `params`, and there alone Milvus Lite looks for them
+            if not self._is_server:  # pymilvus unpacks `params`, and Milvus Lite reads only `params`
                 settings = {"params": settings}
             wanted.add_index("vector", index_type=self._kind, metric_type="COSINE", params=settings)
             self._client.create_index(self._name, wanted, timeout=_PATIENCE)
             self._client.load_collection(self._name, timeout=_PATIENCE)
-            self._keep_label(label)
+            self._write_label(label)
 
     def search(self, query: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
         """See `VectorStore`."""
@@ -153,13 +153,13 @@ class MilvusStore:
         return np.array(places, dtype=np.int64), np.array([hit["distance"] for hit in found], dtype=np.float32)
 
     def index_bytes(self) -> int | None:
-        """Milvus Lite's files; a server does not say."""
+        """Return the bytes of Milvus Lite's files; None for a server, which does not say."""
         if self._is_server:
             return None
         return folder_bytes(self._file) if self._file.is_dir() else self._file.stat().st_size
 
     def describe(self) -> dict[str, Any]:
-        """The client, what it talks to, and their versions."""
+        """Return the versions of client and server, and the kind of index."""
         import importlib.metadata
 
         library = f"pymilvus {importlib.metadata.version('pymilvus')}"
@@ -174,23 +174,23 @@ class MilvusStore:
     def close(self) -> None:
         """Leave the server; remove a file that was only for this run."""
         if self._client is not None:
-            with suppress(Exception):  # whatever a server that is gone makes of it
+            with suppress(Exception):  # the server may be gone
                 self._client.close()
         if self._file != Path():
             from milvus_lite.server_manager import server_manager_instance
 
-            server_manager_instance.release_server(str(self._file))  # else it holds all vectors until this process ends
+            server_manager_instance.release_server(str(self._file))  # or it holds all vectors until this process ends
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _kept_label(self) -> Label | None:
+    def _read_label(self) -> Label | None:
         if not self._client.has_collection(_LABELS, timeout=_ANSWER):
             return None
         self._client.load_collection(_LABELS, timeout=_ANSWER)
         found = self._client.query(_LABELS, ids=[self._name], output_fields=["label"], timeout=_ANSWER)
         return Label.from_json(without_secrets(str(found[0]["label"]), environment_secrets())) if found else None
 
-    def _keep_label(self, label: Label) -> None:
+    def _write_label(self, label: Label) -> None:
         from pymilvus import DataType
 
         if not self._client.has_collection(_LABELS, timeout=_ANSWER):
@@ -209,20 +209,20 @@ class MilvusStore:
 
 
 def _collection(prefix: str, name: str) -> str:
-    """A collection's name: letters, digits and `_` only, and never that of another."""
+    """Return a unique name of a collection: letters, digits and `_` only."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{prefix}_{re.sub('[^A-Za-z0-9]+', '_', name)[:120]}_{digest}"
 
 
 def _defaults(kind: str) -> dict[str, int]:
-    """What an index is built with unless the search says otherwise; a server has no defaults of its own for these."""
+    """Return an index's default parameters; a server has no defaults for them."""
     if kind.startswith("HNSW"):
         return {"M": 16, "efConstruction": 200}
     return {"nlist": 128} if kind.startswith("IVF") or kind == "SCANN" else {}
 
 
 def _parameters_of(kind: str) -> list[str]:
-    """What an index of a kind can be told; Milvus takes no notice of the rest."""
+    """Return the parameters of a kind of index; Milvus silently ignores others."""
     found = ["collection"]
     if kind.startswith("HNSW"):
         found += ["M", "efConstruction", "ef"]
@@ -241,10 +241,11 @@ def _check_address(uri: str, spec: SearchSpec) -> None:
         good = False
     if not good or "@" in uri or "?" in uri:
         raise UserError(
-            f"search '{spec.shown}': no address of Milvus: write milvus:http://localhost:19530; tokens go into {_TOKEN}"
+            f"search '{spec.shown}': not an address of Milvus: write milvus:http://localhost:19530; the token goes "
+            f"into {_TOKEN}"
         )
 
 
 def open_store(spec: SearchSpec) -> MilvusStore:
-    """A store for `milvus`."""
+    """Make a store for `milvus`."""
     return MilvusStore(spec)

@@ -1,1 +1,1 @@
-"""MTEB tasks: their data, what mteb is given to encode, its scores with our items."""
+"""MTEB tasks: their data, their texts for the encoder, mteb's scores and the items behind them."""

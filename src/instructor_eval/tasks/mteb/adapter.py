@@ -22,10 +22,10 @@ class MtebAdapter:
     """Tasks of mteb's registry."""
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        """A hash of the mirror's files where it has the data set, else hub id and revision.
+        """Return a hash of the mirror's files if it has the data set, else hub id and revision.
 
         Raises:
-            UserError: `--hub` names no mirror.
+            UserError: `--hub` is not a mirror.
         """
         folder = mirror_folder(settings.hub, str(card.data_id))
         return files_key(folder) if folder else f"hub:{card.data_id}@{card.data_revision}"
@@ -61,7 +61,7 @@ class MtebAdapter:
         with datasets_cache(self.data_key(card, settings)), literal_csv():
             try:
                 task.load_data()
-            except Exception as e:  # whatever `datasets`, polars or a task's own code raises, the files are the cause
+            except Exception as e:  # from `datasets`, polars or a task's own code: the files are the cause
                 raise _unreadable(folder, card, diagnose(folder, e)) from e
             try:
                 return task, tuple(map(one_line, check_task(task, card, folder)))

@@ -1,7 +1,6 @@
-"""Does a loaded task hold what its type needs? mteb finds out late, or scores something else, and says so to nobody.
+"""Checks that a loaded task has what its type needs: mteb notices late, or silently scores something else.
 
-What is wrong is an error with its file and row; what a score should not be read without is a warning. The numbers stay
-mteb's.
+Wrong data is an error with file and row; a fact that a reader of the score needs is a warning. The numbers stay mteb's.
 """
 
 from __future__ import annotations
@@ -12,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.tasks.labels import unseen
-from instructor_eval.tasks.mteb.mirror_files import files_of, find_value, texts_are_texts
+from instructor_eval.tasks.mteb.mirror_files import check_texts, files_of, find_value
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.values import LARGEST, count, cut, is_nan, name_of
 
 
 def check_task(task: Any, card: Card, folder: Path) -> tuple[str, ...]:
-    """Look for the scored split (the training split too, for classification), its columns, missing and wrong values.
+    """Check the scored split (the training split too, for classification), its columns, missing and wrong values.
 
     Args:
         task: A loaded mteb task.
         card: Its card.
-        folder: Where its files are.
+        folder: The folder of its files.
 
     Returns:
-        What a reader of the score must know, a line each.
+        Warnings for a reader of the score, a line each.
 
     Raises:
-        ValueError: what is missing or wrong.
+        ValueError: something is missing or wrong.
     """
     data = task.dataset.get(card.subset, task.dataset)
     splits = (task.train_split, card.split) if card.type == "Classification" else (card.split,)
@@ -53,7 +52,7 @@ def check_task(task: Any, card: Card, folder: Path) -> tuple[str, ...]:
 
 
 def _no_split(files: Sequence[Path], folder: Path, split: str, language: str) -> str:
-    """Say why a split is not there; where languages share a file, it may be for want of the column that parts them."""
+    """Return why a split is missing; if languages share a file, it may lack the column that separates them."""
     if language and files and find_value(files, folder, ["lang"], lambda value: value == language) is None:
         name = files[0].relative_to(folder)
         return f"no split '{split}': {name} has no row with '{language}' in a column 'lang'"
@@ -61,7 +60,7 @@ def _no_split(files: Sequence[Path], folder: Path, split: str, language: str) ->
 
 
 class _Part:
-    """The rows of a split, or of a part of a ranking task, with the files they are read from."""
+    """The rows of a split, or of a part of a ranking task, with their files."""
 
     def __init__(self, rows: Any, what: str, files: Sequence[Path], folder: Path) -> None:
         self.rows, self.what, self.files, self.folder = rows, what, files, folder
@@ -69,7 +68,7 @@ class _Part:
             raise ValueError(f"no rows in {what}")
 
     def fail(self, column: str, is_wrong: Callable[[Any], bool], message: str) -> ValueError:
-        """Return an error that names the first wrong value with its file and row, as far as they can be told."""
+        """Return an error that names the first wrong value, with its file and row if they are known."""
         found = find_value(self.files, self.folder, [column], is_wrong)
         if found is None:
             return ValueError(f"{message} '{column}' of {self.what}")
@@ -80,7 +79,7 @@ class _Part:
         """Return a column without missing values, as an Arrow array.
 
         Raises:
-            ValueError: it is not there, or a value is missing.
+            ValueError: the column or a value is missing.
         """
         if name not in self.rows.column_names:
             where = self.files[0].relative_to(self.folder) if self.files else self.what
@@ -94,20 +93,20 @@ class _Part:
         return values
 
     def texts(self, *names: str, optional: str = "", lists: bool = False) -> list[str]:
-        """Check columns of texts, or of lists of texts, and count those that are empty.
+        """Check columns of texts, or of lists of texts, and count empty texts.
 
         Args:
             names: The columns.
-            optional: The column that may be empty where another is not: a document has a title or a text.
-            lists: Whether a row may hold a list.
+            optional: The column that may be empty if another is not: a document has a title or a text.
+            lists: A row may have a list.
 
         Raises:
-            ValueError: a value is no text.
+            ValueError: a value is not a text.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        texts_are_texts(self.files, self.folder, names, lists=lists)
+        check_texts(self.files, self.folder, names, lists=lists)
         empty, found = None, []
         for name in names:
             values = self.column(name)
@@ -117,10 +116,10 @@ class _Part:
                 raise self.fail(name, lambda v: v is None, "null in a list of column")
             if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
                 raise self.fail(name, lambda v: not isinstance(v, str), f"{values.type} instead of texts in column")
-            blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+            no_text = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
             if optional:  # a document is empty if its title and its text are
-                empty = blank if empty is None else pc.and_(empty, blank)
-            elif n := pc.sum(blank).as_py():
+                empty = no_text if empty is None else pc.and_(empty, no_text)
+            elif n := pc.sum(no_text).as_py():
                 found.append(f"{self.what}: {count(n, 'empty text')} in '{name}'")
         n = pc.sum(empty).as_py() if empty is not None else 0
         return [*found, *([f"{self.what}: {count(n, 'empty text')}"] if n else [])]
@@ -129,7 +128,7 @@ class _Part:
         """Check a column of numbers, or of lists of numbers.
 
         Raises:
-            ValueError: a value is none, or not finite.
+            ValueError: a value is not a finite number.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -147,10 +146,10 @@ class _Part:
             )
 
     def same_lengths(self, a: str, b: str) -> None:
-        """Check that two columns of lists have as many values in every row.
+        """Check that two columns of lists have equally many values in every row.
 
         Raises:
-            ValueError: they have not.
+            ValueError: a row has not.
         """
         lengths = ([len(v) if isinstance(v, list) else 1 for v in self.rows[name]] for name in (a, b))
         for number, (n, m) in enumerate(zip(*lengths, strict=True), 1):
@@ -221,7 +220,7 @@ def _check_ranking(split: Any, card: Card, folder: Path) -> list[str]:
     found = [*corpus.texts("text", *titled, optional="title"), *queries.texts("text")]
     documents, asked = set(corpus.rows["id"]), set(queries.rows["id"])
     if len(documents) < len(corpus.rows):
-        found.append(f"corpus: {count(len(corpus.rows) - len(documents), 'document')} with an id that is there already")
+        found.append(f"corpus: {count(len(corpus.rows) - len(documents), 'document')} with an id that another one has")
     found += _judged(split["relevant_docs"], asked, documents)
     if card.type != "Reranking":
         return found
@@ -236,7 +235,7 @@ def _check_ranking(split: Any, card: Card, folder: Path) -> list[str]:
 
 
 def _judged(qrels: dict[str, dict[str, int]], queries: set[str], documents: set[str]) -> list[str]:
-    """Say what judgements mteb cannot follow. It counts a document that is not there as one that was not found."""
+    """Return warnings about judgements; mteb counts a document that is not in the corpus as not found."""
     found = []
     strange = sorted(str(query) for query in qrels if query not in queries)
     if strange:

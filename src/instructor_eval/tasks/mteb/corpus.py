@@ -1,6 +1,6 @@
-"""The texts of a loaded mteb task that stand for what would be indexed: int8 takes its ranges from them.
+"""The texts of a loaded mteb task that an index would have: int8 takes its ranges from them.
 
-mteb embeds queries first, so they cannot be the first texts that come along.
+mteb embeds queries first, so the first texts are not these.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from instructor_eval.tasks.task import Card, TaskEncoder
 def calibrate(task: Any, card: Card, encoder: TaskEncoder) -> None:
     """Calibrate on a task's documents, or, in tasks of pairs and of clustering, on all its texts.
 
-    Classification and summarization are left to their first texts: those the classifier learns from, and the human
-    summaries.
+    Classification and summarization use their first texts: the training texts, and the human summaries.
     """
     if card.type in ("Retrieval", "Reranking"):
         encoder.calibrate(documents_of(split_of(task, card)["corpus"]), "document")
@@ -29,16 +28,16 @@ def calibrate(task: Any, card: Card, encoder: TaskEncoder) -> None:
 
 
 def split_of(task: Any, card: Card) -> Any:
-    """The data of the scored split: `dataset[subset][split]`, or `dataset[split]` where there are no subsets."""
+    """Return the data of the scored split: `dataset[subset][split]`, or `dataset[split]` without subsets."""
     data = task.dataset
     return data[card.subset][card.split] if card.subset in data else data[card.split]
 
 
-# These are generators: where nothing is to be calibrated, no text is read.
+# These are generators: if nothing needs calibration, no text is read.
 
 
 def documents_of(corpus: Any) -> Iterator[str]:
-    """Titles and texts as mteb joins them (`_corpus_to_dict`), by columns: rows cost 0.1 ms each."""
+    """Yield titles and texts joined as in mteb (`_corpus_to_dict`), by columns: rows cost 0.1 ms each."""
     titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
     for title, text in zip(titles, corpus["text"], strict=True):
         yield f"{title} {text}".strip() if title else text.strip()

@@ -1,71 +1,51 @@
-"""Cosines of vectors of 1 and -1, to the last bit.
+"""The encoder in mteb's form, and exact cosines of vectors of 1 and -1.
 
-Equal Hamming distances are equal cosines. mteb divides by the vectors' lengths before it multiplies, and at most
-lengths (384, 768) the rounding then ranks what is equal: in trials with 1,500 pairs and more, average precision was
-0.0005 to 0.0007 off, and mteb reports the luckiest of five. Here the product comes first, a whole number.
+Equal Hamming distances are equal cosines. mteb divides by the vectors' lengths before it multiplies, and for most
+lengths (384, 768) rounding then ranks equal pairs: in trials with 1,500 pairs and more, average precision was 0.0005 to
+0.0007 off, and mteb reports the best of five. Here the product comes first, a whole number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from instructor_eval.core.mteb import replaced_cosines
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.task import TaskEncoder
 
 
 def is_binary(variant: Variant) -> bool:
-    """Whether what is kept is one bit a value."""
+    """Return whether vectors have one bit a value."""
     return variant.dtype_of_vectors in ("binary", "ubinary")
 
 
 def cosines(a: Any, b: Any) -> Any:
-    """Of every pair: a tensor [n, m]."""
+    """Return the cosine of every pair: a tensor [n, m]."""
     from mteb.similarity_functions import dot_score
 
     return dot_score(a, b) / a.shape[-1]
 
 
 def paired_cosines(a: Any, b: Any) -> Any:
-    """Of corresponding rows: float64 [n]."""
+    """Return the cosines of corresponding rows: float64 [n]."""
     return np.einsum("ij,ij->i", a, b).astype(np.float64) / a.shape[1]
 
 
-@contextmanager
-def exact_cosines(variant: Variant) -> Iterator[None]:
-    """Within it mteb's evaluators of pairs and summaries take the cosines above, if the vectors are binary."""
-    if not is_binary(variant):
-        yield
-        return
-    from mteb._evaluators import any_sts_evaluator, pair_classification_evaluator
-    from mteb._evaluators.text import summarization_evaluator
-
-    before = summarization_evaluator.cos_sim, pair_classification_evaluator.paired_cosine_distances
-    summarization_evaluator.cos_sim = cosines
-    for module in (any_sts_evaluator, pair_classification_evaluator):
-        module.paired_cosine_distances = _paired_distances
-    try:
-        yield
-    finally:
-        summarization_evaluator.cos_sim = before[0]
-        for module in (any_sts_evaluator, pair_classification_evaluator):
-            module.paired_cosine_distances = before[1]
-
-
-def _paired_distances(a: Any, b: Any) -> Any:
-    return 1 - paired_cosines(a, b)
+def exact_cosines(variant: Variant) -> AbstractContextManager[None]:
+    """Let mteb's evaluators of pairs and summaries use the cosines above within the block, if vectors are binary."""
+    return replaced_cosines(cosines, paired_cosines) if is_binary(variant) else nullcontext()
 
 
 class MtebEncoder:
-    """Our encoder in the form mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`.
+    """The encoder in the form that mteb calls: `encode(DataLoader, task_metadata=..., prompt_type=...)`.
 
     Args:
         encoder: The model as the task sees it.
-        bare_from_call: The call of `encode` from which on the instruction is left out.
+        bare_from_call: From this call of `encode` on, the instruction is left out.
     """
 
     def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
@@ -86,7 +66,7 @@ class MtebEncoder:
         return found
 
     def similarity(self, a: Any, b: Any) -> Any:
-        """Cosine of every pair."""
+        """Return the cosine of every pair."""
         if self._encoder.variant.embedding in ("binary", "ubinary"):
             return cosines(a, b)
         from mteb.similarity_functions import cos_sim
@@ -94,7 +74,7 @@ class MtebEncoder:
         return cos_sim(a, b)
 
     def similarity_pairwise(self, a: Any, b: Any) -> Any:
-        """Cosine of corresponding rows."""
+        """Return the cosine of corresponding rows."""
         if is_binary(self._encoder.variant):
             return paired_cosines(a, b)
         from mteb.similarity_functions import pairwise_cos_sim

@@ -1,4 +1,4 @@
-"""`--limit N`: a loaded task cut down for a quick look. Its score is filed as limited, never mixed with whole ones."""
+"""`--limit N`: a loaded task reduced to its first items. Its score is filed as limited, apart from whole ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _OTHERS_PER_QUERY = 10
 
 
 def limit_task(task: Any, card: Card, n: int) -> None:
-    """Keep the first `n` items.
+    """Reduce a task to its first `n` items.
 
-    Retrieval keeps n queries, every document judged for them, and the first 10 n others; classification cuts the test
-    split, not what it trains on; clustering keeps n splits of n texts. Where n items have one gold value only, and so
-    no score, the last of them gives way to the first that has another; of a single item there are two then.
+    Retrieval: n queries, every document judged for them, and the first 10 n others. Classification: n test rows, all
+    training rows. Clustering: n splits of n texts. If n items have one gold value only, and so no score, the first item
+    with another value replaces the last; of a single item there are two then.
 
     Raises:
         UserError: the data has one gold value only.
@@ -67,7 +67,7 @@ def _varied(golds: Sequence[Any], card: Card, n: int) -> list[int]:
 
 
 def first_with(wanted: Sequence[bool], n: int) -> list[int]:
-    """Return the first n places, the last one given up for the first wanted one if there is none among them."""
+    """Return the first n places; if none of them is wanted, the first wanted one replaces the last."""
     places = list(range(min(n, len(wanted))))
     if any(wanted[:n]) or not any(wanted):
         return places
@@ -77,8 +77,8 @@ def first_with(wanted: Sequence[bool], n: int) -> list[int]:
 def _limit_queries(split: Any, n: int) -> None:
     qrels = split["relevant_docs"]
     queries = split["queries"]
-    kept = [i for i, q in enumerate(queries["id"]) if any(g > 0 for g in qrels.get(q, {}).values())][:n]
-    split["queries"] = queries.select(kept)
+    chosen = [i for i, q in enumerate(queries["id"]) if any(g > 0 for g in qrels.get(q, {}).values())][:n]
+    split["queries"] = queries.select(chosen)
     ids = set(split["queries"]["id"])
     split["relevant_docs"] = {q: docs for q, docs in qrels.items() if q in ids}
     wanted = {d for docs in split["relevant_docs"].values() for d in docs}
@@ -87,11 +87,11 @@ def _limit_queries(split: Any, n: int) -> None:
         split["top_ranked"] = {q: docs for q, docs in split["top_ranked"].items() if q in ids}
         wanted |= {d for docs in split["top_ranked"].values() for d in docs}
         others = 0
-    keep = []
+    documents = []
     for i, doc in enumerate(split["corpus"]["id"]):
         if doc in wanted:
-            keep.append(i)
+            documents.append(i)
         elif others > 0:
-            keep.append(i)
+            documents.append(i)
             others -= 1
-    split["corpus"] = split["corpus"].select(keep)
+    split["corpus"] = split["corpus"].select(documents)

@@ -1,6 +1,6 @@
-"""The files behind a data set in hub layout: which row of which file holds what mteb cannot use.
+"""The files of a data set in hub layout: find the row that mteb cannot use.
 
-`datasets` reads them into tables, and mteb says of a table what it says; a user has files.
+`datasets` reads files into tables, and mteb's errors are about tables; a user has files.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from instructor_eval.tasks.values import is_nan, name_of
 
 _READ = (".jsonl", ".csv", ".tsv", ".parquet")
 _NAMES = {"id": "_id", "sentence1": "sent1", "sentence2": "sent2"}
-"""What mteb renames: its name -> the files'."""
+"""Columns that mteb renames: its name -> the name in files."""
 _QUOTED = re.compile(r"""["']([\w .-]{1,80})["']""")
 
 
 @contextmanager
 def literal_csv() -> Iterator[None]:
-    """Within it `datasets` takes `NaN`, `null` and `None` in a CSV file for the texts they are."""
+    """Let `datasets` read `NaN`, `null` and `None` in a CSV file as texts, for as long as the block runs."""
     from datasets.packaged_modules.csv.csv import CsvConfig
 
     before = CsvConfig.pd_read_csv_kwargs
@@ -39,37 +39,37 @@ def literal_csv() -> Iterator[None]:
 
 
 def files_of(folder: Path, config: str | None, split: str) -> list[Path]:
-    """Return the files of one split of a configuration, or of its only split; none where they cannot be told."""
+    """Return the files of one split of a configuration, or of its only split; none if they are unknown."""
     import datasets
 
     try:
         files = datasets.load_dataset_builder(str(folder), name=config).config.data_files or {}
         found = files.get(split) or (next(iter(files.values())) if len(files) == 1 else [])
-    except Exception:  # noqa: BLE001 # this is for a message about another error, and must not hide it
+    except Exception:  # noqa: BLE001 # it is for the message of another error, and must not hide it
         return []
     return [Path(str(path)) for path in found]
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundValue:
     """A value in a file."""
 
     place: str
-    """As `test.jsonl, line 3`."""
+    """For example `test.jsonl, line 3`."""
     column: str
     value: Any
 
 
 def find_value(
     files: Sequence[Path], folder: Path, columns: Sequence[str], is_wrong: Callable[[Any], bool]
-) -> Found | None:
-    """Return the first wrong value of some columns; None where it is in none of the files.
+) -> FoundValue | None:
+    """Return the first wrong value of some columns; None: no file has one.
 
     Args:
-        files: Where it may be.
-        folder: The paths are shown from here.
-        columns: As mteb calls them.
-        is_wrong: What is looked for, in lists too.
+        files: The files to search.
+        folder: Paths are shown relative to it.
+        columns: mteb's names.
+        is_wrong: The test of a value, in lists too.
     """
     names = [(column, key) for column in columns for key in (column, _NAMES.get(column, column))]
     for path in files:
@@ -77,19 +77,19 @@ def find_value(
         for place, row in _rows(path):
             for column, key in names:
                 if key in row and (wrong := _wrong_in(row[key], is_wrong)):
-                    return Found(f"{name}, {place}", column, wrong[0])
+                    return FoundValue(f"{name}, {place}", column, wrong[0])
     return None
 
 
 def _wrong_in(value: Any, is_wrong: Callable[[Any], bool]) -> list[Any]:
-    """Return the value if it is wrong, or what is wrong in a list."""
+    """Return the value if it is wrong, or a list's wrong values."""
     if is_wrong(value):
         return [value]
     return [bad for inner in value for bad in _wrong_in(inner, is_wrong)] if isinstance(value, list) else []
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (line or row, values) of a file; nothing where it cannot be read."""
+    """Yield (line or row, values) of a file; nothing if it cannot be read."""
     if path.suffix in (".jsonl", ".csv", ".tsv"):
         for line, row in read_rows(path):
             yield f"line {line}", row
@@ -107,14 +107,14 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             return
 
 
-def texts_are_texts(files: Sequence[Path], folder: Path, columns: Sequence[str], *, lists: bool) -> None:
-    """Check the JSON Lines among the files: `datasets` makes a text of a number that stands among texts.
+def check_texts(files: Sequence[Path], folder: Path, columns: Sequence[str], *, lists: bool) -> None:
+    """Check the JSON Lines among the files: `datasets` converts a number among texts to a text.
 
     Args:
-        files: What a table was read from.
-        folder: The paths are shown from here.
-        columns: Of texts.
-        lists: Whether a value may be a list.
+        files: The files of a table.
+        folder: Paths are shown relative to it.
+        columns: The columns of texts.
+        lists: A value may be a list.
 
     Raises:
         ValueError: a text is null, NaN, a number, a list or an object.
@@ -127,11 +127,11 @@ def texts_are_texts(files: Sequence[Path], folder: Path, columns: Sequence[str],
 
 
 def diagnose(folder: Path, error: Exception) -> str:
-    """Say in a few words why mteb cannot read a folder: the first row that is broken, or the column that is missing.
+    """Return in a few words why mteb cannot read a folder: the first broken row, or the missing column.
 
     Args:
         folder: The data set.
-        error: What `datasets` or mteb raised.
+        error: The error of `datasets` or mteb.
     """
     said = one_line(str(error.__cause__ or error))[:300] or "a file is empty"
     files = sorted(p for p in folder.rglob("*") if p.suffix in _READ and p.is_file())
@@ -144,14 +144,14 @@ def diagnose(folder: Path, error: Exception) -> str:
     return f"{found.place}: {name_of(found.value)} in '{found.column}'" if found else said
 
 
-def _first_broken(files: Sequence[Path], folder: Path) -> Found | None:
-    """Return the first value that `datasets` has no type for: NaN, or a grade that is no whole number."""
+def _first_broken(files: Sequence[Path], folder: Path) -> FoundValue | None:
+    """Return the first value that `datasets` has no type for: NaN, or a grade that is not a whole number."""
     for path in files:
         for place, row in _rows(path):
             for column, value in row.items():
                 is_grade = column == "score" and "query-id" in row
                 if is_nan(value) or (is_grade and not _is_whole(value)):
-                    return Found(f"{path.relative_to(folder)}, {place}", column, value)
+                    return FoundValue(f"{path.relative_to(folder)}, {place}", column, value)
     return None
 
 
@@ -163,7 +163,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _missing_column(files: Sequence[Path], folder: Path, names: Sequence[str]) -> str:
-    """Say which file lacks the first of these columns: of those that do, the one that has most of the others."""
+    """Return a message about the file that lacks the first of these columns and has most of the others."""
     best: tuple[int, str] | None = None
     for path in files:
         columns = next((list(row) for _, row in _rows(path)), [])

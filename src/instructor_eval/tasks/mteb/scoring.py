@@ -1,7 +1,7 @@
-"""Scoring through mteb's task classes: a bridge to its encoder protocol, and the per-item evidence it throws away.
+"""Scoring through mteb's task classes, with the values per item that mteb throws away.
 
-mteb is the reference: it computes every number. What is added is that per-query values, similarities and predictions
-are caught on their way, so that the number can be computed again from stored items; `score_task` checks that it can.
+mteb is the reference: it computes every number. Per-query values, similarities and predictions are caught in addition,
+so that the number can be computed again from stored items; `score_task` checks that it can.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ import numpy as np
 
 from instructor_eval import metrics as scorers
 from instructor_eval.core.errors import UserError
+from instructor_eval.core.mteb import (
+    catch_predictions,
+    choose_summarization_evaluator,
+    retrieval_scores,
+    score_any_two_labels,
+)
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.correlation import article_correlation
 from instructor_eval.metrics.ranking import ranked
@@ -37,12 +43,12 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     """Score a loaded mteb task.
 
     Raises:
-        UserError: no score exists, all similarities being equal.
-        RuntimeError: the items do not give mteb's own number: a fault of ours, never to be filed as a result.
+        UserError: there is no score, since all similarities are equal.
+        RuntimeError: the items do not give mteb's own number: an error in this package, which is never filed.
     """
     metric = effective_metric(card, settings.protocol)
     if card.type == "Summarization":
-        _choose_summarization_evaluator(task, settings.protocol["summeval"])
+        choose_summarization_evaluator(task, settings.protocol["summeval"])
     machine_bare = card.type == "Summarization" and settings.protocol["summeval_machine_instruction"] == "off"
     bridge: Any = MtebEncoder(encoder, bare_from_call=1 if machine_bare else None)
     dropped = bool(getattr(task, "ignore_identical_ids", False))
@@ -71,12 +77,12 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
     metrics = {k: v for k, v in metrics.items() if not k.startswith("nauc") and k != "main_score"}
     if card.type == "Summarization":
         metrics |= {name: scorers.compute(name, items) for name in ("summeval_v1", "summeval_v2")}
-    # mteb has no number for a package's metric: the items are held against that of its type instead.
+    # mteb has no number for a package's metric: the items must give the number of the type's own metric instead.
     known = metric if card.metric in TYPES[card.type].metrics else TYPES[card.type].metrics[0]
     reference = _reference(known, scores)
     value = scorers.compute(known, items)
     if not np.isfinite(value):
-        raise UserError(f"task {card.name}: no {known} exists: all similarities, or all gold values, are equal")
+        raise UserError(f"task {card.name}: there is no {known}: all similarities, or all gold values, are equal")
     if value != reference:
         raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
     score = value if known == metric else scorers.compute(metric, items)
@@ -87,61 +93,46 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
 
 
 def depth_of(metric: str) -> int:
-    """How many documents a retrieval metric looks at, and 10 at least."""
+    """Return how many documents a retrieval metric reads, at least 10."""
     _, _, k = metric.rpartition("_at_")
     return max(_TOP, int(k)) if k.isdigit() else _TOP
 
 
 def _through_store(outcome: Outcome, task: Any, card: Card, bridge: MtebSearch, caught: Mapping[str, Any]) -> Outcome:
-    """The outcome with what the store's search is beside the exact one, and without what lies below its depth."""
-    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
-
+    """Return the outcome with the store's figures beside exact search, and without figures beyond its depth."""
     dropped = bool(getattr(task, "ignore_identical_ids", False))
     results = bridge.exact_results()
     if dropped:
         results = {query: {d: s for d, s in found.items() if d != query} for query, found in results.items()}
-    computed = calculate_retrieval_scores(results, caught["qrels"], caught["k_values"])
-    exact, _ = _query_items(task, card, {**caught, "scores": computed.all_scores, "results": results}, {})
+    per_query = retrieval_scores(results, caught["qrels"], caught["k_values"])
+    exact, _ = _query_items(task, card, {**caught, "scores": per_query, "results": results}, {})
     exact_score = scorers.compute(outcome.metric, exact)
     figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
     depth = depth_of(outcome.metric)
     return dataclasses.replace(
         outcome,
-        items={name: column for name, column in outcome.items.items() if _reaches(name, depth)},
-        metrics={name: value for name, value in outcome.metrics.items() if _reaches(name, depth)},
+        items={name: column for name, column in outcome.items.items() if _fits_depth(name, depth)},
+        metrics={name: value for name, value in outcome.metrics.items() if _fits_depth(name, depth)},
         search=figures,
     )
 
 
-def _reaches(name: str, depth: int) -> bool:
-    """Whether a figure needs no more documents than these."""
+def _fits_depth(name: str, depth: int) -> bool:
+    """Return whether a figure needs no more than `depth` documents."""
     _, _, k = name.rpartition("_at_")
     return not k.isdigit() or int(k) <= depth
 
 
 def _reference(metric: str, scores: Mapping[str, Any]) -> float:
-    """Mteb's own number for our metric."""
+    """Return mteb's own number for a metric."""
     return float(scores["cosine_spearman" if metric.startswith("summeval") else metric])
 
 
-def _choose_summarization_evaluator(task: Any, version: str) -> None:
-    from mteb._evaluators.text.summarization_evaluator import (
-        DeprecatedSummarizationEvaluator,
-        SummarizationEvaluator,
-    )
-
-    task.evaluator = DeprecatedSummarizationEvaluator if version == "v1" else SummarizationEvaluator
-
-
 def _catch(task: Any, card: Card, caught: dict[str, Any]) -> None:
-    """Have mteb leave in `caught` what it scores."""
-
-    def catch(predictions: Any, *_args: Any, **_kwargs: Any) -> None:
-        caught["predictions"] = predictions
-
-    task._save_task_predictions = catch
+    """Let mteb leave in `caught` what it scores."""
+    catch_predictions(task, caught)
     if card.type == "Classification":
-        _score_any_labels(task)
+        score_any_two_labels(task)
     if card.type in ("Retrieval", "Reranking"):
         _catch_queries(task, caught)
 
@@ -154,26 +145,6 @@ def _catch_queries(task: Any, caught: dict[str, Any]) -> None:
         return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
     task.task_specific_scores = hook
-
-
-def _score_any_labels(task: Any) -> None:
-    """Let mteb score two labels of which none is 1.
-
-    For two labels it adds an average precision that takes 1 for the positive one, and fails where there is none: after
-    `--limit`, or where the test split has labels that were never learned. No such figure exists then; the others do not
-    depend on what labels are called.
-    """
-    original: Callable[..., dict[str, Any]] = task._calculate_scores
-
-    def calculate(gold: Any, predicted: Any) -> dict[str, Any]:
-        known = sorted(set(gold))
-        if len(known) != 2 or 1 in known:
-            return original(gold, predicted)
-        number = {label: i for i, label in enumerate([*known, *sorted(set(predicted) - set(known))])}
-        scores = original([number[x] for x in gold], [number[x] for x in predicted])
-        return {**scores, "ap": None, "ap_weighted": None}
-
-    task._calculate_scores = calculate
 
 
 def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
@@ -192,28 +163,25 @@ def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> 
     first = [ranked(results.get(i, {}), _TOP) for i in ids]
     items["top"] = [[str(doc) for doc, _ in found] for found in first]
     items["top_scores"] = [[float(value) for _, value in found] for found in first]
-    # With these the figures at 10 follow from the list: `evaluate validate --results` computes them again.
+    # From these and the list `evaluate validate --results` computes the figures at 10 again.
     items["top_grades"] = [[int(qrels[i].get(doc, 0)) for doc, _ in found] for i, found in zip(ids, first, strict=True)]
     items["best_grades"] = [sorted((int(g) for g in qrels[i].values() if g > 0), reverse=True)[:_TOP] for i in ids]
     return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
 
 
 def _merge_subqueries(qrels: Any, results: Any, k_values: Any) -> tuple[Any, Any, Any]:
-    """MindSmallReranking's readers, each candidate with its best score among the reader's clicked articles.
+    """Merge MindSmallReranking's queries by user: a candidate gets its best score among the user's clicked articles.
 
-    Every clicked article is a query of its own in the data, `<reader>_<n>`, with the reader's judgements.
+    In the data every clicked article is a query, `<user>_<n>`, with the user's judgements.
     """
-    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
-
     merged: dict[str, dict[str, float]] = defaultdict(dict)
     merged_qrels: dict[str, dict[str, int]] = {}
-    for query, found in results.items():  # in the order of the data; that of mteb's judgements changes from run to run
+    for query, found in results.items():  # in the data's order; the judgements' order changes between runs
         base = query.rpartition("_")[0]
         merged_qrels[base] = qrels[query]
         for doc, value in found.items():
             merged[base][doc] = max(value, merged[base].get(doc, value))
-    computed = calculate_retrieval_scores(merged, merged_qrels, k_values)
-    return computed.all_scores, merged_qrels, merged
+    return retrieval_scores(merged, merged_qrels, k_values), merged_qrels, merged
 
 
 def _sts_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
@@ -280,7 +248,7 @@ def _summarization_items(task: Any, card: Card, caught: dict[str, Any], scores: 
 
 
 def _scored_articles(task: Any, rows: Any, gold: list[list[float]]) -> list[str]:
-    """The places of the articles that mteb scored; it leaves out those whose grades, or similarities, are all equal."""
+    """Return the places of the articles that mteb scored: those whose grades, and similarities, are not all equal."""
     ids: list[str] = []
     for i, grades in enumerate(rows[task.relevancy_column_name]):
         scaled = ((np.array(grades) - task.min_score) / (task.max_score - task.min_score)).tolist()

@@ -1,8 +1,8 @@
-"""The search of mteb's retrieval tasks, in its place: exact in bounded memory, or through a vector store.
+"""The search of mteb's retrieval tasks: exact in bounded memory, or through a vector store.
 
-mteb takes any object with `index` and `search` (its SearchProtocol). Its own search compares 50,000 documents with all
-queries at once and merges with a heap a query; the exact search here gives the same documents and scores (a test holds
-it to that) with a bounded block of similarities and in a fraction of the time.
+mteb accepts any object with `index` and `search` (its SearchProtocol). Its own search compares 50,000 documents with
+all queries at once and merges with a heap for each query; the exact search here gives the same documents and scores (a
+test checks it) with a bounded block of similarities and in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -14,30 +14,32 @@ from typing import Any
 import numpy as np
 
 from instructor_eval.core.errors import UserError
+from instructor_eval.core.mteb import query_texts
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.hamming import rescored
-from instructor_eval.search.found import Found, recall
+from instructor_eval.models.precision import rescore
 from instructor_eval.search.spec import SearchSpec
+from instructor_eval.search.through_store import SearchResult, recall
 from instructor_eval.tasks.mteb.corpus import documents_of
 from instructor_eval.tasks.mteb.encoder import cosines, is_binary
 from instructor_eval.tasks.task import TaskEncoder
 
 _WINDOW = 50_000
-"""Documents embedded and compared at once; `binary-rescore` chooses its candidates among so many."""
-_KEPT = ("float32", "float16")
+"""Documents embedded and compared at once; `binary-rescore` chooses its candidates among them."""
+_STORED = ("float32", "float16")
+"""Precisions of vectors that a store can be given."""
 
 
 class MtebSearch:
-    """What mteb calls to index a corpus and to search it.
+    """A search in mteb's form.
 
     Args:
         encoder: The model as the task sees it.
         name: The task's name.
         spec: The search; None or `exact` compares every document.
-        depth: How many documents a store is asked for; the exact search gives as many as mteb wants.
+        depth: Documents that a store is asked for; the exact search gives as many as mteb wants.
 
     Raises:
-        UserError: a store is to keep what only our own search computes with.
+        UserError: a store cannot have vectors of the variant's precision.
     """
 
     def __init__(self, encoder: TaskEncoder, name: str, spec: SearchSpec | None = None, depth: int = 10) -> None:
@@ -46,44 +48,40 @@ class MtebSearch:
         self._encoder, self._name, self._depth = encoder, name, depth
         self._spec = None if spec is None or spec.is_exact else spec
         embedding = encoder.variant.embedding
-        if self._spec and embedding not in _KEPT:
+        if self._spec and embedding not in _STORED:
             raise UserError(
-                f"search '{spec}' keeps vectors its own way: leave +{embedding} out of the variant, or --search exact"
+                f"search '{spec}' stores vectors in its own precision: leave +{embedding} out of the variant, or use "
+                "--search exact"
             )
         self._corpus: Any = None
-        self.exact: Found | None = None
-        """With a store: what exact search finds."""
-        self.found: Found | None = None
+        self.exact: SearchResult | None = None
+        """With a store: the result of exact search."""
+        self.found: SearchResult | None = None
         self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
 
     def index(self, corpus: Any, **_kwargs: Any) -> None:
-        """Take note of the corpus; it is read once, while it is searched."""
+        """Remember the corpus; it is read once, during the search."""
         self._corpus = corpus
 
     def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
-        """Query id -> document id -> score."""
-        from mteb._create_dataloaders import create_dataloader
-        from mteb.types import PromptType
-
-        loader: Any = create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query)
-        texts = [str(text) for text in loader.dataset["text"]]
+        """Return query id -> document id -> score."""
         self._ids = [str(i) for i in queries["id"]]
-        vectors = self._encoder.encode(texts, "query")
+        vectors = self._encoder.encode(query_texts(queries, task_metadata), "query")
         if self._spec is None:
-            return self._named(self._exactly(vectors, top_k))
-        from instructor_eval.search.through_store import through_store  # the import of torch
+            return self._named(self._search_exactly(vectors, top_k))
+        from instructor_eval.search.through_store import search_store  # the import of torch
 
-        self.found, self.exact = through_store(
+        self.found, self.exact = search_store(
             self._spec, f"{self._encoder.name}@{self._encoder.variant} {self._name}", vectors, self._documents(),
             count=len(self._corpus), k=self._depth, instruction=self._encoder.instruction("document"),
         )  # fmt: skip
         return self._named(self.found)
 
     def figures(self, *, dropped: bool) -> dict[str, Any]:
-        """What a store gave, for the score file.
+        """Return a store's figures for the score file.
 
         Args:
-            dropped: Whether the task leaves out a document that has its query's own id.
+            dropped: The task leaves out a document with its query's id.
         """
         if self.found is None or self.exact is None:
             return {}
@@ -93,12 +91,12 @@ class MtebSearch:
         return {"k": k, "recall": recall(found, exact, k), **self.found.figures}
 
     def exact_results(self) -> dict[str, dict[str, float]]:
-        """With a store: what exact search finds, beyond the store's depth, as `search` gives it."""
+        """With a store: return exact search's result, beyond the store's depth, in the form of `search`."""
         assert self.exact is not None
         return self._named(self.exact)
 
-    def _without_own(self, found: Found) -> Found:
-        """Without the documents that have their query's own id."""
+    def _without_own(self, found: SearchResult) -> SearchResult:
+        """Return a result without documents that have their query's id."""
         name_of = self._names(found)
         rest = [
             np.array([name_of[place] != query for place in row.tolist()], dtype=bool)
@@ -108,30 +106,30 @@ class MtebSearch:
         scores = [row[keep] for row, keep in zip(found.scores, rest, strict=True)]
         return dataclasses.replace(found, places=places, scores=scores)
 
-    def _exactly(self, queries: Vectors, k: int) -> Found:
+    def _search_exactly(self, queries: Vectors, k: int) -> SearchResult:
         from instructor_eval.search.exact import ExactTop  # the import of torch
 
         rescores = self._encoder.variant.embedding == "binary-rescore"
-        measure = rescored if rescores else cosines if is_binary(self._encoder.variant) else None
+        measure = rescore if rescores else cosines if is_binary(self._encoder.variant) else None
         top = ExactTop(queries, k, measure, whole=rescores)
         for block in self._documents():
             top.add(block)
         places, scores = top.result()
-        return Found(list(places), list(scores))
+        return SearchResult(list(places), list(scores))
 
     def _documents(self) -> Iterator[Vectors]:
         for start in range(0, len(self._corpus), _WINDOW):
             part = self._corpus.select(range(start, min(start + _WINDOW, len(self._corpus))))
             yield self._encoder.encode(list(documents_of(part)), "document")
 
-    def _names(self, found: Found) -> dict[int, str]:
-        """The ids of the documents found, and of no others: there may be millions."""
+    def _names(self, found: SearchResult) -> dict[int, str]:
+        """Return the ids of the found documents only: a corpus may have millions."""
         places = np.unique(np.concatenate(found.places)) if found.places else np.empty(0, dtype=np.int64)
         names = [str(i) for i in self._corpus.select(places.tolist())["id"]] if len(places) else []
         return dict(zip(places.tolist(), names, strict=True))
 
-    def _named(self, found: Found) -> dict[str, dict[str, float]]:
-        """With ids for places."""
+    def _named(self, found: SearchResult) -> dict[str, dict[str, float]]:
+        """Return a result with ids instead of places."""
         name_of = self._names(found)
         return {
             query: {name_of[p]: s for p, s in zip(at.tolist(), scores.tolist(), strict=True)}

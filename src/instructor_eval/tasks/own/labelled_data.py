@@ -9,7 +9,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.labels import Labels
 from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.values import Reader
+from instructor_eval.tasks.values import RowReader
 
 Splits = dict[str, dict[str, list[Any]]]
 """Split -> column -> values."""
@@ -19,10 +19,10 @@ def read_pairs(card: Card, folder: Path) -> tuple[Splits, list[str]]:
     """Read pairs of sentences with a grade (STS) or a label 0 or 1 (PairClassification).
 
     Raises:
-        UserError: what is missing or broken, with file and line.
+        UserError: something is missing or broken; the line has file and line.
     """
     path = find_file(folder, card.split)
-    reader = Reader(path, card.options.get("columns", {}))
+    reader = RowReader(path, card.options.get("columns", {}))
     gold = "score" if card.type == "STS" else "labels"
     columns: dict[str, list[Any]] = {"sentence1": [], "sentence2": [], gold: []}
     for line, row in read_rows(path):
@@ -41,16 +41,16 @@ def read_pairs(card: Card, folder: Path) -> tuple[Splits, list[str]]:
     warnings = reader.warnings()
     pairs = set(zip(columns["sentence1"], columns["sentence2"], strict=True))
     if card.type == "STS" and (len(pairs) < 2 or all(a == b for a, b in pairs)):
-        what = "it is the same pair in every row" if len(pairs) < 2 else "the two texts of every pair are equal"
+        what = "every row has the same pair" if len(pairs) < 2 else "the two texts of every pair are equal"
         raise UserError(f"{path}: no variety: {what}, so that all similarities are equal")
     return {card.split: columns}, warnings
 
 
 def read_classification(card: Card, folder: Path) -> tuple[Splits, list[str]]:
-    """Read the labelled texts that a classifier learns from, and those that it is tested on.
+    """Read the labelled texts of training and test.
 
     Raises:
-        UserError: what is missing or broken, with file and line.
+        UserError: something is missing or broken; the line has file and line.
     """
     if card.split == "train":
         raise UserError(f"task {card.name}: split: 'train' is what the classifier learns from: name the test split")
@@ -63,7 +63,7 @@ def read_classification(card: Card, folder: Path) -> tuple[Splits, list[str]]:
 
 def _labelled(card: Card, folder: Path, split: str, labels: Labels) -> tuple[dict[str, list[Any]], list[str]]:
     path = find_file(folder, split)
-    reader = Reader(path, card.options.get("columns", {}))
+    reader = RowReader(path, card.options.get("columns", {}))
     columns: dict[str, list[Any]] = {"text": [], "label": []}
     for line, row in read_rows(path):
         columns["text"].append(reader.text(line, row, "text"))
@@ -77,12 +77,12 @@ def read_clustering(card: Card, folder: Path) -> tuple[Splits, list[str]]:
     """Read one set of labelled texts in rows, or several as lists.
 
     Raises:
-        UserError: what is missing or broken, with file and line.
+        UserError: something is missing or broken; the line has file and line.
     """
     path = find_file(folder, card.split)
     labels = Labels()
     first = next(read_rows(path), None)
-    reader = Reader(path, card.options.get("columns", {}))
+    reader = RowReader(path, card.options.get("columns", {}))
     if first is None or reader.columns.get("sentences", "sentences") not in first[1]:
         rows, warnings = _labelled(card, folder, card.split, labels)
         return {card.split: {"sentences": [rows["text"]], "labels": [rows["label"]]}}, warnings + labels.warnings()

@@ -1,8 +1,8 @@
-"""Judgements of a retrieval task: which document answers which query, and how well.
+"""Judgements of a retrieval task: the documents that answer a query, with grades.
 
-BEIR's three columns under a header, or without one; or the four of TREC (`query 0 document grade`), told apart by what
-is known of the ids. Judgements of unknown queries and documents are left out and counted: published sets have some
-(five in BEIR's ArguAna).
+The file has BEIR's three columns, with or without a header, or TREC's four (`query 0 document grade`); the known ids
+show which. Judgements of unknown queries and documents are left out and counted: published sets have some (five in
+BEIR's ArguAna).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.rows import Row, read_cells, read_rows
-from instructor_eval.tasks.values import Reader, count, cut
+from instructor_eval.tasks.values import RowReader, count, cut
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""
 
 _LARGEST_GRADE = 1000
-"""trec_eval's gains overflow somewhere beyond."""
+"""trec_eval's gains overflow for larger grades."""
 _HEADER = ("query-id", "corpus-id", "score")
 _WITHOUT_HEADER = ((3, (0, 1, 2)), (4, (0, 2, 3)))
 """Number of columns -> the places of query, document and grade: BEIR's, TREC's."""
@@ -39,7 +39,7 @@ class _Some:
 
 @dataclass
 class Judged:
-    """The judgements of known queries and documents, and what must be said of the others."""
+    """The judgements of known queries and documents, and warnings about the others."""
 
     qrels: Qrels = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Judged:
 def read_qrels(path: Path, queries: Collection[str], documents: Collection[str]) -> Judged:
     """Read and check the judgements of one split.
 
-    A query that has judgements of unknown documents only keeps them, and so counts as 0, as in mteb and BEIR.
+    A query whose judgements are all of unknown documents counts as 0, as in mteb and BEIR.
 
     Args:
         path: The file.
@@ -63,7 +63,7 @@ def read_qrels(path: Path, queries: Collection[str], documents: Collection[str])
     if header_missing:
         found.warnings.append(f"{name} has no header: its columns are read as {', '.join(_HEADER)}")
     rows = _rows_without_header(path) if header_missing else read_rows(path)
-    reader, seen = Reader(path), _Some()
+    reader, seen = RowReader(path), _Some()
     no_query, no_document, below = _Some(), _Some(), _Some()
     unknown: Qrels = {}
     for line, row in rows:
@@ -106,7 +106,7 @@ def _warnings(name: str, no_query: _Some, no_document: _Some, below: _Some, lost
         yield f"{name}: {count(below.n, 'grade')} below 0, not relevant as 0 is (the first: {below.first})"
 
 
-def _grade(reader: Reader, line: int, row: Row) -> int:
+def _grade(reader: RowReader, line: int, row: Row) -> int:
     grade = reader.number(line, row, "score")
     if grade != int(grade) or abs(grade) > _LARGEST_GRADE:
         raise reader.fail(line, f"'score' should be a whole number up to {_LARGEST_GRADE:,}, found {grade:g}")
@@ -117,7 +117,7 @@ def _has_no_header(path: Path, queries: Collection[str], documents: Collection[s
     """Return whether the first line is a judgement.
 
     Raises:
-        UserError: it might be one, but no line names a known query and document.
+        UserError: it may be one, but no line names a known query and document.
     """
     first = next(((line, _split(cells)) for line, cells in read_cells(path)), None)
     if first is None:
@@ -148,7 +148,7 @@ def _rows_without_header(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _split(cells: list[str]) -> list[str]:
-    """Return a line's cells; TREC's files part them by spaces."""
+    """Return a line's cells; TREC's files separate them by spaces."""
     return cells[0].split() if len(cells) == 1 else cells
 
 

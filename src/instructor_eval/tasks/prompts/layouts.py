@@ -1,6 +1,6 @@
-"""The ways in which the files of a data set can lie in a folder, and the rows of its pool and test split.
+"""Layouts of a data set's files in a folder, and the rows of its pool and test split.
 
-A layout is either the user's own (`rows`), the data hub's (`hub`), or that of whoever published the data set.
+A layout is the user's own (`rows`), the data hub's (`hub`), or the publisher's.
 """
 
 from __future__ import annotations
@@ -17,33 +17,31 @@ from instructor_eval.core.outside import check_regular, is_folder, why
 from instructor_eval.core.packed_files import check_parquet
 from instructor_eval.tasks.prompts import originals
 from instructor_eval.tasks.prompts.dialogues import multiwoz_json
-from instructor_eval.tasks.prompts.files import Split, columns
+from instructor_eval.tasks.prompts.files import Split
 from instructor_eval.tasks.prompts.glue import glue_tsv
 from instructor_eval.tasks.prompts.wilds import FILES as WILDS_FILES
 from instructor_eval.tasks.prompts.wilds import wilds_csv
 from instructor_eval.tasks.rows import SUFFIXES, Row, find_file, read_rows
-
-__all__ = ["LAYOUTS", "Layout", "Row", "Split", "columns", "detect", "read"]
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the files of a split are called, and what makes rows of them."""
+    """Names of a split's files, and the function that reads their rows."""
 
     patterns: Callable[[str, str], Sequence[str]]
-    """Of subset and split: patterns of file names; the first that a file matches counts."""
+    """(subset, split) -> patterns of file names; the first that matches a file counts."""
     load: Callable[[Sequence[Path], str], list[Row]]
-    """Of the files found and the split: its rows."""
+    """(files, split) -> its rows."""
     many: bool = False
     """A split may have several files."""
     one_set: bool = False
-    """There are no splits: pool and test rows are drawn from the same rows, called "instances" whatever was asked."""
+    """There are no splits: pool and test rows are drawn from the same rows, always called "instances"."""
 
 
 def _hub_patterns(subset: str, split: str) -> Sequence[str]:
-    """Subset "default" means none; the hub itself uses that name as a folder in the tables that it makes."""
+    """Return patterns of hub files; subset "default" means none, and is the hub's folder of converted tables."""
     return (
         f"{subset}/{split}-*.parquet",
         f"data/{split}-*.parquet",
@@ -54,7 +52,7 @@ def _hub_patterns(subset: str, split: str) -> Sequence[str]:
 
 
 def _hub(paths: Sequence[Path], split: str) -> list[Row]:
-    """The hub's own files (https://huggingface.co/docs/hub/datasets-file-names-and-splits), shard by shard.
+    """Read the hub's own files (https://huggingface.co/docs/hub/datasets-file-names-and-splits), shard by shard.
 
     Raises:
         UserError: a shard is missing or cannot be read.
@@ -77,7 +75,7 @@ def _parquet(path: Path) -> list[Row]:
     try:
         check_regular(path)
         check_parquet(path)
-        # Not read_table: it would take folder names of the form key=value for columns.
+        # Not read_table: it would read folder names of the form key=value as columns.
         with pq.ParquetFile(path) as file:
             rows: list[Row] = file.read().to_pylist()
     except (pa.ArrowException, ValueError, OSError) as e:
@@ -86,13 +84,13 @@ def _parquet(path: Path) -> list[Row]:
 
 
 def _own(paths: Sequence[Path], _split: str) -> list[Row]:
-    """The user's own rows; `find_file` refuses a folder that has the same one in two formats."""
+    """Read the user's own rows; `find_file` refuses a folder with the same file in two formats."""
     path = find_file(paths[0].parent, paths[0].stem)
     return [row for _, row in read_rows(path)]
 
 
 def _named(pattern: str, **called: str) -> Callable[[str, str], Sequence[str]]:
-    """One file a split, with the names that the original has for splits."""
+    """Return patterns for one file a split, with the original's names of splits."""
     return lambda _subset, split: (pattern.format(called.get(split, split)),)
 
 
@@ -121,20 +119,20 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 
 
 def read(layout: str, folder: Path, *, subset: str, pool_split: str, test_split: str) -> tuple[Split, Split]:
-    """The pool's rows and the test rows as they lie in the files, before any are drawn.
+    """Read the rows of pool and test split from the files, before any are drawn.
 
     Args:
         layout: A name in `LAYOUTS`.
-        folder: Where the files are.
+        folder: The folder of the files.
         subset: The hub's name of a part of a data set; "default" means none.
-        pool_split: Where the pool comes from; in layout `rows` it is always called "pool".
-        test_split: Where the test rows come from.
+        pool_split: The split of the pool; in layout `rows` it is always called "pool".
+        test_split: The split of the test rows.
 
     Returns:
         Twice the same object if pool and test rows come from one set of rows.
 
     Raises:
-        UserError: no such layout or folder, a file is missing, damaged or of another form, or has no rows.
+        UserError: there is no such layout or folder, or a file is missing, damaged, malformed or empty.
     """
     how = layout_of(layout)
     splits = _splits(layout, folder, subset, pool_split, test_split)
@@ -150,14 +148,14 @@ def read(layout: str, folder: Path, *, subset: str, pool_split: str, test_split:
 
 
 def place_of(layout: str, folder: Path, subset: str, split: str, index: int) -> str:
-    """Return where a row stands: its file with the line, or the row in a file that has no lines.
+    """Return a row's place: its file with the line, or with the row in a file without lines.
 
     Args:
-        layout: `rows` or `hub`, the two that hold rows as they are.
-        folder: Where the files are.
+        layout: `rows` or `hub`, whose files have the rows themselves.
+        folder: The folder of the files.
         subset: As for `read`.
         split: As for `read`.
-        index: Of the row in its split, from 0.
+        index: The row's number in its split, from 0.
     """
     for path in _files(layout_of(layout), folder, subset, split):
         if path.suffix != ".parquet":
@@ -171,10 +169,10 @@ def place_of(layout: str, folder: Path, subset: str, split: str, index: int) -> 
 
 
 def detect(folder: Path, layouts: Sequence[str], *, subset: str, pool_split: str, test_split: str) -> str:
-    """The first of these layouts whose files are in the folder.
+    """Return the first of these layouts whose files are in the folder.
 
     Raises:
-        UserError: none is, or which of several files is meant cannot be told.
+        UserError: none is, or several files match.
     """
     looked_for = []
     for name in layouts:
@@ -188,6 +186,7 @@ def detect(folder: Path, layouts: Sequence[str], *, subset: str, pool_split: str
 
 
 def layout_of(name: str) -> Layout:
+    """Return the layout of that name, or raise an error with suggestions."""
     if name not in LAYOUTS:
         raise UserError(
             f"layout '{name}' is not known{did_you_mean(name, LAYOUTS) or ': it is one of ' + ', '.join(LAYOUTS)}"
@@ -196,19 +195,19 @@ def layout_of(name: str) -> Layout:
 
 
 def _splits(layout: str, folder: Path, subset: str, pool_split: str, test_split: str) -> tuple[str, str]:
-    """The names under which the splits are looked for."""
+    """Return the names of the splits in file names."""
     if not is_folder(folder):
         raise UserError(f"{folder}: no such folder")
     for what, name in (("subset", subset), ("split", pool_split), ("split", test_split)):
         if not name or name in (".", "..") or any(c in name for c in "/\\"):
-            raise UserError(f"{what} '{name}' is no name: it becomes part of a file's name")
+            raise UserError(f"{what} '{name}' cannot be part of a file's name")
     if LAYOUTS[layout].one_set:
         return "instances", "instances"
     return "pool" if layout == "rows" else pool_split, test_split
 
 
 def _files(how: Layout, folder: Path, subset: str, split: str) -> list[Path]:
-    """The files of a split, in the order of their names; none if it is not there."""
+    """Return the files of a split, in the order of their names; none if it does not exist."""
     for pattern in how.patterns(glob.escape(subset), glob.escape(split)):
         if files := sorted(_matching(folder, pattern)):
             if len(files) > 1 and not how.many:

@@ -1,6 +1,6 @@
-"""Data sets as their makers published them: each function makes rows of the files of one split.
+"""Data sets in their publishers' formats: each function reads the rows of one split.
 
-Every function takes the files that `layouts` found for the split, and the split's name.
+Every function gets the split's files from `layouts`, and the split's name.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _GEOQUERY = ("question", "query", "seq_in", "db_table_names", "db_column_names",
 
 
 def sst_fasttext(paths: Sequence[Path], _split: str) -> list[Row]:
-    """SST-5: text, label from 0 (very negative) to 4 (very positive).
+    """Read SST-5: text, label from 0 (very negative) to 4 (very positive).
 
     Source: the Stanford Sentiment Treebank (Socher et al. 2013), whole sentences in fastText's format: lines
     `__label__N<TAB>text`, N from 1 to 5.
 
     Raises:
-        UserError: a line is of another form.
+        UserError: a line has another form.
     """
     found: list[Row] = []
     for number, line in text_lines(paths[0]):
@@ -45,13 +45,13 @@ def sst_fasttext(paths: Sequence[Path], _split: str) -> list[Row]:
 
 
 def dbpedia_csv(paths: Sequence[Path], _split: str) -> list[Row]:
-    """DBpedia-14: title, content, label from 0 to 13.
+    """Read DBpedia-14: title, content, label from 0 to 13.
 
     Source: the ontology classification data of Zhang, Zhao and LeCun 2015: CSV without a header, `class,title,content`,
     class from 1 to 14.
 
     Raises:
-        UserError: a row is of another form.
+        UserError: a row has another form.
     """
     path = paths[0]
     reader = csv_cells(line for _, line in text_lines(path))
@@ -74,19 +74,19 @@ def dbpedia_csv(paths: Sequence[Path], _split: str) -> list[Row]:
 
 
 def _number_upto(text: str, most: int) -> int | None:
-    """`text` as a number from 1 to `most`, or None."""
+    """Parse a number from 1 to `most`; None: it is not one."""
     known = {str(number): number for number in range(1, most + 1)}
     return known.get(text)
 
 
 def hellaswag_jsonl(paths: Sequence[Path], _split: str) -> list[Row]:
-    """HellaSwag: ctx_a, ctx_b, ctx, four endings, label from 0 to 3, activity_label.
+    """Read HellaSwag: ctx_a, ctx_b, ctx, four endings, label from 0 to 3, activity_label.
 
     Source: Zellers et al. 2019, https://github.com/rowanz/hellaswag. A row without ctx_a or ctx_b has an empty one, as
     in the data hub's version.
 
     Raises:
-        UserError: a line is no JSON, or a row of another form.
+        UserError: a line is not JSON, or a row has another form.
     """
     path = paths[0]
     found: list[Row] = []
@@ -106,14 +106,14 @@ def hellaswag_jsonl(paths: Sequence[Path], _split: str) -> list[Row]:
 
 
 def natural_instructions(paths: Sequence[Path], _split: str) -> list[Row]:
-    """Instances of a task with text (the input) and label (the first output), and sentence and question if it has them.
+    """Read instances of a task: text (the input), label (the first output), and sentence and question if it has them.
 
     Source: Super-NaturalInstructions (Wang et al. 2022), https://github.com/allenai/natural-instructions; MultiRC
-    answerability is its task 050, CODA-19 titles its task 1161. Task 050 writes its inputs as a line `Sentence: ...`
+    answerability is its task 050, CODA-19 titles its task 1161. Inputs of task 050 are a line `Sentence: ...`
     and a line `Question: ...`.
 
     Raises:
-        UserError: the file has no "Instances", or one of another form.
+        UserError: the file has no "Instances", or one has another form.
     """
     path = paths[0]
     task = read_json(path)
@@ -135,13 +135,13 @@ def natural_instructions(paths: Sequence[Path], _split: str) -> list[Row]:
 
 
 def wilds_json(paths: Sequence[Path], _split: str) -> list[Row]:
-    """Amazon reviews or CivilComments: text, label, meta.
+    """Read Amazon reviews or CivilComments: text, label, meta.
 
-    Source: WILDS (Koh et al. 2021) as the paper's authors kept it: a JSON list of objects, `meta` being the row of
+    Source: WILDS (Koh et al. 2021) in the paper's authors' format: a JSON list of objects, `meta` being the row of
     WILDS's metadata array; Amazon's reviewer comes first in it.
 
     Raises:
-        UserError: a row is of another form.
+        UserError: a row has another form.
     """
     where = str(paths[0])
     rows = objects(read_json(paths[0]), where)
@@ -155,7 +155,7 @@ def wilds_json(paths: Sequence[Path], _split: str) -> list[Row]:
 
 
 def geoquery_json(paths: Sequence[Path], _split: str) -> list[Row]:
-    """GeoQuery: question, query (SQL), seq_in, the tables' and columns' names and types, and schema, made of these.
+    """Read GeoQuery: question, query (SQL), seq_in, names and types of tables and columns, and schema, made from these.
 
     Source: GeoQuery (Zelle and Mooney 1996; SQL by Iyer et al. 2017, split by Finegan-Dollak et al. 2018) with the
     schema added to every row. `schema` is a line `CREATE TABLE name (column type, ...)` for each table.

@@ -1,4 +1,4 @@
-"""The rows of a user's prompt-retrieval data, checked before anything is made of them: file, line, column, value."""
+"""Checks of a user's prompt-retrieval rows before anything is made of them; errors have file, line, column, value."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from instructor_eval.tasks.prompts.recipe import Recipe, fields_of
 from instructor_eval.tasks.values import count, cut, name_of
 
 PlaceOf = Callable[[str, int], str]
-"""Of a split's name and a row's place in it, from 0: the file with its line or row."""
+"""(split's name, row's number in it from 0) -> the file with its line or row."""
 
 
 def check_rows(recipe: Recipe, pool: Split, test: Split, place_of: PlaceOf, *, numbers: bool) -> list[str]:
     """Check every text and label that prompts are made of.
 
     Args:
-        recipe: How prompts are made.
+        recipe: The recipe of prompts.
         pool: The rows of the pool.
-        test: The rows to solve.
-        place_of: Where a row stands; it is asked for an error only, and once for each warning.
-        numbers: Whether a number may stand for a text.
+        test: The test rows.
+        place_of: The place of a row; called only for an error, and once for each warning.
+        numbers: A number may be used as a text.
 
     Returns:
-        What the data's owner must know, a line each.
+        Warnings for the data's owner, a line each.
 
     Raises:
-        UserError: a text is null, NaN, a list or a number; a label is none of the card's; every text is empty.
+        UserError: a text is null, NaN, a list or a number; a label is not one of the card's; every text is empty.
     """
     warnings: list[str] = []
     shown = (recipe.input, recipe.embed, *(() if recipe.has_options else (recipe.output,)))
@@ -48,19 +48,19 @@ def check_rows(recipe: Recipe, pool: Split, test: Split, place_of: PlaceOf, *, n
 
 
 def check_centre(recipe: Recipe, texts: set[str]) -> None:
-    """Refuse test items of which nothing is left when their mean is taken off.
+    """Refuse test items that are all one text: nothing is left of them without their mean.
 
     Args:
-        recipe: How they are ranked.
-        texts: What is embedded of them, each once.
+        recipe: The recipe of the ranking.
+        texts: The different texts that are embedded.
 
     Raises:
         UserError: they are all one text.
     """
     if recipe.centre == "both" and len(texts) < 2:
         raise UserError(
-            f"task {recipe.task}: every test item is the same text, so nothing is left of it when the mean is taken "
-            "off: give more test items, or set options.centre to pool in the card"
+            f"task {recipe.task}: every test item is the same text, so nothing is left of it without the "
+            "mean: give more test items, or set options.centre to pool in the card"
         )
 
 
@@ -97,7 +97,7 @@ def _missing(field: str, row: Any) -> str:
 
 
 def _answer(recipe: Recipe, split: Split, i: int, place_of: PlaceOf) -> str:
-    """Return a row's right answer, and name its place where there is none."""
+    """Return a row's right answer, or raise an error with its place."""
     row = split.rows[i]
     if "label" not in row:
         raise UserError(f"{place_of(split.name, i)}: {_missing('label', row)}")

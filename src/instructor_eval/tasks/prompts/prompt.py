@@ -1,4 +1,4 @@
-"""From chosen demonstrations to the text a reader is asked: the paper's two forms of prompt."""
+"""Prompts: from chosen demonstrations to the reader's question, in the paper's two forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from instructor_eval.readers.contract import Question
 from instructor_eval.tasks.prompts.budget import BudgetTokenizer
 from instructor_eval.tasks.prompts.recipe import Recipe, Row
 
-# MetaICL's "direct" form, which the authors' code reads options with (MetaICL/metaicl/data.py).
+# MetaICL's "direct" form, which the authors' code uses for options (MetaICL/metaicl/data.py).
 _BETWEEN = "\n\n\n"
 _ANSWER = "\n"
 _MOST_TOKENS = 1024
@@ -26,14 +26,14 @@ class Example:
     input: str
     answer: str
     tokens: int
-    """GPT-2 tokens it costs as a demonstration."""
+    """GPT-2 tokens as a demonstration."""
 
 
 def render(recipe: Recipe, rows: Sequence[tuple[str, Row]], tokenizer: BudgetTokenizer) -> list[Example]:
-    """The pool, rendered and counted.
+    """Render the pool and count its tokens.
 
-    Where options are chosen among, input and answer are counted each by itself; where an answer is generated, the
-    demonstration as it stands in the prompt (as the authors' drivers do).
+    With options, input and answer are counted separately; with generated answers, the demonstration is counted as in
+    the prompt. The authors' drivers do the same.
 
     Raises:
         UserError: an example lacks a field, or its label is unknown.
@@ -62,7 +62,7 @@ class Item:
 
 
 def render_item(recipe: Recipe, name: str, row: Row, tokenizer: BudgetTokenizer) -> Item:
-    """A test item.
+    """Render a test item.
 
     Raises:
         UserError: it lacks a field, its label is unknown, or it alone exceeds the budget.
@@ -79,7 +79,7 @@ def render_item(recipe: Recipe, name: str, row: Row, tokenizer: BudgetTokenizer)
 
 
 def question(recipe: Recipe, item: Item, demonstrations: Sequence[Example], tokenizer: BudgetTokenizer) -> Question:
-    """What the reader is asked; the last demonstration is the most similar one."""
+    """Return the reader's question; the last demonstration is the most similar one."""
     nearest = demonstrations[-1].answer if demonstrations else ""
     if not item.options:
         shown = "".join(f"{d.input}{d.answer}{recipe.end}" for d in demonstrations)

@@ -1,4 +1,4 @@
-"""What a prompt-retrieval card says in its `options`: where its examples lie, how they are drawn, shown and asked."""
+"""The recipe in a prompt-retrieval card's `options`: the files of its examples, their draw, and its prompts."""
 
 from __future__ import annotations
 
@@ -19,62 +19,62 @@ _FIELD = re.compile(r"\{(\w+)(?:\.(\d{1,6}))?\}")
 CENTRES = ("both", "pool", "none")
 OVERLONG = ("error", "zero-shot")
 SEED = 0
-"""Of the draws of pool and test items: the authors'."""
+"""The authors' seed for the draws of pool and test items."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one task's prompts are made (paper, section 4.1; the authors' code, `evaluation/prompt_retrieval`).
+    """The recipe of one task's prompts (paper, section 4.1; the authors' code, `evaluation/prompt_retrieval`).
 
-    Texts are templates: `{field}` stands for a field of the example, `{field.0}` for the first of a list, and nothing
-    else is looked at.
+    Texts are templates: `{field}` is replaced by a field of the example, `{field.0}` by the first of a list, and
+    nothing else is replaced.
     """
 
     task: str
     input: str
-    """What the reader is shown of an example, before the answer."""
+    """The part of an example that the reader sees, before the answer."""
     embed: str
-    """What is embedded of it: never the answer."""
+    """The part of an example that is embedded: never the answer."""
     output: str = "{output}"
-    """The answer, where the task has neither labels nor choices."""
+    """The answer, if the task has neither labels nor choices."""
     labels: Mapping[str, str] | None = None
     """Label tasks: the data's label -> the word shown and chosen. The order is the order of the options."""
     choices: str | None = None
-    """Multiple choice: the field that holds an example's options; its `label` is the right one's place."""
+    """Multiple choice: the field with an example's options; its `label` is the right one's place."""
     query: str = ""
-    """What the reader is shown of the test item, where that is not `input`."""
+    """The part of the test item that the reader sees, if it is not `input`."""
     end: str = ""
-    """What closes a demonstration, where answers are generated."""
+    """The end of a demonstration, for generated answers."""
     preamble: str = ""
-    """What stands before the demonstrations, filled from the test item."""
+    """The text before the demonstrations, filled from the test item."""
     starts: str = ""
-    """What a generated answer is put behind, where the query holds its beginning ("SELECT")."""
+    """The beginning of a generated answer that the query already has ("SELECT")."""
     max_tokens: int = 64
     stop: tuple[str, ...] = ()
     centre: str = "both"
-    """Whose mean is taken off the vectors: each side's own, the pool's only, or none's."""
+    """The mean that is subtracted from vectors: each side's own, the pool's from the pool only, or none."""
     budget: int = 1000
     """GPT-2 tokens of demonstrations and test item together."""
     example_budget: int | None = None
-    """A longer example is passed over."""
+    """A longer example is skipped."""
     most: int | None = None
-    """Only so many nearest examples are looked at."""
+    """Only this many nearest examples may be chosen."""
     overlong: str = "error"
     """A test item that alone exceeds the budget: `error`, or `zero-shot` as in the authors' code."""
     one_line: str | None = None
-    """A field whose line breaks are taken out."""
+    """A field whose line breaks are removed."""
     retired_reader: bool = False
-    """The paper's reader for this task is no more, so that no number can be compared with the paper's."""
+    """The paper's reader for this task no longer exists, so no score can be compared with the paper's."""
     layout: tuple[str, ...] = ("rows",)
     pool_split: str = "pool"
     sampling: str = "splits"
     pool: int | None = None
-    """Pool examples drawn; None takes all."""
+    """Pool examples that are drawn; None: all."""
     test: int | None = None
 
     @property
     def has_options(self) -> bool:
-        """Whether the reader chooses among options; otherwise it generates."""
+        """True if the reader chooses among options; otherwise it generates."""
         return self.labels is not None or self.choices is not None
 
     def text(self, template: str, row: Row, example: str) -> str:
@@ -106,7 +106,7 @@ class Recipe:
         return _FIELD.sub(value, template)
 
     def options(self, row: Row, example: str) -> tuple[str, ...]:
-        """The answers to choose from, none where one is generated."""
+        """Return the options to choose from; none for generated answers."""
         if self.labels is not None:
             return tuple(self.labels.values())
         if self.choices is None:
@@ -122,10 +122,10 @@ class Recipe:
         return tuple(str(option) for option in found)
 
     def answer(self, row: Row, example: str) -> str:
-        """The example's right answer, as it is shown.
+        """Return the example's right answer as the reader sees it.
 
         Raises:
-            UserError: its label is none of the card's.
+            UserError: its label is not one of the card's.
         """
         if not self.has_options:
             return self.text(self.output, row, example)
@@ -150,7 +150,7 @@ class Recipe:
 
 
 def fields_of(template: str) -> list[tuple[str, int | None]]:
-    """Return the fields that a template shows, each with its place in a list, if it names one."""
+    """Return a template's fields, each with its place in a list if it has one."""
     return [(m[1], None if m[2] is None else int(m[2])) for m in _FIELD.finditer(template)]
 
 
@@ -166,7 +166,7 @@ def recipe_of(card: Card) -> Recipe:
     """Read and check a card's options.
 
     Raises:
-        UserError: one is missing, of another kind than expected, or does not go with the others.
+        UserError: one is missing, has a wrong type, or does not go with the others.
     """
     raw = card.options
 
@@ -175,7 +175,7 @@ def recipe_of(card: Card) -> Recipe:
 
     known = _plain(raw, fail) | _lists(raw, fail)
     if "input" not in known:
-        raise fail("input", "it is missing: what the reader is shown of an example, with {field} for its fields")
+        raise fail("input", "it is missing: give the text of an example for the reader, with {field} for its fields")
     known.setdefault("embed", known["input"])
     answers = [key for key in ("labels", "choices", "output") if key in raw]
     if len(answers) > 1:
@@ -188,13 +188,13 @@ def recipe_of(card: Card) -> Recipe:
     recipe = Recipe(task=card.name, **known)
     shown = {"label"} if recipe.has_options else {match[1] for match in _FIELD.finditer(recipe.output)}
     for key in ("input", "embed", "query", "preamble"):
-        if told := shown & {match[1] for match in _FIELD.finditer(getattr(recipe, key))}:
-            raise fail(key, f"it tells the answer: leave {{{min(told)}}} out")
+        if revealed := shown & {match[1] for match in _FIELD.finditer(getattr(recipe, key))}:
+            raise fail(key, f"it shows the answer: leave {{{min(revealed)}}} out")
     return recipe
 
 
 def _plain(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
-    """Texts, numbers and choices."""
+    """Return the options that are texts, numbers or choices, checked."""
     found: dict[str, Any] = {}
     for key in raw:
         value = raw[key]
@@ -214,7 +214,7 @@ def _plain(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
 
 
 def _labels(given: Any, fail: Fail) -> dict[str, str]:
-    """`labels` as label -> word; a list stands for labels that are shown as they are."""
+    """Return `labels` as label -> word; in a list, labels are their own words."""
     if isinstance(given, list) and all(isinstance(x, str) for x in given) and len(set(given)) == len(given):
         given = {label: label for label in given}
     if isinstance(given, list):
@@ -225,7 +225,7 @@ def _labels(given: Any, fail: Fail) -> dict[str, str]:
         raise fail("labels", "a label is yes, no, true or false: put it in quotes")
     labels = {str(label): word for label, word in given.items()}
     if len(labels) < len(given):
-        raise fail("labels", "a label stands there twice, as a number and as a text")
+        raise fail("labels", "a label is there twice, as a number and as a text")
     if len(labels) < 2 or len({word.strip() for word in labels.values()}) < len(labels):
         raise fail("labels", "expected two or more, each with a word of its own")
     return labels
@@ -255,7 +255,7 @@ def _lists(raw: Mapping[str, Any], fail: Fail) -> dict[str, Any]:
 
 
 def files_of(card: Card) -> str:
-    """What the files that a task is read from are called, in each of the layouts it may have."""
+    """Return the names of a task's files, in each of its layouts."""
     recipe = recipe_of(card)
     found = []
     for layout in recipe.layout:

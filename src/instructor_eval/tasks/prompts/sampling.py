@@ -1,8 +1,8 @@
-"""Which rows make the pool and which are tested: drawn as the paper's authors drew them, index for index.
+"""The draw of pool and test rows: index for index as the paper's authors drew them.
 
 All draws of a data set come from one `random.Random(seed)`, so their order matters. The authors' code called
-`random.seed(0)` first; Python promises the same numbers for the same seed, but `random.sample` only stayed the same in
-practice (3.11 and 3.12 at least).
+`random.seed(0)` first; Python promises the same numbers for the same seed, but not the same `random.sample`, which has
+stayed the same in practice (3.11 and 3.12 at least).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from instructor_eval.tasks.prompts.files import Split, columns
 from instructor_eval.tasks.rows import Row
 
 REVIEWERS, REVIEWS = 20, 50
-"""Amazon: reviewers drawn, and reviews drawn of each."""
+"""Amazon: reviewers that are drawn, and reviews of each."""
 _CHRISTIAN = 3
 """Place of the mark "mentions Christians" in the metadata of CivilComments."""
 
@@ -30,7 +30,7 @@ class Drawn:
     pool: list[tuple[str, Row]]
     test: list[tuple[str, Row]]
     warnings: tuple[str, ...] = ()
-    """What the data's owner must know of it, a line each."""
+    """Warnings for the data's owner, a line each."""
 
 
 def draw(kind: str, pool: Split, test: Split, *, pool_size: int | None, test_size: int | None, seed: int) -> Drawn:
@@ -38,14 +38,14 @@ def draw(kind: str, pool: Split, test: Split, *, pool_size: int | None, test_siz
 
     Args:
         kind: A name in `KINDS`.
-        pool: Rows to take the pool from.
-        test: Rows to take the test rows from; for kind "one" it is `pool`.
+        pool: Rows for the pool.
+        test: Rows for the test; for kind "one" it is `pool`.
         pool_size: Rows (for kind "dialogues": dialogues) of the pool; None means all, in their order.
-        test_size: Rows to test; None means all, in their order. Kind "reviewers" has a size of its own.
+        test_size: Rows of the test; None means all, in their order. Kind "reviewers" has a size of its own.
         seed: Start of the draws; the paper's is 0.
 
     Raises:
-        UserError: no such kind, too few rows, or rows without the fields that a kind goes by.
+        UserError: no such kind, too few rows, or rows without the fields that a kind needs.
     """
     if kind not in KINDS:
         raise UserError(
@@ -81,15 +81,15 @@ def _sample_rows(random: Random, split: Split, size: int | None, side: str) -> l
 
 
 def _splits(random: Random, pool: Split, test: Split, pool_size: int | None, test_size: int | None) -> Drawn:
-    """The pool of one split, the test rows of another."""
+    """Draw the pool from one split, the test rows from another."""
     drawn = _sample_rows(random, pool, pool_size, "pool")
     return Drawn(drawn, _sample_rows(random, test, test_size, "test"))
 
 
 def _one(random: Random, pool: Split, test: Split, pool_size: int | None, test_size: int | None) -> Drawn:
-    """The test rows first, the pool of what is left."""
+    """Draw the test rows first, and the pool from the rest."""
     if test_size is None:
-        raise UserError(f"sampling 'one' needs a test_size: split '{test.name}' is to give the pool as well")
+        raise UserError(f"sampling 'one' needs a test_size: the pool comes from split '{test.name}' too")
     tested = _sample_rows(random, test, test_size, "test")
     taken = {int(id_.rpartition("/")[2]) for id_, _ in tested}
     left = [i for i in range(len(pool.rows)) if i not in taken]
@@ -100,7 +100,7 @@ def _one(random: Random, pool: Split, test: Split, pool_size: int | None, test_s
 
 
 def _meta(split: Split, place: int) -> list[Any]:
-    """What stands at one place of every row's metadata."""
+    """Return the value at one place of every row's metadata."""
     where = f"split '{split.name}'"
     columns(split.rows, ["meta"], where)
     for number, row in enumerate(split.rows, 1):
@@ -110,15 +110,15 @@ def _meta(split: Split, place: int) -> list[Any]:
 
 
 def _reviewers(random: Random, pool: Split, test: Split, pool_size: int | None, _test_size: int | None) -> Drawn:
-    """Amazon: as many reviews of each of a number of reviewers."""
+    """Draw for Amazon: equally many reviews of each of some reviewers."""
     reviewers = _meta(test, 0)
     by_reviewer: dict[int | str, list[int]] = {}
     for i, reviewer in enumerate(reviewers):
         if not isinstance(reviewer, int | str):
             raise UserError(f"split '{test.name}', row {i + 1}: 'meta' should begin with a reviewer's number or name")
         by_reviewer.setdefault(reviewer, []).append(i)
-    # The authors drew from list(set of numbers). That order is the same in every process, but it depends on how the set
-    # grew: set(by_reviewer) would make room for all at once and come out in another. Texts hash differently each time.
+    # The authors drew from list(set of numbers). Its order is the same in every process, but depends on how the set
+    # grew: set(by_reviewer) would get its size at once and have another order. Texts have other hashes in each process.
     if all(isinstance(reviewer, int) for reviewer in by_reviewer):
         ids = list({reviewer for reviewer in reviewers})
     else:
@@ -133,19 +133,19 @@ def _reviewers(random: Random, pool: Split, test: Split, pool_size: int | None, 
 
 
 def _toxic_christian(random: Random, pool: Split, test: Split, pool_size: int | None, test_size: int | None) -> Drawn:
-    """CivilComments: only toxic comments that mention Christians are tested."""
+    """Draw for CivilComments: only toxic comments that mention Christians are tested."""
     marks = _meta(test, _CHRISTIAN)
     columns(test.rows, ["label"], f"split '{test.name}'")
-    kept = [i for i, mark in enumerate(marks) if mark == 1 and test.rows[i]["label"] == 1]
+    eligible = [i for i, mark in enumerate(marks) if mark == 1 and test.rows[i]["label"] == 1]
     drawn = _sample_rows(random, pool, pool_size, "pool")
     what = f"rows for the test in split '{test.name}' with label 1 and a 1 as number {_CHRISTIAN + 1} of 'meta'"
-    if not kept:
+    if not eligible:
         raise UserError(f"{what}: none found: check that the folder holds the right files")
-    return Drawn(drawn, _take(test, _sample(random, kept, test_size, what)))
+    return Drawn(drawn, _take(test, _sample(random, eligible, test_size, what)))
 
 
 def _by_dialogue(split: Split) -> dict[str, list[int]]:
-    """The turns of every dialogue, dialogues in the order of their first turns."""
+    """Return the turns of every dialogue, dialogues in the order of their first turns."""
     columns(split.rows, ["dialogue_ID"], f"split '{split.name}'")
     found: dict[str, list[int]] = {}
     for i, row in enumerate(split.rows):
@@ -154,7 +154,7 @@ def _by_dialogue(split: Split) -> dict[str, list[int]]:
 
 
 def _dialogues(random: Random, pool: Split, test: Split, pool_size: int | None, test_size: int | None) -> Drawn:
-    """MultiWOZ: whole dialogues for the pool; for the test the first turns of the shuffled dialogues."""
+    """Draw for MultiWOZ: whole dialogues for the pool; for the test the first turns of shuffled dialogues."""
     pooled, tested = _by_dialogue(pool), list(_by_dialogue(test).values())
     ids = _sample(random, list(pooled), pool_size, f"dialogues for the pool in split '{pool.name}'")
     if test_size is not None:

@@ -1,4 +1,4 @@
-"""Which examples of the pool are nearest to a test item: by the embedder, by BM25, or by lot."""
+"""The choice of a test item's examples: nearest by the embedder, nearest by BM25, or at random."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from instructor_eval.tasks.task import Selection
 Array = npt.NDArray[np.float64]
 KINDS = ("similar", "bm25", "random")
 _DECIMALS = 9
-"""Similarities that differ by less are equal: copies of a text must tie, whatever a matrix product makes of them."""
+"""Decimals of similarities: copies of a text must tie, whatever the rounding of a matrix product."""
 
 
 def parse_selection(text: str) -> Selection:
-    """Read `--selection`.
+    """Parse `--selection`.
 
     Raises:
-        UserError: it is none of similar, bm25, random and random:SEED.
+        UserError: it is not similar, bm25, random or random:SEED.
     """
     kind, colon, seed = text.partition(":")
     if kind not in KINDS:
@@ -36,42 +36,42 @@ def parse_selection(text: str) -> Selection:
 
 @dataclass(frozen=True)
 class Ranking:
-    """One test item's view of the pool."""
+    """The pool ranked for one test item."""
 
     order: npt.NDArray[np.int64]
     """Pool indices, the nearest first; equally near ones in the pool's order."""
     similarity: Array
-    """Per pool index: cosine of the centred vectors, BM25 score, or 0 where the lot decides."""
+    """By pool index: cosine of the centred vectors, BM25 score, or 0 for a random order."""
     identical: npt.NDArray[np.bool_]
-    """Per pool index: whether the cosine is 1 to float32's last bit. Such an example is skipped."""
+    """By pool index: True if the cosine is 1 to float32's last bit. Such an example is skipped."""
 
 
 def centred(vectors: Vectors) -> Array:
-    """The vectors less their mean, in float64."""
+    """Return vectors minus their mean, in float64."""
     values = vectors.astype(np.float64)
     less: Array = values - values.mean(axis=0)
     return less
 
 
 def by_cosine(pool: Vectors, test: Vectors, centre: str) -> Iterator[Ranking]:
-    """Rank by the cosine of vectors that are centred as the protocol says: `both`, `pool` or `none`.
+    """Rank by the cosine of vectors that are centred by the protocol: `both`, `pool` or `none`.
 
     Args:
         pool: [n, dim] vectors of the pool.
-        test: [m, dim] vectors of the test items: all of them, since their mean may be taken off.
-        centre: Whose mean is taken off.
+        test: [m, dim] vectors of all test items, since their mean may be subtracted.
+        centre: The side whose mean is subtracted.
     """
     left = _unit(pool.astype(np.float64) if centre == "none" else centred(pool))
     right = _unit(centred(test) if centre == "both" else test.astype(np.float64))
     for vector in right:
         similarity: Array = left @ vector
-        # Rounded to float32 as the authors' tensors are; a cosine cannot exceed 1 but by rounding.
+        # Rounded to float32 like the authors' tensors; only rounding lets a cosine exceed 1.
         identical = similarity.astype(np.float32) >= 1
         yield Ranking(_nearest_first(similarity), similarity, identical)
 
 
 def _unit(values: Array) -> Array:
-    """Rows at length 1; a row of nothing stays nothing (cosine 0)."""
+    """Scale rows to length 1; a row of zeros stays one (cosine 0)."""
     norms = np.linalg.norm(values, axis=1, keepdims=True)
     unit: Array = values / np.where(norms < 1e-12, 1.0, norms)
     return unit
@@ -98,8 +98,8 @@ def by_bm25(pool: Sequence[str], test: Sequence[str]) -> Iterator[Ranking]:
         yield Ranking(_nearest_first(similarity), similarity, nothing)
 
 
-def by_lot(pool: int, test: int, seed: int) -> Iterator[Ranking]:
-    """Rank at random: each test item has an order of its own, the same whatever `--limit` is."""
+def by_random(pool: int, test: int, seed: int) -> Iterator[Ranking]:
+    """Rank at random: each test item has an order of its own, the same under any `--limit`."""
     nothing = np.zeros(pool, dtype=bool)
     for item in range(test):
         order = np.random.default_rng([seed, item]).permutation(pool)
@@ -109,18 +109,18 @@ def by_lot(pool: int, test: int, seed: int) -> Iterator[Ranking]:
 def choose(
     ranking: Ranking, lengths: Sequence[int], used: int, *, budget: int, longest: int | None, most: int | None
 ) -> list[int]:
-    """The pool indices that go into one prompt, in the order of the prompt: the most similar last.
+    """Choose the pool indices of one prompt, in the prompt's order: the most similar last.
 
-    Nearest first, an example is taken while the prompt stays within the budget; the first that does not fit ends it.
-    A single example that is longer than `longest`, or identical to the test item, is passed over.
+    Examples are taken, nearest first, while the prompt stays within the budget; the first that does not fit ends it.
+    An example that is longer than `longest`, or identical to the test item, is skipped.
 
     Args:
-        ranking: The pool as the test item sees it.
+        ranking: The pool ranked for the test item.
         lengths: Tokens of each example.
-        used: Tokens of the test item, and of what stands before the demonstrations.
+        used: Tokens of the test item and of the text before the demonstrations.
         budget: Tokens in all.
         longest: Tokens of a single example at most.
-        most: Only so many nearest examples are looked at.
+        most: Only this many nearest examples may be chosen.
     """
     chosen: list[int] = []
     for index in map(int, ranking.order[:most]):

@@ -1,7 +1,7 @@
-"""Amazon reviews and CivilComments as WILDS releases them (Koh et al. 2021, https://github.com/p-lambda/wilds).
+"""Amazon reviews and CivilComments in WILDS' own files (Koh et al. 2021, https://github.com/p-lambda/wilds).
 
-Rows have the form of `originals.wilds_json`: text, label, meta, `meta` being the row of WILDS' metadata array. They
-come in the order of the file. Of the file, which may have gigabytes, only the rows of one split are held.
+Rows have the form of `originals.wilds_json`: text, label, meta, `meta` being the row of WILDS' metadata array, in the
+file's order. Only the rows of one split are in memory, since a file may have gigabytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from instructor_eval.tasks.rows import Row, csv_cells
 
 AMAZON, CIVIL = "reviews.csv", "all_data_with_identities.csv"
 FILES = (AMAZON, CIVIL)
-"""Either tells which of the two sets a folder holds; Amazon's `splits/user.csv` lies beside it."""
+"""Either file shows which of the two sets a folder has; Amazon's `splits/user.csv` is beside it."""
 
 _LEFT_OUT = -1
 _AMAZON_SPLITS = {"train": 0, "val": 1, "id_val": 2, "test": 3, "id_test": 4}
@@ -35,14 +35,14 @@ _MARKS = (
 
 
 def wilds_csv(paths: Sequence[Path], split: str) -> list[Row]:
-    """The rows of a split: of Amazon (version 2.1, split by reviewer) or of CivilComments (version 1.0).
+    """Read the rows of a split of Amazon (version 2.1, split by reviewer) or CivilComments (version 1.0).
 
     Raises:
-        UserError: the files of both sets are there, one is missing, or a row is of another form.
+        UserError: the files of both sets are there, one is missing, or a row has another form.
     """
     path = paths[0]
     if all((path.parent / name).is_file() for name in FILES):
-        raise UserError(f"{path.parent}: {AMAZON} and {CIVIL} are both there: keep one data set in a folder")
+        raise UserError(f"{path.parent}: {AMAZON} and {CIVIL} are both there: give each data set a folder")
     known = _AMAZON_SPLITS if path.name == AMAZON else _CIVIL_SPLITS
     if split not in known:
         raise UserError(f"{path}: WILDS has no split '{split}' of it: it has {', '.join(known)}")
@@ -50,10 +50,10 @@ def wilds_csv(paths: Sequence[Path], split: str) -> list[Row]:
 
 
 def _amazon(path: Path, wanted: int) -> list[Row]:
-    """Label: stars less 1. Meta: reviewer, product, category, year, label, as WILDS numbers them.
+    """Read Amazon. Label: stars minus 1. Meta: reviewer, product, category, year, label, with WILDS' numbers.
 
     The first three are numbered by their first appearance after the rows of all splits were sorted by split; years
-    count from the first. Rows that belong to no split count for nothing.
+    count from the first one. Rows without a split do not count.
     """
     splits_path = path.parent / "splits" / "user.csv"
     splits = _splits(splits_path)
@@ -91,7 +91,7 @@ def _amazon(path: Path, wanted: int) -> list[Row]:
 
 
 def _splits(path: Path) -> array[int]:
-    """The number of every review's split; WILDS wrote them as 0 or as 0.0."""
+    """Read the number of every review's split; WILDS has them as 0 or as 0.0."""
     splits = array("b")
     for line, (cell,) in _table(path, ["split"]):
         split = _whole(cell)
@@ -102,10 +102,10 @@ def _splits(path: Path) -> array[int]:
 
 
 def _places(splits: array[int]) -> list[int]:
-    """Where each row that is not left out comes when these are sorted by split as WILDS sorts them.
+    """Return the place of each row that has a split, after WILDS' sort by split.
 
-    WILDS takes numpy's default sort, which leaves equal rows in an order of its own: one and the same everywhere before
-    numpy 1.25, another on every kind of processor since, but for small integers, which are still sorted as they were.
+    WILDS uses NumPy's default sort, which has its own order of equal rows: the same everywhere before NumPy 1.25, since
+    then another on each kind of processor, but for small integers, which are still sorted as before.
     """
     numbers = np.array(splits, dtype=np.int8)
     order = np.argsort(numbers[numbers != _LEFT_OUT], kind="quicksort")
@@ -116,9 +116,9 @@ def _places(splits: array[int]) -> list[int]:
 
 
 def _civil(path: Path, wanted: str) -> list[Row]:
-    """Label: whether half of the raters or more found it toxic. Meta: the same of `_MARKS`, then the label.
+    """Read CivilComments. Label: 1 if half of the raters found it toxic. Meta: the same of `_MARKS`, then the label.
 
-    A mark without a value is 0, as in WILDS. Texts such as "NA", which pandas drops in WILDS, are kept as they are.
+    A mark without a value is 0, as in WILDS. Texts such as "NA", which pandas drops in WILDS, stay.
     """
     found: list[Row] = []
     for line, (text, split, toxicity, *marks) in _table(path, ["comment_text", "split", "toxicity", *_MARKS]):
@@ -137,7 +137,7 @@ def _civil(path: Path, wanted: str) -> list[Row]:
 
 
 def _table(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """(number of its last line, wanted cells) of every row that is not blank, one at a time."""
+    """Yield (number of its last line, wanted cells) of every row that is not empty."""
     reader = csv_cells(line for _, line in text_lines(path))
     try:
         header: list[str] = next(reader, [])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instructor_eval.results.search_figures import depth, number, of_parts, phrases
-from instructor_eval.search.found import Found, recall
+from instructor_eval.search.through_store import SearchResult, recall
 
 GOOD = {"backend": "faiss:Flat", "k": 10, "recall": 0.9, "exact_score": 0.5, "loss": 0.01, "build_seconds": 2.0,
         "queries_per_second": 100.0, "index_bytes": 4_000_000, "documents": 1000, "library": "faiss 1"}  # fmt: skip
@@ -20,7 +20,7 @@ GOOD = {"backend": "faiss:Flat", "k": 10, "recall": 0.9, "exact_score": 0.5, "lo
 def found(places, scores, contents=None):
     rows = [np.array(row, dtype=np.int64) for row in places]
     values = [np.array(row, dtype=np.float32) for row in scores]
-    return Found(rows, values, contents=None if contents is None else np.array(contents, dtype=np.uint64))
+    return SearchResult(rows, values, contents=None if contents is None else np.array(contents, dtype=np.uint64))
 
 
 EXACT = found([[5, 1, 2, 9], [7, 3, 0, 4]], [[0.9, 0.8, 0.7, 0.6], [0.5, 0.4, 0.3, 0.2]])

@@ -1,4 +1,4 @@
-"""One bit a value: packing as sentence-transformers has it, distances and searches against plain ones."""
+"""One bit a value: packing as in sentence-transformers, and a search in two stages against plain ones."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sentence_transformers.util.quantization import quantize_embeddings
 
-from instructor_eval.models import hamming as module
-from instructor_eval.models.hamming import hamming, hamming_top, packed, rescored, unpacked
+from instructor_eval.models import precision as module
+from instructor_eval.models.precision import pack_bits, rescore, unpack_bits
 
 FEW = st.sampled_from(np.float32([-1.5, -0.0, 0.0, 1e-30, 2.0]).tolist())
 DIMS = st.integers(1, 70)
@@ -42,19 +42,11 @@ def by_hand(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @given(DIMS.flatmap(lambda dim: matrices(dim, st.integers(0, 6))))
 def test_bits_are_those_of_sentence_transformers(vectors: np.ndarray) -> None:
-    for signed, name in ((False, "ubinary"), (True, "binary")):
-        ours, theirs = packed(vectors, signed=signed), quantize_embeddings(vectors, name)
-        assert ours.dtype == theirs.dtype
-        assert np.array_equal(ours, theirs)
-        assert np.array_equal(unpacked(ours, vectors.shape[1]), signs(vectors))
-        assert unpacked(ours, vectors.shape[1]).dtype == np.float32
-
-
-@given(PAIRS, st.booleans(), st.booleans())
-def test_distances_are_those_of_unpacked_bits(pair, left: bool, right: bool) -> None:
-    a, b = pair
-    found = hamming(packed(a, signed=left), packed(b, signed=right))
-    assert np.array_equal(found, by_hand(a, b))
+    ours, theirs = pack_bits(vectors), quantize_embeddings(vectors, "ubinary")
+    assert ours.dtype == theirs.dtype
+    assert np.array_equal(ours, theirs)
+    assert np.array_equal(unpack_bits(ours, vectors.shape[1]), signs(vectors))
+    assert unpack_bits(ours, vectors.shape[1]).dtype == np.float32
 
 
 @given(PAIRS)
@@ -62,20 +54,8 @@ def test_a_cosine_of_signs_is_a_hamming_distance(pair) -> None:
     a, b = pair
     dim = a.shape[1]
     cosines = signs(a) @ signs(b).T / np.float32(dim)
-    assert np.array_equal(cosines, (dim - 2 * hamming(packed(a), packed(b))).astype(np.float32) / np.float32(dim))
-    assert largest(cosines, (1 - 2 * hamming(packed(a), packed(b)) / dim).astype(np.float32)) < 1e-7
-
-
-@given(PAIRS, st.integers(0, 15))
-def test_a_search_finds_the_nearest_and_of_equals_the_first(pair, k: int) -> None:
-    a, b = pair
-    places, distances = hamming_top(packed(a), packed(b), k)
-    assert places.shape == distances.shape == (len(a), min(k, len(b)))
-    brute = by_hand(a, b)
-    for row, place, distance in zip(brute, places, distances, strict=True):
-        expected = sorted(range(len(b)), key=lambda i: (row[i], i))[:k]
-        assert place.tolist() == expected
-        assert distance.tolist() == [row[i] for i in expected]
+    assert np.array_equal(cosines, (dim - 2 * by_hand(a, b)).astype(np.float32) / np.float32(dim))
+    assert largest(cosines, (1 - 2 * by_hand(a, b) / dim).astype(np.float32)) < 1e-7
 
 
 def two_stages(query: np.ndarray, documents: np.ndarray, candidates: int) -> list[int]:
@@ -92,7 +72,7 @@ def test_two_stages(candidates: int) -> None:
     random = np.random.RandomState(0)
     queries = random.standard_normal((6, 41)).astype(np.float32)
     documents = signs(random.standard_normal((60, 41)))
-    scores = rescored(queries, documents, candidates)
+    scores = rescore(queries, documents, candidates)
     full = queries @ documents.T / np.linalg.norm(queries, axis=1, keepdims=True) / np.sqrt(41)
     other = 0
     for query, row, asymmetric in zip(queries, scores, full, strict=True):
@@ -113,12 +93,10 @@ def test_candidates_that_cover_the_corpus_are_a_full_search(case, more: int) -> 
     queries = random.standard_normal((3, dim)).astype(np.float32)
     documents = signs(random.standard_normal((n, dim)))
     full = queries @ documents.T / np.linalg.norm(queries, axis=1, keepdims=True) / np.sqrt(dim)
-    assert largest(rescored(queries, documents, n + more), full) < 1e-5
+    assert largest(rescore(queries, documents, n + more), full) < 1e-5
 
 
 def test_no_documents_and_no_queries() -> None:
     some, none = np.ones((3, 9), dtype=np.float32), np.ones((0, 9), dtype=np.float32)
-    assert hamming(packed(some), packed(none)).shape == (3, 0)
-    assert hamming_top(packed(some), packed(none), 4)[0].shape == (3, 0)
-    assert rescored(some, none).shape == (3, 0)
-    assert rescored(none, some).shape == (0, 3)
+    assert rescore(some, none).shape == (3, 0)
+    assert rescore(none, some).shape == (0, 3)
