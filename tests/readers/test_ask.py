@@ -89,7 +89,7 @@ def test_what_is_known_is_not_asked_again(cache: AnswerCache) -> None:
     assert reader.asked == [], "a reader that has nothing to do is not even begun"
 
 
-def test_another_reader_is_asked_anew(cache: AnswerCache) -> None:
+def test_another_reader_is_asked_again(cache: AnswerCache) -> None:
     ask(Reader(), QUESTIONS, cache)
     reader = Reader()
     reader.fingerprint = "b" * 16
@@ -130,7 +130,7 @@ def test_a_reader_that_does_not_keep_to_the_contract(cache: AnswerCache, script:
 
 
 @pytest.mark.parametrize("error", [UserError("the endpoint is gone"), KeyboardInterrupt(), ValueError("a fault")])
-def test_what_came_before_an_error_is_kept(cache: AnswerCache, error: BaseException) -> None:
+def test_what_came_before_an_error_is_stored(cache: AnswerCache, error: BaseException) -> None:
     with pytest.raises(type(error)) as failure:
         ask(Reader(4, 1, error), QUESTIONS, cache)
     assert failure.value is error
@@ -139,7 +139,7 @@ def test_what_came_before_an_error_is_kept(cache: AnswerCache, error: BaseExcept
     assert reader.asked == [[QUESTIONS[i] for i in (0, 2, 3, 5)]]
 
 
-def test_each_answer_is_kept_before_the_next_is_read(tmp_path: Path, cache: AnswerCache) -> None:
+def test_each_answer_is_stored_before_the_next_is_read(tmp_path: Path, cache: AnswerCache) -> None:
     seen = []
 
     class Watching(Reader):

@@ -323,7 +323,7 @@ def test_exhausted_tries(model: TinyLM, fault: str, what: str) -> None:
         assert server.asked() == 3
 
 
-def test_answers_before_an_error_are_kept(model: TinyLM) -> None:
+def test_answers_before_an_error_are_stored(model: TinyLM) -> None:
     with CompletionsServer(model, faults=lambda number: "500" if number > 30 else None) as server:
         found: dict[int, Answer] = {}
         with pytest.raises(UserError, match="HTTP 500"):

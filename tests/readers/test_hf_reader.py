@@ -365,7 +365,7 @@ def test_weights_that_memory_does_not_hold(gpt2: Path, monkeypatch: pytest.Monke
         list(HfReader(str(gpt2), device="cpu").read(QUESTIONS))
 
 
-def test_other_faults_are_what_they_are(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_stay_as_they_are(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = HfReader(str(gpt2), device="cpu")
     list(reader.read(QUESTIONS[:1]))
     limit_memory(reader._model.model, 1, RuntimeError("a shape is wrong"), monkeypatch)

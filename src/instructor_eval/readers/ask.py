@@ -1,4 +1,4 @@
-"""Ask a reader: equal questions once, nothing that is known already, and each answer kept as soon as it is there."""
+"""Ask a reader: equal questions once, no question with a known answer, and each answer stored at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from instructor_eval.readers.contract import Answer, Question, Reader, RefusedPr
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of asking. `asked` and `hits` together are the number of different questions."""
+    """The answers to all questions. `asked` and `hits` together are the number of different questions."""
 
     answers: list[Answer]
     """In the order of the questions."""
@@ -23,17 +23,17 @@ class Answers:
 
 
 def ask(reader: Reader, questions: Sequence[Question], cache: AnswerCache | None = None, *, label: str = "") -> Answers:
-    """Ask `reader` what `cache` does not know.
+    """Ask `reader` every question without an answer in `cache`.
 
     Args:
-        reader: A cheap one is asked everything, and nothing is kept.
+        reader: A cheap one is asked everything, without the cache.
         questions: Equal ones are asked once.
-        cache: Has all answers that came, whatever ends the reading.
-        label: Whose progress is shown; without it nothing is.
+        cache: Has all answers so far, whatever ends the reading.
+        label: Name of the progress bar; empty: none is shown.
 
     Raises:
         UserError: the reader cannot be had, or cannot read these questions.
-        RuntimeError: the reader does not answer each question just once.
+        RuntimeError: the reader does not answer each question exactly once.
     """
     different = list(dict.fromkeys(questions))
     if reader.is_cheap:
@@ -58,7 +58,7 @@ def ask(reader: Reader, questions: Sequence[Question], cache: AnswerCache | None
 def _read(
     reader: Reader, questions: Sequence[Question], cache: AnswerCache | None, progress: Progress
 ) -> dict[int, Answer]:
-    """The reader's answers by place, each kept when it comes."""
+    """Return the reader's answers by place, and store each when it arrives."""
     read: dict[int, Answer] = {}
     if not questions:
         return read
@@ -75,7 +75,7 @@ def _read(
             progress.advance(1, 0, _size([questions[place]]))
     finally:
         close = getattr(answers, "close", None)
-        if close is not None:  # a generator lets go of what it holds now, not when the error is forgotten
+        if close is not None:  # a generator releases its memory now, not when the error is gone
             close()
     if len(read) < len(questions):
         raise RuntimeError(f"reader {reader.name} answered {len(read)} of {len(questions)} questions")
@@ -83,5 +83,5 @@ def _read(
 
 
 def _size(questions: Iterable[Question]) -> int:
-    """Characters to be read, for judging the time left."""
+    """Return the characters of questions, for the estimate of the time left."""
     return sum(len(q.prompt) + sum(map(len, q.options)) for q in questions)

@@ -1,4 +1,4 @@
-"""From what `--reader` says to a reader."""
+"""Find the reader that `--reader` names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from instructor_eval.readers.contract import PAPER_READER, Reader
 from instructor_eval.readers.nearest import NearestReader
 
 KINDS = ("nearest", "paper", "hf:MODEL", "endpoint:URL")
-_OURS = ("nearest", "paper", "hf", "endpoint")
+_BUILT_IN = ("nearest", "paper", "hf", "endpoint")
 _CONTRACT = ("name", "fingerprint", "is_cheap", "describe", "read", "close")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
@@ -26,16 +26,16 @@ def load_reader(
     offline: bool = False,
     patience: Mapping[str, Any] = MappingProxyType({}),
 ) -> Reader:
-    """The reader that `text` names: nearest, paper (GPT-J, the paper's), hf:MODEL, endpoint:URL[#MODEL], or a plugin's.
+    """Return the reader of a name: nearest, paper (GPT-J, the paper's), hf:MODEL, endpoint:URL[#MODEL], or a plugin's.
 
-    Its files are found here; it is loaded when it is first asked.
+    Its files are found here; it is loaded for the first question.
 
     Args:
-        text: As `--reader` has it.
-        device: Where a model computes.
-        dtype: What a model computes in.
+        text: As for `--reader`.
+        device: The device of a model.
+        dtype: The numeric form of a model.
         offline: Never use the network.
-        patience: `timeout` and `tries` with a server; without them, a reader's own.
+        patience: `timeout` and `tries` for a server; empty: the reader's own.
 
     Raises:
         UserError: there is no such reader, or it cannot be had.
@@ -53,31 +53,33 @@ def load_reader(
         from instructor_eval.readers.openai import EndpointReader
 
         return EndpointReader(rest, **patience)
-    others = {name: p for name, p in plugins.found(plugins.READERS).items() if name not in _OURS}
+    others = {name: p for name, p in plugins.found(plugins.READERS).items() if name not in _BUILT_IN}
     if kind in others:
         return _of_plugin(others[kind], rest, device=device, dtype=dtype, offline=offline)
     known = [*KINDS, *(f"{name}:..." for name in others)]
-    hint = did_you_mean(kind, (*_OURS, *others)) or f": known are {', '.join(known)}"
+    hint = did_you_mean(kind, (*_BUILT_IN, *others)) or f": known are {', '.join(known)}"
     raise UserError(f"unknown reader '{text[:200]}'{hint}")
 
 
 def _of_plugin(plugin: plugins.Plugin, rest: str, **how: str | bool) -> Reader:
-    """A package's reader, whose name and fingerprint cannot be taken for another kind's.
+    """Make a package's reader, and check that its name and fingerprint belong to its kind.
 
     Raises:
-        UserError: it cannot be loaded or made, or does not keep to the contract.
+        UserError: it cannot be loaded or made, or does not follow the contract.
     """
     factory = plugin.load(callable, "function that makes a reader")
     reader: Reader = plugin.run(lambda: factory(rest, **how), f"makes no reader of '{rest[:100]}'")
     lacking = plugin.run(lambda: [part for part in _CONTRACT if not hasattr(reader, part)], "cannot be used")
     if lacking:
-        raise UserError(f"{plugin.what}: what it makes has no {', '.join(lacking)} (readers.types.Reader): mend it")
-    told = plugin.run(reader.describe, "cannot describe itself")
+        parts = ", ".join(lacking)
+        raise UserError(f"{plugin.what}: its reader has no {parts} (readers.contract.Reader): fix or uninstall it")
+    description = plugin.run(reader.describe, "cannot describe itself")
     name, fingerprint = reader.name, reader.fingerprint
     if not isinstance(name, str) or name.partition(":")[0] != plugin.name or not name.isprintable():
         raise UserError(f"{plugin.what}: its reader is called {name!r:.80}: a name must start with '{plugin.name}:'")
     if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
         raise UserError(f"{plugin.what}: its reader's fingerprint is {fingerprint!r:.80}: give 16 hex digits")
-    if not isinstance(told, dict) or (told.get("name"), told.get("fingerprint")) != (name, fingerprint):
-        raise UserError(f"{plugin.what}: its reader's describe() does not give its name and fingerprint: mend it")
+    given = description if isinstance(description, dict) else {}
+    if (given.get("name"), given.get("fingerprint")) != (name, fingerprint):
+        raise UserError(f"{plugin.what}: its reader's describe() lacks its name or fingerprint: fix or uninstall it")
     return reader

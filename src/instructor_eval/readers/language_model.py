@@ -1,7 +1,7 @@
 """A causal language model: token ids in, losses or further token ids out.
 
-The tokens that a question's options share are read once; what is left of each option is read against copies of the
-shared tokens' keys and values.
+The tokens that a question's options share are read once; the rest of each option is read with copies of the shared
+tokens' keys and values.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import GenerationConfig, StoppingCriteriaList
+from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteriaList
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.models.pending import use_cores
-from instructor_eval.readers.model_load import load, memory, quiet
+from instructor_eval.core.errors import OutOfMemory, UserError
+from instructor_eval.core.libraries import quiet_transformers
+from instructor_eval.models.pending import memory_errors, use_cores
 from instructor_eval.readers.tokens import Asked, cut
 
 DEFAULT_BATCH_TOKENS = {"cpu": 4096, "gpu": 32768}
@@ -32,11 +32,11 @@ class LanguageModel:
 
     Args:
         folder: The checkpoint.
-        name: What errors call the model.
+        name: The model's name in errors.
         device: cpu, cuda, cuda:1.
         dtype: float32, bfloat16, float16.
         eos: The tokens that end a generated text.
-        budget: Tokens that are read, or read against, at once, padding included; by default what suits the device.
+        budget: Tokens in memory at once, padding included; None: a default for the device.
 
     Raises:
         UserError: it cannot be loaded, does not fit the device, or is not causal.
@@ -49,19 +49,19 @@ class LanguageModel:
         if self.device.type == "cpu":
             use_cores()
         self.budget = budget or DEFAULT_BATCH_TOKENS["cpu" if self.device.type == "cpu" else "gpu"]
-        with quiet():
-            self.model = load(folder, name, device=device, dtype=dtype)
-        # The checkpoint's own may ask for sampling or penalties: an answer is the likeliest text.
+        with quiet_transformers():
+            self.model = _load(folder, name, device=device, dtype=dtype)
+        # The checkpoint's own may use sampling or penalties, but an answer is the likeliest text.
         self.model.generation_config = GenerationConfig()
         self.eos = list(eos)
         self.vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
         self._takes = inspect.signature(self.model.forward).parameters
         self.in_two_passes = self._probe(name)
-        """Whether a text can be read in two passes, and beside longer ones."""
+        """True if a text can be read in two passes, and beside longer ones."""
 
     @torch.inference_mode()
     def losses(self, batch: Sequence[Asked]) -> list[list[float]]:
-        """Of each question, per option the mean negative log-likelihood of the option's tokens.
+        """Return for each question and option the mean negative log-likelihood of the option's tokens.
 
         Args:
             batch: Questions with options.
@@ -69,7 +69,7 @@ class LanguageModel:
         Raises:
             OutOfMemory: the batch is too large for the device.
         """
-        with quiet(), memory():
+        with quiet_transformers(), memory_errors():
             found: list[list[Tensor]] = [[] for _ in batch]
             two = [i for i, asked in enumerate(batch) if self.in_two_passes and asked.prefix]
             one = sorted(set(range(len(batch))) - set(two))
@@ -77,22 +77,22 @@ class LanguageModel:
                 if numbers:
                     for i, values in zip(numbers, read([batch[i] for i in numbers]), strict=True):
                         found[i] = values
-            # Brought over at once: each transfer waits for the device.
+            # One transfer for all: each waits for the device.
             every = iter(torch.cat([value for values in found for value in values]).tolist())
         return [[_mean(list(islice(every, len(value)))) for value in values] for values in found]
 
     @torch.inference_mode()
     def generate(self, batch: Sequence[Asked], text: Callable[[list[int]], str]) -> list[list[int]]:
-        """Of each question, the tokens that follow its prompt, each the likeliest.
+        """Return for each question the tokens that follow its prompt, each the likeliest.
 
         Args:
             batch: Questions without options.
-            text: Turns tokens into text, in which a stop ends it.
+            text: Turns tokens into text; a stop in it ends the answer.
 
         Raises:
             OutOfMemory: the batch is too large for the device.
         """
-        with quiet(), memory():
+        with quiet_transformers(), memory_errors():
             ids, mask = self._padded([asked.prefix for asked in batch], left=True)
             ends = _Ends(batch, ids.shape[1], self.eos, text)
             settings = GenerationConfig(
@@ -112,7 +112,7 @@ class LanguageModel:
         return [row[:end] for row, end in zip(rows, ends.ends, strict=True)]
 
     def close(self) -> None:
-        """Let go of the weights; nothing can be read any more."""
+        """Release the weights; nothing can be read after it."""
         self.model = None
         self.free()
 
@@ -122,19 +122,19 @@ class LanguageModel:
             torch.cuda.empty_cache()
 
     def _probe(self, name: str) -> bool:
-        """Whether it can be read in two passes, as two texts show that differ in their last token."""
-        with torch.inference_mode(), quiet():
+        """Return whether texts can be read in two passes, tested with two texts that differ in their last token."""
+        with torch.inference_mode(), quiet_transformers():
             ids = torch.tensor([[0, 0], [0, self.vocabulary - 1]], device=self.device)
             out = self._read(ids, torch.ones_like(ids), use_cache=True)
         first, second = out.logits[:, 0].float()
         if not torch.allclose(first, second, rtol=1e-2, atol=1e-2, equal_nan=True):
             raise UserError(
-                f"reader {name} is no causal language model (what it says at a token changes with those after it): "
+                f"reader {name} is not a causal language model (its output at a token changes with later tokens): "
                 "use another reader"
             )
         cache = getattr(out, "past_key_values", None)
         kinds = {type(layer) for layer in cache.layers} if cache is not None and type(cache) is DynamicCache else set()
-        # With other kinds of state, or where positions cannot be given, padding in front might change what it says.
+        # With other kinds of state, or without position ids, padding in front may change its output.
         return (
             {"attention_mask", "position_ids", "past_key_values"} <= set(self._takes)
             and bool(kinds)
@@ -142,27 +142,27 @@ class LanguageModel:
         )
 
     def _read_whole(self, batch: Sequence[Asked]) -> list[list[Tensor]]:
-        """Losses of each option's tokens, every text read at once; padding stands behind, where none sees it."""
+        """Return losses of each option's tokens, every text in one pass; padding follows, where no token sees it."""
         texts = [([*asked.prefix, *rest], i, j) for i, asked in enumerate(batch) for j, rest in enumerate(asked.rests)]
         found = [[torch.empty(0)] * len(asked.rests) for asked in batch]
         for part in _parts(texts, 0, self.budget):
             ids, mask = self._padded([text[:-1] for text, _, _ in part])
             firsts = [len(batch[i].prefix) + batch[i].starts[j] for _, i, j in part]
-            before = min(firsts) - 1  # so many positions say nothing of an option
+            before = min(firsts) - 1  # positions before any option
             logits = self._read(ids, mask, keep=ids.shape[1] - before, use_cache=False).logits
             for row, (text, i, j), first in zip(logits, part, firsts, strict=True):
                 found[i][j] = _token_losses(row[first - 1 - before : len(text) - 1 - before], text[first:])
         return found
 
     def _read_in_two_passes(self, batch: Sequence[Asked]) -> list[list[Tensor]]:
-        """Losses of each option's tokens, the shared prefixes read first and the rests against them."""
+        """Return losses of each option's tokens, read in two passes: shared prefixes first, then the rests."""
         ids, mask = self._padded([asked.prefix for asked in batch], left=True)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         out = self._read(ids, mask, keep=1, position_ids=positions, use_cache=True)
         found = []
         for asked, last in zip(batch, out.logits[:, -1], strict=True):
-            said = _token_losses(last.expand(len(asked.rests), -1), [rest[0] for rest in asked.rests])
-            found.append([said[j : j + (start == 0)] for j, start in enumerate(asked.starts)])
+            losses = _token_losses(last.expand(len(asked.rests), -1), [rest[0] for rest in asked.rests])
+            found.append([losses[j : j + (start == 0)] for j, start in enumerate(asked.starts)])
         prefixes = out.past_key_values
         del out, last, ids, positions
         rests = [(r, i, j) for i, asked in enumerate(batch) for j, r in enumerate(asked.rests) if len(r) > 1]
@@ -178,12 +178,12 @@ class LanguageModel:
             ).logits
             for row, (rest, i, j) in zip(logits, part, strict=True):
                 first = max(batch[i].starts[j], 1)
-                said = _token_losses(row[first - 1 : len(rest) - 1], rest[first:])
-                found[i][j] = torch.cat([found[i][j], said])
+                losses = _token_losses(row[first - 1 : len(rest) - 1], rest[first:])
+                found[i][j] = torch.cat([found[i][j], losses])
         return found
 
     def _read(self, ids: Tensor, mask: Tensor, *, keep: int | None = None, **more: Any) -> Any:
-        """The model's output, with the logits of the last `keep` positions, or of all."""
+        """Return the model's output, with the logits of the last `keep` positions, or of all."""
         asks = {"input_ids": ids, "attention_mask": mask, "logits_to_keep": keep or 0} | more
         out = self.model(**{name: value for name, value in asks.items() if name in self._takes})
         if keep is not None:
@@ -191,7 +191,7 @@ class LanguageModel:
         return out
 
     def _padded(self, rows: Sequence[Sequence[int]], *, left: bool = False) -> tuple[Tensor, Tensor]:
-        """Token ids and attention mask [rows, longest]."""
+        """Pad rows: token ids and attention mask [rows, longest]."""
         width = max(map(len, rows))
         ids, mask = [], []
         for row in rows:
@@ -202,10 +202,54 @@ class LanguageModel:
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
 
-class _Ends:
-    """Where each generated text ends: before the token that says so, with one that completes a stop, or at its length.
+def _load(folder: Path, name: str, *, device: str, dtype: str) -> Any:
+    """Load a folder's model on a device, in evaluation mode.
 
-    `generate` asks it after every token whether a row is done.
+    Raises:
+        UserError: it cannot be loaded, lacks weights, or does not fit the device.
+    """
+    try:
+        with memory_errors():
+            return (
+                _from_files(folder, name, getattr(torch, dtype)).to(device).eval().requires_grad_(requires_grad=False)
+            )
+    except OutOfMemory as e:
+        raise UserError(
+            f"reader {name} does not fit {device} in {dtype} ({str(e)[:100]}): use another device, or a smaller reader"
+        ) from e
+
+
+def _from_files(folder: Path, name: str, dtype: torch.dtype) -> Any:
+    try:
+        with memory_errors():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except OutOfMemory:
+        raise
+    except Exception as e:  # of many types, for a checkpoint that transformers cannot read
+        raise UserError(
+            f"reader {name} cannot be loaded ({type(e).__name__}: {str(e)[:300]}): use another reader"
+        ) from e
+    missing, wrong = sorted(info["missing_keys"]), sorted(str(k[0]) for k in info.get("mismatched_keys", ()))
+    if missing or wrong:
+        what = f"lacks {missing[0]}" if missing else f"has another shape of {wrong[0]}"
+        raise UserError(
+            f"reader {name} {what} ({len(missing) + len(wrong)} such weights): "
+            "this is not a whole language model, use another reader"
+        )
+    return model
+
+
+class _Ends:
+    """The end of each generated text: before an end token, with a token that completes a stop, or at its length.
+
+    `generate` calls it after every token to see which rows are done.
     """
 
     def __init__(self, batch: Sequence[Asked], width: int, eos: list[int], text: Callable[[list[int]], str]) -> None:
@@ -216,7 +260,7 @@ class _Ends:
         self.ends: list[int | None] = [None] * len(batch)
 
     def __call__(self, ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        """Whether each row is done: bool [rows]."""
+        """Return which rows are done: bool [rows]."""
         for i, row in enumerate(ids[:, self.width :].tolist()):
             if self.ends[i] is None:
                 self.ends[i] = self._end(i, row)
@@ -236,14 +280,14 @@ def _mean(values: list[float]) -> float:
 
 
 def _token_losses(logits: Tensor, ids: list[int]) -> Tensor:
-    """-log p of each of `ids`: float32 [n], given the logits [n, vocabulary] at the positions before them."""
+    """Return -log p of each of `ids`: float32 [n], from the logits [n, vocabulary] at the positions before them."""
     return functional.cross_entropy(logits.float(), torch.tensor(ids, device=logits.device), reduction="none")
 
 
 def _parts(
     texts: list[tuple[list[int], int, int]], before: int, budget: int
 ) -> Iterator[list[tuple[list[int], int, int]]]:
-    """`texts`, longest first, so many at once that they fit the budget with `before` tokens in front of each."""
+    """Yield parts of `texts`, longest first, that fit the budget with `before` tokens in front of each."""
     texts = sorted(texts, key=lambda text: -len(text[0]))
     while texts:
         size = max(1, budget // (before + len(texts[0][0])))
@@ -252,7 +296,7 @@ def _parts(
 
 
 def _rows_of(cache: Any, rows: Tensor) -> Any:
-    """A cache of these rows of `cache`, which stays as it is: layers put new tensors in place of theirs."""
+    """Return a cache with these rows of `cache`, which does not change: its layers replace their tensors."""
     part = copy.copy(cache)
     part.layers = [copy.copy(layer) for layer in cache.layers]
     part.batch_select_indices(rows)

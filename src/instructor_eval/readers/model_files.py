@@ -14,7 +14,7 @@ from instructor_eval.models.folder.files import readable_files
 from instructor_eval.models.folder.safetensors_file import check_safetensors
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt"]
-# Only what lies at the top, and not the copy of all weights that Mistral's repositories have.
+# Only files at the top, and not the copy of all weights in Mistral's repositories.
 _UNWANTED = ["*/*", "consolidated*"]
 _PICKLES = (".bin", ".pt", ".pth")
 _VOCABULARIES = ("*.model", "vocab.json", "vocab.txt")
@@ -29,10 +29,10 @@ _CAUSAL = ("ForCausalLM", "LMHeadModel")
 
 
 def find(spec: str, name: str, *, offline: bool) -> tuple[Path, str]:
-    """The model's folder, and its commit.
+    """Return the model's folder, and its commit.
 
     Raises:
-        UserError: there is none, or it cannot be had.
+        UserError: there is no such model, or it cannot be had.
     """
     try:
         model = ModelSpec.parse(spec)
@@ -54,10 +54,10 @@ def _folder_of(model: ModelSpec, name: str, *, offline: bool) -> tuple[Path, str
 
 
 def check(folder: Path, name: str) -> list[Path]:
-    """The files of the weights, all of them there.
+    """Check a checkpoint, and return the files of its weights.
 
     Raises:
-        UserError: it is no checkpoint of a causal language model, or a file is missing or cut short.
+        UserError: it is not a checkpoint of a causal language model, or a file is missing or cut short.
     """
     try:
         readable_files(folder, name)
@@ -104,13 +104,13 @@ def _is_causal(config: Mapping[str, Any]) -> bool:
     )
 
     kind = config.get("model_type")
-    # BERT and its like have a causal form, which says so.
+    # BERT and similar models have a causal form, with `is_decoder`.
     both_ways = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.get("is_decoder")
     return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not both_ways
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """The files that the tokenizer is made of: `tokenizer.json` alone where there is one."""
+    """Return the files of the tokenizer: only `tokenizer.json` if there is one."""
     single = folder / "tokenizer.json"
     if single.exists():
         return [single]
@@ -120,10 +120,10 @@ def tokenizer_files(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """The mapping in a JSON file.
+    """Read the mapping in a JSON file.
 
     Raises:
-        UserError: it is missing, or holds none.
+        UserError: the file is missing, or is not a mapping.
     """
     try:
         value = outside.read_json(path)
@@ -139,7 +139,7 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def ids_of(value: Any) -> list[int]:
-    """The token ids of a configuration's entry: one, several or none."""
+    """Return the token ids of a configuration's entry: one, several or none."""
     return [i for i in _list(value) if isinstance(i, int)]
 
 

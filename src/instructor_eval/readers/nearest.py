@@ -1,7 +1,7 @@
 """The reader without a model: it repeats the answer of the most similar demonstration.
 
-Deterministic and exact, so a score with it is a measure of the embedder alone: k-nearest-neighbour classification with
-k = 1 on label tasks, and how alike the answers of neighbours are on the others.
+It is deterministic, so its score measures the embedder alone: k-nearest-neighbour classification with k = 1 on
+label tasks, and the likeness of neighbours' answers on the others.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from instructor_eval.readers.contract import Answer, Question
 
 
 class NearestReader:
-    """Says what the nearest demonstration in the prompt says; nothing where there is none."""
+    """A reader that gives the answer of the nearest demonstration in the prompt; empty without demonstrations."""
 
     name = "nearest"
     fingerprint = "nearest-1"
     is_cheap = True
 
     def describe(self) -> dict[str, Any]:
-        """Name and fingerprint."""
+        """Return name and fingerprint."""
         return {"name": self.name, "fingerprint": self.fingerprint}
 
     def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
@@ -29,4 +29,4 @@ class NearestReader:
             yield place, Answer(question.most_similar)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it has no resources."""

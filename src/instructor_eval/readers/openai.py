@@ -1,9 +1,9 @@
 """The reader behind an endpoint: a server of OpenAI-compatible completions.
 
-Questions with options take one that gives log-probabilities of the prompt when asked to `echo` it, as vLLM does;
-llama.cpp's takes no notice of `echo`, and can only generate. An option's tokens are found in the echo of prompt and
-option together. Servers differ in what they echo, so their tokens are never trusted before they spell the text; where
-they do not, there is an error and no doubtful loss.
+Questions with options need a server that gives log-probabilities of the prompt for `echo`, such as vLLM; llama.cpp's
+server ignores `echo`, and can only generate. An option's tokens are found in the echo of prompt and option together.
+Servers echo tokens in different forms, so tokens are used only if they spell the text; otherwise there is an error and
+no doubtful loss.
 """
 
 from __future__ import annotations
@@ -20,36 +20,35 @@ from instructor_eval.core.crew import Crew
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.http import Client, Refused, checked, checked_name
 from instructor_eval.core.http_replies import is_too_much, may_pass
+from instructor_eval.models.served.openai import UNRELATED_STATUSES
 from instructor_eval.readers.contract import Answer, Question, RefusedPromptError
 
 _BESIDE = "use a server that does (vLLM does, llama.cpp does not), hf:, or nearest"
 _STOPS = 4  # OpenAI takes no more
-_NO_REQUEST = (401, 402, 403, 404, 405, 407, 410)
-"""Statuses that say nothing of the prompt."""
 _BESIDE_TEXT = 16
-"""Tokens that stand for no byte of a text: those before it, and the one that was generated."""
+"""Tokens beyond a text's bytes at most: those before it, and the generated one."""
 _SCORE = {"max_tokens": 1, "temperature": 0, "logprobs": 1, "echo": True}
 _GENERATE = {"temperature": 0}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST_LOGPROB, _MOST_LOGPROB = -1e5, 1e-2
-"""What a server may give; a rounded one is a little above 0."""
+"""Log-probabilities of a server are between these; rounding may give a little more than 0."""
 _CHARACTERS_A_TOKEN = 1000
 _PART = re.compile("\ufffd|^bytes:|^\\Z")
-"""In a token that is part of a character, as servers show it."""
+"""A token that is part of a character, in servers' forms."""
 
 
 class EndpointReader:
-    """Asks a server of completions, several questions at a time.
+    """A reader behind a server of completions, asked several questions at a time.
 
     Args:
-        spec: What stands after `endpoint:`: the URL of the API's root, with `#MODEL` if the server has several.
+        spec: The text after `endpoint:`: the URL of the API's root, with `#MODEL` if the server has several.
         concurrency: Questions asked at the same time.
-        timeout: Seconds to wait for a server that says nothing.
-        tries: How often a request is sent at most.
-        wait: Seconds before the second try; twice as many before each further one.
+        timeout: Seconds to wait for a silent server.
+        tries: Tries of a request at most.
+        wait: Seconds before the second try; doubled before each further one.
 
     Raises:
-        UserError: `spec` is no such URL.
+        UserError: `spec` is not such a URL.
     """
 
     is_cheap = False
@@ -65,7 +64,7 @@ class EndpointReader:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of address, model and requests. UserError where the server is asked for its model and does not say."""
+        """Hash of address, model and requests. UserError if the server does not name its model when asked."""
         if not self._model:
             with self._client() as client:
                 self._find_model(client)
@@ -73,12 +72,12 @@ class EndpointReader:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
-        """Name, fingerprint, address and model; UserError where the server is asked for its model and does not say."""
-        fingerprint = self.fingerprint  # first, since the model is known afterwards
+        """Return name, fingerprint, address and model. UserError if the server does not name its model when asked."""
+        fingerprint = self.fingerprint  # first, since it finds the model's name
         return {"name": self.name, "fingerprint": fingerprint, "url": self._url, "model": self._model}
 
     def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
-        """Answer as the server does; when the iterator is closed, only requests that were sent already go on.
+        """Yield the server's answers; after the iterator is closed, only requests in flight go on.
 
         Raises:
             UserError: the server is not there, refuses, or gives no log-probabilities of a prompt.
@@ -88,12 +87,12 @@ class EndpointReader:
         with self._client() as client:
             if not self._model:
                 self._find_model(client)
-            yield 0, self._placed(client, questions, 0)  # alone: what fails for all fails once
+            yield 0, self._placed(client, questions, 0)  # alone: a bad key fails once
             places = range(1, len(questions))
             yield from Crew(lambda place: self._placed(client, questions, place), places, self._concurrency)
 
     def close(self) -> None:
-        """Nothing is held between readings."""
+        """Do nothing: connections end with each reading."""
 
     def _client(self) -> Client:
         otherwise = "change what it names, or use hf: or nearest"
@@ -111,7 +110,7 @@ class EndpointReader:
             raise
 
     def _answer(self, client: Client, question: Question) -> Answer:
-        # A lone surrogate has no UTF-8; one character stands for it, as in the hf reader.
+        # A lone surrogate has no UTF-8; one character replaces it, as in the hf reader.
         prompt, *options = (_SURROGATE.sub("\ufffd", text) for text in (question.prompt, *question.options))
         if options:
             losses = tuple(self._loss(client, prompt, option) for option in options)
@@ -127,10 +126,10 @@ class EndpointReader:
         return Answer(text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)])
 
     def _refusal(self, text: str) -> Refused:
-        """What a refusal means of which that text may be the reason."""
+        """Return the function that translates a refusal of this text to an error."""
 
         def refused(code: int, said: str) -> UserError | None:
-            if code < 400 or code in _NO_REQUEST:
+            if code < 400 or code in UNRELATED_STATUSES:
                 return None
             if is_too_much(code, said):
                 return RefusedPromptError(self._url, text, said, "give a server (or a model) of a longer context")
@@ -168,47 +167,47 @@ class EndpointReader:
 def _no_logprobs(
     url: str, said: str = "", what: str = "returns no log-probabilities for the prompt (echo)"
 ) -> UserError:
-    """The error for a server that does not score what it is given."""
+    """Return the error for a server that does not score prompts."""
     return UserError(f"endpoint:{url}: the server {what}{said and ': '}{said}: {_BESIDE}")
 
 
 def option_tokens(text: str, start: int, tokens: Sequence[str], count: object = None) -> list[int]:
-    """The places of the tokens that reach beyond `start`, the generated one left out; none where that cannot be told.
+    """Return the places of tokens that end after `start`, without the generated one; empty if they are unclear.
 
-    `text_offset` is not looked at: vLLM's is a sum of lengths, and wrong from the first token that is shown otherwise
-    than it stands in the text. That is `<s>`, part of a character, or a word whose blank the tokenizer drops. Instead
-    the tokens are laid along the text, from its end and all of them.
+    `text_offset` is not used: vLLM's is a sum of lengths, and wrong after the first token that looks otherwise than in
+    the text: `<s>`, part of a character, or a word whose space the tokenizer drops. Instead all tokens are matched with
+    the text, from its end.
 
     Args:
         text: Prompt and option.
         start: Where the option begins.
-        tokens: As the server echoes them, with the one that it generated unless that is hidden as an end.
-        count: How many tokens the server says that the text has.
+        tokens: The server's echo, with the generated token unless the server hides it as an end.
+        count: The server's number of tokens of the text.
     """
     most = len(tokens)
     if most > len(text.encode()) + _BESIDE_TEXT:
         return []
     counts = [count] if isinstance(count, int) and most - 1 <= count <= most else [most - 1, most]
-    found = [own for n in counts if (own := _laid(text, start, tokens[:n]))]
+    found = [own for n in counts if (own := _match(text, start, tokens[:n]))]
     return found[0] if len(found) == 1 else []
 
 
-def _laid(text: str, start: int, tokens: Sequence[str]) -> list[int]:
+def _match(text: str, start: int, tokens: Sequence[str]) -> list[int]:
     own: list[int] = []
-    parts: list[int] = []  # tokens shown otherwise than they stand in the text, since the last one that is not
-    at, room = len(text), 0  # how far the text is laid out, and how many characters `parts` can be
+    parts: list[int] = []  # tokens that look otherwise than in the text, since the last matched one
+    at, room = len(text), 0  # the matched end of the text, and the most characters of `parts`
     for place, token in [*reversed(list(enumerate(tokens))), (-1, "")]:
         if place >= 0 and _PART.search(token):
             parts.insert(0, place)
             room += max(len(token), 1)
             continue
-        lead = _PART.split(tokens[parts[0]])[0] if parts else ""  # as the blank before the first byte of a character
+        lead = _PART.split(tokens[parts[0]])[0] if parts else ""  # as the space before the first byte of a character
         low, high = (max(0, at - room - 1 - len(token)), at) if place >= 0 else (0, len(lead))
         found = text.rfind(token + lead, low, high)
         if found < 0 and place == 0:
-            continue  # <s>, or what else a model puts in front
+            continue  # <s>, or another token that a model puts in front
         end = found + len(token)
-        dropped = at < len(text) and text.startswith(" ", end)  # the blank before the token that follows
+        dropped = at < len(text) and text.startswith(" ", end)  # the space before the next token
         if found < 0 or at - end > room + dropped or end + len(lead) < start < at or (parts and end == len(text)):
             return []
         own += [*(parts if end + len(lead) >= start else ()), *([place] if end > start else ())]

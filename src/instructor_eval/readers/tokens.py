@@ -1,4 +1,4 @@
-"""Questions in tokens: what the options of a question share, what is left of each, and where an option begins."""
+"""Questions in tokens: the tokens that a question's options share, the rest of each, and where an option begins."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as a language model reads it."""
+    """A question in tokens."""
 
     place: int
     """Its place among the questions."""
     question: Question
     prefix: array[int]
-    """The tokens that all its options' texts begin with, none of an option among them; or the whole prompt.
+    """The tokens at the beginning of all its options' texts, none of an option among them; or the whole prompt.
 
-    Packed, since all questions are held at once.
+    An array, since all questions are in memory at once.
     """
     rests: list[list[int]]
-    """What follows the prefix in each option's text; nothing where the answer is generated."""
+    """The tokens after the prefix in each option's text; empty for generated answers."""
     starts: list[int]
-    """Where in its rest each option begins."""
+    """The place in its rest where each option begins."""
 
     @property
     def need(self) -> int:
-        """Tokens that the longest of its texts has, the generated ones included."""
+        """The tokens of its longest text, generated ones included."""
         return len(self.prefix) + max(map(len, self.rests), default=self.question.max_tokens)
 
 
 class Tokens:
-    """A tokenizer as a language model wants it: what it puts in front of a text stays, what it puts behind does not.
+    """A tokenizer for a language model: special tokens before a text stay, those after it are left out.
 
     Args:
         folder: The checkpoint.
-        name: What errors call the reader.
-        first: The token put in front where nothing stands before the first one to predict.
+        name: The reader's name in errors.
+        first: The token in front of a text that has nothing before its first predicted token.
     """
 
     def __init__(self, folder: Path, *, name: str, first: int | None) -> None:
@@ -58,7 +58,7 @@ class Tokens:
         """Tokenise a question.
 
         Raises:
-            UserError: an option has no token of its own, or nothing stands before the first token to predict.
+            UserError: an option has no token of its own, or nothing comes before the first predicted token.
         """
         if not question.options:
             [(prompt, _)] = self._encode([question.prompt])
@@ -77,12 +77,12 @@ class Tokens:
         if min(starts) == 0:
             rows = [[self._first(), *ids] for ids in rows]
             starts = [start + 1 for start in starts]
-        shared = min(_alike(rows), *starts)
+        shared = min(_shared_length(rows), *starts)
         rests = [ids[shared:] for ids in rows]
         return Asked(place, question, array("i", rows[0][:shared]), rests, [start - shared for start in starts])
 
     def text(self, ids: list[int]) -> str:
-        """The text of generated tokens, special ones left out."""
+        """Return the text of generated tokens, without special ones."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def _first(self) -> int:
@@ -94,19 +94,19 @@ class Tokens:
         return self._first_id
 
     def _encode(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
-        """Of each text the token ids, and where in the text each token ends."""
-        # A lone surrogate has no UTF-8; one character stands for it, so that places in the text stay.
+        """Return for each text its token ids, and the place in the text where each token ends."""
+        # A lone surrogate has no UTF-8; one character replaces it, so that places in the text stay.
         encodings = self._tokenizer.encode_batch([_SURROGATE.sub("\ufffd", text) for text in texts])
-        kept = [len(e.ids) - self._closing for e in encodings]
-        return [(e.ids[:n], [end for _, end in e.offsets[:n]]) for e, n in zip(encodings, kept, strict=True)]
+        lengths = [len(e.ids) - self._closing for e in encodings]
+        return [(e.ids[:n], [end for _, end in e.offsets[:n]]) for e, n in zip(encodings, lengths, strict=True)]
 
 
-def _alike(rows: list[list[int]]) -> int:
-    """How many leading tokens all rows have in common: as many as the first and the last of them in order."""
+def _shared_length(rows: list[list[int]]) -> int:
+    """Return how many leading tokens all rows share: as many as the first and the last in sorted order."""
     pairs = zip(min(rows), max(rows), strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(map(len, rows)))
 
 
 def cut(text: str, stops: Sequence[str]) -> str:
-    """`text` before the first of `stops` in it."""
+    """Return a text up to the first of `stops` in it."""
     return text[: min((at for stop in stops if stop and (at := text.find(stop)) >= 0), default=len(text))]

@@ -1,4 +1,4 @@
-"""The reader `hf:<model>`: any causal language model that transformers knows, from a folder or the hub."""
+"""The reader `hf:<model>`: any causal language model of transformers, from a folder or the hub."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.core.errors import OutOfMemory, UserError
+from instructor_eval.core.libraries import quiet_transformers
 from instructor_eval.core.paths import file_sha256
 from instructor_eval.models.engine import pick_device
 from instructor_eval.readers.contract import Answer, Question
@@ -20,22 +21,22 @@ if TYPE_CHECKING:
     from instructor_eval.readers.language_model import LanguageModel
 
 FINGERPRINT_VERSION = 1
-# What configurations call the number of tokens that can be read.
+# Names of the maximum number of tokens in configurations.
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 
 
 class HfReader:
-    """A causal language model through transformers. Its files are found at once, weights loaded for the first question.
+    """A reader with transformers. Its files are found at once, its weights loaded for the first question.
 
     Args:
         spec: A local folder, or a hub id `org/name[@revision]`.
         device: auto, cpu, cuda, cuda:1.
         dtype: float32, bfloat16, float16, or auto: bfloat16 on a GPU, float32 elsewhere.
-        batch_tokens: Tokens in a batch, padding included; by default what suits the device.
+        batch_tokens: Tokens in a batch, padding included; None: a default for the device.
         offline: Never use the network.
 
     Raises:
-        UserError: there is no such model, it is no causal language model, or it is not whole.
+        UserError: there is no such model, it is not a causal language model, or a file is missing.
     """
 
     is_cheap = False
@@ -68,7 +69,7 @@ class HfReader:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, configuration and tokenizer by content, of what ends a text, and of the numeric form."""
+        """Hash of weights, configuration and tokenizer by content, of end tokens, and of the numeric form."""
         parts = {
             "version": FINGERPRINT_VERSION,
             "weights": [[path.name, file_sha256(path)] for path in self._weights],
@@ -80,7 +81,7 @@ class HfReader:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
-        """Name, revision, fingerprint and numeric form."""
+        """Return name, revision, fingerprint and numeric form."""
         return {
             "name": self.name,
             "revision": self.revision,
@@ -89,11 +90,11 @@ class HfReader:
         }
 
     def read(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
-        """Answer, the questions with options before those without, and of either the longest first.
+        """Yield answers: questions with options before the others, and the longest first.
 
         Raises:
-            UserError: the model cannot be loaded, a question cannot be read or is too long, memory does not suffice
-                for one, or a loss is no finite number.
+            UserError: the model cannot be loaded, a question cannot be read or is too long or does not fit into memory,
+                or a loss is not a finite number.
         """
         if not questions:
             return
@@ -109,30 +110,28 @@ class HfReader:
             yield from self._in_batches(part, tokens, model)
 
     def close(self) -> None:
-        """Give the weights' memory back; the next question loads them anew."""
+        """Release the weights; the next question loads them again."""
         model, self._model = self._model, None
         if model is not None:
             model.close()
 
     @cached_property
     def _eos(self) -> list[int]:
-        """The tokens that end a text, as the file for generation names them; none if it does not."""
+        """The tokens that end a text, from the configuration of generation; empty without one."""
         path = self._folder / "generation_config.json"
         return ids_of(read_json(path, self.name).get("eos_token_id")) if path.exists() else []
 
     @cached_property
     def _config(self) -> Any:
-        """The language model's configuration, with transformers' defaults for what the file leaves out."""
+        """The language model's configuration, with transformers' defaults for missing keys."""
         from transformers import AutoConfig  # the import of torch
 
-        from instructor_eval.readers.model_load import quiet
-
         try:
-            with quiet():
-                # False, since nothing given lets transformers ask on the terminal.
+            with quiet_transformers():
+                # Without False, transformers would ask on the terminal.
                 config = AutoConfig.from_pretrained(str(self._folder), local_files_only=True, trust_remote_code=False)
                 return config.get_text_config(decoder=True)
-        except Exception as e:  # transformers raises many kinds for a configuration it cannot read
+        except Exception as e:  # of many types, for a configuration that transformers cannot read
             if "trust_remote_code" in str(e):
                 raise UserError(f"reader {self.name} needs code of its own, never run here: use another reader") from e
             raise UserError(
@@ -169,7 +168,7 @@ class HfReader:
         while todo:
             size = max(1, model.budget // todo[0].need)
             if not (todo[0].rests or model.in_two_passes):
-                size = 1  # padding in front could change what it says
+                size = 1  # padding in front could change its output
             batch = todo[:size]
             answers = self._answers(batch, tokens, model)
             if isinstance(answers, str):
@@ -179,7 +178,7 @@ class HfReader:
             yield from zip([a.place for a in batch], answers, strict=True)
 
     def _answers(self, batch: Sequence[Asked], tokens: Tokens, model: LanguageModel) -> list[Answer] | str:
-        """A batch's answers, or why memory does not suffice: a text, since an error would hold that memory."""
+        """Return a batch's answers; if memory is full, the error as text, since an exception would hold that memory."""
         try:
             if not batch[0].rests:
                 rows = model.generate(batch, tokens.text)
@@ -189,13 +188,13 @@ class HfReader:
             return str(e)
         if not all(math.isfinite(loss) for row in losses for loss in row):
             way = "use another reader" if self.dtype == "float32" else "use dtype float32"
-            raise UserError(f"reader {self.name} gives a loss that is no finite number in {self.dtype}: {way}")
+            raise UserError(f"reader {self.name} gives a loss that is not finite in {self.dtype}: {way}")
         return [
             Answer(a.question.options[row.index(min(row))], tuple(row)) for a, row in zip(batch, losses, strict=True)
         ]
 
     def _halve(self, batch: Sequence[Asked], model: LanguageModel, error: str) -> None:
-        """Lower the budget to half of what did not fit, down to one text at a time."""
+        """Lower the budget to half of the batch that did not fit, down to one text at a time."""
         model.free()
         need = batch[0].need
         tried = min(model.budget, need * sum(max(1, len(a.rests)) for a in batch))
