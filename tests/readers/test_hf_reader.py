@@ -378,7 +378,7 @@ def test_losses_that_are_no_numbers(gpt2: Path, tmp_path: Path, bad: float) -> N
     folder = shutil.copytree(gpt2, tmp_path / "model")
     change_weight(folder, "transformer.ln_f.bias", bad)
     for dtype, way in (("bfloat16", "use dtype float32"), ("float32", "use another reader")):
-        with one_line("no finite number", f"in {dtype}", way):
+        with one_line("not finite", f"in {dtype}", way):
             list(HfReader(str(folder), device="cpu", dtype=dtype).read(QUESTIONS))
 
 
@@ -584,7 +584,7 @@ class TestRefused:
     def test_weights_that_read_backwards(self, tmp_path: Path) -> None:
         sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
         folder = tiny_lm.build(tmp_path / "bert", "Bert", **sizes)
-        with one_line("is no causal language model", "those after it"):
+        with one_line("is not a causal language model", "with later tokens"):
             list(HfReader(str(folder), device="cpu").read(QUESTIONS))
 
     def test_weights_that_are_not_whole(self, gpt2: Path, tmp_path: Path) -> None:

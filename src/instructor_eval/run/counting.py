@@ -215,5 +215,5 @@ class _NothingKept(Precision):
     def calibrate(self, vectors: Vectors, **about: Any) -> None:
         self.calibration = Calibration(vectors[:0], vectors[:0])
 
-    def kept(self, vectors: Vectors, *, as_query: bool = False) -> Vectors:
+    def apply(self, vectors: Vectors, *, as_query: bool = False) -> Vectors:
         return vectors

@@ -662,7 +662,7 @@ class ConstantEncoder(FakeEncoder):
 def test_a_model_that_tells_no_texts_apart_has_no_correlation(evaluated, name):
     with pytest.raises(UserError) as e:
         ADAPTER.run(card(name), ConstantEncoder(), settings(evaluated(name).hub))
-    assert f"task {name}: no " in str(e.value) and "are equal" in str(e.value)
+    assert f"task {name}: there is no " in str(e.value) and "are equal" in str(e.value)
 
 
 # Errors
