@@ -168,14 +168,15 @@ FILES = {
 
 def planned(words: list[str]) -> list[Score]:
     """The scores that a command would make, with their identities; nothing is computed."""
-    from instructor_eval.cli.run import prepare, request_of
+    from instructor_eval.cli.run import options_of
+    from instructor_eval.run.options import read, request_of
     from instructor_eval.run.plan import plan_run
     from instructor_eval.run.scores import planned_score
 
     options = root_parser().parse_args(words)
     options.command = ["evaluate", *words]
     with contextlib.ExitStack() as closing:
-        request = request_of(options, prepare(options), closing, dry=True)
+        request = request_of(read(options_of(options)), closing, print, dry=True)
         plans = plan_run(request, lambda _line: None)
         return [planned_score(request, card, plan) for plan in plans for card in plan.cards]
 

@@ -83,7 +83,7 @@ def test_what_is_done_is_kept_and_what_is_shared_counts_once(cli: Run, model: Pa
     assert cli("--model", model, "--task", "One.yaml", "--device", "cpu").code == 0
     plan = planned(cli, *run)
     first, second = plan["tasks"]
-    assert (first["status"], first["texts"], first["tokens"]) == ("kept", 0, 0)
+    assert (first["status"], first["texts"], first["tokens"]) == ("done", 0, 0)
     assert [second[k] for k in ("texts", "unique", "cached", "shared", "compute")] == [8, 8, 4, 0, 4]
     assert (plan["total"]["unique"], plan["total"]["cached"], plan["total"]["compute"]) == (8, 4, 4)
 

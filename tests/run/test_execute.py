@@ -18,7 +18,7 @@ from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
-from instructor_eval.run import execute
+from instructor_eval.run import execute, task
 from instructor_eval.run import scores as filing
 from instructor_eval.run.plan import Request
 from instructor_eval.run.task import Summary
@@ -201,7 +201,8 @@ def test_an_unexpected_fault_is_one_line_and_debug_raises_it(
         def data_key(self, *_: object) -> str:
             raise ZeroDivisionError("a\nlibrary's fault")
 
-    monkeypatch.setattr(execute, "adapter_for", lambda _card: Broken())
+    for module in (execute, task):
+        monkeypatch.setattr(module, "adapter_for", lambda _card: Broken())
     cards = select([str(write_sts(tmp_path, "Mine"))])
     summary, _ = run([plain], cards)
     assert summary.scores[0].error == "unexpected ZeroDivisionError: a library's fault (--debug shows where)"
@@ -234,7 +235,8 @@ def test_cqadupstack_is_the_mean_of_its_parts(
             items = {"id": ["q"], "ndcg_at_10": [values[card.name]]}
             return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items)
 
-    monkeypatch.setattr(execute, "adapter_for", lambda _card: Fake())
+    for module in (execute, task):
+        monkeypatch.setattr(module, "adapter_for", lambda _card: Fake())
     summary, _ = run([plain], select(["CQADupstackRetrieval"]))
     whole = summary.scores[-1]
     assert whole.task == "CQADupstackRetrieval"
@@ -262,7 +264,8 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
             found = search if settings.search else {}
             return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items, search=found)
 
-    monkeypatch.setattr(execute, "adapter_for", lambda _card: Fake())
+    for module in (execute, task):
+        monkeypatch.setattr(module, "adapter_for", lambda _card: Fake())
     searches = [EXACT_SEARCH, SearchSpec.parse("faiss:Flat")]
     summary, lines = run([plain], select(["CQADupstackRetrieval"]), searches=searches)
     exact, stored = [s for s in summary.scores if s.task == "CQADupstackRetrieval"]
