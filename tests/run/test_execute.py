@@ -216,7 +216,7 @@ def test_a_score_that_its_items_do_not_give_is_never_filed(tmp_path: Path) -> No
     score = Score("i", "failed", "T", "b", "STS", {"name": "m"}, {"set": "none"}, "pearson")
     outcome = Outcome("pearson", 0.5, {"id": ["1", "2", "3"], "gold": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 3.0]})
     with pytest.raises(RuntimeError, match="is not pearson"):
-        filing.fill(score, outcome)
+        filing.finish(score, outcome)
     assert score.status == "failed"
 
 

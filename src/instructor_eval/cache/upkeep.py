@@ -61,7 +61,7 @@ class Info:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What `prune` or `clear` took away."""
+    """Rows and bytes that `prune` or `clear` removed."""
 
     rows: int
     """Texts with a vector, or answers."""
@@ -72,7 +72,7 @@ class Dropped:
 
 @dataclass
 class Verdict:
-    """What `verify` found and did."""
+    """Findings and repairs of `verify`."""
 
     rows: int = 0
     """Blocks of vectors, or answers, that were checked."""
@@ -87,7 +87,7 @@ class Verdict:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was wrong."""
+        """Return whether nothing was wrong."""
         return not (self.wrong or self.entries or self.set_aside)
 
 

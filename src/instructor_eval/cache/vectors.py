@@ -56,7 +56,7 @@ class Space:
 
 
 class Cache(Protocol):
-    """Where an engine looks vectors up, and leaves new ones."""
+    """A store of vectors: an engine looks them up in it and adds new ones."""
 
     def read(self, space: Space, keys: Sequence[bytes], out: Vectors) -> npt.NDArray[np.bool_]:
         """Fill `out` [len(keys), dim] where a key is known; the result is True at those."""
@@ -110,12 +110,12 @@ class VectorCache:
 
     @property
     def reads(self) -> bool:
-        """Whether vectors are still looked up."""
+        """Return whether vectors are still looked up."""
         return self._database.reads
 
     @property
     def writes(self) -> bool:
-        """Whether new vectors are still stored."""
+        """Return whether new vectors are still stored."""
         return self._database.writes
 
     def close(self) -> None:

@@ -32,9 +32,9 @@ class Dot:
     """Mean score, a fraction of 1."""
     spread: Spread | None
     complete: bool
-    """Whether its mean is over all the chart's tasks."""
+    """True where its mean is over all the chart's tasks."""
     best: bool = False
-    """Whether no complete dot is at least as good in both and better in one."""
+    """True where no complete dot is at least as good in both and better in one."""
     low: float | None = None
     high: float | None = None
     label_y: float | None = None
@@ -71,7 +71,7 @@ class Chart:
 
     @property
     def quality(self) -> str:
-        """What the y axis is: `mean of 6 of 8 tasks`."""
+        """Return the name of the y axis: `mean of 6 of 8 tasks`."""
         of = "" if self.tasks == self.of else f" of {self.of}"
         return f"mean of {self.tasks}{of} task{'s' * (self.of != 1)}"
 

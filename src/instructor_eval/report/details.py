@@ -1,4 +1,4 @@
-"""What stands behind a cell: items, instructions, data, machine, command. What cells share is shown once."""
+"""The details of a cell: items, instructions, data, machine, command. What cells share is shown once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Facts:
     id: str
     rows: list[tuple[str, str]]
     literal: bool = False
-    """Whether the texts are shown as they are, blanks and all."""
+    """True where the texts are shown as they are, blanks and all."""
 
 
 @dataclass

@@ -43,24 +43,24 @@ class Line:
 
     @property
     def label(self) -> str:
-        """What it is called where no other line is near: model, variant and instruction set."""
+        """Return its name where no other line is near: model, variant and instruction set."""
         return f"{self.row.model} · {self.row.instructions}"
 
     @property
     def short(self) -> str:
-        """What it is called below its parent."""
+        """Return its name below its parent."""
         if self.kind == VARIANT:
             return self.row.short
         return self.row.instructions if self.kind == INSTRUCTIONS else self.row.model
 
     @property
     def ancestors(self) -> list[str]:
-        """What the lines above it are called, the model first."""
+        """Return the names of the lines above it, the model first."""
         return [*self.parent.ancestors, self.parent.short] if self.parent else []
 
     @property
     def family(self) -> str:
-        """How the model takes instructions; empty where nobody has said."""
+        """Return how the model takes instructions; empty where nobody has said."""
         known = [*self.row.scores.values(), *self.row.failures.values()]
         return str(known[0].model.get("family", "")) if known else ""
 

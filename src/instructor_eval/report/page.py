@@ -41,7 +41,7 @@ _SHORT = 26
 
 @dataclass
 class Request:
-    """What the page is made of."""
+    """The parts of the page."""
 
     board: Board
     evidence: Evidence

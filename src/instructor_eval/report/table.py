@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell; empty texts where there is nothing."""
+    """The texts of a cell; empty where there is nothing."""
 
     main: str = ""
     """The score, behind its mark if it has one: `▼ 64.51`."""

@@ -1,4 +1,4 @@
-"""What a gate has decided, read from its `gate.json`: the page's first line."""
+"""The verdict of a gate, read from its `gate.json`: the page's first line."""
 
 from __future__ import annotations
 

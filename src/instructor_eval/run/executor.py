@@ -13,7 +13,7 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})", re.ASCII)
 
 @dataclass(frozen=True)
 class Executor:
-    """Where encoding happens: `local` (this process), or `ray` with the address of a cluster."""
+    """The place of encoding: `local` (this process), or `ray` with the address of a cluster."""
 
     kind: str = "local"
     address: str = ""

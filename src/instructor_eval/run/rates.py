@@ -1,4 +1,4 @@
-"""How fast a model is on the texts that a run would give it: a short calibration, class of length by class of length.
+"""Speed of a model on the texts that a run would give it: a short calibration, class of length by class of length.
 
 Short inputs and long ones differ several times in tokens per second (the cost of a batch against that of attention),
 and little within a class. What is timed is a random sample of the very inputs, in the engine's own batches.

@@ -25,7 +25,7 @@ _OWN_DATA = 2
 COUNTS = ("texts", "unique", "hits", "tokens")
 
 
-def blank(request: Request, card: Card, plan: Planned) -> Score:
+def begin(request: Request, card: Card, plan: Planned) -> Score:
     """A score with everything that is known before the data is read."""
     return Score(
         identity="",
@@ -63,7 +63,7 @@ def blank(request: Request, card: Card, plan: Planned) -> Score:
 
 
 def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
-    """What answers the prompts of a prompt-retrieval task, and how their demonstrations are chosen."""
+    """Return the reader of a prompt-retrieval task, and how demonstrations are chosen."""
     if card.type != "PromptRetrieval":
         return {}
     reader = request.settings.reader or NearestReader()
@@ -90,7 +90,7 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     Raises:
         UserError: the data cannot be had.
     """
-    score = blank(request, card, plan)
+    score = begin(request, card, plan)
     if card.parts:
         score.data["key"] = identity({p.task: p.identity for p in parts})
     else:
@@ -102,7 +102,7 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
 
 def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Score:
     """A task that could not be run at all, filed."""
-    score = blank(request, card, plan)
+    score = begin(request, card, plan)
     score.error = error
     score.identity = identity_of(score)
     score.environment = {"versions": versions()}
@@ -120,13 +120,13 @@ def file_unstarted(request: Request, planned: Sequence[Planned]) -> list[Score]:
             if plan.error:
                 found.append(failed_score(request, card, plan, plan.error))
                 continue
-            score = blank(request, card, failed)
+            score = begin(request, card, failed)
             score.identity = identity_of(score)
             request.store.remove_failed(score)
     return found
 
 
-def fill(score: Score, outcome: Outcome) -> None:
+def finish(score: Score, outcome: Outcome) -> None:
     """Put an outcome into a score, its number computed again from its items.
 
     Raises:
@@ -143,7 +143,7 @@ def fill(score: Score, outcome: Outcome) -> None:
 
 def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
     """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
-    score = blank(request, card, plan)
+    score = begin(request, card, plan)
     parts = [done[name] for name in card.parts]
     score.data["key"] = identity({p.task: p.identity for p in parts})
     score.data["hash"] = identity({p.task: p.data.get("hash") for p in parts})
@@ -161,7 +161,7 @@ def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Req
     score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in COUNTS}
     score.environment = {"versions": versions()}
     whole = metrics.compute("mean_of_parts", items)
-    fill(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
+    finish(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
     request.store.write(score, items)
     return score, False
 

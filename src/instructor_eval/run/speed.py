@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class How:
-    """How both sides are run, and what is let pass."""
+    """Settings of a speed comparison, and its limit."""
 
     device: str = "auto"
     batch_tokens: int | None = None

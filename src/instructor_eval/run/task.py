@@ -22,7 +22,7 @@ from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import DATA_NOTE, Score
 from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
-from instructor_eval.run.scores import COUNTS, blank, fill
+from instructor_eval.run.scores import COUNTS, begin, finish
 from instructor_eval.tasks.adapter import adapter_for
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.task import Card, Outcome, Resolved
@@ -30,7 +30,7 @@ from instructor_eval.tasks.task import Card, Outcome, Resolved
 
 @dataclass
 class Summary:
-    """How a run ended."""
+    """The end of a run."""
 
     scores: list[Score] = field(default_factory=list)
     ran: int = 0
@@ -81,7 +81,7 @@ def run_task(
     request: Request, card: Card, plan: Planned, engine: BaseEngine | None, prober: Prober
 ) -> tuple[Score, bool]:
     """The score of one task, and whether it was there already."""
-    score = blank(request, card, plan)
+    score = begin(request, card, plan)
     started = time.perf_counter()
     outcome: Outcome | None = None
     encoder: BoundEncoder | NoModel
@@ -126,7 +126,7 @@ def run_task(
     if outcome is None:
         request.store.write(score)
         return score, False
-    fill(score, outcome)
+    finish(score, outcome)
     score.notes += [f"{DATA_NOTE}{warning}" for warning in outcome.warnings]
     score.notes += plan.checkpoint.notes if plan.checkpoint else ()
     score.embedding = encoder.embedding()
@@ -148,7 +148,7 @@ def _asked(engine: BaseEngine | None) -> dict[str, float]:
 
 
 def _environment(request: Request, score: Score, engine: BaseEngine | None, prober: Prober) -> dict[str, Any]:
-    """What a score was made with.
+    """Return the environment that a score was made in.
 
     Where there is a model, for the drift gate also whether this run computed every vector itself, and the probe of
     what computed them.

@@ -50,7 +50,7 @@ class Shape:
     """Id and value, the lowest first; of equals the first by id."""
     best: list[list[str | float]]
     is_mean: bool
-    """Whether the score is the mean of values that stand for themselves (not of what a correlation is made of)."""
+    """True where the score is the mean of values that stand for themselves (not of what a correlation is made of)."""
 
 
 class UnreadError(Exception):

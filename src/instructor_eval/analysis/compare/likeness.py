@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike the vectors behind two scores are, as far as it is known."""
+    """Likeness of the vectors behind two scores, as far as it is known."""
 
     same_model: bool = False
     """True where model, form, instructions and search are the same by name: fingerprints and texts are equal."""

@@ -1,1 +1,1 @@
-"""What may pass: the quality, drift and speed gates, their limits, and what they leave behind."""
+"""Gates: quality, drift and speed, their limits, and the files they write."""

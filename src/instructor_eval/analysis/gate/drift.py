@@ -40,7 +40,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class VectorDrift:
-    """How far the vectors of the sample have moved."""
+    """Movement of the sample's vectors."""
 
     verdict: str
     message: str
@@ -50,7 +50,7 @@ class VectorDrift:
     """The number of that text in the sample."""
     texts: int = 0
     exact: bool = False
-    """Whether every vector is the same, bit by bit."""
+    """True where every vector is the same, bit by bit."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TaskDrift:
     items_changed: int = 0
     """Those whose part of the score is another, by however little."""
     exact: bool = False
-    """Whether every value of every item is the same, bit by bit."""
+    """True where every value of every item is the same, bit by bit."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -97,7 +97,7 @@ class Drift:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing at all has changed: not a bit of a vector, no list, no item, no score."""
+        """Return whether nothing at all has changed: not a bit of a vector, no list, no item, no score."""
         return self.vectors.exact and all(t.exact for t in self.tasks)
 
     @property

@@ -1,4 +1,4 @@
-"""What a gate leaves: gate.json for programs, junit.xml for dashboards, Markdown for people, a line for GitHub.
+"""Files of a gate: gate.json for programs, junit.xml for dashboards, Markdown for people, a line for GitHub.
 
 The files hold no time of day: the same results, thresholds and command give the same bytes. GitHub Actions is known by
 its variables; elsewhere nothing is added for it, and files and exit code say everything.

@@ -1,4 +1,4 @@
-"""What a gate lets pass: margins by task, the level of the tests, limits of drift and speed; from a small YAML file.
+"""Limits of a gate: margins by task, the level of the tests, limits of drift and speed; from a small YAML file.
 
     margins:            # points (score x 100) that may be lost
       default: 1.0
@@ -39,7 +39,7 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class DriftLimits:
-    """How far the same model on the same data may move; the drift gate fails beyond any of them."""
+    """Limits of the drift gate: movement of the same model on the same data; it fails beyond any of them."""
 
     cosine: float = 1e-4
     """Largest 1 - cosine between the two vectors of a text."""
@@ -51,7 +51,7 @@ class DriftLimits:
 
 @dataclass(frozen=True)
 class SpeedLimit:
-    """How much longer than the baseline the candidate may take."""
+    """Limit of the speed gate: how much longer than the baseline the candidate may take."""
 
     slower: float = 1.10
     """Ratio of times, candidate / baseline."""

@@ -60,7 +60,7 @@ _GROWTH = 5
 
 @dataclass(frozen=True)
 class Size:
-    """How much of an outcome a file shows; lengths are of escaped texts, in characters."""
+    """Sizes of an outcome's parts in a file; lengths are of escaped texts, in characters."""
 
     name: int
     """Of a task, an item, a model."""
@@ -91,7 +91,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Section:
-    """What lost most of a regressed task."""
+    """The items of a regressed task that lost most."""
 
     name: str
     changed: str

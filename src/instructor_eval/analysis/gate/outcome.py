@@ -1,4 +1,4 @@
-"""What a gate ended with: the verdicts of quality, drift and speed as one, in the words that all outputs share."""
+"""The outcome of a gate: the verdicts of quality, drift and speed as one, in the words that all outputs share."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """What the command ends with."""
+        """Return the exit code of the command."""
         passes = self.verdict == INCONCLUSIVE and not self.fail_on_inconclusive
         return 0 if passes else EXIT_CODES[self.verdict]
 

@@ -51,7 +51,7 @@ _MOST_NEEDED, _HALVINGS = 1e9, 40
 
 @dataclass(frozen=True)
 class TaskVerdict:
-    """What is decided of one task, or of the mean; fractions of 1."""
+    """The verdict on one task, or on the mean; fractions of 1."""
 
     name: str
     """The task, or `MACRO`."""
@@ -71,7 +71,7 @@ class TaskVerdict:
     needed: int | None = None
     """Of an INCONCLUSIVE one: about how many items would settle it if the difference stayed; None is unknown."""
     same_model: bool = False
-    """Whether no item changed and the vectors are the baseline's."""
+    """True where no item changed and the vectors are the baseline's."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class _Row:
     margin: float
     p: _P
     same: bool
-    """Whether its vectors are the baseline's."""
+    """True where its vectors are the baseline's."""
 
 
 def _decide(row: _Row, adjustment: Adjustment, limit: float, drawn: int) -> TaskVerdict:

@@ -1,4 +1,4 @@
-"""Why a verdict of the quality gate is what it is, in words that are true of the figures they stand beside."""
+"""Reasons of the quality gate's verdicts, in words that are true of the figures beside them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FEW_CHANGED = 20
 
 @dataclass(frozen=True)
 class Adjustment:
-    """What p-values are adjusted for: Holm's method, with weights (Holm 1979, section 4)."""
+    """The adjustment of p-values: Holm's method, with weights (Holm 1979, section 4)."""
 
     tasks: int = 1
     """Tasks that are tested."""
     with_mean: bool = False
-    """Whether their mean is tested too."""
+    """True where their mean is tested too."""
     alpha: float = 0.05
 
     @property
@@ -34,12 +34,12 @@ class Adjustment:
 
     @property
     def of_task(self) -> float:
-        """What a task is tested at, if it alone has lost."""
+        """Return the level that a task is tested at, if it alone has lost."""
         return self.alpha / (self.tasks + self.mean_weight) if self.tasks else self.alpha
 
     @property
     def of_mean(self) -> float:
-        """What the mean is tested at."""
+        """Return the level that the mean is tested at."""
         return self.alpha / 2 if self.with_mean else self.alpha
 
     @property
@@ -54,7 +54,7 @@ class Adjustment:
 
     @property
     def sentence(self) -> str:
-        """What the p in a table is."""
+        """Return what the p in a table means."""
         if self.tasks <= 1:
             return "p: one-sided, that nothing is lost; of one test, so not adjusted."
         weights = (
@@ -89,7 +89,7 @@ def excluded(difference: Difference, margin: float, tasks: Sequence[TaskComparis
 
 @dataclass(frozen=True)
 class Open:
-    """Why a task or the mean is INCONCLUSIVE, and what would settle it."""
+    """The reason that a task or the mean is INCONCLUSIVE, and what would settle it."""
 
     difference: Difference
     tasks: Sequence[TaskComparison]
@@ -169,7 +169,7 @@ class Open:
 
     @property
     def _remedy(self) -> str:
-        """What would show that it is the same model."""
+        """Return what would show that it is the same model."""
         distances = [t.likeness.cosine for t in self.tasks if t.likeness.cosine is not None]
         if distances and max(distances) > self.limit:
             return f"it is another model: its vectors are off the baseline's by up to {max(distances):.2g} (1 - cosine)"

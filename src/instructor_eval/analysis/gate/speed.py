@@ -1,4 +1,4 @@
-"""What two models timed in turns gave: the ratio with its interval, and the verdict."""
+"""The result of timing two models in turns: the ratio with its interval, and the verdict."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Speed:
 
     @property
     def rounds(self) -> int:
-        """How often both had their turn."""
+        """Return how often both had their turn."""
         return len(self.candidate_seconds)
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """How many times as fast as the baseline, round by round."""
+        """Return how many times as fast as the baseline, round by round."""
         pairs = zip(self.baseline_seconds, self.candidate_seconds, strict=True)
         return tuple(base / own if own > 0 else math.inf for base, own in pairs)
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the baseline: the median of the rounds' ratios."""
+        """Return how many times as fast as the baseline: the median of the rounds' ratios."""
         return median(self.ratios)
 
     @property

@@ -1,1 +1,1 @@
-"""Where a run's encoding happens: in this process, or on the workers of a Ray cluster."""
+"""Run on a Ray cluster: jobs, the workers that do them, and the view of all."""

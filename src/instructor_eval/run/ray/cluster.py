@@ -155,9 +155,9 @@ def _cleanly_terminated() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _core_silent() -> Iterator[None]:
-    """Keep what Ray's core writes past Python off the terminal: lost nodes are told in our own words.
+    """Keep what Ray's core writes past Python off the terminal: lost nodes get a line of our own.
 
-    It writes to file descriptor 2 whatever it is told; meanwhile Python's own `sys.stderr` is another one.
+    It writes to file descriptor 2 whatever it is set to; meanwhile Python's own `sys.stderr` is another one.
     """
     from ray._private import worker
 
@@ -240,7 +240,7 @@ def _token() -> str:
 
 
 def _store_bytes() -> int:
-    """What Ray's shared memory may hold: a few shares of texts and vectors a worker."""
+    """Return the bytes that Ray's shared memory may hold: a few shares of texts and vectors a worker."""
     try:
         free = shutil.disk_usage("/dev/shm").free  # noqa: S108
     except OSError:
@@ -271,7 +271,7 @@ def _join(executor: Executor) -> None:
 
 
 def reachable(executor: Executor) -> None:
-    """Whether anything listens there.
+    """Return whether anything listens there.
 
     Raises:
         UserError: nothing does.

@@ -84,7 +84,7 @@ class WorkerEngine(Engine):
         """Texts of a call at most; of a longer one the job is given up."""
 
     def machine(self) -> dict[str, Any]:
-        """What computes."""
+        """Return the devices that compute."""
         return {**hardware(self.device), "node": address()}
 
     @cached_property
@@ -101,7 +101,7 @@ class WorkerEngine(Engine):
             self.counts = counts
 
     def environment(self) -> dict[str, Any]:
-        """What computes, or where all was in the cache this machine; and how many workers there is room for."""
+        """Return the computing devices (where all was cached, this machine), and how many workers there is room for."""
         computed = self.totals.unique > self.totals.hits
         here = self.machine() if computed else {**hardware("cpu"), "node": address()}
         return {"hardware": here, "executor": "ray", "workers": self._setup.workers}
@@ -156,7 +156,7 @@ class SpreadEngine(WorkerEngine):
         return found
 
     def machine(self) -> dict[str, Any]:
-        """What one of the workers is."""
+        """Return the description of one of the workers."""
         return self._seen[0]
 
     @cached_property
@@ -218,7 +218,7 @@ class SpreadEngine(WorkerEngine):
 
 
 class Embedder:
-    """The actor of `ray.data`: texts in, vectors out. What the user can mend is a column: Ray would hide its kind.
+    """The actor of `ray.data`: texts in, vectors out. What the user can correct is a column: Ray would hide its kind.
 
     Args:
         setup: Of the run.

@@ -1,4 +1,4 @@
-"""What a run hands to Ray and gets back: plain values."""
+"""Values that a run hands to Ray and gets back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = ("total", "done", "hits", "tokens", "work", "worked")
 
 @dataclass(frozen=True)
 class Setup:
-    """What all jobs of a run share."""
+    """Settings that all jobs of a run share."""
 
     request: Request
     """Without its caches: a worker opens its own."""
@@ -43,12 +43,12 @@ class Setup:
 
     @property
     def resources(self) -> dict[str, float]:
-        """What a worker with a model asks Ray for."""
+        """Return the resources that a worker with a model asks Ray for."""
         return {"num_gpus": 1, "num_cpus": 0} if self.device == "cuda" else {"num_cpus": self.threads}
 
     @property
     def light(self) -> Setup:
-        """What a worker needs that only embeds."""
+        """Return the resources of a worker that only embeds."""
         return dataclasses.replace(self, planned=[], request=dataclasses.replace(self.request, cards=[]))
 
 
@@ -62,12 +62,12 @@ class Job:
     """The plan's number and the score's identity as this run knows it."""
     embeds: bool
     spread: bool = False
-    """Whether it runs on the run's own node, and `ray.data` computes its vectors anywhere."""
+    """True where it runs on the run's own node, and `ray.data` computes its vectors anywhere."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a job ended."""
+    """The end of a job."""
 
     address: str
     """The node's, for people."""
@@ -76,12 +76,12 @@ class Done:
     error: str = ""
     """Why none of its rows could be computed."""
     spread: bool = False
-    """Whether it was given up to be run again with `spread`: it is long, or this node lacks its data."""
+    """True where it was given up to be run again with `spread`: it is long, or this node lacks its data."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How far a try of a job is: counts since its start, as `Progress` has them."""
+    """Progress of one try of a job: counts since its start, as `Progress` has them."""
 
     job: int
     attempt: str
