@@ -58,9 +58,10 @@ class Page(HTMLParser):
 
     @property
     def packed(self) -> dict[str, Any]:
-        """What the page holds as JSON, DEFLATE, base64."""
+        """What the page holds as JSON, DEFLATE, base64: its columns as lists, its parts by key."""
         [script] = [raw for raw, kind in zip(self.raw["script"], self.of("script"), strict=True) if kind.get("type")]
-        return json.loads(zlib.decompress(base64.b64decode(script)))
+        found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(script)))
+        return {**found, "values": [column.split("\x7f") for column in found["values"]], "parts": parts_of(found)}
 
     def of(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -68,3 +69,18 @@ class Page(HTMLParser):
 
 def read(path: Path | str = "report.html") -> Page:
     return Page(Path(path).read_bytes())
+
+
+def parts_of(found: dict[str, Any]) -> dict[str, str]:
+    """The pieces of HTML by key, put together from groups of columns (`report/pack.py`)."""
+    parts: dict[str, str] = {}
+    for group in found["parts"]:
+        for i, key in enumerate(group["keys"].split("\x7f")):
+            texts = []
+            for place in group["places"]:
+                if isinstance(place, str):
+                    texts.append(place)
+                else:
+                    texts.append(next(text for text in reversed(place[0].split("\x7f")[: i + 1]) if text))
+            parts[key] = "".join(texts)
+    return parts

@@ -2,18 +2,16 @@
 
 Everything is written here, once, by templates that escape every text. The page's own script arranges what is there:
 it sorts, filters, opens and copies. What stands behind single cells lies open in a small page; in a large one it is
-packed (JSON, DEFLATE, base64), and the browser unpacks it when it is asked for.
+packed (`pack.py`: JSON, DEFLATE, base64), and the browser unpacks it when it is asked for.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import shlex
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +23,7 @@ from instructor_eval.analysis.format import interval_text, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
-from instructor_eval.report import chart, details, pairs, sections, table, verdict
+from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line, lines
 
@@ -220,19 +218,13 @@ def _packed(page: Page, board: Board) -> str:
     """Return the board's CSV, column by column, and the parts where they do not lie open, packed."""
     headers, rows = text.csv_table(board)
     first = headers.index("instructions") + 1 + (board.reader is not None) + len(text.means_shown(board))
-    return packed({
+    return pack.packed({
         "columns": list(map(_bare, headers)),
-        "values": [list(map(_bare, column)) for column in zip(*rows, strict=True)],
+        "values": [pack.BETWEEN.join(map(_bare, column)) for column in zip(*rows, strict=True)],
         "tasks": list(range(first, first + len(board.tasks))),
         "results": page.results,
-        "parts": {} if page.inline else page.parts,
+        "parts": [] if page.inline else pack.columns_of(page.parts),
     })  # fmt: skip
-
-
-def packed(content: Mapping[str, Any]) -> str:
-    """Return `content` as JSON, DEFLATE, base64: what a browser unpacks by itself."""
-    plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-    return base64.b64encode(zlib.compress(plain, 9)).decode()
 
 
 def _bare(value: object) -> str:

@@ -26,13 +26,20 @@
   async function unpack(text) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return JSON.parse(await new Response(stream).text());
+    const found = JSON.parse(await new Response(stream).text());
+    const parts = {}; // from columns to pieces, see report/pack.py
+    const filled = (texts) => { texts.forEach((text, i) => (texts[i] = text || texts[i - 1])); return texts; };
+    for (const { keys, places } of found.parts) {
+      const columns = places.map((place) => (Array.isArray(place) ? filled(place[0].split("\x7f")) : place));
+      keys.split("\x7f").forEach((key, i) => (parts[key] = () => columns.map((c) => (Array.isArray(c) ? c[i] : c)).join("")));
+    }
+    return { ...found, parts, values: found.values.map((column) => column.split("\x7f")) };
   }
   // A part by its key, as new nodes: from the page if it lies open there, else unpacked. null where there is none.
   async function part(key) {
     const open = $(key);
     const holder = make("template");
-    holder.innerHTML = open ? open.outerHTML : ((await packed()).parts[key] ?? "");
+    holder.innerHTML = open ? open.outerHTML : ((await packed()).parts[key]?.() ?? "");
     const node = holder.content.firstElementChild;
     if (!node) return null;
     node.removeAttribute("id");
