@@ -15,7 +15,8 @@ import yaml
 
 from instructor_eval import __version__
 from instructor_eval.analysis.gate.limits import read_thresholds
-from instructor_eval.cli.main import main as cli
+from instructor_eval.cli import main as command_line
+from instructor_eval.core.errors import UserError
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 WORKFLOW, SCRIPT, TEXT = DOCS / "ci" / "gate.yml", DOCS / "ci" / "gate.sh", DOCS / "ci.md"
@@ -39,10 +40,10 @@ def commands(text: str) -> list[list[str]]:
 def parse(words: list[str]) -> None:
     """Give a command's words to the parser that will read them; an error is raised as UserError."""
     assert words[0] == "evaluate"
-    if words[1] in cli.COMMANDS:
-        cli.parser_of(words[1])[0].parse_args(words[2:])
+    if words[1] in command_line.COMMANDS:
+        command_line.parser_of(words[1])[0].parse_args(words[2:])
     else:
-        options = cli.root_parser().parse_args(words[1:])
+        options = command_line.root_parser().parse_args(words[1:])
         assert options.model
         assert options.task
 
@@ -68,7 +69,7 @@ def test_every_command_parses(file: Path, least: int) -> None:
 
 
 def test_the_parser_of_this_test_refuses_a_wrong_flag() -> None:
-    with pytest.raises(cli.UserError, match="--no-such-flag"):
+    with pytest.raises(UserError, match="--no-such-flag"):
         parse(["evaluate", "gate", "--candidate", "x", "--no-such-flag"])
 
 

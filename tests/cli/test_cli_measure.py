@@ -132,7 +132,7 @@ def test_formats_for_programs_are_alone_on_the_output(measure: Measure, model: P
     code, out, err = measure("--variant", "bf16", "--format", "md")
     assert out.startswith("| variant ")
     assert "made-up texts" in out
-    assert "kept" in err
+    assert "reused" in err
 
 
 def test_the_folder_is_the_one_given(measure: Measure, tmp_path: Path) -> None:

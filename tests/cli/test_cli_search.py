@@ -147,7 +147,7 @@ def test_plan_knows_what_is_there(made: Path, cli: Run) -> None:
     done = cli("plan", *RUN[:-1], "--search", "lancedb:FLAT", "--search", "faiss:HNSW8", "--cache", "cache")
     assert done.code == 0, done.err
     kept = {
-        line.split()[1].partition("@")[2]: "kept" in line for line in done.out.splitlines() if line.startswith("DemoR")
+        line.split()[1].partition("@")[2]: "done" in line for line in done.out.splitlines() if line.startswith("DemoR")
     }
     assert kept == {"fp32/lancedb:FLAT:none": True, "fp32/faiss:HNSW8:none": False}
 

@@ -77,9 +77,9 @@ CASES = [
         for value in values
     ),
     spoilt("hidden_size: null", edited(_CONFIG, hidden_size=None), "names no hidden_size"),
-    spoilt("hidden_size: 1e400", _raw("hidden_size", "1e400"), "hidden_size: Infinity is no whole number"),
-    spoilt("pad_token_id: -1e400", _raw("pad_token_id", "-1e400"), "pad_token_id: -Infinity is no token's id"),
-    spoilt("d_model: a text", edited(_CONFIG, d_model="32"), "d_model: '32' is no whole number", kind="t5"),
+    spoilt("hidden_size: 1e400", _raw("hidden_size", "1e400"), "hidden_size: Infinity is not a whole number"),
+    spoilt("pad_token_id: -1e400", _raw("pad_token_id", "-1e400"), "pad_token_id: -Infinity is not a token's id"),
+    spoilt("d_model: a text", edited(_CONFIG, d_model="32"), "d_model: '32' is not a whole number", kind="t5"),
     spoilt("num_heads: 0", edited(_CONFIG, num_heads=0), "model m", kind="t5"),
     spoilt("num_layers: a billion", edited(_CONFIG, num_layers=10**9), "num_layers: 1000000000 is no", kind="t5"),
     spoilt("num_layers: two thousand", edited(_CONFIG, num_layers=2001), "num_layers is 2,001", "tensors", kind="t5"),

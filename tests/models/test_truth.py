@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from instructor_eval.cache.blocks import VECTORS
+from instructor_eval.cache.database import open_existing
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.models import batches
@@ -363,11 +365,11 @@ def test_odd_texts_are_found_again(request: pytest.FixtureRequest, tmp_path: Pat
 
 def test_a_damaged_part_is_computed_again(tmp_path: Path, instructor_folder: Path) -> None:
     expected = warmed(instructor_folder, tmp_path)
+    with open_existing(tmp_path / "cache", VECTORS) as connection:
+        [(number, data)] = connection.execute("SELECT id, vectors FROM blocks").fetchall()
+        spoilt = bytes([data[0] ^ 1]) + data[1:]
+        connection.execute("UPDATE blocks SET vectors = ? WHERE id = ?", (spoilt, number))
     cache = opened(tmp_path)
-    connection = cache._connect("rw")
-    [(number, data)] = connection.execute("SELECT id, vectors FROM blocks").fetchall()
-    spoilt = bytes([data[0] ^ 1]) + data[1:]
-    connection.execute("UPDATE blocks SET vectors = ? WHERE id = ?", (spoilt, number))
     encoder = engine(instructor_folder, family="instructor", cache=cache)
     assert largest(encoder.encode(TEXTS, DOCUMENT), expected) < TOLERANCE
     assert encoder.totals.hits == 0

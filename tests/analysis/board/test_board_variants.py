@@ -187,7 +187,7 @@ def test_without_items_differences_have_no_interval(made: Made) -> None:
     assert (delta.verdict, delta.low, delta.n) == ("unknown", None, 80)
     assert found.without_interval == []
     text = format_board(found, "table")
-    assert "cannot be told without an interval" in text
+    assert "cannot be said without an interval" in text
     assert "missing or damaged" not in text
 
 

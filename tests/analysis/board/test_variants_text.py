@@ -62,7 +62,7 @@ GAIN = Difference(0.003, 0.001, 0.005, 0.001, 1, "t")
         (child(Difference(0.0, -0.01, 0.01, 0.005, 4, "normal")),
          "int8: 0.00 points [-1.00, +1.00] on 4 tasks: no loss shown (could hide up to 1.00)"),
         (child(Difference(-0.2, n=3)),
-         "int8: -20.00 points on 3 tasks: whether that is a loss cannot be told without an interval"),
+         "int8: -20.00 points on 3 tasks: whether that is a loss cannot be said without an interval"),
         (child(Difference(-0.2, -0.3, -0.1, 0.05, 3, "t", weak=True)),
          "int8: -20.00 points [-30.00, -10.00] on 3 tasks: a real loss (weak: few items)"),
         (child(None, smaller=4), "int8: 4.0x smaller, no task to compare"),

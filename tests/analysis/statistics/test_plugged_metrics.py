@@ -176,5 +176,5 @@ def stats_side(score: Any, items: Items) -> Any:
 
 
 def test_a_metric_whose_package_is_gone() -> None:
-    with pytest.raises(UserError, match="unknown metric 'my_mean': if it is of a package"):
+    with pytest.raises(UserError, match="unknown metric 'my_mean': if a package brings it"):
         difference.paired("my_mean", made(), made(seed=2), seed_text="seed")

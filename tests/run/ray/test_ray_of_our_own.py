@@ -62,7 +62,7 @@ def test_a_run_that_is_interrupted_ends_with_one_line(
         run.send_signal(signal.SIGINT)
         assert run.wait(LONGEST) == 130
     *_, last = (tmp_path / "said").read_text().splitlines()
-    assert last == "evaluate: interrupted: finished results are kept, the same command goes on from there"
+    assert last == "evaluate: interrupted: finished results are filed, the same command goes on from there"
     assert "Traceback" not in (tmp_path / "said").read_text()
     wait_for(lambda: not of_us(of_session(run.pid)), "workers end with the run")
     assert not list(Path(tempfile.gettempdir()).glob(f"evaluate-ray-{run.pid}-*")), "nothing of Ray's is left"
