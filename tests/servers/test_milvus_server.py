@@ -142,7 +142,7 @@ def test_what_a_server_cannot_build_is_one_line(kind, says, address, names):
     assert says in str(e.value)
     name = kind.partition(",")[0]
     assert str(e.value).endswith(
-        f"): see that {name} is known there, what it wants to be told (docs/search.md), and that there is room"
+        f"): see that {name} is known there, which parameters it needs (docs/search.md), and that there is room"
     )
 
 
