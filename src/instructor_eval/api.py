@@ -198,7 +198,8 @@ def evaluate(  # noqa: PLR0913 # what a notebook asks for by name; the rest are 
         family: instructor, prefix or plain, where the model does not show it.
         progress: Show a bar on a terminal or in a notebook.
         say: Called with each line that the command would print.
-        **options: Others, by their flags' names (docs/library.md): hub, cache, offline, search, reader, protocol, ...
+        **options: Others, by their flags' names (docs/library.md): hub, cache, offline, search, reader, protocol, ...;
+            cost is off unless given.
 
     Raises:
         UserError: something cannot be had or done; one task that fails is among the results as failed.

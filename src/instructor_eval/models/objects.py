@@ -16,7 +16,7 @@ from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.values import FAMILIES, Vectors
 from instructor_eval.models.family import named_prompts
 from instructor_eval.models.library import LibraryEncoder
-from instructor_eval.models.served.contract import Limits, ServedModel, Serving
+from instructor_eval.models.served.contract import Limits, ServedModel
 from instructor_eval.models.served.mteb import RegistryModel
 
 _IN_THIS_THREAD = Limits(texts=1024, tokens=2**31, concurrency=0)
@@ -46,12 +46,7 @@ class ObjectModel(ServedModel):
             raise UserError(f"{name} takes texts alone: give it a parameter `instruction`, or leave family out")
         self.name, self.family = name, family or usual
         self.family_rule = "a Python object that takes an instruction" if self._takes_instruction else "a Python object"
-        self._name_state(label)
-
-    def _name_state(self, label: str) -> None:
-        self.cached = bool(label)
-        self.revision = label or "python"
-        self.identity = {"kind": "python", "name": self.name, "state": label or uuid.uuid4().hex}
+        _name_state(self, label)
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """Call the function: float32 [len(texts), dim].
@@ -89,7 +84,7 @@ class MtebModel(RegistryModel):
         self.family, self.family_rule = "plain", "an mteb encoder, under its own prompts"
         self.limits = _IN_THIS_THREAD
         self.where = "python"
-        ObjectModel._name_state(self, label)  # type: ignore[arg-type] # the same three fields
+        _name_state(self, label)
 
     def _get(self) -> Any:
         return self._given
@@ -149,6 +144,13 @@ def as_vectors(found: Any, count: int, name: str) -> Vectors:
     return np.ascontiguousarray(rows)
 
 
+def _name_state(model: ServedModel, label: str) -> None:
+    """Set what tells an object from others of its name: the caller's label, or a text that no later run has."""
+    model.cached = bool(label)
+    model.revision = label or "python"
+    model.identity = {"kind": "python", "name": model.name, "state": label or uuid.uuid4().hex}
+
+
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     try:
         return dict(inspect.signature(function).parameters)
@@ -167,6 +169,3 @@ def _takes_instruction(function: Callable[..., Any]) -> bool:
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
     ]
     return len(given) > 1
-
-
-__all__ = ["MtebModel", "ObjectModel", "SentenceTransformerModel", "Serving", "as_model", "as_vectors"]

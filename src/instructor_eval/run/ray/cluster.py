@@ -188,7 +188,7 @@ def _core_silent() -> Iterator[None]:
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     """A folder for a cluster of our own, under a path short enough for its sockets; what killed runs left goes."""
-    base = Path(next((d for d in (tempfile.gettempdir(), "/tmp") if len(d) < 30), "."))  # noqa: S108
+    base = Path(next((d for d in (tempfile.gettempdir(), "/tmp") if len(d) < 30), "."))  # noqa: S108 - short, for the paths of sockets
     for left in base.glob(f"{_PREFIX}*-*"):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
@@ -242,7 +242,7 @@ def _token() -> str:
 def _store_bytes() -> int:
     """Return the bytes that Ray's shared memory may hold: a few shares of texts and vectors a worker."""
     try:
-        free = shutil.disk_usage("/dev/shm").free  # noqa: S108
+        free = shutil.disk_usage("/dev/shm").free  # noqa: S108 - asked for its room only
     except OSError:
         return _STORE_BYTES
     return max(128 * 1024**2, min(_STORE_BYTES, free * 3 // 4))

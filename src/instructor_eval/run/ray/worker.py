@@ -97,7 +97,7 @@ def run_job(setup: bytes, job: bytes, queue: Any) -> Done:
         job: A `Job`, pickled by the run.
         queue: Ray's, for a `State`.
     """
-    return _Job(pickle.loads(setup), pickle.loads(job), queue).run()  # noqa: S301
+    return _Job(pickle.loads(setup), pickle.loads(job), queue).run()  # noqa: S301 - the run's own bytes
 
 
 class _Job:
