@@ -293,7 +293,7 @@ def test_validate_an_own_card(cli: Run, mine: Path, tmp_path: Path) -> None:
             "example pool/2 has the unknown label 'cheese': known are apple, bread, chese",
         ),
         ("'Of what? {text} '", "'{body}'", "pool.jsonl, line 1: no 'body': it has text, label"),
-        ("most: 3", "most: 0", "task 'Mine': options.most: expected a whole number of at least 1"),
+        ("most: 3", "most: 0", "task 'Mine': options.most: 0 is not at least 1"),
         ("most: 3", "top: 3", "task 'Mine': options.top: unknown key"),
         ("data: data", "data: nowhere", "nowhere: no such folder"),
     ):

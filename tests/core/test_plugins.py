@@ -285,7 +285,7 @@ CARD = "name: {name}\ntype: {type}\ndata: data\n"
         ("def CARDS(): return 7", {}, "7 is not a folder on disk"),
         ("CARDS = HERE / 'nowhere'", {}, "nowhere is not a folder on disk"),
         ("CARDS = HERE", {}, "there is no card (*.yaml)"),
-        ("CARDS = HERE", {"a.yaml": "name: [1]"}, "a.yaml: task '[1]': name: expected a text"),
+        ("CARDS = HERE", {"a.yaml": "name: [1]"}, "a.yaml: task '[1]': type: it is missing"),
         ("CARDS = HERE", {"a.yaml": "!!python/object/apply:os.system ['true']"}, "a.yaml"),
         ("CARDS = HERE", {"a.yaml": CARD.format(name="STSBenchmark", type="STS")}, "it is the name of a shipped task"),
         ("CARDS = HERE", {"a.yaml": CARD.format(name="A", type="Summarization")}, "own tasks can be"),

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 import time
+import types
 from collections.abc import Callable
 
 import pytest
@@ -95,6 +96,17 @@ def test_another_unit_without_tokens(clock: Clock, shown: Show) -> None:
     progress.expect(0, 0)
     assert re.fullmatch(r"SST2:  38%\|.*\| 15/40 questions, 0\.5 questions/s, 50 s left", terminal.screens()[-1])
     progress.close()
+
+
+def test_a_notebook_has_a_bar(clock: Clock, shown: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error stream is no terminal."""
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    stream = shown()
+    with Progress("STS12") as progress:
+        progress.expect(10, 100)
+        clock.passes(1)
+        progress.advance(5, 50, 50)
+        assert re.match(r"STS12:  50%\|.*\| 5/10 texts", stream.screens()[-1])
 
 
 def test_time_left_goes_by_characters(clock: Clock, shown: Show) -> None:

@@ -162,32 +162,41 @@ def test_a_list_of_tasks_and_their_benchmarks(tmp_path: Path) -> None:
 BROKEN_TASKS = {
     "unknown key": (GOOD + "metrik: x", "metrik: unknown key: did you mean metric?"),
     "unlike any key": (GOOD + "zzz: x", "zzz: unknown key: known are name,"),
-    "key that is a number": (GOOD + "7: x", "7: unknown key"),
-    "no type": ("name: mine\ndata: x", "type: expected a text, it is missing"),
+    "key that is a number": (GOOD + "7: x", "7: a key should be a text: put it in quotes"),
+    "no type": ("name: mine\ndata: x", "type: it is missing: known are Retrieval, Reranking, Clustering,"),
     "unknown type": ("name: mine\ntype: Retreival\ndata: x", "'Retreival': did you mean Retrieval or PromptRetrieval?"),
-    "type in a list": ("name: mine\ntype: [STS]\ndata: x", "type: expected a text, found list ['STS'], put"),
+    "type in a list": ("name: mine\ntype: [STS]\ndata: x", "type: unknown value ['STS']: did you mean STS?"),
     "metric of another type": (GOOD + "metric: ndcg_at_10", "metric: unknown value 'ndcg_at_10'"),
     "metric that none has": (GOOD + "metric: cosine_spearmann", "did you mean cosine_spearman or cosine_pearson?"),
     "metric of another k": ("name: mine\ntype: Retrieval\ndata: x\nmetric: ndcg_at_7", "metric: unknown value"),
-    "split that is a number": (GOOD + "split: 2024", "split: expected a text, found int 2024, put it in quotes"),
+    "split that is a number": (GOOD + "split: 2024", "split: expected a text, found int 2024: put it in quotes"),
     "subset that YAML takes for false": (GOOD + "subset: no", "subset: expected a text, found bool False"),
-    "no data": ("name: mine\ntype: STS", "data: expected a folder, or {id: ..., revision: ...}"),
-    "no data but an empty list of parts": ("name: mine\ntype: STS\nparts: []", "data: expected a folder"),
-    "data is a list": ("name: mine\ntype: STS\ndata: [x]", "data: expected a folder"),
+    "no data": ("name: mine\ntype: STS", "data: it is missing: expected a folder, or {id: ..., revision: ...}"),
+    "no data but an empty list of parts": (
+        "name: mine\ntype: STS\nparts: []",
+        "data: it is missing: expected a folder, or {id: ..., revision: ...}",
+    ),
+    "data is a list": ("name: mine\ntype: STS\ndata: [x]", "data: expected a text or a mapping, found list ['x']"),
     "data of both kinds": ("name: mine\ntype: STS\ndata: {id: a/b, folder: c}", "data: give either a folder or an id"),
     "folder with a mirror": ("name: mine\ntype: STS\ndata: {folder: x, mirror: y}", "data: a folder has no revision"),
     "data of no kind": ("name: mine\ntype: STS\ndata: {revision: x}", "data: give either a folder or an id"),
     "data with an unknown key": ("name: mine\ntype: STS\ndata: {path: x}", "data.path: unknown key"),
     "revision that is a number": ("name: mine\ntype: STS\ndata: {id: a/b, revision: 1}", "revision: expected a text"),
     "empty id": ("name: mine\ntype: STS\ndata: {id: ''}", "data.id: expected a text, it is empty"),
-    "empty folder": ("name: mine\ntype: STS\ndata: ''", "data.folder: expected a text, it is empty"),
+    "empty folder": ("name: mine\ntype: STS\ndata: ''", "data: expected a text, it is empty"),
     "parts and data": (GOOD + "parts: [a]", "data: a task has either parts or data of its own"),
-    "parts that are no list": ("name: mine\ntype: STS\nparts: a", "parts: expected a list of texts"),
+    "parts that are no list": ("name: mine\ntype: STS\nparts: a", "parts: expected a list, found str 'a'"),
     "template is no mapping": (GOOD + "template: sentence", "template: expected a mapping, found str"),
     "template of another role": (GOOD + "template: {query: x}", "template.query: unknown key"),
-    "template of three words": (GOOD + "template: {text: [a, b, c]}", "template.text: expected [text type]"),
-    "template of none": (GOOD + "template: {text: []}", "template.text: expected [text type]"),
-    "template of numbers": (GOOD + "template: {text: [1]}", "template.text: expected [text type]"),
+    "template of three words": (
+        GOOD + "template: {text: [a, b, c]}",
+        "template.text: expected at most 2 values, it has 3",
+    ),
+    "template of none": (GOOD + "template: {text: []}", "template.text: expected a list, it is empty"),
+    "template of numbers": (
+        GOOD + "template: {text: [1]}",
+        "template.text.0: expected a text, found int 1: put it in quotes",
+    ),
     "domain that is a list": (GOOD + "template: {domain: [a]}", "domain: expected a text, found list"),
     "instructions are no mapping": (GOOD + "instructions: x", "instructions: expected a mapping, found str"),
     "instruction of another role": (GOOD + "instructions: {query: x}", "instructions.query: unknown key"),
@@ -199,14 +208,17 @@ BROKEN_TASKS = {
         GOOD + "instructions: {text: {default: [a]}}",
         "instructions.text.default: expected a text, found list",
     ),
-    "instruction is nothing": (GOOD + "instructions: {text: }", "instructions.text: expected a mapping, found None"),
+    "instruction is nothing": (
+        GOOD + "instructions: {text: }",
+        "instructions.text: expected a text or a mapping, found nothing",
+    ),
     "unknown option": (GOOD + "options: {colums: {}}", "options.colums: unknown key: did you mean columns?"),
     "option of another type": (GOOD + "options: {n_experiments: 3}", "options.n_experiments: unknown key"),
     "options are no mapping": (GOOD + "options: [a]", "options: expected a mapping, found list"),
     "columns are no mapping": (GOOD + "options: {columns: [a]}", "options.columns: expected a mapping"),
     "column that is a number": (
         GOOD + "options: {columns: {score: 3}}",
-        "options.columns.score: expected at most 200 characters, found int 3",
+        "options.columns.score: expected a text, found int 3: put it in quotes",
     ),
     "columns that are a list": (GOOD + "options: {columns: [score]}", "options.columns: expected a mapping"),
     "a column that is none": (
@@ -215,7 +227,7 @@ BROKEN_TASKS = {
     ),
     "no draws": (
         "name: mine\ntype: Classification\ndata: x\noptions: {n_experiments: 0}",
-        "options.n_experiments: expected a whole number of at least 1",
+        "options.n_experiments: 0 is not at least 1",
     ),
     "samples that are a yes": (
         "name: mine\ntype: Classification\ndata: x\noptions: {samples_per_label: yes}",
@@ -228,7 +240,7 @@ BROKEN_TASKS = {
     "empty mirror": ("name: mine\ntype: STS\ndata: {id: a/b, mirror: ''}", "data.mirror: expected a text, it is empty"),
     "prompts of nothing": (
         "name: mine\ntype: PromptRetrieval\ndata: x",
-        "options.input: it is missing: give the text of an example",
+        "options: it is missing",
     ),
     "prompts with an unknown option": (
         "name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: x, label: [a, b]}",
@@ -239,7 +251,7 @@ BROKEN_TASKS = {
         "name: mine\ntype: PromptRetrieval\ndata: x\nmetric: accuracy\noptions: {input: x}",
         "metric: unknown value 'accuracy': known are rougeL",
     ),
-    "notes are a text": (GOOD + "notes: x", "notes: expected a list of texts"),
+    "notes are a text": (GOOD + "notes: x", "notes: expected a list, found str 'x'"),
     "source is a number": (GOOD + "source: 5", "source: expected a text, found int 5"),
     "benchmark is a number": (GOOD + "benchmark: 5", "benchmark: expected a text, found int 5"),
     "part of a number": (GOOD + "part_of: 5", "part_of: expected a text, found int 5"),
@@ -251,20 +263,25 @@ def test_a_broken_card_names_file_task_and_key(case: str, tmp_path: Path) -> Non
     text, message = BROKEN_TASKS[case]
     path = write(tmp_path, text)
     line = fault(path)
-    assert line.startswith(f"{path}: task 'mine': ")
+    assert re.match(rf"{re.escape(str(path))}(, line [0-9]+)?: task 'mine': ", line)
     assert message in line
     # The same task in a list is the same error.
     body = text.replace("\n", "\n  ")
     if not case.startswith("benchmark"):
-        assert fault(write(tmp_path, f"tasks:\n- {body}")) == line
+        again = fault(write(tmp_path, f"tasks:\n- {body}"))
+        assert _without_line(again) == _without_line(line)
+
+
+def _without_line(message: str) -> str:
+    return re.sub(r", line [0-9]+: ", ": ", message)
 
 
 BROKEN_NAMES = {
-    "none": ("type: STS\ndata: x", "task '(no name)': name: expected a text, it is missing"),
+    "none": ("type: STS\ndata: x", "name: it is missing"),
     "a number": ("name: 5\ntype: STS\ndata: x", "task '5': name: expected a text, found int 5"),
-    "empty": ("name: ''\ntype: STS\ndata: x", "name: expected 1 to 200 characters"),
-    "blank": ("name: '  '\ntype: STS\ndata: x", "name: expected 1 to 200 characters"),
-    "too long": (f"name: {'x' * 201}\ntype: STS\ndata: x", "name: expected 1 to 200 characters"),
+    "empty": ("name: ''\ntype: STS\ndata: x", "name: expected a text, it is empty"),
+    "blank": ("name: '  '\ntype: STS\ndata: x", "name: expected a text, it is empty"),
+    "too long": (f"name: {'x' * 201}\ntype: STS\ndata: x", "name: expected at most 200 characters, it has 201"),
 }
 
 
@@ -288,10 +305,10 @@ BROKEN_FILES: dict[str, tuple[str | bytes, str]] = {
     "key twice": (GOOD + "name: other", "key 'name' is given twice"),
     "inner key twice": (GOOD + "instructions: {text: a, text: b}", "key 'text' is given twice"),
     "key that is a list": ("? [a, b]\n: c\n", "is not a plain value"),
-    "unknown key beside tasks": ("tasks: []\nbenchmarck: x", "benchmarck: unknown key: did you mean benchmark?"),
-    "no tasks": ("tasks: []", "tasks: expected a list of tasks"),
-    "tasks are a mapping": ("tasks: {a: b}", "tasks: expected a list of tasks"),
-    "a task is a text": ("tasks: [a]", "expected a mapping for every task, found str"),
+    "unknown key beside tasks": ("tasks: [{}]\nbenchmarck: x", "benchmarck: unknown key: did you mean benchmark?"),
+    "no tasks": ("tasks: []", "tasks: expected a list, it is empty"),
+    "tasks are a mapping": ("tasks: {a: b}", "tasks: expected a list, found dict {'a': 'b'}"),
+    "a task is a text": ("tasks: [a]", "tasks.0: expected a mapping, found str 'a'"),
     "name twice": ("tasks:\n- {name: a, type: STS, data: x}\n- {name: a, type: STS, data: y}", "'a': name: used twice"),
     "bad date": (GOOD + "notes: [2024-99-99]", "not readable as YAML"),
     "bad int": ("name: !!int abc", "not readable as YAML"),
@@ -310,7 +327,7 @@ def test_a_broken_file_is_named(case: str, tmp_path: Path) -> None:
     content, message = BROKEN_FILES[case]
     path = write(tmp_path, content)
     line = fault(path)
-    assert line.startswith(f"{path}: ")
+    assert _without_line(line).startswith(f"{path}: ")
     assert message in line
 
 
@@ -339,8 +356,8 @@ def test_plain_anchors_work(tmp_path: Path) -> None:
 
 def test_a_long_value_is_not_repeated_in_full(tmp_path: Path) -> None:
     line = fault(write(tmp_path, f"name: mine\ntype: [{', '.join('abc' for _ in range(5000))}]\ndata: x"))
-    assert "type: expected a text, found list" in line
-    assert len(line) < 300
+    assert "type: unknown value ['abc'" in line
+    assert len(line) < 400
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def _prompt_lines(card: Card) -> list[str]:
     from instructor_eval.tasks.prompts.recipe import files_of
 
     recipe = recipe_of(card)
-    how = "one of " + ", ".join(map(repr, recipe.labels.values())) if recipe.labels else "generated"
+    how = "one of " + ", ".join(map(repr, recipe.words.values())) if recipe.labels else "generated"
     asked = "20 reviewers x 50 test items" if recipe.sampling == "reviewers" else f"{recipe.test or 'all'} test items"
     drawn = [f"pool of {recipe.pool:,}" if recipe.pool else "the whole pool", asked]
     return [

@@ -1,4 +1,4 @@
-"""Progress of a task's encoding: a bar on a terminal, a quiet line every half minute elsewhere."""
+"""Progress of a task's encoding: a bar on a terminal and in a notebook, a quiet line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Progress:
             self.last = self.last_call  # reading the task's data was no part of this
         self.total += texts
         self.work += characters
-        if self.total and self.shown and sys.stderr is not None and sys.stderr.isatty():
+        if self.total and self.shown and _draws_bars():
             if self._bar is None:
-                from tqdm import tqdm  # not needed by reading commands
+                from tqdm.auto import tqdm  # not needed by reading commands
 
                 form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + self.unit + "{postfix}"
                 self._bar = tqdm(
@@ -128,6 +128,11 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _draws_bars() -> bool:
+    """Return whether a line can be drawn again: on a terminal, and in a notebook, where `tqdm.auto` shows a widget."""
+    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _clock(seconds: float) -> str:

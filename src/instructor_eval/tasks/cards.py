@@ -16,195 +16,98 @@ from typing import Any
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.paths import shipped
-from instructor_eval.core.values import FAMILIES, Template
+from instructor_eval.core.schema import Document, Keys
+from instructor_eval.core.values import Template
 from instructor_eval.core.yaml_file import read_yaml
-from instructor_eval.tasks.card_values import LONGEST_NAME, Where
-from instructor_eval.tasks.instructions import LONGEST_INSTRUCTION, too_long
-from instructor_eval.tasks.prompts.recipe import OPTIONS, recipe_of
+from instructor_eval.tasks.card_file import CardsFile, given, shape_of
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types import OWN_TYPES, TYPES, TaskType
-
-_LONGEST_PATH = 4096
-
-
-_FILE_KEYS = ("benchmark", "source", "tasks")
-_TASK_KEYS = (
-    "name", "benchmark", "type", "metric", "split", "subset", "data", "template", "instructions", "parts", "part_of",
-    "options", "notes", "source",
-)  # fmt: skip
 
 
 def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
     """Read all cards of one YAML file.
 
     Raises:
-        UserError: the file is missing, is not YAML, or a card in it breaks the schema.
+        UserError: the file is missing, is not YAML, or a card in it breaks the schema (`card_file.py`).
     """
-    raw = read_yaml(file, "no such card: give the path of a YAML file")
+    document = read_yaml(file, "no such card: give the path of a YAML file")
+    raw = document.value
     if not isinstance(raw, dict):
-        raise UserError(f"{file}: expected a mapping with `name`, `type` and `data` (see docs/adding-a-task.md)")
+        raise document.error((), "expected a mapping with `name`, `type` and `data` (see docs/adding-a-task.md)")
     if "tasks" not in raw:
-        return [_card(raw, file, raw.get("benchmark", default_benchmark), raw.get("source", ""))]
-    Where(file, "(file)").known(raw, _FILE_KEYS)
-    if not isinstance(raw["tasks"], list) or not raw["tasks"]:
-        raise UserError(f"{file}: tasks: expected a list of tasks")
-    cards = [_card(t, file, raw.get("benchmark", default_benchmark), raw.get("source", "")) for t in raw["tasks"]]
+        return [_card(document, (), default_benchmark, "")]
+    whole = document.parse(CardsFile)
+    places = [("tasks", str(n)) for n in range(len(whole.tasks))]
+    cards = [_card(document, at, whole.benchmark or default_benchmark, whole.source) for at in places]
     seen: set[str] = set()
-    for card in cards:
+    for at, card in zip(places, cards, strict=True):
         if card.name in seen:
-            raise UserError(f"{file}: task '{card.name}': name: used twice in this file")
+            raise document.error((*at, "name"), "name: used twice in this file", _subject(card.name))
         seen.add(card.name)
     return cards
 
 
-def _card(raw: object, file: Path, benchmark: str, source: str) -> Card:
-    if not isinstance(raw, dict):
-        raise UserError(f"{file}: expected a mapping for every task, found {type(raw).__name__}")
-    given_name = raw.get("name", "(no name)")
-    where = Where(file, given_name if isinstance(given_name, str) else reprlib.repr(given_name))
-    where.known(raw, _TASK_KEYS)
-    name = where.name(raw, "name")
-    type_ = where.one_of("type", where.text(raw, "type"), TYPES)
-    kind = TYPES[type_]
-    data = _data(raw, where)
-    template, is_default = _template(raw, where, kind)
-    options = where.mapping("options", raw.get("options", {}))
-    where.known(options, (*kind.options, *(OPTIONS if kind is TYPES["PromptRetrieval"] else ())), "options.")
-    _check_options(options, where, kind)
+def _subject(name: object) -> str:
+    return f"task '{name if isinstance(name, str) else reprlib.repr(name)}': "
+
+
+def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
+    """Return the card at a place of its file."""
+    raw = document.value["tasks"][int(at[1])] if at else document.value
+    subject, type_ = _subject(raw.get("name", "(no name)")), raw.get("type")
+    if not isinstance(type_, str) or type_ not in TYPES:
+        said = "it is missing" if type_ is None else f"unknown value {reprlib.repr(type_)}"
+        hint = did_you_mean(str(type_)[:100], TYPES) or f": known are {', '.join(TYPES)}"
+        raise document.error((*at, "type"), f"type: {said}{hint}", subject)
+    parsed = document.parse(shape_of(type_), at, below=len(at), subject=subject)
+    data = {"folder": parsed.data} if isinstance(parsed.data, str) else given(parsed.data)
+    folder = _home(document, at, data["folder"], subject) if "folder" in data else None
+    template, options = given(parsed.template), raw.get("options") or {}
+    if isinstance(options.get("labels"), dict):  # a YAML key may be a number; options are part of the identity
+        options = options | {"labels": {str(label): word for label, word in options["labels"].items()}}
     card = Card(
-        name=name,
-        benchmark=where.name(raw, "benchmark", benchmark),
+        name=parsed.name,
+        benchmark=parsed.benchmark or benchmark,
         type=type_,
-        metric=_metric(raw, where, kind),
-        split=where.file_name(raw, "split", "test"),
-        subset=where.file_name(raw, "subset", "default"),
-        data_id=data.id,
-        data_revision=data.revision,
-        data_mirror=data.mirror,
-        folder=data.folder,
-        template=template,
-        template_is_default=is_default,
-        instructions=_instructions(raw, where, tuple(template.roles)),
-        parts=_texts(raw, where, "parts"),
-        part_of=where.name(raw, "part_of") if "part_of" in raw else None,
-        options=options,
-        notes=_texts(raw, where, "notes"),
-        source=where.text(raw, "source", source),
-        file=file,
+        metric=parsed.metric or TYPES[type_].metrics[0],
+        split=parsed.split,
+        subset=parsed.subset,
+        data_id=data.get("id"),
+        data_revision=data.get("revision"),
+        data_mirror=data.get("mirror"),
+        folder=folder and document.file.parent / folder,
+        template=_template(TYPES[type_], template),
+        template_is_default=not template,
+        instructions={r: {"default": i} if isinstance(i, str) else i for r, i in given(parsed.instructions).items()},
+        parts=parsed.parts,
+        part_of=parsed.part_of,
+        options={key: value for key, value in options.items() if value is not None},
+        notes=parsed.notes,
+        source=parsed.source or source,
+        file=document.file,
     )
-    if type_ == "PromptRetrieval":
-        recipe_of(card)
-        if isinstance(options.get("labels"), dict):  # a YAML key may be a number; options are part of the identity
-            options["labels"] = {str(label): word for label, word in options["labels"].items()}
+    if card.metric not in TYPES[type_].metrics:
+        from instructor_eval.metrics import plugged  # numpy and scipy
+
+        known = (*TYPES[type_].metrics, *plugged())
+        if card.metric not in known:
+            hint = did_you_mean(card.metric, known) or f": known are {', '.join(known[:12])}"
+            raise document.error((*at, "metric"), f"metric: unknown value '{card.metric}'{hint}", subject)
     return card
 
 
-def _metric(raw: Mapping[str, Any], where: Where, kind: TaskType) -> str:
-    """Return the card's metric, one of its type's or of an installed package's."""
-    metric = where.name(raw, "metric", kind.metrics[0])
-    if metric in kind.metrics:
-        return metric
-    from instructor_eval.metrics import plugged  # numpy and scipy
-
-    return where.one_of("metric", metric, (*kind.metrics, *plugged()))
-
-
-@dataclass(frozen=True)
-class _Data:
-    """The place of a task's data."""
-
-    id: str | None = None
-    revision: str | None = None
-    mirror: str | None = None
-    folder: Path | None = None
-
-
-def _data(raw: Mapping[str, Any], where: Where) -> _Data:
-    if raw.get("parts"):
-        if "data" in raw:
-            raise where.error("data", "a task has either parts or data of its own")
-        return _Data()
-    data = raw.get("data")
-    if isinstance(data, str):
-        data = {"folder": data}
-    if not isinstance(data, dict):
-        raise where.error("data", "expected a folder, or {id: ..., revision: ...}")
-    where.known(data, ("id", "revision", "mirror", "folder"), "data.")
-    if ("id" in data) == ("folder" in data):
-        raise where.error("data", "give either a folder or an id")
-    if "folder" in data and len(data) > 1:
-        raise where.error("data", "a folder has no revision and no mirror")
-    for key in data:
-        if not where.text(data, key).strip():
-            raise where.error(f"data.{key}", "expected a text, it is empty")
-    if "folder" in data:
-        folder = _folder(where.text(data, "folder"), where)
-        return _Data(folder=folder if folder.is_absolute() else where.file.parent / folder)
-    revision = where.name(data, "revision") if "revision" in data else None
-    mirror = where.name(data, "mirror") if "mirror" in data else None
-    return _Data(where.name(data, "id"), revision, mirror)
-
-
-def _folder(text: str, where: Where) -> Path:
-    if len(text) > _LONGEST_PATH or "\0" in text:
-        raise where.error("data", f"{text[:60]!r}... cannot be a folder's name")
+def _home(document: Document, at: Keys, folder: str, subject: str) -> Path:
     try:
-        return Path(text).expanduser()
+        return Path(folder).expanduser()
     except RuntimeError as e:
-        raise where.error("data", f"there is no home folder for {text[:60]!r}") from e
+        raise document.error((*at, "data"), f"data: there is no home folder for {folder[:60]!r}", subject) from e
 
 
-def _template(raw: Mapping[str, Any], where: Where, kind: TaskType) -> tuple[Template, bool]:
-    given = where.mapping("template", raw.get("template", {}))
-    where.known(given, ("domain", *kind.wording), "template.")
-    roles = dict(kind.wording)
-    for role in kind.wording:
-        if role not in given:
-            continue
-        words = [given[role]] if isinstance(given[role], str) else given[role]
-        if not isinstance(words, list) or not 1 <= len(words) <= 2 or not all(isinstance(w, str) for w in words):
-            raise where.error(f"template.{role}", "expected [text type] or [text type, objective]")
-        roles[role] = (words[0], words[1] if len(words) == 2 else "")
-    return Template(domain=where.text(given, "domain", ""), roles=roles), not given
-
-
-def _instructions(raw: Mapping[str, Any], where: Where, roles: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    given = where.mapping("instructions", raw.get("instructions", {}))
-    where.known(given, roles, "instructions.")
-    result: dict[str, dict[str, str]] = {}
-    for role, value in given.items():
-        entries = {"default": value} if isinstance(value, str) else where.mapping(f"instructions.{role}", value)
-        for key, text in entries.items():
-            if "/" not in str(key) and key not in ("default", *FAMILIES):
-                raise where.error(
-                    f"instructions.{role}.{key}", "expected a model id (org/name), a family, or default as the key"
-                )
-            if not isinstance(text, str):
-                raise where.error(f"instructions.{role}.{key}", f"expected a text, found {type(text).__name__}")
-            if len(text) > LONGEST_INSTRUCTION:
-                raise where.error(f"instructions.{role}.{key}", too_long(text))
-        result[role] = dict(entries)
-    return result
-
-
-def _check_options(options: Mapping[str, Any], where: Where, kind: TaskType) -> None:
-    columns = where.mapping("options.columns", options.get("columns", {}))
-    where.known(columns, kind.columns, "options.columns.")
-    for ours in columns:
-        name = columns[ours]
-        if not isinstance(name, str) or len(name) > LONGEST_NAME:
-            found = f"found {type(name).__name__} {reprlib.repr(name)}"
-            raise where.error(f"options.columns.{ours}", f"expected at most {LONGEST_NAME} characters, {found}")
-    for key in ("samples_per_label", "n_experiments"):
-        if key in options and (type(options[key]) is not int or options[key] < 1):
-            raise where.error(f"options.{key}", "expected a whole number of at least 1")
-
-
-def _texts(raw: Mapping[str, Any], where: Where, key: str) -> tuple[str, ...]:
-    value = raw.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise where.error(key, "expected a list of texts")
-    return tuple(value)
+def _template(kind: TaskType, words: Mapping[str, Any]) -> Template:
+    """Return the template in a card's words; roles without words have the type's general ones."""
+    lists = {role: [w] if isinstance(w, str) else w for role, w in words.items() if role in kind.wording}
+    roles = {role: (words[0], words[1] if len(words) == 2 else "") for role, words in lists.items()}
+    return Template(domain=words.get("domain", ""), roles={**kind.wording, **roles})
 
 
 @cache
@@ -253,12 +156,11 @@ def _cards_of(plugin: plugins.Plugin, others: Mapping[str, Card]) -> dict[str, C
     ours = shipped_cards()
     for card in (card for file in files for card in read_cards(file, default_benchmark=plugin.name)):
         _check_own(card, ours)
-        where = Where(card.file or folder, card.name)
         if card.benchmark in benchmarks(ours):
-            raise where.error("benchmark", f"'{card.benchmark}' is a shipped benchmark: choose another name")
+            raise _error(card, f"benchmark: '{card.benchmark}' is a shipped benchmark: choose another name")
         twice = cards.get(card.name) or others.get(card.name)
         if twice is not None:
-            raise where.error("name", f"it is in {twice.file} too: rename one, or uninstall {plugin.what}")
+            raise _error(card, f"name: it is in {twice.file} too: rename one, or uninstall {plugin.what}")
         cards[card.name] = card
     if not cards:
         raise UserError(f"{plugin.what}: there is no card (*.yaml) in {folder}: fix or uninstall it")
@@ -335,10 +237,13 @@ def own_cards(task: str) -> list[Card]:
 
 
 def _check_own(card: Card, ours: Mapping[str, Card]) -> None:
-    where = Where(card.file or Path(), card.name)
     if card.name in ours:
-        raise where.error("name", "it is the name of a shipped task: choose another")
+        raise _error(card, "name: it is the name of a shipped task: choose another")
     if card.type not in OWN_TYPES:
-        raise where.error("type", f"own tasks can be {', '.join(OWN_TYPES)}")
+        raise _error(card, f"type: own tasks can be {', '.join(OWN_TYPES)}")
     if card.parts:
-        raise where.error("parts", "own tasks have none")
+        raise _error(card, "parts: own tasks have none")
+
+
+def _error(card: Card, message: str) -> UserError:
+    return UserError(f"{card.file}: task '{card.name}': {message}")

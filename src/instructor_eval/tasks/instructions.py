@@ -11,22 +11,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.yaml_file import read_yaml
-from instructor_eval.tasks.task import ROLES, Card, Resolved
+from instructor_eval.tasks.card_file import Instruction
+from instructor_eval.tasks.task import Card, Resolved, Role
 
 SETS = ("paper", "template", "none")
 PAPER_MODELS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
 _RESERVED = (*SETS, "own", "published")
-
-LONGEST_INSTRUCTION = 100_000
-"""Characters of an instruction at most: no model reads more, and every score file would have them."""
-
-
-def too_long(text: str) -> str:
-    """Return the message about a too long instruction."""
-    return f"an instruction of {len(text):,} characters: at most {LONGEST_INSTRUCTION:,} can be used"
+InstructionsFile = dict[str, Instruction | dict[Role | Literal["*"], Instruction]]
+"""The layout of a file of instructions: a task, or `default`, with one text or a text for each role."""
 
 
 @dataclass(frozen=True)
@@ -80,25 +76,18 @@ def parse_set(text: str, task_names: set[str]) -> InstructionSet:
 
 def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
     """Read `{task: text}` or `{task: {role: text}}`; `default` serves every other task."""
-    raw = read_yaml(path, "no such file of instructions")
-    if not isinstance(raw, dict) or not raw:
-        raise UserError(f"{path}: expected `TASK: instruction` or `TASK: {{role: instruction}}` on the top level")
-    entries: dict[str, dict[str, str]] = {}
-    for task, value in raw.items():
+    document = read_yaml(path, "no such file of instructions")
+    if not isinstance(document.value, dict) or not document.value:
+        expected = "expected `TASK: instruction` or `TASK: {role: instruction}` on the top level"
+        raise document.error((), expected)
+    for task in document.value:
         if task != "default" and task not in task_names:
-            raise UserError(f"{path}: unknown task '{task}'{did_you_mean(str(task), task_names)}")
-        by_role = {"*": value} if isinstance(value, str) else value
-        if not isinstance(by_role, dict):
-            raise UserError(f"{path}: task '{task}': expected a text or a mapping of roles to texts")
-        for role, text in by_role.items():
-            if role != "*" and role not in ROLES:
-                raise UserError(f"{path}: task '{task}': unknown role '{role}'{did_you_mean(str(role), ROLES)}")
-            if not isinstance(text, str):
-                raise UserError(f"{path}: task '{task}': role '{role}': expected a text, found {type(text).__name__}")
-            if len(text) > LONGEST_INSTRUCTION:
-                raise UserError(f"{path}: task '{task}': role '{role}': {too_long(text)}")
-        entries[str(task)] = dict(by_role)
-    return entries
+            raise document.error((str(task),), f"unknown task '{task}'{did_you_mean(str(task), task_names)}")
+    parsed = document.parse(InstructionsFile)
+    return {
+        task: {"*": value} if isinstance(value, str) else {str(role): text for role, text in value.items()}
+        for task, value in parsed.items()
+    }
 
 
 def effective_name(chosen: InstructionSet, model: ModelRule) -> str:

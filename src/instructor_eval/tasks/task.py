@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from instructor_eval.core.values import Items, Template, Vectors
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from instructor_eval.search.spec import SearchSpec
 
 
-ROLES = ("query", "document", "text", "reference", "hypothesis", "example")
+Role = Literal["query", "document", "text", "reference", "hypothesis", "example"]
+ROLES: tuple[str, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,15 @@ def written(tmp_path: Path, text: str) -> Path:
 def error(tmp_path: Path, text: str) -> str:
     with pytest.raises(UserError) as e:
         read_thresholds(written(tmp_path, text))
-    message = str(e.value)
-    assert message.startswith(f"{tmp_path / 'thresholds.yaml'}: ")
+    file, _, message = str(e.value).partition(": ")
+    assert re.fullmatch(rf"{re.escape(str(tmp_path / 'thresholds.yaml'))}(, line [0-9]+)?", file)
     assert "\n" not in message
-    return message.removeprefix(f"{tmp_path / 'thresholds.yaml'}: ")
+    return message
 
 
 def test_the_example_is_the_defaults_and_two_tasks(tmp_path: Path) -> None:
     found, plain = read_thresholds(written(tmp_path, EXAMPLE)), Thresholds()
-    assert (found.default, found.macro, found.alpha) == (0.01, 0.005, 0.05)
+    assert (found.margins.default, found.macro, found.alpha) == (1.0, 0.005, 0.05)
     assert (found.alpha, found.drift, found.speed) == (plain.alpha, plain.drift, plain.speed)
     assert (found.margin("SciFact"), found.margin("CQADupstackEnglishRetrieval"), found.margin("ArguAna")) == (
         0.02,
@@ -85,37 +86,37 @@ def test_a_pattern_must_decide_a_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("margin: {default: 1}", "unknown key margin: did you mean margins?"),
-        ("margins: {defualt: 1}", "margins: unknown key defualt: did you mean default?"),
-        ("drift: {zzz: 1}", "drift: unknown key zzz: known are cosine, top10, score"),
-        ("speed: {1: 1}", "speed: unknown key 1: known are slower"),
+        ("margin: {default: 1}", "margin: unknown key: did you mean margins?"),
+        ("margins: {defualt: 1}", "margins.defualt: unknown key: did you mean default?"),
+        ("drift: {zzz: 1}", "drift.zzz: unknown key: known are cosine, top10, score"),
+        ("speed: {1: 1}", "speed.1: a key should be a text: put it in quotes"),
         ("[1, 2]", "expected a mapping, found list [1, 2]"),
         ("margins: 1.0", "margins: expected a mapping, found float 1.0"),
         ("margins: {tasks: [SciFact]}", "margins.tasks: expected a mapping, found list ['SciFact']"),
-        ("margins: {default: yes}", "margins: default: expected a number, found bool True"),
-        ("margins: {default: }", "margins: default: expected a number, found nothing"),
-        ("margins: {default: '1.0'}", "margins: default: expected a number, found str '1.0': write 1.0 without quotes"),
-        ("margins: {tasks: {SciFact: [1]}}", "margins.tasks: SciFact: expected a number, found list [1]"),
-        ("margins: {tasks: {12: 1}}", "margins.tasks: 12: expected the name of a task: put it in quotes"),
-        ("margins: {tasks: {on: 1}}", "margins.tasks: True: expected the name of a task: put it in quotes"),
-        ("margins: {tasks: {'': 1}}", "margins.tasks: '': expected 1 to 300 printable characters"),
-        ('margins: {tasks: {"a\\nb": 1}}', "margins.tasks: 'a\\nb': expected 1 to 300 printable characters"),
-        ("margins: {default: 0}", "margins: default: 0 is not from 0.001 to 50 (points, score x 100)"),
-        ("margins: {macro: -1}", "margins: macro: -1 is not from 0.001 to 50 (points, score x 100)"),
-        ("margins: {default: .inf}", "margins: default: inf is not from 0.001 to 50 (points, score x 100)"),
-        ("margins: {default: .nan}", "margins: default: nan is not from 0.001 to 50 (points, score x 100)"),
+        ("margins: {default: yes}", "margins.default: expected a number, found bool True"),
+        ("margins: {default: }", "margins.default: expected a number, found nothing"),
+        ("margins: {default: '1.0'}", "margins.default: expected a number, found str '1.0': write 1.0 without quotes"),
+        ("margins: {tasks: {SciFact: [1]}}", "margins.tasks.SciFact: expected a number, found list [1]"),
+        ("margins: {tasks: {12: 1}}", "margins.tasks.12: a key should be a text: put it in quotes"),
+        ("margins: {tasks: {on: 1}}", "margins.tasks.True: a key should be a text: put it in quotes"),
+        ("margins: {tasks: {'': 1}}", "margins.tasks.'': expected 1 to 300 printable characters"),
+        ('margins: {tasks: {"a\\nb": 1}}', "margins.tasks.'a\\nb': expected 1 to 300 printable characters"),
+        ("margins: {default: 0}", "margins.default: 0 is not from 0.001 to 50 (points, score x 100)"),
+        ("margins: {macro: -1}", "margins.macro: -1 is not from 0.001 to 50 (points, score x 100)"),
+        ("margins: {default: .inf}", "margins.default: inf is not from 0.001 to 50 (points, score x 100)"),
+        ("margins: {default: .nan}", "margins.default: nan is not from 0.001 to 50 (points, score x 100)"),
         (f"alpha: 1{'0' * 400}", "not readable as YAML (a number of 401 characters"),
         (f"alpha: 0x1{'0' * 300}", "alpha: a number of more than 70 digits is not from 1e-06 to 0.25"),
         (f"alpha: 0x1{'0' * 9000}", "not readable as YAML (a number of 9,003 characters"),
         ("alpha: 5", "alpha: 5 is not from 1e-06 to 0.25 (a level such as 0.05)"),
         ("drift: {cosine: 1e-4}", "cosine: expected a number, found str '1e-4': write 0.0001 without quotes"),
         ("drift: {cosine: 1e-6}", "found str '1e-6': write it with a decimal point and without quotes, as 1.0e-4"),
-        ("drift: {cosine: -1.0e-9}", "drift: cosine: -1e-09 is not from 0 to 0.1 (1 - cosine)"),
+        ("drift: {cosine: -1.0e-9}", "drift.cosine: -1e-09 is not from 0 to 0.1 (1 - cosine)"),
         (
             "drift: {score: 0.1}",
-            "drift: score: 0.1 is not from 0 to 0.02 (a fraction of 1: 0.001 is a tenth of a point",
+            "drift.score: 0.1 is not from 0 to 0.02 (a fraction of 1: 0.001 is a tenth of a point",
         ),
-        ("speed: {slower: 0.9}", "speed: slower: 0.9 is not from 1.001 to 100 (a ratio: 1.10 is 10 % slower)"),
+        ("speed: {slower: 0.9}", "speed.slower: 0.9 is not from 1.001 to 100 (a ratio: 1.10 is 10 % slower)"),
         ("alpha: 0.05\nalpha: 0.1", "not readable as YAML (key 'alpha' is given twice"),
         ("!!python/object/apply:os.system [ls]", "not readable as YAML (could not determine a constructor"),
     ],

@@ -10,7 +10,7 @@ from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
 from instructor_eval.analysis.compare.likeness import UNKNOWN, Likeness
 from instructor_eval.analysis.format import plural
 from instructor_eval.analysis.gate import quality, reasons
-from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.limits import Margins, Thresholds
 from instructor_eval.analysis.gate.quality import IMPROVED, INCONCLUSIVE, MACRO, NOT_COMPARABLE, OK, REGRESSED, judge
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics import randomise
@@ -90,7 +90,7 @@ def test_the_one_sided_bound_decides_ok() -> None:
 
 
 def test_a_margin_of_its_own() -> None:
-    thresholds = Thresholds(tasks=(("A", 0.05), ("B*", 0.02)))
+    thresholds = Thresholds(Margins(tasks={"A": 5.0, "B*": 2.0}))
     found = judge(comparison(*(task(name, -0.03, 0.005) for name in ("A", "B1", "C"))), thresholds)
     assert [(v.verdict, v.margin) for v in found.tasks] == [(OK, 0.05), (REGRESSED, 0.02), (REGRESSED, 0.01)]
     assert found.macro is not None

@@ -166,19 +166,19 @@ def test_examples_that_do_not_fit_the_card(recipe: Recipe, row: dict, message: s
 
 
 BAD = {
-    "input is missing": ("{labels: [a, b]}", "options.input: it is missing: give the text of an example"),
+    "input is missing": ("{labels: [a, b]}", "options.input: it is missing"),
     "no text": ("{input: 3}", "options.input: expected a text, found int"),
-    "no number": ("{input: x, budget: many}", "options.budget: expected a whole number of at least 1"),
-    "nought": ("{input: x, most: 0}", "options.most: expected a whole number of at least 1"),
-    "centre": ("{input: x, centre: all}", "options.centre: unknown value 'all': known are both, pool, none"),
+    "no number": ("{input: x, budget: many}", "options.budget: expected a whole number, found str 'many'"),
+    "nought": ("{input: x, most: 0}", "options.most: 0 is not at least 1"),
+    "centre": ("{input: x, centre: all}", "options.centre: unknown value 'all': known are both, none, pool"),
     "layout": ("{input: x, layout: exel}", "options.layout: unknown value 'exel': known are rows, hub,"),
     "sampling": ("{input: x, sampling: y}", "options.sampling: unknown value 'y': known are splits, one,"),
-    "stop": ("{input: x, stop: []}", "options.stop: expected a text or a list of texts"),
+    "stop": ("{input: x, stop: []}", "options.stop: expected a list, it is empty"),
     "one label": ("{input: x, labels: [a]}", "options.labels: expected two or more, each with a word of its own"),
     "equal words": ("{input: x, labels: {0: a, 1: a}}", "options.labels: expected two or more, each with a word"),
     "labels no texts": (
         "{input: x, labels: {0: 1, 1: 2}}",
-        "options.labels: expected a list of labels, or label: word",
+        "options.labels.0: expected a text, found int 1: put it in quotes",
     ),
     "two kinds": ("{input: x, labels: [a, b], output: y}", "options.output: a task has labels, choices or an output"),
     "choices and output": ("{input: x, choices: c, output: y}", "options.output: a task has labels, choices or an"),
@@ -187,15 +187,27 @@ BAD = {
         "options.stop: it is for answers that are generated: this task has",
     ),
     "blanks": ("{input: x, labels: {0: a, 1: ' a'}}", "options.labels: expected two or more, each with a word of its"),
-    "lists of labels": ("{input: x, labels: [[a], b]}", "options.labels: expected different texts: put yes, no and"),
-    "labels of YAML": ("{input: x, labels: [yes, no]}", "options.labels: expected different texts: put yes, no and"),
-    "labels twice": ("{input: x, labels: [a, a, b]}", "options.labels: expected different texts: put yes, no and"),
+    "lists of labels": ("{input: x, labels: [[a], b]}", "options.labels.0: expected a text, found list ['a']"),
+    "labels of YAML": (
+        "{input: x, labels: [yes, no]}",
+        "options.labels.0: expected a text, found bool True: put it in quotes",
+    ),
+    "labels twice": (
+        "{input: x, labels: [a, a, b]}",
+        "options.labels: a label is there twice: give each once, as a text",
+    ),
     "keys of YAML": ("{input: x, labels: {yes: a, no: b}}", "options.labels: a label is yes, no, true or false: put"),
-    "label as both": ("{input: x, labels: {1: a, '1': b, 2: c}}", "options.labels: a label is there twice, as a"),
+    "label as both": (
+        "{input: x, labels: {1: a, '1': b, 2: c}}",
+        "options.labels: a label is there twice: give each once, as a text",
+    ),
     "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it shows the answer: leave {label} out"),
     "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it shows the answer: leave {o} out"),
-    "sampling list": ("{input: x, sampling: [one]}", "options.sampling: unknown value '['one']': known are splits,"),
-    "retired": ("{input: x, retired_reader: maybe}", "options.retired_reader: unknown value 'maybe': known are True"),
+    "sampling list": ("{input: x, sampling: [one]}", "options.sampling: expected a text, found list ['one']"),
+    "retired": (
+        "{input: x, retired_reader: maybe}",
+        "options.retired_reader: expected true or false, found str 'maybe'",
+    ),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),
 }
 
@@ -207,14 +219,15 @@ def test_cards_that_cannot_be(case: str, tmp_path) -> None:
     file.write_text(f"name: mine\ntype: PromptRetrieval\ndata: x\noptions: {options}\n")
     with pytest.raises(UserError) as error:
         read_cards(file)
-    assert str(error.value).startswith(f"{file}: task 'mine': {message}")
+    assert str(error.value).startswith(f"{file}, line 4: task 'mine': {message}")
 
 
 def test_an_own_card_needs_no_more_than_an_input(tmp_path) -> None:
     file = tmp_path / "card.yaml"
     file.write_text("name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: 'Q: {text}', labels: [a, b]}\n")
     recipe = recipe_of(read_cards(file)[0])
-    assert recipe == Recipe(task="mine", input="Q: {text}", embed="Q: {text}", labels={"a": "a", "b": "b"})
+    assert recipe == Recipe(task="mine", input="Q: {text}", embed="Q: {text}", labels=["a", "b"])
+    assert recipe.words == {"a": "a", "b": "b"}
 
 
 def test_labels_that_are_numbers_in_the_card_are_texts(tmp_path) -> None:
@@ -246,5 +259,5 @@ def test_the_papers_cards_say_what_the_protocol_says() -> None:
         "GeoQuery": None,
         "MultiWOZ": 1000,
     }
-    assert (recipes["CODA-19"].max_tokens, recipes["CODA-19"].stop) == (64, ("--", "\n", ";", "#"))
+    assert (recipes["CODA-19"].max_tokens, recipes["CODA-19"].stops) == (64, ("--", "\n", ";", "#"))
     assert len(recipes["DBpedia-14"].labels) == 14

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from instructor_eval.analysis.format import some
 from instructor_eval.analysis.gate.limits import DriftLimits
 from instructor_eval.analysis.gate.quality import NOT_COMPARABLE, OK, REGRESSED
@@ -124,6 +126,7 @@ class Drift:
         raw = dataclasses.asdict(self)
         for task, found in zip(raw["tasks"], self.tasks, strict=True):
             task["top10"] = found.top10
+        raw["limits"] = msgspec.to_builtins(self.limits)
         return raw | {"exact": self.exact, "line": self.line}
 
 

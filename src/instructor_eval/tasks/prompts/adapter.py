@@ -190,7 +190,7 @@ def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
             "dataset", str(card.data_id), card.data_revision, offline=settings.offline, wanted=_wanted(card, recipe)
         )
     where = {"subset": card.subset, "pool_split": recipe.pool_split, "test_split": card.split}
-    layout = detect(folder, recipe.layout, **where)
+    layout = detect(folder, recipe.layouts, **where)
     pool, test = read(layout, folder, **where)
     warnings: list[str] = []
     if layout in _PLAIN:

@@ -87,7 +87,7 @@ def question(recipe: Recipe, item: Item, demonstrations: Sequence[Example], toke
             f"{item.preamble}{shown}{item.query}",
             most_similar=nearest.removeprefix(recipe.starts),
             max_tokens=recipe.max_tokens,
-            stop=recipe.stop,
+            stop=recipe.stops,
         )
     options = tuple(f"{_ANSWER}{option}" for option in item.options)
     longest = max(tokenizer.counts(options))
