@@ -23,12 +23,14 @@ if TYPE_CHECKING:
         load_results,
     )
     from instructor_eval.core.errors import UserError
+    from instructor_eval.models.drop_in import INSTRUCTOR
     from instructor_eval.models.library import load_encoder
 
     __version__: str
 
-_HOMES = {"UserError": "core.errors", "load_encoder": "models.library"}
+_HOMES = {"UserError": "core.errors", "load_encoder": "models.library", "INSTRUCTOR": "models.drop_in"}
 __all__ = [
+    "INSTRUCTOR",
     "Compared",
     "Result",
     "Results",

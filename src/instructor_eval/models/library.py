@@ -170,7 +170,7 @@ def _pairs(texts: Any, instruction: str | None, default: str) -> tuple[list[tupl
     inputs = list(texts)
     if not inputs or isinstance(inputs[0], str):
         return [(shared, text) for text in _strings(inputs)], False
-    pairs = [_pair(i, given) for i, given in enumerate(inputs)]
+    pairs = [pair_of(i, given) for i, given in enumerate(inputs)]
     if instruction is not None:
         raise UserError("pairs bring their own instructions: give no `instruction` beside them")
     return pairs, False
@@ -189,7 +189,12 @@ def _strings(inputs: Iterable[Any]) -> Iterator[str]:
         yield str(text)  # and not NumPy's subclass
 
 
-def _pair(i: int, given: Any) -> tuple[str, str]:
+def pair_of(i: int, given: Any) -> tuple[str, str]:
+    """Return an input's instruction and text.
+
+    Raises:
+        UserError: it is no pair of texts.
+    """
     if isinstance(given, np.ndarray):
         given = given.tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):

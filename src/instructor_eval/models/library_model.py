@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,22 +40,30 @@ def measure(settings: FolderSettings, *, trust_remote_code: bool) -> tuple[int, 
         return int(dim), int(limit) if limit is not None and limit < ENDLESS else 0
 
 
-def open_folder(folder: Any, device: str, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
+def open_folder(folder: Path, device: str, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
     """Load the folder with sentence-transformers: local files and safetensors only."""
+    from sentence_transformers import SentenceTransformer
+
+    with loadable(folder, with_code=trust_remote_code) as place:
+        options = loading_options(dtype, trust_remote_code=trust_remote_code)
+        return SentenceTransformer(str(place), device=device, **options)
+
+
+def loading_options(dtype: torch.dtype, *, trust_remote_code: bool) -> dict[str, Any]:
+    """Return sentence-transformers' options to read local files and safetensors only."""
+    model = {"use_safetensors": True, "dtype": dtype}
+    return {"local_files_only": True, "trust_remote_code": trust_remote_code, "model_kwargs": model}
+
+
+@contextlib.contextmanager
+def loadable(folder: Path, *, with_code: bool) -> Iterator[Path]:
+    """Make a folder that sentence-transformers can load, without its log lines and with all weights checked."""
     modules = _renamed_modules(folder)
-    with _quiet(), link_files(folder, with_code=trust_remote_code, modules=modules) as place, _all_weights():
-        from sentence_transformers import SentenceTransformer
-
-        return SentenceTransformer(
-            str(place),
-            device=device,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"use_safetensors": True, "dtype": dtype},
-        )
+    with _quiet(), link_files(folder, with_code=with_code, modules=modules) as place, _all_weights():
+        yield place
 
 
-def _renamed_modules(folder: Any) -> list[dict[str, Any]] | None:
+def _renamed_modules(folder: Path) -> list[dict[str, Any]] | None:
     """Return modules.json with sentence-transformers' names for InstructorEmbedding's classes; None: no change."""
     modules = read_settings(folder, "").modules
     if not any(m.of_instructor for m in modules):
