@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from instructor_eval import metrics
 from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
 from instructor_eval.analysis.gate.limits import Thresholds
 from instructor_eval.analysis.gate.quality import IMPROVED, OK, REGRESSED, judge
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics import randomise, spread
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
-from instructor_eval.metrics.classification import average_precision
+from instructor_eval.metrics.pairs import average_precision
 
 Numbers = Any
 Rng = np.random.Generator
@@ -45,13 +46,12 @@ def means(before: Numbers, after: Numbers, metric: str = "ndcg_at_10") -> tuple[
 
 def compared(metric: str, parent: dict[str, Any], child: dict[str, Any]) -> Difference:
     """What `stats.paired` makes of items that are in one order."""
-    from instructor_eval.analysis.statistics import influence
-
-    mine, theirs = (influence.influences(metric, side) for side in (child, parent))
+    known = metrics.get(metric)
+    mine, theirs = (known.influences(side) for side in (child, parent))
     assert mine is not None
     assert theirs is not None
     delta = round(float(np.mean(mine)) - float(np.mean(theirs)), 12)
-    return stats._by_units(delta, metric, child, parent, "")
+    return stats._by_units(delta, known, child, parent, "")
 
 
 # Pairs of systems: `share` of the items change, and the score falls by `loss` on average

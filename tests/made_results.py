@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from made_items import make_items
 
-from instructor_eval.analysis.statistics import matching
+from instructor_eval import metrics
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
@@ -48,7 +48,7 @@ def file(
         items = change(task, items)
         identity = hashlib.sha256(f"{task} {variant} {seed} {fields}".encode()).hexdigest()[:16]
         score = make_score(
-            task, matching.value(metric, items), type=kind, metric=metric, model=fields.get("model", MINILM),
+            task, metrics.compute(metric, items), type=kind, metric=metric, model=fields.get("model", MINILM),
             variant=variant, fingerprint=variant.ljust(16, "0"), identity=identity, n_items=len(items["id"]),
             data={"hash": task}, command=["evaluate", "--task", task],
             **{k: v for k, v in fields.items() if k != "model"},

@@ -4,13 +4,13 @@ import pytest
 
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
-from instructor_eval.metrics.classification import PAIR_SIMILARITIES
+from instructor_eval.metrics.pairs import SIMILARITIES
 from instructor_eval.tasks.types import TYPES
 
 ITEMS = {
     "gold": [1, 0, 1], "cosine": [0.9, 0.3, 0.2], "value": [0.5, 0.25, 0.75], "v_measure": [0.5, 0.25, 0.75],
     "rho": [0.5, 0.5, 0.5], "p": [0.0, 0.0, 0.0], "predictions": [[1], [1], [1]], "ndcg_at_10": [1.0, 0.0, 0.5],
-    "map_at_1000": [1.0, 0.5, 0.0], **{n: [0.9, 0.3, 0.2] for n in PAIR_SIMILARITIES},
+    "map_at_1000": [1.0, 0.5, 0.0], **{n: [0.9, 0.3, 0.2] for n in SIMILARITIES},
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_each_metric_by_its_name(metric: str, expected: float) -> None:
 @pytest.mark.parametrize(
     ("metric", "column"),
     [
-        ("accuracy", "gold"), ("max_ap", "gold"), ("v_measure", "v_measure"), ("pearson", "value"),
+        ("accuracy", "gold"), ("max_ap", "gold"), ("v_measure", "v_measure"), ("pearson", "gold"),
         ("summeval_v1", "rho"), ("summeval_v2", "rho"), ("mean_of_parts", "value"), ("ndcg_at_10", "ndcg_at_10"),
         ("max_over_subqueries_map_at_1000", "map_at_1000"), ("nonsense_at_3", "nonsense_at_3"),
     ],

@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from instructor_eval.metrics.correlation import (
-    article_correlation,
-    cosine_pearson,
-    cosine_spearman,
-    human_pearson,
-    summeval_v1,
-    summeval_v2,
-)
+from instructor_eval.metrics.correlation import COSINE_PEARSON, COSINE_SPEARMAN, PEARSON, article_correlation
+from instructor_eval.metrics.summaries import SUMMEVAL_V1, SUMMEVAL_V2
 
 # Few values, so that ties are the rule; at least two differ on both sides.
 COLUMNS = (
@@ -43,15 +37,15 @@ def ranks(values: list[float]) -> list[float]:
 def test_pearson(columns: tuple[list[float], list[float]]) -> None:
     gold, found = columns
     items = {"gold": gold, "cosine": found, "value": found}
-    assert cosine_pearson(items) == pytest.approx(by_hand(gold, found), abs=1e-9)
-    assert cosine_pearson(items) == float(pearsonr(gold, found)[0])
-    assert human_pearson(items) == pytest.approx(by_hand(gold, found), abs=1e-9)
+    assert COSINE_PEARSON.compute(items) == pytest.approx(by_hand(gold, found), abs=1e-9)
+    assert COSINE_PEARSON.compute(items) == float(pearsonr(gold, found)[0])
+    assert PEARSON.compute(items) == pytest.approx(by_hand(gold, found), abs=1e-9)
 
 
 @given(COLUMNS)
 def test_spearman(columns: tuple[list[float], list[float]]) -> None:
     gold, found = columns
-    rho = cosine_spearman({"gold": gold, "cosine": found})
+    rho = COSINE_SPEARMAN.compute({"gold": gold, "cosine": found})
     assert rho == pytest.approx(by_hand(ranks(gold), ranks(found)), abs=1e-9)
     assert rho == float(spearmanr(gold, found)[0])
     result = article_correlation(found, gold)
@@ -59,21 +53,23 @@ def test_spearman(columns: tuple[list[float], list[float]]) -> None:
 
 
 def test_spearman_sees_only_the_order() -> None:
-    assert cosine_spearman({"gold": [1, 2, 3, 4], "cosine": [0.1, 0.2, 0.9, 0.99]}) == pytest.approx(1)
-    assert cosine_spearman({"gold": [1, 2, 3, 4], "cosine": [9.0, 5.0, 4.0, -7.0]}) == pytest.approx(-1)
+    assert COSINE_SPEARMAN.compute({"gold": [1, 2, 3, 4], "cosine": [0.1, 0.2, 0.9, 0.99]}) == pytest.approx(1)
+    assert COSINE_SPEARMAN.compute({"gold": [1, 2, 3, 4], "cosine": [9.0, 5.0, 4.0, -7.0]}) == pytest.approx(-1)
     # 1 - 6 * sum(d^2) / (n (n^2 - 1)) where there are no ties
-    assert cosine_spearman({"gold": [1, 2, 3, 4, 5], "cosine": [2, 1, 4, 3, 5]}) == pytest.approx(1 - 6 * 4 / 120)
+    assert COSINE_SPEARMAN.compute({"gold": [1, 2, 3, 4, 5], "cosine": [2, 1, 4, 3, 5]}) == pytest.approx(
+        1 - 6 * 4 / 120
+    )
 
 
 def test_summeval_by_hand() -> None:
     items = {"rho": [0.5, -0.25, 0.0], "p": [0.125, 0.75, 1.0]}
-    assert summeval_v1(items) == pytest.approx((0.5 + 0.125 - 0.25 + 0.75 + 0.0 + 1.0) / 6, abs=1e-15)
-    assert summeval_v2(items) == pytest.approx(0.25 / 3, abs=1e-15)
+    assert SUMMEVAL_V1.compute(items) == pytest.approx((0.5 + 0.125 - 0.25 + 0.75 + 0.0 + 1.0) / 6, abs=1e-15)
+    assert SUMMEVAL_V2.compute(items) == pytest.approx(0.25 / 3, abs=1e-15)
 
 
 def test_summeval_rows_must_match() -> None:
     with pytest.raises(ValueError, match="zip"):
-        summeval_v1({"rho": [0.5], "p": [0.5, 0.5]})
+        SUMMEVAL_V1.compute({"rho": [0.5], "p": [0.5, 0.5]})
 
 
 # The human scores of the real Billboard files. They hold no column of a published metric, so Pearson's r of those
@@ -111,4 +107,4 @@ def test_the_correlation_on_real_human_scores(name: str, hub: Path) -> None:
     rows = thumb_rows(hub, name)
     gold = [float(r["human_score"]) for r in rows]
     value = [float(len(r["hyp"])) for r in rows]
-    assert human_pearson({"gold": gold, "value": value}) == pytest.approx(by_hand(gold, value), abs=1e-12)
+    assert PEARSON.compute({"gold": gold, "value": value}) == pytest.approx(by_hand(gold, value), abs=1e-12)

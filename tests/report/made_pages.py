@@ -8,10 +8,10 @@ from typing import Any
 import made_results
 from made_items import make_items
 
+from instructor_eval import metrics
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board
-from instructor_eval.analysis.statistics import matching
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.report.lines import Line, lines
@@ -39,7 +39,7 @@ class Made:
             identity = " ".join([given["model"], given["variant"], given["instructions"], task])
             own = {"type": kind, "metric": metric, "identity": identity, "n_items": len(found["id"]),
                    "fingerprint": given["variant"].ljust(16, "0"), "data": {"hash": task}}  # fmt: skip
-            score = self._make(task, matching.value(metric, found), **(own | given))
+            score = self._make(task, metrics.compute(metric, found), **(own | given))
             score.instructions["roles"] = roles or {}
             self.scores.append(score)
             self.kept[score.identity] = found

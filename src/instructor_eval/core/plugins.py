@@ -4,7 +4,7 @@
 |--------------------------|-----------------------------------------------------------|-------------------|
 | `forms`                  | a `variants.Form` of that name                            | `models/variant.py`     |
 | `tasks`                  | a folder of task cards, or a function that gives one      | `tasks/cards.py`        |
-| `scorers`                | a function: items -> the metric of that name              | `scorers/`        |
+| `scorers`                | a `Metric`, or a function: items -> the metric of that name | `metrics/`      |
 | `readers`                | a function: (rest, device=, dtype=, offline=) -> `Reader` | `readers/find.py` |
 | `models`                 | a function: (rest, `Serving`) -> `ServedModel`            | `models/served/kinds.py` |
 | `search`                 | a function: `SearchSpec` -> `VectorStore`                 | `search/spec.py`  |

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from instructor_eval.core.values import Items
+from instructor_eval.metrics.metric import Metric
 
-
-def mean_v_measure(items: Items) -> float:
-    """Return the mean of the splits' V-measures (Rosenberg and Hirschberg 2007; mteb, `AbsTaskClusteringLegacy`)."""
-    return float(np.mean(items["v_measure"]))
+V_MEASURE = Metric(
+    "v_measure",
+    lambda items: float(np.mean(items["v_measure"])),
+    unit="split",
+    bounds=(0.0, 1.0),
+    columns=("v_measure",),
+    column="v_measure",
+    aggregated=True,
+)
+"""Rosenberg and Hirschberg 2007; mteb, `AbsTaskClusteringLegacy`."""

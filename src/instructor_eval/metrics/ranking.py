@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from instructor_eval.core.values import Items
+from instructor_eval.metrics.metric import Metric
+
+OVER_SUBQUERIES = "max_over_subqueries_"
+"""The prefix of metrics of which a user's query is a set of mteb's (MindSmallReranking)."""
 
 
 def ranked(found: Mapping[str, float], k: int) -> list[tuple[str, float]]:
@@ -42,12 +45,26 @@ def _dcg(grades: Iterable[float], k: int) -> float:
     return sum(float(grade / np.log2(at + 2)) for at, grade in zip(range(k), grades, strict=False) if grade > 0)
 
 
-def mean_at(metric: str, items: Items) -> float:
-    """Return the mean of column `metric` (for example `ndcg_at_10`), rounded to five places."""
-    values = items[metric.removeprefix("max_over_subqueries_")]
-    return round(sum(values) / len(values), 5)
+def at(name: str) -> Metric | None:
+    """Return the metric at k of that name, `ndcg_at_10`; None where it is none of these.
+
+    It is the mean of the queries' column of that name, rounded to five places.
+    """
+    if "_at_" not in name:
+        return None
+    column = name.removeprefix(OVER_SUBQUERIES)
+    return Metric(
+        name,
+        lambda items: round(sum(items[column]) / len(items[column]), 5),
+        unit="query",
+        bounds=(0.0, 1.0),
+        columns=(column, "relevant"),
+        column=column,
+        over_subqueries=column != name,
+    )
 
 
-def mean_of_parts(items: Items) -> float:
-    """Return the plain mean over sub-tasks (CQADupstackRetrieval over its 12 forums)."""
-    return float(sum(items["value"]) / len(items["value"]))
+def depth(figure: str) -> int | None:
+    """Return k of a figure's name, `recall_at_100`: how many documents it reads; None where it has none."""
+    _, _, k = figure.rpartition("_at_")
+    return int(k) if k.isdigit() else None

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from instructor_eval.analysis.board.evidence import BINS, Evidence, Shape, UnreadError
-from instructor_eval.analysis.compare.compare import unit_of
 from instructor_eval.analysis.format import interval_text, plural, score_text
 from instructor_eval.core.errors import one_line
+from instructor_eval.metrics import unit_of
 from instructor_eval.models.served import usage_words
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line

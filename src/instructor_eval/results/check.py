@@ -27,7 +27,7 @@ from instructor_eval.core.hub import files_key
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, is_folder
 from instructor_eval.core.values import Items
-from instructor_eval.results.check_items import Check, item_checks, metric_bounds
+from instructor_eval.results.check_items import Check, item_checks
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import read_items, read_score
@@ -273,10 +273,11 @@ def _score(score: Score, items: Items) -> Iterator[str]:
     if score.score is None or not math.isfinite(score.score):
         yield f"status is ok, and the score is {score.score}"
         return
-    low, high = metric_bounds(score.metric)
+    metric = metrics.get(score.metric)
+    low, high = metric.bounds
     if not low - _LAST_BITS <= score.score <= high + _LAST_BITS:
         yield f"score {score.score!r} is not between {low:g} and {high:g}, as {score.metric} must be"
-    value = metrics.compute(score.metric, items)
+    value = metric.compute(items)
     if not abs(score.score - value) <= _LAST_BITS:
         yield f"score {score.score!r} is not {score.metric}(items) = {value!r}"
 
@@ -305,7 +306,7 @@ _NEVER_ONE = ("STS", "PairClassification", "TextEvaluation")
 
 def _limit(score: Score, items: Items) -> Iterator[str]:
     """`--limit N`: at most N items, segments in Billboard; two where one has no score by itself (mteb_limit.py)."""
-    if score.limit is None or score.metric == "mean_of_parts":
+    if score.limit is None or metrics.is_of_parts(score.metric):
         return
     n = len(set(items["segment"])) if score.type == "TextEvaluation" else len(items["id"])
     least = 2 if score.type in _NEVER_ONE else 1
@@ -401,7 +402,7 @@ class _Others:
     def add(self, score: Score, items: Items, checked: Checked, folder: Path) -> None:
         """Take note of a result."""
         self._scores[_Part.of(score, folder, score.task)].append(score.score)
-        if score.metric == "mean_of_parts":
+        if metrics.is_of_parts(score.metric):
             self._wholes.append((score, items, checked, folder))
         elif score.data.get("hash"):
             columns = [items[name] for name in ("id", *_GOLD) if name in items]

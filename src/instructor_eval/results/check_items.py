@@ -42,19 +42,9 @@ _TOP = 10
 
 def item_checks(score: Score) -> tuple[Check, ...]:
     """The checks of a result's kind."""
-    if score.metric == "mean_of_parts":
+    if metrics.is_of_parts(score.metric):
         return (_parts,)
     return _BY_TYPE.get(score.type, ())
-
-
-def metric_bounds(metric: str) -> tuple[float, float]:
-    """The least and the greatest value a metric can have."""
-    if metrics.is_plugged(metric):
-        return (-math.inf, math.inf)
-    if metric == "summeval_v1":  # the mean of a rho and a p-value
-        return (-0.5, 1.0)
-    is_correlation = metric in ("cosine_spearman", "cosine_pearson", "pearson", "summeval_v2")
-    return (-1.0 if is_correlation or metric == "mean_of_parts" else 0.0, 1.0)
 
 
 def _report(items: Items, bad: npt.NDArray[np.bool_], text: Callable[[int], str]) -> Iterator[str]:
@@ -226,7 +216,7 @@ def _figure(kind: str, k: int, grades: list[int], best: list[int], relevant: flo
 
 def _ranking_means(score: Score, items: Items) -> Iterator[str]:
     """The figures beside the score are the columns' means; P@1 = MRR@1; with one relevant document, recall@1 too."""
-    if score.metric.startswith("max_over_subqueries_"):
+    if metrics.get(score.metric).over_subqueries:
         return  # mteb's own figures are of the sub-queries there
     means = {name: float(np.mean(items[name])) for name in items if _AT_K.fullmatch(name)}
     for name, mean in means.items():

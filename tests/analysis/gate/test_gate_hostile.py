@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from instructor_eval import metrics
 from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
 from instructor_eval.analysis.gate.limits import Thresholds
 from instructor_eval.analysis.gate.outcome import interval
 from instructor_eval.analysis.gate.quality import INCONCLUSIVE, judge, least_p
-from instructor_eval.analysis.statistics import matching
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
 from instructor_eval.cli import main as command_line
 from instructor_eval.results.score import Score
@@ -181,7 +181,7 @@ def test_the_pin_holds_where_only_libraries_changed(cli: Run, results: Path) -> 
     score = score_of(results, "SciFact", "fp32")
     items = store.items(score)
     items["ndcg_at_10"] = [max(0.0, v - 0.3) for v in items["ndcg_at_10"]]
-    store.write(dataclasses.replace(score, score=matching.value(score.metric, items)), items)
+    store.write(dataclasses.replace(score, score=metrics.compute(score.metric, items)), items)
     assert cli("baseline", "set", "minilm").code == 0
     done = cli("gate", "--candidate", "minilm")
     assert done.code == 1

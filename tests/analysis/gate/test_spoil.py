@@ -6,6 +6,7 @@ from pathlib import Path
 import made_results
 import pytest
 
+from instructor_eval import metrics
 from instructor_eval.analysis.compare import find_side
 from instructor_eval.analysis.compare.side import Side
 from instructor_eval.analysis.gate import spoil
@@ -26,7 +27,7 @@ def test_every_metric_is_spoiled_and_agrees_with_its_items(side: Side, task: str
     before, after = side.scores[task], found.scores[task]
     assert found.read is not None
     items = found.read(after)
-    assert matching.value(after.metric, items) == pytest.approx(after.score, abs=1e-12)
+    assert metrics.compute(after.metric, items) == pytest.approx(after.score, abs=1e-12)
     matching.check(after, items, "candidate")  # as the comparison does
     assert after.score <= before.score - spoil.LOSS
     assert after.score > before.score - 3 * spoil.LOSS

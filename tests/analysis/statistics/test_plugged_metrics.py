@@ -12,7 +12,6 @@ from scipy.stats import t
 
 from instructor_eval import metrics
 from instructor_eval.analysis.compare import compact
-from instructor_eval.analysis.compare.compare import unit_of
 from instructor_eval.analysis.compare.detectable import _alone
 from instructor_eval.analysis.gate.spoil import spoiled
 from instructor_eval.analysis.statistics import contributions, difference, matching, randomise
@@ -20,7 +19,6 @@ from instructor_eval.analysis.statistics.spread import spread
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.results.check_items import metric_bounds
 
 Plug = Callable[..., None]
 SAME = ("cosine_spearman", "cosine_pearson", "cosine_ap", "pearson")
@@ -45,7 +43,7 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
 @pytest.fixture
 def plugged(plug: Plug) -> None:
     """Ours by other names, `my_cosine_ap` and so on; and a plain mean."""
-    ours = {f"my_{metric}": metrics._METRICS[metric] for metric in SAME}
+    ours = {f"my_{metric}": metrics.get(metric).compute for metric in SAME}
     plug(**ours, my_mean=lambda items: float(np.mean(items["value"])))
 
 
@@ -135,8 +133,7 @@ def test_an_item_of_a_mean_adds_its_value(monkeypatch: pytest.MonkeyPatch) -> No
         ids, parts = contributions.contributions(metric, items)
         assert len(ids) == len(set(ids)) == n
         assert np.mean(parts) == pytest.approx(metrics.compute(metric, items), abs=1e-12)
-    monkeypatch.setattr(contributions, "MOST_PLUGGED", 47)
-    monkeypatch.setattr(matching, "MOST_PLUGGED", 47)
+    monkeypatch.setattr(contributions, "MOST_RECOMPUTED", 47)
     with pytest.raises(UserError, match="what each of 48 items adds is not shown"):
         contributions.contributions("my_mean", a)
     assert matching.moved("my_mean", a, b, most=5) == matching.Moves(0, 0, 0, (), ())
@@ -165,8 +162,9 @@ def test_baselines_keep_everything_and_the_self_test_nothing() -> None:
     score = SimpleNamespace(metric="my_mean", score=0.5, task="T")
     side = stats_side(score, items)
     assert spoiled(side, side).scores["T"] is score
-    assert metric_bounds("my_mean") == (-np.inf, np.inf)
-    assert (unit_of("my_mean"), unit_of("ndcg_at_10"), unit_of("rougeL")) == ("item", "query", "test example")
+    assert metrics.get("my_mean").bounds == (-np.inf, np.inf)
+    units = [metrics.unit_of(name) for name in ("my_mean", "ndcg_at_10", "rougeL", "unheard_of")]
+    assert units == ["item", "query", "test example", "item"]
 
 
 def stats_side(score: Any, items: Items) -> Any:

@@ -12,11 +12,11 @@ from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
 from scipy.stats import permutation_test, rankdata
 
 from instructor_eval import metrics
-from instructor_eval.analysis.statistics import randomise
+from instructor_eval.analysis.statistics import randomise, resample
 from instructor_eval.analysis.statistics.estimates import Chance
 from instructor_eval.analysis.statistics.randomise import chance
 from instructor_eval.core.values import Items
-from instructor_eval.metrics.classification import PAIR_SIMILARITIES, average_precision
+from instructor_eval.metrics.pairs import SIMILARITIES, average_precision
 
 CORRELATIONS = ("cosine_spearman", "cosine_pearson", "pearson")
 SWAPPED = ("cosine_ap", "max_ap", "rougeL_third_worst_group", *CORRELATIONS)
@@ -64,7 +64,7 @@ def correlations(metric: str, child: Items, parent: Items) -> Callable[[Any, Any
 
 def precisions(metric: str, child: Items, parent: Items) -> Callable[[Any, Any], float]:
     """The difference of two (best) average precisions of ranks."""
-    names = ("cosine",) if metric == "cosine_ap" else PAIR_SIMILARITIES
+    names = ("cosine",) if metric == "cosine_ap" else SIMILARITIES
     columns = []
     for name in names:
         sign = -1 if name in ("manhattan", "euclidean") else 1
@@ -155,7 +155,8 @@ def test_the_difference_seen_is_that_of_the_scores(metric: str) -> None:
         units = np.arange(10 if metric == "pearson" else 30)
         seen = correlations(metric, child, parent)(units, units + len(units))
     else:
-        statistic = randomise._swapped(metric, child, parent)
+        known = metrics.get(metric)
+        statistic = resample.statistic(known, randomise._joined(known, child, parent))
         seen = float(randomise._differences(statistic, np.zeros((30, 1)))[0])
     assert seen == pytest.approx(expected, abs=1e-9)
 

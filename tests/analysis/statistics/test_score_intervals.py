@@ -9,7 +9,9 @@ import pytest
 from scipy.stats import binom, t
 from statsmodels.stats.proportion import proportion_confint
 
-from instructor_eval.analysis.statistics import influence, score_intervals
+from instructor_eval.analysis.statistics import score_intervals
+from instructor_eval.metrics import pairs
+from instructor_eval.metrics.correlation import pearson_influence, spearman_influence
 
 
 @pytest.mark.parametrize(("right", "n"), [(15, 30), (29, 30), (30, 30), (0, 30), (980, 1000)])
@@ -37,16 +39,16 @@ def test_outside_of_0_and_1_it_is_students() -> None:
 def test_the_ends_stay_within_bounds() -> None:
     low, high = score_intervals.of_mean(np.array([1.0] * 19 + [0.9]))
     assert 0.9 < low < 0.995 < high <= 1
-    units = influence.average_precision([1, 1, 1, 0, 1, 0, 0], [7, 6, 5, 4, 3, 2, 1])
+    units = pairs.influence([1, 1, 1, 0, 1, 0, 0], [7, 6, 5, 4, 3, 2, 1])
     low, high = score_intervals.of_average_precision(units, 4)
     assert 0 < low < 0.95 < high < 1
-    low, high = score_intervals.of_correlation(influence.spearman(range(20), [1, 0, *range(2, 20)]), ranks=True)
+    low, high = score_intervals.of_correlation(spearman_influence(range(20), [1, 0, *range(2, 20)]), ranks=True)
     assert 0.7 < low < high < 1
 
 
 def test_fishers_z_by_hand() -> None:
     x, e = np.random.default_rng(3).normal(size=(2, 40))
-    units = influence.pearson(x, x + e)
+    units = pearson_influence(x, x + e)
     r, se = float(np.mean(units)), float(np.std(units, ddof=1)) / 40**0.5
     centred = units - r
     df = 2 * 40 / (float(np.mean(centred**4)) / float(np.mean(centred**2)) ** 2 - 1)
@@ -69,10 +71,10 @@ def test_accuracy_holds_the_truth(p: float, n: int) -> None:
 def test_average_precision_holds_the_truth(gain: float) -> None:
     rng, held, n = np.random.default_rng(7), 0, 100
     many = (rng.random(300_000) < 0.3).astype(int)
-    truth = float(np.mean(influence.average_precision(many, gain * many + rng.normal(size=300_000))))
+    truth = float(np.mean(pairs.influence(many, gain * many + rng.normal(size=300_000))))
     for _ in range(600):
         gold = (rng.random(n) < 0.3).astype(int)
-        units = influence.average_precision(gold, gain * gold + rng.normal(size=n))
+        units = pairs.influence(gold, gain * gold + rng.normal(size=n))
         low, high = score_intervals.of_average_precision(units, int(gold.sum()))
         held += low <= truth <= high
     assert 0.92 <= held / 600 <= 0.985

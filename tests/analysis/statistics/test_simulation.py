@@ -25,6 +25,9 @@ from instructor_eval.analysis.gate.limits import Thresholds
 from instructor_eval.analysis.gate.quality import REGRESSED, judge
 from instructor_eval.analysis.statistics import difference, randomise, resample
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
+from instructor_eval.metrics.correlation import weighted_pearson, weighted_spearman
+from instructor_eval.metrics.metric import Statistic
+from instructor_eval.metrics.pairs import weighted as precision_of
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 SIZES, SHARES = (30, 300, 1400), (0.05, 0.3, 1.0)
@@ -322,17 +325,17 @@ def test_t_intervals_hold_the_truth(n: int, share: float, short: float) -> None:
     assert below - max(short, 0.01) <= np.mean(lower <= truth)  # one-sided, the lopsidedness shows
 
 
-Sides: TypeAlias = Callable[[np.random.Generator, int], tuple[resample.Statistic, resample.Statistic]]
+Sides: TypeAlias = Callable[[np.random.Generator, int], tuple[Statistic, Statistic]]
 
 
-def spearman(rng: np.random.Generator, n: int) -> tuple[resample.Statistic, resample.Statistic]:
+def spearman(rng: np.random.Generator, n: int) -> tuple[Statistic, Statistic]:
     gold, child, parent = normals(rng, n)
-    return resample.spearman(gold, child), resample.spearman(gold, parent)
+    return weighted_spearman(gold, child), weighted_spearman(gold, parent)
 
 
-def pearson(rng: np.random.Generator, n: int) -> tuple[resample.Statistic, resample.Statistic]:
+def pearson(rng: np.random.Generator, n: int) -> tuple[Statistic, Statistic]:
     gold, child, parent = normals(rng, n)
-    return resample.pearson(gold, child), resample.pearson(gold, parent)
+    return weighted_pearson(gold, child), weighted_pearson(gold, parent)
 
 
 def normals(rng: np.random.Generator, n: int) -> Any:
@@ -342,7 +345,7 @@ def normals(rng: np.random.Generator, n: int) -> Any:
     return gold, 0.8 * gold + 0.6 * shared + 0.5 * rng.normal(size=n), parent
 
 
-def clusters(rng: np.random.Generator, n: int) -> tuple[resample.Statistic, resample.Statistic]:
+def clusters(rng: np.random.Generator, n: int) -> tuple[Statistic, Statistic]:
     """Five rows a segment, which share most of their errors; correlations of 1 / sqrt(1.81) and 1 / sqrt(1.36)."""
     segment = np.repeat(np.arange(n), 5)
 
@@ -351,13 +354,12 @@ def clusters(rng: np.random.Generator, n: int) -> tuple[resample.Statistic, resa
 
     gold = column()
     child, parent = gold + 0.9 * column(), gold + 0.6 * column()
-    names = segment.tolist()
-    return resample.pearson(gold, child, names), resample.pearson(gold, parent, names)
+    return weighted_pearson(gold, child, segment), weighted_pearson(gold, parent, segment)
 
 
-def precision(rng: np.random.Generator, n: int) -> tuple[resample.Statistic, resample.Statistic]:
+def precision(rng: np.random.Generator, n: int) -> tuple[Statistic, Statistic]:
     gold, child, parent = pairs(rng, n)
-    return resample.average_precision(gold, child), resample.average_precision(gold, parent)
+    return precision_of(gold, child), precision_of(gold, parent)
 
 
 def rho(r: float) -> float:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from instructor_eval import metrics
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
@@ -90,12 +91,11 @@ class Evidence:
             whole = _as(Spread, entry | {"replicates": made})
             if whole is not None and (made is not None or not replicates or not whole.method):
                 return whole
-        from instructor_eval.analysis.statistics import matching
-        from instructor_eval.analysis.statistics.spread import spread  # and scipy.stats: a second
+        from instructor_eval.analysis.statistics.spread import spread
 
         try:
             items = self._items(score)
-            if not abs(matching.value(score.metric, items) - _value(score)) <= _SAME:
+            if not abs(metrics.compute(score.metric, items) - _value(score)) <= _SAME:
                 raise UnreadError
             seed = f"{score.task} {score.data.get('hash', '')}"
             computed = spread(score.metric, items, _value(score), seed_text=seed, keep=replicates)
@@ -206,7 +206,7 @@ def shape_of(metric: str, items: Items) -> Shape:
     """
     import numpy as np
 
-    from instructor_eval.analysis.statistics.contributions import contributions, mean_column
+    from instructor_eval.analysis.statistics.contributions import contributions
 
     with np.errstate(invalid="ignore"):  # what comes of infinity is found below
         ids, values = contributions(metric, items)
@@ -231,7 +231,7 @@ def shape_of(metric: str, items: Items) -> Shape:
         float(np.median(values)),
         ends(rising.tolist()),
         ends(falling.tolist()),
-        mean_column(metric) is not None,
+        bool(metrics.get(metric).column),
     )
 
 

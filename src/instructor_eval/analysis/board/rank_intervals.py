@@ -18,7 +18,7 @@ import numpy.typing as npt
 from instructor_eval.analysis.statistics.spreads import ROUNDS
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.statistics.resample import Numbers
+    from instructor_eval.metrics.metric import Numbers
 
 Points = npt.NDArray[np.float32]
 

@@ -25,7 +25,7 @@ from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.statistics.resample import Numbers
+    from instructor_eval.metrics.metric import Numbers
 
 MOST = 32 * 2**20
 _ENTRIES = 50_000

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from instructor_eval import metrics
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
 from instructor_eval.analysis.board.rows import Figures, newest_cost
 from instructor_eval.analysis.statistics import difference as stats
@@ -137,7 +138,7 @@ def difference(child: Row, parent: Row, task: str, evidence: Evidence, *, instru
     bare = _bare(mine, theirs)
     if not evidence.readable:
         return bare
-    if mine.metric != "mean_of_parts":
+    if not metrics.is_of_parts(mine.metric):
         return evidence.difference(mine, theirs)
     names, others = (evidence.parts(score) for score in (mine, theirs))
     if sorted(names) != sorted(others):
@@ -163,7 +164,7 @@ def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spre
         UnreadError: items are missing, or parts are, or they are not those that the score was computed from.
     """
     score = row.scores[task]
-    if score.metric != "mean_of_parts":
+    if not metrics.is_of_parts(score.metric):
         return evidence.spread(score, replicates=replicates)
     from instructor_eval.analysis.statistics.spreads import of_parts
 

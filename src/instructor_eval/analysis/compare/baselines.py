@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instructor_eval import metrics
 from instructor_eval.analysis.compare.baseline_files import (
     ITEMS,
     KIND,
@@ -263,7 +264,7 @@ def _chosen(side: Side, tasks: Sequence[str]) -> dict[str, Score]:
         )
     wanted = set(tasks or side.scores)
     for task in sorted(wanted & set(side.scores)):
-        if side.scores[task].metric == "mean_of_parts" and side.read is not None:
+        if metrics.is_of_parts(side.scores[task].metric) and side.read is not None:
             wanted |= {str(part) for part in side.read(side.scores[task]).get("id", ())}
     found = {task: score for task, score in side.scores.items() if task in wanted}
     if not found:

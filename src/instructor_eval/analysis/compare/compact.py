@@ -1,17 +1,8 @@
 """Items cut down to what comparing needs, for files that stand in git: every test gives the same answer from them.
 
-| metric                              | stored beside the id                                                     |
-|-------------------------------------|------------------------------------------------------------------------|
-| nDCG, MAP, recall, precision at k   | the metric, the number of relevant documents, a hash of the top ten    |
-| accuracy                            | value, gold                                                            |
-| average precision                   | gold, the ranks of each similarity                                     |
-| Spearman of STS                     | gold, the ranks of the cosine                                          |
-| Pearson                             | gold, the similarity; for Billboard the segment                        |
-| SummEval                            | rho, for v1 p                                                               |
-| V-measure, Rouge-L, mean of parts   | value; for the third worst reviewer group and correctness              |
-| a metric of an installed package    | everything: it may look at any column                                  |
-
-Ranks are dense: equal values share one, so that order and ties, which are all these metrics look at, stay as they are.
+The metric says which columns (`Metric.columns`), and of which only the order counts: of these dense ranks are stored,
+where equal values share one, so that order and ties stay as they are. Of one that does not say, everything is stored.
+Of rankings there is a hash of each query's ten first documents beside them.
 """
 
 from __future__ import annotations
@@ -27,26 +18,9 @@ import pyarrow.parquet as pq
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.metrics.classification import DISTANCES, PAIR_SIMILARITIES
+from instructor_eval.metrics.pairs import DISTANCES, SIMILARITIES
 from instructor_eval.results.items_files import unpack
 
-_COLUMNS: dict[str, tuple[str, ...]] = {
-    "accuracy": ("value", "gold"),
-    "cosine_ap": ("gold", "cosine"),
-    "max_ap": ("gold", *PAIR_SIMILARITIES),
-    "cosine_spearman": ("gold", "cosine"),
-    "cosine_pearson": ("gold", "cosine"),
-    "pearson": ("segment", "gold", "value"),
-    "summeval_v1": ("rho", "p"),
-    "summeval_v2": ("rho",),
-    "v_measure": ("v_measure",),
-    "mean_of_parts": ("value",),
-    "rougeL": ("value",),
-    "rougeL_bootstrap": ("value",),
-    "rougeL_third_worst_group": ("value", "group", "correct"),
-    "rougeL_third_worst_group_bootstrap": ("value", "group", "correct"),
-}
-_RANKED = {"cosine_ap": ("cosine",), "max_ap": PAIR_SIMILARITIES, "cosine_spearman": ("cosine",)}
 _OFTEN = 4  # values that come so often on average are stored as a dictionary
 
 
@@ -56,22 +30,20 @@ def compact(metric: str, items: Items) -> Items:
     Raises:
         UserError: an unknown metric, a column that is missing, or a value that is no number.
     """
-    if metrics.is_plugged(metric):
+    known = metrics.get(metric)
+    if not known.columns:
         return items | {"id": [str(i) for i in items["id"]]}
-    if metric not in _COLUMNS and "_at_" not in metric:
-        raise UserError(f"metric '{metric}': it is not known what a baseline must keep of it")
-    names = _COLUMNS.get(metric) or (metric.removeprefix("max_over_subqueries_"), "relevant")
     try:
-        found: Items = {name: items[name] for name in ("id", *names)}
+        found: Items = {name: items[name] for name in ("id", *known.columns)}
     except KeyError as e:
-        raise UserError(f"the items hold no column {e} for {metric}: the file is not whole, run the task again") from e
+        raise known.missing(e) from e
     found["id"] = [str(i) for i in items["id"]]
     for name, column in found.items():
         if None in column or any(isinstance(v, float) and not np.isfinite(v) for v in column):
             raise UserError(f"the items of {metric} have no value here and there in {name} (NaN): run the task again")
-    for name in _RANKED.get(metric, ()):
+    for name in known.ranked:
         found[name] = _dense(found[name])
-    hashes = top_hashes(items) if "_at_" in metric else None
+    hashes = top_hashes(items)
     return found if hashes is None else found | {"top_hash": hashes}
 
 
@@ -88,11 +60,9 @@ def top_hashes(items: Items) -> list[int] | None:
 def to_parquet(items: Items) -> bytes:
     """Compact items as a Parquet file.
 
-    Of `max_ap` a similarity that ranks as the cosine does is left out: `from_parquet` puts it back.
+    A similarity that ranks as the cosine does is left out: `from_parquet` puts it back.
     """
-    columns = {
-        k: v for k, v in items.items() if k not in PAIR_SIMILARITIES or k == "cosine" or v != _as_cosine(items, k)
-    }
+    columns = {k: v for k, v in items.items() if k not in SIMILARITIES or k == "cosine" or v != _as_cosine(items, k)}
     table = pa.table({name: _column(name, values) for name, values in columns.items()})
     encodings = {name: encoding for name in columns if (encoding := _encoding(table.column(name)))}
     out = io.BytesIO()
@@ -117,8 +87,9 @@ def from_parquet(metric: str, raw: bytes) -> Items:
         KeyError: a column is missing.
     """
     items = unpack(raw)
-    for name in PAIR_SIMILARITIES if metric == "max_ap" else ():
-        items.setdefault(name, _as_cosine(items, name))
+    for name in metrics.get(metric).ranked:
+        if name not in items:
+            items[name] = _as_cosine(items, name)
     return items
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from instructor_eval import metrics
 from instructor_eval.analysis.compare.likeness import UNKNOWN, Likeness, likeness, of_all
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics.estimates import Chance, Difference, NotComparableError
@@ -31,25 +32,6 @@ _SAME = 1e-9
 _WORKERS = 2
 _PER_TASK = 100
 """Assignments drawn for each task compared, where that is more than usual: a p adjusted for 500 tasks can be small."""
-UNITS = {
-    "accuracy": "test item",
-    "v_measure": "split",
-    "cosine_ap": "pair",
-    "max_ap": "pair",
-    "cosine_spearman": "pair",
-    "cosine_pearson": "pair",
-    "summeval_v1": "article",
-    "summeval_v2": "article",
-    "pearson": "segment",
-    "mean_of_parts": "part",
-}
-"""Metric -> what statistics resample; `unit_of` knows the others."""
-
-
-def unit_of(metric: str) -> str:
-    """Return the unit that a metric's statistics resample: queries for metrics at k, examples for Rouge-L, or items."""
-    rest = "test example" if metric.startswith("rougeL") else "query" if "_at_" in metric or not metric else "item"
-    return UNITS.get(metric, rest)
 
 
 @dataclass(frozen=True)
@@ -232,7 +214,7 @@ def _task(name: str, baseline: Side, candidate: Side, how: _How) -> TaskComparis
         bare = (found.candidate or 0.0) - (found.baseline or 0.0)
         return replace(found, difference=Difference(bare), notes=(note,))
     try:
-        if mine.metric == "mean_of_parts":
+        if metrics.is_of_parts(mine.metric):
             return _whole(found, baseline, candidate, how)
         own, others = (getattr(read, "light", read)(s) for read, s in ((candidate.read, mine), (baseline.read, theirs)))
         compared = _from_items(found, mine, theirs, own, others, how)
@@ -277,7 +259,7 @@ def _blank(name: str, baseline: Side, candidate: Side) -> TaskComparison:
         name,
         kind,
         metric,
-        unit_of(metric),
+        metrics.unit_of(metric),
         _value(name, baseline),
         _value(name, candidate),
         command=tuple(mine.command) if mine else (),
@@ -307,8 +289,8 @@ def _from_items(
     moves = matching.moved(found.metric, own, others, most=MOST_MOVED)
     return replace(
         found,
-        baseline=matching.value(found.metric, others) if notes else found.baseline,
-        candidate=matching.value(found.metric, own) if notes else found.candidate,
+        baseline=metrics.compute(found.metric, others) if notes else found.baseline,
+        candidate=metrics.compute(found.metric, own) if notes else found.candidate,
         difference=difference,
         chance=matching.chance(found.metric, own, others, seed_text=seed, resamples=how.resamples),
         p_t=stats.p_of_t(difference) if difference.method == "t" else None,
@@ -337,7 +319,7 @@ def _whole(found: TaskComparison, baseline: Side, candidate: Side, how: _How) ->
     if sorted(names) != sorted(others):
         raise NotComparableError("other parts")
     parts = [_task(name, baseline, candidate, how) for name in sorted(names)]
-    bad = next((p for p in parts if p.difference is None or p.metric == found.metric), None)
+    bad = next((p for p in parts if p.difference is None or metrics.is_of_parts(p.metric)), None)
     if bad is not None or not parts:
         raise NotComparableError(f"part {bad.task}: {bad.not_comparable}" if bad else "no parts")
     difference = stats.mean([p.difference for p in parts if p.difference is not None])

@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from instructor_eval import metrics
 from instructor_eval.analysis.compare.side import Side
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
@@ -68,7 +69,7 @@ class Lookup:
     def __init__(self, stored: Iterable[Score], read: Callable[[Score], Items], baseline: Side | None = None) -> None:
         self._stored: dict[str, list[Score]] = {}
         for score in stored:
-            if score.status == "ok" and score.metric != "mean_of_parts":
+            if score.status == "ok" and not metrics.is_of_parts(score.metric):
                 self._stored.setdefault(score.task, []).append(score)
         self._read = read
         self._baseline = baseline
@@ -163,19 +164,15 @@ def _alone(metric: str, items: Items, seed_text: str) -> tuple[float, int]:
     """Standard error of one system's score, and how many units it is of; 0 where one unit is all there is."""
     import numpy as np
 
-    from instructor_eval.analysis.statistics import influence, resample
+    from instructor_eval.analysis.statistics import resample
 
-    units = influence.influences(metric, items)
+    known = metrics.get(metric)
+    units, n = known.influences(items), len(known.units(items))
+    if n < 2:
+        return 0.0, n
     if units is not None:
-        se = float(np.std(units, ddof=1)) / math.sqrt(len(units)) if len(units) > 1 else 0.0
-        return (se if math.isfinite(se) else 0.0), len(units)
-    n = len(set(items["segment"])) if resample.is_clustered(metric, items) else len(items["id"])
-    drawn = resample.differences(
-        resample.statistic(metric, items),
-        lambda counts: np.zeros(counts.shape[1]),
-        n,
-        seed_text=seed_text,
-        strata=items["group"] if metric.startswith("rougeL_third_worst_group") else None,
-    )
+        se = float(np.std(units, ddof=1)) / math.sqrt(n)
+        return (se if math.isfinite(se) else 0.0), n
+    drawn = resample.replicates(known, items, seed_text=seed_text)
     whole = drawn[np.isfinite(drawn)]
-    return (float(np.std(whole, ddof=1)) if n > 1 and len(whole) > 1 else 0.0), n
+    return (float(np.std(whole, ddof=1)) if len(whole) > 1 else 0.0), n

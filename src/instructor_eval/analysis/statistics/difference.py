@@ -17,8 +17,7 @@ not before.
 | a metric of an installed package    | item         | t, s.e. of a paired bootstrap       |
 | mean of tasks, or of a task's parts | task         | t, s.e. = sqrt(Σ s.e.²) / T         |
 
-The influence of a unit is what it moves the score by (`influence.py`): its standard error is right for Spearman with 30
-pairs, where a bootstrap's, whose draws repeat pairs and so tie ranks, is a third too large.
+The influence of a unit is what it moves the score by; the metric says it (`Metric.influence`).
 
 `lower` is the bound that a gate's OK rests on: Student's t's, or what items that were not drawn may have lost, if that
 is more (`unseen.py`). `upper` is Student's t's.
@@ -40,8 +39,8 @@ from instructor_eval.analysis.statistics.unseen import Unseen
 from instructor_eval.core.errors import UserError
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.statistics.resample import Numbers
     from instructor_eval.core.values import Items
+    from instructor_eval.metrics.metric import Metric, Numbers
     from instructor_eval.results.score import Score
 
 Z_95 = 1.6448536269514722
@@ -97,17 +96,19 @@ def paired(metric: str, child: Items, parent: Items, *, seed_text: str) -> Diffe
         NotComparableError: other item ids, or other gold values.
         UserError: an unknown metric, a mean of parts (`mean` their differences), or items without the metric's columns.
     """
+    from instructor_eval import metrics
     from instructor_eval.analysis.statistics import matching
 
-    if metric == "mean_of_parts":
+    known = metrics.get(metric)
+    if known.of_parts:
         raise UserError("a mean of parts is compared part by part: take the mean of their differences")
     # A sum's last digits depend on the order of its items: rounded, and 0 is never -0.
-    delta = round(matching.value(metric, child) - matching.value(metric, parent), _PLACES) + 0.0
+    delta = round(known.compute(child) - known.compute(parent), _PLACES) + 0.0
     child, parent, _ = matching.matched(metric, child, parent)
     try:
-        return _by_units(delta, metric, child, parent, seed_text)
+        return _by_units(delta, known, child, parent, seed_text)
     except KeyError as e:
-        raise UserError(f"the items hold no column {e} for {metric}: the file is not whole, run the task again") from e
+        raise known.missing(e) from e
 
 
 def mean(differences: Iterable[Difference]) -> Difference:
@@ -224,64 +225,55 @@ def items_needed(sd: float, effect: float) -> int:
     return math.ceil((_Z_DETECT * sd / effect) ** 2)
 
 
-def _by_units(delta: float, metric: str, child: Items, parent: Items, seed_text: str) -> Difference:
-    """Student's t interval around the difference of the published scores.
+def _by_units(delta: float, metric: Metric, child: Items, parent: Items, seed_text: str) -> Difference:
+    """Student's t interval around the difference of the published scores, or a bootstrap's standard error.
 
-    These may be rounded (nDCG, to five places), so that they are off the mean difference by up to 0.00001.
+    The scores may be rounded (nDCG, to five places), so that they are off the mean difference by up to 0.00001.
     """
     import numpy as np
 
-    from instructor_eval.analysis.statistics import influence
-
-    mine, theirs = (influence.influences(metric, side) for side in (child, parent))
+    mine, theirs, method = metric.influences(child), metric.influences(parent), metric.method(parent)
     if mine is None or theirs is None:
         return bounded(_by_bootstrap(delta, metric, child, parent, seed_text), _unseen(metric, None, child, parent))
     d, n = mine - theirs, len(mine)
     if n < 2 or not np.all(np.isfinite(d)):
         return Difference(delta, n=n)
-    method = influence.method(metric)
-    weak = n < FEW[method] or influence.rests_on_few(metric, parent)
+    weak = n < FEW[method] or metric.rests_on_few(parent)
     se = float(np.std(d, ddof=1)) / math.sqrt(n)
     return bounded(_interval(delta, se, n - 1, n, method, weak), _unseen(metric, d, child, parent))
 
 
-def _unseen(metric: str, d: Numbers | None, child: Items, parent: Items) -> list[Unseen]:
+def _unseen(metric: Metric, d: Numbers | None, child: Items, parent: Items) -> list[Unseen]:
     """Describe what each unit lost; nothing where that is not known."""
     import numpy as np
 
-    from instructor_eval.analysis.statistics import influence
-    from instructor_eval.analysis.statistics.contributions import contributions
+    from instructor_eval.analysis.statistics.contributions import TooManyUnitsError, contributions
 
     try:
-        _, before = contributions(metric, parent)
+        _, before = contributions(metric.name, parent)
         if d is None:
-            d = contributions(metric, child)[1] - before
-    except UserError:  # of too many items of a package's metric
+            d = contributions(metric.name, child)[1] - before
+    except TooManyUnitsError:
         return []
     if not len(d) or not np.all(np.isfinite(d)):
         return []
     most = float(np.max(np.abs(before)))
-    floor, aggregated = influence.floor(metric, before, most), influence.is_aggregated(metric)
-    return [unseen.describe(np.where(np.abs(d) < _SAME, 0.0, d), most=most, floor=floor, aggregated=aggregated)]
+    # What units that nobody has drawn may lose on average: all that the best adds; of a correlation twice the score,
+    # which a similarity loses that turns the other way; nothing where units are means themselves.
+    floor = 0.0 if metric.aggregated else 2 * abs(float(np.mean(before))) if metric.correlates else most
+    losses = np.where(np.abs(d) < _SAME, 0.0, d)
+    return [unseen.describe(losses, most=most, floor=floor, aggregated=metric.aggregated)]
 
 
-def _by_bootstrap(delta: float, metric: str, child: Items, parent: Items, seed_text: str) -> Difference:
+def _by_bootstrap(delta: float, metric: Metric, child: Items, parent: Items, seed_text: str) -> Difference:
     """Student's t interval with the standard error of a paired bootstrap."""
     from instructor_eval.analysis.statistics import resample
 
-    clustered = resample.is_clustered(metric, parent)
-    n = len(set(parent["segment"] if clustered else parent["id"]))
-    method = "cluster bootstrap" if clustered else "bootstrap"
+    n = len(metric.units(parent))
     if n < 2:
         return Difference(delta, n=n)
-    found = resample.differences(
-        resample.statistic(metric, child),
-        resample.statistic(metric, parent),
-        n,
-        seed_text=seed_text,
-        strata=parent["group"] if metric.startswith("rougeL_third_worst_group") else None,
-    )
-    return _around(delta, found, n, method)
+    found = resample.replicates(metric, child, parent, seed_text=seed_text)
+    return _around(delta, found, n, metric.method(parent))
 
 
 def _around(delta: float, found: Numbers, n: int, method: str) -> Difference:

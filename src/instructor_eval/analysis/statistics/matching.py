@@ -9,14 +9,14 @@ from operator import itemgetter
 import numpy as np
 
 from instructor_eval import metrics
-from instructor_eval.analysis.statistics.contributions import MOST_PLUGGED, contributions, mean_column
+from instructor_eval.analysis.statistics.contributions import TooManyUnitsError, contributions
 from instructor_eval.analysis.statistics.estimates import NotComparableError
 from instructor_eval.analysis.statistics.randomise import chance
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 
-__all__ = ["chance", "check", "matched", "mean_column", "moved", "value"]
+__all__ = ["chance", "check", "matched", "moved"]
 _SAME = 1e-9
 _NAMED = 3
 _GOLD = ("gold", "relevant")
@@ -31,13 +31,6 @@ class Moves:
     losses: int
     lost: tuple[Moved, ...]
     gained: tuple[Moved, ...]
-
-
-def value(metric: str, items: Items) -> float:
-    """`scorers.compute`; accuracy also from each item's mean correctness, which is all that a baseline file keeps."""
-    if metric == "accuracy" and "predictions" not in items and "value" in items:
-        return float(np.mean(items["value"]))
-    return metrics.compute(metric, items)
 
 
 def check(score: Score, items: Items, what: str) -> None:
@@ -59,7 +52,7 @@ def check(score: Score, items: Items, what: str) -> None:
             f"the {what} says {score.n_items} items and has {len(items['id'])}: the file was changed, run it again"
         )
     try:
-        found = value(score.metric, items)
+        found = metrics.compute(score.metric, items)
     except (LookupError, TypeError, ValueError, ArithmeticError) as e:
         raise UserError(f"the items of the {what} are not whole ({e}): run the task again") from e
     if score.score is None or not abs(found - score.score) <= _SAME:
@@ -83,7 +76,7 @@ def matched(
     """Both sides' items in the order of their ids, and what was left out.
 
     Args:
-        metric: For the third worst reviewer the parent's order stays: of equal ones it is the one that comes first.
+        metric: Of one with strata the parent's order stays: of equal strata it may take the one that comes first.
         child: One side's.
         parent: The other's.
         intersect: Leave out items that only one side has, and say so; else they are an error.
@@ -99,8 +92,7 @@ def matched(
         if len(place) < len(side["id"]):
             raise NotComparableError(f"other items: {len(side['id']) - len(place)} ids come twice")
     mine, theirs = places
-    in_order = metric.startswith("rougeL_third_worst_group")
-    both = [key for key in (theirs if in_order else sorted(theirs)) if key in mine]
+    both = [key for key in (theirs if metrics.get(metric).strata else sorted(theirs)) if key in mine]
     only = [
         (f"only in the {name}", [key for key in place if key not in other])
         for name, place, other in (("candidate", mine, theirs), ("baseline", theirs, mine))
@@ -132,12 +124,13 @@ def _some(names: Sequence[str]) -> str:
 def moved(metric: str, child: Items, parent: Items, *, most: int) -> Moves:
     """Return which units won and lost, by what they add to either score; items as `matched` gives them.
 
-    Of very many units of a package's metric nothing is counted.
+    Of too many units of a metric that does not say what they add nothing is counted.
     """
-    if metrics.is_plugged(metric) and len(parent["id"]) > MOST_PLUGGED:
+    try:
+        ids, mine = contributions(metric, child)
+        _, theirs = contributions(metric, parent)
+    except TooManyUnitsError:
         return Moves(0, 0, 0, (), ())
-    ids, mine = contributions(metric, child)
-    _, theirs = contributions(metric, parent)
     delta = mine - theirs
     delta[np.abs(delta) < _SAME] = 0.0
     order = np.argsort(delta, kind="stable")

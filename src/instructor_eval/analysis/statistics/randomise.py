@@ -7,8 +7,8 @@ brought to one scale (ranks for Spearman, standard scores for Pearson), as excha
 (Deutsch, Dror and Roth 2021, section 4); rows of one segment are swapped together. All assignments are counted where at
 most 20 units differ; else 9,999 are drawn, and p = (1 + b) / (9,999 + 1) is never 0. Average precision has to be
 computed again for each: of more than 10 pairs they are drawn, and of more than 4,000 pairs only some hundred, whose
-normal distribution gives p (not below 1 / 10,000 either). So it is with a metric of an installed package, of more than
-100 units: its units' whole items are swapped.
+normal distribution gives p (not below 1 / 10,000 either). So it is with a metric that says no more than its formula,
+of more than 100 units: whole items are swapped.
 
 Sums are of integers (values in steps of 2^-40, standard scores of 2^-16), so that equal differences are equal, and no
 figure depends on the order of items, the machine, or the number of threads.
@@ -18,20 +18,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
 from instructor_eval import metrics
 from instructor_eval.analysis.statistics import resample
-from instructor_eval.analysis.statistics.contributions import mean_column, similarity
 from instructor_eval.analysis.statistics.estimates import Chance
-from instructor_eval.analysis.statistics.resample import Numbers, Statistic
 from instructor_eval.core.values import Items
-from instructor_eval.metrics.classification import PAIR_SIMILARITIES
+from instructor_eval.metrics.correlation import standard
+from instructor_eval.metrics.metric import Metric, Numbers, Statistic, summed
+from instructor_eval.metrics.ranks import ranks
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -41,10 +40,10 @@ EXACT_UP_TO = 20
 _FIRST = 999
 _CLEAR = 0.1
 """Where drawing is slow, 999 are enough if neither p is below this: the rest would decide nothing."""
-_MANY = 4_000
-_MANY_PLUGGED = 100
+_MANY, _MANY_RECOMPUTED = 4_000, 100
+"""Of more units only some draws are made; the latter of a metric that is computed from the items again."""
 _BUDGET, _LEAST = 4_000_000, 199
-"""Pairs x draws, half a second, and the fewest draws of more than `_MANY` pairs."""
+"""Pairs x draws, half a second, and the fewest draws of more units."""
 _SUBSETS = np.arange(256)[:, None] >> np.arange(8)[None, :] & 1
 """The units, of eight, that a byte flips."""
 _STEPS = 2.0**40
@@ -54,7 +53,7 @@ _BLOCK, _LEAST_WIDTH = 20_000, 10
 
 
 def chance(metric: str, child: Items, parent: Items, *, seed_text: str, resamples: int = RESAMPLES) -> Chance:
-    """One-sided p-values that `child` lost, or gained, nothing; items as `evidence.matched` gives them.
+    """One-sided p-values that `child` lost, or gained, nothing; items as `matching.matched` gives them.
 
     Args:
         metric: The metric of both.
@@ -63,18 +62,20 @@ def chance(metric: str, child: Items, parent: Items, *, seed_text: str, resample
         seed_text: What draws start from: one answer on every machine.
         resamples: So many assignments are drawn where there are too many to count; p is at least 1 / (resamples + 1).
     """
-    column = mean_column(metric)
-    if column is not None:
-        return _sign_flip(np.subtract(child[column], parent[column], dtype=np.float64), seed_text, resamples)
-    if metric == "summeval_v1":
-        d = np.subtract([child["rho"], child["p"]], [parent["rho"], parent["p"]], dtype=np.float64)
-        return _sign_flip(np.mean(d, axis=0), seed_text, resamples)
-    if metrics.is_plugged(metric):
-        return _swap_and_recompute(metric, child, parent, seed_text, resamples)
-    if metric in ("cosine_spearman", "cosine_pearson", "pearson"):
-        return _swap_correlation(metric, child, parent, seed_text, resamples)
-    statistic, n = _swapped(metric, child, parent), len(child["id"])
-    if metric.endswith("_ap") and n > _MANY:
+    known = metrics.get(metric)
+    mine, theirs = known.unit_values(child), known.unit_values(parent)
+    if mine is not None and theirs is not None:
+        return _sign_flip(mine - theirs, seed_text, resamples)
+    if known.correlates:
+        return _swap_correlation(known, child, parent, seed_text, resamples)
+    n, joined = len(known.units(child)), _joined(known, child, parent)
+    if known.weighted is None or known.is_clustered(child):
+        places = known.places(child)
+        statistic, many = resample.by_recomputing(known, joined, np.concatenate([places, places + n])), _MANY_RECOMPUTED
+    else:
+        statistic, many = known.weighted(joined), _MANY
+    # A metric with an influence is all but a sum of small parts, and so are its differences; others take the time.
+    if n > many and (known.influence or known.weighted is None):
         return _swap_many(statistic, n, seed_text, resamples)
     return _swap(statistic, n, seed_text, resamples)
 
@@ -127,16 +128,14 @@ def _bits(seed_text: str) -> np.random.PCG64:
     return np.random.PCG64(int.from_bytes(seed))
 
 
-def _swap_correlation(metric: str, child: Items, parent: Items, seed_text: str, resamples: int) -> Chance:
+def _swap_correlation(metric: Metric, child: Items, parent: Items, seed_text: str, resamples: int) -> Chance:
     """Of the difference of two correlations with the same gold values."""
-    column = "value" if metric == "pearson" else "cosine"
-    scale = _ranks if metric == "cosine_spearman" else _standard
-    a, b, gold = (scale(values) for values in (child[column], parent[column], child["gold"]))
+    given, own = metric.correlates or ("", "")
+    scale = _ranks if metric.ranked else _standard
+    a, b, gold = (scale(values) for values in (child[own], parent[own], child[given]))
     rows = np.stack([a, a * a, a * gold, b, b * b, b * gold], axis=1)  # what both correlations are made of
-    if metric == "pearson":
-        names = {name: i for i, name in enumerate(dict.fromkeys(child["segment"]))}
-        by_row, rows = rows, np.zeros((len(names), rows.shape[1]), dtype=np.int64)
-        np.add.at(rows, [names[s] for s in child["segment"]], by_row)
+    if metric.is_clustered(child):
+        rows = summed(rows, metric.places(child))
     gain = rows[:, 3:] - rows[:, :3]  # what the one system gains by a swap, the other loses
     gain = gain[(gain != 0).any(axis=1)]
     flipped, exact = _flipped(gain, seed_text, resamples)
@@ -168,37 +167,21 @@ def _with_ties(found: Numbers, seen: float, *, exact: bool) -> Chance:
 
 def _ranks(values: Sequence[float]) -> Integers:
     """Twice the ranks, of which equal values share the middle."""
-    return np.asarray(2 * rankdata(values), dtype=np.int64)
+    return np.asarray(2 * ranks(values), dtype=np.int64)
 
 
 def _standard(values: Sequence[float]) -> Integers:
     """Standard scores in steps of 2^-16."""
-    column = np.asarray(values, dtype=np.float64)
-    spread = float(np.std(column)) or 1.0
-    return np.asarray(np.rint((column - np.mean(column)) / spread * _STANDARD_STEPS), dtype=np.int64)
+    return np.asarray(np.rint(standard(values, equal=0.0) * _STANDARD_STEPS), dtype=np.int64)
 
 
-def _swapped(metric: str, child: Items, parent: Items) -> Statistic:
-    """The metric of one system over 2n slots, the child's n before the parent's; counts say which are its."""
-    if metric.startswith("rougeL_third_worst_group"):
-        joined = {name: [*child[name], *parent[name]] for name in ("value", "correct", "group")}
-        return resample.mean_of_third_worst(joined["value"], joined["correct"], joined["group"])
-    names = ("cosine",) if metric == "cosine_ap" else PAIR_SIMILARITIES
-    columns = [np.concatenate([rankdata(similarity(side, name)) for side in (child, parent)]) for name in names]
-    rankings = {column.tobytes(): column for column in columns}
-    gold = [*child["gold"], *parent["gold"]]
-    return resample.best([resample.average_precision(gold, column) for column in rankings.values()])
+def _joined(metric: Metric, child: Items, parent: Items) -> Items:
+    """The items of both systems, the child's before the parent's; where only order counts, each system's ranks."""
 
+    def scaled(side: Items, name: str) -> list[Any]:
+        return ranks(side[name]).tolist() if name in metric.ranked else side[name]
 
-def _swap_and_recompute(metric: str, child: Items, parent: Items, seed_text: str, resamples: int) -> Chance:
-    """Of a metric of which nothing is known: it is computed of mixtures of both systems' items."""
-    places = resample.places_of(metric, child)
-    n = int(places.max()) + 1
-    joined = {name: [*child[name], *parent[name]] for name in child if name in parent}
-    statistic = resample.by_recomputing(metric, joined, np.concatenate([places, places + n]))
-    if n > _MANY_PLUGGED:
-        return _swap_many(statistic, n, seed_text, resamples)
-    return _swap(statistic, n, seed_text, resamples)
+    return {name: [*scaled(child, name), *scaled(parent, name)] for name in child if name in parent}
 
 
 def _swap(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chance:

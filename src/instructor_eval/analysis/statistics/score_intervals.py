@@ -19,7 +19,8 @@ import math
 
 import numpy as np
 
-from instructor_eval.analysis.statistics.resample import Numbers
+from instructor_eval.core.values import Items
+from instructor_eval.metrics.metric import Metric, Numbers
 
 Ends = tuple[float, float]
 _LEAST = 2.0
@@ -28,6 +29,17 @@ _LEAST = 2.0
 def standard_error(units: Numbers) -> float:
     """Return the standard error of the mean of at least two units."""
     return float(np.std(units, ddof=1)) / math.sqrt(len(units))
+
+
+def of(metric: Metric, items: Items, units: Numbers) -> Ends:
+    """Return the interval of a score, from the influences of at least two units of its items."""
+    if metric.column or metric.values:
+        return of_mean(units)
+    if metric.correlates:
+        return of_correlation(units, ranks=bool(metric.ranked))
+    if metric.positives:
+        return of_average_precision(units, items[metric.positives].count(1))
+    return t(float(np.mean(units)), standard_error(units), len(units) - 1)
 
 
 def of_mean(values: Numbers) -> Ends:
@@ -45,7 +57,7 @@ def of_average_precision(units: Numbers, positives: int) -> Ends:
     """Return the interval of average precision; a perfect one may be one of so many positives by chance.
 
     Args:
-        units: What each pair adds (`influence.average_precision`).
+        units: What each pair adds (`pairs.influence`).
         positives: How many pairs are positive.
     """
     p, se = float(np.mean(units)), standard_error(units)
@@ -59,7 +71,7 @@ def of_correlation(units: Numbers, *, ranks: bool) -> Ends:
     """Return the interval of a correlation.
 
     Args:
-        units: What each pair or segment adds (`influence`).
+        units: What each pair or segment adds (`Metric.influence`).
         ranks: Whether it is of ranks, whose standard error is not too small with few units, as that of values is: by
             sqrt((n - 3) / n), which is Fisher's.
     """

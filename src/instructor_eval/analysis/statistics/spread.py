@@ -15,16 +15,15 @@ import dataclasses
 
 import numpy as np
 
-from instructor_eval.analysis.statistics import influence, resample, score_intervals
-from instructor_eval.analysis.statistics.contributions import mean_column
+from instructor_eval import metrics
+from instructor_eval.analysis.statistics import resample, score_intervals
 from instructor_eval.analysis.statistics.estimates import FEW
-from instructor_eval.analysis.statistics.resample import Numbers
 from instructor_eval.analysis.statistics.spreads import ROUNDS, Spread
 from instructor_eval.core.values import Items
+from instructor_eval.metrics.metric import Metric, Numbers
 
 _LEAST = 200
 _BUDGET = 20_000_000  # items drawn in all: a second or two
-_THIRD_WORST = "rougeL_third_worst_group"
 
 
 def rounds(n: int) -> int:
@@ -48,40 +47,27 @@ def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: boo
     """
     order = sorted(range(len(items["id"])), key=lambda i: str(items["id"][i]))
     items = {name: [column[i] for i in order] for name, column in items.items()}
-    units = influence.influences(metric, items)
-    n = _units(metric, items)
+    known = metrics.get(metric)
+    units, n = known.influences(items), len(known.units(items))
     if n < 2:
         return Spread(value, n=n)
-    made = None
-    if keep or units is None:
-        made = _resampled(metric, items, n, seed_text)
-    if mean_column(metric) is not None and made is not None and units is not None:
+    made = _replicates(known, items, n, seed_text) if keep or units is None else None
+    if known.column and made is not None and units is not None:
         made = made + (value - float(np.mean(units)))  # the published score may be rounded, or a bootstrap's middle
-    if units is None:
-        method = "cluster bootstrap" if resample.is_clustered(metric, items) else "bootstrap"
-        found = _by_bootstrap(made, value, n, method)
-    else:
-        found = _by_units(metric, items, units, value)
+    found = (
+        _by_bootstrap(made, value, n, known.method(items)) if units is None else _by_units(known, items, units, value)
+    )
     return dataclasses.replace(found, replicates=made if keep else None)
 
 
-def _units(metric: str, items: Items) -> int:
-    return len(set(items["segment"])) if resample.is_clustered(metric, items) else len(items["id"])
-
-
-def _by_units(metric: str, items: Items, units: Numbers, value: float) -> Spread:
+def _by_units(metric: Metric, items: Items, units: Numbers, value: float) -> Spread:
     """The interval around the published score."""
-    n, method = len(units), influence.method(metric)
+    n, method = len(units), metric.method(items)
     if not np.all(np.isfinite(units)):
         return Spread(value, n=n)
-    if method == "t":
-        low, high = score_intervals.of_mean(units)
-    elif metric.endswith("_ap"):
-        low, high = score_intervals.of_average_precision(units, sum(gold == 1 for gold in items["gold"]))
-    else:
-        low, high = score_intervals.of_correlation(units, ranks=metric == "cosine_spearman")
+    low, high = score_intervals.of(metric, items, units)
     shift = value - float(np.mean(units))
-    weak = n < FEW[method] or influence.rests_on_few(metric, items)
+    weak = n < FEW[method] or metric.rests_on_few(items)
     return Spread(value, low + shift, high + shift, score_intervals.standard_error(units), n, method, weak, n - 1)
 
 
@@ -95,14 +81,13 @@ def _by_bootstrap(made: Numbers | None, value: float, n: int, method: str) -> Sp
     return Spread(value, low, high, se, n, method, n < FEW[method] or len(whole) < 0.95 * len(made), n - 1)
 
 
-def _resampled(metric: str, items: Items, n: int, seed_text: str) -> Numbers:
-    values = influence.influences(metric, items) if influence.method(metric) == "t" else None
+def _replicates(metric: Metric, items: Items, n: int, seed_text: str) -> Numbers:
+    strata = items[metric.strata] if metric.strata else None
+    blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}", strata=strata)
+    values = metric.unit_values(items)
     if values is not None:
         # Sums along rows, not products of matrices: their order does not depend on how many threads there are.
-        blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}")
         return np.concatenate([values[drawn].mean(axis=1) for drawn in blocks])
     statistic = resample.statistic(metric, items)
-    strata = items["group"] if metric.startswith(_THIRD_WORST) else None
-    blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}", strata=strata)
     with np.errstate(invalid="ignore", divide="ignore"):  # a draw of equal values: no correlation, and NaN
         return np.concatenate([statistic(resample.counts_of(drawn)) for drawn in blocks])

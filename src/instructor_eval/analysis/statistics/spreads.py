@@ -15,7 +15,7 @@ from instructor_eval.analysis.statistics import difference
 from instructor_eval.analysis.statistics.estimates import Difference
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.statistics.resample import Numbers
+    from instructor_eval.metrics.metric import Numbers
 
 ROUNDS = 1000
 """Replicates of a score, and rounds of the bootstrap of ranks."""

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.statistics.resample import Numbers
+    from instructor_eval.metrics.metric import Numbers
 
 LEVEL = 0.05
 _Z = -1.6448536269514722

@@ -24,7 +24,7 @@ from instructor_eval.core.mteb import (
 )
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.correlation import article_correlation
-from instructor_eval.metrics.ranking import ranked
+from instructor_eval.metrics.ranking import depth, ranked
 from instructor_eval.tasks.mteb.corpus import calibrate, split_of
 from instructor_eval.tasks.mteb.encoder import MtebEncoder, exact_cosines
 from instructor_eval.tasks.mteb.search import MtebSearch
@@ -79,7 +79,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
         metrics |= {name: scorers.compute(name, items) for name in ("summeval_v1", "summeval_v2")}
     # mteb has no number for a package's metric: the items must give the number of the type's own metric instead.
     known = metric if card.metric in TYPES[card.type].metrics else TYPES[card.type].metrics[0]
-    reference = _reference(known, scores)
+    reference = float(scores[scorers.get(known).mteb or known])
     value = scorers.compute(known, items)
     if not np.isfinite(value):
         raise UserError(f"task {card.name}: there is no {known}: all similarities, or all gold values, are equal")
@@ -94,8 +94,7 @@ def score_task(task: Any, card: Card, encoder: TaskEncoder, settings: RunSetting
 
 def depth_of(metric: str) -> int:
     """Return how many documents a retrieval metric reads, at least 10."""
-    _, _, k = metric.rpartition("_at_")
-    return max(_TOP, int(k)) if k.isdigit() else _TOP
+    return max(_TOP, depth(metric) or 0)
 
 
 def _through_store(outcome: Outcome, task: Any, card: Card, bridge: MtebSearch, caught: Mapping[str, Any]) -> Outcome:
@@ -108,24 +107,13 @@ def _through_store(outcome: Outcome, task: Any, card: Card, bridge: MtebSearch, 
     exact, _ = _query_items(task, card, {**caught, "scores": per_query, "results": results}, {})
     exact_score = scorers.compute(outcome.metric, exact)
     figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
-    depth = depth_of(outcome.metric)
+    searched = depth_of(outcome.metric)
     return dataclasses.replace(
         outcome,
-        items={name: column for name, column in outcome.items.items() if _fits_depth(name, depth)},
-        metrics={name: value for name, value in outcome.metrics.items() if _fits_depth(name, depth)},
+        items={name: column for name, column in outcome.items.items() if (depth(name) or 0) <= searched},
+        metrics={name: value for name, value in outcome.metrics.items() if (depth(name) or 0) <= searched},
         search=figures,
     )
-
-
-def _fits_depth(name: str, depth: int) -> bool:
-    """Return whether a figure needs no more than `depth` documents."""
-    _, _, k = name.rpartition("_at_")
-    return not k.isdigit() or int(k) <= depth
-
-
-def _reference(metric: str, scores: Mapping[str, Any]) -> float:
-    """Return mteb's own number for a metric."""
-    return float(scores["cosine_spearman" if metric.startswith("summeval") else metric])
 
 
 def _catch(task: Any, card: Card, caught: dict[str, Any]) -> None:
@@ -149,14 +137,12 @@ def _catch_queries(task: Any, caught: dict[str, Any]) -> None:
 
 def _query_items(task: Any, card: Card, caught: dict[str, Any], scores: Any) -> tuple[Items, Any]:
     per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
-    if card.metric.startswith("max_over_subqueries_"):
+    metric = scorers.get(card.metric if card.metric in TYPES[card.type].metrics else TYPES[card.type].metrics[0])
+    if metric.over_subqueries:
         per_query, qrels, results = _merge_subqueries(qrels, results, caught["k_values"])
     ids = list(per_query)
-    wanted = card.metric.removeprefix("max_over_subqueries_")
     items: Items = {"id": [str(i) for i in ids]}
-    if card.metric not in TYPES[card.type].metrics:
-        wanted = TYPES[card.type].metrics[0]
-    for name in dict.fromkeys((wanted, *_STORED_AT_K)):
+    for name in dict.fromkeys((metric.column, *_STORED_AT_K)):
         kind, _, k = name.partition("_at_")
         items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
     items["relevant"] = [sum(1 for grade in qrels[i].values() if grade > 0) for i in ids]

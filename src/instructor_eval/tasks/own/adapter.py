@@ -74,10 +74,8 @@ def build_task(card: Card, data: RankingData | Splits, seed: int) -> Any:
         "Classification": abstasks.AbsTaskClassification,
         "Clustering": AbsTaskClusteringLegacy,
     }
-    metrics = TYPES[card.type].metrics
-    metric = card.metric if card.metric in metrics else metrics[0]  # mteb does not know a package's
-    main_score = "cosine_spearman" if metric.startswith("cosine_") and card.type == "STS" else metric
-    metadata = own_metadata(card.type, split=card.split, main_score=main_score)
+    # Any that mteb computes will do: the score is taken by its name.
+    metadata = own_metadata(card.type, split=card.split, main_score=TYPES[card.type].metrics[0])
     attributes: dict[str, Any] = {"metadata": metadata}
     if card.type == "Classification":
         attributes |= {k: card.options[k] for k in ("samples_per_label", "n_experiments") if k in card.options}
