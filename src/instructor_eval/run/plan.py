@@ -283,12 +283,7 @@ def _instructions(
     checkpoint: ModelDescription, request: Request, cards: list[Card], say: Callable[[str], None]
 ) -> dict[str, dict[str, dict[str, Resolved]]]:
     """Instruction set -> task -> role -> instruction; sets that come to the same for this model once."""
-    rule = ModelRule(
-        name=checkpoint.card_name,
-        family=checkpoint.family,
-        prompts=checkpoint.prompts,
-        prompts_rule=checkpoint.prompts_rule,
-    )
+    rule = ModelRule.of(checkpoint)
     found: dict[str, dict[str, dict[str, Resolved]]] = {}
     asked: dict[str, list[str]] = {}
     for given in request.instruction_sets:

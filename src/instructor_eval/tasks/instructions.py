@@ -15,6 +15,7 @@ from typing import Literal
 
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.yaml_file import read_yaml
+from instructor_eval.models.description import ModelDescription
 from instructor_eval.tasks.card_file import Instruction
 from instructor_eval.tasks.task import Card, Resolved, Role
 
@@ -49,6 +50,11 @@ class ModelRule:
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Role (or "*") -> the prompt in the model's own configuration, for the family prefix."""
     prompts_rule: str = ""
+
+    @classmethod
+    def of(cls, model: ModelDescription) -> ModelRule:
+        """Return the facts about a model that is found."""
+        return cls(model.card_name, model.family, model.prompts, model.prompts_rule)
 
 
 def parse_set(text: str, task_names: set[str]) -> InstructionSet:

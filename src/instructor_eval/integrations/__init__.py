@@ -1,0 +1,1 @@
+"""Other evaluation tools: models and results in their forms."""
