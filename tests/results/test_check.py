@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import by_type
 import datasets
 import numpy as np
 import pytest
@@ -24,9 +25,8 @@ from instructor_eval.results.check import check_results, check_score
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
-from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import own_cards, select, shipped_cards
-from instructor_eval.tasks.mteb.scoring import _query_items
 from instructor_eval.tasks.protocol import relevant
 from instructor_eval.tasks.task import Card, Outcome
 
@@ -67,8 +67,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
 
     def run(label: str, card: Card, hub: Path | None = None, limit: int | None = None, **protocol: str) -> None:
         asked = settings(hub, limit=limit, **protocol)
-        adapter = adapter_for(card)
-        outcome = adapter.run(card, FakeEncoder(), asked)
+        outcome = by_type.run(card, FakeEncoder(), asked)
         key = files_key(card.folder) if card.folder else "k"
         score = filed(card, outcome, limit=limit, protocol=dict(asked.protocol), key=key)
         found[label] = (score, outcome.items)
@@ -136,7 +135,7 @@ def test_identities_of_rankings_hold_on_trec_evals_values(real: dict[str, Result
         results[f"q{i}"] = {f"d{d}": float(np.float32(rng.integers(40)) / 40) for d in rng.permutation(2 * n)[:n]}
     computed = calculate_retrieval_scores(results, qrels, [1, 3, 5, 10, 20, 100, 1000])
     task = SimpleNamespace()
-    items, _ = _query_items(task, shipped("SciFact"), {
+    items, _ = types.get("Retrieval").items(task, shipped("SciFact"), {
         "scores": computed.all_scores, "qrels": qrels, "results": results, "k_values": [1, 10]
     }, None)  # fmt: skip
     assert {0, 1, 2, 3} <= set(items["relevant"])
@@ -512,7 +511,7 @@ def test_own_data_is_counted_as_a_run_counts_it(
     [card] = own_cards(str(tmp_path / "mine.yaml"))
     for limit, expected in ((None, whole), (2, cut)):
         asked = settings(limit=limit)
-        outcome = adapter_for(card).run(card, FakeEncoder(), asked)
+        outcome = by_type.run(card, FakeEncoder(), asked)
         score = filed(card, outcome, limit=limit, protocol=dict(asked.protocol), key=files_key(tmp_path / "data"))
         assert score.n_items == expected
         stored(tmp_path / "results", (score, outcome.items))

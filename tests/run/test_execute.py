@@ -18,12 +18,12 @@ from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
-from instructor_eval.run import execute, task
+from instructor_eval.run import execute
 from instructor_eval.run import scores as filing
 from instructor_eval.run.plan import Request
 from instructor_eval.run.task import Summary
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
-from instructor_eval.tasks import protocol
+from instructor_eval.tasks import protocol, types
 from instructor_eval.tasks.cards import read_cards, select, shipped_cards
 from instructor_eval.tasks.instructions import parse_set
 from instructor_eval.tasks.task import Card, RunSettings
@@ -197,12 +197,11 @@ def test_a_failing_task_is_stored_and_does_not_end_the_others(run: Run, plain: P
 def test_an_unexpected_fault_is_one_line_and_debug_raises_it(
     run: Run, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken:
+    class Broken(types.STS):
         def data_key(self, *_: object) -> str:
             raise ZeroDivisionError("a\nlibrary's fault")
 
-    for module in (execute, task):
-        monkeypatch.setattr(module, "adapter_for", lambda _card: Broken())
+    monkeypatch.setitem(types.TYPES, "STS", Broken())
     cards = select([str(write_sts(tmp_path, "Mine"))])
     summary, _ = run([plain], cards)
     assert summary.scores[0].error == "unexpected ZeroDivisionError: a library's fault (--debug shows where)"
@@ -225,7 +224,7 @@ def test_cqadupstack_is_the_mean_of_its_parts(
 ) -> None:
     values = {part: 0.1 + i / 100 for i, part in enumerate(shipped_cards()["CQADupstackRetrieval"].parts)}
 
-    class Fake:
+    class Fake(types.Retrieval):
         def data_key(self, card: Card, _settings: object) -> str:
             return f"fake:{card.name}"
 
@@ -235,8 +234,7 @@ def test_cqadupstack_is_the_mean_of_its_parts(
             items = {"id": ["q"], "ndcg_at_10": [values[card.name]]}
             return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items)
 
-    for module in (execute, task):
-        monkeypatch.setattr(module, "adapter_for", lambda _card: Fake())
+    monkeypatch.setitem(types.TYPES, "Retrieval", Fake())
     summary, _ = run([plain], select(["CQADupstackRetrieval"]))
     whole = summary.scores[-1]
     assert whole.task == "CQADupstackRetrieval"
@@ -251,7 +249,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
     parts = shipped_cards()["CQADupstackRetrieval"].parts
     recalls = {part: 0.5 + i / 100 for i, part in enumerate(parts)}
 
-    class Fake:
+    class Fake(types.Retrieval):
         def data_key(self, card: Card, _settings: object) -> str:
             return f"fake:{card.name}"
 
@@ -264,8 +262,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
             found = search if settings.search else {}
             return Outcome("ndcg_at_10", metrics.compute("ndcg_at_10", items), items, search=found)
 
-    for module in (execute, task):
-        monkeypatch.setattr(module, "adapter_for", lambda _card: Fake())
+    monkeypatch.setitem(types.TYPES, "Retrieval", Fake())
     searches = [EXACT_SEARCH, SearchSpec.parse("faiss:Flat")]
     summary, lines = run([plain], select(["CQADupstackRetrieval"]), searches=searches)
     exact, stored = [s for s in summary.scores if s.task == "CQADupstackRetrieval"]

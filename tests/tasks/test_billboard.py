@@ -2,6 +2,7 @@
 
 import json
 
+import by_type
 import made_up
 import numpy as np
 import pytest
@@ -12,10 +13,8 @@ from scipy.stats import pearsonr
 
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
-from instructor_eval.tasks.billboard import BillboardAdapter, Segment, load_segments, max_over_references, unit
+from instructor_eval.tasks.billboard import Segment, load_segments, max_over_references, unit
 from instructor_eval.tasks.cards import read_cards
-
-ADAPTER = BillboardAdapter()
 
 
 def segments(n=7, seed=1):
@@ -58,7 +57,7 @@ def test_one_pearson_over_the_pooled_rows(tmp_path):
     references, hypotheses = segments()
     write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     encoder = FakeEncoder()
-    outcome = ADAPTER.run(card("mscoco"), encoder, settings(tmp_path))
+    outcome = by_type.run(card("mscoco"), encoder, settings(tmp_path))
     ids, gold, values = zip(*by_hand(references, hypotheses), strict=True)
     assert outcome.metric == "pearson"
     assert outcome.score == pytest.approx(pearsonr(values, gold)[0], abs=1e-6)
@@ -75,7 +74,7 @@ def test_both_sides_are_embedded_under_the_one_role(tmp_path):
     references, hypotheses = segments()
     write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     encoder = FakeEncoder()
-    ADAPTER.run(card("mscoco"), encoder, settings(tmp_path))
+    by_type.run(card("mscoco"), encoder, settings(tmp_path))
     refs = [t for r in references for t in r["refs"]]
     assert encoder.calls == [("text", False, refs), ("text", False, [r["hyp"] for r in hypotheses])]
 
@@ -90,8 +89,8 @@ class LongVectors(FakeEncoder):
 
 def test_the_length_of_the_vectors_does_not_matter(tmp_path):
     write(tmp_path / "datasets/billboard/mscoco", *segments())
-    plain = ADAPTER.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
-    scaled = ADAPTER.run(card("mscoco"), LongVectors(), settings(tmp_path))
+    plain = by_type.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
+    scaled = by_type.run(card("mscoco"), LongVectors(), settings(tmp_path))
     assert scaled.items["value"] == pytest.approx(plain.items["value"], abs=1e-5)
     assert scaled.score == pytest.approx(plain.score, abs=1e-5)
 
@@ -101,7 +100,7 @@ def test_a_limit_counts_segments(tmp_path, limit):
     references, hypotheses = segments()
     write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     encoder = FakeEncoder()
-    outcome = ADAPTER.run(card("mscoco"), encoder, settings(tmp_path, limit=limit))
+    outcome = by_type.run(card("mscoco"), encoder, settings(tmp_path, limit=limit))
     _, gold, values = zip(*by_hand(references, hypotheses[: 3 * limit]), strict=True)
     assert len(outcome.items["id"]) == 3 * min(limit, 7)
     assert outcome.score == pytest.approx(pearsonr(values, gold)[0], abs=1e-6)
@@ -113,10 +112,10 @@ def test_hypotheses_may_stand_system_by_system(tmp_path):
     write(tmp_path / "a/datasets/billboard/mscoco", references, hypotheses)
     by_system = sorted(hypotheses, key=lambda r: r["SYS"])
     write(tmp_path / "b/datasets/billboard/mscoco", references[::-1], by_system)
-    first, second = (ADAPTER.run(card("mscoco"), FakeEncoder(), settings(tmp_path / k)) for k in "ab")
+    first, second = (by_type.run(card("mscoco"), FakeEncoder(), settings(tmp_path / k)) for k in "ab")
     assert first.items == second.items
     assert first.gold_hash == second.gold_hash
-    assert ADAPTER.data_key(card("mscoco"), settings(tmp_path / "a")) != ADAPTER.data_key(
+    assert by_type.data_key(card("mscoco"), settings(tmp_path / "a")) != by_type.data_key(
         card("mscoco"), settings(tmp_path / "b")
     )
 
@@ -124,12 +123,12 @@ def test_hypotheses_may_stand_system_by_system(tmp_path):
 def test_human_scores_change_gold_hash_and_data_key(tmp_path):
     references, hypotheses = segments()
     folder = write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
-    key = ADAPTER.data_key(card("mscoco"), settings(tmp_path))
-    before = ADAPTER.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
+    key = by_type.data_key(card("mscoco"), settings(tmp_path))
+    before = by_type.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
     hypotheses[4]["human_score"] += 0.25
     write(folder, references, hypotheses)
-    assert ADAPTER.data_key(card("mscoco"), settings(tmp_path)) != key
-    assert ADAPTER.run(card("mscoco"), FakeEncoder(), settings(tmp_path)).gold_hash != before.gold_hash
+    assert by_type.data_key(card("mscoco"), settings(tmp_path)) != key
+    assert by_type.run(card("mscoco"), FakeEncoder(), settings(tmp_path)).gold_hash != before.gold_hash
 
 
 @given(st.data())
@@ -208,7 +207,7 @@ def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
     encoder = FakeEncoder()
     for attempt in (
         lambda: load_segments(folder),
-        lambda: ADAPTER.run(card("mscoco"), encoder, settings(tmp_path)),
+        lambda: by_type.run(card("mscoco"), encoder, settings(tmp_path)),
     ):
         with pytest.raises(UserError) as e:
             attempt()
@@ -240,25 +239,25 @@ def test_a_set_that_is_nowhere_names_both_ways_to_give_it(tmp_path):
     (tmp_path / "datasets").mkdir()
     for hub in (None, tmp_path):
         with pytest.raises(UserError) as e:
-            ADAPTER.data_key(card("cnndm"), settings(hub))
+            by_type.data_key(card("cnndm"), settings(hub))
         assert str(e.value) == (
             "data set billboard/cnndm (cnndm) is on no public data hub: give a folder with its two THumB files "
             "with --hub DIR (DIR/datasets/billboard/cnndm/) or write a card of your own with `data: FOLDER`"
         )
     with pytest.raises(UserError, match="no folder 'datasets' in it"):
-        ADAPTER.run(card("cnndm"), FakeEncoder(), settings(tmp_path / "datasets"))
+        by_type.run(card("cnndm"), FakeEncoder(), settings(tmp_path / "datasets"))
 
 
 def test_a_card_of_ones_own(tmp_path):
     (tmp_path / "own.yaml").write_text("name: Mine\ntype: TextEvaluation\ndata: mine\n")
     (own,) = read_cards(tmp_path / "own.yaml")
     with pytest.raises(UserError) as e:
-        ADAPTER.run(own, FakeEncoder(), settings(None))
+        by_type.run(own, FakeEncoder(), settings(None))
     assert str(e.value) == f"task Mine: {tmp_path / 'mine'}: no such folder: correct `data` in the card"
     references, hypotheses = segments(4, 3)
     write(tmp_path / "mine", references, hypotheses)
     _, gold, values = zip(*by_hand(references, hypotheses), strict=True)
-    outcome = ADAPTER.run(own, FakeEncoder(), settings(None))
+    outcome = by_type.run(own, FakeEncoder(), settings(None))
     assert outcome.score == pytest.approx(pearsonr(values, gold)[0], abs=1e-6)
 
 
@@ -272,7 +271,7 @@ def test_no_correlation_without_variety(tmp_path, what):
         hypotheses = [{**row, "hyp": "the same"} for row in hypotheses]
     write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     with pytest.raises(UserError) as e:
-        ADAPTER.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
+        by_type.run(card("mscoco"), FakeEncoder(), settings(tmp_path))
     why = "every 'human_score' is 3" if what == "human scores" else "every 'hyp' is one of its own references"
     assert str(e.value).endswith(f"mscoco_THumB-1.0.jsonl: no variety: {why}")
 

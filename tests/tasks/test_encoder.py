@@ -17,6 +17,7 @@ from instructor_eval.core.progress import Progress
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
+from instructor_eval.tasks.protocol import relevant
 from instructor_eval.tasks.task import Resolved
 
 INSTRUCTIONS = {
@@ -28,7 +29,8 @@ TEXTS = [SENTENCE, "the river", "", "a city"]
 
 
 def bound(encoder: Engine, *, clustering: bool = False, **protocol: str) -> BoundEncoder:
-    return BoundEncoder(encoder, INSTRUCTIONS, protocol, task="Made", is_clustering=clustering)
+    chosen = relevant(protocol, "Clustering" if clustering else "STS")
+    return BoundEncoder(encoder, INSTRUCTIONS, chosen, task="Made")
 
 
 def test_each_role_has_its_instruction(instructor: Engine) -> None:
@@ -156,7 +158,8 @@ def test_the_rule_counts_what_a_prefix_model_reads(instructor_folder: Path, arou
 
 def kept_as(encoder: Engine, variant: str, *, clustering: bool = False, **protocol: str) -> BoundEncoder:
     parsed = Variant.parse(variant)
-    return BoundEncoder(encoder, INSTRUCTIONS, protocol, task="Made", is_clustering=clustering, variant=parsed)
+    chosen = relevant(protocol, "Clustering" if clustering else "STS")
+    return BoundEncoder(encoder, INSTRUCTIONS, chosen, task="Made", variant=parsed)
 
 
 def full(encoder: Engine, texts: list[str], instruction: str) -> np.ndarray:

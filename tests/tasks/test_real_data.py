@@ -7,6 +7,7 @@ import csv
 import os
 from pathlib import Path
 
+import by_type
 import made_up
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from scipy.stats import pearsonr
 from instructor_eval import metrics
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.tasks.adapter import adapter_for
 from instructor_eval.tasks.billboard import load_segments
 from instructor_eval.tasks.encoder import BoundEncoder
 from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
@@ -54,7 +54,7 @@ def run(name, engine, mirror, *, limit=None):
     rule = ModelRule(engine.checkpoint.name, engine.checkpoint.family)
     resolved = resolve_all(c, parse_set("paper", {name}), rule)
     bound = BoundEncoder(engine, resolved, made_up.PROTOCOL, task=name)
-    return adapter_for(c).run(c, bound, settings(mirror, limit=limit))
+    return by_type.run(c, bound, settings(mirror, limit=limit))
 
 
 @pytest.mark.parametrize(("name", "published", "n"), [

@@ -4,6 +4,7 @@ import functools
 import json
 from types import SimpleNamespace
 
+import by_type
 import made_up
 import numpy as np
 import pytest
@@ -14,15 +15,11 @@ from scipy.stats import rankdata
 from instructor_eval import metrics
 from instructor_eval.models.precision import rescore
 from instructor_eval.models.variant import Variant
-from instructor_eval.tasks.billboard import BillboardAdapter
 from instructor_eval.tasks.cards import read_cards
 from instructor_eval.tasks.encoder import BoundEncoder, TextsHash
 from instructor_eval.tasks.mteb import search
-from instructor_eval.tasks.mteb.adapter import MtebAdapter
-from instructor_eval.tasks.prompts.adapter import PromptRetrievalAdapter
 from instructor_eval.tasks.task import Resolved
 
-ADAPTER = MtebAdapter()
 TYPES = {
     "Retrieval": "SciFact",
     "Reranking": "AskUbuntuDupQuestions",
@@ -102,7 +99,7 @@ def hub(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(hub):
     """Name -> the outcome in float32; each computed once."""
-    return functools.cache(lambda name: ADAPTER.run(card(name), FakeEncoder(), settings(hub)))
+    return functools.cache(lambda name: by_type.run(card(name), FakeEncoder(), settings(hub)))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +109,7 @@ def by_hand(hub):
     @functools.cache
     def run(name, variant):
         encoder, texts = ByHand(variant), TextsHash()
-        outcome = ADAPTER.run(card(name), encoder, settings(hub))
+        outcome = by_type.run(card(name), encoder, settings(hub))
         for role, _, asked in encoder.calls:
             texts.add(asked, role)
         return outcome, texts.hex()
@@ -124,7 +121,7 @@ def by_hand(hub):
 @pytest.mark.parametrize("name", TYPES.values())
 def test_a_task_under_a_variant(hub, whole, by_hand, name, variant):
     encoder = bound(variant)
-    outcome = ADAPTER.run(card(name), encoder, settings(hub))
+    outcome = by_type.run(card(name), encoder, settings(hub))
     expected, texts_hash = by_hand(name, variant.replace("ubinary", "binary"))
     assert outcome.score == pytest.approx(expected.score, abs=1e-6)
     assert outcome.metrics == pytest.approx(expected.metrics, abs=1e-5)
@@ -140,7 +137,7 @@ def test_a_task_under_a_variant(hub, whole, by_hand, name, variant):
 
 def test_retrieval_is_calibrated_on_documents_not_queries(hub):
     encoder = bound("int8")
-    ADAPTER.run(card("SciFact"), encoder, settings(hub))
+    by_type.run(card("SciFact"), encoder, settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
     documents = [f"{d['title']} {d['text']}" if d["title"] else d["text"] for d in corpus]
     (first, calibrated), (second, asked), (third, embedded) = encoder._engine.asked
@@ -157,7 +154,7 @@ def test_retrieval_is_calibrated_on_documents_not_queries(hub):
 
 def test_reranking_is_calibrated_on_all_candidates(hub):
     encoder = bound("uint8")
-    ADAPTER.run(card("AskUbuntuDupQuestions"), encoder, settings(hub))
+    by_type.run(card("AskUbuntuDupQuestions"), encoder, settings(hub))
     (first, calibrated), *_ = encoder._engine.asked
     folder = hub / "datasets/mteb/AskUbuntuDupQuestions"
     assert (first, set(calibrated)) == ("tell ", {d["text"] for d in read_jsonl(folder / "corpus.jsonl")})
@@ -166,7 +163,7 @@ def test_reranking_is_calibrated_on_all_candidates(hub):
 @pytest.mark.parametrize("name", ["BIOSSES", "TwitterSemEval2015", "TwentyNewsgroupsClustering"])
 def test_other_tasks_are_calibrated_on_all_their_texts(hub, name):
     encoder = bound("int8")
-    ADAPTER.run(card(name), encoder, settings(hub))
+    by_type.run(card(name), encoder, settings(hub))
     (_, calibrated), *rest = encoder._engine.asked
     assert len(rest) >= 2
     assert set(calibrated) == {t for _, texts in rest for t in texts}
@@ -177,14 +174,14 @@ def test_pairs_in_rows_are_calibrated_as_pairs_in_lists(hub, tmp_path):
     made_up.twitter_rows(tmp_path)
     encoders = [bound("int8"), bound("int8")]
     for encoder, folder in zip(encoders, (hub, tmp_path), strict=True):
-        ADAPTER.run(card("TwitterSemEval2015"), encoder, settings(folder))
+        by_type.run(card("TwitterSemEval2015"), encoder, settings(folder))
     assert encoders[0]._engine.asked[0] == encoders[1]._engine.asked[0]
 
 
 @pytest.mark.parametrize("name", ["MTOPDomainClassification", "SummEval"])
 def test_classes_and_summaries_calibrate_on_first_texts(hub, name):
     encoder = bound("int8")
-    ADAPTER.run(card(name), encoder, settings(hub))
+    by_type.run(card(name), encoder, settings(hub))
     (_, first), _ = encoder._engine.asked  # nothing is embedded for the calibration alone
     folder = hub / "datasets" / card(name).data_id
     rows = read_jsonl(folder / ("en/train.jsonl" if name.startswith("MTOP") else "test.jsonl"))
@@ -196,7 +193,7 @@ def test_classes_and_summaries_calibrate_on_first_texts(hub, name):
 
 def test_only_the_scored_part_is_calibrated_on(hub):
     encoder = bound("int8")
-    ADAPTER.run(card("SciFact"), encoder, settings(hub, limit=1))
+    by_type.run(card("SciFact"), encoder, settings(hub, limit=1))
     assert len(encoder._engine.asked[0][1]) < 40
     assert set(encoder._engine.asked[0][1]) == set(encoder._engine.asked[2][1])
 
@@ -211,16 +208,16 @@ def test_equal_hamming_distances_are_equal_cosines(hub):
     distances = (a != b).sum(axis=1)
     assert len(set(distances.tolist())) < len(rows)
     for variant in ("binary", "ubinary", "binary-rescore"):
-        outcome = ADAPTER.run(card("BIOSSES"), bound(variant), settings(hub))
+        outcome = by_type.run(card("BIOSSES"), bound(variant), settings(hub))
         assert outcome.items["cosine"] == pytest.approx(1 - 2 * distances / 48, abs=1e-12)
         assert rankdata(outcome.items["cosine"]).tolist() == rankdata(-distances).tolist()
-    by_mteb = ADAPTER.run(card("BIOSSES"), ByHand("binary"), settings(hub))
+    by_mteb = by_type.run(card("BIOSSES"), ByHand("binary"), settings(hub))
     assert rankdata(by_mteb.items["cosine"]).tolist() != rankdata(-distances).tolist()
 
 
 def test_the_five_similarities_of_binary_pairs_are_one_ranking(hub):
     for variant in ("binary", "binary-rescore"):
-        outcome = ADAPTER.run(card("TwitterSemEval2015"), bound(variant), settings(hub))
+        outcome = by_type.run(card("TwitterSemEval2015"), bound(variant), settings(hub))
         ranks = [rankdata(np.array(outcome.items[name]) * sign).tolist()
                  for name, sign in (("similarity", 1), ("cosine", 1), ("dot", 1), ("manhattan", -1))]  # fmt: skip
         assert ranks.count(ranks[0]) == 4
@@ -229,13 +226,13 @@ def test_the_five_similarities_of_binary_pairs_are_one_ranking(hub):
 
 def test_what_mteb_computes_with_is_its_own_again(hub, whole):
     for name in ("BIOSSES", "TwitterSemEval2015", "SummEval"):
-        ADAPTER.run(card(name), bound("binary"), settings(hub))
-        after = ADAPTER.run(card(name), FakeEncoder(), settings(hub))
+        by_type.run(card(name), bound("binary"), settings(hub))
+        after = by_type.run(card(name), FakeEncoder(), settings(hub))
         assert (after.score, after.items) == (whole(name).score, whole(name).items)
 
 
 def test_binary_retrieval_ranks_by_hamming_distance(hub):
-    outcome = ADAPTER.run(card("SciFact"), bound("binary"), settings(hub))
+    outcome = by_type.run(card("SciFact"), bound("binary"), settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
     documents = embed([f"{d['title']} {d['text']}".strip() for d in corpus], "tell ") > 0
     for query, top, scores in zip(*(outcome.items[k] for k in ("id", "top", "top_scores")), strict=True):
@@ -249,13 +246,13 @@ def test_binary_retrieval_ranks_by_hamming_distance(hub):
 @pytest.mark.parametrize("name", ["SciFact", "AskUbuntuDupQuestions", "MindSmallReranking"])
 def test_top_tens_are_what_the_figures_were_computed_from(hub, name, variant):
     """Short vectors tie often; mteb's trec_eval decides which of equal documents counts as the nearer one."""
-    ties = check_lists(ADAPTER.run(card(name), bound(variant), settings(hub)).items)
+    ties = check_lists(by_type.run(card(name), bound(variant), settings(hub)).items)
     assert ties or not variant.startswith("binary@")
 
 
 def test_rescoring_searches_in_two_stages(hub, monkeypatch):
     monkeypatch.setattr(search, "rescore", functools.partial(rescore, candidates=6))
-    outcome = ADAPTER.run(card("SciFact"), bound("binary-rescore"), settings(hub))
+    outcome = by_type.run(card("SciFact"), bound("binary-rescore"), settings(hub))
     corpus, queries, _ = made_up.retrieval_rows()
     ids = [d["_id"] for d in corpus]
     documents = np.where(embed([f"{d['title']} {d['text']}".strip() for d in corpus], "tell ") > 0, 1.0, -1.0)
@@ -273,9 +270,9 @@ def test_rescoring_searches_in_two_stages(hub, monkeypatch):
 
 def test_rescoring_leaves_out_no_candidate_of_a_reranking(hub, monkeypatch):
     monkeypatch.setattr(search, "rescore", functools.partial(rescore, candidates=1))
-    outcome = ADAPTER.run(card("AskUbuntuDupQuestions"), bound("binary-rescore"), settings(hub))
+    outcome = by_type.run(card("AskUbuntuDupQuestions"), bound("binary-rescore"), settings(hub))
     assert min(min(scores) for scores in outcome.items["top_scores"]) > -1
-    full = ADAPTER.run(card("AskUbuntuDupQuestions"), ByHand("binary-rescore"), settings(hub))
+    full = by_type.run(card("AskUbuntuDupQuestions"), ByHand("binary-rescore"), settings(hub))
     assert outcome.items == full.items
 
 
@@ -301,8 +298,8 @@ def thumb(folder):
 def test_billboard(tmp_path, variant):
     thumb(tmp_path / "datasets/billboard/mscoco")
     encoder = bound(variant)
-    outcome = BillboardAdapter().run(card("mscoco"), encoder, settings(tmp_path))
-    expected = BillboardAdapter().run(card("mscoco"), ByHand(variant), settings(tmp_path))
+    outcome = by_type.run(card("mscoco"), encoder, settings(tmp_path))
+    expected = by_type.run(card("mscoco"), ByHand(variant), settings(tmp_path))
     assert outcome.items["value"] == pytest.approx(expected.items["value"], abs=1e-6)
     assert outcome.score == pytest.approx(expected.score, abs=1e-6)
     if variant.startswith(("int8", "uint8")):
@@ -327,13 +324,13 @@ def prompts(folder):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_prompt_retrieval(tmp_path, variant):
-    own, adapter, encoder = prompts(tmp_path), PromptRetrievalAdapter(), bound(variant)
-    outcome = adapter.run(own, encoder, settings())
-    expected = adapter.run(own, ByHand(variant), settings())
+    own, encoder = prompts(tmp_path), bound(variant)
+    outcome = by_type.run(own, encoder, settings())
+    expected = by_type.run(own, ByHand(variant), settings())
     assert outcome.items["demonstrations"] == expected.items["demonstrations"]
     assert outcome.score == expected.score
     if "@" in variant:
-        whole = adapter.run(own, FakeEncoder(), settings())
+        whole = by_type.run(own, FakeEncoder(), settings())
         assert outcome.items["demonstrations"] != whole.items["demonstrations"]
     if variant.startswith(("int8", "uint8")):
         (_, calibrated), (_, embedded) = encoder._engine.asked

@@ -13,6 +13,7 @@ from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.analysis.board.text import format_board
 from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.results.store import Store
+from instructor_eval.tasks import types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,7 @@ def _record(score: Score, row: Row, evidence: Evidence) -> dict[str, Any]:
         "error": score.error,
         "reader": score.reader.get("name"),
         "selection": score.reader.get("selection"),
-        "search": score.search.get("backend", "exact") if score.type == "Retrieval" else None,
+        "search": score.search.get("backend", "exact") if types.get(score.type).is_searched else None,
         "limit": score.limit,
         "fingerprint": score.model["fingerprint"],
         "created": score.created,

@@ -15,11 +15,10 @@ from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.results.published import published
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import benchmarks, known_cards, own_cards, plugin_cards, read_cards, shipped_cards
 from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
-from instructor_eval.tasks.prompts.recipe import recipe_of
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types import TYPES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         warn(f"evaluate: {error}")
     for value, known, what in (
         (options.benchmark, benchmarks(cards), "benchmark"),
-        (options.type, list(TYPES), "type"),
+        (options.type, list(types.TYPES), "type"),
     ):
         if value and value not in known:
             hint = did_you_mean(value, known) or f": known are {', '.join(known)}"
@@ -135,7 +134,7 @@ def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]
         f"{card.name}: {card.type}, benchmark {card.benchmark}",
         f"  metric  {card.metric} on split {card.split}{subset}",
         f"  parts   {', '.join(card.parts)}" if card.parts else f"  data    {data}",
-        *_prompt_lines(card),
+        *types.get(card.type).card_lines(card),
         *(f"  note    {note}" for note in card.notes),
         *([f"  source  {card.source}"] if card.source else []),
     ]
@@ -148,24 +147,3 @@ def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]
         lines += [f"    paper     {text!r} ({', '.join(names)})" for text, names in by_text.items()]
         lines.append(f"    template  {wording!r}")
     return lines
-
-
-def _prompt_lines(card: Card) -> list[str]:
-    """Return the lines on what a prompt-retrieval card asks, and of how many."""
-    if card.type != "PromptRetrieval":
-        return []
-    from instructor_eval.tasks.prompts.recipe import files_of
-
-    recipe = recipe_of(card)
-    how = "one of " + ", ".join(map(repr, recipe.words.values())) if recipe.labels else "generated"
-    asked = "20 reviewers x 50 test items" if recipe.sampling == "reviewers" else f"{recipe.test or 'all'} test items"
-    drawn = [f"pool of {recipe.pool:,}" if recipe.pool else "the whole pool", asked]
-    return [
-        f"  files   {files_of(card)}",
-        f"  embeds  {recipe.embed!r}",
-        *([f"  first   {recipe.preamble!r}"] if recipe.preamble else []),
-        f"  shown   {recipe.input!r}",
-        *([f"  asked   {recipe.query!r}"] if recipe.query else []),
-        f"  answer  {f'one of the field {recipe.choices}' if recipe.choices else how}",
-        f"  drawn   {', '.join(drawn)} ({recipe.sampling}); prompts of {recipe.budget:,} GPT-2 tokens",
-    ]

@@ -13,10 +13,10 @@ from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import tell
 from instructor_eval.core.paths import shipped
 from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import own_cards, read_cards, shipped_cards
 from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types import OWN_TYPES
 from instructor_eval.tasks.values import count, refuse_if_strict
 
 if TYPE_CHECKING:
@@ -149,29 +149,10 @@ def _check(file: str, card: Card, *, strict: bool) -> _Check:
                 resolve(card, role, InstructionSet("paper", "paper"), ModelRule(name, "instructor"))
         if card.folder is None:
             return _Check(file, card)
-        text, warnings = _examine(card, card.folder)
+        text, warnings = types.get(card.type).describe(card, shipped=card.name in shipped_cards())
         refuse_if_strict(card, warnings, strict=strict)
     except UserError as e:
         return _Check(file, card, error=str(e))
     if not card.instructions:
         text += "; no instruction of its own: the unified template is used"
     return _Check(file, card, text=text, warnings=warnings)
-
-
-def _examine(card: Card, folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Return what a card's data holds, and what its owner must know of it."""
-    if card.type not in OWN_TYPES:
-        raise UserError(f"type {card.type}: own tasks can be {', '.join(OWN_TYPES)}")
-    if card.type == "TextEvaluation":
-        from instructor_eval.tasks.billboard import read_segments  # numpy and scipy
-
-        segments, warnings = read_segments(folder)
-        hypotheses = sum(len(s.hypotheses) for s in segments)
-        return f"{len(segments):,} segments, {hypotheses:,} hypotheses", warnings
-    if card.type == "PromptRetrieval":
-        from instructor_eval.tasks.prompts.adapter import describe as describe_prompts
-
-        return describe_prompts(card, with_prompts=card.name not in shipped_cards())
-    from instructor_eval.tasks.own.adapter import describe
-
-    return describe(card)

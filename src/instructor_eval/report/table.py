@@ -15,13 +15,14 @@ from instructor_eval.analysis.format import MARKS, interval_text
 from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
+from instructor_eval.results.published import BILLBOARD, PROMPTED
 from instructor_eval.tasks.cards import shipped_cards
 
 HEATS = 8
 """Shades of a column, from its lowest score to its highest; 0 is none."""
 _ALL = "all"
-_MEANS = {"Nine-category": (_ALL, ""), "MTEB-56": ("mteb", ""), "Billboard": ("billboard", ""),
-          "PromptRetrieval": ("prompt-retrieval", "")}  # fmt: skip
+_MEANS = {"Nine-category": (_ALL, ""), "MTEB-56": ("mteb", ""), BILLBOARD: ("billboard", ""),
+          PROMPTED: ("prompt-retrieval", "")}  # fmt: skip
 _PAPER = (_ALL, "mteb", "billboard", "prompt-retrieval")
 
 

@@ -27,13 +27,13 @@ from instructor_eval.core.hub import files_key
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, is_folder
 from instructor_eval.core.values import Items
-from instructor_eval.results.check_items import Check, item_checks
+from instructor_eval.results.check_items import filed_of, item_checks
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import read_items, read_score
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import known_cards, shipped_cards
-from instructor_eval.tasks.task import Card, RunSettings
-from instructor_eval.tasks.types import TYPES
+from instructor_eval.tasks.task import Card
 
 _LAST_BITS = 1e-12
 """On other processors, and with other builds of NumPy, the last bits of a sum may differ."""
@@ -123,7 +123,7 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
 def check_score(score: Score, items: Items) -> list[str]:
     """Return what is wrong with one finished result, in words; nothing if it is consistent."""
     found: list[str] = []
-    general: tuple[tuple[str, Check], ...] = (
+    general: tuple[tuple[str, Callable[[Score, Items], Iterator[str]]], ...] = (
         ("status", _status),
         ("counts of items", _lengths),
         ("columns", _finite),
@@ -135,8 +135,8 @@ def check_score(score: Score, items: Items) -> list[str]:
     checks = general if len(items.get("id", ())) else general[:2]
     for what, check in checks:
         found += _guarded(what, check, score, items)
-    for check in item_checks(score) if len(checks) > 2 else ():
-        found += _guarded(f"{score.type} items", check, score, items)
+    for of_items in item_checks(score) if len(checks) > 2 else ():
+        found += _guarded(f"{score.type} items", of_items, filed_of(score), items)
     return found
 
 
@@ -219,8 +219,8 @@ def _status(score: Score, _items: Items) -> Iterator[str]:
         yield "items_file is missing: nothing says what the score was computed from"
     if score.error:
         yield f"status is ok, and there is an error: {score.error}"
-    if score.type not in TYPES:
-        yield f"type {score.type} is none of {', '.join(TYPES)}"
+    if score.type not in types.TYPES:
+        yield f"type {score.type} is none of {', '.join(types.TYPES)}"
     card = shipped_cards().get(score.task)
     if card is not None and card.type != score.type:
         yield f"type {score.type}, the task's is {card.type}"
@@ -301,17 +301,14 @@ def _counts(score: Score, _items: Items) -> Iterator[str]:
             yield f"counts: {name} is {value:,}, it must be at least 0"
 
 
-_NEVER_ONE = ("STS", "PairClassification", "TextEvaluation")
-
-
 def _limit(score: Score, items: Items) -> Iterator[str]:
-    """`--limit N`: at most N items, segments in Billboard; two where one has no score by itself (mteb_limit.py)."""
+    """`--limit N`: at most N items, segments in Billboard; two where one has no score by itself."""
     if score.limit is None or metrics.is_of_parts(score.metric):
         return
-    n = len(set(items["segment"])) if score.type == "TextEvaluation" else len(items["id"])
-    least = 2 if score.type in _NEVER_ONE else 1
-    if n > max(score.limit, least):
-        yield f"{n:,} {'segments' if score.type == 'TextEvaluation' else 'items'}, the limit is {score.limit:,}"
+    kind = types.get(score.type)
+    n = kind.count(items)
+    if n > max(score.limit, kind.least):
+        yield f"{n:,} {kind.unit}s, the limit is {score.limit:,}"
 
 
 # Against the data
@@ -341,36 +338,10 @@ class _Counter:
         at = (card.name, score.limit)
         if at not in self._sizes:
             try:
-                self._sizes[at] = count_items(card, score.limit)
+                self._sizes[at] = types.get(card.type).count_items(card, score.limit)
             except UserError:  # a card that has come to disagree with its data; validating the card says so
                 self._sizes[at] = None
         return self._sizes[at]
-
-
-def count_items(card: Card, limit: int | None) -> int:
-    """The number of items that a run of this card has; its data is in `card.folder`.
-
-    Raises:
-        UserError: the data is missing or broken.
-    """
-    if card.type == "TextEvaluation":
-        from instructor_eval.tasks.billboard import limit_segments, load_segments
-
-        return sum(len(segment.hypotheses) for segment in limit_segments(load_segments(card.folder or Path()), limit))
-    if card.type == "PromptRetrieval":
-        from instructor_eval.tasks.prompts.adapter import load as load_prompts
-        from instructor_eval.tasks.prompts.recipe import recipe_of
-
-        return len(load_prompts(card, recipe_of(card), RunSettings(protocol={}, offline=True)).test[:limit])
-    from instructor_eval.tasks.own.adapter import load
-    from instructor_eval.tasks.own.ranking_data import RankingData
-
-    data = load(card)
-    if isinstance(data, RankingData):  # with a limit, queries without a relevant document are left out (mteb_limit.py)
-        n = sum(limit is None or any(grade > 0 for grade in docs.values()) for docs in data.qrels.values())
-    else:
-        n = len(next(iter(data[card.split].values())))
-    return n if limit is None else min(n, max(limit, 2 if card.type in _NEVER_ONE else 1))
 
 
 # Against each other

@@ -14,14 +14,13 @@ from functools import cache
 
 from instructor_eval.core.paths import shipped
 from instructor_eval.results.score import Score
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.protocol import CHOICES, PAPER, relevant
 
-CATEGORIES = (
-    "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",
-    "Billboard", "PromptRetrieval",
-)  # fmt: skip
+CATEGORIES = tuple(kind.category for kind in types.TYPES.values() if kind.category)
 """The nine columns of the paper's Table 2, whose mean is its "Avg. (70)"."""
+*_, BILLBOARD, PROMPTED = CATEGORIES
 
 
 @dataclass

@@ -25,7 +25,7 @@ from instructor_eval.run.plan import Planned, Request, plan_run
 from instructor_eval.run.rates import Rate, Seconds, estimate, measure_rates
 from instructor_eval.run.scores import planned_score
 from instructor_eval.run.task import bound
-from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import NoModel
 from instructor_eval.tasks.task import Card
 
@@ -153,9 +153,6 @@ def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say,
     Raises:
         UserError: a model, card or instruction cannot be had.
     """
-    for card in request.cards:
-        if not card.parts:
-            adapter_for(card)
     if request.device != "auto":
         pick_device(request.device)
     request = dataclasses.replace(request, settings=dataclasses.replace(request.settings, texts_only=True))
@@ -246,14 +243,14 @@ class _Counter:
     def _count(self, row: Row, plan: Planned, card: Card, engine: Counting | None) -> None:
         settings = dataclasses.replace(self._request.settings, **plan.settings)
         if engine is None:
-            outcome = adapter_for(card).run(card, NoModel(plan.model["name"]), settings)
+            outcome = types.get(card.type).run(card, NoModel(plan.model["name"]), settings)
             row.questions = len(outcome.items["id"])
             return
         before, classes = dataclasses.replace(engine.totals), engine.tokens.copy()
         on_disk = self._known.found_on_disk
         encoder = bound(engine, self._request, card, plan, CountingEncoder)
         with encoder.progress:
-            outcome = adapter_for(card).run(card, encoder, settings)
+            outcome = types.get(card.type).run(card, encoder, settings)
         row.questions = len(outcome.items["id"])
         row.texts, row.unique = engine.totals.texts - before.texts, engine.totals.unique - before.unique
         row.cached = self._known.found_on_disk - on_disk

@@ -18,7 +18,6 @@ from instructor_eval.results.score import Score
 from instructor_eval.run.plan import Planned, Request, name_of, plan_run
 from instructor_eval.run.scores import aggregate, failed_score, file_unstarted, now
 from instructor_eval.run.task import Run, Summary, run_task, say_instructions, say_score
-from instructor_eval.tasks.adapter import adapter_for
 
 
 def execute(request: Request, say: Callable[[str], None]) -> Summary:
@@ -29,9 +28,6 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
             folder can no longer be written, or the executor has nothing left to compute with.
     """
     request.store.check_writable()
-    for card in request.cards:
-        if not card.parts:
-            adapter_for(card)
     if request.executor.kind == "ray":
         from instructor_eval.run.ray.run import on_ray  # an extra's library
 

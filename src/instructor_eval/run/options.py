@@ -19,7 +19,7 @@ from instructor_eval.core.stored_files import is_folder
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import COSTS, Executor
-from instructor_eval.tasks import protocol
+from instructor_eval.tasks import protocol, types
 from instructor_eval.tasks.cards import known_cards, select
 from instructor_eval.tasks.instructions import InstructionSet, parse_set
 from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
@@ -123,7 +123,7 @@ def read(options: Options) -> Asked:
     if options.hub is not None and not is_folder(options.hub):
         raise UserError(f"--hub {options.hub}: there is no such folder: name a mirror of data sets, or leave it out")
     cards = select(options.task, options.benchmark)
-    others = [card.name for card in cards if card.type != "PromptRetrieval"]
+    others = [card.name for card in cards if not types.get(card.type).is_prompted]
     if not options.model and others:
         raise UserError(f"no --model given: {others[0]} needs one: a hub id, a folder, or minilm (the embedded model)")
     choices = protocol.parse(list(options.protocol))
@@ -234,7 +234,7 @@ def _prompting(
         UserError: they are asked for and no such task is, or they cannot be loaded.
     """
     options = asked.options
-    if not any(card.type == "PromptRetrieval" for card in asked.cards):
+    if not any(types.get(card.type).is_prompted for card in asked.cards):
         flags = {
             "--selection": options.selection,
             "--reader": options.reader,

@@ -32,6 +32,7 @@ from instructor_eval.results.score import UNSTARTED
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import LOCAL, Executor
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
+from instructor_eval.tasks import types
 from instructor_eval.tasks.instructions import InstructionSet, ModelRule, effective_name, resolve_all
 from instructor_eval.tasks.task import SIMILAR, Card, Resolved, RunSettings, Selection
 
@@ -159,7 +160,7 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
     """
     planned: list[Planned] = []
     baselines = [selection for selection in request.selections if not selection.embeds]
-    prompted = [c for c in request.cards if c.type == "PromptRetrieval"]
+    prompted = [c for c in request.cards if types.get(c.type).is_prompted]
     cards = list(request.cards) if SIMILAR in request.selections else [c for c in request.cards if c not in prompted]
     if not cards:
         if request.models:
@@ -198,7 +199,7 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
 
 def _by_search(whole: Planned, searches: Sequence[SearchSpec]) -> list[Planned]:
     """A row for each search with the retrieval tasks; tasks of other types stand once, beside the exact search's."""
-    retrieval = [card for card in whole.cards if card.type == "Retrieval"]
+    retrieval = [card for card in whole.cards if types.get(card.type).is_searched]
     exact = any(search.is_exact for search in searches)
     plain = [card for card in whole.cards if exact or card not in retrieval]
     found = [dataclasses.replace(whole, cards=plain)] if plain else []
@@ -213,7 +214,7 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
         UserError: so it is.
     """
     stores = [search for search in searches if not search.is_exact]
-    if stores and not any(card.type == "Retrieval" for card in cards):
+    if stores and not any(types.get(card.type).is_searched for card in cards):
         raise UserError(f"--search {stores[0]} is for retrieval tasks, and no --task or --benchmark names one")
     for search in stores:
         open_store(search)

@@ -15,8 +15,7 @@ from instructor_eval.results.checksums import identity, identity_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.search_figures import of_parts
 from instructor_eval.run.plan import Planned, Request
-from instructor_eval.tasks.adapter import adapter_for
-from instructor_eval.tasks.prompts.recipe import SEED as PROMPT_SEED
+from instructor_eval.tasks import types
 from instructor_eval.tasks.protocol import PROTOCOL_VERSION, relevant
 from instructor_eval.tasks.task import Card, Outcome
 
@@ -52,7 +51,7 @@ def begin(request: Request, card: Card, plan: Planned) -> Score:
         },
         protocol=relevant(dict(request.settings.protocol), card.type, card.name),
         protocol_version=PROTOCOL_VERSION,
-        seed=PROMPT_SEED if card.type == "PromptRetrieval" else request.settings.seed,
+        seed=types.get(card.type).seed_of(request.settings.seed),
         limit=request.settings.limit,
         reader=_reader(request, card, plan),
         search={} if plan.search.is_exact else {"backend": str(plan.search)},
@@ -64,7 +63,7 @@ def begin(request: Request, card: Card, plan: Planned) -> Score:
 
 def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
     """Return the reader of a prompt-retrieval task, and how demonstrations are chosen."""
-    if card.type != "PromptRetrieval":
+    if not types.get(card.type).is_prompted:
         return {}
     reader = request.settings.reader or NearestReader()
     return {**reader.describe(), "selection": plan.selection.name}
@@ -73,9 +72,7 @@ def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
 def _metric(card: Card, request: Request) -> str:
     if card.parts:
         return "mean_of_parts"
-    from instructor_eval.tasks.protocol import effective_metric
-
-    return effective_metric(card, request.settings.protocol)
+    return types.get(card.type).metric_of(card, request.settings.protocol)
 
 
 def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[Score] = ()) -> Score:
@@ -95,7 +92,7 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
         score.data["key"] = identity({p.task: p.identity for p in parts})
     else:
         settings = dataclasses.replace(request.settings, **plan.settings)
-        score.data["key"] = adapter_for(card).data_key(card, settings)
+        score.data["key"] = types.get(card.type).data_key(card, settings)
     score.identity = identity_of(score)
     return score
 

@@ -23,8 +23,9 @@ from instructor_eval.results.score import DATA_NOTE, Score
 from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
 from instructor_eval.run.scores import COUNTS, begin, finish
-from instructor_eval.tasks.adapter import adapter_for
+from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
+from instructor_eval.tasks.protocol import relevant
 from instructor_eval.tasks.task import Card, Outcome, Resolved
 
 
@@ -104,15 +105,15 @@ def run_task(
             score.error = one_line(f"unexpected {what} (--debug shows where)")[:500]
         return None
 
-    adapter = adapter_for(card)
-    score.data["key"] = attempt(lambda: adapter.data_key(card, settings))
+    kind = types.get(card.type)
+    score.data["key"] = attempt(lambda: kind.data_key(card, settings))
     score.identity = identity_of(score)
     if score.error is None:
         found = request.store.find(score)
         if found is not None:
             return _kept(found, score, strict=settings.strict)
         with encoder.progress:
-            outcome = attempt(lambda: adapter.run(card, encoder, settings))
+            outcome = attempt(lambda: kind.run(card, encoder, settings))
     score.timings = {
         "total": round(time.perf_counter() - started, 3),
         "encode": round(totals.seconds - before.seconds, 3),
@@ -171,11 +172,11 @@ def bound(
     return kind(
         engine,
         plan.instructions[card.name],
-        request.settings.protocol,
+        relevant(dict(request.settings.protocol), card.type, card.name),
         task=card.name,
-        is_clustering=card.type == "Clustering",
         variant=plan.variant,
         task_type=card.type,
+        purpose=types.get(card.type).purpose,
     )
 
 

@@ -37,49 +37,47 @@ class Segment:
     human: list[float]
 
 
-class BillboardAdapter:
-    """A folder with `<set>_references.jsonl` and `<set>_THumB-1.0.jsonl`."""
+def data_key(card: Card, settings: RunSettings) -> str:
+    """Return a hash of the folder's files.
 
-    def data_key(self, card: Card, settings: RunSettings) -> str:
-        """Return a hash of the folder's files.
+    Raises:
+        UserError: there is no such folder.
+    """
+    return files_key(_folder(card, settings))
 
-        Raises:
-            UserError: there is no such folder.
-        """
-        return files_key(_folder(card, settings))
 
-    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Embed, take the maximum over references, correlate.
+def run(card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
+    """Run a task: embed, take the maximum over references, correlate.
 
-        Raises:
-            UserError: the data is missing or broken, or the model gives no usable vectors.
-        """
-        segments, warnings = read_segments(_folder(card, settings))
-        refuse_if_strict(card, warnings, strict=settings.strict)
-        segments = limit_segments(segments, settings.limit)
-        encoder.calibrate([t for s in segments for t in (*s.references, *s.hypotheses)], "text")
-        references = encoder.encode([r for s in segments for r in s.references], "text")
-        hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
-        if settings.texts_only:
-            return Outcome(metric=card.metric, score=0.0, items={"id": []})
-        values = max_over_references(
-            unit(hypotheses),
-            unit(references),
-            [len(s.hypotheses) for s in segments],
-            [len(s.references) for s in segments],
-        )
-        rows = [(s.id, system, human) for s in segments for system, human in zip(s.systems, s.human, strict=True)]
-        items: Items = {
-            "id": [f"{segment}/{system}" for segment, system, _ in rows],
-            "segment": [segment for segment, _, _ in rows],
-            "system": [system for _, system, _ in rows],
-            "gold": [human for _, _, human in rows],
-            "value": [float(v) for v in values],
-        }
-        if len(set(items["gold"])) < 2 or np.ptp(values) < _ROUNDING:
-            raise UserError(f"task {card.name}: all scores are equal, no correlation exists")
-        score = metrics.compute(card.metric, items)
-        return Outcome(card.metric, score, items, gold_hash=gold_hash(rows), warnings=warnings)
+    Raises:
+        UserError: the data is missing or broken, or the model gives no usable vectors.
+    """
+    segments, warnings = read_segments(_folder(card, settings))
+    refuse_if_strict(card, warnings, strict=settings.strict)
+    segments = limit_segments(segments, settings.limit)
+    encoder.calibrate([t for s in segments for t in (*s.references, *s.hypotheses)], "text")
+    references = encoder.encode([r for s in segments for r in s.references], "text")
+    hypotheses = encoder.encode([h for s in segments for h in s.hypotheses], "text")
+    if settings.texts_only:
+        return Outcome(metric=card.metric, score=0.0, items={"id": []})
+    values = max_over_references(
+        unit(hypotheses),
+        unit(references),
+        [len(s.hypotheses) for s in segments],
+        [len(s.references) for s in segments],
+    )
+    rows = [(s.id, system, human) for s in segments for system, human in zip(s.systems, s.human, strict=True)]
+    items: Items = {
+        "id": [f"{segment}/{system}" for segment, system, _ in rows],
+        "segment": [segment for segment, _, _ in rows],
+        "system": [system for _, system, _ in rows],
+        "gold": [human for _, _, human in rows],
+        "value": [float(v) for v in values],
+    }
+    if len(set(items["gold"])) < 2 or np.ptp(values) < _ROUNDING:
+        raise UserError(f"task {card.name}: all scores are equal, no correlation exists")
+    score = metrics.compute(card.metric, items)
+    return Outcome(card.metric, score, items, gold_hash=gold_hash(rows), warnings=warnings)
 
 
 def _folder(card: Card, settings: RunSettings) -> Path:

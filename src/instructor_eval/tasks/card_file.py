@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, defstruct
 
-from instructor_eval.core.schema import WrongValue
+from instructor_eval.core.schema import WrongValue, record
 from instructor_eval.core.values import FAMILIES
-from instructor_eval.tasks.prompts.recipe import RecipeOptions
-from instructor_eval.tasks.types import TYPES, TaskType
+from instructor_eval.tasks.types import TYPES
+from instructor_eval.tasks.types.base import Name
 
-LONGEST_NAME = 200
 LONGEST_INSTRUCTION = 100_000
 """Characters of an instruction at most: no model reads more, and every score file would have them."""
 _LONGEST_PATH = 4096
 
-Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Path = Annotated[str, Meta(min_length=1, max_length=_LONGEST_PATH)]
 Words = Annotated[list[str], Meta(min_length=1, max_length=2, description="[text type] or [text type, objective]")]
 Instruction = Annotated[str, Meta(max_length=LONGEST_INSTRUCTION)]
-Count = Annotated[int, Meta(ge=1)]
 
 
 class DataFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,26 +118,14 @@ def given(record: object) -> dict[str, Any]:
 def shape_of(type_: str) -> type[CardFile]:
     """Return the record of a type's cards: its roles, options and columns are the keys that they can have."""
     kind = TYPES[type_]
-    template = _record(f"{type_}Template", {"domain": str, **dict.fromkeys(kind.wording, str | Words)})
+    template = record(f"{type_}Template", {"domain": str, **dict.fromkeys(kind.wording, str | Words)})
     instructions = dict.fromkeys(kind.wording, Instruction | dict[str, Instruction])
-    options = RecipeOptions if type_ == "PromptRetrieval" else _options(type_, kind)
+    options = kind.options()
     fields: list[Any] = [
         ("type", Literal[type_]),
         ("template", template | UnsetType, UNSET),
-        ("instructions", _record(f"{type_}Instructions", instructions) | UnsetType, UNSET),
-        ("options", options) if type_ == "PromptRetrieval" else ("options", options | UnsetType, UNSET),
+        ("instructions", record(f"{type_}Instructions", instructions) | UnsetType, UNSET),
+        ("options", options) if kind.is_prompted else ("options", options | UnsetType, UNSET),
     ]
     made = defstruct(f"{type_}Card", fields, bases=(CardFile,), frozen=True, forbid_unknown_fields=True, kw_only=True)
     return cast(type[CardFile], made)
-
-
-def _options(type_: str, kind: TaskType) -> type[msgspec.Struct]:
-    columns = _record(f"{type_}Columns", dict.fromkeys(kind.columns, Name))
-    kinds = {"columns": columns, "samples_per_label": Count, "n_experiments": Count}
-    return _record(f"{type_}Options", {name: kinds[name] for name in kind.options})
-
-
-def _record(name: str, fields: Mapping[str, Any]) -> type[msgspec.Struct]:
-    """Return a record whose every field may be missing."""
-    made = [(field, kind | UnsetType, UNSET) for field, kind in fields.items()]
-    return defstruct(name, made, frozen=True, forbid_unknown_fields=True)

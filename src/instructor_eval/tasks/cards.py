@@ -19,9 +19,10 @@ from instructor_eval.core.paths import shipped
 from instructor_eval.core.schema import Document, Keys
 from instructor_eval.core.values import Template
 from instructor_eval.core.yaml_file import read_yaml
+from instructor_eval.tasks import types
 from instructor_eval.tasks.card_file import CardsFile, given, shape_of
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types import OWN_TYPES, TYPES, TaskType
+from instructor_eval.tasks.types.base import TaskType
 
 
 def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
@@ -55,10 +56,11 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
     """Return the card at a place of its file."""
     raw = document.value["tasks"][int(at[1])] if at else document.value
     subject, type_ = _subject(raw.get("name", "(no name)")), raw.get("type")
-    if not isinstance(type_, str) or type_ not in TYPES:
+    if not isinstance(type_, str) or type_ not in types.TYPES:
         said = "it is missing" if type_ is None else f"unknown value {reprlib.repr(type_)}"
-        hint = did_you_mean(str(type_)[:100], TYPES) or f": known are {', '.join(TYPES)}"
+        hint = did_you_mean(str(type_)[:100], types.TYPES) or f": known are {', '.join(types.TYPES)}"
         raise document.error((*at, "type"), f"type: {said}{hint}", subject)
+    kind = types.get(type_)
     parsed = document.parse(shape_of(type_), at, below=len(at), subject=subject)
     data = {"folder": parsed.data} if isinstance(parsed.data, str) else given(parsed.data)
     folder = _home(document, at, data["folder"], subject) if "folder" in data else None
@@ -69,14 +71,14 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         name=parsed.name,
         benchmark=parsed.benchmark or benchmark,
         type=type_,
-        metric=parsed.metric or TYPES[type_].metrics[0],
+        metric=parsed.metric or kind.metrics[0],
         split=parsed.split,
         subset=parsed.subset,
         data_id=data.get("id"),
         data_revision=data.get("revision"),
         data_mirror=data.get("mirror"),
         folder=folder and document.file.parent / folder,
-        template=_template(TYPES[type_], template),
+        template=_template(kind, template),
         template_is_default=not template,
         instructions={r: {"default": i} if isinstance(i, str) else i for r, i in given(parsed.instructions).items()},
         parts=parsed.parts,
@@ -86,10 +88,10 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         source=parsed.source or source,
         file=document.file,
     )
-    if card.metric not in TYPES[type_].metrics:
+    if card.metric not in kind.metrics:
         from instructor_eval.metrics import plugged  # numpy and scipy
 
-        known = (*TYPES[type_].metrics, *plugged())
+        known = (*kind.metrics, *plugged())
         if card.metric not in known:
             hint = did_you_mean(card.metric, known) or f": known are {', '.join(known[:12])}"
             raise document.error((*at, "metric"), f"metric: unknown value '{card.metric}'{hint}", subject)
@@ -239,8 +241,8 @@ def own_cards(task: str) -> list[Card]:
 def _check_own(card: Card, ours: Mapping[str, Card]) -> None:
     if card.name in ours:
         raise _error(card, "name: it is the name of a shipped task: choose another")
-    if card.type not in OWN_TYPES:
-        raise _error(card, f"type: own tasks can be {', '.join(OWN_TYPES)}")
+    if not types.get(card.type).may_be_own:
+        raise _error(card, f"type: own tasks can be {', '.join(types.own())}")
     if card.parts:
         raise _error(card, "parts: own tasks have none")
 

@@ -27,11 +27,11 @@ class BoundEncoder:
     Args:
         engine: The model.
         instructions: Role -> instruction.
-        protocol: The run's protocol choices; `empty_text` and `clustering_256` matter here.
+        protocol: The protocol choices that concern the task; `empty_text` and `clustering_256` matter here.
         task: Name of the task, for its progress.
-        is_clustering: The 256-token rule of the paper's code applies to this task.
         variant: The precision of vectors; its form is the engine's.
         task_type: MTEB's name of the task's type; some served models depend on it.
+        purpose: What texts are for that are neither queries nor documents; some served models depend on it.
 
     Raises:
         UserError: the variant has more dimensions than the model.
@@ -44,17 +44,17 @@ class BoundEncoder:
         protocol: Mapping[str, str],
         *,
         task: str,
-        is_clustering: bool = False,
         variant: Variant = FP32,
         task_type: str = "",
+        purpose: str = "",
     ) -> None:
         self.name = engine.model.name
         self.variant = variant
         self._engine = engine
         self._instructions = instructions
         self._refuses_empty = protocol.get("empty_text") == "error"
-        self._drops_over_limit = is_clustering and protocol.get("clustering_256") == "on"
-        self._task, self._type = task, task_type
+        self._drops_over_limit = protocol.get("clustering_256") == "on"
+        self._task, self._type, self._purpose = task, task_type, purpose
         self.progress = Progress(task)
         """Its progress; closed when the task ends."""
         self._hash = TextsHash()
@@ -135,7 +135,8 @@ class BoundEncoder:
         return f"{role} {at + 1:,} of {count:,}"
 
     def _scope(self, instruction: str, role: str) -> str:
-        return self._engine.scope(instruction, self._task, self._type, role)
+        purpose = role if role in ("query", "document") else self._purpose or role
+        return self._engine.scope(instruction, self._task, self._type, purpose)
 
     def _refuse_empty(self, texts: list[str], role: str) -> None:
         if self._refuses_empty and not all(text.strip() for text in texts):

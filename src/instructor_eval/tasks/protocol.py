@@ -5,11 +5,10 @@ docs/protocol.md explains each and gives its source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from instructor_eval.core.errors import UserError, did_you_mean
-from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types import TYPES
+from instructor_eval.tasks import types
 
 PROTOCOL_VERSION = "1"
 """A number that goes up when the same choices would give another score: part of every score's identity."""
@@ -63,24 +62,5 @@ def parse(given: Sequence[str]) -> dict[str, str]:
 
 def relevant(choices: dict[str, str], task_type: str, task: str = "") -> dict[str, str]:
     """Return the choices that can change this task's score; only they are part of its identity."""
-    concerned = {"empty_text"} | {
-        "Summarization": {"summeval", "summeval_machine_instruction"},
-        "PairClassification": {"pair_ap"},
-        "Clustering": {"clustering_256"},
-        "PromptRetrieval": {"rouge", "amazon"} if task == "Amazon" else {"rouge"},
-    }.get(task_type, set())
+    concerned = {"empty_text", *types.get(task_type).choices_of(task)}
     return {name: value for name, value in choices.items() if name in concerned}
-
-
-def effective_metric(card: Card, protocol: Mapping[str, str]) -> str:
-    """Return the card's metric under the run's protocol choices, which do not affect a package's metric."""
-    if card.metric not in TYPES[card.type].metrics:
-        return card.metric
-    if card.type == "PairClassification" and protocol["pair_ap"] == "cosine":
-        return "cosine_ap"
-    if card.type == "Summarization":
-        return f"summeval_{protocol['summeval']}"
-    if card.type == "PromptRetrieval":
-        groups = "_third_worst_group" if card.name == "Amazon" and protocol["amazon"] == "third-worst" else ""
-        return f"rougeL{groups}{'_bootstrap' if protocol['rouge'] == 'bootstrap' else ''}"
-    return card.metric

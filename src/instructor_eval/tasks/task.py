@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from instructor_eval.core.values import Items, Template, Vectors
 
@@ -94,19 +94,6 @@ class Outcome:
     """Retrieval through a vector store: the figures for `Score.search`."""
     warnings: tuple[str, ...] = ()
     """Warnings for the data's owner, a line each."""
-
-
-@runtime_checkable
-class Adapter(Protocol):
-    """The code that locates, loads and scores one benchmark's tasks."""
-
-    def data_key(self, card: Card, settings: RunSettings) -> str:
-        """Return a key of the data's content before it is loaded: a pinned revision, or a hash of local files."""
-        ...
-
-    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Run the task: load the data, embed it, score it."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def test_a_provider_gets_the_purpose_of_a_text(asked: Any, spec: str, of_query: 
     served = describe(model)
     assert (served.dim, served.normalize) == (16, True)
     np.testing.assert_allclose(served.probe, hashed(PROBES), atol=1e-7)
-    for role, wanted in (("query", of_query), ("text", of_clustering)):
+    for role, wanted in (("query", of_query), ("clustering", of_clustering)):
         del asked[:]
         scope = model.scope("i: ", "T", "Clustering", role)
         np.testing.assert_allclose(model.embed(["a", "gs://b"], scope), hashed(["i: a", "i: gs://b"]), atol=1e-7)

@@ -7,6 +7,7 @@ import random
 import shutil
 from types import SimpleNamespace
 
+import by_type
 import made_up
 import numpy as np
 import pytest
@@ -19,14 +20,12 @@ from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder
 from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
-from instructor_eval.tasks.mteb.adapter import MtebAdapter
-from instructor_eval.tasks.protocol import effective_metric
 from instructor_eval.tasks.values import gold_hash
 
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
-ADAPTER = MtebAdapter()
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +38,7 @@ def evaluated(tmp_path_factory):
             hub = tmp_path_factory.mktemp(name)
             folder = MIRRORS[name](hub)
             encoder, c = FakeEncoder(), card(name)
-            outcome = ADAPTER.run(c, encoder, settings(hub))
+            outcome = by_type.run(c, encoder, settings(hub))
             subset = None if c.subset == "default" else c.subset
             theirs = run_mteb(name, folder, tmp_path_factory.mktemp("cache"), subset=subset)
             done[name] = SimpleNamespace(
@@ -54,7 +53,7 @@ def evaluated(tmp_path_factory):
 def test_the_score_is_mtebs(evaluated, name):
     e = evaluated(name)
     assert e.outcome.score == pytest.approx(e.theirs["main_score"], abs=0)
-    assert e.outcome.metric == effective_metric(e.card, made_up.PROTOCOL)
+    assert e.outcome.metric == types.get(e.card.type).metric_of(e.card, made_up.PROTOCOL)
     assert 0 < abs(e.outcome.score) < 1  # neither empty nor perfect: a score that could be wrong
 
 
@@ -177,7 +176,7 @@ def test_only_the_english_subset_is_read(evaluated, name):
 def test_pairs_as_one_row_of_lists_or_as_rows_score_alike(evaluated, tmp_path):
     made_up.twitter_rows(tmp_path)
     listed = evaluated("TwitterSemEval2015").outcome
-    rows = ADAPTER.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path))
+    rows = by_type.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path))
     assert (rows.score, rows.items, rows.gold_hash) == (listed.score, listed.items, listed.gold_hash)
     assert rows.items["gold"] == [y for *_, y in made_up.pair_rows(*made_up.PAIRS)]
 
@@ -220,7 +219,7 @@ def test_a_real_engine_gets_the_cards_instructions_per_role(tmp_path):
     c = card("SciFact")
     resolved = resolve_all(c, parse_set("paper", {c.name}), ModelRule(checkpoint.name, "instructor"))
     bound = BoundEncoder(engine, resolved, made_up.PROTOCOL, task=c.name)
-    outcome = ADAPTER.run(c, bound, settings(tmp_path))
+    outcome = by_type.run(c, bound, settings(tmp_path))
     assert engine.totals.texts == 8 + 40
 
     literal = {
@@ -243,7 +242,7 @@ def test_the_same_process_scores_the_same_again(evaluated, name):
     random.seed(999)
     np.random.seed(999)
     np.random.random(17)
-    again = ADAPTER.run(e.card, FakeEncoder(), settings(e.hub))
+    again = by_type.run(e.card, FakeEncoder(), settings(e.hub))
     assert again.metrics == pytest.approx(e.outcome.metrics, abs=1e-12)
     assert dataclasses.replace(again, metrics={}) == dataclasses.replace(e.outcome, metrics={})
 
@@ -275,10 +274,10 @@ def _change_gold(rows_path, key):
 def test_changed_gold_changes_gold_hash_and_data_key(evaluated, tmp_path, name, file, key):
     e = evaluated(name)
     hub = shutil.copytree(e.hub, tmp_path / "hub")
-    assert ADAPTER.data_key(e.card, settings(hub)) == ADAPTER.data_key(e.card, settings(e.hub))
+    assert by_type.data_key(e.card, settings(hub)) == by_type.data_key(e.card, settings(e.hub))
     _change_gold(hub / "datasets" / e.card.data_id / file, key)
-    assert ADAPTER.data_key(e.card, settings(hub)) != ADAPTER.data_key(e.card, settings(e.hub))
-    changed = ADAPTER.run(e.card, FakeEncoder(), settings(hub))
+    assert by_type.data_key(e.card, settings(hub)) != by_type.data_key(e.card, settings(e.hub))
+    changed = by_type.run(e.card, FakeEncoder(), settings(hub))
     assert changed.gold_hash != e.outcome.gold_hash
     assert changed.items != e.outcome.items
 
@@ -290,8 +289,8 @@ def test_a_changed_text_changes_the_data_key_but_not_the_gold(evaluated, tmp_pat
     rows = read_jsonl(path)
     rows[0]["sentence1"] += " more"
     jsonl(path, rows)
-    assert ADAPTER.data_key(e.card, settings(hub)) != ADAPTER.data_key(e.card, settings(e.hub))
-    assert ADAPTER.run(e.card, FakeEncoder(), settings(hub)).gold_hash == e.outcome.gold_hash
+    assert by_type.data_key(e.card, settings(hub)) != by_type.data_key(e.card, settings(e.hub))
+    assert by_type.run(e.card, FakeEncoder(), settings(hub)).gold_hash == e.outcome.gold_hash
 
 
 def test_gold_hash_ignores_order_and_tells_values_from_ids():
@@ -301,7 +300,7 @@ def test_gold_hash_ignores_order_and_tells_values_from_ids():
 
 
 def test_the_data_key_without_a_mirror_is_id_and_revision():
-    key = ADAPTER.data_key(card("SciFact"), settings(None))
+    key = by_type.data_key(card("SciFact"), settings(None))
     assert key == "hub:mteb/scifact@d56462d0e63a25450459c4f213e49ffdb866f7f9"
 
 
@@ -310,14 +309,14 @@ def test_a_file_that_changed_in_place_is_read_again(tmp_path, name):
     """`datasets` keeps tables by the folder's name, the files' sizes and times: here all of them stay."""
     folder = MIRRORS[name](tmp_path)
     path = folder / ("test.jsonl" if name == "BIOSSES" else "queries.jsonl")
-    before = ADAPTER.run(card(name), FakeEncoder(), settings(tmp_path))
+    before = by_type.run(card(name), FakeEncoder(), settings(tmp_path))
     stat, text = path.stat(), path.read_text(encoding="utf-8")
     swapped = text.replace("small", "glass").replace("near", "iron").replace("every", "cloud")
     path.write_text(swapped, encoding="utf-8")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert path.stat().st_size == stat.st_size and path.read_text(encoding="utf-8") != text
     encoder = FakeEncoder()
-    after = ADAPTER.run(card(name), encoder, settings(tmp_path))
+    after = by_type.run(card(name), encoder, settings(tmp_path))
     now = [r.get("sentence1", r.get("text")) for r in read_jsonl(path)]
     asked = {t for _, _, texts in encoder.calls for t in texts}
     assert set(now[1:]) <= asked
@@ -328,7 +327,7 @@ def test_a_file_that_changed_in_place_is_read_again(tmp_path, name):
 def test_two_mirrors_with_folders_of_one_name_are_not_mixed_up(tmp_path):
     for k in (1, 2):
         jsonl(tmp_path / f"hub{k}/datasets/mteb/biosses-sts/test.jsonl", made_up.sts_rows(12, 40 + k))
-    first, second = (ADAPTER.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path / f"hub{k}")) for k in (1, 2))
+    first, second = (by_type.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path / f"hub{k}")) for k in (1, 2))
     assert first.items["cosine"] != second.items["cosine"]
 
 
@@ -337,7 +336,7 @@ def test_two_mirrors_with_folders_of_one_name_are_not_mixed_up(tmp_path):
 
 def test_pair_ap_cosine_and_max(evaluated):
     e = evaluated("TwitterSemEval2015")
-    cosine = ADAPTER.run(e.card, FakeEncoder(), settings(e.hub, pair_ap="cosine"))
+    cosine = by_type.run(e.card, FakeEncoder(), settings(e.hub, pair_ap="cosine"))
     assert (cosine.metric, e.outcome.metric) == ("cosine_ap", "max_ap")
     a, b, gold = zip(*made_up.pair_rows(*made_up.PAIRS), strict=True)
     a, b = embed(a, "say ").astype(np.float64), embed(b, "say ").astype(np.float64)
@@ -368,7 +367,7 @@ def _summary_correlations(rows, machine_instruction="say "):
 def test_summeval_v1_and_v2(evaluated, tmp_path):
     e = evaluated("SummEval")
     pairs = _summary_correlations(read_jsonl(e.folder / "test.jsonl"))
-    second = ADAPTER.run(e.card, FakeEncoder(), settings(e.hub, summeval="v2"))
+    second = by_type.run(e.card, FakeEncoder(), settings(e.hub, summeval="v2"))
     assert (e.outcome.metric, second.metric) == ("summeval_v1", "summeval_v2")
     assert e.outcome.score == pytest.approx(pairs.mean(), abs=1e-12)
     assert second.score == pytest.approx(pairs[:, 0].mean(), abs=1e-12)
@@ -381,8 +380,8 @@ def test_summeval_v1_and_v2(evaluated, tmp_path):
 
 def test_the_choice_of_evaluator_does_not_stick(evaluated):
     e = evaluated("SummEval")
-    ADAPTER.run(e.card, FakeEncoder(), settings(e.hub, summeval="v2"))
-    assert ADAPTER.run(e.card, FakeEncoder(), settings(e.hub)).score == e.outcome.score
+    by_type.run(e.card, FakeEncoder(), settings(e.hub, summeval="v2"))
+    assert by_type.run(e.card, FakeEncoder(), settings(e.hub)).score == e.outcome.score
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -390,7 +389,7 @@ def test_machine_summaries_without_their_instruction(evaluated, tmp_path, versio
     e = evaluated("SummEval")
     encoder = FakeEncoder()
     chosen = settings(e.hub, summeval=version, summeval_machine_instruction="off")
-    outcome = ADAPTER.run(e.card, encoder, chosen)
+    outcome = by_type.run(e.card, encoder, chosen)
     rows = read_jsonl(e.folder / "test.jsonl")
     human, machine = ([t for r in rows for t in r[f"{who}_summaries"]] for who in ("human", "machine"))
     assert encoder.calls == [("text", False, human), ("text", True, machine)]
@@ -405,7 +404,7 @@ def test_an_article_that_mteb_leaves_out_keeps_its_number(tmp_path):
     folder = tmp_path / "datasets/mteb/summeval"
     rows = made_up.summary_rows(5, 33, equal_at=2)
     jsonl(folder / "test.jsonl", rows)
-    outcome = ADAPTER.run(card("SummEval"), FakeEncoder(), settings(tmp_path))
+    outcome = by_type.run(card("SummEval"), FakeEncoder(), settings(tmp_path))
     assert outcome.items["id"] == ["0", "1", "3", "4"]
     assert outcome.score == run_mteb("SummEval", folder, tmp_path / "cache")["main_score"]
     pairs = _summary_correlations([r for i, r in enumerate(rows) if i != 2])
@@ -415,7 +414,7 @@ def test_an_article_that_mteb_leaves_out_keeps_its_number(tmp_path):
 def test_mtebs_progress_bars_and_messages_are_not_ours(evaluated, capfd):
     e = evaluated("SummEval")
     capfd.readouterr()
-    ADAPTER.run(e.card, FakeEncoder(), settings(e.hub))
+    by_type.run(e.card, FakeEncoder(), settings(e.hub))
     printed = capfd.readouterr()
     assert (printed.out, printed.err) == ("", "")
 
@@ -484,7 +483,7 @@ def test_a_limited_run_equals_mteb_on_data_cut_by_hand(evaluated, tmp_path, name
     limit, n_items, cut = LIMITS[name]
     e = evaluated(name)
     encoder = FakeEncoder()
-    outcome = ADAPTER.run(e.card, encoder, settings(e.hub, limit=limit))
+    outcome = by_type.run(e.card, encoder, settings(e.hub, limit=limit))
     folder = MIRRORS[name](tmp_path)
     cut(folder)
     subset = None if e.card.subset == "default" else e.card.subset
@@ -499,7 +498,7 @@ def test_a_limited_run_equals_mteb_on_data_cut_by_hand(evaluated, tmp_path, name
 def test_a_limit_leaves_judged_documents_and_ten_others(evaluated):
     e = evaluated("SciFact")
     encoder = FakeEncoder()
-    ADAPTER.run(e.card, encoder, settings(e.hub, limit=1))
+    by_type.run(e.card, encoder, settings(e.hub, limit=1))
     docs, queries, qrels = _cut_scifact(1)
     assert encoder.texts_of("query") == [q["text"] for q in queries] and queries[0]["_id"] == "q2"
     assert encoder.texts_of("document") == [f"{d['title']} {d['text']}".strip() for d in docs]
@@ -510,17 +509,17 @@ def test_a_limit_leaves_judged_documents_and_ten_others(evaluated):
 def test_a_limit_leaves_what_a_classifier_learns_from(evaluated):
     e = evaluated("MTOPDomainClassification")
     encoder = FakeEncoder()
-    ADAPTER.run(e.card, encoder, settings(e.hub, limit=2))
+    by_type.run(e.card, encoder, settings(e.hub, limit=2))
     assert [len(texts) for _, _, texts in encoder.calls] == [40, 2]
 
 
 def test_a_limit_beyond_the_data_changes_nothing(evaluated):
     for name in ("SciFact", "BIOSSES", "TwentyNewsgroupsClustering"):
         e = evaluated(name)
-        outcome = ADAPTER.run(e.card, FakeEncoder(), settings(e.hub, limit=1000))
+        outcome = by_type.run(e.card, FakeEncoder(), settings(e.hub, limit=1000))
         assert outcome.score == e.outcome.score or name == "SciFact"  # SciFact: q1, judged but with nothing relevant
     assert (
-        len(ADAPTER.run(card("SciFact"), FakeEncoder(), settings(evaluated("SciFact").hub, limit=1000)).items["id"])
+        len(by_type.run(card("SciFact"), FakeEncoder(), settings(evaluated("SciFact").hub, limit=1000)).items["id"])
         == 7
     )
 
@@ -528,7 +527,7 @@ def test_a_limit_beyond_the_data_changes_nothing(evaluated):
 @pytest.mark.parametrize("limit", [1, 2, 60])
 @pytest.mark.parametrize("name", MIRRORS)
 def test_a_limit_of_any_size_gives_a_score(evaluated, name, limit):
-    outcome = ADAPTER.run(card(name), FakeEncoder(), settings(evaluated(name).hub, limit=limit))
+    outcome = by_type.run(card(name), FakeEncoder(), settings(evaluated(name).hub, limit=limit))
     pairs = card(name).type in ("STS", "PairClassification")
     assert 0 < len(outcome.items["id"]) <= max(limit, 2 if pairs else 1)
     assert metrics.compute(outcome.metric, outcome.items) == outcome.score
@@ -539,7 +538,7 @@ def test_a_limit_with_one_gold_value_takes_another(tmp_path):
     labels = [label for _, _, label in made_up.pair_rows(*made_up.PAIRS)]
     first, other = labels[0], labels.index(1 - labels[0])
     for limit in (1, 2):
-        outcome = ADAPTER.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path, limit=limit))
+        outcome = by_type.run(card("TwitterSemEval2015"), FakeEncoder(), settings(tmp_path, limit=limit))
         assert outcome.items["gold"] == [first, labels[other]]
 
 
@@ -547,7 +546,7 @@ def test_gold_values_that_are_all_equal_give_no_score(tmp_path):
     folder = made_up.biosses(tmp_path)
     jsonl(folder / "test.jsonl", [{**row, "score": 1.0} for row in read_jsonl(folder / "test.jsonl")])
     with pytest.raises(UserError, match="task BIOSSES: there is a single gold value, which gives no score"):
-        ADAPTER.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path, limit=2))
+        by_type.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path, limit=2))
 
 
 def _wrong(file, key, value, row=3):
@@ -591,7 +590,7 @@ def test_a_value_that_mteb_cannot_use_is_named_with_its_place(tmp_path, fault):
     change(MIRRORS[name](tmp_path))
     encoder = FakeEncoder()
     with pytest.raises(UserError) as e:
-        ADAPTER.run(card(name), encoder, settings(tmp_path))
+        by_type.run(card(name), encoder, settings(tmp_path))
     assert why in str(e.value)
     assert len(str(e.value)) <= 600 and not encoder.calls
 
@@ -606,7 +605,7 @@ def test_a_missing_value_in_a_parquet_file_is_named_by_its_row(tmp_path):
     rows[2]["sentence2"] = None
     pq.write_table(pa.Table.from_pylist(rows), folder / "test-00000-of-00001.parquet")
     with pytest.raises(UserError, match=r"test-00000-of-00001\.parquet, row 3: null in 'sentence2'"):
-        ADAPTER.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path))
+        by_type.run(card("BIOSSES"), FakeEncoder(), settings(tmp_path))
 
 
 def test_a_csv_mirror_may_have_texts_like_nan(tmp_path):
@@ -619,7 +618,7 @@ def test_a_csv_mirror_may_have_texts_like_nan(tmp_path):
     lines = [",".join(f'"{v}"' if isinstance(v, str) else str(v) for v in row.values()) for row in rows]
     (folder / "test.csv").write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
     encoder = FakeEncoder()
-    ADAPTER.run(card("BIOSSES"), encoder, settings(tmp_path))
+    by_type.run(card("BIOSSES"), encoder, settings(tmp_path))
     assert encoder.calls[0][2][:4] == words
 
 
@@ -642,11 +641,11 @@ def test_data_that_mteb_skips_is_a_warning(tmp_path, what):
     name, change, warning = NAMED[what]
     folder = MIRRORS[name](tmp_path)
     change(folder)
-    outcome = ADAPTER.run(card(name), FakeEncoder(), settings(tmp_path))
+    outcome = by_type.run(card(name), FakeEncoder(), settings(tmp_path))
     assert outcome.warnings == (warning,)
     assert outcome.score == run_mteb(name, folder, tmp_path / "cache")["main_score"]
     with pytest.raises(UserError, match="--strict makes a warning an error"):
-        ADAPTER.run(card(name), FakeEncoder(), dataclasses.replace(settings(tmp_path), strict=True))
+        by_type.run(card(name), FakeEncoder(), dataclasses.replace(settings(tmp_path), strict=True))
 
 
 class ConstantEncoder(FakeEncoder):
@@ -661,7 +660,7 @@ class ConstantEncoder(FakeEncoder):
 @pytest.mark.parametrize("name", ["BIOSSES", "SummEval"])
 def test_a_model_that_tells_no_texts_apart_has_no_correlation(evaluated, name):
     with pytest.raises(UserError) as e:
-        ADAPTER.run(card(name), ConstantEncoder(), settings(evaluated(name).hub))
+        by_type.run(card(name), ConstantEncoder(), settings(evaluated(name).hub))
     assert f"task {name}: there is no " in str(e.value) and "are equal" in str(e.value)
 
 
@@ -672,7 +671,7 @@ def test_a_data_set_that_is_nowhere_names_both_ways_to_give_it(tmp_path, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty-cache"))
     (tmp_path / "datasets").mkdir()
     with pytest.raises(UserError) as e:
-        ADAPTER.run(card("SciFact"), FakeEncoder(), settings(tmp_path))
+        by_type.run(card("SciFact"), FakeEncoder(), settings(tmp_path))
     text = str(e.value)
     assert "mteb/scifact" in text and "d56462d0e63a25450459c4f213e49ffdb866f7f9" in text
     assert "run once without it" in text and "--hub DIR (DIR/datasets/mteb/scifact/)" in text
@@ -683,7 +682,7 @@ def test_a_data_set_that_is_nowhere_names_both_ways_to_give_it(tmp_path, monkeyp
 def test_a_hub_that_is_no_mirror(tmp_path, call):
     arguments = (settings(tmp_path),) if call == "data_key" else (FakeEncoder(), settings(tmp_path))
     with pytest.raises(UserError, match="no folder 'datasets' in it: a mirror holds") as e:
-        getattr(ADAPTER, call)(card("SciFact"), *arguments)
+        getattr(by_type, call)(card("SciFact"), *arguments)
     assert f"--hub {tmp_path}" in str(e.value)
 
 
@@ -691,7 +690,7 @@ def test_an_id_cannot_lead_out_of_the_mirror(tmp_path):
     (tmp_path / "datasets").mkdir()
     for data_id in ("../secret", "/etc"):
         with pytest.raises(UserError, match="is no id of the form org/name"):
-            ADAPTER.data_key(dataclasses.replace(card("SciFact"), data_id=data_id), settings(tmp_path))
+            by_type.data_key(dataclasses.replace(card("SciFact"), data_id=data_id), settings(tmp_path))
 
 
 def _rows_without(file, key):
@@ -755,7 +754,7 @@ def test_a_broken_mirror_is_one_line_that_names_the_folder(tmp_path, capfd, faul
     encoder = FakeEncoder()
     capfd.readouterr()
     with pytest.raises(UserError) as e:
-        ADAPTER.run(card(name), encoder, settings(tmp_path))
+        by_type.run(card(name), encoder, settings(tmp_path))
     assert str(e.value).startswith(f"{folder} does not hold {card(name).data_id} as mteb reads it (")
     assert why in str(e.value)
     assert not encoder.calls
@@ -770,4 +769,4 @@ def test_an_error_of_the_encoder_is_not_blamed_on_the_data(evaluated):
             raise UserError("model faulty gives a NaN vector")
 
     with pytest.raises(UserError, match=r"^model faulty gives a NaN vector$"):
-        ADAPTER.run(card("BIOSSES"), Faulty(), settings(evaluated("BIOSSES").hub))
+        by_type.run(card("BIOSSES"), Faulty(), settings(evaluated("BIOSSES").hub))

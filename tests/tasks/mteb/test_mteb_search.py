@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import by_type
 import datasets
 import mteb
 import numpy as np
@@ -16,12 +17,10 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.models.variant import Variant
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.tasks.mteb import search as mteb_search
-from instructor_eval.tasks.mteb.adapter import MtebAdapter
 from instructor_eval.tasks.mteb.corpus import documents_of
-from instructor_eval.tasks.mteb.scoring import depth_of
 from instructor_eval.tasks.mteb.search import MtebSearch
+from instructor_eval.tasks.types.retrieval import depth_of
 
-ADAPTER = MtebAdapter()
 FLAT = ("faiss:Flat", "lancedb:FLAT", "milvus:FLAT")
 APPROXIMATE = "faiss:IVF20,Flat,nprobe=1"
 
@@ -41,7 +40,7 @@ def arguana(hub):
 def run(name, hub, search=None, encoder=None, **options):
     spec = SearchSpec.parse(search) if search else None
     asked = dataclasses.replace(settings(hub), search=spec, **options)
-    return ADAPTER.run(card(name), encoder or FakeEncoder(), asked)
+    return by_type.run(card(name), encoder or FakeEncoder(), asked)
 
 
 @pytest.fixture(scope="module")

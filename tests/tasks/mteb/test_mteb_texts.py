@@ -3,15 +3,14 @@
 import dataclasses
 import json
 
+import by_type
 import pytest
 import tiny
 from made_up import MIRRORS, FakeEncoder, card, settings
 
 from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.mteb import search
-from instructor_eval.tasks.mteb.adapter import MtebAdapter
 
-ADAPTER = MtebAdapter()
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
 
 
@@ -29,8 +28,8 @@ def test_the_calls_are_those_of_a_run(tmp_path, name):
     MIRRORS[name](tmp_path)
     asked = settings(tmp_path, summeval_machine_instruction="off")
     real, dry = Calibrated(), Calibrated()
-    ADAPTER.run(card(name), real, asked)
-    outcome = ADAPTER.run(card(name), dry, dataclasses.replace(asked, texts_only=True))
+    by_type.run(card(name), real, asked)
+    outcome = by_type.run(card(name), dry, dataclasses.replace(asked, texts_only=True))
     assert dry.calls == real.calls
     assert len(dry.calls) >= 2
     assert outcome.items == {"id": []}
@@ -40,9 +39,9 @@ def test_limits_and_parts_of_a_corpus_stay(tmp_path, monkeypatch):
     MIRRORS["SciFact"](tmp_path)
     real, dry = FakeEncoder(), FakeEncoder()
     monkeypatch.setattr(search, "_WINDOW", 7)
-    ADAPTER.run(card("SciFact"), real, settings(tmp_path, limit=3))
+    by_type.run(card("SciFact"), real, settings(tmp_path, limit=3))
     dry_settings = dataclasses.replace(settings(tmp_path, limit=3), texts_only=True)
-    ADAPTER.run(card("SciFact"), dry, dry_settings)
+    by_type.run(card("SciFact"), dry, dry_settings)
     assert dry.calls == real.calls
     assert len(dry.calls) > 3
 
@@ -60,9 +59,9 @@ def test_nothing_is_scored(tmp_path, monkeypatch, name):
     monkeypatch.setattr(sklearn.cluster, "MiniBatchKMeans", fail)
     monkeypatch.setattr(retrieval_evaluator, "calculate_retrieval_scores", fail)
     monkeypatch.setattr(sts.AbsTaskSTS, "_calculate_scores", fail)
-    ADAPTER.run(card(name), FakeEncoder(), dataclasses.replace(settings(tmp_path), texts_only=True))
+    by_type.run(card(name), FakeEncoder(), dataclasses.replace(settings(tmp_path), texts_only=True))
     with pytest.raises(AssertionError, match="scored"):
-        ADAPTER.run(card(name), FakeEncoder(), settings(tmp_path))
+        by_type.run(card(name), FakeEncoder(), settings(tmp_path))
 
 
 @pytest.mark.parametrize(

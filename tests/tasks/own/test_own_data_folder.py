@@ -7,6 +7,7 @@ import random
 import shutil
 import warnings
 
+import by_type
 import made_up
 import numpy as np
 import pytest
@@ -18,11 +19,10 @@ from sklearn.metrics import average_precision_score, v_measure_score
 
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import read_cards
-from instructor_eval.tasks.own.adapter import FolderAdapter, describe, load
 from instructor_eval.tasks.rows import find_file, read_rows
 
-ADAPTER = FolderAdapter()
 FORMATS = ("jsonl", "tsv", "csv")
 
 
@@ -57,7 +57,7 @@ def own_card(folder, text):
 def score(card, **kwargs):
     """Outcome and encoder of a run; the score is the metric of the items as stored."""
     encoder = FakeEncoder()
-    outcome = ADAPTER.run(card, encoder, settings(None, **kwargs))
+    outcome = by_type.run(card, encoder, settings(None, **kwargs))
     assert metrics.compute(outcome.metric, json.loads(json.dumps(outcome.items))) == outcome.score
     return outcome, encoder
 
@@ -97,7 +97,7 @@ def test_retrieval(tmp_path, form):
     assert dict(zip(outcome.items["id"], outcome.items["ndcg_at_10"], strict=True)) == pytest.approx(values, abs=1e-9)
     assert outcome.score == pytest.approx(np.mean(list(values.values())), abs=6e-6)
     assert outcome.metric == "ndcg_at_10" and 0 < outcome.score < 1
-    assert describe(card)[0] == f"9 queries, 40 documents, {len(qrels)} judgements"
+    assert by_type.describe(card)[0] == f"9 queries, 40 documents, {len(qrels)} judgements"
 
 
 @pytest.mark.parametrize("what", ["unknown document alone", "unknown query", "below 0", "no header", "TREC"])
@@ -183,7 +183,9 @@ def test_reranking(tmp_path, metric):
     expected = {q: v[kind] for q, v in evaluated.evaluate(run).items()}
     assert dict(zip(outcome.items["id"], outcome.items[metric], strict=True)) == pytest.approx(expected, abs=1e-9)
     assert outcome.score == pytest.approx(np.mean(list(expected.values())), abs=6e-6)
-    assert describe(card)[0] == f"6 queries, {len(texts)} documents, {sum(map(len, grades.values()))} judgements"
+    assert (
+        by_type.describe(card)[0] == f"6 queries, {len(texts)} documents, {sum(map(len, grades.values()))} judgements"
+    )
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -197,7 +199,7 @@ def test_sts(tmp_path, form, metric):
     correlation = {"cosine_spearman": spearmanr, "cosine_pearson": pearsonr}[metric]
     assert outcome.score == pytest.approx(correlation([r["score"] for r in rows], (a * b).sum(1))[0], abs=1e-6)
     assert outcome.metric == metric and len(outcome.items["id"]) == 20
-    assert describe(card)[0] == "test: 20 rows"
+    assert by_type.describe(card)[0] == "test: 20 rows"
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -217,7 +219,7 @@ def test_pair_classification(tmp_path, form):
     assert (largest.metric, cosine.metric, named.metric) == ("max_ap", "cosine_ap", "cosine_ap")
     assert largest.score == pytest.approx(best, abs=1e-12)
     assert cosine.score == named.score == pytest.approx(by_cosine, abs=1e-12)
-    assert describe(card)[0] == "test: 30 rows"
+    assert by_type.describe(card)[0] == "test: 30 rows"
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -239,7 +241,7 @@ def test_separable_classes_score_by_their_false_labels(tmp_path, form):
     trained_on, tested_on = ([*texts] for _, _, texts in encoder.calls)
     assert len(trained_on) <= 3 * 2 * 4 and set(trained_on) <= {r["text"] for r in train}
     assert tested_on == [r["text"] for r in test]
-    assert describe(card)[0] == "train: 20 rows, test: 12 rows"
+    assert by_type.describe(card)[0] == "train: 20 rows, test: 12 rows"
 
 
 def k_means_v(texts, labels):
@@ -259,7 +261,7 @@ def test_clustering_in_rows(tmp_path, form):
     outcome, _ = score(card)
     assert outcome.score == pytest.approx(k_means_v([r["text"] for r in rows], [r["label"] for r in rows]), abs=1e-12)
     assert outcome.items["size"] == [36]
-    assert describe(card)[0] == "test: 1 set, 36 texts"
+    assert by_type.describe(card)[0] == "test: 1 set, 36 texts"
     assert score(card)[0] == outcome
 
 
@@ -274,7 +276,7 @@ def test_clustering_in_sets(tmp_path):
     expected = [k_means_v(r["sentences"], r["labels"]) for r in rows]
     assert outcome.items["v_measure"] == pytest.approx(expected, abs=1e-12)
     assert outcome.score == pytest.approx(np.mean(expected), abs=1e-12) and outcome.items["size"] == [24, 30]
-    assert describe(card)[0] == "test: 2 sets, 54 texts"
+    assert by_type.describe(card)[0] == "test: 2 sets, 54 texts"
 
 
 # Files as users have them
@@ -352,19 +354,19 @@ def test_whole_numbers_are_taken_as_ids(tmp_path):
     card = own_card(tmp_path, "type: Retrieval")
     _, encoder = score(card)
     assert encoder.texts_of("document") == ["1984", "other words"]
-    assert load(card).qrels == {"7": {"1": 1}}
+    assert types.get(card.type).own_data(card)[0].qrels == {"7": {"1": 1}}
 
 
 def test_the_data_key_follows_the_files(tmp_path):
     path = write(tmp_path / "data/test", made_up.sts_rows(5, 22), "tsv")
     card = own_card(tmp_path, "type: STS")
-    key = ADAPTER.data_key(card, settings(None))
+    key = by_type.data_key(card, settings(None))
     moved = shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-moved")
-    assert ADAPTER.data_key(own_card(moved, "type: STS"), settings(None)) == key
+    assert by_type.data_key(own_card(moved, "type: STS"), settings(None)) == key
     before, _ = score(card)
     path.write_text(path.read_text(encoding="utf-8").replace("\t4.0\n", "\t3.5\n").replace("\t0.0\n", "\t0.5\n"),
                     encoding="utf-8")  # fmt: skip
-    assert ADAPTER.data_key(card, settings(None)) != key
+    assert by_type.data_key(card, settings(None)) != key
     assert score(card)[0].gold_hash != before.gold_hash
 
 
@@ -531,7 +533,7 @@ def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
     card = own_card(tmp_path, f"type: {type_}")
     encoder = FakeEncoder()
-    for attempt in (load, describe, lambda c: ADAPTER.run(c, encoder, settings(None))):
+    for attempt in (by_type.describe, lambda c: by_type.run(c, encoder, settings(None))):
         with pytest.raises(UserError) as e:
             attempt(card)
         assert str(e.value).startswith(f"{data / place if place else data}: ")
@@ -542,7 +544,7 @@ def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
 
 def test_a_folder_that_is_not_there(tmp_path):
     card = own_card(tmp_path, "type: STS")
-    for attempt in (load, describe, lambda c: ADAPTER.data_key(c, settings(None))):
+    for attempt in (by_type.describe, lambda c: by_type.data_key(c, settings(None))):
         with pytest.raises(UserError) as e:
             attempt(card)
         assert str(e.value) == f"task Own: {tmp_path / 'data'}: no such folder: correct `data` in the card"
@@ -551,20 +553,20 @@ def test_a_folder_that_is_not_there(tmp_path):
 def test_the_training_split_cannot_be_the_scored_one(tmp_path):
     write(tmp_path / "data/train", [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "tsv")
     with pytest.raises(UserError, match="task Own: split: 'train' is what the classifier learns from"):
-        load(own_card(tmp_path, "type: Classification\nsplit: train"))
+        by_type.describe(own_card(tmp_path, "type: Classification\nsplit: train"))
 
 
 def test_own_reranking_has_no_subqueries(tmp_path):
     write(tmp_path / "data/test", [{"query": "a", "positive": ["b"], "negative": ["c"]}], "jsonl")
     with pytest.raises(UserError, match="task Own: metric: own tasks have no sub-queries: use map_at_1000"):
-        load(own_card(tmp_path, "type: Reranking\nmetric: max_over_subqueries_map_at_1000"))
+        by_type.describe(own_card(tmp_path, "type: Reranking\nmetric: max_over_subqueries_map_at_1000"))
 
 
 def test_a_missing_renamed_column_is_named_as_in_the_file(tmp_path):
     write(tmp_path / "data/test", [{"sentence1": "a", "sentence2": "b", "score": 1}], "tsv")
     card = own_card(tmp_path, "type: STS\noptions: {columns: {score: grade}}")
     with pytest.raises(UserError, match=r"test\.tsv, line 2: no 'grade': it has sentence1, sentence2, score"):
-        load(card)
+        by_type.describe(card)
 
 
 def test_find_file_and_read_rows_name_what_is_missing(tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 
+import by_type
 import numpy as np
 import pytest
 from made_up import FakeEncoder, jsonl, settings
@@ -16,10 +17,9 @@ from instructor_eval.readers.contract import Answer
 from instructor_eval.tasks.cards import read_cards, shipped_cards
 from instructor_eval.tasks.encoder import NoModel
 from instructor_eval.tasks.prompts import adapter
-from instructor_eval.tasks.prompts.adapter import PromptRetrievalAdapter, describe, rouge_l
+from instructor_eval.tasks.prompts.adapter import describe, rouge_l
 from instructor_eval.tasks.task import Selection
 
-ADAPTER = PromptRetrievalAdapter()
 ELEVEN = [c.name for c in shipped_cards().values() if c.benchmark == "prompt-retrieval"]
 
 
@@ -160,9 +160,9 @@ def mirror(tmp_path, name):
 @pytest.mark.parametrize("name", ELEVEN)
 def test_every_task_of_the_paper_runs(name, tmp_path):
     card, hub = shipped_cards()[name], mirror(tmp_path, name)
-    assert ADAPTER.data_key(card, settings(hub)).startswith("files:sha256:")
+    assert by_type.data_key(card, settings(hub)).startswith("files:sha256:")
     encoder = QuickEncoder()
-    outcome = ADAPTER.run(card, encoder, settings(hub))
+    outcome = by_type.run(card, encoder, settings(hub))
     n = 1000 if name == "Amazon" else 256
     pool = {"RTE": 2490, "GeoQuery": 391, "MultiWOZ": 2000}.get(name, 3000)
     assert len(encoder.texts) == pool + n
@@ -186,21 +186,21 @@ def test_on_label_tasks_rouge_of_the_labels_is_accuracy(name, tmp_path):
     """The authors give Rouge label ids; by the library itself, on the ids that a card has."""
     card = shipped_cards()[name]
     labels = {word: label for label, word in card.options["labels"].items()}
-    outcome = ADAPTER.run(card, QuickEncoder(), settings(mirror(tmp_path, name)))
+    outcome = by_type.run(card, QuickEncoder(), settings(mirror(tmp_path, name)))
     ids = [[str(labels[word]) for word in outcome.items[column]] for column in ("prediction", "gold")]
     assert rouge_l(*ids) == outcome.items["value"] == outcome.items["correct"]
     assert outcome.metrics["accuracy"] == outcome.score
 
 
 def test_on_hellaswag_rouge_compares_the_endings(tmp_path):
-    outcome = ADAPTER.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings(mirror(tmp_path, "HellaSwag")))
+    outcome = by_type.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings(mirror(tmp_path, "HellaSwag")))
     assert outcome.items["value"] == rouge_l(outcome.items["prediction"], outcome.items["gold"])
     assert outcome.metrics["accuracy"] < outcome.score
 
 
 def test_amazon_by_its_third_worst_reviewer(tmp_path):
     hub = mirror(tmp_path, "Amazon")
-    outcome = ADAPTER.run(shipped_cards()["Amazon"], QuickEncoder(), settings(hub, amazon="third-worst"))
+    outcome = by_type.run(shipped_cards()["Amazon"], QuickEncoder(), settings(hub, amazon="third-worst"))
     assert outcome.metric == "rougeL_third_worst_group"
     groups = {}
     for group, right in zip(outcome.items["group"], outcome.items["correct"], strict=True):
@@ -208,7 +208,7 @@ def test_amazon_by_its_third_worst_reviewer(tmp_path):
     assert (len(groups), {len(v) for v in groups.values()}) == (20, {50})
     assert outcome.score == pytest.approx(sorted(np.mean(v) for v in groups.values())[2])
     paper = settings(hub, amazon="third-worst", rouge="bootstrap")
-    both = ADAPTER.run(shipped_cards()["Amazon"], QuickEncoder(), paper)
+    both = by_type.run(shipped_cards()["Amazon"], QuickEncoder(), paper)
     assert both.metric == "rougeL_third_worst_group_bootstrap"
     assert both.score == pytest.approx(outcome.score, abs=0.03)
 
@@ -234,7 +234,7 @@ def own(tmp_path, *, options="", test=None, pool=None):
 
 def test_an_own_task(tmp_path):
     card = own(tmp_path)
-    outcome = ADAPTER.run(card, FakeEncoder(), settings())
+    outcome = by_type.run(card, FakeEncoder(), settings())
     assert outcome.items["id"] == [f"test/{i}" for i in range(12)]
     assert {len(d) for d in outcome.items["demonstrations"]} == {4}
     assert outcome.items["gold"] == [LETTERS[i % 3] for i in range(12)]
@@ -264,7 +264,7 @@ class Untouched(FakeEncoder):
 def test_data_is_looked_at_before_anything_is_embedded(tmp_path):
     rows = [{"text": "a b", "label": "alpha"}, {"text": "a b", "label": "alhpa"}]
     with pytest.raises(UserError, match="example test/1 has the unknown label 'alhpa'"):
-        ADAPTER.run(own(tmp_path, test=rows), Untouched(), settings())
+        by_type.run(own(tmp_path, test=rows), Untouched(), settings())
 
 
 def test_answers_that_rouge_cannot_see(tmp_path):
@@ -273,7 +273,7 @@ def test_answers_that_rouge_cannot_see(tmp_path):
     jsonl(tmp_path / "data" / "pool.jsonl", [{"text": f"x {i}", "said": "日本語"} for i in range(9)])
     jsonl(tmp_path / "data" / "test.jsonl", [{"text": f"y {i}", "said": "日本語"} for i in range(3)])
     with pytest.raises(UserError) as error:
-        ADAPTER.run(card, Untouched(), settings())
+        by_type.run(card, Untouched(), settings())
     assert str(error.value) == (
         "task mine: test item test/0: Rouge-L reads only letters a to z and digits, and its answer '日本語' has "
         "none: give the card labels, or leave the item out"
@@ -283,7 +283,7 @@ def test_answers_that_rouge_cannot_see(tmp_path):
 def test_limit_keeps_the_prompts_of_the_first_items(tmp_path):
     """All test items are embedded under any limit, since their mean is subtracted."""
     card = own(tmp_path)
-    whole, cut = (ADAPTER.run(card, FakeEncoder(), settings(limit=n)) for n in (None, 1))
+    whole, cut = (by_type.run(card, FakeEncoder(), settings(limit=n)) for n in (None, 1))
     for column in ("id", "demonstrations", "similarities", "prompt_hash", "value"):
         assert cut.items[column] == whole.items[column][:1]
 
@@ -310,7 +310,7 @@ class Listening:
 
 def test_a_reader_answers(tmp_path):
     reader = Listening()
-    outcome = ADAPTER.run(own(tmp_path), FakeEncoder(), dataclasses.replace(settings(), reader=reader))
+    outcome = by_type.run(own(tmp_path), FakeEncoder(), dataclasses.replace(settings(), reader=reader))
     assert len(reader.asked) == 12
     assert outcome.items["prediction"] == ["beta"] * 12
     assert outcome.items["losses"] == [[1.0, 0.5, 2.0]] * 12
@@ -331,7 +331,7 @@ class Writing(Listening):
 
 def test_an_answer_is_joined_to_its_start_in_the_prompt(tmp_path):
     chosen = dataclasses.replace(settings(mirror(tmp_path, "GeoQuery"), limit=3), reader=Writing())
-    outcome = ADAPTER.run(shipped_cards()["GeoQuery"], QuickEncoder(), chosen)
+    outcome = by_type.run(shipped_cards()["GeoQuery"], QuickEncoder(), chosen)
     assert outcome.items["prediction"] == ["SELECT 7 FROM state WHERE x ;"] * 3
     assert outcome.items["value"] == rouge_l(outcome.items["prediction"], outcome.items["gold"])
 
@@ -339,7 +339,7 @@ def test_an_answer_is_joined_to_its_start_in_the_prompt(tmp_path):
 def test_an_own_field_called_group_means_nothing(tmp_path):
     rows = [{"text": f"{k} {s}", "label": k} for k, s in zip(LETTERS * 4, sentences(12, 5), strict=True)]
     card = own(tmp_path, test=[rows[0] | {"group": "x"}, *rows[1:]])
-    assert "group" not in ADAPTER.run(card, FakeEncoder(), settings()).items
+    assert "group" not in by_type.run(card, FakeEncoder(), settings()).items
 
 
 def test_hellaswag_is_fetched_from_the_folder_that_the_hub_has(monkeypatch):
@@ -351,7 +351,7 @@ def test_hellaswag_is_fetched_from_the_folder_that_the_hub_has(monkeypatch):
 
     monkeypatch.setattr(adapter, "snapshot", snapshot)
     with pytest.raises(UserError, match="not here"):
-        ADAPTER.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings())
+        by_type.run(shipped_cards()["HellaSwag"], QuickEncoder(), settings())
     assert {"data/train-*.parquet", "data/validation-*.parquet"} <= set(asked)
 
 
@@ -359,13 +359,13 @@ def test_hellaswag_is_fetched_from_the_folder_that_the_hub_has(monkeypatch):
 def test_baselines_embed_nothing(selection, tmp_path):
     card, encoder = own(tmp_path), NoModel(selection.name)
     chosen = dataclasses.replace(settings(), selection=selection)
-    outcome = ADAPTER.run(card, encoder, chosen)
-    again = ADAPTER.run(card, NoModel("x"), chosen)
+    outcome = by_type.run(card, encoder, chosen)
+    again = by_type.run(card, NoModel("x"), chosen)
     assert outcome.items == again.items
     assert {len(d) for d in outcome.items["demonstrations"]} == {4}
     if selection.kind == "bm25":
         assert outcome.score == 1.0  # the kind's own word stands in the text
-    other = ADAPTER.run(card, NoModel("x"), dataclasses.replace(settings(), selection=Selection("random", 9)))
+    other = by_type.run(card, NoModel("x"), dataclasses.replace(settings(), selection=Selection("random", 9)))
     assert other.items["demonstrations"] != outcome.items["demonstrations"]
 
 
@@ -390,13 +390,13 @@ def test_baselines_embed_nothing(selection, tmp_path):
 )
 def test_what_cannot_be_run(change, message, tmp_path):
     with pytest.raises(UserError) as error:
-        ADAPTER.run(own(tmp_path, **change), FakeEncoder(), settings())
+        by_type.run(own(tmp_path, **change), FakeEncoder(), settings())
     assert message in str(error.value)
 
 
 def test_items_over_budget_can_be_asked_without_demonstrations(tmp_path):
     card = own(tmp_path, options="  budget: 3\n  overlong: zero-shot")
-    outcome = ADAPTER.run(card, FakeEncoder(), settings())
+    outcome = by_type.run(card, FakeEncoder(), settings())
     assert outcome.items["demonstrations"] == [[]] * 12
     assert outcome.items["prediction"] == [""] * 12
     assert (outcome.score, outcome.metrics["without_demonstrations"]) == (0.0, 12.0)
@@ -405,7 +405,7 @@ def test_items_over_budget_can_be_asked_without_demonstrations(tmp_path):
 def test_data_that_is_on_no_hub(tmp_path):
     (tmp_path / "datasets").mkdir()
     with pytest.raises(UserError) as error:
-        ADAPTER.data_key(shipped_cards()["MultiRC"], settings(tmp_path))
+        by_type.data_key(shipped_cards()["MultiRC"], settings(tmp_path))
     assert str(error.value) == (
         "data set prompt_retrieval/multirc (MultiRC) is on no public data hub: put its files (task*.json) into "
         "DIR/datasets/prompt_retrieval/multirc/ and give --hub DIR (`evaluate tasks MultiRC` names their source)"
@@ -431,8 +431,8 @@ def test_data_from_the_hub_is_a_snapshot_of_the_pinned_commit(tmp_path, monkeypa
 
     monkeypatch.setattr(adapter, "snapshot", snapshot)
     card = shipped_cards()["RTE"]
-    assert ADAPTER.data_key(card, settings()) == f"hub:nyu-mll/glue@{card.data_revision}"
-    outcome = ADAPTER.run(card, QuickEncoder(), settings())
+    assert by_type.data_key(card, settings()) == f"hub:nyu-mll/glue@{card.data_revision}"
+    outcome = by_type.run(card, QuickEncoder(), settings())
     assert len(outcome.items["id"]) == 256
     assert asked[0][:3] == ("dataset", "nyu-mll/glue", "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c")
     assert "rte/train-*.parquet" in asked[0][3]
@@ -443,4 +443,4 @@ def test_the_names_of_a_hub_layout_cannot_leave_the_mirror(tmp_path):
     (tmp_path / "datasets").mkdir()
     card = dataclasses.replace(shipped_cards()["RTE"], data_mirror="../x")
     with pytest.raises(UserError, match="is no id of the form org/name"):
-        ADAPTER.data_key(card, settings(tmp_path))
+        by_type.data_key(card, settings(tmp_path))

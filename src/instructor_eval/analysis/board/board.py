@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.analysis.board import intervals, variants
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board, Mean, Row
-from instructor_eval.results.published import CATEGORIES, Published, beside
+from instructor_eval.results.published import BILLBOARD, CATEGORIES, PROMPTED, Published, beside
 from instructor_eval.results.readers import default_reader, reader_label, readers_of
 from instructor_eval.results.score import Key, ReadItems, Score, is_made_with, key_of
 from instructor_eval.tasks.cards import shipped_cards
@@ -82,7 +82,7 @@ def build(
     wanted_entries = [
         (whole, e)
         for whole, e in entries
-        if not columns or any(t in whole.tasks for t in columns) or (prompted and "PromptRetrieval" in whole.categories)
+        if not columns or any(t in whole.tasks for t in columns) or (prompted and PROMPTED in whole.categories)
     ]
     others = [
         Row(e.model, "published", "published", "", tasks=dict(e.tasks), means=_published_means(e))
@@ -99,7 +99,7 @@ def build(
     measured = [row for head in heads for row in (head, *head.children)]
     others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
     all_rows = measured + others
-    means = [m for m in (*MTEB_TYPES, "MTEB-56", "Billboard", "PromptRetrieval", "Nine-category", *own) if any(
+    means = [m for m in (*MTEB_TYPES, "MTEB-56", BILLBOARD, PROMPTED, "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip
     board = Board(all_rows, columns, means, left_out, reader_label(readers[reader]) if reader in readers else None)
     board.published_apart = any(whole != e for whole, e in wanted_entries)
@@ -181,8 +181,8 @@ def _groups(known: Mapping[str, Card], own: Mapping[str, Sequence[str]]) -> dict
     whole = [c for c in known.values() if c.part_of is None]
     groups = {t: [c.name for c in whole if c.benchmark == "mteb" and c.type == t] for t in MTEB_TYPES}
     groups["MTEB-56"] = [c.name for c in whole if c.benchmark == "mteb"]
-    groups["Billboard"] = [c.name for c in whole if c.benchmark == "billboard"]
-    groups["PromptRetrieval"] = [c.name for c in whole if c.benchmark == "prompt-retrieval"]
+    groups[BILLBOARD] = [c.name for c in whole if c.benchmark == "billboard"]
+    groups[PROMPTED] = [c.name for c in whole if c.benchmark == "prompt-retrieval"]
     return {**groups, **own}
 
 

@@ -15,6 +15,7 @@ from instructor_eval.analysis.format import MARKS, score_text, some
 from instructor_eval.core.errors import printable
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import blocks, render
+from instructor_eval.results.published import PROMPTED
 from instructor_eval.results.search_figures import depth, number, of_parts
 from instructor_eval.tasks.cards import shipped_cards
 
@@ -180,7 +181,7 @@ def _end(spread: Spread | None, which: str) -> str | None:
 
 def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
     """Tell whether a published mean was made with language models that did not answer here."""
-    return row.source == "published" and board.reader is not None and mean in ("PromptRetrieval", "Nine-category")
+    return row.source == "published" and board.reader is not None and mean in (PROMPTED, "Nine-category")
 
 
 def notes(board: Board, means: list[str]) -> list[str]:

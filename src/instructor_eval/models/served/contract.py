@@ -85,7 +85,14 @@ class ServedModel(ABC):
         return self.embed(texts, instruction)
 
     def scope(self, instruction: str, task: str, task_type: str, role: str) -> str:
-        """Return what vectors depend on beside the text, as one string, for the cache's key and for `embed`."""
+        """Return what vectors depend on beside the text, as one string, for the cache's key and for `embed`.
+
+        Args:
+            instruction: The literal instruction.
+            task: The task's name.
+            task_type: The name of its type.
+            role: What the text is for: query, document, classification, clustering, similarity, or a role of the task.
+        """
         return instruction
 
     def totals(self) -> dict[str, float]:

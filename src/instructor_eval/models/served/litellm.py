@@ -34,13 +34,13 @@ _FILES = re.compile("data:|files/|gs://")
 """Beginnings of a text that litellm would mistake for a file's name."""
 _COHERE = (
     "input_type",
-    {"query": "search_query", "document": "search_document", "Classification": "classification",
-     "Clustering": "clustering"},
+    {"query": "search_query", "document": "search_document", "classification": "classification",
+     "clustering": "clustering"},
 )  # fmt: skip
 _GEMINI = (
     "task_type",
-    {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT", "Classification": "CLASSIFICATION",
-     "Clustering": "CLUSTERING", "STS": "SEMANTIC_SIMILARITY", "PairClassification": "SEMANTIC_SIMILARITY"},
+    {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT", "classification": "CLASSIFICATION",
+     "clustering": "CLUSTERING", "similarity": "SEMANTIC_SIMILARITY"},
 )  # fmt: skip
 INPUT_TYPES: dict[str, tuple[str, Mapping[str, str]]] = {
     "cohere": _COHERE,
@@ -48,7 +48,7 @@ INPUT_TYPES: dict[str, tuple[str, Mapping[str, str]]] = {
     "gemini": _GEMINI,
     "voyage": ("input_type", {"query": "query", "document": "document"}),
 }
-"""Provider, or beginning of its models' names -> parameter for a text's purpose, and its values by role or task type.
+"""Provider, or beginning of its models' names -> parameter for a text's purpose, and its values.
 Without a value the parameter is left out, and the provider's default (or litellm's) applies."""
 
 
@@ -107,7 +107,7 @@ class HostedModel(ServedModel):
         if self._typed is None:
             return instruction
         parameter, values = self._typed
-        return f"{parameter}={values.get(role) or values.get(task_type) or ''}\n{instruction}"
+        return f"{parameter}={values.get(role, '')}\n{instruction}"
 
     def embed(self, texts: Sequence[str], instruction: str) -> Vectors:
         """Embed with one call of litellm, repeated after errors that may pass."""

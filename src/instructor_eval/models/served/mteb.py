@@ -75,7 +75,7 @@ class RegistryModel(ServedModel):
         from mteb.types import PromptType
         from torch.utils.data import DataLoader
 
-        task, kind, role = instruction.removeprefix("mteb:").rsplit(":", 2) if instruction else ("", "STS", "")
+        task, kind, role = instruction.removeprefix("mteb:").rsplit(":", 2) if instruction else ("", "", "")
         inputs = DataLoader(Dataset.from_dict({"text": list(texts)}), batch_size=_BATCH)
         with self._errors():
             found = self._get().encode(
@@ -148,10 +148,7 @@ def _metadata(task: str, kind: str) -> Any:
     except KeyError:
         pass
     name = "".join(c for c in task if c.isalnum()) or "OwnTask"
-    return own_metadata(kind if kind in _TYPES else "STS", name=name)
-
-
-_TYPES = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering", "Summarization")
+    return own_metadata(kind, name=name)
 
 
 def _stable(value: Any) -> str:

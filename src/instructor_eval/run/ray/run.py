@@ -37,6 +37,7 @@ from instructor_eval.run.ray.view import View
 from instructor_eval.run.ray.worker import remote_function
 from instructor_eval.run.scores import aggregate, failed_score, planned_score
 from instructor_eval.run.task import Summary, run_task, say_instructions, say_score
+from instructor_eval.tasks import types
 from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class _Run:
 
     def _is_here(self, card: Card) -> bool:
         reader = self._request.settings.reader
-        return card.type == "PromptRetrieval" and reader is not None and not reader.is_cheap
+        return types.get(card.type).is_prompted and reader is not None and not reader.is_cheap
 
     def _identity(self, place: int, plan: Planned, card: Card) -> str:
         """Return the score's identity; or nothing, where the task ends without a vector."""

@@ -45,21 +45,22 @@ class MtebEncoder:
 
     Args:
         encoder: The model as the task sees it.
-        bare_from_call: From this call of `encode` on, the instruction is left out.
     """
 
-    def __init__(self, encoder: TaskEncoder, *, bare_from_call: int | None = None) -> None:
+    bare_from_call: int | None = None
+    """From this call of `encode` on, the instruction is left out."""
+
+    def __init__(self, encoder: TaskEncoder) -> None:
         from mteb.models.model_meta import ModelMeta
 
         self._encoder = encoder
         self._calls = 0
-        self._bare_from_call = bare_from_call
         self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
 
     def encode(self, inputs: Any, *, prompt_type: Any = None, **_kwargs: Any) -> Vectors:
         """Embed a whole split: queries and documents under their own instructions, everything else as `text`."""
         role = {"query": "query", "document": "document"}.get(str(getattr(prompt_type, "value", None)), "text")
-        bare = self._bare_from_call is not None and self._calls >= self._bare_from_call
+        bare = self.bare_from_call is not None and self._calls >= self.bare_from_call
         self._calls += 1
         # The loader's data set, not the loader: iterating it costs 0.1 ms a text.
         found: Vectors = self._encoder.encode([str(t) for t in inputs.dataset["text"]], role, bare=bare)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.metrics import ranking
 from instructor_eval.tasks.own.qrels import Qrels, read_qrels
 from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card
@@ -71,6 +70,8 @@ def read_reranking(card: Card, folder: Path) -> tuple[RankingData, list[str]]:
     Raises:
         UserError: something is missing or broken; the line has file and line.
     """
+    from instructor_eval.metrics import ranking  # numpy
+
     metric = ranking.at(card.metric)
     if metric is not None and metric.over_subqueries:
         raise UserError(f"task {card.name}: metric: own tasks have no sub-queries: use map_at_1000")

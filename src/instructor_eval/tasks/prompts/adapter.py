@@ -34,7 +34,6 @@ from instructor_eval.tasks.prompts.prompt import Example, Item, question, render
 from instructor_eval.tasks.prompts.recipe import SEED, Recipe, files_of, recipe_of
 from instructor_eval.tasks.prompts.sampling import Drawn, draw
 from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_random, choose
-from instructor_eval.tasks.protocol import effective_metric
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, Selection, TaskEncoder
 from instructor_eval.tasks.values import gold_hash, refuse_if_strict
 
@@ -44,54 +43,51 @@ _PLAIN = ("rows", "hub")
 _ROUGE_CHARACTERS = re.compile("[a-z0-9]")
 
 
-class PromptRetrievalAdapter:
-    """The eleven sets of the paper, and own tasks of the same kind."""
+def data_key(card: Card, settings: RunSettings) -> str:
+    """Return the pinned revision on the hub, or a hash of the local folder's files.
 
-    def data_key(self, card: Card, settings: RunSettings) -> str:
-        """Return the pinned revision on the hub, or a hash of the local folder's files.
+    Raises:
+        UserError: the data cannot be had.
+    """
+    folder = _local(card, settings)
+    if folder is not None:
+        return files_key(folder)
+    if card.data_revision is None:
+        raise _missing(card)
+    return f"hub:{card.data_id}@{card.data_revision}"
 
-        Raises:
-            UserError: the data cannot be had.
-        """
-        folder = _local(card, settings)
-        if folder is not None:
-            return files_key(folder)
-        if card.data_revision is None:
-            raise _missing(card)
-        return f"hub:{card.data_id}@{card.data_revision}"
 
-    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Run the task: draw, embed, choose, ask, score.
+def run(card: Card, encoder: TaskEncoder, settings: RunSettings, metric: str) -> Outcome:
+    """Run a task: draw, embed, choose, ask, score by `metric`.
 
-        Raises:
-            UserError: the data is missing or broken, a card's options do not fit it, or the reader fails.
-        """
-        recipe = recipe_of(card)
-        if settings.texts_only:
-            ready = _ready(card, recipe, settings)
-            _embed(recipe, ready.drawn, encoder)
-            seen: Items = {"id": [item.id for item in ready.items]}
-            return Outcome(metric=effective_metric(card, settings.protocol), score=0.0, items=seen)
-        prepared, warnings = _prepare(card, recipe, encoder, settings)
-        reader = settings.reader or NearestReader()
-        answers = ask(reader, [p.question for p in prepared], settings.answers, label=f"{card.name} reading")
-        items = _judge(recipe, [p.item for p in prepared], [answer.text for answer in answers.answers])
-        items |= {
-            "demonstrations": [[example.id for example in p.demonstrations] for p in prepared],
-            "similarities": [p.similarities for p in prepared],
-            "prompt_hash": [_prompt_hash(p.question) for p in prepared],
-        }
-        if answers.answers[0].losses:
-            items["losses"] = [list(answer.losses) for answer in answers.answers]
-        metric = effective_metric(card, settings.protocol)
-        return Outcome(
-            metric=metric,
-            score=metrics.compute(metric, items),
-            items=items,
-            metrics=_further_figures(recipe, items, answers.asked, answers.hits),
-            gold_hash=gold_hash(zip(items["id"], items["gold"], strict=True)),
-            warnings=warnings,
-        )
+    Raises:
+        UserError: the data is missing or broken, a card's options do not fit it, or the reader fails.
+    """
+    recipe = recipe_of(card)
+    if settings.texts_only:
+        ready = _ready(card, recipe, settings)
+        _embed(recipe, ready.drawn, encoder)
+        seen: Items = {"id": [item.id for item in ready.items]}
+        return Outcome(metric=metric, score=0.0, items=seen)
+    prepared, warnings = _prepare(card, recipe, encoder, settings)
+    reader = settings.reader or NearestReader()
+    answers = ask(reader, [p.question for p in prepared], settings.answers, label=f"{card.name} reading")
+    items = _judge(recipe, [p.item for p in prepared], [answer.text for answer in answers.answers])
+    items |= {
+        "demonstrations": [[example.id for example in p.demonstrations] for p in prepared],
+        "similarities": [p.similarities for p in prepared],
+        "prompt_hash": [_prompt_hash(p.question) for p in prepared],
+    }
+    if answers.answers[0].losses:
+        items["losses"] = [list(answer.losses) for answer in answers.answers]
+    return Outcome(
+        metric=metric,
+        score=metrics.compute(metric, items),
+        items=items,
+        metrics=_further_figures(recipe, items, answers.asked, answers.hits),
+        gold_hash=gold_hash(zip(items["id"], items["gold"], strict=True)),
+        warnings=warnings,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,135 @@
+"""The class of a task type, with what most types have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from instructor_eval.core.schema import record
+from instructor_eval.core.values import Items
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
+
+LONGEST_NAME = 200
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True)
+class Filed:
+    """The facts about a filed score that the checks of its items need."""
+
+    metric: str
+    metrics: Mapping[str, float]
+    card: Card | None
+    """The shipped card of its task; None for the task of a user or a package."""
+
+
+ItemCheck: TypeAlias = Callable[[Filed, Items], Iterator[str]]
+"""Yields what is wrong with a result's items, with the numbers that disagree."""
+
+
+class TaskType:
+    """A task type; as it stands, a type that is not known: nothing concerns it, and it cannot run."""
+
+    name: str = ""
+    """MTEB's name."""
+    wording: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Role -> its general wording, text type and objective, for cards without a template."""
+    metrics: tuple[str, ...] = ()
+    """The first is the default."""
+    numbers: tuple[str, ...] = ()
+    """Options of its cards that are whole numbers of at least 1."""
+    columns: tuple[str, ...] = ()
+    """Columns of own data that may have other names: the keys of the option `columns`."""
+    choices: tuple[str, ...] = ()
+    """Protocol choices that concern it, beside `empty_text`, which concerns all."""
+    category: str = ""
+    """Its column in the paper's Table 2."""
+    purpose: str = ""
+    """What its texts are for, for models that must know: classification, clustering, similarity."""
+    unit: str = "item"
+    """What `--limit` counts."""
+    least: int = 1
+    """Units that have a score: `--limit` leaves no fewer."""
+    is_searched: bool = False
+    """It searches a corpus, in a vector store if asked for one."""
+    is_prompted: bool = False
+    """A reader answers prompts with demonstrations that a model, or chance, chooses."""
+    may_be_own: bool = True
+
+    # The card and the run's choices
+
+    def options(self) -> type[msgspec.Struct]:
+        """Return the record of its cards' options."""
+        columns = {"columns": record(f"{self.name}Columns", dict.fromkeys(self.columns, Name))} if self.columns else {}
+        return record(f"{self.name}Options", {**columns, **dict.fromkeys(self.numbers, Count)})
+
+    def card_lines(self, card: Card) -> list[str]:
+        """Return what `evaluate tasks` shows of a card's options."""
+        return []
+
+    def choices_of(self, task: str) -> tuple[str, ...]:
+        """Return the protocol choices that concern a task of this type."""
+        return self.choices
+
+    def seed_of(self, seed: int) -> int:
+        """Return the seed of its draws under the run's."""
+        return seed
+
+    def metric_of(self, card: Card, protocol: Mapping[str, str]) -> str:
+        """Return the card's metric under the run's protocol choices, which do not affect a package's metric."""
+        return self.chosen_metric(card, protocol) if card.metric in self.metrics else card.metric
+
+    def chosen_metric(self, card: Card, protocol: Mapping[str, str]) -> str:
+        """Return the card's metric, one of the type's own, under the run's protocol choices."""
+        return card.metric
+
+    # The data
+
+    def data_key(self, card: Card, settings: RunSettings) -> str:
+        """Return a key of the data's content before it is loaded: a pinned revision, or a hash of local files.
+
+        Raises:
+            UserError: the data cannot be had.
+        """
+        raise NotImplementedError
+
+    def describe(self, card: Card, *, shipped: bool) -> tuple[str, tuple[str, ...]]:
+        """Read and check the data of a card with a folder; return a summary of it, and warnings for its owner.
+
+        Raises:
+            UserError: something is missing or broken; the line has file and line.
+        """
+        raise NotImplementedError
+
+    def count_items(self, card: Card, limit: int | None) -> int:
+        """Return the number of items that a run of a card with a folder has.
+
+        Raises:
+            UserError: the data is missing or broken.
+        """
+        raise NotImplementedError
+
+    # The run
+
+    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
+        """Run a task: load its data, embed it, score it.
+
+        Raises:
+            UserError: the data cannot be had or is broken, or the model gives no usable vectors.
+        """
+        raise NotImplementedError
+
+    # Its results
+
+    def count(self, items: Items) -> int:
+        """Return how many units of `--limit` the items are of."""
+        return len(items["id"])
+
+    def item_checks(self) -> tuple[ItemCheck, ...]:
+        """Return the checks of its items: identities and bounds, whatever the model."""
+        return ()

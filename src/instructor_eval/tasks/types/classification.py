@@ -1,0 +1,107 @@
+"""Classification: a logistic regression learns from a few texts a label, several times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.mteb import score_any_two_labels
+from instructor_eval.core.values import Items
+from instructor_eval.tasks.labels import Labels, unseen
+from instructor_eval.tasks.mteb.corpus import split_of
+from instructor_eval.tasks.mteb.table import Data
+from instructor_eval.tasks.own.labelled_data import read_labelled
+from instructor_eval.tasks.task import Card
+from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.mteb_type import MtebType
+
+
+class Classification(MtebType):
+    """Texts with a label; its items are the texts of the test split."""
+
+    name = category = "Classification"
+    wording: ClassVar = {"text": ("text", "classification")}
+    mteb_class = "AbsTaskClassification"
+    metrics = ("accuracy",)
+    numbers = ("samples_per_label", "n_experiments")
+    columns = ("text", "label")
+    purpose = "classification"
+
+    def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
+        """Read the labelled texts of training and test."""
+        if card.split == "train":
+            raise UserError(f"task {card.name}: split: 'train' is what the classifier learns from: name the test split")
+        labels, data, warnings = Labels(), {}, []
+        for split in ("train", card.split):
+            data[split], found = read_labelled(card, folder, split, labels)
+            warnings += found
+        return data, warnings + labels.warnings(train="train", test=card.split)
+
+    def attributes(self, card: Card) -> dict[str, Any]:
+        """Return the numbers in the card's options."""
+        return {k: card.options[k] for k in self.numbers if k in card.options}
+
+    def fill(self, task: Any, card: Card, data: Any) -> None:
+        """Put labels in as numbers: mteb's metrics for two classes need 0 and 1, and the items get the names back."""
+        task.label_names = sorted({label for columns in data.values() for label in columns["label"]})
+        number = {name: i for i, name in enumerate(task.label_names)}
+        numbered = {
+            split: columns | {"label": [number[label] for label in columns["label"]]} for split, columns in data.items()
+        }
+        super().fill(task, card, numbered)
+
+    def check(self, task: Any, card: Card, data: Data) -> list[str]:
+        """Check texts and labels of both splits, and that training has labels to choose from."""
+        names = (task.train_split, card.split)
+        tables = [data.table(name) for name in names]
+        found = [warning for table in tables for warning in table.texts(task.input_column_name)]
+        train, test = (Counter(map(str, table.column(task.label_column_name).to_pylist())) for table in tables)
+        if len(train) < 2:
+            raise ValueError(f"fewer than two different labels in {names[0]}")
+        return found + unseen(train, test, *names)
+
+    def prepare(self, task: Any, protocol: Mapping[str, str], caught: dict[str, Any]) -> None:
+        """Let mteb score any two labels, and leave its predictions in `caught`."""
+        super().prepare(task, protocol, caught)
+        score_any_two_labels(task)
+
+    def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
+        """Return the test texts with their labels, and the predictions of every experiment."""
+        import numpy as np
+
+        names: list[str] | None = getattr(task, "label_names", None)
+
+        def label(value: Any) -> str:
+            return names[int(value)] if names else str(value)
+
+        gold = [label(x) for x in split_of(task, card)[task.label_column_name]]
+        draws = caught["predictions"]
+        ids = [str(i) for i in range(len(gold))]
+        predictions = [[label(draw[i]) for draw in draws] for i in range(len(gold))]
+        correct = [float(np.mean([p == g for p in row])) for row, g in zip(predictions, gold, strict=True)]
+        items: Items = {"id": ids, "gold": gold, "value": correct, "predictions": predictions}
+        return items, zip(ids, gold, strict=True)
+
+    def item_checks(self) -> tuple[ItemCheck, ...]:
+        """Return the checks of predictions and their shares."""
+        from instructor_eval.tasks.types.item_checks import bounds
+
+        return bounds(value=(0.0, 1.0)), _shares
+
+
+def _shares(_filed: Filed, items: Items) -> Iterator[str]:
+    """Check that every item has as many predictions, and the share of right ones as its value."""
+    import numpy as np
+
+    from instructor_eval.tasks.types.item_checks import equal, numbers, report
+
+    draws = np.array([len(row) for row in items["predictions"]])
+    yield from report(
+        items, (draws != draws[0]) | (draws == 0), lambda i: f"{draws[i]} predictions, the first item {draws[0]}"
+    )
+    rows = zip(items["predictions"], items["gold"], strict=True)
+    right = numbers([sum(p == g for p in row) / max(len(row), 1) for row, g in rows])
+    yield from equal(items, numbers(items["value"]), right, "value", "the share of correct predictions")

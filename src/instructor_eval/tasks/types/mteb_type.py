@@ -1,0 +1,219 @@
+"""What the types have in common that mteb scores: MTEB's own tasks, and own data in mteb's task classes.
+
+mteb is the reference: it computes every number. Per-query values, similarities and predictions are caught in addition,
+so that the number can be computed again from stored items; `score` checks that it can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.hub import files_key
+from instructor_eval.core.mteb import catch_predictions, own_metadata, quiet_mteb
+from instructor_eval.core.outside import is_folder
+from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb import load as mirror
+from instructor_eval.tasks.mteb.table import Data
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
+from instructor_eval.tasks.types.base import TaskType
+from instructor_eval.tasks.values import gold_hash, refuse_if_strict
+
+
+class MtebType(TaskType):
+    """A type that mteb scores."""
+
+    mteb_class: str = ""
+    """mteb's class for own data, in `mteb.abstasks`."""
+    calls: int | None = 2
+    """Calls of `encode` in an evaluation: first and second sentences, training and test texts, human and machine
+    summaries; None: a dry run ends by itself."""
+
+    def data_key(self, card: Card, settings: RunSettings) -> str:
+        """Return a hash of the folder's or the mirror's files, else hub id and revision."""
+        return mirror.data_key(card, settings) if card.folder is None else files_key(_folder(card))
+
+    def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
+        """Load the data through mteb, or read own data into mteb's objects, and score it."""
+        own = None if card.folder is None else self.own_data(card)  # before the import of mteb: four seconds
+        with quiet_mteb():
+            if own is None:
+                task, warnings = mirror.load(card, settings, self.check)
+            else:
+                data, warnings = own
+                task = self.task_of(card, data, settings.seed)
+            refuse_if_strict(card, warnings, strict=settings.strict)
+            if settings.limit:
+                self.limit(task, card, settings.limit)
+            outcome = self.score(task, card, encoder, settings)
+        return dataclasses.replace(outcome, warnings=warnings)
+
+    # Own data
+
+    def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
+        """Read and check own data; return it, by split and column if it is a table, and warnings for its owner.
+
+        Raises:
+            UserError: something is missing or broken; the line has file and line.
+        """
+        raise NotImplementedError
+
+    def own_data(self, card: Card) -> tuple[Any, tuple[str, ...]]:
+        """Read and check the data of a card with a folder.
+
+        Raises:
+            UserError: there is no such folder, or as `read`.
+        """
+        data, warnings = self.read(card, _folder(card))
+        return data, tuple(map(one_line, warnings))
+
+    def describe(self, card: Card, *, shipped: bool) -> tuple[str, tuple[str, ...]]:
+        """Read and check own data; return a summary of it, and the warnings."""
+        data, warnings = self.own_data(card)
+        return self.summary(card, data), warnings
+
+    def summary(self, card: Card, data: Any) -> str:
+        """Return own data in words."""
+        return ", ".join(f"{split}: {len(next(iter(columns.values()))):,} rows" for split, columns in data.items())
+
+    def count_items(self, card: Card, limit: int | None) -> int:
+        """Return the number of items that a run of own data has."""
+        n = self.size(card, self.own_data(card)[0], limit)
+        return n if limit is None else min(n, max(limit, self.least))
+
+    def size(self, card: Card, data: Any, limit: int | None) -> int:
+        """Return how many items own data has to choose the first from."""
+        return len(next(iter(data[card.split].values())))
+
+    def task_of(self, card: Card, data: Any, seed: int) -> Any:
+        """Return a loaded mteb task with own data, scored by the same code as the built-in tasks."""
+        from mteb import abstasks
+
+        metadata = own_metadata(self.name, split=card.split, main_score=self.metrics[0])
+        attributes = {"metadata": metadata, **self.attributes(card)}
+        task = type("OwnTask", (getattr(abstasks, self.mteb_class),), attributes)(seed=seed)
+        self.fill(task, card, data)
+        task.data_loaded = True
+        return task
+
+    def attributes(self, card: Card) -> dict[str, Any]:
+        """Return what a card's options change in mteb's class."""
+        return {}
+
+    def fill(self, task: Any, card: Card, data: Any) -> None:
+        """Put own data into a task of mteb."""
+        from datasets import Dataset, DatasetDict
+
+        task.dataset = DatasetDict({split: Dataset.from_dict(columns) for split, columns in data.items()})
+
+    # MTEB's data
+
+    def check(self, task: Any, card: Card, data: Data) -> list[str]:
+        """Check that a loaded task has what the type needs, and return warnings for a reader of the score.
+
+        Raises:
+            ValueError: something is missing or wrong.
+        """
+        raise NotImplementedError
+
+    # The score
+
+    def limit(self, task: Any, card: Card, n: int) -> None:
+        """Reduce a loaded task to its first `n` items, such that they have a score if all items do.
+
+        Raises:
+            UserError: the data has one gold value only.
+        """
+        data = task.dataset.get(card.subset, task.dataset)
+        data[card.split] = self.first(task, card, data[card.split], n)
+
+    def first(self, task: Any, card: Card, rows: Any, n: int) -> Any:
+        """Return the first `n` rows."""
+        return rows.select(range(min(n, len(rows))))
+
+    def calibrate(self, task: Any, card: Card, encoder: TaskEncoder) -> None:
+        """Calibrate int8 on the texts that an index would have; else it takes those that mteb embeds first."""
+
+    def prepare(self, task: Any, protocol: Mapping[str, str], caught: dict[str, Any]) -> None:
+        """Let mteb score as the protocol says, and leave in `caught` what it scores."""
+        catch_predictions(task, caught)
+
+    def bridge(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Any:
+        """Return the model in mteb's form; in a dry run one that ends the evaluation after the last text."""
+        from instructor_eval.tasks.mteb.encoder import MtebEncoder
+        from instructor_eval.tasks.mteb.texts import TextsOnly
+
+        return TextsOnly(encoder, calls=self.calls) if settings.texts_only else MtebEncoder(encoder)
+
+    def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
+        """Return the items behind mteb's scores, and the gold values with their ids."""
+        raise NotImplementedError
+
+    def figures(self, items: Items) -> dict[str, float]:
+        """Return figures of the items that mteb does not give."""
+        return {}
+
+    def score(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
+        """Score a loaded task; in a dry run, pass its texts on.
+
+        Raises:
+            UserError: there is no score, since all similarities are equal.
+            RuntimeError: the items do not give mteb's own number: an error in this package, which is never filed.
+        """
+        import numpy as np
+
+        from instructor_eval import metrics as scorers
+        from instructor_eval.tasks.mteb.encoder import exact_cosines
+        from instructor_eval.tasks.mteb.texts import AllSeen
+
+        metric = self.metric_of(card, settings.protocol)
+        bridge = self.bridge(task, card, encoder, settings)
+        caught: dict[str, Any] = {}
+        self.prepare(task, settings.protocol, caught)
+        self.calibrate(task, card, encoder)
+        if settings.texts_only:
+            with contextlib.suppress(AllSeen):
+                _evaluate(task, card, bridge)
+            return Outcome(metric=metric, score=0.0, items={"id": []})
+        with exact_cosines(encoder.variant):
+            scores = _evaluate(task, card, bridge)
+        items, gold = self.items(task, card, caught, scores)
+        figures = {k: float(v) for k, v in scores.items() if isinstance(v, int | float) and np.isfinite(v)}
+        figures = {k: v for k, v in figures.items() if not k.startswith("nauc") and k != "main_score"}
+        # mteb has no number for a package's metric: the items must give the number of the type's own metric instead.
+        known = metric if card.metric in self.metrics else self.metrics[0]
+        value, reference = scorers.compute(known, items), float(scores[scorers.get(known).mteb or known])
+        if not np.isfinite(value):
+            raise UserError(f"task {card.name}: there is no {known}: all similarities, or all gold values, are equal")
+        if value != reference:
+            raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
+        score = value if known == metric else scorers.compute(metric, items)
+        figures |= self.figures(items)
+        outcome = Outcome(metric=metric, score=score, items=items, metrics=figures, gold_hash=gold_hash(gold))
+        return self.finished(outcome, task, card, bridge, caught)
+
+    def finished(self, outcome: Outcome, task: Any, card: Card, bridge: Any, caught: Mapping[str, Any]) -> Outcome:
+        """Return the outcome with what the model in mteb's form knows beside it."""
+        return outcome
+
+
+def _evaluate(task: Any, card: Card, bridge: Any) -> Any:
+    """Return mteb's figures of the scored split."""
+    return task.evaluate(
+        bridge,
+        split=card.split,
+        subsets_to_run=[card.subset],
+        encode_kwargs={"show_progress_bar": False},
+        prediction_folder=Path("unused"),
+    )[card.subset]
+
+
+def _folder(card: Card) -> Path:
+    folder = card.folder
+    if folder is None or not is_folder(folder):
+        raise UserError(f"task {card.name}: {folder}: no such folder: correct `data` in the card")
+    return folder

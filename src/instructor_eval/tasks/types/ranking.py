@@ -1,0 +1,150 @@
+"""Retrieval and reranking: documents ranked for queries, with judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb.corpus import documents_of, split_of
+from instructor_eval.tasks.mteb.table import Data
+from instructor_eval.tasks.task import Card, TaskEncoder
+from instructor_eval.tasks.types.base import ItemCheck
+from instructor_eval.tasks.types.mteb_type import MtebType
+from instructor_eval.tasks.values import count, cut
+
+TOP = 10
+"""The number of documents in a query's list."""
+AT_K = tuple(f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision") for k in (1, 3, 5, 10, 20, 100, 1000))
+_OTHERS_PER_QUERY = 10
+_STORED_AT_K = ("ndcg_at_1", "ndcg_at_10", "ndcg_at_100", "map_at_10", "map_at_1000", "recall_at_10", "recall_at_100",
+                "precision_at_1", "precision_at_10")  # fmt: skip
+_TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
+
+
+class RankingType(MtebType):
+    """A type whose items are queries."""
+
+    wording: ClassVar = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
+    mteb_class = "AbsTaskRetrieval"
+
+    def summary(self, card: Card, data: Any) -> str:
+        """Return own data in words."""
+        judged = sum(len(d) for d in data.qrels.values())
+        return f"{len(data.queries):,} queries, {len(data.corpus):,} documents, {judged:,} judgements"
+
+    def size(self, card: Card, data: Any, limit: int | None) -> int:
+        """Return the number of judged queries; with a limit, of those with a relevant document."""
+        return sum(limit is None or any(grade > 0 for grade in docs.values()) for docs in data.qrels.values())
+
+    def fill(self, task: Any, card: Card, data: Any) -> None:
+        """Put corpus, queries, judgements and candidates into a task of mteb."""
+        from datasets import Dataset
+
+        split = {
+            "corpus": Dataset.from_list(data.corpus),
+            "queries": Dataset.from_list(data.queries),
+            "relevant_docs": data.qrels,
+            "top_ranked": data.candidates,
+        }
+        task.dataset = {"default": {card.split: split}}
+
+    def check(self, task: Any, card: Card, data: Data) -> list[str]:
+        """Check texts and ids, and that judgements name them."""
+        split, corpus, queries = data.split(card.split), data.part("corpus"), data.part("queries")
+        titled = ("title",) if "title" in corpus.rows.column_names else ()
+        for part in (corpus, queries):
+            part.column("id")
+        found = [*corpus.texts("text", *titled, optional="title"), *queries.texts("text")]
+        documents, asked = set(corpus.rows["id"]), set(queries.rows["id"])
+        if len(documents) < len(corpus.rows):
+            twice = count(len(corpus.rows) - len(documents), "document")
+            found.append(f"corpus: {twice} with an id that another one has")
+        return found + _judged(split["relevant_docs"], asked, documents)
+
+    def first(self, task: Any, card: Card, rows: Any, n: int) -> Any:
+        """Return the first n queries, every document judged for them, and the first 10 n others."""
+        split = dict(rows)
+        qrels, queries = split["relevant_docs"], split["queries"]
+        chosen = [i for i, q in enumerate(queries["id"]) if any(g > 0 for g in qrels.get(q, {}).values())][:n]
+        split["queries"] = queries.select(chosen)
+        ids = set(split["queries"]["id"])
+        split["relevant_docs"] = {q: docs for q, docs in qrels.items() if q in ids}
+        wanted = {d for docs in split["relevant_docs"].values() for d in docs}
+        others = _OTHERS_PER_QUERY * n
+        if split["top_ranked"]:
+            split["top_ranked"] = {q: docs for q, docs in split["top_ranked"].items() if q in ids}
+            wanted |= {d for docs in split["top_ranked"].values() for d in docs}
+            others = 0
+        documents = []
+        for i, doc in enumerate(split["corpus"]["id"]):
+            if doc in wanted:
+                documents.append(i)
+            elif others > 0:
+                documents.append(i)
+                others -= 1
+        return split | {"corpus": split["corpus"].select(documents)}
+
+    def calibrate(self, task: Any, card: Card, encoder: TaskEncoder) -> None:
+        """Calibrate on the documents."""
+        encoder.calibrate(documents_of(split_of(task, card)["corpus"]), "document")
+
+    def prepare(self, task: Any, protocol: Mapping[str, str], caught: dict[str, Any]) -> None:
+        """Let mteb leave in `caught` the figures of every query."""
+        super().prepare(task, protocol, caught)
+        original: Callable[..., dict[str, float]] = task.task_specific_scores
+
+        def hook(scores: Any, qrels: Any, results: Any, hf_split: str, hf_subset: str) -> dict[str, float]:
+            caught.update(scores=scores, qrels=qrels, results=results, k_values=task.k_values)
+            return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
+
+        task.task_specific_scores = hook
+
+    def column(self, card: Card) -> str:
+        """Return the figure of a query, or of a user, that the score is the mean of."""
+        from instructor_eval import metrics
+
+        return metrics.get(card.metric if card.metric in self.metrics else self.metrics[0]).column
+
+    def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
+        """Return the queries with their figures and nearest documents."""
+        from instructor_eval.metrics.ranking import ranked
+
+        per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
+        ids = list(per_query)
+        items: Items = {"id": [str(i) for i in ids]}
+        for name in dict.fromkeys((self.column(card), *_STORED_AT_K)):
+            kind, _, k = name.partition("_at_")
+            items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
+        items["relevant"] = [sum(1 for grade in qrels[i].values() if grade > 0) for i in ids]
+        first = [ranked(results.get(i, {}), TOP) for i in ids]
+        items["top"] = [[str(doc) for doc, _ in found] for found in first]
+        items["top_scores"] = [[float(value) for _, value in found] for found in first]
+        # From these and the list `evaluate validate --results` computes the figures at 10 again.
+        items["top_grades"] = [
+            [int(qrels[i].get(doc, 0)) for doc, _ in found] for i, found in zip(ids, first, strict=True)
+        ]
+        items["best_grades"] = [sorted((int(g) for g in qrels[i].values() if g > 0), reverse=True)[:TOP] for i in ids]
+        return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
+
+    def item_checks(self) -> tuple[ItemCheck, ...]:
+        """Return the checks of figures and lists of queries."""
+        from instructor_eval.tasks.types.ranking_checks import CHECKS
+
+        return CHECKS
+
+
+def _judged(qrels: dict[str, dict[str, int]], queries: set[str], documents: set[str]) -> list[str]:
+    """Return warnings about judgements; mteb counts a document that is not in the corpus as not found."""
+    found = []
+    strange = sorted(str(query) for query in qrels if query not in queries)
+    if strange:
+        found.append(f"qrels: {count(len(strange), 'unknown query', 'unknown queries')} left out: {cut(strange[0])}")
+    missing = sorted(str(d) for q, docs in qrels.items() if q in queries for d in docs if d not in documents)
+    if missing:
+        judgements = count(len(missing), "judgement of a document that is not in", "judgements of documents not in")
+        found.append(f"qrels: {judgements} the corpus, counted as not found (the first: {cut(missing[0])})")
+    below = [g for docs in qrels.values() for g in docs.values() if g < 0]
+    if below:
+        found.append(f"qrels: {count(len(below), 'grade')} below 0, not relevant as 0 is (one: {below[0]})")
+    return found

@@ -1,0 +1,68 @@
+"""Retrieval: a corpus searched for the documents that answer a query, exactly or in a vector store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from instructor_eval.tasks.own.ranking_data import read_retrieval
+from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
+from instructor_eval.tasks.types.ranking import AT_K, TOP, RankingType
+
+
+class Retrieval(RankingType):
+    """Queries that search a corpus."""
+
+    name = category = "Retrieval"
+    metrics = ("ndcg_at_10", *(m for m in AT_K if m != "ndcg_at_10"))
+    is_searched = True
+
+    def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
+        """Read corpus, queries and judgements in BEIR's layout."""
+        return read_retrieval(card, folder)
+
+    def bridge(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Any:
+        """Return a search in mteb's form; a dry run ends after queries and documents."""
+        from instructor_eval.tasks.mteb.search import MtebSearch
+        from instructor_eval.tasks.mteb.texts import TextsOfSearch
+
+        search = TextsOfSearch if settings.texts_only else MtebSearch
+        searched = depth_of(self.metric_of(card, settings.protocol)) + _drops_own(task)
+        return search(encoder, card.name, settings.search, depth=searched)
+
+    def finished(self, outcome: Outcome, task: Any, card: Card, bridge: Any, caught: Mapping[str, Any]) -> Outcome:
+        """Return the outcome with a store's figures beside exact search, and without figures beyond its depth."""
+        if bridge.found is None:
+            return outcome
+        from instructor_eval import metrics as scorers
+        from instructor_eval.core.mteb import retrieval_scores
+
+        dropped = _drops_own(task)
+        results = bridge.exact_results()
+        if dropped:
+            results = {query: {d: s for d, s in found.items() if d != query} for query, found in results.items()}
+        per_query = retrieval_scores(results, caught["qrels"], caught["k_values"])
+        exact, _ = self.items(task, card, {**caught, "scores": per_query, "results": results}, {})
+        exact_score = scorers.compute(outcome.metric, exact)
+        figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
+        searched = depth_of(outcome.metric)
+        return dataclasses.replace(
+            outcome,
+            items={name: column for name, column in outcome.items.items() if depth_of(name) <= searched},
+            metrics={name: value for name, value in outcome.metrics.items() if depth_of(name) <= searched},
+            search=figures,
+        )
+
+
+def depth_of(figure: str) -> int:
+    """Return how many documents a figure of retrieval reads, at least 10."""
+    from instructor_eval.metrics.ranking import depth  # numpy
+
+    return max(TOP, depth(figure) or 0)
+
+
+def _drops_own(task: Any) -> bool:
+    """Return whether a document with its query's id is left out of the query's results."""
+    return bool(getattr(task, "ignore_identical_ids", False))

@@ -1,0 +1,120 @@
+"""Summarization: does the similarity of machine and human summaries follow the human grades?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from instructor_eval.core.mteb import choose_summarization_evaluator
+from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb.corpus import split_of
+from instructor_eval.tasks.mteb.limit import first_with
+from instructor_eval.tasks.mteb.table import Data
+from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
+from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.mteb_type import MtebType
+
+_VERSIONS = ("summeval_v1", "summeval_v2")
+
+
+class Summarization(MtebType):
+    """Articles with summaries, each with a grade; its items are the articles."""
+
+    name = category = "Summarization"
+    wording: ClassVar = {"text": ("summary", "retrieval")}
+    metrics = ("cosine_spearman",)
+    choices = ("summeval", "summeval_machine_instruction")
+    may_be_own = False
+
+    def chosen_metric(self, card: Card, protocol: Mapping[str, str]) -> str:
+        """Return the mean of the protocol's version."""
+        return f"summeval_{protocol['summeval']}"
+
+    def check(self, task: Any, card: Card, data: Data) -> list[str]:
+        """Check summaries and grades."""
+        table = data.table(card.split)
+        human, machine = task.human_summaries_column_name, task.machine_summaries_column_name
+        found = table.texts(human, machine, lists=True)
+        table.numbers(task.relevancy_column_name)
+        table.same_lengths(machine, task.relevancy_column_name)
+        return found
+
+    def first(self, task: Any, card: Card, rows: Any, n: int) -> Any:
+        """Return the first `n` articles; mteb leaves out one whose grades are all equal, so another is among them."""
+        has_score = [len(set(grades)) > 1 for grades in rows[task.relevancy_column_name]]
+        return rows.select(first_with(has_score, n))
+
+    def prepare(self, task: Any, protocol: Mapping[str, str], caught: dict[str, Any]) -> None:
+        """Let mteb score in the protocol's version, and leave its predictions in `caught`."""
+        super().prepare(task, protocol, caught)
+        choose_summarization_evaluator(task, protocol["summeval"])
+
+    def bridge(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Any:
+        """Return the model in mteb's form; the machines' summaries, its second call, may have no instruction."""
+        bridge = super().bridge(task, card, encoder, settings)
+        if settings.protocol["summeval_machine_instruction"] == "off":
+            bridge.bare_from_call = 1
+        return bridge
+
+    def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
+        """Return the articles that mteb scored, with grades, cosines and their correlation."""
+        from instructor_eval.metrics.correlation import article_correlation
+
+        predictions = caught["predictions"]
+        cosines = [[float(x) for x in row] for row in predictions["cosine_scores"]]
+        gold = [[float(x) for x in row] for row in predictions["human_scores"]]
+        ids = _scored_articles(task, split_of(task, card), gold)
+        pairs = [article_correlation(c, g) for c, g in zip(cosines, gold, strict=True)]
+        items: Items = {
+            "id": ids,
+            "gold": gold,
+            "cosine": cosines,
+            "rho": [rho for rho, _ in pairs],
+            "p": [p for _, p in pairs],
+        }
+        return items, zip(ids, gold, strict=True)
+
+    def figures(self, items: Items) -> dict[str, float]:
+        """Return the score in both versions."""
+        from instructor_eval import metrics as scorers
+
+        return {name: scorers.compute(name, items) for name in _VERSIONS}
+
+    def item_checks(self) -> tuple[ItemCheck, ...]:
+        """Return the checks of grades, cosines and correlations."""
+        from instructor_eval.tasks.types.item_checks import bounds
+
+        return bounds(rho=(-1.0, 1.0), p=(0.0, 1.0)), _correlations
+
+
+def _scored_articles(task: Any, rows: Any, gold: list[list[float]]) -> list[str]:
+    """Return the places of the articles that mteb scored: those whose grades, and similarities, are not all equal."""
+    import numpy as np
+
+    ids: list[str] = []
+    for i, grades in enumerate(rows[task.relevancy_column_name]):
+        scaled = ((np.array(grades) - task.min_score) / (task.max_score - task.min_score)).tolist()
+        if len(ids) < len(gold) and scaled == gold[len(ids)]:
+            ids.append(str(i))
+    return ids
+
+
+def _correlations(_filed: Filed, items: Items) -> Iterator[str]:
+    """Check that every article's correlation is that of its grades and cosines."""
+    import numpy as np
+
+    from instructor_eval.metrics.correlation import article_correlation
+    from instructor_eval.tasks.types.item_checks import COSINE, equal, numbers, report
+
+    n, m = (np.array([len(row) for row in items[name]]) for name in ("gold", "cosine"))
+    yield from report(items, n != m, lambda i: f"{n[i]} grades, {m[i]} cosines")
+    if (n != m).any():
+        return
+    found = [article_correlation(c, g) for c, g in zip(items["cosine"], items["gold"], strict=True)]
+    for name, values in zip(("rho", "p"), zip(*found, strict=True), strict=True):
+        yield from equal(items, numbers(items[name]), numbers(values), name, "its grades and cosines give")
+    for i, row in enumerate(items["cosine"]):
+        outside = [c for c in row if not COSINE[0] <= c <= COSINE[1]]
+        if outside:
+            yield f"item {items['id'][i]}: cosine is {outside[0]:.7g}, it must be between -1 and 1"
+            return
