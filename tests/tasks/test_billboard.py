@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
-from instructor_eval.tasks.billboard import Segment, load_segments, max_over_references, unit
+from instructor_eval.tasks.billboard import Segment, max_over_references, read_segments, unit
 from instructor_eval.tasks.cards import read_cards
 
 
@@ -146,7 +146,7 @@ def test_max_over_references_is_the_brute_force_maximum(data):
     assert max_over_references(hypotheses, references, nh, nr) == pytest.approx(expected, abs=1e-6)
 
 
-def test_load_segments(tmp_path):
+def test_read_segments(tmp_path):
     refs = [
         {"seg_id": 12, "refs": ["a", 'b "é"']},
         {"seg_id": "13", "refs": ["c"]},
@@ -157,7 +157,7 @@ def test_load_segments(tmp_path):
         {"SYS": "x", "seg_id": 12, "hyp": "h2", "human_score": "3.5"},
         {"SYS": "y", "seg_id": "13", "hyp": "", "human_score": 0},
     ]
-    assert load_segments(write(tmp_path, refs, rows)) == [
+    assert read_segments(write(tmp_path, refs, rows))[0] == [
         Segment("13", ["c"], ["x", "y"], ["h1", ""], [4.0, 0.0]),
         Segment("12", ["a", 'b "é"'], ["x"], ["h2"], [3.5]),
     ]
@@ -206,7 +206,7 @@ def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
     folder = write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     encoder = FakeEncoder()
     for attempt in (
-        lambda: load_segments(folder),
+        lambda: read_segments(folder),
         lambda: by_type.run(card("mscoco"), encoder, settings(tmp_path)),
     ):
         with pytest.raises(UserError) as e:
@@ -224,7 +224,7 @@ def test_there_is_one_file_of_each_kind(tmp_path, names, ending, found):
     for name in names:
         jsonl(tmp_path / name, [REF if name.endswith("_references.jsonl") else HYP])
     with pytest.raises(UserError) as e:
-        load_segments(tmp_path)
+        read_segments(tmp_path)
     assert str(e.value) == f"{tmp_path}: expected one file *{ending}, found {found}"
 
 
@@ -232,7 +232,7 @@ def test_broken_json_names_the_line(tmp_path):
     write(tmp_path, [REF], [HYP])
     (tmp_path / H).write_text(json.dumps(HYP) + "\n{oops\n")
     with pytest.raises(UserError, match=r"mscoco_THumB-1.0.jsonl, line 2: not JSON"):
-        load_segments(tmp_path)
+        read_segments(tmp_path)
 
 
 def test_a_set_that_is_nowhere_names_both_ways_to_give_it(tmp_path):

@@ -17,7 +17,7 @@ from scipy.stats import pearsonr
 from instructor_eval import metrics
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.tasks.billboard import load_segments
+from instructor_eval.tasks.billboard import read_segments
 from instructor_eval.tasks.encoder import BoundEncoder
 from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
 
@@ -116,7 +116,7 @@ def test_cnndm_published_rouge_is_reproduced(mirror):
         [published] = [r for r in csv.DictReader(f) if (r["dataset"], r["metric"]) == ("cnndm", "ROUGE-L")]
     rouge = RougeScorer(["rougeL"], use_stemmer=False)
     items = {"id": [], "gold": [], "value": []}
-    for segment in load_segments(mirror / "datasets/billboard/cnndm"):
+    for segment in read_segments(mirror / "datasets/billboard/cnndm")[0]:
         for system, text, human in zip(segment.systems, segment.hypotheses, segment.human, strict=True):
             items["id"].append(f"{segment.id}/{system}")
             items["gold"].append(human)

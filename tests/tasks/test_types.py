@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card, Outcome
-from instructor_eval.tasks.types.base import TaskType
-from instructor_eval.tasks.types.item_checks import zero_or_one
+from instructor_eval.tasks.types.base import Filed, TaskType
 from instructor_eval.tasks.values import RowReader, gold_hash
 
 SHIPPED = shipped_cards()
@@ -34,7 +33,8 @@ def test_own_types_are_all_but_summarization() -> None:
 
 def test_nothing_concerns_an_unknown_type() -> None:
     kind = types.get("Bitext")
-    assert (kind.metrics, kind.choices_of("T"), kind.item_checks(), kind.is_searched) == ((), (), (), False)
+    assert (kind.metrics, kind.choices_of("T"), kind.is_searched, kind.is_prompted) == ((), (), False, False)
+    assert not [text for check in kind.item_checks() for text in check(Filed("pearson", {}, None), {"id": ["1"]})]
     assert kind.count({"id": ["1", "2"]}) == 2
 
 
@@ -54,6 +54,7 @@ class OddOneOut(TaskType):
     name = "OddOneOut"
     wording = {"text": ("text", "finding what does not belong")}  # noqa: RUF012
     metrics = ("accuracy",)
+    flags = ("value",)
 
     def data_key(self, card: Card, settings: Any) -> str:
         return files_key(card.folder)
@@ -95,8 +96,9 @@ class OddOneOut(TaskType):
         gold = gold_hash(zip(items["id"], odd, strict=True))
         return Outcome("accuracy", score, items, gold_hash=gold, warnings=warnings)
 
-    def item_checks(self) -> tuple[Any, ...]:
-        return (zero_or_one("value"),)
+    def check_items(self, filed: Any, items: Any) -> Iterator[str]:
+        if any(len(row) != 1 for row in items["predictions"]):
+            yield "a group has one prediction"
 
 
 GROUPS = [
@@ -158,10 +160,11 @@ def test_a_new_types_broken_data_and_items_are_found(cli: Callable[..., Any], od
     assert cli(*RUN).code == 0
     [score] = Store(odd / "results").scores()
     items = _items(odd, score)
-    Store(odd / "broken").write(score, {**items, "value": [2.0, *items["value"][1:]]})
+    Store(odd / "broken").write(score, {**items, "value": [2.0, *items["value"][1:]], "predictions": [[1, 2]] * 8})
     done = cli("validate", "--results", "broken")
     assert done.code == 2
     assert "value is 2, not 0 or 1" in done.out
+    assert "a group has one prediction" in done.out
     (odd / "groups" / "test.jsonl").write_text('{"texts": ["a", "b"], "odd": 2}\n')
     done = cli("validate", "odd.yaml")
     assert done.code == 2

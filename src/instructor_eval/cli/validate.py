@@ -14,7 +14,7 @@ from instructor_eval.core.output import tell
 from instructor_eval.core.paths import shipped
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.tasks import types
-from instructor_eval.tasks.cards import own_cards, read_cards, shipped_cards
+from instructor_eval.tasks.cards import SHIPPED, own_cards, read_cards, shipped_cards
 from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.values import count, refuse_if_strict
@@ -126,9 +126,7 @@ class _Check:
 def _cards(given: Sequence[Path], *, strict: bool) -> list[_Check]:
     """Check every card of these files, or of the shipped ones."""
     root = shipped("tasks")
-    files = given or [
-        root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"
-    ]  # fmt: skip
+    files = given or [root / file for file in SHIPPED]
     checks = []
     for file in files:
         try:

@@ -27,13 +27,14 @@ from instructor_eval.core.hub import files_key
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, is_folder
 from instructor_eval.core.values import Items
-from instructor_eval.results.check_items import filed_of, item_checks
+from instructor_eval.results.check_items import item_checks
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import read_items, read_score
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import known_cards, shipped_cards
 from instructor_eval.tasks.task import Card
+from instructor_eval.tasks.types.base import Filed
 
 _LAST_BITS = 1e-12
 """On other processors, and with other builds of NumPy, the last bits of a sum may differ."""
@@ -135,8 +136,9 @@ def check_score(score: Score, items: Items) -> list[str]:
     checks = general if len(items.get("id", ())) else general[:2]
     for what, check in checks:
         found += _guarded(what, check, score, items)
+    filed = Filed(score.metric, score.metrics, shipped_cards().get(score.task))
     for of_items in item_checks(score) if len(checks) > 2 else ():
-        found += _guarded(f"{score.type} items", of_items, filed_of(score), items)
+        found += _guarded(f"{score.type} items", of_items, filed, items)
     return found
 
 

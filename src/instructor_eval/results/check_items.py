@@ -8,19 +8,23 @@ from instructor_eval import metrics
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import types
-from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.types.base import Filed, ItemCheck
-from instructor_eval.tasks.types.item_checks import within
+from instructor_eval.tasks.types.item_checks import within, zero_or_one
 
 
 def item_checks(score: Score) -> tuple[ItemCheck, ...]:
     """The checks of a result's kind."""
-    return (_parts,) if metrics.is_of_parts(score.metric) else types.get(score.type).item_checks()
+    if metrics.is_of_parts(score.metric):
+        return (_parts,)
+    kind = types.get(score.type)
 
+    def columns(_filed: Filed, items: Items) -> Iterator[str]:
+        for name in kind.flags:
+            yield from zero_or_one(items, name)
+        for name, limits in kind.bounds.items():
+            yield from within(items, name, limits)
 
-def filed_of(score: Score) -> Filed:
-    """Return what the checks need of a score."""
-    return Filed(score.metric, score.metrics, shipped_cards().get(score.task))
+    return (columns, *kind.item_checks())
 
 
 def _parts(filed: Filed, items: Items) -> Iterator[str]:

@@ -101,15 +101,6 @@ def _one(folder: Path, ending: str) -> Path:
     return found[0]
 
 
-def load_segments(folder: Path) -> list[Segment]:
-    """Return the data of a folder in THumB's format, segments in the order of the hypotheses' file.
-
-    Raises:
-        UserError: see `read_segments`.
-    """
-    return read_segments(folder)[0]
-
-
 def read_segments(folder: Path) -> tuple[list[Segment], tuple[str, ...]]:
     """Return the data of a folder in THumB's format, and warnings for its owner.
 

@@ -112,12 +112,14 @@ def _template(kind: TaskType, words: Mapping[str, Any]) -> Template:
     return Template(domain=words.get("domain", ""), roles={**kind.wording, **roles})
 
 
+SHIPPED = ("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml")
+"""The files of the shipped cards, in `tasks/`."""
+
+
 @cache
 def shipped_cards() -> dict[str, Card]:
     """Return the cards of the four shipped benchmarks, by name, in the files' order."""
-    root = shipped("tasks")
-    files = [root / "mteb.yaml", root / "billboard.yaml", root / "prompt_retrieval.yaml", root / "demo" / "demo.yaml"]
-    return {card.name: card for file in files for card in read_cards(file)}
+    return {card.name: card for file in SHIPPED for card in read_cards(shipped("tasks") / file)}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.models.variant import Variant
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.tasks.mteb import search as mteb_search
-from instructor_eval.tasks.mteb.corpus import documents_of
+from instructor_eval.tasks.mteb.rows import documents_of
 from instructor_eval.tasks.mteb.search import MtebSearch
 from instructor_eval.tasks.types.retrieval import depth_of
 

@@ -19,8 +19,8 @@ from instructor_eval.core.values import Vectors
 from instructor_eval.models.precision import rescore
 from instructor_eval.search.spec import SearchSpec
 from instructor_eval.search.through_store import SearchResult, recall
-from instructor_eval.tasks.mteb.corpus import documents_of
 from instructor_eval.tasks.mteb.encoder import cosines, is_binary
+from instructor_eval.tasks.mteb.rows import documents_of
 from instructor_eval.tasks.task import TaskEncoder
 
 _WINDOW = 50_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeAlias
@@ -28,6 +29,9 @@ class Filed:
     """The shipped card of its task; None for the task of a user or a package."""
 
 
+COSINE = (-1 - 1e-6, 1 + 1e-6)
+"""Bounds of a cosine: a float32 one may exceed 1 by a millionth."""
+ANY_LENGTH = (0.0, math.inf)
 ItemCheck: TypeAlias = Callable[[Filed, Items], Iterator[str]]
 """Yields what is wrong with a result's items, with the numbers that disagree."""
 
@@ -44,7 +48,7 @@ class TaskType:
     numbers: tuple[str, ...] = ()
     """Options of its cards that are whole numbers of at least 1."""
     columns: tuple[str, ...] = ()
-    """Columns of own data that may have other names: the keys of the option `columns`."""
+    """Columns of own data that may have other names: the keys of a card's option `columns`."""
     choices: tuple[str, ...] = ()
     """Protocol choices that concern it, beside `empty_text`, which concerns all."""
     category: str = ""
@@ -60,6 +64,11 @@ class TaskType:
     is_prompted: bool = False
     """A reader answers prompts with demonstrations that a model, or chance, chooses."""
     may_be_own: bool = True
+
+    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Column of its items -> the least and the greatest value."""
+    flags: tuple[str, ...] = ()
+    """Columns of its items whose values are 0 or 1."""
 
     # The card and the run's choices
 
@@ -131,5 +140,9 @@ class TaskType:
         return len(items["id"])
 
     def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of its items: identities and bounds, whatever the model."""
-        return ()
+        """Return the checks of its items beside `bounds` and `flags`, whatever the model."""
+        return (self.check_items,)
+
+    def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
+        """Yield what is wrong with a result's items, with the numbers that disagree."""
+        yield from ()

@@ -11,11 +11,11 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.mteb import score_any_two_labels
 from instructor_eval.core.values import Items
 from instructor_eval.tasks.labels import Labels, unseen
-from instructor_eval.tasks.mteb.corpus import split_of
+from instructor_eval.tasks.mteb.rows import split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_labelled
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.base import Filed
 from instructor_eval.tasks.types.mteb_type import MtebType
 
 
@@ -29,9 +29,9 @@ class Classification(MtebType):
     numbers = ("samples_per_label", "n_experiments")
     columns = ("text", "label")
     purpose = "classification"
+    bounds: ClassVar = {"value": (0.0, 1.0)}
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
-        """Read the labelled texts of training and test."""
         if card.split == "train":
             raise UserError(f"task {card.name}: split: 'train' is what the classifier learns from: name the test split")
         labels, data, warnings = Labels(), {}, []
@@ -54,7 +54,6 @@ class Classification(MtebType):
         super().fill(task, card, numbered)
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check texts and labels of both splits, and that training has labels to choose from."""
         names = (task.train_split, card.split)
         tables = [data.table(name) for name in names]
         found = [warning for table in tables for warning in table.texts(task.input_column_name)]
@@ -69,9 +68,6 @@ class Classification(MtebType):
         score_any_two_labels(task)
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the test texts with their labels, and the predictions of every experiment."""
-        import numpy as np
-
         names: list[str] | None = getattr(task, "label_names", None)
 
         def label(value: Any) -> str:
@@ -81,27 +77,17 @@ class Classification(MtebType):
         draws = caught["predictions"]
         ids = [str(i) for i in range(len(gold))]
         predictions = [[label(draw[i]) for draw in draws] for i in range(len(gold))]
-        correct = [float(np.mean([p == g for p in row])) for row, g in zip(predictions, gold, strict=True)]
+        correct = [sum(p == g for p in row) / len(row) for row, g in zip(predictions, gold, strict=True)]
         items: Items = {"id": ids, "gold": gold, "value": correct, "predictions": predictions}
         return items, zip(ids, gold, strict=True)
 
-    def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of predictions and their shares."""
-        from instructor_eval.tasks.types.item_checks import bounds
+    def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
+        """Check that every item has as many predictions, and the share of right ones as its value."""
+        from instructor_eval.tasks.types.item_checks import equal, numbers, report
 
-        return bounds(value=(0.0, 1.0)), _shares
-
-
-def _shares(_filed: Filed, items: Items) -> Iterator[str]:
-    """Check that every item has as many predictions, and the share of right ones as its value."""
-    import numpy as np
-
-    from instructor_eval.tasks.types.item_checks import equal, numbers, report
-
-    draws = np.array([len(row) for row in items["predictions"]])
-    yield from report(
-        items, (draws != draws[0]) | (draws == 0), lambda i: f"{draws[i]} predictions, the first item {draws[0]}"
-    )
-    rows = zip(items["predictions"], items["gold"], strict=True)
-    right = numbers([sum(p == g for p in row) / max(len(row), 1) for row, g in rows])
-    yield from equal(items, numbers(items["value"]), right, "value", "the share of correct predictions")
+        draws = [len(row) for row in items["predictions"]]
+        bad = [n != draws[0] or not n for n in draws]
+        yield from report(items, bad, lambda i: f"{draws[i]} predictions, the first item {draws[0]}")
+        rows = zip(items["predictions"], items["gold"], strict=True)
+        right = numbers([sum(p == g for p in row) / max(len(row), 1) for row, g in rows])
+        yield from equal(items, numbers(items["value"]), right, "value", "the share of correct predictions")

@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 from instructor_eval.core.mteb import one_cluster_evaluator
 from instructor_eval.core.values import Items
 from instructor_eval.tasks.labels import Labels
-from instructor_eval.tasks.mteb.corpus import split_of
-from instructor_eval.tasks.mteb.limit import cut_lists
+from instructor_eval.tasks.mteb.rows import cut_lists, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_labelled
 from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.base import Filed
 from instructor_eval.tasks.types.mteb_type import MtebType
 from instructor_eval.tasks.values import RowReader
 
@@ -32,9 +31,9 @@ class Clustering(MtebType):
     choices = ("clustering_256",)
     purpose = "clustering"
     calls = None
+    bounds: ClassVar = {"v_measure": (0.0, 1.0)}
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
-        """Read one set of labelled texts in rows, or several as lists."""
         path = find_file(folder, card.split)
         labels = Labels()
         first = next(read_rows(path), None)
@@ -55,12 +54,10 @@ class Clustering(MtebType):
         return {card.split: columns}, reader.warnings() + labels.warnings()
 
     def summary(self, card: Card, data: Any) -> str:
-        """Return own data in words."""
         sets = data[card.split]["sentences"]
         return f"{card.split}: {len(sets):,} {'set' if len(sets) == 1 else 'sets'}, {sum(map(len, sets)):,} texts"
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check the texts of every set, and that each has a label."""
         table = data.table(card.split)
         found = table.texts(task.input_column_name, lists=True)
         table.column(task.label_column_name)
@@ -82,20 +79,15 @@ class Clustering(MtebType):
         return super().bridge(task, card, encoder, settings)
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the sets with their V-measures."""
         values = [float(v) for v in scores["v_measures"]]
         ids = [str(i) for i in range(len(values))]
         labels = [row[task.label_column_name] for row in split_of(task, card)]
         items: Items = {"id": ids, "v_measure": values, "size": [len(x) for x in labels]}
         return items, ((i, list(map(str, x))) for i, x in zip(ids, labels, strict=True))
 
-    def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of V-measures and sizes."""
-        from instructor_eval.tasks.types.item_checks import bounds, numbers, report
+    def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
+        """Check that every set has a text."""
+        from instructor_eval.tasks.types.item_checks import numbers, report
 
-        def sizes(_filed: Filed, items: Items) -> Iterator[str]:
-            """Check that every set has a text."""
-            size = numbers(items["size"])
-            yield from report(items, ~(size >= 1), lambda i: f"size is {size[i]:.7g}, a split has at least one text")
-
-        return bounds(v_measure=(0.0, 1.0)), sizes
+        size = numbers(items["size"])
+        yield from report(items, ~(size >= 1), lambda i: f"size is {size[i]:.7g}, a split has at least one text")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,16 @@ class MtebType(TaskType):
 
     mteb_class: str = ""
     """mteb's class for own data, in `mteb.abstasks`."""
+    further: tuple[str, ...] = ()
+    """Metrics to compute beside the score; mteb does not know them."""
     calls: int | None = 2
     """Calls of `encode` in an evaluation: first and second sentences, training and test texts, human and machine
     summaries; None: a dry run ends by itself."""
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        """Return a hash of the folder's or the mirror's files, else hub id and revision."""
         return mirror.data_key(card, settings) if card.folder is None else files_key(_folder(card))
 
     def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Load the data through mteb, or read own data into mteb's objects, and score it."""
         own = None if card.folder is None else self.own_data(card)  # before the import of mteb: four seconds
         with quiet_mteb():
             if own is None:
@@ -48,7 +49,8 @@ class MtebType(TaskType):
                 task = self.task_of(card, data, settings.seed)
             refuse_if_strict(card, warnings, strict=settings.strict)
             if settings.limit:
-                self.limit(task, card, settings.limit)
+                splits = task.dataset.get(card.subset, task.dataset)
+                splits[card.split] = self.first(task, card, splits[card.split], settings.limit)
             outcome = self.score(task, card, encoder, settings)
         return dataclasses.replace(outcome, warnings=warnings)
 
@@ -72,7 +74,6 @@ class MtebType(TaskType):
         return data, tuple(map(one_line, warnings))
 
     def describe(self, card: Card, *, shipped: bool) -> tuple[str, tuple[str, ...]]:
-        """Read and check own data; return a summary of it, and the warnings."""
         data, warnings = self.own_data(card)
         return self.summary(card, data), warnings
 
@@ -81,7 +82,6 @@ class MtebType(TaskType):
         return ", ".join(f"{split}: {len(next(iter(columns.values()))):,} rows" for split, columns in data.items())
 
     def count_items(self, card: Card, limit: int | None) -> int:
-        """Return the number of items that a run of own data has."""
         n = self.size(card, self.own_data(card)[0], limit)
         return n if limit is None else min(n, max(limit, self.least))
 
@@ -122,17 +122,12 @@ class MtebType(TaskType):
 
     # The score
 
-    def limit(self, task: Any, card: Card, n: int) -> None:
-        """Reduce a loaded task to its first `n` items, such that they have a score if all items do.
+    def first(self, task: Any, card: Card, rows: Any, n: int) -> Any:
+        """Return the first `n` rows of the scored split, such that they have a score if all rows do.
 
         Raises:
             UserError: the data has one gold value only.
         """
-        data = task.dataset.get(card.subset, task.dataset)
-        data[card.split] = self.first(task, card, data[card.split], n)
-
-    def first(self, task: Any, card: Card, rows: Any, n: int) -> Any:
-        """Return the first `n` rows."""
         return rows.select(range(min(n, len(rows))))
 
     def calibrate(self, task: Any, card: Card, encoder: TaskEncoder) -> None:
@@ -153,10 +148,6 @@ class MtebType(TaskType):
         """Return the items behind mteb's scores, and the gold values with their ids."""
         raise NotImplementedError
 
-    def figures(self, items: Items) -> dict[str, float]:
-        """Return figures of the items that mteb does not give."""
-        return {}
-
     def score(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
         """Score a loaded task; in a dry run, pass its texts on.
 
@@ -164,8 +155,6 @@ class MtebType(TaskType):
             UserError: there is no score, since all similarities are equal.
             RuntimeError: the items do not give mteb's own number: an error in this package, which is never filed.
         """
-        import numpy as np
-
         from instructor_eval import metrics as scorers
         from instructor_eval.tasks.mteb.encoder import exact_cosines
         from instructor_eval.tasks.mteb.texts import AllSeen
@@ -182,17 +171,17 @@ class MtebType(TaskType):
         with exact_cosines(encoder.variant):
             scores = _evaluate(task, card, bridge)
         items, gold = self.items(task, card, caught, scores)
-        figures = {k: float(v) for k, v in scores.items() if isinstance(v, int | float) and np.isfinite(v)}
+        figures = {k: float(v) for k, v in scores.items() if isinstance(v, int | float) and math.isfinite(v)}
         figures = {k: v for k, v in figures.items() if not k.startswith("nauc") and k != "main_score"}
         # mteb has no number for a package's metric: the items must give the number of the type's own metric instead.
         known = metric if card.metric in self.metrics else self.metrics[0]
         value, reference = scorers.compute(known, items), float(scores[scorers.get(known).mteb or known])
-        if not np.isfinite(value):
+        if not math.isfinite(value):
             raise UserError(f"task {card.name}: there is no {known}: all similarities, or all gold values, are equal")
         if value != reference:
             raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
         score = value if known == metric else scorers.compute(metric, items)
-        figures |= self.figures(items)
+        figures |= {name: scorers.compute(name, items) for name in self.further}
         outcome = Outcome(metric=metric, score=score, items=items, metrics=figures, gold_hash=gold_hash(gold))
         return self.finished(outcome, task, card, bridge, caught)
 

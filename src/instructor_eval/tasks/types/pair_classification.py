@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.mteb.corpus import pairs_of, split_of
-from instructor_eval.tasks.mteb.limit import cut_lists, first_of
+from instructor_eval.tasks.mteb.rows import cut_lists, first_of, pairs_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.rows import Row
 from instructor_eval.tasks.task import Card, TaskEncoder
-from instructor_eval.tasks.types.base import ItemCheck
+from instructor_eval.tasks.types.base import ANY_LENGTH, COSINE
 from instructor_eval.tasks.types.mteb_type import MtebType
 from instructor_eval.tasks.values import RowReader, cut
 
@@ -38,18 +37,18 @@ class PairClassification(MtebType):
     choices = ("pair_ap",)
     purpose = "similarity"
     least = 2
+    bounds: ClassVar = {"cosine": COSINE, "manhattan": ANY_LENGTH, "euclidean": ANY_LENGTH}
+    flags = ("gold",)
 
     def chosen_metric(self, card: Card, protocol: Mapping[str, str]) -> str:
         """Return the average precision of the cosine alone if the protocol says so."""
         return "cosine_ap" if protocol["pair_ap"] == "cosine" else card.metric
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
-        """Read pairs of sentences with a label 0 or 1."""
         _, columns, warnings = read_pairs(card, folder, "labels", _label)
         return {card.split: columns}, warnings
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check texts and labels, a row each or lists of them."""
         table = data.table(card.split)
         first, second, label = task.input1_column_name, task.input2_column_name, task.label_column_name
         found = table.texts(first, second, lists=True)
@@ -75,19 +74,12 @@ class PairClassification(MtebType):
         encoder.calibrate(pairs_of(split_of(task, card), columns), "text")
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the pairs with their labels and similarities."""
         data = split_of(task, card)
         labels = data[0][task.label_column_name] if len(data) == 1 else data[task.label_column_name]
         gold = [int(x) for x in labels]
         ids = [str(i) for i in range(len(gold))]
         values = {name: [float(x) for x in caught["predictions"][key]] for name, key in _SIMILARITIES.items()}
         return {"id": ids, "gold": gold, **values}, zip(ids, gold, strict=True)
-
-    def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of labels and similarities."""
-        from instructor_eval.tasks.types.item_checks import ANY_LENGTH, COSINE, bounds, zero_or_one
-
-        return zero_or_one("gold"), bounds(cosine=COSINE, manhattan=ANY_LENGTH, euclidean=ANY_LENGTH)
 
 
 def _label(reader: RowReader, line: int, row: Row) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.mteb.corpus import documents_of, split_of
+from instructor_eval.tasks.mteb.rows import documents_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, TaskEncoder
 from instructor_eval.tasks.types.base import ItemCheck
@@ -29,12 +29,10 @@ class RankingType(MtebType):
     mteb_class = "AbsTaskRetrieval"
 
     def summary(self, card: Card, data: Any) -> str:
-        """Return own data in words."""
         judged = sum(len(d) for d in data.qrels.values())
         return f"{len(data.queries):,} queries, {len(data.corpus):,} documents, {judged:,} judgements"
 
     def size(self, card: Card, data: Any, limit: int | None) -> int:
-        """Return the number of judged queries; with a limit, of those with a relevant document."""
         return sum(limit is None or any(grade > 0 for grade in docs.values()) for docs in data.qrels.values())
 
     def fill(self, task: Any, card: Card, data: Any) -> None:
@@ -50,7 +48,6 @@ class RankingType(MtebType):
         task.dataset = {"default": {card.split: split}}
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check texts and ids, and that judgements name them."""
         split, corpus, queries = data.split(card.split), data.part("corpus"), data.part("queries")
         titled = ("title",) if "title" in corpus.rows.column_names else ()
         for part in (corpus, queries):
@@ -107,7 +104,6 @@ class RankingType(MtebType):
         return metrics.get(card.metric if card.metric in self.metrics else self.metrics[0]).column
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the queries with their figures and nearest documents."""
         from instructor_eval.metrics.ranking import ranked
 
         per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
@@ -128,7 +124,6 @@ class RankingType(MtebType):
         return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
 
     def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of figures and lists of queries."""
         from instructor_eval.tasks.types.ranking_checks import CHECKS
 
         return CHECKS

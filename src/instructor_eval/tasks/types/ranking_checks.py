@@ -16,9 +16,8 @@ import numpy as np
 from instructor_eval import metrics
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.ranking import ndcg
-from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.base import ANY_LENGTH, Filed, ItemCheck
 from instructor_eval.tasks.types.item_checks import (
-    ANY_LENGTH,
     FIVE_PLACES,
     ROUNDING,
     Array,

@@ -9,7 +9,7 @@ from typing import Any
 
 from instructor_eval.core.mteb import retrieval_scores
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.mteb.corpus import split_of
+from instructor_eval.tasks.mteb.rows import split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.ranking_data import read_reranking
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
@@ -26,11 +26,9 @@ class Reranking(RankingType):
     columns = ("query", "positive", "negative")
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
-        """Read queries, each with its relevant and other texts."""
         return read_reranking(card, folder)
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check texts, ids and judgements, and that every query has known candidates."""
         found, split = super().check(task, card, data), data.split(card.split)
         if not split["top_ranked"]:
             raise ValueError("no configuration 'top_ranked' with the candidates to rerank")
@@ -50,7 +48,6 @@ class Reranking(RankingType):
         return TextsOnly(encoder, documents=len(split_of(task, card)["corpus"]))
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the queries with their figures and nearest documents; of MindSmallReranking, the users."""
         from instructor_eval import metrics
 
         if metrics.get(card.metric).over_subqueries:

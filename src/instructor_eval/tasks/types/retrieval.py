@@ -20,7 +20,6 @@ class Retrieval(RankingType):
     is_searched = True
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
-        """Read corpus, queries and judgements in BEIR's layout."""
         return read_retrieval(card, folder)
 
     def bridge(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Any:

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.mteb.corpus import pairs_of, split_of
-from instructor_eval.tasks.mteb.limit import first_of
+from instructor_eval.tasks.mteb.rows import first_of, pairs_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.task import Card, TaskEncoder
-from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.base import COSINE, Filed
 from instructor_eval.tasks.types.mteb_type import MtebType
 
 
@@ -27,9 +26,9 @@ class STS(MtebType):
     columns = ("sentence1", "sentence2", "score")
     purpose = "similarity"
     least = 2
+    bounds: ClassVar = {"cosine": COSINE}
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
-        """Read pairs of sentences with a grade."""
         path, columns, warnings = read_pairs(card, folder, "score", lambda r, line, row: r.number(line, row, "score"))
         pairs = set(zip(columns["sentence1"], columns["sentence2"], strict=True))
         if len(pairs) < 2 or all(a == b for a, b in pairs):
@@ -38,7 +37,6 @@ class STS(MtebType):
         return {card.split: columns}, warnings
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check texts and grades."""
         table = data.table(card.split)
         found = table.texts(*task.column_names)
         table.numbers("score")
@@ -53,19 +51,14 @@ class STS(MtebType):
         encoder.calibrate(pairs_of(split_of(task, card), task.column_names), "text")
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the pairs with their scaled grades and cosines."""
         gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in split_of(task, card)["score"]]
         ids = [str(i) for i in range(len(gold))]
         cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
         return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
 
-    def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of grades and cosines."""
-        from instructor_eval.tasks.types.item_checks import COSINE, bounds, within
+    def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
+        """Check grades: they are scaled by the range that mteb's own tasks have; own data may have any."""
+        from instructor_eval.tasks.types.item_checks import within
 
-        def grades(filed: Filed, items: Items) -> Iterator[str]:
-            """Check grades: they are scaled by the range that mteb's own tasks have; own data may have any."""
-            if filed.card is not None:
-                yield from within(items, "gold", (0.0, 1.0))
-
-        return grades, bounds(cosine=COSINE)
+        if filed.card is not None:
+            yield from within(items, "gold", (0.0, 1.0))

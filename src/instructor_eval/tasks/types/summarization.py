@@ -7,14 +7,11 @@ from typing import Any, ClassVar
 
 from instructor_eval.core.mteb import choose_summarization_evaluator
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.mteb.corpus import split_of
-from instructor_eval.tasks.mteb.limit import first_with
+from instructor_eval.tasks.mteb.rows import first_with, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.base import COSINE, Filed
 from instructor_eval.tasks.types.mteb_type import MtebType
-
-_VERSIONS = ("summeval_v1", "summeval_v2")
 
 
 class Summarization(MtebType):
@@ -25,13 +22,14 @@ class Summarization(MtebType):
     metrics = ("cosine_spearman",)
     choices = ("summeval", "summeval_machine_instruction")
     may_be_own = False
+    further = ("summeval_v1", "summeval_v2")
+    bounds: ClassVar = {"rho": (-1.0, 1.0), "p": (0.0, 1.0)}
 
     def chosen_metric(self, card: Card, protocol: Mapping[str, str]) -> str:
         """Return the mean of the protocol's version."""
         return f"summeval_{protocol['summeval']}"
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
-        """Check summaries and grades."""
         table = data.table(card.split)
         human, machine = task.human_summaries_column_name, task.machine_summaries_column_name
         found = table.texts(human, machine, lists=True)
@@ -57,7 +55,6 @@ class Summarization(MtebType):
         return bridge
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        """Return the articles that mteb scored, with grades, cosines and their correlation."""
         from instructor_eval.metrics.correlation import article_correlation
 
         predictions = caught["predictions"]
@@ -74,47 +71,31 @@ class Summarization(MtebType):
         }
         return items, zip(ids, gold, strict=True)
 
-    def figures(self, items: Items) -> dict[str, float]:
-        """Return the score in both versions."""
-        from instructor_eval import metrics as scorers
+    def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
+        """Check that every article's correlation is that of its grades and cosines."""
+        from instructor_eval.metrics.correlation import article_correlation
+        from instructor_eval.tasks.types.item_checks import equal, numbers, report
 
-        return {name: scorers.compute(name, items) for name in _VERSIONS}
-
-    def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of grades, cosines and correlations."""
-        from instructor_eval.tasks.types.item_checks import bounds
-
-        return bounds(rho=(-1.0, 1.0), p=(0.0, 1.0)), _correlations
+        grades, cosines = items["gold"], items["cosine"]
+        bad = [len(a) != len(b) for a, b in zip(grades, cosines, strict=True)]
+        yield from report(items, bad, lambda i: f"{len(grades[i])} grades, {len(cosines[i])} cosines")
+        if any(bad):
+            return
+        found = [article_correlation(c, g) for c, g in zip(cosines, grades, strict=True)]
+        for name, values in zip(("rho", "p"), zip(*found, strict=True), strict=True):
+            yield from equal(items, numbers(items[name]), numbers(values), name, "its grades and cosines give")
+        for i, row in enumerate(cosines):
+            outside = [c for c in row if not COSINE[0] <= c <= COSINE[1]]
+            if outside:
+                yield f"item {items['id'][i]}: cosine is {outside[0]:.7g}, it must be between -1 and 1"
+                return
 
 
 def _scored_articles(task: Any, rows: Any, gold: list[list[float]]) -> list[str]:
     """Return the places of the articles that mteb scored: those whose grades, and similarities, are not all equal."""
-    import numpy as np
-
     ids: list[str] = []
     for i, grades in enumerate(rows[task.relevancy_column_name]):
-        scaled = ((np.array(grades) - task.min_score) / (task.max_score - task.min_score)).tolist()
+        scaled = [(grade - task.min_score) / (task.max_score - task.min_score) for grade in grades]
         if len(ids) < len(gold) and scaled == gold[len(ids)]:
             ids.append(str(i))
     return ids
-
-
-def _correlations(_filed: Filed, items: Items) -> Iterator[str]:
-    """Check that every article's correlation is that of its grades and cosines."""
-    import numpy as np
-
-    from instructor_eval.metrics.correlation import article_correlation
-    from instructor_eval.tasks.types.item_checks import COSINE, equal, numbers, report
-
-    n, m = (np.array([len(row) for row in items[name]]) for name in ("gold", "cosine"))
-    yield from report(items, n != m, lambda i: f"{n[i]} grades, {m[i]} cosines")
-    if (n != m).any():
-        return
-    found = [article_correlation(c, g) for c, g in zip(items["cosine"], items["gold"], strict=True)]
-    for name, values in zip(("rho", "p"), zip(*found, strict=True), strict=True):
-        yield from equal(items, numbers(items[name]), numbers(values), name, "its grades and cosines give")
-    for i, row in enumerate(items["cosine"]):
-        outside = [c for c in row if not COSINE[0] <= c <= COSINE[1]]
-        if outside:
-            yield f"item {items['id'][i]}: cosine is {outside[0]:.7g}, it must be between -1 and 1"
-            return

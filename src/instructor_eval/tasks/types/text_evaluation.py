@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from instructor_eval.core.values import Items
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Filed, ItemCheck, TaskType
+from instructor_eval.tasks.types.base import COSINE, Filed, TaskType
 
 
 class TextEvaluation(TaskType):
@@ -21,55 +21,42 @@ class TextEvaluation(TaskType):
     category = "Billboard"
     unit = "segment"
     least = 2
+    bounds: ClassVar = {"value": COSINE}
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        """Return a hash of the folder's files."""
         from instructor_eval.tasks import billboard
 
         return billboard.data_key(card, settings)
 
     def describe(self, card: Card, *, shipped: bool) -> tuple[str, tuple[str, ...]]:
-        """Read and check the data; return a summary of it, and the warnings."""
         from instructor_eval.tasks.billboard import read_segments
 
         segments, warnings = read_segments(card.folder or Path())
         return f"{len(segments):,} segments, {sum(len(s.hypotheses) for s in segments):,} hypotheses", warnings
 
     def count_items(self, card: Card, limit: int | None) -> int:
-        """Return the number of texts in the segments of a run."""
-        from instructor_eval.tasks.billboard import limit_segments, load_segments
+        from instructor_eval.tasks.billboard import limit_segments, read_segments
 
-        return sum(len(s.hypotheses) for s in limit_segments(load_segments(card.folder or Path()), limit))
+        return sum(len(s.hypotheses) for s in limit_segments(read_segments(card.folder or Path())[0], limit))
 
     def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
-        """Embed, take the maximum over references, correlate."""
         from instructor_eval.tasks import billboard
 
         return billboard.run(card, encoder, settings)
 
     def count(self, items: Items) -> int:
-        """Return the number of segments."""
         return len(set(items["segment"]))
 
-    def item_checks(self) -> tuple[ItemCheck, ...]:
-        """Return the checks of cosines and segments."""
-        from instructor_eval.tasks.types.item_checks import COSINE, bounds
+    def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
+        """Check that ids are of segment and system, and that no segment lacks a system."""
+        from instructor_eval.tasks.types.item_checks import report
 
-        return bounds(value=COSINE), _segments
-
-
-def _segments(filed: Filed, items: Items) -> Iterator[str]:
-    """Check that ids are of segment and system, and that no segment lacks a system."""
-    import numpy as np
-
-    from instructor_eval.tasks.types.item_checks import report
-
-    segments, systems = items["segment"], items["system"]
-    names = [f"{segment}/{system}" for segment, system in zip(segments, systems, strict=True)]
-    bad = np.array([a != b for a, b in zip(items["id"], names, strict=True)])
-    yield from report(items, bad, lambda i: f"its segment and system are {names[i][:80]}")
-    counts = Counter(segments)
-    if filed.card is not None and len(set(counts.values())) > 1:  # own data may lack a system here and there
-        usual = Counter(counts.values()).most_common(1)[0][0]
-        odd = next(segment for segment, n in counts.items() if n != usual)
-        yield f"segment {str(odd)[:80]}: {counts[odd]} hypotheses, most segments have {usual}"
+        segments, systems = items["segment"], items["system"]
+        names = [f"{segment}/{system}" for segment, system in zip(segments, systems, strict=True)]
+        bad = [a != b for a, b in zip(items["id"], names, strict=True)]
+        yield from report(items, bad, lambda i: f"its segment and system are {names[i][:80]}")
+        counts = Counter(segments)
+        if filed.card is not None and len(set(counts.values())) > 1:  # own data may lack a system here and there
+            usual = Counter(counts.values()).most_common(1)[0][0]
+            odd = next(segment for segment, n in counts.items() if n != usual)
+            yield f"segment {str(odd)[:80]}: {counts[odd]} hypotheses, most segments have {usual}"
