@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.progress import Progress
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.variant import Variant
+from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.protocol import relevant
 from instructor_eval.tasks.task import Resolved
@@ -288,3 +290,26 @@ def test_without_a_model_nothing_is_stored() -> None:
     nothing.calibrate(["a"], "example")
     assert nothing.encode(["a", "b"], "example").shape == (2, 0)
     assert (nothing.embedding(), nothing.variant) == ({}, Variant())
+
+
+def test_a_served_model_learns_what_texts_are_for() -> None:
+    """As a run asks: a query and a document by their role, other texts by their type's purpose."""
+
+    class Served(Nothing):
+        def scope(self, instruction: str, *of: str) -> str:
+            asked.append(of)
+            return instruction
+
+    asked: list[tuple[str, ...]] = []
+    model = SimpleNamespace(name="m", normalize=True)
+    for name, kind in types.TYPES.items():
+        encoder = BoundEncoder(Served(model), INSTRUCTIONS, {}, task="T", task_type=name, purpose=kind.purpose)
+        for role in kind.wording:
+            if role in INSTRUCTIONS:
+                encoder.encode(["a"], role)
+    similarity = [("T", kind, "similarity") for kind in ("PairClassification", "STS")]
+    assert asked == [
+        *[("T", kind, role) for kind in ("Retrieval", "Reranking") for role in ("query", "document")],
+        ("T", "Clustering", "clustering"), similarity[0], ("T", "Classification", "classification"), similarity[1],
+        ("T", "Summarization", "text"), ("T", "TextEvaluation", "text"),
+    ]  # fmt: skip

@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, get_args
 
+_UNSAID = ("reference", "date", "domains", "task_subtypes", "license", "annotations_creators", "dialect",
+           "sample_creation", "bibtex_citation")  # fmt: skip
+"""Fields of `TaskMetadata` that must be there, and may be None."""
+
 
 def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_score: str = "main") -> Any:
     """Return mteb's `TaskMetadata` of a task that mteb does not know.
@@ -27,7 +31,6 @@ def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_
     return TaskMetadata(
         name=name,
         description="A user's own task.",
-        reference=None,
         dataset={"path": "own/own", "revision": "local"},
         type=kind if kind in get_args(TaskType) else "STS",
         category="t2t",
@@ -35,14 +38,7 @@ def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_
         eval_splits=[split],
         eval_langs=["eng-Latn"],
         main_score=main_score,
-        date=None,
-        domains=None,
-        task_subtypes=None,
-        license=None,
-        annotations_creators=None,
-        dialect=None,
-        sample_creation=None,
-        bibtex_citation=None,
+        **dict.fromkeys(_UNSAID),
     )
 
 

@@ -16,11 +16,10 @@ import numpy as np
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key, mirror_folder
-from instructor_eval.core.outside import is_folder
 from instructor_eval.core.values import Items, Vectors
 from instructor_eval.tasks.rows import read_rows
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.tasks.values import RowReader, cut, gold_hash, refuse_if_strict
+from instructor_eval.tasks.values import RowReader, cut, folder_of, gold_hash, refuse_if_strict
 
 _ROUNDING = 1e-6
 """Cosines that differ by less are equal: float32 products of one pair differ with the shape of the matrix."""
@@ -82,9 +81,7 @@ def run(card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
 
 def _folder(card: Card, settings: RunSettings) -> Path:
     if card.folder is not None:
-        if not is_folder(card.folder):
-            raise UserError(f"task {card.name}: {card.folder}: no such folder: correct `data` in the card")
-        return card.folder
+        return folder_of(card)
     folder = mirror_folder(settings.hub, str(card.data_id))
     if folder is None:
         raise UserError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.core.errors import UserError
+from instructor_eval.core.outside import is_folder
 from instructor_eval.tasks.rows import Row
 from instructor_eval.tasks.task import Card
 
@@ -236,6 +237,17 @@ class RowReader:
                 texts = count(seen.n, "empty text")
                 found.append(f"{name or self.path.name}: {texts} in '{column}' (the first in line {seen.first})")
         return found
+
+
+def folder_of(card: Card) -> Path:
+    """Return the folder of a card's data.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if card.folder is None or not is_folder(card.folder):
+        raise UserError(f"task {card.name}: {card.folder}: no such folder: correct `data` in the card")
+    return card.folder
 
 
 def gold_hash(gold: Iterable[tuple[Any, ...]]) -> str:

@@ -21,7 +21,6 @@ from instructor_eval import metrics
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key, mirror_folder, snapshot
 from instructor_eval.core.libraries import missing
-from instructor_eval.core.outside import is_folder
 from instructor_eval.core.values import Items, Vectors
 from instructor_eval.readers.ask import ask
 from instructor_eval.readers.contract import Question
@@ -35,7 +34,7 @@ from instructor_eval.tasks.prompts.recipe import SEED, Recipe, files_of, recipe_
 from instructor_eval.tasks.prompts.sampling import Drawn, draw
 from instructor_eval.tasks.prompts.selection import Ranking, by_bm25, by_cosine, by_random, choose
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, Selection, TaskEncoder
-from instructor_eval.tasks.values import gold_hash, refuse_if_strict
+from instructor_eval.tasks.values import folder_of, gold_hash, refuse_if_strict
 
 _ROLE = "example"
 _PLAIN = ("rows", "hub")
@@ -233,9 +232,7 @@ def _wanted(card: Card, recipe: Recipe) -> list[str]:
 
 def _local(card: Card, settings: RunSettings) -> Path | None:
     if card.folder is not None:
-        if not is_folder(card.folder):
-            raise UserError(f"task {card.name}: {card.folder}: no such folder: correct `data` in the card")
-        return card.folder
+        return folder_of(card)
     for data_id in (card.data_mirror, card.data_id):
         folder = mirror_folder(settings.hub, data_id) if data_id else None
         if folder is not None:

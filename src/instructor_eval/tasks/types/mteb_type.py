@@ -16,13 +16,12 @@ from typing import Any
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key
 from instructor_eval.core.mteb import catch_predictions, own_metadata, quiet_mteb
-from instructor_eval.core.outside import is_folder
 from instructor_eval.core.values import Items
 from instructor_eval.tasks.mteb import load as mirror
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import TaskType
-from instructor_eval.tasks.values import gold_hash, refuse_if_strict
+from instructor_eval.tasks.values import folder_of, gold_hash, refuse_if_strict
 
 
 class MtebType(TaskType):
@@ -37,7 +36,7 @@ class MtebType(TaskType):
     summaries; None: a dry run ends by itself."""
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        return mirror.data_key(card, settings) if card.folder is None else files_key(_folder(card))
+        return mirror.data_key(card, settings) if card.folder is None else files_key(folder_of(card))
 
     def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
         own = None if card.folder is None else self.own_data(card)  # before the import of mteb: four seconds
@@ -45,8 +44,7 @@ class MtebType(TaskType):
             if own is None:
                 task, warnings = mirror.load(card, settings, self.check)
             else:
-                data, warnings = own
-                task = self.task_of(card, data, settings.seed)
+                task, warnings = self.task_of(card, own[0], settings.seed), own[1]
             refuse_if_strict(card, warnings, strict=settings.strict)
             if settings.limit:
                 splits = task.dataset.get(card.subset, task.dataset)
@@ -70,7 +68,7 @@ class MtebType(TaskType):
         Raises:
             UserError: there is no such folder, or as `read`.
         """
-        data, warnings = self.read(card, _folder(card))
+        data, warnings = self.read(card, folder_of(card))
         return data, tuple(map(one_line, warnings))
 
     def describe(self, card: Card, *, shipped: bool) -> tuple[str, tuple[str, ...]]:
@@ -199,10 +197,3 @@ def _evaluate(task: Any, card: Card, bridge: Any) -> Any:
         encode_kwargs={"show_progress_bar": False},
         prediction_folder=Path("unused"),
     )[card.subset]
-
-
-def _folder(card: Card) -> Path:
-    folder = card.folder
-    if folder is None or not is_folder(folder):
-        raise UserError(f"task {card.name}: {folder}: no such folder: correct `data` in the card")
-    return folder

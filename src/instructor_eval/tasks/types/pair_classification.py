@@ -16,13 +16,8 @@ from instructor_eval.tasks.types.base import ANY_LENGTH, COSINE
 from instructor_eval.tasks.types.mteb_type import MtebType
 from instructor_eval.tasks.values import RowReader, cut
 
-_SIMILARITIES = {
-    "similarity": "similarity_scores",
-    "cosine": "cosine_scores",
-    "manhattan": "manhattan_distances",
-    "euclidean": "euclidean_distances",
-    "dot": "dot_scores",
-}
+_SIMILARITIES = {"similarity": "similarity_scores", "cosine": "cosine_scores", "manhattan": "manhattan_distances",
+                 "euclidean": "euclidean_distances", "dot": "dot_scores"}  # fmt: skip
 """Column of the items -> mteb's name."""
 
 

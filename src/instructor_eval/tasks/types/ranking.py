@@ -39,12 +39,8 @@ class RankingType(MtebType):
         """Put corpus, queries, judgements and candidates into a task of mteb."""
         from datasets import Dataset
 
-        split = {
-            "corpus": Dataset.from_list(data.corpus),
-            "queries": Dataset.from_list(data.queries),
-            "relevant_docs": data.qrels,
-            "top_ranked": data.candidates,
-        }
+        corpus, queries = Dataset.from_list(data.corpus), Dataset.from_list(data.queries)
+        split = {"corpus": corpus, "queries": queries, "relevant_docs": data.qrels, "top_ranked": data.candidates}
         task.dataset = {"default": {card.split: split}}
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
@@ -113,13 +109,11 @@ class RankingType(MtebType):
             kind, _, k = name.partition("_at_")
             items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
         items["relevant"] = [sum(1 for grade in qrels[i].values() if grade > 0) for i in ids]
-        first = [ranked(results.get(i, {}), TOP) for i in ids]
-        items["top"] = [[str(doc) for doc, _ in found] for found in first]
-        items["top_scores"] = [[float(value) for _, value in found] for found in first]
+        first = {i: ranked(results.get(i, {}), TOP) for i in ids}
+        items["top"] = [[str(doc) for doc, _ in found] for found in first.values()]
+        items["top_scores"] = [[float(value) for _, value in found] for found in first.values()]
         # From these and the list `evaluate validate --results` computes the figures at 10 again.
-        items["top_grades"] = [
-            [int(qrels[i].get(doc, 0)) for doc, _ in found] for i, found in zip(ids, first, strict=True)
-        ]
+        items["top_grades"] = [[int(qrels[i].get(doc, 0)) for doc, _ in found] for i, found in first.items()]
         items["best_grades"] = [sorted((int(g) for g in qrels[i].values() if g > 0), reverse=True)[:TOP] for i in ids]
         return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
 

@@ -62,14 +62,8 @@ class Summarization(MtebType):
         gold = [[float(x) for x in row] for row in predictions["human_scores"]]
         ids = _scored_articles(task, split_of(task, card), gold)
         pairs = [article_correlation(c, g) for c, g in zip(cosines, gold, strict=True)]
-        items: Items = {
-            "id": ids,
-            "gold": gold,
-            "cosine": cosines,
-            "rho": [rho for rho, _ in pairs],
-            "p": [p for _, p in pairs],
-        }
-        return items, zip(ids, gold, strict=True)
+        rho, p = ([pair[k] for pair in pairs] for k in (0, 1))
+        return {"id": ids, "gold": gold, "cosine": cosines, "rho": rho, "p": p}, zip(ids, gold, strict=True)
 
     def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
         """Check that every article's correlation is that of its grades and cosines."""
