@@ -25,7 +25,9 @@ Run = Callable[..., Any]
 MakeScore = Callable[..., Score]
 
 FEW = {task: made_results.TASKS[task] for task in ("SciFact", "STS12", "RTE")}
-HEAVY = ("torch", "mteb", "transformers", "datasets", "pandas", "sklearn", "tokenizers", "huggingface_hub")
+HEAVY = (
+    "torch", "mteb", "transformers", "datasets", "pandas", "sklearn", "tokenizers", "huggingface_hub", "scipy.stats"
+)  # fmt: skip
 SAME = {"model": made_results.MINILM, "fingerprint": "fp32".ljust(16, "0")}
 
 

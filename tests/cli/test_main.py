@@ -23,7 +23,9 @@ from instructor_eval.tasks.cards import shipped_cards
 Run = Callable[..., Any]
 MakeScore = Callable[..., Score]
 Environment = Callable[[Path], dict[str, str]]
-HEAVY = ("torch", "mteb", "transformers", "datasets", "pandas", "sklearn", "tokenizers", "huggingface_hub")
+HEAVY = (
+    "torch", "mteb", "transformers", "datasets", "pandas", "sklearn", "tokenizers", "huggingface_hub", "scipy.stats"
+)  # fmt: skip
 LISTINGS = [["tasks"], ["tasks", "ArguAna"], ["models"], ["validate"]]
 
 

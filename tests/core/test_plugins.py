@@ -119,6 +119,19 @@ def test_the_documented_package(scores: dict[tuple[str, str], Any]) -> None:
     assert prompts["score"] == pytest.approx(items["gold"].count("complaint") / len(items["gold"]))
 
 
+def test_the_documented_metric_that_says_more_than_its_formula(
+    site: Path, tmp_path: Path, bare_environment: Callable[[Path], dict[str, str]]
+) -> None:
+    program = (
+        "from instructor_eval import metrics\nsure = metrics.get('sure_accuracy')\n"
+        "items = {'id': ['a', 'b', 'c', 'd'], 'gold': ['x'] * 4, 'value': [1.0, 0.9, 0.0, 1.0]}\n"
+        "print(sure.unit, sure.compute(items), sure.contributions(items).tolist(), sure.method(items))"
+    )
+    environment = bare_environment(tmp_path) | {"PYTHONPATH": f"{SOURCE}:{site}"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "message 0.5 [1.0, 0.0, 0.0, 1.0] t\n", done.stderr
+
+
 @pytest.mark.usefixtures("scores")
 def test_what_reads_results_of_plugins(evaluate: Run) -> None:
     compared = evaluate("compare", "minilm@fp32", "minilm@acme-fp32", "--task", "AcmeMail", "--format", "json")

@@ -3,14 +3,25 @@ from __future__ import annotations
 import csv
 import json
 import math
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from instructor_eval.metrics.correlation import COSINE_PEARSON, COSINE_SPEARMAN, PEARSON, article_correlation
+from instructor_eval.metrics.correlation import (
+    COSINE_PEARSON,
+    COSINE_SPEARMAN,
+    PEARSON,
+    article_correlation,
+    pearson,
+    spearman,
+)
 from instructor_eval.metrics.summaries import SUMMEVAL_V1, SUMMEVAL_V2
 
 # Few values, so that ties are the rule; at least two differ on both sides.
@@ -50,6 +61,36 @@ def test_spearman(columns: tuple[list[float], list[float]]) -> None:
     assert rho == float(spearmanr(gold, found)[0])
     result = article_correlation(found, gold)
     assert result == tuple(float(v) for v in spearmanr(gold, found))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("n", [2, 3, 17, 1000, 20_001])
+def test_both_are_scipys_to_the_last_bit(n: int, scale: float) -> None:
+    random = np.random.default_rng(n)
+    for _ in range(20 if n < 1000 else 3):
+        gold = random.normal(size=n) * scale
+        found = gold * random.normal() + random.normal(size=n) * scale
+        assert pearson(gold, found) == float(pearsonr(gold, found)[0])
+        assert spearman(gold, found) == float(spearmanr(gold, found)[0])
+
+
+@pytest.mark.parametrize("correlation", [pearson, spearman])
+def test_where_there_is_none(correlation: Callable[..., float]) -> None:
+    for x, y in (([1.0], [2.0]), ([0.1, 0.1, 0.1], [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0], [0.3] * 3), ([], [])):
+        assert math.isnan(correlation(x, y))
+    assert math.isnan(correlation([1.0, math.nan, 2.0], [1.0, 2.0, 3.0]))
+
+
+def test_metrics_are_computed_without_scipys_slow_module() -> None:
+    program = (
+        "import sys\nfrom instructor_eval import metrics\nfrom instructor_eval.metrics import correlation\n"
+        "print('scipy' in sys.modules)\n"
+        "items = {'gold': [1, 2, 3, 4], 'cosine': [1, 3, 2, 4], 'value': [1, 3, 2, 4]}\n"
+        "for name in ('cosine_spearman', 'cosine_pearson', 'pearson'): metrics.compute(name, items)\n"
+        "correlation.article_correlation([1, 2, 3], [1, 3, 2])\nprint('scipy.stats' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_spearman_sees_only_the_order() -> None:

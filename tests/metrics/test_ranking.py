@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instructor_eval.metrics import compute
-from instructor_eval.metrics.ranking import ndcg, ranked
+from instructor_eval.metrics.ranking import at, depth, ndcg, ranked, trec_name
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
@@ -65,3 +65,14 @@ def test_trec_eval_ranks_so_where_scores_tie(drawn: dict[str, tuple[float, int]]
     best = sorted(grades.values(), reverse=True)
     for k in (1, 3, 10, 100):
         assert ndcg([grades[doc] for doc in order], best, k) == pytest.approx(theirs[f"ndcg_cut_{k}"], abs=1e-12)
+
+
+def test_what_a_figures_name_says() -> None:
+    assert at("accuracy") is None
+    plain, merged = at("map_at_1000"), at("max_over_subqueries_map_at_1000")
+    assert plain is not None
+    assert merged is not None
+    assert (plain.column, plain.over_subqueries) == ("map_at_1000", False)
+    assert (merged.column, merged.over_subqueries) == ("map_at_1000", True)
+    assert [depth(name) for name in ("mrr_at_20", "id", "max_over_subqueries_map_at_1000")] == [20, None, 1000]
+    assert [trec_name(name) for name in ("ndcg_at_5", "precision_at_1")] == ["ndcg_cut_5", "P_1"]

@@ -13,7 +13,8 @@ import numpy as np
 
 from instructor_eval.metrics.metric import Metric
 
-OVER_SUBQUERIES = "max_over_subqueries_"
+_TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
+_OVER_SUBQUERIES = "max_over_subqueries_"
 """The prefix of metrics of which a user's query is a set of mteb's (MindSmallReranking)."""
 
 
@@ -52,7 +53,7 @@ def at(name: str) -> Metric | None:
     """
     if "_at_" not in name:
         return None
-    column = name.removeprefix(OVER_SUBQUERIES)
+    column = name.removeprefix(_OVER_SUBQUERIES)
     return Metric(
         name,
         lambda items: round(sum(items[column]) / len(items[column]), 5),
@@ -62,6 +63,12 @@ def at(name: str) -> Metric | None:
         column=column,
         over_subqueries=column != name,
     )
+
+
+def trec_name(figure: str) -> str:
+    """Return trec_eval's name of a figure at k: `ndcg_cut_10` of `ndcg_at_10`."""
+    kind, _, k = figure.partition("_at_")
+    return f"{_TREC_NAMES[kind]}_{k}"
 
 
 def depth(figure: str) -> int | None:

@@ -33,4 +33,8 @@ def _sorted(values: npt.ArrayLike) -> tuple[Places, Places, Places]:
     column = np.asarray(values, dtype=np.float64)
     order = np.argsort(column, kind="stable")
     rising = column[order]
-    return order, np.searchsorted(rising, column, "left"), np.searchsorted(rising, column, "right")
+    starts = np.flatnonzero(np.concatenate([[True], rising[1:] != rising[:-1]]))
+    sizes = np.diff(starts, append=len(column))
+    below, up_to = np.empty_like(order), np.empty_like(order)
+    below[order], up_to[order] = np.repeat(starts, sizes), np.repeat(starts + sizes, sizes)
+    return order, below, up_to

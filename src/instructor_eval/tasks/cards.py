@@ -89,7 +89,7 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         file=document.file,
     )
     if card.metric not in kind.metrics:
-        from instructor_eval.metrics import plugged  # numpy and scipy
+        from instructor_eval.metrics import plugged  # numpy
 
         known = (*kind.metrics, *plugged())
         if card.metric not in known:

@@ -4,20 +4,9 @@ Embeddings are deterministic, so a difference on these items is real; the interv
 items of this kind. Pure functions: items in, `Difference` out. numpy and scipy are imported when items are compared,
 not before.
 
-| metric                              | unit         | 95 % interval                       |
-|-------------------------------------|--------------|-------------------------------------|
-| nDCG, MAP, recall, precision at k   | query        | t                                   |
-| accuracy                            | test item    | t; the draws are taken as given     |
-| Rouge-L                             | test example | t                                   |
-| V-measure                           | split        | t                                   |
-| average precision, Spearman of STS  | pair         | t, s.e. of the pairs' influence     |
-| SummEval                            | article      | t                                   |
-| Pearson of Billboard                | segment      | t, s.e. of the segments' influence  |
-| Rouge-L of the third worst reviewer | test example | t, s.e. of draws within reviewers   |
-| a metric of an installed package    | item         | t, s.e. of a paired bootstrap       |
-| mean of tasks, or of a task's parts | task         | t, s.e. = sqrt(Σ s.e.²) / T         |
-
-The influence of a unit is what it moves the score by; the metric says it (`Metric.influence`).
+An interval is Student's t around the difference. Its standard error is that of the units' paired values where the score
+is their mean; else of their influences, if the metric says these (`Metric.influence`); else of a paired bootstrap. Of a
+mean of tasks, or of a task's parts, it is sqrt(Σ s.e.²) / T. docs/comparing.md lists them.
 
 `lower` is the bound that a gate's OK rests on: Student's t's, or what items that were not drawn may have lost, if that
 is more (`unseen.py`). `upper` is Student's t's.

@@ -19,7 +19,6 @@ AT_K = tuple(f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision") for k
 _OTHERS_PER_QUERY = 10
 _STORED_AT_K = ("ndcg_at_1", "ndcg_at_10", "ndcg_at_100", "map_at_10", "map_at_1000", "recall_at_10", "recall_at_100",
                 "precision_at_1", "precision_at_10")  # fmt: skip
-_TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
 
 
 class RankingType(MtebType):
@@ -100,14 +99,13 @@ class RankingType(MtebType):
         return metrics.get(card.metric if card.metric in self.metrics else self.metrics[0]).column
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        from instructor_eval.metrics.ranking import ranked
+        from instructor_eval.metrics.ranking import ranked, trec_name
 
         per_query, qrels, results = caught["scores"], caught["qrels"], caught["results"]
         ids = list(per_query)
         items: Items = {"id": [str(i) for i in ids]}
         for name in dict.fromkeys((self.column(card), *_STORED_AT_K)):
-            kind, _, k = name.partition("_at_")
-            items[name] = [float(per_query[i][f"{_TREC_NAMES[kind]}_{k}"]) for i in ids]
+            items[name] = [float(per_query[i][trec_name(name)]) for i in ids]
         items["relevant"] = [sum(1 for grade in qrels[i].values() if grade > 0) for i in ids]
         first = {i: ranked(results.get(i, {}), TOP) for i in ids}
         items["top"] = [[str(doc) for doc, _ in found] for found in first.values()]
