@@ -138,11 +138,15 @@ class Metric:
             return "t"
         return ("cluster " if self.is_clustered(items) else "") + ("influence" if self.influence else "bootstrap")
 
+    def count_positives(self, items: Items) -> int:
+        """Return how many 1s there are to find."""
+        return int(np.count_nonzero(np.asarray(items[self.positives]) == 1))
+
     def rests_on_few(self, items: Items) -> bool:
         """Return whether there are fewer than five positives, or negatives, to find."""
         if not self.positives:
             return False
-        positives = items[self.positives].count(1)
+        positives = self.count_positives(items)
         return min(positives, len(items[self.positives]) - positives) < _FEW
 
     @property

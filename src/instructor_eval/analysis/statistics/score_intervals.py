@@ -38,7 +38,7 @@ def of(metric: Metric, items: Items, units: Numbers) -> Ends:
     if metric.correlates:
         return of_correlation(units, ranks=bool(metric.ranked))
     if metric.positives:
-        return of_average_precision(units, items[metric.positives].count(1))
+        return of_average_precision(units, metric.count_positives(items))
     return t(float(np.mean(units)), standard_error(units), len(units) - 1)
 
 
