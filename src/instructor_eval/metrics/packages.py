@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -28,68 +29,39 @@ def of_package(plugin: Plugin) -> Metric:
     """
     loaded = plugin.load(lambda found: isinstance(found, Metric) or callable(found), "function of items, nor a Metric")
     metric = loaded if isinstance(loaded, Metric) else Metric(plugin.name, loaded, cluster="segment")
-    return dataclasses.replace(
-        metric,
-        name=plugin.name,
-        formula=_safe_formula(plugin, metric.formula),
-        values=_safe(plugin, metric, metric.values),
-        adds=_safe(plugin, metric, metric.adds),
-        influence=_safe(plugin, metric, metric.influence),
-        weighted=_safe_weighted(plugin, metric.weighted),
-        of_parts=False,
-    )
 
+    def run(items: Items, call: Callable[[Items], T]) -> T:
+        own = {name: list(column) for name, column in items.items()}
+        found: T = plugin.run(lambda: call(own), f"fails on {len(own['id']):,} items with {', '.join(own)[:200]}")
+        return found
 
-def _safe_formula(plugin: Plugin, formula: Callable[[Items], float]) -> Callable[[Items], float]:
-    def call(items: Items) -> float:
-        value = _run(plugin, items, lambda own: float(formula(own)))
+    def array(items: Items, call: Callable[[Items], Numbers], n: int, what: str) -> Numbers:
+        found = run(items, lambda own: np.array(call(own), dtype=np.float64))
+        if found.shape != (n,):
+            raise UserError(f"{plugin.what} gives {list(found.shape)} values for {n:,} {what}: fix or uninstall it")
+        return found
+
+    def score(items: Items) -> float:
+        value = run(items, lambda own: float(metric.formula(own)))
         if not math.isfinite(value):
             count = f"{len(items['id']):,}"
             raise UserError(f"{plugin.what} gives {value} for {count} items, which is not a score: fix or uninstall it")
         return value
 
-    return call
+    def by_unit(part: Callable[[Items], Numbers] | None) -> Callable[[Items], Numbers] | None:
+        return part and (lambda items: array(items, part, len(metric.units(items)), f"{metric.unit}s"))
 
+    def of_draws(weighted: Callable[[Items], Statistic], items: Items) -> Statistic:
+        statistic = run(items, weighted)
+        return lambda counts: array(items, lambda _own: statistic(counts.copy()), counts.shape[1], "draws")
 
-def _safe(plugin: Plugin, metric: Metric, part: Callable[[Items], Numbers] | None) -> Callable[[Items], Numbers] | None:
-    """Return a function that gives a number a unit, if there is one."""
-    if part is None:
-        return None
-
-    def call(items: Items) -> Numbers:
-        found = _run(plugin, items, lambda own: np.array(part(own), dtype=np.float64))
-        return _of_shape(plugin, found, len(metric.units(items)), f"{metric.unit}s")
-
-    return call
-
-
-def _safe_weighted(
-    plugin: Plugin, weighted: Callable[[Items], Statistic] | None
-) -> Callable[[Items], Statistic] | None:
-    if weighted is None:
-        return None
-
-    def of_items(items: Items) -> Statistic:
-        statistic = _run(plugin, items, weighted)
-
-        def of_draws(counts: Numbers) -> Numbers:
-            found = _run(plugin, items, lambda _own: np.array(statistic(counts.copy()), dtype=np.float64))
-            return _of_shape(plugin, found, counts.shape[1], "draws")
-
-        return of_draws
-
-    return of_items
-
-
-def _run(plugin: Plugin, items: Items, call: Callable[[Items], T]) -> T:
-    """Run a package's code on a copy of the items."""
-    own = {name: list(column) for name, column in items.items()}
-    failing = f"fails on {len(own['id']):,} items with {', '.join(own)[:200]}"
-    found: T = plugin.run(lambda: call(own), failing)
-    return found
-
-
-def _of_shape(plugin: Plugin, found: Numbers, n: int, what: str) -> Numbers:
-    if found.shape != (n,):
-        raise UserError(f"{plugin.what} gives {list(found.shape)} values for {n:,} {what}: fix or uninstall it")
-    return found
+    return dataclasses.replace(
+        metric,
+        name=plugin.name,
+        formula=score,
+        values=by_unit(metric.values),
+        adds=by_unit(metric.adds),
+        influence=by_unit(metric.influence),
+        weighted=metric.weighted and partial(of_draws, metric.weighted),
+        of_parts=False,
+    )

@@ -86,11 +86,6 @@ def _strata(labels: Sequence[str]) -> tuple[Places, Places, npt.NDArray[np.uint6
     return members, starts[in_order], sizes[in_order].astype(np.uint64)
 
 
-def mean(values: Numbers) -> Statistic:
-    """Return the mean of the units' values."""
-    return lambda counts: np.asarray(np.einsum("i,ir->r", values, counts) / counts.sum(axis=0))
-
-
 def by_recomputing(metric: Metric, items: Items, places: Places) -> Statistic:
     """Return a metric that does not say more, computed again from the items of every draw; NaN where it fails.
 
@@ -119,7 +114,9 @@ def statistic(metric: Metric, items: Items) -> Statistic:
     if metric.weighted is not None:
         return metric.weighted(items)
     values = metric.unit_values(items)
-    return by_recomputing(metric, items, metric.places(items)) if values is None else mean(values)
+    if values is None:
+        return by_recomputing(metric, items, metric.places(items))
+    return lambda counts: np.asarray(np.einsum("i,ir->r", values, counts) / counts.sum(axis=0))
 
 
 def replicates(metric: Metric, child: Items, parent: Items | None = None, *, seed_text: str) -> Numbers:
