@@ -56,9 +56,10 @@ def compilers() -> list[list[str]]:
 
 
 def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str] | None:
-    """The instructions that an x86 processor says it has; None where there is no such list."""
+    """The instructions that an x86 or ARM processor says it has; None where there is no such list."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return set(next(line for line in lines if line.startswith("flags")).split())
-    except (OSError, StopIteration):  # no Linux, or no x86
+        found = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):  # no Linux, or another kind
         return None
+    return set(found.partition(":")[2].split())

@@ -6,7 +6,7 @@ import copy
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -238,6 +238,7 @@ class Engine(BaseEngine):
         self._trust_remote_code = trust_remote_code
         self._compiled = compiled
         self._network: Network | SentenceNetwork | None = None
+        self._said = False
         if checkpoint.through:
             self.libraries = ("sentence-transformers", *(["peft"] if checkpoint.base else []))
 
@@ -249,6 +250,13 @@ class Engine(BaseEngine):
             self._network = self._load(pick_device(self._wanted_device))
             self.totals.load += time.perf_counter() - started
         return self._network
+
+    def _say_choice(self, say: Callable[[str], None]) -> None:
+        """Print once what loading the network has chosen."""
+        note = getattr(self.network, "note", "")
+        if note and not self._said:
+            self._said = True
+            say(note)
 
     def _load(self, device: str) -> Network | SentenceNetwork:
         if self.checkpoint.through:
@@ -274,6 +282,11 @@ class Engine(BaseEngine):
     def device(self) -> str:
         """The device in use, or the one that would be."""
         return str(self._network.device) if self._network else pick_device(self._wanted_device)
+
+    def environment(self) -> dict[str, Any]:
+        """Return where and with what products vectors are computed, for the score file."""
+        computed = {"computed": self._network.proof()} if self._network else {}
+        return super().environment() | computed
 
     def options(self) -> dict[str, Any]:
         """Return settings of the computation that are not in the fingerprint."""
@@ -323,6 +336,7 @@ class Engine(BaseEngine):
 
         work = Work([len(t) for t in texts], tokenise, skip, done, store, most)
         computation = Computation(self.network, self.batch_tokens, progress.note)
+        self._say_choice(progress.note)
         progress.resume()  # the network is loaded now
         try:
             computation.run(work)

@@ -53,6 +53,8 @@ class Network:
         pad = checkpoint.config.get("pad_token_id")
         self.pad_id = pad if isinstance(pad, int) and pad > 0 else 0
         self._proof = hidden.proof()  # raises, before anything is computed, if it is another form
+        self.note: str = getattr(hidden, "note", "")
+        """A line for the user about what loading has chosen, or empty."""
         self._sizes = _with_head(hidden.sizes(), self.head)
         self.most = 1 if hidden.alone else None
         """Texts in a batch at most."""

@@ -170,7 +170,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scale: float
 @cache
 def is_native(dtype: torch.dtype) -> bool:
     """Return whether this CPU has instructions for `dtype`; if it does not say, it is assumed to."""
-    wanted = {torch.bfloat16: {"avx512_bf16", "amx_bf16"}, torch.float16: {"avx512_fp16", "amx_fp16"}}.get(dtype)
+    wanted = {
+        torch.bfloat16: {"avx512_bf16", "amx_bf16", "bf16"},  # the last is ARM's
+        torch.float16: {"avx512_fp16", "amx_fp16", "asimdhp"},
+    }.get(dtype)
     flags = processor_flags()
     return wanted is None or flags is None or bool(wanted & flags)
 

@@ -158,7 +158,7 @@ def test_a_float_layer_left_is_no_quantized_network(plain_folder: Path, form: st
     class Floats:
         engine = "float32"
 
-        def __init__(self, weight: torch.Tensor, bias: object = None, *, activation: str = "none") -> None:
+        def __init__(self, weight: torch.Tensor, bias: object = None, **options: str) -> None:
             self.weight = weight
 
         def __call__(self, x: torch.Tensor, added: object = None) -> torch.Tensor:

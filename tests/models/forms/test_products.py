@@ -1,9 +1,5 @@
 """Quantized layers against plain NumPy on the integers, and against what torch quantizes itself."""
 
-import ctypes
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from instructor_eval.core import machine
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.models.forms import int8_kernel, products
+from instructor_eval.models.forms import products
 from instructor_eval.models.forms.products import (
     Fp8Linear,
     Int4WeightLinear,
@@ -53,55 +48,44 @@ def drawn(inputs: int, channels: int, rows: int, seed: int = 0) -> tuple[torch.T
     return x, weight, torch.randn(channels, generator=generator), torch.randn(rows, channels, generator=generator)
 
 
-def engines(monkeypatch: pytest.MonkeyPatch, *args: torch.Tensor | None, **options: str) -> dict[str, Int8Linear]:
-    """The same layer on each of the ways to multiply that this machine has."""
-    found = [Int8Linear(*args, **options)]
-    monkeypatch.setattr(products, "load_kernel", lambda: None)
-    found.append(Int8Linear(*args, **options))
-    monkeypatch.setattr(Int8Linear, "_try_onednn", lambda self: None)
-    found.append(Int8Linear(*args, **options))
+def layers(*args: torch.Tensor | None, **options: str) -> dict[str, Int8Linear]:
+    """The same layer on each of the ways to multiply that this machine has, and in plain C."""
+    found = [Int8Linear(*args, engine=name, **options) for name in ("c", *products.engines())]
     assert found[-1].engine == "float32"
     return {layer.engine: layer for layer in found}
 
 
 @pytest.mark.parametrize(("inputs", "channels", "rows"), SHAPES)
-def test_int8_is_the_product_of_the_integers(
-    inputs: int, channels: int, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_int8_is_the_product_of_the_integers(inputs: int, channels: int, rows: int) -> None:
     x, weight, bias, added = drawn(inputs, channels, rows)
     expected = by_hand(x.numpy(), weight.numpy())
     size = np.abs(expected).max() + 1
-    for name, layer in engines(monkeypatch, weight).items():
+    for name, layer in layers(weight).items():
         assert np.abs(layer(x).numpy() - expected).max() < 2e-6 * size, name
-    monkeypatch.undo()
-    for name, layer in engines(monkeypatch, weight, bias, activation="relu").items():
+    for name, layer in layers(weight, bias, activation="relu").items():
         whole = np.maximum(expected + bias.numpy(), 0) + added.numpy()
         assert np.abs(layer(x, added).numpy() - whole).max() < 2e-6 * (size + 9), name
-    monkeypatch.undo()
-    for name, layer in engines(monkeypatch, weight, bias, activation="gelu").items():
+    for name, layer in layers(weight, bias, activation="gelu").items():
         whole = functional.gelu(torch.from_numpy(expected) + bias).numpy()
         assert np.abs(layer(x).numpy() - whole).max() < 2e-6 * (size + 9), name
 
 
 @pytest.mark.parametrize(("inputs", "channels", "rows"), SHAPES)
-def test_all_ways_to_multiply_give_the_same_bits(
-    inputs: int, channels: int, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_ways_to_multiply_give_the_same_bits(inputs: int, channels: int, rows: int) -> None:
     x, weight, bias, added = drawn(inputs, channels, rows, seed=1)
-    first, *others = engines(monkeypatch, weight, bias, activation="relu").values()
+    first, *others = layers(weight, bias, activation="relu").values()
     for layer in others:
         ours, theirs = layer(x, added), first(x, added)
         assert torch.equal(ours, theirs), layer.engine
 
 
-def test_the_largest_sums_do_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_sums_do_not_overflow() -> None:
     """All levels at their ends: four products of 127 * 63 are what 16 bits just hold."""
     x = torch.ones(5, 3072)
     x[:, 0] = 0
     for weight in (torch.ones(16, 3072), -torch.ones(16, 3072)):
-        for layer in engines(monkeypatch, weight).values():
+        for layer in layers(weight).values():
             assert torch.allclose(layer(x), 3071 * weight[:1, :1].expand(5, 16), rtol=1e-6)
-        monkeypatch.undo()
 
 
 @settings(max_examples=40, deadline=None)
@@ -127,10 +111,10 @@ def test_rows_are_within_half_a_step(inputs: int, seed: int) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("at", [0, 7, 8, 49])
-def test_what_is_not_finite_stays_so(bad: float, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_finite_stays_so(bad: float, at: int) -> None:
     x, weight, bias, _ = drawn(50, 20, 6)
     x[2, at] = bad
-    for name, layer in engines(monkeypatch, weight, bias, activation="relu").items():
+    for name, layer in layers(weight, bias, activation="relu").items():
         finite = torch.isfinite(layer(x)).all(1).tolist()
         assert finite == [True, True, False, True, True, True], name
 
@@ -207,50 +191,11 @@ def test_weights_take_seven_bits() -> None:
     assert scale.tolist() == [np.float32(2) / np.float32(63), 1.0]
 
 
-def test_no_compiler_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = int8_kernel.load.__wrapped__
-    monkeypatch.setattr(int8_kernel, "_suits_processor", lambda: True)
-    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
-    assert load() is None
-    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
-
-    def fails(*args: object, **kwargs: object) -> None:
-        raise subprocess.CalledProcessError(1, "cc")
-
-    monkeypatch.setattr(int8_kernel.subprocess, "run", fails)
-    assert load() is None
-
-
-@pytest.mark.parametrize(
-    ("variable", "first"),
-    [("", ["cc"]), (" ", ["cc"]), ("gcc 'x", ["cc"]), ("ccache gcc", ["ccache", "gcc"]), ("clang", ["clang"])],
-)
-def test_which_compiler(variable: str, first: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CC", variable)
-    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert machine.compilers()[0] == first
-
-
-def test_a_compiler_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not int8_kernel._suits_processor():
-        pytest.skip("another kind of processor")
-    monkeypatch.setenv("CC", "false")
-    assert int8_kernel.load.__wrapped__() is not None
-
-
-@pytest.mark.parametrize("line", ["/a folder/libgomp-a1.so.1", "/x/libiomp5.so"])
-def test_the_threads_torch_has_loaded(line: str, tmp_path: Path) -> None:
-    maps = tmp_path / "maps"
-    maps.write_text(f"7f-80 r-xp 0000 08:01 12   /lib/libc.so.6\n7f-80 r-xp 0000 08:01 12   {line}\n")
-    assert int8_kernel._threads_library(maps) == line
-    assert int8_kernel._threads_library(tmp_path / "none") is None
-
-
-def test_no_rows_and_narrow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_rows_and_narrow_rows() -> None:
     weight = torch.randn(4, 9)
     narrow = torch.full((2, 9), 1e-38)
     narrow[0, 0] = -1e-38
-    for name, layer in engines(monkeypatch, weight).items():
+    for name, layer in layers(weight).items():
         assert layer(torch.empty(0, 9)).shape == (0, 4), name
         assert not layer(narrow).any(), name
 
@@ -258,30 +203,3 @@ def test_no_rows_and_narrow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_beyond_the_scales_of_int4() -> None:
     with pytest.raises(ModelOutputError, match="float16's range"):
         Int4WeightLinear(torch.full((2, 32), 1e5))
-
-
-def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(path: str, **_options: object) -> None:
-        raise OSError(f"{path}: failed to map segment from shared object")
-
-    monkeypatch.setattr(int8_kernel, "_suits_processor", lambda: True)
-    monkeypatch.setattr(ctypes, "CDLL", refuses)
-    assert int8_kernel.load.__wrapped__() is None
-
-
-@pytest.mark.parametrize(
-    ("flags", "ours"),
-    [("fpu avx2 fma", True), ("avx2 fma avx512_vnni", False), ("avx2 fma avx_vnni", False), ("avx fma", False)],
-)
-def test_whose_processor(flags: str, ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8_kernel, "processor_flags", lambda: set(flags.split()))
-    assert int8_kernel._suits_processor() is ours
-    monkeypatch.setattr(int8_kernel, "processor_flags", lambda: None)
-    assert not int8_kernel._suits_processor()
-
-
-def test_the_kernel_runs_where_it_can() -> None:
-    """On the machines that run these tests there is a compiler: nothing falls back in silence."""
-    if not int8_kernel._suits_processor():
-        pytest.skip("another kind of processor")
-    assert Int8Linear(torch.randn(4, 8)).engine == "avx2"

@@ -14,6 +14,7 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.forms import float as floats
 from instructor_eval.models.forms import products
 from instructor_eval.models.forms.base import Options, Sizes
+from instructor_eval.models.forms.int8_choice import choose
 from instructor_eval.models.packed import Arithmetic, Packed, Product, Segment
 from instructor_eval.models.t5 import FastT5
 
@@ -50,9 +51,11 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
     transformer = floats.load_transformer(checkpoint, kind.rest, trust_remote_code=options.trust_remote_code)
     transformer.to(device)
     made: list[_Counted] = []
+    choice = choose() if checkpoint.form == "int8" and device.type == "cpu" else None
+    settings = {"engine": choice.engine} if choice else {}
 
     def linear(weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Product:
-        made.append(_Counted(kind.linear(weight, bias, activation=activation)))
+        made.append(_Counted(kind.linear(weight, bias, activation=activation, **settings)))
         return made[-1]
 
     arithmetic = Arithmetic(linear, products.Int8Table)
@@ -62,7 +65,7 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
         network = floats.PaddedNetwork(transformer)
     if not made:
         raise UserError(f"model {checkpoint.name} has no linear layer to quantize: use --variant fp32")
-    return QuantizedHidden(network, made, kind, device)
+    return QuantizedHidden(network, made, kind, device, note=str(choice) if choice and choice.measured else "")
 
 
 class QuantizedHidden:
@@ -73,13 +76,21 @@ class QuantizedHidden:
         made: Its products.
         kind: Their expected types.
         device: Its device.
+        note: A line for the user about what was chosen.
     """
 
     alone = False
 
     def __init__(
-        self, network: FastT5 | FastBert | floats.PaddedNetwork, made: list[_Counted], kind: _Kind, device: torch.device
+        self,
+        network: FastT5 | FastBert | floats.PaddedNetwork,
+        made: list[_Counted],
+        kind: _Kind,
+        device: torch.device,
+        *,
+        note: str = "",
     ) -> None:
+        self.note = note
         self.network, self.align = network, floats.alignment(network, device)
         self._made, self._kind, self._device = made, kind, device
         self._size = floats.total_bytes(floats.tensors_of(network))

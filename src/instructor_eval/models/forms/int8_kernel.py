@@ -1,18 +1,11 @@
-"""The int8 product of this package (`int8_kernel.c`), compiled when a model is loaded; it runs on torch's threads.
-
-The compiler writes into a private temporary folder, the library is loaded and its file deleted: it takes half a second,
-and nobody else can put a library there. Without a compiler, or on another kind of processor, other operators compute
-the same integers (`products.py`).
-"""
+"""The int8 product of this package (`int8_kernel.c`), compiled for the processor in one of several engines."""
 
 from __future__ import annotations
 
 import ctypes
-import re
-import subprocess
-import tempfile
+import platform
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +13,65 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructor_eval.core.machine import compilers, processor_flags
+from instructor_eval.core.machine import processor_flags
+from instructor_eval.models.forms import compiled
 
+SOURCE = Path(__file__).with_name("int8_kernel.c")
 PANEL = 16
 """Channels that are computed together."""
 STEP = 8
-"""Inputs that are multiplied together."""
-_SOURCE = Path(__file__).with_name("int8_kernel.c")
-# No contraction: a fused product and sum would round differently from the other ways to multiply.
-_FLAGS = ("-O3", "-mavx2", "-mfma", "-ffp-contract=off", "-fPIC", "-fopenmp")
-_SECONDS = 60
+"""Inputs are padded to a multiple of this."""
+_INPUTS = 4  # inputs of a channel that lie side by side in a panel
 _ROWS_A_THREAD = 4  # fewer rows are not worth a second thread
 _ALIGN = 64
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one engine of the kernel needs."""
+
+    machine: str
+    """The kind of processor, `platform.machine()`; empty: any."""
+    needs: frozenset[str]
+    """Instructions, as /proc/cpuinfo names them."""
+    flags: tuple[str, ...]
+    """For the compiler."""
+
+    def suits(self, flags: set[str]) -> bool:
+        """Return whether a processor of this machine's kind with these instructions runs it."""
+        return self.machine in ("", platform.machine()) and self.needs <= flags
+
+
+_AVX512 = frozenset({"avx2", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"})
+_AVX512_FLAGS = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni")
+TARGETS = {
+    "avx512vnni": Target("x86_64", _AVX512, ("-DENGINE_AVX512VNNI", *_AVX512_FLAGS)),
+    # Some processors slow down where 512 bits are used.
+    "avx512vnni-256": Target("x86_64", _AVX512, ("-DENGINE_AVXVNNI", "-mprefer-vector-width=256", *_AVX512_FLAGS)),
+    "avxvnni": Target("x86_64", frozenset({"avx2", "avx_vnni"}), ("-DENGINE_AVXVNNI", "-mavx2", "-mavxvnni")),
+    "avx2": Target("x86_64", frozenset({"avx2"}), ("-DENGINE_AVX2", "-mavx2")),
+    "neon": Target("aarch64", frozenset({"asimddp"}), ("-DENGINE_NEON", "-march=armv8.2-a+dotprod")),
+    "c": Target("", frozenset(), ("-DENGINE_C",)),
+}
+"""The engines, from the most to the least wanted. `c` is the reference for the others, and slow."""
+
+
+def suited() -> list[str]:
+    """Return the fast engines whose instructions this processor has, from the most to the least wanted."""
+    flags = processor_flags() or set()
+    return [name for name, target in TARGETS.items() if target.needs and target.suits(flags)]
+
+
+def load(engine: str) -> Callable[..., int] | None:
+    """Return the function `products` compiled for an engine, or None if it is not available."""
+    found = compiled.library(SOURCE, TARGETS[engine].flags)
+    if found is None:
+        return None
+    products = found.products
+    products.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int)
+    products.restype = ctypes.c_int
+    function: Callable[..., int] = products
+    return function
 
 
 class _Layer(ctypes.Structure):
@@ -46,23 +86,24 @@ class KernelLayer:
     """A linear layer in the kernel's form.
 
     Args:
+        engine: One of `TARGETS` that this processor runs.
         weight: int8 [channels, inputs], within -63 and 63.
         scale: float32 [channels].
         bias: float32 [channels], or None.
         relu: Negative results become zero.
     """
 
-    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None, *, relu: bool) -> None:
-        library = load()
-        if library is None:
-            raise RuntimeError("the kernel cannot be used here")
-        self._products = library
+    def __init__(self, engine: str, weight: Tensor, scale: Tensor, bias: Tensor | None, *, relu: bool) -> None:
+        products = load(engine)
+        if products is None:
+            raise RuntimeError(f"the kernel cannot be used here as {engine}")
+        self._products = products
         self.channels, inputs = weight.shape
         self._inputs = inputs
         wide, padded = _up(self.channels, PANEL), _up(inputs, STEP)
         whole = np.zeros((wide, padded), dtype=np.int8)
         whole[: self.channels, :inputs] = weight.numpy()
-        panels = whole.reshape(wide // PANEL, 2, 8, padded // STEP, 2, 4).transpose(0, 3, 1, 4, 2, 5)
+        panels = whole.reshape(wide // PANEL, PANEL, padded // _INPUTS, _INPUTS).transpose(0, 2, 1, 3)
         self.weight = _aligned(panels)
         self.sums = whole.sum(axis=1, dtype=np.int32)
         self.scale = _padded(scale, wide)
@@ -84,58 +125,6 @@ class KernelLayer:
         if self._products(ctypes.byref(self._layer), x.data_ptr(), addend, out.data_ptr(), len(x), threads):
             raise MemoryError("no memory for a block of quantized rows")
         return out
-
-
-@cache
-def load() -> Callable[..., int] | None:
-    """Return the compiled function `products`, or None if it is not available."""
-    if not _suits_processor():
-        return None
-    threads = _threads_library()
-    if threads is None:
-        return None
-    products = next((made for c in compilers() if (made := _compiled(c, threads)) is not None), None)
-    if products is None:
-        return None
-    products.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int)
-    products.restype = ctypes.c_int
-    function: Callable[..., int] = products
-    return function
-
-
-def _compiled(compiler: list[str], threads: str) -> Any:
-    """Compile and load `products`; None if this compiler cannot make it or it cannot be loaded."""
-    with tempfile.TemporaryDirectory(prefix="instructor-eval-") as folder:
-        made, target = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
-        steps = ([*_FLAGS, "-c", str(_SOURCE), "-o", str(made)], ["-shared", str(made), "-o", str(target)])
-        try:
-            for step in steps:
-                subprocess.run(  # noqa: S603 - the user's own compiler on our own source, no shell
-                    [*compiler, *step], check=True, capture_output=True, timeout=_SECONDS
-                )
-            ctypes.CDLL(threads, mode=ctypes.RTLD_GLOBAL)
-            return ctypes.CDLL(str(target)).products
-        except (OSError, subprocess.SubprocessError):
-            return None
-
-
-def _threads_library(path: Path = Path("/proc/self/maps")) -> str | None:
-    """Return the OpenMP library that torch has loaded.
-
-    The kernel must use the same one: a second set of threads would compete with torch's, which stay awake for a while
-    after each operator.
-    """
-    try:
-        found = re.findall(r"(/[^\n]*/lib[gi]omp[^/\n]*\.so[^/\n]*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        return None
-    return str(found[0]) if found else None
-
-
-def _suits_processor() -> bool:
-    """Return whether the processor has AVX2 without VNNI; with VNNI, oneDNN has a faster instruction."""
-    flags = processor_flags() or set()
-    return {"avx2", "fma"} <= flags and not flags & {"avx512_vnni", "avx_vnni"}
 
 
 def _up(n: int, multiple: int) -> int:

@@ -5,7 +5,7 @@ Each is called like `packed.Linear`: [rows, inputs] -> `activation(x @ weight.T 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from instructor_eval.core.errors import ModelOutputError
-from instructor_eval.models.forms.int8_kernel import KernelLayer
-from instructor_eval.models.forms.int8_kernel import load as load_kernel
+from instructor_eval.models.forms import int8_kernel
 
 ACTIVATION_LEVELS = 127
 """Activations take 7 bits, 0 to this: see `int8_kernel.c`."""
@@ -65,25 +64,35 @@ class Int8Linear:
     (oneDNN and float32 return the sums in float32: exact up to 2^24, which only rows of more than 2,097 inputs, nearly
     all at the ends of their range, can exceed.)
 
-    On x86 with AVX2 this package's kernel runs, on other CPUs oneDNN's, on a GPU cuBLAS'; without any of them the
-    integers are multiplied as float32.
+    On a GPU cuBLAS multiplies; on a CPU one of several engines, which all give the same bits: this package's kernel
+    (`int8_kernel.TARGETS`), `onednn`, or `float32`, torch's product of floats.
+
+    Args:
+        weight: [channels, inputs].
+        bias: [channels], or None.
+        activation: none, relu or gelu.
+        engine: One of `engines()`; None: the kernel's best, else oneDNN, else float32.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none", engine: str | None = None
+    ) -> None:
         self.weight, self.scale = quantize_weight(weight, WEIGHT_LEVELS)
         self.sums = self.weight.sum(dim=1, dtype=torch.int32).float()
         self.bias, self.activation = bias, activation
-        self._kernel: KernelLayer | None = None
+        self._kernel: int8_kernel.KernelLayer | None = None
         self._multiply: Callable[[Tensor], Tensor]
         self.engine, self._multiply = "float32", self._floats
         if weight.device.type == "cuda":
             self.engine, self._multiply = "cublas", self._cublas
             self.weight = _multiple(self.weight, _GPU_MULTIPLE)
-        elif load_kernel() is not None:
-            self.engine = "avx2"
-            kernel = KernelLayer(self.weight, self.scale, bias, relu=activation == "relu")
+            return
+        wanted = engine or next(_kernels(), "onednn")
+        if wanted in int8_kernel.TARGETS:
+            self.engine = wanted
+            kernel = int8_kernel.KernelLayer(wanted, self.weight, self.scale, bias, relu=activation == "relu")
             self._kernel, self.weight = kernel, torch.from_numpy(kernel.weight)
-        else:
+        elif wanted == "onednn":
             self._try_onednn()
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
@@ -125,6 +134,18 @@ class Int8Linear:
                 self.weight = self._packed
         except (RuntimeError, AttributeError, TypeError):
             pass
+
+
+def engines() -> list[str]:
+    """Return the ways to multiply int8 on this machine's CPU, from the one that should be the fastest.
+
+    oneDNN is among them even where this build of torch cannot: a layer then falls back to float32.
+    """
+    return [*_kernels(), "onednn", "float32"]
+
+
+def _kernels() -> Iterator[str]:
+    return (name for name in int8_kernel.suited() if int8_kernel.load(name) is not None)
 
 
 class Int8WeightLinear:
