@@ -29,7 +29,7 @@ def main() -> None:
     for score in store.scores():
         if score.type == "PromptRetrieval" and score.status == "ok":
             items = store.items(score)
-            found.setdefault(score.task, {})[score.model["name"]] = (items["id"], 100 * np.array(items["value"]))
+            found.setdefault(score.task, {})[score.model.name] = (items["id"], 100 * np.array(items["value"]))
     for task, rows in found.items():
         ids, own = rows[options.model]
         assert all(other == ids for other, _ in rows.values()), "the rows have different items"

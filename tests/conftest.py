@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
+from made_scores import score_of
 
 from instructor_eval.cache.database import VARIABLE as CACHE_VARIABLE
 from instructor_eval.cli.main import main
@@ -185,16 +186,18 @@ def _bare_environment(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def make_score() -> Callable[..., Score]:
-    """A stored score as a run with mteb's protocol would leave it; every field can be given."""
+    """A stored score as a run with mteb's protocol would leave it; every field can be given, records as mappings."""
 
     def make(task: str = "STSBenchmark", value: float | None = 0.5, **fields: object) -> Score:
         type_ = str(fields.pop("type", "STS"))
         model = {
             "name": fields.pop("model", "org/model"),
-            "revision": "main",
+            "revision": fields.pop("revision", "main"),
             "family": "plain",
             "fingerprint": fields.pop("fingerprint", "f" * 16),
             "variant": fields.pop("variant", "fp32"),
+            "base_fingerprint": fields.pop("base_fingerprint", ""),
+            "dim": fields.pop("dim", 0),
         }
         given = {
             "identity": "0123456789abcdef",
@@ -205,6 +208,8 @@ def make_score() -> Callable[..., Score]:
             "protocol": protocol.relevant(protocol.parse([]), type_, task),
             "instructions": {"set": fields.pop("instructions", "paper"), "roles": {}},
         } | fields
-        return Score(task=task, score=value, type=type_, model=model, **given)
+        name = "".join(c if c.isprintable() and c != "/" else "_" for c in str(given["identity"]))
+        given["identity"] = name[:200]  # as every identity that a file names
+        return score_of(task=task, score=value, type=type_, model=model, **given)
 
     return make

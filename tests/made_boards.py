@@ -48,8 +48,7 @@ class Made:
         items = items or {"id": [f"q{i}" for i in range(n)], metric: values.tolist()}
         given = {"type": "Retrieval", "metric": metric, "identity": f"{variant}-{task}", "n_items": n,
                  "fingerprint": f"{variant}{'.' * 16}"[:16], "variant": variant} | fields  # fmt: skip
-        score = self._make(task, metrics.compute(metric, items), **given)
-        score.model["dim"] = 64
+        score = self._make(task, metrics.compute(metric, items), **({"dim": 64} | given))
         self.scores.append(score)
         self.kept[score.identity] = items
         return score

@@ -44,7 +44,7 @@ class Instructed:
 
 def test_a_function_is_scored_by_its_own_vectors() -> None:
     found = ie.evaluate(bag_of_words, "DemoSTS")["DemoSTS"]
-    assert (found.score.status, found.score.model["name"], found.score.model["family"]) == (
+    assert (found.score.status, found.score.model.name, found.score.model.family) == (
         "ok",
         "bag_of_words",
         "plain",
@@ -69,13 +69,13 @@ def test_a_sentence_transformer_gives_the_score_of_its_checkpoint() -> None:
     as_object = ie.evaluate(model, "DemoSTS", name="loaded")["DemoSTS"]
     by_name = ie.evaluate("minilm", "DemoSTS")["DemoSTS"]
     assert as_object.value == pytest.approx(by_name.value, abs=1e-6)
-    assert as_object.score.model["name"] == "loaded"
+    assert as_object.score.model.name == "loaded"
 
 
 def test_a_loaded_encoder_gives_the_score_of_its_variant() -> None:
     encoder = ie.load_encoder("minilm", variant="fp32+binary")
     [found] = ie.evaluate(encoder, "DemoSTS")
-    assert found.score.model["variant"] == "fp32+binary"
+    assert found.score.model.variant == "fp32+binary"
     assert found.value == ie.evaluate("minilm", "DemoSTS", variants="fp32+binary")["DemoSTS"].value
     with pytest.raises(ie.UserError, match=r"is loaded as fp32\+binary: leave variants out"):
         ie.evaluate(encoder, "DemoSTS", variants="int8")
@@ -84,7 +84,7 @@ def test_a_loaded_encoder_gives_the_score_of_its_variant() -> None:
 def test_an_object_is_asked_under_the_tasks_instruction() -> None:
     model = Instructed()
     found = ie.evaluate(model, "DemoSTS", instructions=["paper", "none"])
-    assert [result.score.instructions["set"] for result in found] == ["paper", "none"]
+    assert [result.score.instructions.set for result in found] == ["paper", "none"]
     literal = {text for result in found for text in result.instructions.values()}
     assert literal <= model.instructions
     assert len(literal) == 2

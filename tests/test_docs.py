@@ -48,9 +48,9 @@ def test_every_documented_task_is_valid_and_runs(written: Path, capsys: pytest.C
         "Retrieval", "STS", "PairClassification", "Classification", "Clustering", "Reranking", "TextEvaluation",
         "PromptRetrieval",
     }  # fmt: skip
-    query = scores["Tickets"].instructions["roles"]["query"]["text"]
+    query = scores["Tickets"].instructions.roles["query"].text
     assert query == "Represent the support question for retrieving the article that answers it: "
-    by_template = scores["TicketsByTemplate"].instructions["roles"]["query"]
+    by_template = scores["TicketsByTemplate"].instructions.roles["query"]
     assert by_template["text"] == "Represent the support question for retrieving articles: "
 
 

@@ -114,7 +114,7 @@ class Result:
     @property
     def instructions(self) -> dict[str, str]:
         """The literal instruction of each role."""
-        return {role: str(used["text"]) for role, used in self.score.instructions["roles"].items()}
+        return self.score.instructions.texts
 
     def items(self) -> pd.DataFrame:
         """Return the per-item evidence, a row an item.

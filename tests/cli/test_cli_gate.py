@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import made_results
 import pyarrow.parquet as pq
 import pytest
+from made_scores import edited
 from rewritten import refile
 
 from instructor_eval.results.score import Score
@@ -139,10 +140,9 @@ def test_another_evaluation_is_not_comparable(
     cli: Run, with_baseline: Path, make_score: Callable[..., Score], field: str, value: object, why: str
 ) -> None:
     store = Store(with_baseline)
-    score = next(s for s in store.scores() if s.task == "RTE" and s.model["variant"] == "bf16")
+    score = next(s for s in store.scores() if s.task == "RTE" and s.model.variant == "bf16")
     items = store.items(score)
-    setattr(score, field, value)
-    store.write(score, items)
+    store.write(edited(score, **{field: value}), items)
     done = cli("gate", "--candidate", "minilm@bf16")
     assert done.code == 4
     assert done.out.startswith("NOT COMPARABLE: ")
@@ -151,10 +151,10 @@ def test_another_evaluation_is_not_comparable(
 
 def test_missing_items_are_never_a_silent_pass(cli: Run, with_baseline: Path) -> None:
     store = Store(with_baseline)
-    score = next(s for s in store.scores() if s.task == "RTE" and s.model["variant"] == "bf16")
+    score = next(s for s in store.scores() if s.task == "RTE" and s.model.variant == "bf16")
     items = {name: column[:-5] for name, column in store.items(score).items()}
-    score.n_items, score.score = len(items["id"]), sum(items["value"]) / len(items["value"])
-    store.write(score, items)
+    value = sum(items["value"]) / len(items["value"])
+    store.write(edited(score, n_items=len(items["id"]), score=value), items)
     done = cli("gate", "--candidate", "minilm@bf16")
     assert done.code == 4
     assert "5 items only in the baseline" in done.out

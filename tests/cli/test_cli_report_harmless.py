@@ -12,6 +12,7 @@ from typing import Any
 
 import made_results
 import pytest
+from made_scores import edited
 from parsed_page import Page, read
 
 from instructor_eval.report import page as pages
@@ -74,12 +75,12 @@ def fill(root: Path, make_score: MakeScore, text: str) -> None:
                 command=["evaluate", "--model", text, "--task", text], notes=[text],
                 data={"id": text, "revision": text, "hash": text, "key": text}, timings={"total": 1.0},
             )  # fmt: skip
-            score.model |= {"family": text, "family_rule": text, "revision": text, "dim": 8}
-            score.instructions["roles"] = put(ROLES, text)
+            model = {"family": text, "family_rule": text, "revision": text, "dim": 8}
+            score = edited(score, model=model, instructions={"roles": put(ROLES, text)})
             store.write(score, None if name_is_broken(text) else of)
     failed = make_score(f"{text}-2", None, type=text, model=text, fingerprint=f"fp32{text}", instructions=text,
                         identity="5" * 16, error=f"OSError: {text}", command=[text, text])  # fmt: skip
-    failed.model |= {"family": text, "revision": text}
+    failed = edited(failed, model={"family": text, "revision": text})
     store.write(failed)
 
 

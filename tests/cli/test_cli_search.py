@@ -49,7 +49,7 @@ def made(whole: Path, tmp_path: Path, cli: Run) -> Path:
 
 def by_backend(folder: Path) -> dict[str, Any]:
     scores = list(Store(folder / "results").scores())
-    return {s.search.get("backend", "exact"): s for s in scores if s.task == "DemoRetrieval"}
+    return {s.store or "exact": s for s in scores if s.task == "DemoRetrieval"}
 
 
 def test_every_store_is_a_score_of_its_own(made: Path) -> None:
@@ -64,9 +64,9 @@ def test_every_store_is_a_score_of_its_own(made: Path) -> None:
         assert search["loss"] == scores["exact"].score - scores[store].score
         assert scores[store].data == scores["exact"].data
         assert scores[store].model == scores["exact"].model
-    assert [scores[store].search["recall"] == 1.0 for store in STORES] == [False, True, True]
-    assert [scores[store].search["loss"] == 0 for store in STORES] == [False, True, True]
-    assert 0 < scores[STORES[0]].search["recall"] < 1
+    assert [scores[store].search.recall == 1.0 for store in STORES] == [False, True, True]
+    assert [scores[store].search.loss == 0 for store in STORES] == [False, True, True]
+    assert 0 < scores[STORES[0]].search.recall < 1
 
 
 def test_recall_is_what_the_items_of_both_show(made: Path) -> None:
@@ -74,7 +74,7 @@ def test_recall_is_what_the_items_of_both_show(made: Path) -> None:
     tops = {name: store.items(score)["top"] for name, score in scores.items()}
     for name in STORES:
         shares = [len({*a} & {*b}) / 10 for a, b in zip(tops[name], tops["exact"], strict=True)]
-        assert scores[name].search["recall"] == pytest.approx(sum(shares) / len(shares), abs=1e-9)
+        assert scores[name].search.recall == pytest.approx(sum(shares) / len(shares), abs=1e-9)
 
 
 def test_tasks_that_search_nothing_run_once(made: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_leaderboard_has_a_child_row_for_each(made: Path, cli: Run) -> None:
     for store in STORES:
         row = rows[f"fp32/{store}"]
         assert row["parent"]
-        assert row["search"]["recall"] == by_backend(made)[store].search["recall"]
+        assert row["search"]["recall"] == by_backend(made)[store].search.recall
         assert row["searches"]["DemoRetrieval"]["backend"] == store
     shown = {row["variant"]: row for row in csv.DictReader(io.StringIO(cli("leaderboard", "--format", "csv").out))}
     assert shown["fp32/milvus:FLAT"]["search_recall"] == "1.0"
@@ -119,7 +119,7 @@ def test_two_searches_can_be_compared(made: Path, cli: Run) -> None:
     done = cli("compare", "minilm", f"minilm@fp32/{STORES[0]}")
     assert done.code == 0, done.err
     assert "DemoRetrieval" in done.out
-    loss = 100 * by_backend(made)[STORES[0]].search["loss"]
+    loss = 100 * by_backend(made)[STORES[0]].search.loss
     assert f"-{loss:.2f}" in done.out
 
 
@@ -138,8 +138,8 @@ def test_the_command_of_a_score_makes_it_again(store: str, made: Path, cli: Run)
     assert done.code == 0
     [path] = (made / "again" / "scores").rglob("*.json")
     again = read_score(path)
-    assert (again.identity, again.score, again.search.get("backend")) == (
-        score.identity, score.score, score.search.get("backend"),
+    assert (again.identity, again.score, again.store) == (
+        score.identity, score.score, score.store,
     )  # fmt: skip
 
 
@@ -155,14 +155,14 @@ def test_plan_knows_what_is_there(made: Path, cli: Run) -> None:
 def test_a_store_alone_leaves_exact_search_out(made: Path, cli: Run) -> None:
     done = cli(*RUN, "--search", "faiss:Flat", "--cache", "cache", "--results", "alone", "--task", "DemoSTS")
     assert done.code == 0
-    found = {(s.task, s.search.get("backend")) for s in Store(made / "alone").scores()}
+    found = {(s.task, s.store) for s in Store(made / "alone").scores()}
     assert found == {("DemoRetrieval", "faiss:Flat"), ("DemoSTS", None)}
 
 
 def test_one_failing_store_costs_no_other(made: Path, cli: Run) -> None:
     done = cli(*RUN, "--search", "faiss:IVF5000,Flat", "--search", "faiss:Flat", "--cache", "cache", "--results", "new")
     assert done.code != 0
-    found = {s.search["backend"]: s for s in Store(made / "new").scores()}
+    found = {s.search.backend: s for s in Store(made / "new").scores()}
     assert found["faiss:Flat"].status == "ok"
     assert found["faiss:IVF5000,Flat"].status == "failed"
     assert "training 'IVF5000,Flat' on 190 vectors failed" in found["faiss:IVF5000,Flat"].error
@@ -174,7 +174,7 @@ def test_an_index_is_kept_where_it_is_asked_for(made: Path, cli: Run) -> None:
     for name in ("one", "two"):
         done = cli(*RUN, "--search", "faiss:Flat,path=kept", "--cache", "cache", "--results", name)
         assert done.code == 0
-    built = {name: next(Store(made / name).scores()).search["build_seconds"] for name in ("one", "two")}
+    built = {name: next(Store(made / name).scores()).search.build_seconds for name in ("one", "two")}
     assert built["one"] is not None
     assert built["two"] is None
     assert sorted(path.suffix for path in (made / "kept").iterdir()) == [".faiss", ".json"]
@@ -207,9 +207,9 @@ def test_shorter_vectors_go_into_a_smaller_index(made: Path, cli: Run) -> None:
     done = cli(*RUN, "--truncate-dim", "64", "--search", "exact", "--search", "faiss:Flat", "--cache", "cache",
                "--results", "new")  # fmt: skip
     assert done.code == 0
-    found = {s.search.get("backend"): s for s in Store(made / "new").scores()}
+    found = {s.store: s for s in Store(made / "new").scores()}
     assert found["faiss:Flat"].score == found[None].score
-    assert found["faiss:Flat"].search["index_bytes"] < 70 * 4 * found["faiss:Flat"].search["documents"]
+    assert found["faiss:Flat"].search.index_bytes < 70 * 4 * found["faiss:Flat"].search.documents
 
 
 @pytest.mark.parametrize("search", [{"backend": 5}, {"recall": 1.0}, ["faiss"], "faiss:Flat", {"backend": None}])

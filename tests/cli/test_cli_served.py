@@ -50,7 +50,7 @@ def server() -> Iterator[EmbeddingsServer]:
 
 
 def of(results: Path, name: str = "endpoint") -> dict[str, Score]:
-    return {s.task: s for s in Store(results).scores() if s.model["name"].startswith(name)}
+    return {s.task: s for s in Store(results).scores() if s.model.name.startswith(name)}
 
 
 def test_the_scores_of_the_same_model_run_here(cli: Callable[..., Any], minilm: LibraryEncoder, tmp_path: Path) -> None:
@@ -64,10 +64,10 @@ def test_the_scores_of_the_same_model_run_here(cli: Callable[..., Any], minilm: 
         here, there = of(tmp_path / "r", "sentence"), of(tmp_path / "r")
         score = there["DemoSTS"]
         assert score.score == pytest.approx(here["DemoSTS"].score, abs=1e-5)
-        assert score.data["hash"] == here["DemoSTS"].data["hash"]
-        assert (score.counts["hits"], score.model["variant"]) == (0, "fp32")
+        assert score.data.hash == here["DemoSTS"].data.hash
+        assert (score.counts.hits, score.model.variant) == (0, "fp32")
         assert score.served["usd"] == pytest.approx(score.served["tokens"] * 0.02e-6, abs=1e-8)
-        assert score.counts["tokens"] == score.served["tokens"] > 0
+        assert score.counts.tokens == score.served["tokens"] > 0
         assert score.served["retries"] == RETRIES
         asked = len(server.requests) - 2
         assert score.served["requests"] == asked, "all but the first question and the drift gate's probe"
@@ -112,9 +112,9 @@ def test_after_a_lasting_error_the_next_run_asks_for_the_rest(
     assert cli(*run).code == 0
     done = of(tmp_path / "r")["DemoSTS"]
     assert done.status == "ok"
-    assert done.counts["hits"] >= 4 * 40
+    assert done.counts.hits >= 4 * 40
     asked = [r.body["input"] for r in server.requests if len(r.body["input"]) == 40]
-    assert len(server.embedded) - len(PROBES) - probe.COUNT == done.counts["unique"] - done.counts["hits"]
+    assert len(server.embedded) - len(PROBES) - probe.COUNT == done.counts.unique - done.counts.hits
     assert asked
 
 
@@ -166,7 +166,7 @@ def test_instructions_are_put_before_the_texts(cli: Callable[..., Any], tmp_path
         assert done.code == 0, done.out + done.err
         assert "family instructor, its name is INSTRUCTOR's" in done.out
         score = of(tmp_path / "r")["DemoSTS"]
-        text = score.instructions["roles"]["text"]["text"]
+        text = score.instructions.roles["text"].text
         assert text
         asked = [t for r in server.requests[1:2] for t in r.body["input"]]
         assert all(t.startswith(text) for t in asked)
@@ -191,7 +191,7 @@ def test_a_gpu_changes_nothing_for_a_served_model(
 ) -> None:
     monkeypatch.setattr("instructor_eval.run.plan.default_variant", lambda _device: "bf16")
     assert cli("--model", server.model, "--task", "DemoSTS", "--limit", "5", "--results", "r").code == 0
-    assert of(tmp_path / "r")["DemoSTS"].model["variant"] == "fp32"
+    assert of(tmp_path / "r")["DemoSTS"].model.variant == "fp32"
 
 
 def test_kinds_are_light(cli_process: Callable[..., Any]) -> None:

@@ -26,7 +26,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def by_model(results: Path) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for score in Store(results).scores():
-        found.setdefault(score.model["name"], []).append((score.task, score.status))
+        found.setdefault(score.model.name, []).append((score.task, score.status))
     return found
 
 
@@ -74,7 +74,7 @@ def test_none_of_several(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert done.code == 2
     assert done.out == ""
     assert len(done.err.splitlines()) == 2
-    assert all(score.model["fingerprint"].startswith(UNSTARTED) for score in Store(tmp_path / "r").scores())
+    assert all(score.model.fingerprint.startswith(UNSTARTED) for score in Store(tmp_path / "r").scores())
 
 
 def test_what_was_filed_goes_when_it_starts(cli: Callable[..., Any], tmp_path: Path) -> None:

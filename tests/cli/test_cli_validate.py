@@ -25,13 +25,15 @@ Keep = Callable[..., Path]
 def keep(make_score: Callable[..., Score], tmp_path: Path) -> Keep:
     """`keep("STS12", model="org/a")`: file a good result; fields as of `make_score`."""
 
+    store = Store(tmp_path / "results")
+
     def put(task: str = "STSBenchmark", *, failed: bool = False, **fields: object) -> Path:
         if failed:
             score = make_score(task, None, error="the disk is full", **fields)
-            return Store(tmp_path / "results").write(score)
+            return store.path(store.write(score))
         value = metrics.compute("cosine_spearman", ITEMS)
         score = make_score(task, **{"value": value, "n_items": 4, **fields})
-        return Store(tmp_path / "results").write(score, ITEMS)
+        return store.path(store.write(score, ITEMS))
 
     return put
 

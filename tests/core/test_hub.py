@@ -123,7 +123,7 @@ def test_a_revision_is_pinned(server: HubServer, tmp_path: Path, tmp_path_factor
         assert done.returncode == 0, done.stderr
         [theirs] = Store(alone).scores()
         both = Store(tmp_path / "results")
-        [ours] = [s for s in both.scores() if s.model["revision"] == revision]
+        [ours] = [s for s in both.scores() if s.model.revision == revision]
         assert both.items(ours)["top_scores"] == Store(alone).items(theirs)["top_scores"]
     first, second = both.scores()
     assert both.items(first)["top_scores"] != both.items(second)["top_scores"]

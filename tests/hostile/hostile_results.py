@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import made_results
+from made_scores import score_of
 
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
@@ -37,7 +38,7 @@ def _score(task: str, value: float, **fields: Any) -> Score:
         "status": "ok", "benchmark": "mteb", "created": "2026-01-01T00:00:00+00:00",
         "protocol": protocol.relevant(protocol.parse([]), kind, task), "instructions": {"set": "paper", "roles": {}},
     }  # fmt: skip
-    return Score(task=task, score=value, type=kind, model=model, **given | fields)
+    return score_of(task=task, score=value, type=kind, model=model, **given | fields)
 
 
 @functools.cache

@@ -71,7 +71,7 @@ WRONG_FILES: dict[str, tuple[Harm, str]] = {
     "not UTF-8": (lambda path: path.write_bytes(b'{"a": "\xff\xfe"}'), "not a readable"),
     "a list": (_text("[]"), "schema version None"),
     "a text": (_text('"\\u001b[31m"'), "schema version None"),
-    "escapes for a version": (_text('{"schema_version": "\\u001b[31m\\u202e"}'), "is not 1"),
+    "escapes for a version": (_text('{"schema_version": "\\u001b[31m\\u202e"}'), "is not 2"),
     "a version of a million letters": (_text(f'{{"schema_version": "{"v" * 10**6}"}}'), "another version"),
 }
 """Of a score file: what is done to it, and what the error says of it."""

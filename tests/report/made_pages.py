@@ -7,6 +7,7 @@ from typing import Any
 
 import made_results
 from made_items import make_items
+from made_scores import edited
 
 from instructor_eval import metrics
 from instructor_eval.analysis.board.board import build
@@ -40,7 +41,7 @@ class Made:
             own = {"type": kind, "metric": metric, "identity": identity, "n_items": len(found["id"]),
                    "fingerprint": given["variant"].ljust(16, "0"), "data": {"hash": task}}  # fmt: skip
             score = self._make(task, metrics.compute(metric, found), **(own | given))
-            score.instructions["roles"] = roles or {}
+            score = edited(score, instructions={"roles": roles or {}})
             self.scores.append(score)
             self.kept[score.identity] = found
         return score

@@ -182,7 +182,7 @@ def test_the_text_filter_knows_a_variant_by_its_model(browser: Browser, page: Pa
 def test_a_cell_tells_all_that_is_behind_it(browser: Browser, page: Path, packed: Path, results: Path) -> None:
     score = next(
         s for s in Store(results).scores()
-        if (s.task, s.model["name"], s.model["variant"], s.instructions["set"]) == ("SciFact", MINILM, "fp32", "paper")
+        if (s.task, s.model.name, s.model.variant, s.instructions.set) == ("SciFact", MINILM, "fp32", "paper")
     )  # fmt: skip
     items = Store(results).items(score)
     rising = sorted(zip(items["ndcg_at_10"], items["id"], strict=True))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_boards import Made
+from made_scores import edited, score_of
 
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Row
@@ -20,8 +21,8 @@ from instructor_eval.report.lines import MODEL, Line, lines
 from instructor_eval.results.published import Published
 from instructor_eval.results.score import Score
 
-BAD = [0, -1, -0.5, True, False, "400", None, [4], {"a": 1}, math.inf, -math.inf, math.nan, 10**400]
-EVERY = {"file_bytes": 4e8, "texts_per_second": 100.0, "size_ratio": 1.0, "baseline": "fp32"}
+BAD = [None]  # what is no number at all, or none above 0, is refused where the file is read
+EVERY = {"file_bytes": 4 * 10**8, "texts_per_second": 100.0, "size_ratio": 1.0, "baseline": "fp32"}
 
 
 @pytest.fixture
@@ -68,8 +69,7 @@ def test_an_axis_needs_two_rows(made: Made) -> None:
 def test_a_row_without_a_score_is_not_drawn(made: Made) -> None:
     for name in ("org/a", "org/b"):
         add(made, name, cost=EVERY)
-    failed = add(made, "org/c", cost=EVERY)
-    failed.score, failed.status = None, "failed"
+    made.scores[-1] = edited(add(made, "org/c", cost=EVERY), score=None, status="failed")
     assert sorted(dots(drawn(made)["size"])) == ["a", "b"]
 
 
@@ -106,7 +106,11 @@ def test_a_size_ratio_that_is_none_leaves_parameters_unknown(value: object, made
 
 
 def line_of(**cost: Any) -> Line:
-    score = Score("i", "ok", "SciFact", "mteb", "Retrieval", {}, {}, "ndcg_at_10", 0.5, cost=cost)
+    score = score_of(
+        identity="i", status="ok", task="SciFact", benchmark="mteb", type="Retrieval", metric="ndcg_at_10", score=0.5,
+        model={"name": "org/a", "family": "plain", "fingerprint": "f", "variant": "fp32"}, instructions={"set": "x"},
+        cost=cost,
+    )  # fmt: skip
     return Line(Row("org/a", "paper", "measured", tasks={"SciFact": 0.5}, scores={"SciFact": score}), "a", 0, MODEL)
 
 
@@ -135,7 +139,7 @@ def test_costs_as_filed() -> None:
 
 def test_dots_tell_costs_in_the_units_of_the_axis(made: Made) -> None:
     add(made, "org/a", cost=EVERY)
-    add(made, "org/b", variant="int8", cost=EVERY | {"file_bytes": 1e8, "size_ratio": 4.0})
+    add(made, "org/b", variant="int8", cost=EVERY | {"file_bytes": 10**8, "size_ratio": 4.0})
     found = drawn(made)
     assert {k: [d.cost for d in c.dots] for k, c in found.items()} == {
         "speed": [100, 100], "size": [400, 100], "parameters": [100, 100],
@@ -153,7 +157,7 @@ def test_quality_is_a_plain_mean(made: Made) -> None:
     found = drawn(made)["size"]
     assert (found.tasks, found.of) == (3, 3)
     for dot in found.dots:
-        values = [made.kept[f"{dot.line.row.name}-fp32-{t}-"]["ndcg_at_10"] for t in tasks]
+        values = [made.kept[dot.line.row.scores[t].identity]["ndcg_at_10"] for t in tasks]
         assert dot.quality == pytest.approx(np.mean([np.mean(v) for v in values]), abs=1e-5)  # nDCG is rounded
         assert dot.complete
         se = math.sqrt(sum(np.var(v, ddof=1) / len(v) for v in values)) / 3
@@ -420,9 +424,9 @@ def test_a_model_goes_by_the_end_of_its_name(model: str, name: str, made: Made) 
 @pytest.mark.parametrize("many", [14, 15, 40])
 def test_with_many_dots_some_of_the_frontier_are_named(many: int, made: Made) -> None:
     for n in range(many):
-        add(made, f"org/m{n}", shift=0.01 * n, noise=0, cost={"file_bytes": 1000 * 1.2**n})
+        add(made, f"org/m{n}", shift=0.01 * n, noise=0, cost={"file_bytes": round(1000 * 1.2**n)})
     for n in range(3):  # beaten
-        add(made, f"org/w{n}", shift=-0.2, noise=0, cost={"file_bytes": 1000 * 1.2 ** (many + n)})
+        add(made, f"org/w{n}", shift=-0.2, noise=0, cost={"file_bytes": round(1000 * 1.2 ** (many + n))})
     found = drawn(made, items=None)["size"]
     named = [d for d in found.dots if d.label_y is not None]
     assert all(d.best for d in named)

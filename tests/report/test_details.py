@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from made_pages import MODEL, Made, with_ends
+from made_scores import edited
 
 from instructor_eval.report.details import Detail, Shared, counted, details
 from instructor_eval.report.lines import lines
@@ -76,7 +77,7 @@ def test_few_items_are_not_to_be_relied_on(made: Made) -> None:
 def test_beside_the_line_above(made: Made) -> None:
     made.add("SciFact", "STS12")
     made.add("SciFact", instructions="none", seed=2)
-    made.add("STS12", instructions="none", seed=2).data = {"hash": "other"}
+    made.add("STS12", instructions="none", seed=2, data={"hash": "other"})
     found = behind(made)
     none = next(line for line in made.lines() if line.row.instructions == "none")
     d = none.delta["SciFact"]
@@ -152,11 +153,10 @@ def test_shared_facts_are_shown_once(made: Made) -> None:
 
 def test_other_instructions_data_and_machines_differ(made: Made) -> None:
     made.add(roles={"query": QUERY}, environment={"hardware": {"device": "cpu"}, "versions": {"torch": "2.1"}})
-    other = made.add(
+    made.add(
         instructions="mine", roles={"query": {"text": "Mine: ", "rule": "file mine.yaml"}},
-        environment={"hardware": {"device": "cuda"}, "versions": {"torch": "2.1"}},
+        environment={"hardware": {"device": "cuda"}, "versions": {"torch": "2.1"}}, data={"hash": "other"},
     )  # fmt: skip
-    other.data = {"hash": "other"}
     shared = Shared()
     behind(made, shared)
     assert [facts.id[0] for facts in shared.by_task["SciFact"]] == ["i", "d", "i", "d"]
@@ -181,10 +181,8 @@ def test_a_machine_that_was_not_filed(made: Made) -> None:
 
 
 def test_data_and_protocol(made: Made) -> None:
-    score = made.add(limit=50, seed=7, protocol_version="3")
-    score.data = {"id": "mteb/scifact", "revision": "abc", "key": "k", "hash": "h"}
-    score.seed = 11
-    score.limit = None
+    data = {"id": "mteb/scifact", "revision": "abc", "key": "k", "hash": "h"}
+    made.scores[-1] = edited(made.add(protocol_version="3", data=data), seed=11)
     rows = dict(alone(made).shared[0].rows)
     assert rows["data"] == "mteb/scifact"
     assert (rows["revision"], rows["content"], rows["texts and gold values"]) == ("abc", "k", "h")
@@ -210,7 +208,7 @@ def test_a_failed_score_has_its_error_and_no_number(made: Made) -> None:
 
 
 def test_a_score_that_is_no_number_failed(made: Made) -> None:
-    made.add().score = float("nan")
+    made.scores[-1] = edited(made.add(), score=float("nan"))
     found = alone(made)
     assert found.error == "the score is not a number (NaN)"
     assert found.main == ""

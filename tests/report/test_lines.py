@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made_items import make_items
 from made_pages import MODEL, Made
+from made_scores import edited
 from scipy import stats as scipy_stats
 
 from instructor_eval.analysis.board.evidence import Evidence
@@ -136,8 +137,7 @@ def test_what_cannot_be_compared_says_why(fields: dict[str, object], why: str, m
     made.add("SciFact", "STS12")
     made.add("STS12", instructions="none", seed=2)
     score = made.add("SciFact", instructions="none", seed=2)
-    for name, value in fields.items():
-        setattr(score, name, value)
+    made.scores[-1] = edited(score, **fields)
     _, other = made.lines()
     assert other.not_comparable == {"SciFact": why}
     assert list(other.delta) == ["STS12"]
@@ -200,9 +200,8 @@ def test_two_checkpoints_of_one_name_are_two_models(made: Made) -> None:
     for revision in ("one", "two"):
         for name in ("paper", "none"):
             score = made.add(instructions=name, fingerprint=revision * 6)
-            score.model["revision"] = revision
-            score.identity += revision
-            made.kept[score.identity] = make_items("ndcg_at_10", 40, 1)
+            made.scores[-1] = edited(score, model={"revision": revision}, identity=score.identity + revision)
+            made.kept[made.scores[-1].identity] = make_items("ndcg_at_10", 40, 1)
     found = made.lines()
     assert [line.kind for line in found] == [HEAD, INSTRUCTIONS] * 2
     assert [line.row.revision for line in found] in (["one"] * 2 + ["two"] * 2, ["two"] * 2 + ["one"] * 2)
@@ -235,7 +234,7 @@ def test_names_that_are_no_text_have_ids_too(made: Made) -> None:
 def test_what_a_line_is_called(made: Made) -> None:
     made.add(variant="int8")
     made.add()
-    made.add(instructions="none").model["family"] = "instructor"
+    made.scores[-1] = edited(made.add(instructions="none"), model={"family": "instructor"})
     found = made.lines()
     assert [line.short for line in found] == [MODEL, "int8", "none"]
     assert [line.label for line in found] == [f"{MODEL} · paper", f"{MODEL} (int8) · paper", f"{MODEL} · none"]

@@ -147,8 +147,8 @@ def test_a_line_beside_the_boards_baseline(made: Made) -> None:
     shown = with_baseline(other, baseline, difference.mean(other.row.marks.values()), COLUMNS)
     assert (shown.candidate, shown.baseline) == ("org/other · paper", f"{MODEL} · paper")
     assert shown.rows[0].name == "mean of 2 tasks"
-    theirs = next(s for s in made.scores if s.model["name"] == "org/other" and s.task == "SciFact")
-    mine = next(s for s in made.scores if s.model["name"] == MODEL and s.task == "SciFact")
+    theirs = next(s for s in made.scores if s.model.name == "org/other" and s.task == "SciFact")
+    mine = next(s for s in made.scores if s.model.name == MODEL and s.task == "SciFact")
     expected = difference.paired("ndcg_at_10", made.items(theirs), made.items(mine), seed_text="any: t has no draws")
     assert texts(shown)["SciFact"] == with_ends(expected.delta, expected.low, expected.high)
 

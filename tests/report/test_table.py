@@ -158,7 +158,7 @@ def markdown(out: str) -> tuple[list[str], list[list[str]]]:
 def test_every_cell_is_the_terminals(
     with_baseline: bool, intervals: bool, others: bool, results: Store, cli: Callable[..., Any]
 ) -> None:
-    base = next(s for s in results.scores() if s.model["name"] == "org/other")
+    base = next(s for s in results.scores() if s.model.name == "org/other")
     board = build(
         results.scores(),
         published().values() if others else (),

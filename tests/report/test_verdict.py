@@ -11,6 +11,7 @@ from typing import Any
 import made_results
 import pytest
 from made_pages import points, with_ends
+from made_scores import edited
 
 from instructor_eval.analysis.format import SENTENCE
 from instructor_eval.analysis.gate.drift import Drift, TaskDrift, VectorDrift
@@ -38,10 +39,9 @@ def results(tmp_path_factory: pytest.TempPathFactory, make_score: Callable[..., 
     worse = made_results.lowered(0.4, 0.3, only="SciFact")
     made_results.file(root, make_score, tasks=TASKS, n=120, variant="int8", change=worse)
     store = made_results.file(root, make_score, tasks=TASKS, n=120, variant="bf16")
-    other = next(s for s in Store(root).scores() if s.model["variant"] == "bf16" and s.task == "RTE")
+    other = next(s for s in Store(root).scores() if s.model.variant == "bf16" and s.task == "RTE")
     items = store.items(other)
-    other.data = {"hash": "of another release"}
-    store.write(other, items)
+    store.write(edited(other, data={"hash": "of another release"}), items)
     return root
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 from edits import edits, inner_of, other
+from made_scores import edited
 from made_up import MIRRORS
 from rewritten import as_before, rewrite
 
@@ -66,8 +67,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for path in (root / "results/scores").rglob("*.json"):
         score = read_score(path)
-        label = "failed" if score.status == "failed" else "search" if score.search else "bm25" if score.reader.get(
-            "selection") == "bm25" else "variant" if score.model["variant"] != "fp32" else score.task  # fmt: skip
+        kinds = {
+            "failed": score.status == "failed",
+            "search": score.search is not None,
+            "bm25": score.reader is not None and score.reader.selection == "bm25",
+            "variant": score.model.variant != "fp32",
+            score.task: True,
+        }
+        label = next(kind for kind, holds in kinds.items() if holds)
         found[label] = path
     assert set(found) == set(RESULTS)
     return found
@@ -228,8 +235,7 @@ def test_what_is_added_to_a_score_later_has_its_checksums_too(filed: Path) -> No
     store = Store(filed.parents[3])
     [score] = store.scores()
     before = filed.read_bytes()
-    score.cost = {"texts_per_second": 5.0}
-    store.write(score)
+    score = store.write(edited(score, cost={"texts_per_second": 5.0}))
     assert filed.read_bytes() != before
     assert errors(filed) == []
     assert read_score(filed) == score
@@ -248,8 +254,7 @@ def test_files_of_an_earlier_version_are_checked_as_they_were(filed: Path) -> No
         store = Store(filed.parents[3])
         [score] = store.scores()
         assert store.find(score) == score
-        score.cost = {"texts_per_second": 5.0}
-        store.write(score)
+        store.write(edited(score, cost={"texts_per_second": 5.0}))
         [checked] = check_results(filed.parents[3])
         assert checked.verdict == "ok: 8 items; no checksum of its items: written by an earlier version"
 

@@ -235,10 +235,10 @@ def test_every_score_of_a_run_names_the_one_probe_of_its_form(plain: Path, tmp_p
     scores, _ = run(plain, tmp_path, "one", variants=["fp32", "fp32@8", "bf16"], cache=MemoryCache())
     files = sorted((tmp_path / "one" / "probes").rglob("*.npz"))
     assert len(files) == 2
-    by_variant = {s.model["variant"]: find(tmp_path / "one", s) for s in scores}
+    by_variant = {s.model.variant: find(tmp_path / "one", s) for s in scores}
     assert set(by_variant.values()) == set(files)
     assert by_variant["fp32"] == by_variant["fp32@8"] != by_variant["bf16"]
-    assert all(s.environment["fresh"] for s in scores), "what one run keeps in memory it has computed"
+    assert all(s.environment.fresh for s in scores), "what one run keeps in memory it has computed"
     stored = list(Store(tmp_path / "one").scores())
     assert {name_of(s) for s in stored} == {name_of(s) for s in scores}
     again, _ = run(plain, tmp_path, "two", variants=["fp32", "bf16"])
@@ -252,7 +252,7 @@ def test_vectors_from_the_cache_load_no_network_for_a_probe(plain: Path, tmp_pat
         cache.close()
         assert not [line for line in lines if "probe" in line]
         cold = results == "one"
-        assert [s.environment["fresh"] for s in scores] == [cold, cold]
+        assert [s.environment.fresh for s in scores] == [cold, cold]
         assert [name_of(s) is not None for s in scores] == [cold, cold]
         assert (tmp_path / results / "probes").exists() == cold
     kept, _ = run(plain, tmp_path, "one", cache=None)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_scores import score_of
 
 from instructor_eval.cli.main import root_parser
 from instructor_eval.results.repeat import command_of
@@ -21,7 +23,7 @@ def scored(task: str = "SciFact", command: str = "", **fields: Any) -> Score:
         "name": "org/model", "revision": COMMIT, "family": "plain", "family_rule": "its modules",
         "fingerprint": "f" * 16, "variant": "fp32",
     } | fields.pop("model", {})  # fmt: skip
-    return Score(
+    return score_of(
         identity="i", status="ok", task=task, benchmark="mteb", type="Retrieval", metric="ndcg_at_10", model=model,
         instructions={"set": fields.pop("instructions", "paper"), "roles": {}}, command=["evaluate", *command.split()],
         **fields,
@@ -90,11 +92,11 @@ def test_the_instruction_set(instructions: str, command: str, flags: str) -> Non
         ({"protocol": {"empty_text": "error", "summeval": "v2"}}, "--protocol empty_text=error --protocol summeval=v2"),
         ({"limit": 3}, "--limit 3"),
         ({"search": {"backend": "faiss:HNSW32,efSearch=64"}}, "--search faiss:HNSW32,efSearch=64"),
-        ({"reader": {"name": "nearest", "selection": "similar"}}, ""),
-        ({"reader": {"name": "nearest", "selection": "random:3"}}, "--selection random:3"),
-        ({"reader": {"name": "hf:a/b", "selection": "bm25", "dtype": "bfloat16"}},
+        ({"reader": {"name": "nearest", "fingerprint": "n", "selection": "similar"}}, ""),
+        ({"reader": {"name": "nearest", "fingerprint": "n", "selection": "random:3"}}, "--selection random:3"),
+        ({"reader": {"name": "hf:a/b", "fingerprint": "h", "selection": "bm25", "dtype": "bfloat16"}},
          "--reader hf:a/b --reader-dtype bfloat16 --selection bm25"),
-        ({"reader": {"name": "endpoint:http://h/v1#m", "selection": "similar"}}, "--reader endpoint:http://h/v1#m"),
+        ({"reader": {"name": "endpoint:http://h/v1#m", "fingerprint": "e", "selection": "similar"}}, "--reader endpoint:http://h/v1#m"),
         ({"command": "--results my --hub=mirror --cache c --quiet"}, "--hub mirror --results my"),
         ({"command": "--results -odd"}, "--results=-odd"),
     ],
@@ -133,7 +135,7 @@ def test_a_folder_that_is_not_called_as_given(given: str) -> None:
 
 
 def test_the_label_of_a_served_model() -> None:
-    served = {"name": "endpoint:http://h/v1#m", "revision": "v3"}
+    served = {"name": "endpoint:http://h/v1#m", "fingerprint": "e", "revision": "v3"}
     assert rendered(command="--label v3 --concurrency 9", model=served) == (
         "--model endpoint:http://h/v1#m --variant fp32 --label v3 --task SciFact"
     )
@@ -152,8 +154,7 @@ def test_no_command_where_a_needed_path_is_not_known(score: Score) -> None:
 
 
 def test_no_filed_command_is_needed_where_fields_say_all() -> None:
-    score = scored(limit=3)
-    score.command = []
+    score = dataclasses.replace(scored(limit=3), command=())
     assert " ".join(command_of(score)) == f"evaluate --model org/model@{COMMIT} --variant fp32 --task SciFact --limit 3"
 
 

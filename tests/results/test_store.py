@@ -99,7 +99,8 @@ def test_a_score_comes_back_as_it_was(tmp_path: Path, make_score: MakeScore) -> 
         "Größe 日本/../x", 0.1 + 0.2, metrics={"ndcg_at_10": 1 / 3}, counts={"texts": 3}, error=None, limit=5,
         command=["evaluate", "--task", "a b"], data={"hash": "\ud800 half a pair"},
     )  # fmt: skip
-    path = Store(tmp_path).write(score, ITEMS)
+    score = Store(tmp_path).write(score, ITEMS)
+    path = Store(tmp_path).path(score)
     assert read_score(path) == score
     assert list(Store(tmp_path).scores()) == [score]
     assert path.is_relative_to(tmp_path / "scores" / "org__model" / "paper")
@@ -107,7 +108,7 @@ def test_a_score_comes_back_as_it_was(tmp_path: Path, make_score: MakeScore) -> 
 
 
 def test_numbers_that_json_lacks_are_null(tmp_path: Path, make_score: MakeScore) -> None:
-    path = Store(tmp_path).write(make_score(metrics={"a": math.nan, "b": math.inf, "c": 0.5}))
+    path = Store(tmp_path).path(Store(tmp_path).write(make_score(metrics={"a": math.nan, "b": math.inf, "c": 0.5})))
     assert json.loads(path.read_text("utf-8"))["metrics"] == {"a": None, "b": None, "c": 0.5}
 
 
@@ -116,7 +117,7 @@ def test_what_differs_in_the_path_stands_side_by_side(tmp_path: Path, make_score
     variety: list[dict[str, Any]] = [
         {}, {"task": "STS12"}, {"model": "org__model"}, {"instructions": "template"}, {"identity": "f" * 16},
     ]  # fmt: skip
-    assert len({store.write(make_score(**fields)) for fields in variety}) == 5
+    assert len({store.path(store.write(make_score(**fields))) for fields in variety}) == 5
     assert len(list(store.scores())) == 5
 
 
@@ -181,9 +182,8 @@ def test_identity_changes_with_every_part(change: dict[str, Any]) -> None:
 def test_find(tmp_path: Path, make_score: MakeScore) -> None:
     store, score = Store(tmp_path), make_score()
     assert store.find(score) is None
-    store.write(score, ITEMS)
-    found = store.find(make_score(value=None))
-    assert found == score
+    filed = store.write(score, ITEMS)
+    assert store.find(make_score(value=None)) == filed
     assert store.find(make_score(identity="f" * 16)) is None
 
 
@@ -196,7 +196,7 @@ def test_a_failed_score_is_not_found(tmp_path: Path, make_score: MakeScore) -> N
 
 def test_a_score_whose_items_are_gone_is_not_found(tmp_path: Path, make_score: MakeScore) -> None:
     store, score = Store(tmp_path), make_score()
-    path = store.write(score, ITEMS)
+    path = store.path(store.write(score, ITEMS))
     path.with_suffix(".parquet").unlink()
     assert store.find(score) is None
     with pytest.raises(UserError, match=r"items missing or cut short .*: run the task again"):
@@ -224,7 +224,7 @@ def one_line(error: pytest.ExceptionInfo[UserError], path: Path) -> str:
 @pytest.mark.parametrize("keep", [0, 1, 50, -3])
 def test_a_score_cut_short(keep: int, tmp_path: Path, make_score: MakeScore) -> None:
     store = Store(tmp_path)
-    path = store.write(make_score())
+    path = store.path(store.write(make_score()))
     path.write_bytes(path.read_bytes()[:keep])
     for read in (lambda: read_score(path), lambda: list(store.scores())):
         with pytest.raises(UserError) as error:
@@ -247,13 +247,13 @@ def test_what_is_no_score(content: bytes, tmp_path: Path) -> None:
     one_line(error, path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, 3, "1", None, 1.5, 1.0, True])
 def test_an_unknown_schema_version_is_an_error(version: object, tmp_path: Path, make_score: MakeScore) -> None:
-    path = Store(tmp_path).write(make_score())
+    path = Store(tmp_path).path(Store(tmp_path).write(make_score()))
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"schema_version": version}))
     with pytest.raises(UserError) as error:
         list(Store(tmp_path).scores())
-    assert f"schema version {version!r} is not 1" in one_line(error, path)
+    assert f"schema version {version!r} is not 2" in one_line(error, path)
 
 
 @pytest.mark.parametrize(
@@ -261,11 +261,14 @@ def test_an_unknown_schema_version_is_an_error(version: object, tmp_path: Path, 
     [
         {"model": "org/model"}, {"model": None}, {"model": {}}, {"model": {"name": 5}}, {"instructions": []},
         {"instructions": {}}, {"score": "0.5"}, {"score": [0.5]}, {"task": None}, {"created": 5}, {"type": []},
-        {"served": []}, {"served": {"requests": "5"}}, {"served": None},
+        {"served": []}, {"served": {"requests": "5"}}, {"served": None}, {"counts": {"texts": -1}},
+        {"counts": {"texts": "many"}}, {"n_items": -1}, {"identity": "../x"}, {"identity": "a\u202eb"}, {"seed": -1},
+        {"cost": {"file_bytes": "big"}}, {"cost": {"speed_ratio": 0}}, {"cost": {"speed_ratio": True}},
+        {"environment": {"probe": "../../etc/passwd"}}, {"metrics": {"a": "1"}}, {"timings": {"total": 1e300}},
     ],
 )  # fmt: skip
 def test_a_score_with_values_of_another_kind(change: dict[str, Any], tmp_path: Path, make_score: MakeScore) -> None:
-    path = Store(tmp_path).write(make_score())
+    path = Store(tmp_path).path(Store(tmp_path).write(make_score()))
     rewrite(path, **change)
     with pytest.raises(UserError) as error:
         read_score(path)
@@ -274,14 +277,14 @@ def test_a_score_with_values_of_another_kind(change: dict[str, Any], tmp_path: P
 
 
 def test_fields_of_a_later_release_do_no_harm(tmp_path: Path, make_score: MakeScore) -> None:
-    path = Store(tmp_path).write(make_score())
+    path = Store(tmp_path).path(Store(tmp_path).write(make_score()))
     rewrite(path, new_field=1)
     assert read_score(path) == make_score()
 
 
 def test_items_cut_short(tmp_path: Path, make_score: MakeScore) -> None:
     store, score = Store(tmp_path), make_score()
-    path = store.write(score, ITEMS).with_suffix(".parquet")
+    path = store.path(store.write(score, ITEMS)).with_suffix(".parquet")
     whole = path.read_bytes()
     for content in (b"", whole[:4], whole[: len(whole) // 2], whole[:-1], whole[:-4] + b"XXXX", b"\0" * len(whole)):
         path.write_bytes(content)
@@ -370,7 +373,7 @@ def test_leftovers_of_a_killed_process_are_never_read(tmp_path: Path, make_score
         "atomic_write(Path(sys.argv[1]), half)"
     )
     store = Store(tmp_path)
-    path = store.write(make_score())
+    path = store.path(store.write(make_score()))
     done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert done.returncode == 9
     assert len(files(tmp_path)) == 2

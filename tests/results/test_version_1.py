@@ -5,14 +5,15 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
 
 import instructor_eval as ie
 
+Run = Callable[..., Any]
 FOLDER = Path(__file__).parent / "data_v1"
 EXPECTED = FOLDER / "expected"
 CHILD, PARENT = "minilm@int8:none", "minilm@fp32:none"
@@ -33,7 +34,7 @@ def expected(name: str) -> Any:
 def same(found: Any, wanted: Any) -> bool:
     """Whether two values of JSON are equal, floats to the last digits that another machine may give."""
     if isinstance(wanted, dict):
-        return list(found) == list(wanted) and all(same(found[key], wanted[key]) for key in wanted)
+        return found.keys() == wanted.keys() and all(same(found[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list):
         return len(found) == len(wanted) and all(map(same, found, wanted))
     if isinstance(wanted, float):

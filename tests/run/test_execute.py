@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import tiny
+from made_scores import score_of
 from waiting import kept, wait_for
 
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import known
 from instructor_eval.results.store import Store
 from instructor_eval.run import execute
 from instructor_eval.run import scores as filing
@@ -95,11 +96,11 @@ def test_two_instruction_sets_give_two_rows_and_other_vectors(run: Run, instruct
     other.write_text('Mine: "Represent the medical report for clustering: "\n')
     summary, lines = run([instructor], select([str(card)]), ("paper", "none", str(other)))
     assert summary.ran == 3
-    by_set = {s.instructions["set"]: s for s in summary.scores}
+    by_set = {s.instructions.set: s for s in summary.scores}
     assert set(by_set) == {"paper", "none", "other"}
-    paper = by_set["paper"].instructions["roles"]["text"]
-    assert paper == {"text": "Represent the statement: ", "rule": "card: default"}
-    assert by_set["none"].instructions["roles"]["text"]["text"] == ""
+    paper = by_set["paper"].instructions.roles["text"]
+    assert (paper.text, paper.rule) == ("Represent the statement: ", "card: default")
+    assert by_set["none"].instructions.roles["text"].text == ""
     cosines = {name: Store(tmp_path / "results").items(s)["cosine"] for name, s in by_set.items()}
     assert cosines["paper"] != cosines["none"] != cosines["other"] != cosines["paper"]
     assert any("family instructor" in line for line in lines)
@@ -109,15 +110,15 @@ def test_two_instruction_sets_give_two_rows_and_other_vectors(run: Run, instruct
 def test_no_instruction_gets_the_unified_template_and_says_so(run: Run, instructor: Path, tmp_path: Path) -> None:
     card = write_sts(tmp_path, "Mine", "template: {domain: news, text: [headline, clustering]}\n")
     summary, lines = run([instructor], select([str(card)]))
-    role = summary.scores[0].instructions["roles"]["text"]
-    assert role["text"] == "Represent the news headline for clustering: "
-    assert "unified template" in role["rule"]
+    role = summary.scores[0].instructions.roles["text"]
+    assert role.text == "Represent the news headline for clustering: "
+    assert "unified template" in role.rule
     assert any("unified template" in line for line in lines)
 
 
 def test_a_plain_model_runs_once_whatever_instruction_sets(run: Run, plain: Path, tmp_path: Path) -> None:
     summary, _ = run([plain], select([str(write_sts(tmp_path, "Mine"))]), ("paper", "template", "none"))
-    assert [s.instructions["set"] for s in summary.scores] == ["none"]
+    assert [s.instructions.set for s in summary.scores] == ["none"]
 
 
 def test_a_plain_model_beside_others_ignores_the_file(run: Run, plain: Path, instructor: Path, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_plain_model_beside_others_ignores_the_file(run: Run, plain: Path, ins
     mine = tmp_path / "mine.yaml"
     mine.write_text('Mine: "Represent the headline: "\n')
     summary, lines = run([instructor, plain], cards, (str(mine),))
-    assert {(s.model["family"], s.instructions["set"]) for s in summary.scores} == {
+    assert {(s.model.family, s.instructions.set) for s in summary.scores} == {
         ("instructor", "mine"),
         ("plain", "none"),
     }
@@ -144,12 +145,12 @@ def test_every_stored_score_is_recomputed_from_its_items(run: Run, plain: Path, 
         items = store.items(score)
         assert metrics.compute(score.metric, items) == score.score
         assert len(items["id"]) == score.n_items
-        assert score.counts["texts"] >= score.counts["unique"] > 0
-        assert score.counts["tokens"] > score.counts["unique"]
-        assert score.environment["versions"]["torch"]
-        assert score.environment["hardware"]["peak_memory_mb"] > 0
-        assert score.data["hash"]
-        assert score.command == ["evaluate", "test"]
+        assert score.counts.texts >= score.counts.unique > 0
+        assert score.counts.tokens > score.counts.unique
+        assert score.environment.versions["torch"]
+        assert score.environment.hardware.peak_memory_mb > 0
+        assert score.data.hash
+        assert score.command == ("evaluate", "test")
 
 
 def test_same_identity_is_kept_anything_else_runs_again(run: Run, plain: Path, tmp_path: Path) -> None:
@@ -212,11 +213,13 @@ def test_an_unexpected_fault_is_one_line_and_debug_raises_it(
 def test_a_score_that_its_items_do_not_give_is_never_filed(tmp_path: Path) -> None:
     from instructor_eval.tasks.task import Outcome
 
-    score = Score("i", "failed", "T", "b", "STS", {"name": "m"}, {"set": "none"}, "pearson")
+    score = score_of(
+        identity="i", status="failed", task="T", benchmark="b", type="STS", metric="pearson",
+        model={"name": "m", "family": "plain", "fingerprint": "f", "variant": "fp32"}, instructions={"set": "none"},
+    )  # fmt: skip
     outcome = Outcome("pearson", 0.5, {"id": ["1", "2", "3"], "gold": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 3.0]})
     with pytest.raises(RuntimeError, match="is not pearson"):
-        filing.finish(score, outcome)
-    assert score.status == "failed"
+        filing.finish(score, outcome, "hash")
 
 
 def test_cqadupstack_is_the_mean_of_its_parts(
@@ -266,9 +269,9 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
     searches = [EXACT_SEARCH, SearchSpec.parse("faiss:Flat")]
     summary, lines = run([plain], select(["CQADupstackRetrieval"]), searches=searches)
     exact, stored = [s for s in summary.scores if s.task == "CQADupstackRetrieval"]
-    assert (exact.score, exact.search) == (0.5, {})
+    assert (exact.score, exact.search) == (0.5, None)
     assert stored.score == 0.25
-    assert stored.search == {
+    assert known(stored.search) == {
         "backend": "faiss:Flat", "k": 10, "library": "l", "recall": pytest.approx(sum(recalls.values()) / 12),
         "exact_score": 0.5, "loss": 0.25, "documents": 120, "build_seconds": 12.0, "index_bytes": 1200,
         "queries_per_second": pytest.approx(40.0),
@@ -280,7 +283,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
 
 def test_two_models_in_one_run(run: Run, plain: Path, instructor: Path, tmp_path: Path) -> None:
     summary, _ = run([plain, instructor], select([str(write_sts(tmp_path, "Mine"))]))
-    assert {s.model["family"] for s in summary.scores} == {"plain", "instructor"}
+    assert {s.model.family for s in summary.scores} == {"plain", "instructor"}
     manifest = json.loads(next((tmp_path / "results" / "runs").glob("*.json")).read_text())
     assert manifest["ended"]
     assert [s["status"] for s in manifest["scores"]] == ["ok", "ok"]

@@ -62,7 +62,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def rows(planned: list[Planned]) -> list[tuple[str, str, str, list[str]]]:
-    return [(Path(p.model["name"]).name, p.set_name, p.selection.name, [c.name for c in p.cards]) for p in planned]
+    return [(Path(p.model.name).name, p.set_name, p.selection.name, [c.name for c in p.cards]) for p in planned]
 
 
 def test_models_by_sets_by_tasks(plan: Plan, instructor: Path, plain: Path) -> None:
@@ -210,5 +210,5 @@ def test_a_models_row_says_its_numeric_form(dtype: str, plain: Path, tmp_path: P
         selections=(SIMILAR, BM25),
     )
     model, without = plan_run(request, print)
-    assert model.model["variant"] == {"float32": "fp32", "float16": "fp32+float16"}[dtype]
-    assert without.model["variant"] == "fp32"
+    assert model.model.variant == {"float32": "fp32", "float16": "fp32+float16"}[dtype]
+    assert without.model.variant == "fp32"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny
 from clocks import Clock
+from made_scores import edited
 
 from instructor_eval.analysis.gate.quality import IMPROVED, INCONCLUSIVE, OK, REGRESSED
 from instructor_eval.analysis.gate.speed import decide, interval
@@ -237,28 +238,27 @@ def test_a_variant_that_the_model_has_not(models: tuple[Path, Path]) -> None:
 def test_the_model_of_a_score(models: tuple[Path, Path], make_score: MakeScore, tmp_path: Path) -> None:
     for name in (str(models[0]), "minilm"):
         found = dataclasses.replace(locate(ModelSpec.parse(name), offline=True, known=[]), variant="int8@8")
-        score = make_score()
-        score.model = found.describe()
+        score = edited(make_score(), model=found.describe())
         again = by_score(score, offline=True)
         assert again.fingerprint == found.fingerprint
         assert again.variant == "int8@8"
-    changed = make_score()
-    changed.model = by_name(str(models[0])).describe() | {"base_fingerprint": "0" * 16}
+    changed = edited(make_score(), model=by_name(str(models[0])).describe() | {"base_fingerprint": "0" * 16})
     with pytest.raises(UserError, match="is no longer what was scored"):
         by_score(changed, offline=True)
-    gone = make_score()
-    gone.model = by_name(str(models[0])).describe() | {"name": str(tmp_path / "gone")}
+    gone = edited(make_score(), model=by_name(str(models[0])).describe() | {"name": str(tmp_path / "gone")})
     with pytest.raises(UserError, match=r"the speed gate loads the model of .*gone', and cannot: no model folder"):
         by_score(gone, offline=True)
-    nothing = make_score()
-    nothing.model |= {"name": "bm25 demonstrations", "revision": "", "fingerprint": "selection-bm25"}
+    nothing = edited(
+        make_score(), model={"name": "bm25 demonstrations", "revision": "", "fingerprint": "selection-bm25"}
+    )
     with pytest.raises(UserError, match="is no model that can be loaded"):
         by_score(nothing, offline=True)
 
 
 def test_the_family_that_was_given_is_given_again(models: tuple[Path, Path], make_score: MakeScore) -> None:
-    score = make_score()
-    score.model = locate(ModelSpec.parse(str(models[0])), offline=True, known=[], family="prefix").describe()
+    score = edited(
+        make_score(), model=locate(ModelSpec.parse(str(models[0])), offline=True, known=[], family="prefix").describe()
+    )
     assert by_score(score, offline=True).family == "prefix"
 
 

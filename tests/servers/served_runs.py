@@ -28,7 +28,7 @@ BLANK = " \n\t "
 
 def scores(results: Path) -> dict[tuple[str, bool], Score]:
     """(task, whether it was served) -> score."""
-    return {(s.task, s.model["name"].startswith("endpoint:")): s for s in Store(results).scores()}
+    return {(s.task, s.model.name.startswith("endpoint:")): s for s in Store(results).scores()}
 
 
 def check_scores(cli: Run, model: str, folder: Path, *more: str, tasks: tuple[str, ...], within: float) -> None:
@@ -42,7 +42,7 @@ def check_scores(cli: Run, model: str, folder: Path, *more: str, tasks: tuple[st
         assert there.score == pytest.approx(here.score, abs=within)
         assert there.served["requests"] > 0
         assert there.served["retries"] == 0
-        assert there.data["hash"] == here.data["hash"]
+        assert there.data.hash == here.data.hash
     assert {path.name for path in folder.iterdir()} <= {"r", "cache"}
 
 
@@ -100,8 +100,8 @@ def check_kill(cli: Run, model: str, server: RealServer, folder: Path, monkeypat
     assert done.status == "ok"
     again = [text for texts in asked for text in texts if text not in PROBES]
     assert not came & set(again)
-    assert done.counts["hits"] >= 5 * 16
-    assert len(again) - probe.COUNT <= done.counts["unique"] - done.counts["hits"]
+    assert done.counts.hits >= 5 * 16
+    assert len(again) - probe.COUNT <= done.counts.unique - done.counts.hits
     here = cli("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--results", "r", "--quiet")
     assert here.code == 0
     assert done.score == pytest.approx(scores(folder / "r")["DemoSTS", False].score, abs=1e-3)

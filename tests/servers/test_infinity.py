@@ -64,7 +64,7 @@ def test_a_real_task(cli, model, hub, tmp_path):
 def test_the_only_model_needs_no_name(cli, model, tmp_path):
     done = cli("--model", model.partition("#")[0], "--task", "DemoSTS", "--limit", "10", "--results", "r")
     assert done.code == 0, done.out + done.err
-    assert scores(tmp_path / "r")["DemoSTS", True].model["name"] == model
+    assert scores(tmp_path / "r")["DemoSTS", True].model.name == model
 
 
 def test_a_long_text_is_cut_in_silence_and_a_blank_one_embedded(cli, model, tmp_path):

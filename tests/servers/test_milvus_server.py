@@ -64,7 +64,7 @@ def server(environments, port, address, tmp_path_factory) -> Iterator[RealServer
 
 
 def searched(results: Path) -> dict[str, Score]:
-    return {s.search.get("backend", "exact"): s for s in Store(results).scores()}
+    return {s.store or "exact": s for s in Store(results).scores()}
 
 
 @pytest.fixture
@@ -85,21 +85,21 @@ def test_two_kinds_stand_side_by_side_and_are_found_again(cli, address, names, t
     assert set(one) == {"exact", *kinds}
     for text in kinds:
         assert one[text].score == one["exact"].score
-        assert one[text].search["recall"] == 1.0
-        assert one[text].search["build_seconds"] > 0
-        assert one[text].search["library"].endswith("Milvus v2.3.5-lite")
+        assert one[text].search.recall == 1.0
+        assert one[text].search.build_seconds > 0
+        assert one[text].search.library.endswith("Milvus v2.3.5-lite")
     assert len(names()) == 4
     assert cli(*RUN, "two", *searches).code == 0
     two = searched(tmp_path / "two")
     for text in kinds:
-        assert two[text].search["build_seconds"] is None
+        assert two[text].search.build_seconds is None
         assert two[text].score == one[text].score
     # Another search of the same index; and a name of one's own.
     more = f"milvus:{address},HNSW,ef=200", f"milvus:{address},HNSW,collection=mine"
     assert cli(*RUN, "three", "--search", more[0], "--search", more[1]).code == 0
     three = searched(tmp_path / "three")
-    assert three[more[0]].search["build_seconds"] is None
-    assert three[more[1]].search["build_seconds"] > 0
+    assert three[more[0]].search.build_seconds is None
+    assert three[more[1]].search.build_seconds > 0
     assert [name for name in names() if name.startswith("mine_")]
     assert len(names()) == 5
 

@@ -62,10 +62,10 @@ def _record(score: Score, row: Row, evidence: Evidence) -> dict[str, Any]:
         except UnreadError:
             pass
     return {
-        "model": score.model["name"],
-        "revision": score.model.get("revision", ""),
-        "variant": score.model["variant"],
-        "instructions": score.instructions["set"],
+        "model": score.model.name,
+        "revision": score.model.revision,
+        "variant": score.model.variant,
+        "instructions": score.instructions.set,
         "task": score.task,
         "benchmark": score.benchmark,
         "type": score.type,
@@ -74,15 +74,15 @@ def _record(score: Score, row: Row, evidence: Evidence) -> dict[str, Any]:
         "low": low,
         "high": high,
         "n": score.n_items,
-        "seconds": score.timings.get("total"),
-        "texts": score.counts.get("texts"),
+        "seconds": score.timings.total,
+        "texts": score.counts.texts,
         "status": score.status,
         "error": score.error,
-        "reader": score.reader.get("name"),
-        "selection": score.reader.get("selection"),
-        "search": score.search.get("backend", "exact") if types.get(score.type).is_searched else None,
+        "reader": score.reader.name if score.reader else None,
+        "selection": score.reader.selection if score.reader else None,
+        "search": (score.store or "exact") if types.get(score.type).is_searched else None,
         "limit": score.limit,
-        "fingerprint": score.model["fingerprint"],
+        "fingerprint": score.model.fingerprint,
         "created": score.created,
     }
 

@@ -102,7 +102,7 @@ def _show(options: argparse.Namespace) -> int:
     headers = ["baseline", "which", "model", "variant", "instructions", "tasks", "set", "size", "note"]
     rows = [
         [
-            b.name, b.which, b.model["name"], b.model["variant"], b.instructions, len(b.side.values), b.created[:16],
+            b.name, b.which, b.model.name, b.model.variant, b.instructions, len(b.side.values), b.created[:16],
             _size(b.size), b.note,
         ]
         for b in found

@@ -77,7 +77,7 @@ def board_of(
     check_results_folder(options.results)
 
     def read(score: Score) -> Items:
-        say(f"reading items: {score.task} of {score.model['name']} ({score.model['variant']})")
+        say(f"reading items: {score.task} of {score.model.name} ({score.model.variant})")
         return store.items(score)
 
     only = select(options.task, options.benchmark) if options.task or options.benchmark else None

@@ -176,7 +176,7 @@ def _data(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
     body: list[list[Any]] = []
     for variant, cost in rows:
         known = cost.for_score()
-        body.append([cost.model, str(variant), variant.bytes_per_vector(dim), *(known.get(c) for c in columns)])
+        body.append([cost.model, str(variant), variant.bytes_per_vector(dim), *(getattr(known, c) for c in columns)])
     return render(["model", "variant", "bytes_per_vector", *columns], body, form)
 
 

@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     if options.results != RESULTS or options.results.exists():
         check_results_folder(options.results)
     for score in Store(options.results).scores():
-        counts[score.model["name"]] += score.status == "ok"
-        families[score.model["name"]] = score.model["family"]
+        counts[score.model.name] += score.status == "ok"
+        families[score.model.name] = score.model.family
     headers = ["model", "family", "instructions", "published MTEB-56", "results here"]
     rows: list[list[Any]] = []
     for name, entry in published().items():

@@ -73,12 +73,12 @@ def _lines(failures: list[Score]) -> list[str]:
     """Return why tasks failed, a line each; one line for all tasks of a model that failed alike."""
     alike: dict[tuple[str, str | None], list[Score]] = {}
     for score in failures:
-        alike.setdefault((score.model["fingerprint"], score.error), []).append(score)
+        alike.setdefault((score.model.fingerprint, score.error), []).append(score)
     lines = []
     for (fingerprint, error), scores in alike.items():
         what = scores[0].task + (f" and {len(scores) - 1} others" if len(scores) > 1 else "")
         if fingerprint.startswith(UNSTARTED):
-            what = f"model {scores[0].model['name']}"
+            what = f"model {scores[0].model.name}"
         lines.append(f"{what} failed: {error}")
     return lines
 

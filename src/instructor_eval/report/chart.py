@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.analysis.board import variants
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.statistics.spreads import Spread, mean
 from instructor_eval.report import svg
@@ -96,12 +95,12 @@ class Axis:
 
 def texts_per_second(line: Line) -> float | None:
     """Return its speed on the fixed sample, on the model's own machine."""
-    return variants.positive(line.row.cost, "texts_per_second")
+    return line.row.cost.texts_per_second if line.row.cost else None
 
 
 def file_bytes(line: Line) -> float | None:
     """Return the size of its weights in a file of this form."""
-    return variants.positive(line.row.cost, "file_bytes")
+    return line.row.cost.file_bytes if line.row.cost else None
 
 
 def parameters(line: Line) -> float | None:
@@ -109,8 +108,9 @@ def parameters(line: Line) -> float | None:
     if line.kind == VARIANT and line.parent is not None:  # as many as its parent: sizes are rounded
         return parameters(line.parent)
     cost = line.row.cost
-    size, ratio = variants.positive(cost, "file_bytes"), variants.positive(cost, "size_ratio")
-    return size * ratio / 4 if size and ratio and cost.get("baseline") == "fp32" else None
+    if cost is None or cost.file_bytes is None or cost.size_ratio is None or cost.baseline != "fp32":
+        return None
+    return cost.file_bytes * cost.size_ratio / 4
 
 
 AXES = (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from instructor_eval.analysis.board.evidence import BINS, Evidence, Shape, UnreadError
 from instructor_eval.analysis.format import interval_text, plural, score_text
@@ -17,7 +16,7 @@ from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.results.repeat import command_of
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import Instruction, Score, known
 from instructor_eval.results.search_figures import phrases as of_search
 
 HEIGHT = 16
@@ -80,20 +79,19 @@ class Shared:
 
     def instructions(self, score: Score, column: Column) -> Facts | None:
         """Return the literal instruction of each role, with the rule it came from; None where no text had any."""
-        roles: Mapping[str, Any] = score.instructions.get("roles") or {}
-        if not any(_of_role(role, "text") for role in roles.values()):
+        if not any(score.instructions.texts.values()):
             return None
-        rows = [(str(role), _literal(found)) for role, found in roles.items()]
+        rows = [(role, _literal(found)) for role, found in score.instructions.roles.items()]
         return self._of_task(_INSTRUCTIONS, column, rows, literal=True)
 
     def data(self, score: Score, column: Column) -> Facts:
         """Return which data in which revision, and how it was scored."""
         data = score.data
         named = {
-            "data": data.get("id"),
-            "revision": data.get("revision"),
-            "content": data.get("key"),
-            "texts and gold values": data.get("hash"),
+            "data": data.id,
+            "revision": data.revision,
+            "content": data.key,
+            "texts and gold values": data.hash,
             "protocol": ", ".join(
                 [
                     *(f"{k}={v}" for k, v in score.protocol.items()),
@@ -108,11 +106,8 @@ class Shared:
 
     def machine(self, score: Score) -> Facts:
         """Return library versions and hardware."""
-        hardware = dict(score.environment.get("hardware") or {})
-        for name in _NOT_OF_THE_MACHINE:
-            hardware.pop(name, None)
-        versions = dict(score.environment.get("versions") or {})
-        rows = [(str(k), str(v)) for k, v in hardware.items()]
+        versions = score.environment.versions
+        rows = [(k, str(v)) for k, v in known(score.environment.hardware).items() if k not in _NOT_OF_THE_MACHINE]
         rows += [("versions", ", ".join(f"{k} {v}" for k, v in versions.items()))] if versions else []
         found = self._find(_MACHINE, "", rows or [("machine", "was not filed")], literal=False)
         if found not in self.machines:
@@ -192,33 +187,27 @@ def counted(n: int, unit: str) -> str:
     return f"{n:,} {plural(unit, n)}"
 
 
-def _of_role(role: object, key: str) -> str:
-    """Return `text` or `rule` of a role, of a file that anyone may have edited."""
-    return str(role.get(key, "")) if isinstance(role, Mapping) else ""
-
-
 def _no_instructions(score: Score) -> str:
-    rules = dict.fromkeys(_of_role(role, "rule") for role in (score.instructions.get("roles") or {}).values())
+    rules = dict.fromkeys(given.rule for given in score.instructions.roles.values())
     why = "; ".join(filter(None, rules))
     return f"No text had an instruction{f' ({why})' if why else ''}."
 
 
-def _literal(role: object) -> str:
+def _literal(given: Instruction) -> str:
     """Return `Represent the ...` and where it came from; an empty one is said to be empty."""
-    text, rule = _of_role(role, "text"), _of_role(role, "rule")
-    shown = f"“{text}”" if text else "(none)"
-    return f"{shown}  [{rule}]" if rule else shown
+    shown = f"“{given.text}”" if given.text else "(none)"
+    return f"{shown}  [{given.rule}]" if given.rule else shown
 
 
 def _reader(score: Score) -> str:
     if not score.reader:
         return ""
-    return f"{score.reader.get('name')}, demonstrations {score.reader.get('selection')}"
+    return f"{score.reader.name}, demonstrations {score.reader.selection}"
 
 
 def _took(score: Score) -> str:
-    total, counts = score.timings.get("total"), score.counts
-    parts = [f"{total:,.1f} s"] if isinstance(total, int | float) else []
-    if counts.get("texts"):
-        parts.append(f"{counts['texts']:,} texts, {counts.get('hits', 0):,} of them from the cache")
+    total, counts = score.timings.total, score.counts
+    parts = [f"{total:,.1f} s"] if total else []
+    if counts.texts:
+        parts.append(f"{counts.texts:,} texts, {counts.hits:,} of them from the cache")
     return ", ".join(parts + of_search(score.search) + usage_words(score.served))

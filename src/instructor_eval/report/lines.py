@@ -62,7 +62,7 @@ class Line:
     def family(self) -> str:
         """Return how the model takes instructions; empty where nobody has said."""
         known = [*self.row.scores.values(), *self.row.failures.values()]
-        return str(known[0].model.get("family", "")) if known else ""
+        return known[0].model.family if known else ""
 
 
 def lines(board: Board, evidence: Evidence) -> list[Line]:

@@ -269,7 +269,7 @@ def _fill_charts(page: Page, board: Board) -> None:
     if not page.charts:
         return
     dots = page.charts[0].dots
-    devices = sorted({str(d.line.row.cost.get("device") or "a device not named") for d in dots})
+    devices = sorted({(d.line.row.cost and d.line.row.cost.device) or "a device not named" for d in dots})
     sentences = [f"Speed: texts of a fixed sample, on {', '.join(devices)}, each model where it ran."]
     if any(not d.complete for d in dots):
         sentences.append("Hollow: a mean over some of these tasks only, and no candidate for the frontier.")

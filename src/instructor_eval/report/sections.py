@@ -99,7 +99,7 @@ def _reading(head: Line) -> list[str]:
 
 def _of_model(line: Line, key: str) -> str:
     known = [*line.row.scores.values(), *line.row.failures.values()]
-    return next((str(s.model[key]) for s in known if s.model.get(key) is not None), "")
+    return str(getattr(known[0].model, key)) if known else ""
 
 
 def _figure(value: float | None, unit: float, places: int) -> str:

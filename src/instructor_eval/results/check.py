@@ -197,9 +197,7 @@ def _unchecked(score: Score) -> Iterator[str]:
 
 def _place(score: Score, root: Path, path: Path) -> Iterator[str]:
     """File and folders are named after what is in the file."""
-    expected = Path(
-        slug(score.model["name"]), slug(score.instructions["set"]), f"{slug(score.task)}.{score.identity}.json"
-    )
+    expected = Path(slug(score.model.name), slug(score.instructions.set), f"{slug(score.task)}.{score.identity}.json")
     found = path.relative_to(root / "scores")
     if found != expected:
         yield f"filed as {found.as_posix()}, its content says {expected.as_posix()}"
@@ -293,14 +291,10 @@ def _main_metric(score: Score, _items: Items) -> Iterator[str]:
 
 def _counts(score: Score, _items: Items) -> Iterator[str]:
     """Texts asked for >= unique ones >= those found in the cache >= 0."""
-    names = [name for name in ("texts", "unique", "hits") if name in score.counts]
-    values = [score.counts[name] for name in names]
-    for i in range(1, len(names)):
-        if values[i] > values[i - 1]:
-            yield f"counts: {names[i]} {values[i]:,} exceeds {names[i - 1]} {values[i - 1]:,}"
-    for name, value in score.counts.items():
-        if value < 0:
-            yield f"counts: {name} is {value:,}, it must be at least 0"
+    for fewer, more in (("unique", "texts"), ("hits", "unique")):
+        few, many = getattr(score.counts, fewer), getattr(score.counts, more)
+        if few > many:
+            yield f"counts: {fewer} {few:,} exceeds {more} {many:,}"
 
 
 def _limit(score: Score, items: Items) -> Iterator[str]:
@@ -335,7 +329,7 @@ class _Counter:
         if card.name not in self._keys:
             self._keys[card.name] = files_key(card.folder) if card.folder.is_dir() else None
         key = self._keys[card.name]
-        if key is None or key != score.data.get("key"):
+        if key is None or key != score.data.key:
             return None
         at = (card.name, score.limit)
         if at not in self._sizes:
@@ -360,7 +354,7 @@ class _Part:
     @classmethod
     def of(cls, score: Score, folder: Path, task: str) -> _Part:
         """`task` as measured in the way of `score`."""
-        ways = [score.model["fingerprint"], score.protocol, score.limit, score.seed]
+        ways = [score.model.fingerprint, score.protocol, score.limit, score.seed]
         return cls(folder, task, json.dumps(ways, sort_keys=True, default=str))
 
 
@@ -377,11 +371,11 @@ class _Others:
         self._scores[_Part.of(score, folder, score.task)].append(score.score)
         if metrics.is_of_parts(score.metric):
             self._wholes.append((score, items, checked, folder))
-        elif score.data.get("hash"):
+        elif score.data.hash:
             columns = [items[name] for name in ("id", *_GOLD) if name in items]
             rows = sorted(json.dumps(row, default=str) for row in zip(*columns, strict=True))
             content = hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
-            data = json.dumps([score.task, score.data["hash"], score.limit, *[n for n in _GOLD if n in items]])
+            data = json.dumps([score.task, score.data.hash, score.limit, *[n for n in _GOLD if n in items]])
             self._gold[data][content].append(checked)
 
     def compare(self) -> None:

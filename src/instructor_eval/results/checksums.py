@@ -34,30 +34,26 @@ def identity(parts: object) -> str:
 
 
 def identity_of(score: Score) -> str:
-    """Return the hash of everything that changes a score's number, as far as it is known before its data is read.
-
-    Raises:
-        LookupError: it does not say all of it: an earlier version filed it.
-    """
-    asked = {k: score.reader[k] for k in ("fingerprint", "selection") if score.reader}
+    """Return the hash of everything that changes a score's number, as far as it is known before its data is read."""
+    data, reader, search = score.data, score.reader, score.search
     return identity(
         {
             "task": score.task,
             "type": score.type,
             "metric": score.metric_origin,
-            "split": score.data["split"],
-            "subset": score.data["subset"],
-            "options": score.data["options"],
-            "fingerprint": score.model["fingerprint"],
-            "instructions": {role: r["text"] for role, r in score.instructions["roles"].items()},
-            "data": score.data.get("key"),
+            "split": data.split,
+            "subset": data.subset,
+            "options": data.options,
+            "fingerprint": score.model.fingerprint,
+            "instructions": score.instructions.texts,
+            "data": data.key,
             "protocol": score.protocol,
             "protocol_version": score.protocol_version,
             "seed": score.seed,
             "limit": score.limit,
-            **({"reading": score.data["reading"]} if "reading" in score.data else {}),
-            **({"reader": asked} if asked else {}),
-            **({"search": score.search["backend"]} if score.search else {}),
+            **({} if data.reading is None else {"reading": data.reading}),
+            **({"reader": {"fingerprint": reader.fingerprint, "selection": reader.selection}} if reader else {}),
+            **({"search": search.backend} if search else {}),
         }
     )
 

@@ -20,6 +20,7 @@ from instructor_eval.core.outside import why
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, read_json, refuse_forbidden
 from instructor_eval.core.whole_files import atomic_write
+from instructor_eval.results.score import CostFigures, Prepare
 
 SCHEMA_VERSION = 1
 _STEADY = 1.25
@@ -131,42 +132,39 @@ class Cost:
         """Return how many times smaller than the baseline's file."""
         return self.baseline_file_bytes / self.file_bytes
 
-    def for_score(self) -> dict[str, Any]:
-        """Return the form's cost as a score has it (`Score.cost`); bytes, seconds, texts and tokens a second.
-
-        What was not measured is absent.
-        """
-        known: dict[str, Any] = {
-            "identity": self.identity,
-            "form": self.form,
-            "baseline": self.baseline,
-            "device": self.device,
-            "resident_bytes": self.resident_bytes,
-            "file_bytes": self.file_bytes,
-            "size_ratio": round(self.size_ratio, 4),
-            "texts_per_second": round(self.texts_per_second, 3),
-            "tokens_per_second": round(self.tokens_per_second, 1),
-            "speed_ratio": round(self.speed_ratio, 4),
-            "speed_ratio_min": round(min(self.ratios), 4),
-            "speed_ratio_max": round(max(self.ratios), 4),
-            "texts": self.texts,
-            "tokens": self.tokens,
-            "rounds": self.rounds,
-            "proof": self.proof,
-            "measured": self.measured,
-        }
-        if self.cold:
-            known |= {
-                "cold_start_seconds": round(self.cold.seconds, 3),
-                "prepare": {
-                    name: round(getattr(self.cold, name), 3)
-                    for name in ("import_seconds", "load_seconds", "first_vector_seconds")
-                },
-                "peak_memory_bytes": self.cold.peak_bytes,
-                "memory_before_load_bytes": self.cold.memory_before_bytes,
-                "memory_after_bytes": self.cold.memory_after_bytes,
-            }
-        return known
+    def for_score(self) -> CostFigures:
+        """Return the form's cost as a score has it; bytes, seconds, texts and tokens a second."""
+        figures = CostFigures(
+            identity=self.identity,
+            form=self.form,
+            baseline=self.baseline,
+            device=self.device,
+            resident_bytes=self.resident_bytes,
+            file_bytes=self.file_bytes,
+            size_ratio=round(self.size_ratio, 4),
+            texts_per_second=round(self.texts_per_second, 3),
+            tokens_per_second=round(self.tokens_per_second, 1),
+            speed_ratio=round(self.speed_ratio, 4),
+            speed_ratio_min=round(min(self.ratios), 4),
+            speed_ratio_max=round(max(self.ratios), 4),
+            texts=self.texts,
+            tokens=self.tokens,
+            rounds=self.rounds,
+            proof=self.proof,
+            measured=self.measured,
+        )
+        cold = self.cold
+        if cold is None:
+            return figures
+        seconds = (cold.import_seconds, cold.load_seconds, cold.first_vector_seconds)
+        return dataclasses.replace(
+            figures,
+            cold_start_seconds=round(cold.seconds, 3),
+            prepare=Prepare(*(round(value, 3) for value in seconds)),
+            peak_memory_bytes=cold.peak_bytes,
+            memory_before_load_bytes=cold.memory_before_bytes,
+            memory_after_bytes=cold.memory_after_bytes,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as JSON has them."""

@@ -189,16 +189,10 @@ def write(root: Path, probe: Probe) -> Path:
     return path
 
 
-def name_of(score: Score) -> str | None:
-    """The probe that a score names; None where it names none, or nothing that could be one's name."""
-    name = score.environment.get("probe")
-    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
-
-
 def find(root: Path, score: Score) -> Path | None:
     """The file of a score's probe in a results folder; None where it names none, or the file is not there."""
-    name = name_of(score)
-    path = _path(root, score.model["name"], name) if name else None
+    name = score.environment.probe
+    path = _path(root, score.model.name, name) if name else None
     return path if path and path.is_file() else None
 
 

@@ -67,8 +67,9 @@ def why_not(score: Score) -> str | None:
     if other:
         return f"published scores are of mteb's protocol or the paper's, this result of {', '.join(other)}"
     for name, usual in (("revision", card.data_revision), ("split", card.split), ("subset", card.subset)):
-        if data.get(name, usual) != usual:  # a file of an earlier version does not say split and subset
-            return f"published scores are of {name} {usual} of the data, this result of {data[name]}"
+        used = getattr(data, name)
+        if used not in (None, usual):  # a file of an earlier version does not say split and subset
+            return f"published scores are of {name} {usual} of the data, this result of {used}"
     return None
 
 

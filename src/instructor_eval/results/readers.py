@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.readers.contract import PAPER_READER
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import Reader, Score
 
-Readers: TypeAlias = dict[str, Mapping[str, Any]]
-"""Fingerprint -> the reader as in `Score.reader`."""
+Readers: TypeAlias = dict[str, Reader]
+"""Fingerprint -> the reader."""
 
 
 def readers_of(scores: Iterable[Score]) -> Readers:
     """Those that answered these scores' prompts."""
-    return {s.reader["fingerprint"]: s.reader for s in scores if s.reader}
+    return {s.reader.fingerprint: s.reader for s in scores if s.reader}
 
 
-def reader_label(reader: Mapping[str, Any]) -> str:
+def reader_label(reader: Reader) -> str:
     """Return a reader's name in tables, with the numeric form where that is not float32."""
-    form = reader.get("dtype", "float32")
-    return f"{reader['name']}{'' if form == 'float32' else f' ({form})'}"
+    return reader.name if reader.dtype in (None, "float32") else f"{reader.name} ({reader.dtype})"
 
 
 def default_reader(known: Readers) -> str | None:
@@ -39,7 +38,7 @@ def find_reader(text: str, known: Readers) -> str:
     name = PAPER_READER if text == "paper" else text
     labels = {key: reader_label(reader) for key, reader in known.items()}
     found = [key for key, label in labels.items() if name in (key, label)] or [
-        key for key, reader in known.items() if name in (reader["name"], reader["name"].partition("#")[0])
+        key for key, reader in known.items() if name in (reader.name, reader.name.partition("#")[0])
     ]
     if len(found) == 1:
         return found[0]

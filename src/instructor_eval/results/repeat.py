@@ -35,7 +35,7 @@ def command_of(score: Score) -> list[str]:
     if score.limit is not None:
         words += ["--limit", str(score.limit)]
     if score.search:
-        words += _flag("--search", str(score.search["backend"]))
+        words += _flag("--search", score.search.backend)
     words += _reader(score)
     for flag in ("--hub", "--results"):
         for value in _given(score.command, flag)[-1:]:
@@ -62,11 +62,11 @@ def _given(command: Sequence[str], flag: str) -> list[str]:
 def _model(score: Score) -> list[str]:
     """Return the flags of the model; none where demonstrations were chosen without one."""
     model = score.model
-    if str(model["fingerprint"]).startswith("selection-"):
+    if model.fingerprint.startswith("selection-"):
         return []
-    words = [*_flag("--model", _model_text(score)), *_flag("--variant", str(model["variant"]))]
-    if str(model.get("family_rule", "")).startswith("--family"):
-        words += _flag("--family", str(model["family"]))
+    words = [*_flag("--model", _model_text(score)), *_flag("--variant", model.variant)]
+    if model.family_rule.startswith("--family"):
+        words += _flag("--family", model.family)
     for label in _given(score.command, "--label")[-1:]:
         words += _flag("--label", label)
     return [*words, *(["--trust-remote-code"] if "--trust-remote-code" in score.command else [])]
@@ -74,7 +74,7 @@ def _model(score: Score) -> list[str]:
 
 def _model_text(score: Score) -> str:
     """Return what `--model` takes for this very model."""
-    name, revision = str(score.model["name"]), str(score.model.get("revision", ""))
+    name, revision = score.model.name, score.model.revision
     if revision.startswith("pypi:"):
         return _EMBEDDED
     if revision == "local":
@@ -97,7 +97,7 @@ def _task(score: Score) -> list[str]:
 
 def _instructions(score: Score) -> str | None:
     """Return what `--instructions` takes; "" for its default, None for a file whose path is not known."""
-    name = str(score.instructions["set"])
+    name = score.instructions.set
     if name in ("paper", "own") or not _model(score):
         return ""
     if name.partition(":")[0] in SETS:
@@ -109,8 +109,8 @@ def _reader(score: Score) -> list[str]:
     """Return the flags of prompt retrieval; none of what is the default."""
     if not score.reader:
         return []
-    name, selection = str(score.reader["name"]), str(score.reader.get("selection", "similar"))
+    name, selection = score.reader.name, score.reader.selection
     words = [] if name == "nearest" else _flag("--reader", name)
-    if name.startswith("hf:") and "dtype" in score.reader:
-        words += _flag("--reader-dtype", str(score.reader["dtype"]))
+    if name.startswith("hf:") and score.reader.dtype:
+        words += _flag("--reader-dtype", score.reader.dtype)
     return words if selection == "similar" else [*words, *_flag("--selection", selection)]

@@ -1,83 +1,306 @@
-"""A score as it is filed, and what groups scores into rows."""
+"""A score as it is filed: frozen records, checked when a file is read (`read`) and relied on from there.
+
+What a file may hold stands in the annotations, which `docs/schemas/score.json` is made of. None is unknown, or does not
+apply to the task.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
+import msgspec
+from msgspec import Meta
+
+from instructor_eval.core.escapes import finite
 from instructor_eval.core.values import Items
 from instructor_eval.models.variant import variant_label
 from instructor_eval.tasks.protocol import relevant
 
+SCHEMA_VERSION = 2
 UNSTARTED = "unstarted-"
 """Begins the fingerprint of a model that could not be had."""
-
-
 DATA_NOTE = "data: "
 """Begins a score's notes about its data."""
 
+_LARGEST = 10**18
+Name: TypeAlias = Annotated[str, Meta(max_length=10_000)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, lt=_LARGEST)]
+Number: TypeAlias = Annotated[float, Meta(gt=-_LARGEST, lt=_LARGEST)]
+Size: TypeAlias = Annotated[int, Meta(gt=0, lt=_LARGEST)]
+"""Bytes."""
+Positive: TypeAlias = Annotated[float, Meta(gt=1 / _LARGEST, lt=_LARGEST)]
+Probe: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\.[0-9a-f]{16}$")]
+T = TypeVar("T")
 
-@dataclass
+
+@dataclass(frozen=True)
+class Model:
+    """The model that embedded, or what stands in its place."""
+
+    name: Name
+    family: Name
+    """instructor | prefix | plain"""
+    fingerprint: Name
+    """Hash of everything that changes a vector."""
+    variant: Name
+    revision: Name = ""
+    family_rule: Name = ""
+    base_fingerprint: Name = ""
+    """That of the same model as fp32; empty where it is not known."""
+    dim: Count = 0
+    """Values of a vector; 0: not known, or there are none."""
+    max_length: Count = 0
+    """Tokens; 0: without a limit, or not known."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """The literal instruction of a role, and the rule that it came from."""
+
+    text: Name = ""
+    rule: Name = ""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """The instruction set, and what it comes to for each role."""
+
+    set: Name
+    roles: Mapping[str, Instruction] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The literal instruction of each role."""
+        return {role: given.text for role, given in self.roles.items()}
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data set, as its card names it, and what of it was really used."""
+
+    id: Name | None = None
+    revision: Name | None = None
+    split: Name | None = None
+    subset: Name | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reading: Count | None = None
+    """Of own data: the version of the code that reads it."""
+    key: Name | None = None
+    """What names the content before it is read."""
+    hash: Name | None = None
+    """Of the texts and gold values really used."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Prompt retrieval: what answered the prompts, and how demonstrations were selected."""
+
+    name: Name
+    fingerprint: Name
+    selection: Name = "similar"
+    revision: Name | None = None
+    dtype: Name | None = None
+    url: Name | None = None
+    model: Name | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """Retrieval through a vector store: its figures on the machine of the run."""
+
+    backend: Name
+    """The store, in its canonical text."""
+    k: Count | None = None
+    recall: Number | None = None
+    """Share of the k exactly nearest documents that were found, mean over queries."""
+    documents: Count | None = None
+    build_seconds: Number | None = None
+    """None where the index was there."""
+    queries_per_second: Number | None = None
+    """One after another."""
+    index_bytes: Count | None = None
+    library: Name | None = None
+    index: Name | None = None
+    server: Name | None = None
+    exact_score: Number | None = None
+    loss: Number | None = None
+    """The score of exact search less the store's."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The ranges that vectors were rounded to int8 in, value by value."""
+
+    texts: Count
+    origin: Name
+    role: Name
+    instruction: Name
+    low: tuple[Number, ...]
+    high: tuple[Number, ...]
+    clipped: Number
+    """Share of values that lay outside."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The precision of vectors in an index."""
+
+    bytes_per_vector: Size
+    precision: Name = "float32"
+    dim: Count = 0
+    drift: Number | None = None
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Seconds of a cold start, in its parts."""
+
+    import_seconds: Number
+    load_seconds: Number
+    first_vector_seconds: Number
+
+
+@dataclass(frozen=True)
+class CostFigures:
+    """The size and speed of the model's numeric form on this machine (`results/costs.py`)."""
+
+    identity: Name = ""
+    form: Name = ""
+    baseline: Name | None = None
+    """The form that its ratios are relative to."""
+    device: Name | None = None
+    resident_bytes: Size | None = None
+    file_bytes: Size | None = None
+    size_ratio: Positive | None = None
+    texts_per_second: Positive | None = None
+    tokens_per_second: Positive | None = None
+    speed_ratio: Positive | None = None
+    speed_ratio_min: Positive | None = None
+    speed_ratio_max: Positive | None = None
+    texts: Count | None = None
+    tokens: Count | None = None
+    rounds: Count | None = None
+    proof: Name = ""
+    measured: Name = ""
+    cold_start_seconds: Number | None = None
+    """None, as the next four: not measured."""
+    prepare: Prepare | None = None
+    peak_memory_bytes: Count | None = None
+    memory_before_load_bytes: Count | None = None
+    memory_after_bytes: Count | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Texts asked for, unique ones among them, those found in the cache, and tokens computed."""
+
+    texts: Count = 0
+    unique: Count = 0
+    hits: Count = 0
+    tokens: Count = 0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds: in all; of it encoding, and loading the model."""
+
+    total: Number = 0.0
+    encode: Number = 0.0
+    load: Number = 0.0
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The machine and the device that encoded."""
+
+    device: Name = ""
+    processor: Name = ""
+    cores: Count | None = None
+    system: Name = ""
+    peak_memory_mb: Count | None = None
+    gpu: Name | None = None
+    peak_gpu_memory_mb: Count | None = None
+    node: Name | None = None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a score was made with."""
+
+    versions: Mapping[str, Name] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    executor: Name | None = None
+    workers: Count | None = None
+    fresh: bool | None = None
+    """True where this run computed every vector itself."""
+    probe: Probe | None = None
+    """The name of the probe of what computed (`results/probe.py`)."""
+
+
+@dataclass(frozen=True)
 class Score:
     """One result: (model, revision, variant, instruction set, task) with its evidence. Stored as one JSON file."""
 
-    identity: str
+    identity: Annotated[str, Meta(max_length=200, pattern="^[^/]*$")]
     """Hash of everything that changes the number; the same identity means the same result."""
-    status: str
+    status: Name
     """ok | failed"""
-    task: str
-    benchmark: str
-    type: str
-    model: dict[str, Any]
-    """name, revision, family, family_rule, fingerprint, base_fingerprint (of its fp32), variant, dim, max_length"""
-    instructions: dict[str, Any]
-    """set, and per role the literal text with the rule it came from"""
-    metric: str
-    score: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    n_items: int = 0
+    task: Name
+    benchmark: Name
+    type: Name
+    model: Model
+    instructions: Instructions
+    metric: Name
+    score: Number | None = None
+    metrics: Mapping[str, Number | None] = field(default_factory=dict)
+    n_items: Count = 0
     items_file: str | None = None
-    data: dict[str, Any] = field(default_factory=dict)
-    """id, revision, split, subset and options as the card has them, key (what names the content beforehand), hash (of
-    the texts and gold values really used)"""
-    reader: dict[str, Any] = field(default_factory=dict)
-    """Prompt retrieval: name and fingerprint of what answered, and how demonstrations were selected."""
-    search: dict[str, Any] = field(default_factory=dict)
-    """Retrieval through a vector store: backend (its canonical text), k, recall of the k exactly nearest documents,
-    exact_score and loss, build_seconds (null where the index was there), queries_per_second (one after another),
-    index_bytes, library; empty for exact search"""
-    embedding: dict[str, Any] = field(default_factory=dict)
-    """The vectors' precision, dim, bytes_per_vector, and for int8 the calibration"""
-    cost: dict[str, Any] = field(default_factory=dict)
-    """The variant's size and speed here (`run/costs.py`); empty where it was not measured"""
-    notes: list[str] = field(default_factory=list)
+    data: Data = field(default_factory=Data)
+    reader: Reader | None = None
+    """Of prompt retrieval."""
+    search: Search | None = None
+    """None: exact, or no retrieval."""
+    embedding: Embedding | None = None
+    cost: CostFigures | None = None
+    """None where it was not measured."""
+    notes: tuple[str, ...] = ()
     """Notes for whoever reads the score: the card's, then the warnings about its data (`DATA_NOTE`)."""
-    protocol: dict[str, str] = field(default_factory=dict)
-    protocol_version: str = "1"
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    protocol_version: Name = "1"
     """`protocol.PROTOCOL_VERSION` of the code that made it; files without it are of version 1"""
-    metric_origin: str = ""
-    """the metric as the identity has it: of an installed package with the package's version."""
-    seed: int = 42
-    limit: int | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-    """texts asked for, unique ones among them, hits (those found in the cache), tokens computed"""
-    timings: dict[str, float] = field(default_factory=dict)
-    """seconds: total; of it encode (without loading) and load (of the model)"""
-    served: dict[str, float] = field(default_factory=dict)
+    metric_origin: Name = ""
+    """The metric as the identity has it: of an installed package with the package's version."""
+    seed: Count = 42
+    limit: Count | None = None
+    counts: Counts = field(default_factory=Counts)
+    timings: Timings = field(default_factory=Timings)
+    served: Mapping[str, Number] = field(default_factory=dict)
     """Of a served model: requests, retries among them, and as far as they are known tokens (as its server counts them)
     and usd; what the task's own texts took"""
-    environment: dict[str, Any] = field(default_factory=dict)
-    """library versions and hardware; of a model, whether every vector was computed (`fresh`), and its probe's name"""
-    command: list[str] = field(default_factory=list)
-    """the argument vector that made it: run it again to repeat the result"""
-    created: str = ""
+    environment: Environment = field(default_factory=Environment)
+    command: tuple[str, ...] = ()
+    """The argument vector that made it: run it again to repeat the result."""
+    created: Name = ""
     error: str | None = None
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     items_sha256: str | None = None
-    """of the items file's bytes; None in files of earlier versions"""
-    sums: dict[str, str] = field(default_factory=dict, compare=False)
-    """short checksums of every field and of every column of the items (`results/checksums.py`)"""
+    """Of the items file's bytes; None in files of earlier versions."""
+    sums: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Short checksums of every field and of every column of the items (`results/checksums.py`)."""
+
+    @property
+    def store(self) -> str:
+        """Return the vector store that retrieval went through; empty where there was none."""
+        return self.search.backend if self.search else ""
+
+    @property
+    def answered_by(self) -> str | None:
+        """Return the fingerprint of the reader; None where there was none."""
+        return self.reader.fingerprint if self.reader else None
 
     @property
     def data_warnings(self) -> list[str]:
@@ -87,16 +310,62 @@ class Score:
 
 ReadItems: TypeAlias = Callable[[Score], Items]
 """Reads the items of a stored score; a `UserError` where they are missing or not whole."""
-
-
 Key: TypeAlias = tuple[str, str, str, str]
 """The key of a row: the model's name, its fingerprint, its variant and the instruction set."""
 
 
+def record(kind: type[T], raw: Mapping[str, Any]) -> T:
+    """Return a record of what a mapping says; names that it does not know are left out.
+
+    Raises:
+        msgspec.ValidationError: a value is of another kind, too large or too long, or missing; it names the field.
+    """
+    return msgspec.convert(raw, kind)
+
+
+def read(raw: Mapping[str, Any]) -> Score:
+    """Return the score in a file of schema version 1 or 2, as JSON was parsed.
+
+    A score that is no number (NaN, an infinity) stands for a task that failed: it is None.
+
+    Raises:
+        ValueError: it is not one; the text names the field.
+    """
+    if raw.get("schema_version") == 1:
+        raw = _from_version_1(raw)
+    numbers = {name: finite(raw[name]) for name in ("score", "metrics") if name in raw}
+    score = record(Score, {**raw, **numbers})
+    if not score.identity.isprintable():
+        raise ValueError("identity cannot be a part of a file's name")
+    return score
+
+
+def _from_version_1(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields as version 2 has them: what does not apply is null, not empty."""
+    optional = ("reader", "search", "embedding", "cost")
+    return {name: None if name in optional and value == {} else value for name, value in raw.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return a record as JSON has it."""
+    return msgspec.to_builtins(value)
+
+
+def names_of(kind: type[Any]) -> list[str]:
+    """Return the names of a record's fields."""
+    return [f.name for f in dataclasses.fields(kind)]
+
+
+def known(value: Any) -> dict[str, Any]:
+    """Return what is known of a record, by name; of None nothing is."""
+    fields = {} if value is None else {name: getattr(value, name) for name in names_of(type(value))}
+    return {name: plain(found) for name, found in fields.items() if found not in (None, "")}
+
+
 def key_of(score: Score) -> Key:
     """The row that a stored score is part of; a store's search makes a row of its own, beside the variant's."""
-    variant = variant_label(score.model["variant"], str(score.search.get("backend", "")))
-    return score.model["name"], score.model["fingerprint"], variant, score.instructions["set"]
+    variant = variant_label(score.model.variant, score.store)
+    return score.model.name, score.model.fingerprint, variant, score.instructions.set
 
 
 def is_made_with(score: Score, protocol: Mapping[str, str], limit: int | None) -> bool:

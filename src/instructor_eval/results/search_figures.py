@@ -1,48 +1,58 @@
-"""Figures of a store's search in score files: put together over tasks, and in words."""
+"""Figures of a store's search in scores: put together over tasks, and in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+
+from instructor_eval.results.score import Search
 
 _MEANS = ("recall", "exact_score", "loss")
 _SUMS = ("build_seconds", "index_bytes", "documents")
-_LARGEST = 1e18
+_SMALLEST = 1e-18
 
 
-def of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means of recall and scores, sums of time and bytes, and the rate at which all queries went through.
+def of_parts(parts: Sequence[Search | None]) -> Search | None:
+    """Return means of recall and scores, sums of time and bytes, and the rate at which all queries went through.
 
-    Empty where a part was searched exactly; what one part does not say is None.
+    None where a part was searched exactly; what one part does not say is None.
     """
-    if not parts or not all(parts):
-        return {}
-    found: dict[str, Any] = {name: parts[0].get(name) for name in ("k", "library")}
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    found: dict[str, float | None] = {}
     for name in (*_MEANS, *_SUMS):
-        values = [v for part in parts if (v := number(part, name)) is not None]
-        whole = len(values) == len(parts)
-        found[name] = math.fsum(values) / (len(parts) if name in _MEANS else 1) if whole else None
-    rates = [rate for part in parts if (rate := number(part, "queries_per_second") or 0) > 1 / _LARGEST]
-    found["queries_per_second"] = len(parts) / math.fsum(1 / r for r in rates) if len(rates) == len(parts) else None
-    return found
+        values = [v for part in known if (v := getattr(part, name)) is not None]
+        whole = len(values) == len(known)
+        found[name] = math.fsum(values) / (len(known) if name in _MEANS else 1) if whole else None
+    rates = [rate for part in known if (rate := part.queries_per_second or 0) > _SMALLEST]
+    return Search(
+        backend=known[0].backend,
+        k=known[0].k,
+        library=known[0].library,
+        recall=found["recall"],
+        exact_score=found["exact_score"],
+        loss=found["loss"],
+        build_seconds=found["build_seconds"],
+        index_bytes=_whole(found["index_bytes"]),
+        documents=_whole(found["documents"]),
+        queries_per_second=len(known) / math.fsum(1 / r for r in rates) if len(rates) == len(known) else None,
+    )
 
 
-def number(search: Mapping[str, Any], name: str) -> float | None:
-    """A figure of a score file, which anyone may have edited: None where it is no number that can be reckoned with."""
-    value = search.get(name)
-    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
-    return float(value) if good and value is not None else None
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
-def depth(search: Mapping[str, Any]) -> str:
-    """The k of recall@k, as text."""
-    k = number(search, "k")
-    return "?" if k is None else f"{k:.0f}"
+def depth(search: Search) -> str:
+    """Return the k of recall@k, as text."""
+    return "?" if search.k is None else f"{search.k}"
 
 
-def phrases(search: Mapping[str, Any]) -> list[str]:
-    """Recall, exact score, time, rate and size in a few words each; nothing where the search was exact."""
+def phrases(search: Search | None) -> list[str]:
+    """Return recall, exact score, time, rate and size in a few words each; nothing where the search was exact."""
+    if search is None:
+        return []
     shown: dict[str, Callable[[float], str]] = {
         "recall": lambda v: f"recall@{depth(search)} {v:.3f}",
         "exact_score": lambda v: f"exact search {100 * v:.2f}",
@@ -50,4 +60,4 @@ def phrases(search: Mapping[str, Any]) -> list[str]:
         "queries_per_second": lambda v: f"{v:,.0f} queries/s",
         "index_bytes": lambda v: f"index {v / 1e6:,.1f} MB",
     }
-    return [say(value) for name, say in shown.items() if (value := number(search, name)) is not None]
+    return [say(value) for name, say in shown.items() if (value := getattr(search, name)) is not None]

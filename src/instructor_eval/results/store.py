@@ -29,10 +29,10 @@ from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write, remove_left_behind
 from instructor_eval.results import items_files
 from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
-from instructor_eval.results.score import Score
-from instructor_eval.results.score_fields import check_fields
+from instructor_eval.results.score import SCHEMA_VERSION, Score, plain, read
 
-SCHEMA_VERSION = 1
+_READ = (1, SCHEMA_VERSION)
+"""Versions that are read."""
 _FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines")
 _GO_ON = "correct that and run the same command again, finished results are filed"
 
@@ -58,12 +58,16 @@ class Store:
         remove_left_behind(self.root, below=_FOLDERS)
 
     def _base(self, score: Score) -> Path:
-        model, instruction_set = score.model["name"], score.instructions["set"]
-        return self.root / "scores" / slug(model) / slug(instruction_set) / f"{slug(score.task)}.{score.identity}"
+        folder = self.root / "scores" / slug(score.model.name) / slug(score.instructions.set)
+        return folder / f"{slug(score.task)}.{score.identity}"
+
+    def path(self, score: Score) -> Path:
+        """Return the path of a score's file."""
+        return Path(f"{self._base(score)}.json")
 
     def find(self, score: Score) -> Score | None:
         """The finished result with this score's identity, if there is one. Failed ones do not count."""
-        path = Path(f"{self._base(score)}.json")
+        path = self.path(score)
         if not path.exists():
             return None
         try:
@@ -79,31 +83,38 @@ class Store:
         path = Path(f"{self._base(score)}.parquet")
         return path.exists() and score.items_sha256 in (None, file_sha256(path))
 
-    def write(self, score: Score, items: Items | None = None) -> Path:
+    def write(self, score: Score, items: Items | None = None) -> Score:
         """File a score, and its items first; an older file of the same identity is replaced.
+
+        Returns:
+            The score as it was filed, with what names its items.
 
         Raises:
             UserError: the folder cannot be written, or the disk is full.
         """
-        base = self._base(score)
-        path = Path(f"{base}.json")
+        path = self.path(score)
+        score = dataclasses.replace(score, schema_version=SCHEMA_VERSION)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if items is not None:
-                items_path = Path(f"{base}.parquet")
+                items_path = path.with_suffix(".parquet")
                 content, filed = items_files.pack(items)
                 atomic_write(items_path, lambda f: f.write(content))
-                score.items_file, score.items_sha256 = items_path.name, hashlib.sha256(content).hexdigest()
-                score.sums = sums_of(filed, ITEMS)
-            atomic_write(path, lambda f: f.write(sealed(dataclasses.asdict(score))))
+                score = dataclasses.replace(
+                    score,
+                    items_file=items_path.name,
+                    items_sha256=hashlib.sha256(content).hexdigest(),
+                    sums=sums_of(filed, ITEMS),
+                )
+            atomic_write(path, lambda f: f.write(sealed(plain(score))))
         except OSError as e:
             raise UserError(f"cannot write {path.name} to {path.parent}: {reason(e)}: {_GO_ON}") from e
-        return path
+        return score
 
     def remove_failed(self, score: Score) -> None:
         """Remove the failed result that was filed under this identity, if there is one."""
         with contextlib.suppress(OSError):
-            Path(f"{self._base(score)}.json").unlink()
+            self.path(score).unlink()
 
     def write_run(self, name: str, manifest: Mapping[str, Any]) -> None:
         """File the manifest of one invocation under `runs/`."""
@@ -153,7 +164,7 @@ def read_score(path: Path) -> Score:
         refuse_forbidden(path, e)
         raise DamagedFileError(f"{path}: not a readable score file ({why(e)}): delete it and run the task again") from e
     version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in _READ or isinstance(version, bool | float):
         raise UserError(
             f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
             "instructor-eval, use that one or another --results folder"
@@ -163,13 +174,10 @@ def read_score(path: Path) -> Score:
         raise DamagedFileError(
             f"{path}: edited since it was filed ({edit}): restore it, or delete it and run the task again"
         )
-    known = {f.name for f in dataclasses.fields(Score)}
     try:
-        score = Score(**{k: v for k, v in raw.items() if k in known})
-        check_fields(score)
-    except (TypeError, LookupError) as e:
+        return read(raw)
+    except ValueError as e:
         raise DamagedFileError(f"{path}: not a whole score file ({e}): delete it and run the task again") from e
-    return score
 
 
 def read_items(path: Path, score: Score | None = None, *, without: Container[str] = ()) -> Items:

@@ -160,7 +160,7 @@ def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say,
     planned = plan_run(request, say)
     for plan in planned:
         if plan.error:
-            rows = [Row(plan.model["name"], "", plan.set_name, c.name, c.type, "failed") for c in plan.cards]
+            rows = [Row(plan.model.name, "", plan.set_name, c.name, c.type, "failed") for c in plan.cards]
             counter.found.rows += [dataclasses.replace(row, error=plan.error, unstarted=True) for row in rows]
     planned = [plan for plan in planned if not plan.error]
     for model in dict.fromkeys(id(plan.loaded) for plan in planned):  # variants of one form stand side by side
@@ -197,7 +197,7 @@ class _Counter:
         names = {card.name for card in plan.cards}
         for card in plan.cards:
             form = plan.label if plan.checkpoint else ""
-            row = Row(plan.model["name"], form, plan.set_name, card.name, card.type, part=card.part_of in names)
+            row = Row(plan.model.name, form, plan.set_name, card.name, card.type, part=card.part_of in names)
             rows[card.name] = row
             try:
                 if card.parts:
@@ -243,7 +243,7 @@ class _Counter:
     def _count(self, row: Row, plan: Planned, card: Card, engine: Counting | None) -> None:
         settings = dataclasses.replace(self._request.settings, **plan.settings)
         if engine is None:
-            outcome = types.get(card.type).run(card, NoModel(plan.model["name"]), settings)
+            outcome = types.get(card.type).run(card, NoModel(plan.model.name), settings)
             row.questions = len(outcome.items["id"])
             return
         before, classes = dataclasses.replace(engine.totals), engine.tokens.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 
@@ -116,15 +117,15 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
     prints = {c.fingerprint: c.form for c in checkpoints}
     cold = request.cost == "full" or set(prints.values()) != {BASELINE}
     wanted = [
-        s
-        for s in summary.scores
+        (place, s)
+        for place, s in enumerate(summary.scores)
         if s.status == "ok"
-        and s.model["fingerprint"] in prints
-        and (not s.cost or (cold and "cold_start_seconds" not in s.cost))
+        and s.model.fingerprint in prints
+        and (s.cost is None or (cold and s.cost.cold_start_seconds is None))
     ]
     if request.cost == "off" or not wanted:
         return
-    forms = {prints[s.model["fingerprint"]] for s in wanted}
+    forms = {prints[s.model.fingerprint] for _, s in wanted}
     say(f"  measuring what {', '.join(dict.fromkeys([BASELINE, *sorted(forms)]))} cost here (--cost off leaves it out)")
     try:
         from instructor_eval.run.costs import How, measure_run  # only where there is something to measure
@@ -137,11 +138,10 @@ def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Ca
             cold=cold,
         )
         costs = measure_run([c for c in checkpoints if c.form in forms], request.store.root, how, warn=say)
-        for score in wanted:
-            cost = costs.get(prints[score.model["fingerprint"]])
+        for place, score in wanted:
+            cost = costs.get(prints[score.model.fingerprint])
             if cost is not None:
-                score.cost = cost.for_score()
-                request.store.write(score)
+                summary.scores[place] = request.store.write(dataclasses.replace(score, cost=cost.for_score()))
     except UserError as e:
         say(f"  no cost measured: {e}")
     except Exception as e:  # a library's, perhaps
@@ -160,7 +160,7 @@ def _run_model(
 ) -> None:
     done: dict[str, Score] = {}
     if plan.checkpoint is None:
-        say(f"{plan.model['name']}: no model, the same for all of them")
+        say(f"{plan.model.name}: no model, the same for all of them")
     for card in plan.cards:
         if card.parts:
             score, kept = aggregate(card, plan, done, request)

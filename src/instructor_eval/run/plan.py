@@ -28,7 +28,8 @@ from instructor_eval.models.variant import (
     grid,
     variant_label,
 )
-from instructor_eval.results.score import UNSTARTED
+from instructor_eval.results.score import UNSTARTED, record
+from instructor_eval.results.score import Model as ScoredModel
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import LOCAL, Executor
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec, open_store
@@ -108,11 +109,11 @@ class Planned:
         return variant_label(str(self.variant), "" if self.search.is_exact else str(self.search))
 
     @property
-    def model(self) -> dict[str, Any]:
-        """Return the score's model fields, or those of what stands in its place."""
+    def model(self) -> ScoredModel:
+        """Return the score's model, or what stands in its place."""
         if self.error:
             return unstarted(self.asked)
-        return self.checkpoint.describe() if self.checkpoint else baseline(self.selection)
+        return record(ScoredModel, self.checkpoint.describe()) if self.checkpoint else without_model(self.selection)
 
 
 def variants_of(request: Request, *, served: str = "") -> list[Variant]:
@@ -176,7 +177,7 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
             if len(models) == 1:
                 raise
             failed = Planned(None, request.instruction_sets[0].name, {}, cards, asked=text, error=str(e))
-            say(f"model {failed.model['name']} FAILED, the others go on: {e}")
+            say(f"model {failed.model.name} FAILED, the others go on: {e}")
             planned.append(failed)
             continue
         _check_dims(checkpoint, variants)
@@ -308,34 +309,28 @@ def _without_model(selection: Selection, cards: list[Card]) -> Planned:
     return Planned(None, "none", {c.name: dict.fromkeys(c.roles, nothing) for c in cards}, cards, selection)
 
 
-def baseline(selection: Selection) -> dict[str, Any]:
-    """Return the score's model fields where no model took part."""
-    return {
-        "name": f"{selection.name} demonstrations",
-        "revision": "",
-        "family": "plain",
-        "family_rule": "no model: demonstrations are chosen without embeddings",
-        "fingerprint": f"selection-{selection.name}",
-        "variant": "fp32",
-        "dim": 0,
-        "max_length": 0,
-    }
+def without_model(selection: Selection) -> ScoredModel:
+    """Return the score's model where none took part."""
+    return ScoredModel(
+        name=f"{selection.name} demonstrations",
+        family="plain",
+        family_rule="no model: demonstrations are chosen without embeddings",
+        fingerprint=f"selection-{selection.name}",
+        variant="fp32",
+    )
 
 
-def unstarted(text: str) -> dict[str, Any]:
-    """Return the score's model fields of a model that could not be loaded: what `--model` says, and no more."""
+def unstarted(text: str) -> ScoredModel:
+    """Return the score's model of a model that could not be loaded: what `--model` says, and no more."""
     print_ = f"{UNSTARTED}{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-    return {
-        "name": fitted(one_line(text), _LONGEST_NAME),
-        "revision": "",
-        "family": "plain",
-        "family_rule": "not known: the model could not be had",
-        "fingerprint": print_,
-        "base_fingerprint": print_,
-        "variant": "fp32",
-        "dim": 0,
-        "max_length": 0,
-    }
+    return ScoredModel(
+        name=fitted(one_line(text), _LONGEST_NAME),
+        family="plain",
+        family_rule="not known: the model could not be had",
+        fingerprint=print_,
+        base_fingerprint=print_,
+        variant="fp32",
+    )
 
 
 def _usable(

@@ -1,4 +1,4 @@
-"""A score file's content: what is known before a task runs, its identity, and what its outcome adds."""
+"""A score's way into its file: begun with what is known before a task runs, finished with its outcome, or failed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,26 @@ import dataclasses
 import datetime
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from instructor_eval import metrics
 from instructor_eval.core.environment import versions
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.results.checksums import identity, identity_of
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import (
+    Counts,
+    Data,
+    Environment,
+    Instruction,
+    Instructions,
+    Reader,
+    Score,
+    Search,
+    Timings,
+    names_of,
+    record,
+)
 from instructor_eval.results.search_figures import of_parts
 from instructor_eval.run.plan import Planned, Request
 from instructor_eval.tasks import types
@@ -21,62 +34,62 @@ from instructor_eval.tasks.task import Card, Outcome
 
 _OWN_DATA = 2
 """Raised when own data is read in another way: what was filed before may be of data that is refused now."""
-COUNTS = ("texts", "unique", "hits", "tokens")
+_MEAN = "mean_of_parts"
 
 
-def begin(request: Request, card: Card, plan: Planned) -> Score:
-    """A score with everything that is known before the data is read."""
-    return Score(
+def begin(request: Request, card: Card, plan: Planned, key: str | None = None) -> Score:
+    """Return a score, failed so far, with its identity and all that is known before the data is read.
+
+    Args:
+        request: The run.
+        card: The task.
+        plan: The model's variant and instructions.
+        key: What names the data's content; None where that is not known.
+    """
+    metric = _MEAN if card.parts else types.get(card.type).metric_of(card, request.settings.protocol)
+    given = plan.instructions.get(card.name, {})
+    score = Score(
         identity="",
         status="failed",
         task=card.name,
         benchmark=card.benchmark,
         type=card.type,
         model=plan.model,
-        instructions={
-            "set": plan.set_name,
-            "roles": {
-                role: {"text": r.text, "rule": r.rule} for role, r in plan.instructions.get(card.name, {}).items()
-            },
-        },
-        metric=_metric(card, request),
-        metric_origin=metrics.origin(_metric(card, request)),
-        data={
-            "id": card.data_id or (card.folder.name if card.folder else None),
-            "revision": card.data_revision,
-            "split": card.split,
-            "subset": card.subset,
-            "options": json.loads(json.dumps(dict(card.options), default=str)),
-            **({"reading": _OWN_DATA} if card.folder else {}),
-        },
+        instructions=Instructions(plan.set_name, {role: Instruction(r.text, r.rule) for role, r in given.items()}),
+        metric=metric,
+        metric_origin=metrics.origin(metric),
+        data=Data(
+            id=card.data_id or (card.folder.name if card.folder else None),
+            revision=card.data_revision,
+            split=card.split,
+            subset=card.subset,
+            options=json.loads(json.dumps(dict(card.options), default=str)),
+            reading=_OWN_DATA if card.folder else None,
+            key=key,
+        ),
         protocol=relevant(dict(request.settings.protocol), card.type, card.name),
         protocol_version=PROTOCOL_VERSION,
         seed=types.get(card.type).seed_of(request.settings.seed),
         limit=request.settings.limit,
         reader=_reader(request, card, plan),
-        search={} if plan.search.is_exact else {"backend": str(plan.search)},
-        notes=list(card.notes),
-        command=request.command,
+        search=None if plan.search.is_exact else Search(str(plan.search)),
+        notes=tuple(card.notes),
+        command=tuple(request.command),
         created=now(),
     )
+    return replace(score, identity=identity_of(score))
 
 
-def _reader(request: Request, card: Card, plan: Planned) -> dict[str, Any]:
+def _reader(request: Request, card: Card, plan: Planned) -> Reader | None:
     """Return the reader of a prompt-retrieval task, and how demonstrations are chosen."""
     if not types.get(card.type).is_prompted:
-        return {}
+        return None
     reader = request.settings.reader or NearestReader()
-    return {**reader.describe(), "selection": plan.selection.name}
-
-
-def _metric(card: Card, request: Request) -> str:
-    if card.parts:
-        return "mean_of_parts"
-    return types.get(card.type).metric_of(card, request.settings.protocol)
+    return record(Reader, {**reader.describe(), "selection": plan.selection.name})
 
 
 def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[Score] = ()) -> Score:
-    """The score of a task as far as it is known before its data is read; under its identity it will be filed.
+    """Return the score of a task as far as it is known before its data is read; under its identity it will be filed.
 
     Args:
         request: The run.
@@ -87,44 +100,34 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     Raises:
         UserError: the data cannot be had.
     """
-    score = begin(request, card, plan)
     if card.parts:
-        score.data["key"] = identity({p.task: p.identity for p in parts})
-    else:
-        settings = dataclasses.replace(request.settings, **plan.settings)
-        score.data["key"] = types.get(card.type).data_key(card, settings)
-    score.identity = identity_of(score)
-    return score
+        return begin(request, card, plan, identity({p.task: p.identity for p in parts}))
+    settings = dataclasses.replace(request.settings, **plan.settings)
+    return begin(request, card, plan, types.get(card.type).data_key(card, settings))
 
 
 def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Score:
-    """A task that could not be run at all, filed."""
+    """File a task that could not be run at all."""
     score = begin(request, card, plan)
-    score.error = error
-    score.identity = identity_of(score)
-    score.environment = {"versions": versions()}
-    request.store.write(score)
-    return score
+    return request.store.write(replace(score, error=error, environment=Environment(versions())))
 
 
 def file_unstarted(request: Request, planned: Sequence[Planned]) -> list[Score]:
     """File the tasks of models that could not start as failed; what was filed so of one that starts now is removed."""
     found = []
     for plan in planned:
-        failed = dataclasses.replace(plan, error=plan.error or "as it was", checkpoint=None, instructions={})
-        failed = dataclasses.replace(failed, set_name=request.instruction_sets[0].name)
+        failed = replace(plan, error=plan.error or "as it was", checkpoint=None, instructions={})
+        failed = replace(failed, set_name=request.instruction_sets[0].name)
         for card in plan.cards if plan.asked else ():
             if plan.error:
                 found.append(failed_score(request, card, plan, plan.error))
-                continue
-            score = begin(request, card, failed)
-            score.identity = identity_of(score)
-            request.store.remove_failed(score)
+            else:
+                request.store.remove_failed(begin(request, card, failed))
     return found
 
 
-def finish(score: Score, outcome: Outcome) -> None:
-    """Put an outcome into a score, its number computed again from its items.
+def finish(score: Score, outcome: Outcome, data_hash: str) -> Score:
+    """Return a score with its outcome, the number computed again from the items.
 
     Raises:
         RuntimeError: the items give another number: an error of this program, never to be filed.
@@ -132,37 +135,45 @@ def finish(score: Score, outcome: Outcome) -> None:
     recomputed = metrics.compute(outcome.metric, outcome.items)
     if recomputed != outcome.score:
         raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
-    score.status = "ok"
-    score.metric, score.score, score.metrics = outcome.metric, outcome.score, {**score.metrics, **outcome.metrics}
-    score.n_items = len(outcome.items["id"])
-    score.search = {**score.search, **outcome.search}
+    search = score.search
+    return replace(
+        score,
+        status="ok",
+        metric=outcome.metric,
+        score=outcome.score,
+        metrics={**score.metrics, **outcome.metrics},
+        n_items=len(outcome.items["id"]),
+        data=replace(score.data, hash=data_hash),
+        search=record(Search, {"backend": search.backend, **outcome.search}) if search else None,
+    )
 
 
 def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
-    """A task that is the mean of its parts (CQADupstackRetrieval), and whether it was there already."""
-    score = begin(request, card, plan)
+    """File a task that is the mean of its parts (CQADupstackRetrieval); return also whether it was there already."""
     parts = [done[name] for name in card.parts]
-    score.data["key"] = identity({p.task: p.identity for p in parts})
-    score.data["hash"] = identity({p.task: p.data.get("hash") for p in parts})
-    score.identity = identity_of(score)
+    score = planned_score(request, card, plan, parts)
+    data_hash = identity({p.task: p.data.hash for p in parts})
     missing = [p.task for p in parts if p.status != "ok"]
     if missing:
-        score.error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"
-        request.store.write(score)
-        return score, False
+        error = f"{len(missing)} of its {len(parts)} parts failed: {', '.join(missing[:3])}"
+        return request.store.write(replace(score, error=error, data=replace(score.data, hash=data_hash))), False
     found = request.store.find(score)
     if found is not None:
         return found, True
     items: dict[str, list[Any]] = {"id": [p.task for p in parts], "value": [p.score for p in parts]}
-    score.timings = {k: round(sum(p.timings.get(k, 0.0) for p in parts), 3) for k in ("total", "encode", "load")}
-    score.counts = {k: sum(p.counts.get(k, 0) for p in parts) for k in COUNTS}
-    score.environment = {"versions": versions()}
-    whole = metrics.compute("mean_of_parts", items)
-    finish(score, Outcome(metric="mean_of_parts", score=whole, items=items, search=of_parts([p.search for p in parts])))
-    request.store.write(score, items)
-    return score, False
+    score = replace(
+        score,
+        timings=Timings(**{name: round(sum(getattr(p.timings, name) for p in parts), 3) for name in names_of(Timings)}),
+        counts=Counts(**{name: sum(getattr(p.counts, name) for p in parts) for name in names_of(Counts)}),
+        environment=Environment(versions()),
+    )
+    score = finish(score, Outcome(metric=_MEAN, score=metrics.compute(_MEAN, items), items=items), data_hash)
+    whole = of_parts([p.search for p in parts])
+    if score.search and whole:
+        score = replace(score, search=replace(whole, backend=score.search.backend))
+    return request.store.write(score, items), False
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")

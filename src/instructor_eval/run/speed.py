@@ -227,20 +227,20 @@ def by_score(score: Score, *, offline: bool = False, trust_remote_code: bool = F
         UserError: there was none, its files are gone, or they are others now.
     """
     model = score.model
-    name, revision = str(model.get("name", "")), str(model.get("revision", ""))
-    if str(model.get("fingerprint", "")).startswith("selection-") or not revision:
+    name, revision = model.name, model.revision
+    if model.fingerprint.startswith("selection-") or not revision:
         raise UserError(f"'{name}' is no model that can be loaded: the speed gate compares models")
     text = EMBEDDED if revision.startswith("pypi:") else name if revision == "local" else f"{name}@{revision}"
     try:
         found = by_name(
-            f"{text}@{model.get('variant') or variants.BASELINE}",
+            f"{text}@{model.variant}",
             offline=offline,
-            family=str(model["family"]) if model.get("family_rule") == "--family" else None,
+            family=model.family if model.family_rule == "--family" else None,
             trust_remote_code=trust_remote_code,
         )
     except UserError as e:
         raise UserError(f"the speed gate loads the model of '{name}', and cannot: {e}") from e
-    if model.get("base_fingerprint") not in (None, found.describe()["base_fingerprint"]):
+    if model.base_fingerprint not in ("", found.describe()["base_fingerprint"]):
         raise UserError(
             f"model '{name}' is no longer what was scored (its files have changed): name a model instead of results"
         )

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.environment import hardware, installed, versions
@@ -17,16 +17,17 @@ from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine, Totals
 from instructor_eval.models.served import usage_words
 from instructor_eval.models.variant import FP32
-from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.probe import Prober
-from instructor_eval.results.score import DATA_NOTE, Score
+from instructor_eval.results.score import DATA_NOTE, Counts, Embedding, Environment, Score, Timings, names_of, record
 from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
-from instructor_eval.run.scores import COUNTS, begin, finish
+from instructor_eval.run.scores import begin, finish
 from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.protocol import relevant
 from instructor_eval.tasks.task import Card, Outcome, Resolved
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -60,10 +61,10 @@ def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str]
 
 
 def _cost(score: Score) -> str:
-    seconds, hits = score.timings.get("total", 0.0), score.counts.get("hits", 0)
-    parts = [f"{seconds:.1f} s"]
+    hits = score.counts.hits
+    parts = [f"{score.timings.total:.1f} s"]
     if hits:
-        parts.append(f"{hits:,} of {score.counts['unique']:,} vectors from the cache")
+        parts.append(f"{hits:,} of {score.counts.unique:,} vectors from the cache")
     return ", ".join(parts + usage_words(score.served))
 
 
@@ -81,88 +82,103 @@ def say_instructions(
 def run_task(
     request: Request, card: Card, plan: Planned, engine: BaseEngine | None, prober: Prober
 ) -> tuple[Score, bool]:
-    """The score of one task, and whether it was there already."""
-    score = begin(request, card, plan)
-    started = time.perf_counter()
-    outcome: Outcome | None = None
-    encoder: BoundEncoder | NoModel
-    if engine is None:
-        encoder, totals = NoModel(plan.model["name"]), Totals()
-    else:
-        encoder, totals = bound(engine, request, card, plan), engine.totals
-    before, asked = dataclasses.replace(totals), _asked(engine)
+    """Run one task and file its score; return it, and whether it was there already."""
+    started, before = time.perf_counter(), _Used.of(engine)
+    encoder: BoundEncoder | NoModel = NoModel(plan.model.name) if engine is None else bound(engine, request, card, plan)
     settings = dataclasses.replace(request.settings, **plan.settings)
-
-    def attempt(step: Callable[[], Any]) -> Any:
-        try:
-            return step()
-        except UserError as e:
-            score.error = str(e)
-        except Exception as e:  # one task's error, a library's perhaps, must not lose the others
-            if request.debug:
-                raise
-            what = without_secrets(f"{type(e).__name__}: {e}", environment_secrets())
-            score.error = one_line(f"unexpected {what} (--debug shows where)")[:500]
-        return None
-
     kind = types.get(card.type)
-    score.data["key"] = attempt(lambda: kind.data_key(card, settings))
-    score.identity = identity_of(score)
-    if score.error is None:
+    outcome: Outcome | None = None
+    key, error = _attempt(lambda: kind.data_key(card, settings), debug=request.debug)
+    score = begin(request, card, plan, key)
+    if error is None:
         found = request.store.find(score)
         if found is not None:
             return _kept(found, score, strict=settings.strict)
         with encoder.progress:
-            outcome = attempt(lambda: kind.run(card, encoder, settings))
-    score.timings = {
-        "total": round(time.perf_counter() - started, 3),
-        "encode": round(totals.seconds - before.seconds, 3),
-        "load": round(totals.load - before.load, 3),
-    }
-    score.counts = {name: getattr(totals, name) - getattr(before, name) for name in COUNTS}
-    score.served = {name: round(value - asked.get(name, 0), 9) for name, value in _asked(engine).items()}
-    if engine is not None and engine.drift:
-        score.metrics = {"vector_drift": engine.drift}
-    score.environment = _environment(request, score, engine, prober)
+            outcome, error = _attempt(lambda: kind.run(card, encoder, settings), debug=request.debug)
+    used = _Used.of(engine)
+    counts = used.counts(before)
+    score = dataclasses.replace(
+        score,
+        error=error,
+        timings=used.timings(before, total=time.perf_counter() - started),
+        counts=counts,
+        served={name: round(value - before.served.get(name, 0), 9) for name, value in used.served.items()},
+        metrics={"vector_drift": engine.drift} if engine is not None and engine.drift else {},
+        environment=_environment(engine, prober, counts),
+    )
     if outcome is None:
-        request.store.write(score)
-        return score, False
-    finish(score, outcome)
-    score.notes += [f"{DATA_NOTE}{warning}" for warning in outcome.warnings]
-    score.notes += plan.checkpoint.notes if plan.checkpoint else ()
-    score.embedding = encoder.embedding()
-    score.data["hash"] = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
-    request.store.write(score, outcome.items)
-    return score, False
+        return request.store.write(score), False
+    data_hash = hashlib.sha256(f"{encoder.texts_hash()} {outcome.gold_hash}".encode()).hexdigest()[:32]
+    vectors = encoder.embedding()
+    score = dataclasses.replace(
+        finish(score, outcome, data_hash),
+        notes=(
+            *score.notes,
+            *(f"{DATA_NOTE}{warning}" for warning in outcome.warnings),
+            *(plan.checkpoint.notes if plan.checkpoint else ()),
+        ),
+        embedding=record(Embedding, vectors) if vectors else None,
+    )
+    return request.store.write(score, outcome.items), False
+
+
+def _attempt(step: Callable[[], T], *, debug: bool) -> tuple[T | None, str | None]:
+    """Return what a step gives, or why it failed: one task's error, a library's perhaps, must not lose the others."""
+    try:
+        return step(), None
+    except UserError as e:
+        return None, str(e)
+    except Exception as e:
+        if debug:
+            raise
+        what = without_secrets(f"{type(e).__name__}: {e}", environment_secrets())
+        return None, one_line(f"unexpected {what} (--debug shows where)")[:500]
+
+
+@dataclass(frozen=True)
+class _Used:
+    """What an engine has done so far."""
+
+    totals: Totals
+    served: Mapping[str, float]
+
+    @classmethod
+    def of(cls, engine: BaseEngine | None) -> _Used:
+        return cls(Totals(), {}) if engine is None else cls(dataclasses.replace(engine.totals), engine.used())
+
+    def counts(self, before: _Used) -> Counts:
+        taken = {name: getattr(self.totals, name) - getattr(before.totals, name) for name in names_of(Counts)}
+        return Counts(**taken)
+
+    def timings(self, before: _Used, *, total: float) -> Timings:
+        encode, load = self.totals.seconds - before.totals.seconds, self.totals.load - before.totals.load
+        return Timings(round(total, 3), round(encode, 3), round(load, 3))
 
 
 def _kept(found: Score, score: Score, *, strict: bool) -> tuple[Score, bool]:
     """Return what is there already, or, if `--strict` refuses its data, a failed score that is not filed over it."""
     if not (strict and found.data_warnings):
         return found, True
-    score.error = f"{found.data_warnings[0]}: --strict refuses what is a warning without it"
-    return score, False
+    error = f"{found.data_warnings[0]}: --strict refuses what is a warning without it"
+    return dataclasses.replace(score, error=error), False
 
 
-def _asked(engine: BaseEngine | None) -> dict[str, float]:
-    return engine.used() if engine else {}
-
-
-def _environment(request: Request, score: Score, engine: BaseEngine | None, prober: Prober) -> dict[str, Any]:
+def _environment(engine: BaseEngine | None, prober: Prober, counts: Counts) -> Environment:
     """Return the environment that a score was made in.
 
     Where there is a model, for the drift gate also whether this run computed every vector itself, and the probe of
     what computed them.
     """
     if engine is None:
-        return {"versions": versions(), "hardware": hardware("cpu")}
+        return record(Environment, {"versions": versions(), "hardware": hardware("cpu")})
     found = {
         "versions": versions() | installed(engine.libraries),
         **engine.environment(),
-        "fresh": score.counts["hits"] == 0 or isinstance(engine.cache, MemoryCache),
+        "fresh": counts.hits == 0 or isinstance(engine.cache, MemoryCache),
+        "probe": prober.name(),
     }
-    probe = prober.name()
-    return found | ({"probe": probe} if probe else {})
+    return record(Environment, found)
 
 
 def bound(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -218,10 +219,10 @@ def test_what_is_kept_of_another_score_or_file_is_computed_again(
     if change == "stamp":
         again = KeptStatistics(again.path, lambda score: "another")
     elif change == "score":
-        score.score = 0.25
+        score = dataclasses.replace(score, score=0.25)
     else:
         before = score.identity
-        setattr(score, change, "2027")
+        score = dataclasses.replace(score, **{change: "2027"})
         made.kept[score.identity] = made.kept[before]
     assert Evidence(made.items, again).shape(score) == saved
     assert len(made.asked) == 2

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_scores import edited
 from scipy.stats import sem, t
 
 from instructor_eval import metrics
@@ -168,7 +169,7 @@ def test_a_mean_of_parts_has_the_interval_of_their_mean(made: Made) -> None:
             again.scores.pop(3)
         else:
             again.kept["a-CQADupstackRetrieval-None"] = items | {"value": [0.1] * len(FORUMS)}
-            again.scores[3].score = 0.1
+            again.scores[3] = edited(again.scores[3], score=0.1)
         assert "CQADupstackRetrieval" not in again.board().rows[0].spreads
         assert again.board().without_items == ["CQADupstackRetrieval (a)"]
 
@@ -285,17 +286,15 @@ def test_cells_are_marked_against_the_baseline_row(three: Made) -> None:
 
 def test_other_instructions_can_be_compared_with_the_baseline(made: Made) -> None:
     for model, text in (("a", "Represent:"), ("b", "Query:")):
-        made.add(model, shift=0.1 * (model == "b"), instructions=model).instructions["roles"] = {
-            "query": {"text": text}
-        }
+        score = made.add(model, shift=0.1 * (model == "b"), instructions=model)
+        made.scores[-1] = edited(score, instructions={"roles": {"query": {"text": text}}})
     found = made.board(baseline=key_of(made.board(), "a"))
     assert found.rows[0].marks["SciFact"].verdict == "better"
 
 
 def test_what_cannot_be_compared_is_named_and_not_marked(three: Made) -> None:
-    next(s for s in three.scores if s.identity == "poor-SciFact-None").data = {"hash": "x"}
-    for model in ("fair", "good"):
-        next(s for s in three.scores if s.identity == f"{model}-SciFact-None").data = {"hash": "y"}
+    hashes = {"poor-SciFact-None": "x", "fair-SciFact-None": "y", "good-SciFact-None": "y"}
+    three.scores = [edited(s, data={"hash": hashes.get(s.identity)}) for s in three.scores]
     items = three.kept["good-ArguAna-None"]
     three.kept["good-ArguAna-None"] = items | {"id": [f"other {i}" for i in range(60)]}
     del three.kept["good-NFCorpus-None"]

@@ -60,13 +60,13 @@ def test_a_store_is_a_row_below_the_variants_parent(found):
 
 def test_the_figures_of_a_row_are_over_its_tasks(found):
     figures = search_figures(row_of(found, "fp32/faiss:HNSW32"))
-    assert figures["documents"] == 2000
-    assert figures["index_bytes"] == 8_000_000
-    assert figures["build_seconds"] == 4.0
-    assert figures["recall"] == pytest.approx(0.9)
+    assert figures.documents == 2000
+    assert figures.index_bytes == 8_000_000
+    assert figures.build_seconds == 4.0
+    assert figures.recall == pytest.approx(0.9)
     assert row_of(found, "fp32/faiss:HNSW32").figures.vector_bytes == 4000
     assert row_of(found, "fp32/milvus").figures.vector_bytes is None
-    assert search_figures(row_of(found, "fp32")) == {}
+    assert search_figures(row_of(found, "fp32")) is None
 
 
 def test_the_table_says_all_of_it(found):
@@ -90,9 +90,9 @@ def test_csv_has_columns_of_it(found):
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(format_board(found, "csv")))}
     mine = rows["fp32/faiss:HNSW32"]
     assert {name: mine[name] for name in SEARCH_COLUMNS} == {
-        "search_tasks": "2", "search_k": "10.0", "search_recall": "0.9", "search_exact_score": "0.5",
+        "search_tasks": "2", "search_k": "10", "search_recall": "0.9", "search_exact_score": "0.5",
         "search_loss": "0.0125", "search_build_seconds": "4.0", "search_queries_per_second": "100.0",
-        "search_index_bytes": "8000000.0",
+        "search_index_bytes": "8000000",
     }  # fmt: skip
     assert {rows["fp32"][name] for name in SEARCH_COLUMNS} == {""}
 
@@ -126,8 +126,8 @@ def test_a_whole_stands_for_its_parts(made, alone):
     only = [c for c in select(["CQADupstackRetrieval"]) if c.part_of is None] if alone else None
     row = row_of(shown(made, only=only), "fp32/faiss:HNSW32")
     assert searched(row) == ["CQADupstackRetrieval"]
-    assert search_figures(row)["index_bytes"] == 48_000_000
-    assert search_figures(row)["recall"] == 0.555
+    assert search_figures(row).index_bytes == 48_000_000
+    assert search_figures(row).recall == 0.555
     assert row.delta["CQADupstackRetrieval"].delta == pytest.approx(-0.01)
     assert row.figures.vector_bytes == 48_000
 
@@ -142,12 +142,11 @@ def test_parts_without_a_whole_count_themselves(made):
 @pytest.mark.parametrize(
     "edited",
     [
-        {"recall": "\x1b[2J", "k": "\x1b[2J"},
-        {"recall": 1e308, "loss": -1e308, "k": 1e308},
-        {"index_bytes": 10**400, "documents": 0},
+        {"recall": 9e17, "loss": -9e17, "k": 10**17},
+        {"index_bytes": 10**17, "documents": 0},
         {"queries_per_second": -100.0},
-        {"queries_per_second": 0, "build_seconds": [1]},
-        {"k": {"a": "\x07"}, "library": "\x1b"},
+        {"queries_per_second": 0, "build_seconds": 0},
+        {"library": "\x1b"},
         {"backend": "\x1b[2J\n|x"},
         {"backend": "<script>"},
     ],

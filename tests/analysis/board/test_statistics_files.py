@@ -175,7 +175,7 @@ class Counted:
         self.asked: list[str] = []
 
     def __call__(self, score: Score) -> Items:
-        self.asked.append(f"{score.model['name']} {score.model['variant']} {score.task}")
+        self.asked.append(f"{score.model.name} {score.model.variant} {score.task}")
         return self.store.items(score)
 
 
@@ -250,7 +250,7 @@ def test_a_folder_that_takes_nothing(number: int, results: Store, monkeypatch: p
 def test_differences_are_those_of_stats(results: Store) -> None:
     look(results)
     kept_board = {row["model"]: row for row in json.loads(look(results)[0])}
-    scores = {(s.model["variant"], s.task): s for s in results.scores() if s.model["name"] == "a"}
+    scores = {(s.model.variant, s.task): s for s in results.scores() if s.model.name == "a"}
     child, parent = scores["int8", "STS12"], scores["fp32", "STS12"]
     seed = f"{child.identity} {parent.identity} STS12"
     found = difference.paired("cosine_spearman", results.items(child), results.items(parent), seed_text=seed)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made_scores
 import numpy as np
 import pytest
 from edits import edits
@@ -21,7 +22,7 @@ from instructor_eval.analysis.statistics import difference, matching
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results import probe
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import Environment, Score
 
 MakeScore = Callable[..., Score]
 MakeSide = Callable[..., Side]
@@ -206,7 +207,7 @@ def test_sides_without_items_or_scores(make_side: MakeSide, tmp_path: Path) -> N
 
 def test_items_that_are_not_the_scores_own(make_side: MakeSide, tmp_path: Path) -> None:
     side = make_side(T="accuracy")
-    side.scores["T"].score = 0.123
+    side.scores["T"] = made_scores.edited(side.scores["T"], score=0.123)
     assert "no baseline can be made: the items of the result of T give" in (
         error(lambda: set_baseline(side, folder=tmp_path))
     )
@@ -309,11 +310,11 @@ def test_white_space_is_no_edit(manifest: Path) -> None:
     assert read(manifest).values == values
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_an_unknown_schema_version(manifest: Path, version: Any) -> None:
     edited(manifest, lambda raw: raw.update(schema_version=version), signed=True)
     message = error(lambda: read(manifest))
-    assert f"schema version {version!r} is not 1" in message
+    assert f"schema version {version!r} is not 2" in message
     assert "use that one or set the baseline again" in message
 
 
@@ -467,9 +468,9 @@ def with_probe(make_side: MakeSide, tmp_path: Path) -> Callable[[float], Side]:
         taken = probe.Probe("org/model", "main", "fp32", "a" * 16, "", 1, {"torch": "2"}, {"cores": 2}, "2026", vectors)
         probe.write(root, taken)
         side = make_side("accuracy", seed=round(first))
-        for score in side.scores.values():
-            score.environment = {"probe": taken.name, "fresh": True, "versions": {"torch": "2"}}
-        return dataclasses.replace(side, root=root)
+        environment = {"probe": taken.name, "fresh": True, "versions": {"torch": "2"}}
+        scores = {task: made_scores.edited(score, environment=environment) for task, score in side.scores.items()}
+        return dataclasses.replace(side, scores=scores, root=root)
 
     return make
 
@@ -482,7 +483,7 @@ def test_vectors_come_along(with_probe: Callable[[float], Side], tmp_path: Path)
     assert before is not None
     assert (found.name, found.vectors.tobytes()) == (before.name, before.vectors.tobytes())
     [score] = read(path).scores.values()
-    assert score.environment == {"probe": found.name, "fresh": True}  # the rest changes where nothing else does
+    assert score.environment == Environment(probe=found.name, fresh=True)  # the rest changes where nothing else does
     assert load(path).size == sum(len(c) for n, c in files(path.parent).items() if n != "pinned.json")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_items import make_items, take
+from made_scores import edited, score_of
 
 from instructor_eval import metrics
 from instructor_eval.analysis.compare.compare import MOST_MOVED, Comparison, TaskComparison, compare, draws
@@ -164,7 +165,6 @@ def test_only_the_tasks_asked_for_and_what_is_said(side: MakeSide) -> None:
         ({"seed": 7}, "other seed"),
         ({"metric": "cosine_pearson"}, "other metric"),
         ({"reader": {"name": "x", "fingerprint": "y"}}, "other reader"),
-        ({"value": math.nan}, r"a score is not a number \(NaN\)"),
         ({"value": 0.9}, "its score is 0.9: the file was changed, run it again"),
         ({"n_items": 61}, "says 61 items and has 60: the file was changed"),
     ],
@@ -187,7 +187,7 @@ def test_scores_of_something_else(change: dict[str, Any], reason: str, changed: 
 def test_other_instructions_are_a_question_of_quality(side: MakeSide) -> None:
     texts = {"set": "none", "roles": {"text": {"text": "", "rule": "none"}}}
     candidate = side("b", some("STS12"))
-    candidate.scores["STS12"].instructions = texts
+    candidate.scores["STS12"] = edited(candidate.scores["STS12"], instructions=texts)
     assert only(compare(side("a", some("STS12")), candidate)).difference is not None
 
 
@@ -357,8 +357,12 @@ def everything(shuffle: int) -> str:
     for label, seed in (("a", 1), ("b", 2)):
         items = {n: make_items(METRICS[n][1], size, seed, noise=0.2 + 0.02 * seed) for n, size in sizes.items()}
         scores = {
-            n: Score(f"{label} {n}", "ok", n, "mteb", METRICS[n][0], {"name": label}, {"set": "none"}, METRICS[n][1],
-                     metrics.compute(METRICS[n][1], columns), n_items=sizes[n])
+            n: score_of(
+                identity=f"{label} {n}", status="ok", task=n, benchmark="mteb", type=METRICS[n][0],
+                model={"name": label, "family": "plain", "fingerprint": label, "variant": "fp32"},
+                instructions={"set": "none"}, metric=METRICS[n][1], score=metrics.compute(METRICS[n][1], columns),
+                n_items=sizes[n],
+            )
             for n, columns in items.items()
         }  # fmt: skip
         values = {n: s.score for n, s in scores.items() if s.score is not None}

@@ -45,7 +45,7 @@ def results(cli: Run, tmp_path: Path, make_score: Callable[..., Score]) -> Path:
 
 
 def score_of(root: Path, task: str, variant: str) -> Score:
-    return next(s for s in Store(root).scores() if s.task == task and s.model["variant"] == variant)
+    return next(s for s in Store(root).scores() if s.task == task and s.model.variant == variant)
 
 
 def test_a_closed_pipe_changes_no_verdict(results: Path, tmp_path: Path) -> None:

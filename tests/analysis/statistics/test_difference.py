@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_items import BOOTSTRAPPED, T_METRICS, make_items, take
+from made_scores import edited
 from scipy.stats import bootstrap, t, ttest_rel
 
 from instructor_eval import metrics
@@ -374,9 +375,10 @@ def test_which_scores_can_be_compared(change: dict[str, Any], reason: str | None
 
 def test_the_literal_instructions_must_be_the_same(make_score: MakeScore) -> None:
     one, other = make_score(), make_score()
-    one.instructions = {"set": "paper", "roles": {"text": {"text": "Represent: ", "rule": "card"}}}
+    one = edited(one, instructions={"set": "paper", "roles": {"text": {"text": "Represent: ", "rule": "card"}}})
     assert why_not(one, other) == "other instruction texts"
-    other.instructions = {"set": "other name", "roles": {"text": {"text": "Represent: ", "rule": "template"}}}
+    roles = {"text": {"text": "Represent: ", "rule": "template"}}
+    other = edited(other, instructions={"set": "other name", "roles": roles})
     assert why_not(one, other) is None
 
 

@@ -207,7 +207,7 @@ def test_roles_reach_the_provider_from_the_command_line(asked: Any, cli: Callabl
     assert again.out.count("vectors from the cache") == 2
     assert [body["texts"] for _, body, _ in asked[before:]] == [list(PROBES)]
     scores = {score.task: score for score in Store(tmp_path / "r").scores()}
-    assert scores["DemoSTS"].environment["versions"]["litellm"]
+    assert scores["DemoSTS"].environment.versions["litellm"]
     assert scores["DemoSTS"].served["usd"] > 0
 
 

@@ -51,10 +51,10 @@ def test_the_scores_of_the_same_checkpoint_here(
     done = cli("--model", minilm, "--model", "minilm", *run)
     assert done.code == 0, done.out + done.err
     assert "family plain, mteb's own prompts for this model, by task and query or document" in done.out
-    there, here = sorted(Store(tmp_path / "r").scores(), key=lambda s: not s.model["name"].startswith("mteb:"))
+    there, here = sorted(Store(tmp_path / "r").scores(), key=lambda s: not s.model.name.startswith("mteb:"))
     assert there.score == pytest.approx(here.score, abs=1e-5)
-    assert there.data["hash"] == here.data["hash"]
-    assert (there.model["revision"], there.served) == ("7", {})
+    assert there.data.hash == here.data.hash
+    assert (there.model.revision, there.served) == ("7", {})
     again = cli("--model", minilm, *run, "--embedding", "int8")
     assert "772 of 772 vectors from the cache" in again.out
 

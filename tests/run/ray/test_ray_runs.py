@@ -166,11 +166,11 @@ def test_a_run_on_three_nodes_equals_one_process(on_ray: Run, model: Path, alone
     filed = scores(tmp_path / "results")
     for task, score in scores(alone / "results").items():
         assert filed[task].counts == score.counts
-        assert filed[task].environment["executor"] == "ray"
-        assert filed[task].environment["workers"] == 3
-        assert filed[task].environment["hardware"]["device"] == "cpu"
-        assert filed[task].environment["fresh"] is True
-        assert filed[task].environment["probe"].startswith(score.model["fingerprint"])
+        assert filed[task].environment.executor == "ray"
+        assert filed[task].environment.workers == 3
+        assert filed[task].environment.hardware.device == "cpu"
+        assert filed[task].environment.fresh is True
+        assert filed[task].environment.probe.startswith(score.model.fingerprint)
         assert list((tmp_path / "results/probes").rglob(f"{name_of(filed[task])}.npz"))
     order = [line.split()[0] for line in done.out.splitlines() if "items" in line and line.startswith("  Demo")]
     assert sorted(order) == sorted(filed)
@@ -269,8 +269,8 @@ def test_a_long_corpus_is_spread_and_survives_a_killed_actor(
     same_cache(tmp_path / "cache", tmp_path / "alone-cache", all_of_them=True)
     here, there = (scores(tmp_path / folder)["Long"] for folder in ("results", "alone"))
     assert here.counts == there.counts
-    assert here.environment["probe"].startswith(here.model["fingerprint"])
-    assert here.environment["hardware"]["node"]
+    assert here.environment.probe.startswith(here.model.fingerprint)
+    assert here.environment.hardware.node
 
 
 @pytest.mark.parametrize("spread", [False, True])
@@ -342,7 +342,7 @@ def test_a_reader_that_is_asked_is_asked_from_here(on_ray: Run, model: Path, tmp
         assert server.requests
     assert done.code == 0, done.out
     filed = scores(tmp_path / "results")
-    assert filed["DemoBillboard"].environment["executor"] == "ray"
+    assert filed["DemoBillboard"].environment.executor == "ray"
     assert filed["Mine"].status == "ok"
     assert "executor" not in filed["Mine"].environment
 

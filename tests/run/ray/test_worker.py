@@ -93,13 +93,13 @@ def run(setup: Setup, *, identity: str = "") -> tuple[Done, list[State]]:
 def test_score_items_and_probe_are_sent_home(setup: Setup, tmp_path: Path) -> None:
     done, states = run(setup)
     [(place, score, items)] = done.scores
-    assert (place, score.status, score.environment["executor"]) == (0, "ok", "ray")
+    assert (place, score.status, score.environment.executor) == (0, "ok", "ray")
     assert items is not None
     assert len(items["id"]) == score.n_items
     assert done.probe is not None
-    assert score.environment["probe"] == done.probe.name
+    assert score.environment.probe == done.probe.name
     assert not (tmp_path / "results").exists(), "nothing is filed there"
-    assert states[-1].counts["done"] == score.counts["unique"]
+    assert states[-1].counts["done"] == score.counts.unique
     assert list((tmp_path / "cache").iterdir()), "the run's cache is used"
 
 

@@ -6,7 +6,6 @@ says how many it is over; a missing cell stays empty. Variants of one model stan
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,7 @@ def build(
     chosen = [s for s in found if is_made_with(s, protocol, limit)]
     readers = readers_of(chosen)
     reader = default_reader(readers) if reader is None else reader
-    shown = [s for s in chosen if not s.reader or s.reader["fingerprint"] == reader]
+    shown = [s for s in chosen if s.answered_by in (None, reader)]
     left_out = len(asked) - sum(wanted is None or s.task in wanted for s in shown)
     measured = _measured(shown, current, wanted)
     variants.link(measured)
@@ -117,10 +116,11 @@ def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collect
         model, is_wanted = score.model, wanted is None or score.task in wanted
         key = key_of(score)
         if key not in rows:
-            revision, base = str(model.get("revision", "")), str(model.get("base_fingerprint", ""))
-            rows[key] = Row(key[0], key[3], "measured", key[2], revision, key[1], name=key[0], base=base)
+            rows[key] = Row(
+                key[0], key[3], "measured", key[2], model.revision, key[1], name=key[0], base=model.base_fingerprint
+            )
         row = rows[key]
-        if score.status != "ok" or score.score is None or not math.isfinite(score.score):
+        if score.status != "ok" or score.score is None:
             if is_wanted:
                 row.failed.add(score.task)
                 row.failures[score.task] = score

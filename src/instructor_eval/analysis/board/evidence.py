@@ -97,7 +97,7 @@ class Evidence:
             items = self._items(score)
             if not abs(metrics.compute(score.metric, items) - _value(score)) <= _SAME:
                 raise UnreadError
-            seed = f"{score.task} {score.data.get('hash', '')}"
+            seed = f"{score.task} {score.data.hash or ''}"
             computed = spread(score.metric, items, _value(score), seed_text=seed, keep=replicates)
         except (UserError, LookupError, TypeError, ValueError) as e:  # what columns of a damaged file lead to
             raise UnreadError from e
@@ -175,7 +175,7 @@ class Evidence:
         if self._read is None:
             raise UnreadError
         # One identity may stand for several scores in a table made by hand.
-        name = f"{score.identity} {score.task} {score.model.get('fingerprint')} {score.created}"
+        name = f"{score.identity} {score.task} {score.model.fingerprint} {score.created}"
         if name not in self._held:
             self._held[name] = self._read(score)
         self._held.move_to_end(name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.statistics.estimates import Difference
-from instructor_eval.results.score import Key, Score
+from instructor_eval.results.score import CostFigures, Key, Score
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.statistics.spreads import Spread
@@ -29,10 +29,10 @@ class Figures:
     """The reason that `faster` is unknown although the variant was measured."""
 
 
-def newest_cost(row: Row) -> dict[str, Any]:
-    """The newest measurement among a row's scores; empty where none was measured."""
+def newest_cost(row: Row) -> CostFigures | None:
+    """Return the newest measurement among a row's scores; None where none was measured."""
     measured = [s for s in row.scores.values() if s.cost]
-    return max(measured, key=lambda s: s.created).cost if measured else {}
+    return max(measured, key=lambda s: s.created).cost if measured else None
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Row:
         return self.variant + self.model.removeprefix(self.name).removeprefix(f" ({self.variant})")
 
     @property
-    def cost(self) -> dict[str, Any]:
-        """The newest measurement of the variant, as filed; empty where there is none."""
+    def cost(self) -> CostFigures | None:
+        """The newest measurement of the variant, as filed; None where there is none."""
         return newest_cost(self)
 
 

@@ -56,7 +56,7 @@ class KeptStatistics:
 
     def key(self, what: str, *scores: Score) -> str:
         """Return what names a statistic of these scores."""
-        parts = [[s.identity, s.created, s.task, s.metric, s.score, s.data.get("hash"), self._stamp(s)] for s in scores]
+        parts = [[s.identity, s.created, s.task, s.metric, s.score, s.data.hash, self._stamp(s)] for s in scores]
         return hashlib.sha256(json.dumps([_code(), what, parts], default=str).encode()).hexdigest()[:32]
 
     def get(self, key: str) -> tuple[dict[str, Any], Numbers | None] | None:

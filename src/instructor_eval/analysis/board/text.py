@@ -16,7 +16,8 @@ from instructor_eval.core.errors import printable
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.results.published import PROMPTED
-from instructor_eval.results.search_figures import depth, number, of_parts
+from instructor_eval.results.score import Search, known
+from instructor_eval.results.search_figures import depth, of_parts
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
@@ -252,8 +253,8 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
         "variant": row.variant,
         "fingerprint": row.fingerprint,
         "instructions": row.instructions,
-        "search": search_figures(row),
-        "searches": {t: row.scores[t].search for t in board.tasks if t in row.scores and row.scores[t].search},
+        "search": {name: value for name, value in known(search_figures(row)).items() if name != "backend"},
+        "searches": {t: known(row.scores[t].search) for t in board.tasks if t in row.scores and row.scores[t].search},
         "source": row.source,
         "reader": board.reader if row.source == "measured" else None,
         "borda": row.borda,
@@ -274,8 +275,8 @@ def _interval(spread: Spread) -> dict[str, Any]:
     return {name: getattr(spread, name) for name in ("low", "high", "se", "n", "method", "weak")}
 
 
-def search_figures(row: Row) -> dict[str, Any]:
-    """Return a row's figures over the tasks that went through its store; empty where all were searched exactly."""
+def search_figures(row: Row) -> Search | None:
+    """Return a row's figures over the tasks that went through its store; None where all were searched exactly."""
     return of_parts([row.scores[task].search for task in searched(row)])
 
 
@@ -301,12 +302,12 @@ def _search_tables(board: Board, form: str) -> list[str]:
 def _search_cells(row: Row) -> list[float | int | None]:
     """Return a row's `SEARCH_COLUMNS`; None where all was searched exactly, or a file does not say."""
     figures, names = search_figures(row), [name.removeprefix("search_") for name in SEARCH_COLUMNS[1:]]
-    return [len(searched(row)) or None, *(number(figures, name) for name in names)]
+    return [len(searched(row)) or None, *(getattr(figures, name, None) for name in names)]
 
 
-def _search_line(row: Row, figures: dict[str, Any]) -> list[str | None]:
-    recall, loss = number(figures, "recall"), number(figures, "loss")
-    build, rate, size = (number(figures, name) for name in ("build_seconds", "queries_per_second", "index_bytes"))
+def _search_line(row: Row, figures: Search) -> list[str | None]:
+    recall, loss, build = figures.recall, figures.loss, figures.build_seconds
+    rate, size = figures.queries_per_second, figures.index_bytes
     return [
         printable(row.variant),
         str(len(searched(row))),

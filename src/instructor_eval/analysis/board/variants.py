@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from instructor_eval import metrics
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
-from instructor_eval.analysis.board.rows import Figures, newest_cost
+from instructor_eval.analysis.board.rows import Figures
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.variant import BASELINE, EMBEDDINGS, FORMS, Variant, canonical
-from instructor_eval.results import search_figures as figures
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import CostFigures, Score
+from instructor_eval.results.search_figures import of_parts
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _SECOND_CHOICE = "bf16"
 _SAME = 1e-9
-_LARGEST = 1e18
 NOISE = 0.03
 """Ratios nearer to 1 than this count as equal, and speeds are compared as equal: a choice, not a measured noise."""
 
@@ -195,22 +194,22 @@ def _bare(child: Score, parent: Score) -> Difference:
 
 def weigh(parent: Row, tasks: Sequence[str]) -> None:
     """Fill `figures` and `pareto` of a parent and its children; quality is taken over `tasks`."""
-    base = newest_cost(parent)
-    file_bytes = positive(base, "file_bytes")
-    known = [(row, newest_cost(row)) for row in parent.children]
-    for row, cost in known:
-        size = positive(cost, "file_bytes")
+    base = parent.cost or CostFigures()
+    file_bytes = base.file_bytes
+    for row in parent.children:
+        cost = row.cost or CostFigures()
+        size = cost.file_bytes
         smaller = file_bytes / size if file_bytes and size else _to_parent("size_ratio", cost, base, parent)
-        why = _untimed(cost, base, parent)
+        why = _untimed(row.cost, base, parent)
         faster = None if why else _to_parent("speed_ratio", cost, base, parent)
-        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.get("device"), why)
-    timed = any(row.figures.faster for row in parent.children) or positive(base, "speed_ratio") is not None
+        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.device, why)
+    timed = any(row.figures.faster for row in parent.children) or base.speed_ratio is not None
     parent.figures = Figures(
         _whole(file_bytes),
         1.0 if file_bytes else None,
         1.0 if timed else None,
         _vector_bytes(parent),
-        base.get("device"),
+        base.device,
     )
     family = [parent, *parent.children]
     for row in family:
@@ -218,42 +217,36 @@ def weigh(parent: Row, tasks: Sequence[str]) -> None:
             row.pareto = not any(_beats(other, row, tasks) for other in family if other is not row)
 
 
-def _baseline(cost: dict[str, Any], parent: Row) -> str:
+def _baseline(cost: CostFigures, parent: Row) -> str:
     """Return the form that a cost's ratios are relative to; where it does not say, the parent's."""
-    return canonical(str(cost.get("baseline") or parent.variant))
+    return canonical(cost.baseline or parent.variant)
 
 
-def _to_parent(key: str, cost: dict[str, Any], base: dict[str, Any], parent: Row) -> float | None:
-    """A ratio to the parent: as filed, or through the baseline that both were measured against; else None."""
-    own, against = positive(cost, key), _baseline(cost, parent)
+def _to_parent(key: str, cost: CostFigures, base: CostFigures, parent: Row) -> float | None:
+    """Return a ratio to the parent: as filed, or through the baseline that both were measured against; else None."""
+    own: float | None = getattr(cost, key)
+    against = _baseline(cost, parent)
     if own is None or against == canonical(parent.variant):
         return own
-    theirs = positive(base, key)
+    theirs: float | None = getattr(base, key)
     return own / theirs if theirs and _baseline(base, parent) == against else None
 
 
-def _untimed(cost: dict[str, Any], base: dict[str, Any], parent: Row) -> str:
+def _untimed(cost: CostFigures | None, base: CostFigures, parent: Row) -> str:
     """Return why a child's speed cannot be compared with the parent's; empty where it can, or nothing was measured."""
-    against, device = _baseline(cost, parent), cost.get("device")
-    if cost and positive(cost, "speed_ratio") is None:
-        return "no speed among its figures"
-    if not cost or against == canonical(parent.variant):
+    if cost is None:
         return ""
-    if positive(base, "speed_ratio") is None:
+    against, device = _baseline(cost, parent), cost.device
+    if cost.speed_ratio is None or against == canonical(parent.variant):
+        return "no speed among its figures" if cost.speed_ratio is None else ""
+    if base.speed_ratio is None:
         return f"measured beside {against}, but {parent.variant} was not"
     if _baseline(base, parent) != against:
-        return f"measured beside {against}, but {parent.variant} beside {base.get('baseline') or 'nothing named'}"
-    if device is None or device != base.get("device"):
-        known = [str(d or "a device not named") for d in (device, base.get("device"))]
+        return f"measured beside {against}, but {parent.variant} beside {base.baseline or 'nothing named'}"
+    if device is None or device != base.device:
+        known = [d or "a device not named" for d in (device, base.device)]
         return f"measured on {known[0]}, but {parent.variant} on {known[1]}"
     return ""
-
-
-def positive(cost: dict[str, Any], key: str) -> float | None:
-    """A positive figure of a score file, which anyone may have edited."""
-    value = cost.get(key)
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 1 / _LARGEST < value < _LARGEST
-    return float(value) if good and value is not None else None
 
 
 def _whole(value: float | None) -> int | None:
@@ -264,13 +257,12 @@ def _vector_bytes(row: Row) -> int | None:
     """Bytes of a stored vector: what a store took; else as filed; else by the variant's name; else four a value."""
     searches = [row.scores[task].search for task in searched(row)]
     if searches:
-        taken, documents = (figures.number(figures.of_parts(searches), name) for name in ("index_bytes", "documents"))
-        return round(taken / documents) if taken and documents else None
-    filed = (s.embedding for s in row.scores.values() if positive(s.embedding, "bytes_per_vector"))
-    found = next(filed, None)
+        whole = of_parts(searches)
+        return round(whole.index_bytes / whole.documents) if whole and whole.index_bytes and whole.documents else None
+    found = next((s.embedding for s in row.scores.values() if s.embedding), None)
     if found is not None:
-        return int(found["bytes_per_vector"])
-    dim = next((int(d) for s in row.scores.values() if (d := positive(s.model, "dim"))), None)
+        return int(found.bytes_per_vector)
+    dim = next((s.model.dim for s in row.scores.values() if s.model.dim), None)
     if dim is None:
         return None
     try:

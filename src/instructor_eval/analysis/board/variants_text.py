@@ -19,6 +19,7 @@ from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.models.variant import BASELINE, canonical
+from instructor_eval.results.score import known
 
 CSV_COLUMNS = [
     "variant", "parent", "delta", "delta_low", "delta_high", "delta_tasks", "file_bytes", "times_smaller",
@@ -46,7 +47,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "delta": difference_text.as_json(row.delta_macro),
         "deltas": {task: difference_text.as_json(delta) for task, delta in row.delta.items()},
         "not_comparable": row.not_comparable,
-        "cost": row.cost,
+        "cost": known(row.cost),
         "file_bytes": figures.file_bytes,
         "times_smaller": figures.smaller,
         "times_faster": figures.faster,

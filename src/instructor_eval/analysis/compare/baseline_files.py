@@ -23,7 +23,9 @@ from instructor_eval.results import probe
 from instructor_eval.results.items_files import LARGEST
 from instructor_eval.results.score import Score
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READ = (1, SCHEMA_VERSION)
+"""Versions that are read."""
 LAST, PINNED = "last", "pinned"
 KIND = "instructor-eval baseline"
 ITEMS = "items"
@@ -52,7 +54,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: edited by hand or damaged ({why(e)}): {again(path)}") from e
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise UserError(f"{path}: not a baseline: make one with `evaluate baseline set SIDE`")
-    if raw.get("schema_version") != SCHEMA_VERSION:
+    if raw.get("schema_version") not in _READ:
         raise UserError(
             f"{path}: schema version {raw.get('schema_version')!r} is not {SCHEMA_VERSION}: it was written by another "
             "version of instructor-eval, use that one or set the baseline again"

@@ -44,8 +44,8 @@ from instructor_eval.core.stored_files import names_in
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results import probe
-from instructor_eval.results.score import Score
-from instructor_eval.results.score_fields import check_fields
+from instructor_eval.results.score import Environment, Model, Score, plain, record
+from instructor_eval.results.score import read as read_fields
 
 __all__ = [
     "KIND", "LAST", "PINNED", "Baseline", "find", "has", "is_baseline", "load", "names", "pin", "read", "read_named",
@@ -67,8 +67,7 @@ class Baseline:
     """last | pinned"""
     created: str
     note: str
-    model: dict[str, Any]
-    """As in `Score`."""
+    model: Model
     instructions: str
     """The name of the instruction set."""
     side: Side
@@ -152,11 +151,12 @@ def load(path: Path) -> Baseline:
     """
     raw = read_manifest(path)
     try:
-        scores = {task: _score(task, entry, raw["model"]) for task, entry in raw["tasks"].items()}
+        model, version = raw["model"], raw["schema_version"]
+        scores = {task: _score(task, entry, model, version) for task, entry in raw["tasks"].items()}
         files = {task: items_path(path, entry["items"]) for task, entry in raw["tasks"].items()}
         sums = {task: str(entry["items"]["sha256"]) for task, entry in raw["tasks"].items()}
         label, name, created, note = (str(raw[key]) for key in ("label", "name", "created", "note"))
-        instructions = str(next(iter(scores.values())).instructions["set"])
+        instructions = next(iter(scores.values())).instructions.set
     except (TypeError, LookupError, AttributeError, ValueError, StopIteration) as e:
         raise UserError(f"{path}: not a whole baseline ({e!r}): {again(path)}") from e
     size = path.stat().st_size + sum(len(read_verified(path, task, files[task], sums[task])) for task in files)
@@ -167,7 +167,7 @@ def load(path: Path) -> Baseline:
     side = side_of(label, scores.values(), items, str(path), root=path.parent)
     vectors = probe.newest(path.parent, scores.values())
     size += vectors.stat().st_size if vectors else 0
-    return Baseline(name, path.stem, created, note, raw["model"], instructions, side, path, size)
+    return Baseline(name, path.stem, created, note, record(Model, model), instructions, side, path, size)
 
 
 def set_baseline(
@@ -211,7 +211,7 @@ def set_baseline(
         "name": name,
         "label": side.label,
         "note": note,
-        "model": first.model,
+        "model": plain(first.model),
     }
     try:
         (target / ITEMS).mkdir(parents=True, exist_ok=True)
@@ -285,13 +285,12 @@ def _compact(score: Score, read_items: Callable[[Score], Items]) -> Items:
     return compact(score.metric, items)
 
 
-def _entry(score: Score, model: Mapping[str, Any], items: dict[str, Any]) -> dict[str, Any]:
-    fields = dataclasses.asdict(score)
-    own: dict[str, Any] = {"model": score.model} if score.model != model else {}
+def _entry(score: Score, model: Model, items: dict[str, Any]) -> dict[str, Any]:
     # Of the environment no more: the rest changes where nothing else does.
-    environment = {key: score.environment[key] for key in ("probe", "fresh") if key in score.environment}
-    own |= {"environment": environment} if environment else {}
-    return {key: fields[key] for key in _KEPT} | own | {"items": items}
+    environment = Environment(fresh=score.environment.fresh, probe=score.environment.probe)
+    fields = plain(dataclasses.replace(score, environment=environment))
+    own = {"model": fields["model"]} if score.model != model else {}
+    return {key: fields[key] for key in (*_KEPT, "environment")} | own | {"items": items}
 
 
 def _keep_probe(side: Side, target: Path) -> None:
@@ -304,11 +303,10 @@ def _keep_probe(side: Side, target: Path) -> None:
 # What comes out
 
 
-def _score(task: str, entry: Mapping[str, Any], model: dict[str, Any]) -> Score:
-    environment = dict(entry.get("environment", {}))
+def _score(task: str, entry: Mapping[str, Any], model: dict[str, Any], version: int) -> Score:
     kept = {key: entry[key] for key in _KEPT}
-    score = Score(task=task, model=entry.get("model", model), environment=environment, **kept)
-    check_fields(score)
+    own = {"model": entry.get("model", model), "environment": entry.get("environment", {})}
+    score = read_fields({**kept, **own, "task": task, "schema_version": version})
     if score.score is None:
         raise TypeError(f"{task}: it has no score")
     return score

@@ -6,7 +6,6 @@ differences stand without intervals.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -233,8 +232,6 @@ def _obstacle(name: str, baseline: Side, candidate: Side) -> str | None:
             return f"it failed in the {what}: {side.failed[name]}"
         if _value(name, side) is None:
             return f"only in the {other}"
-    if not all(math.isfinite(_value(name, side) or 0.0) for side in (candidate, baseline)):
-        return "a score is not a number (NaN)"
     mine, theirs = candidate.scores.get(name), baseline.scores.get(name)
     if mine and theirs:
         return stats.why_not(mine, theirs, instructions=False)

@@ -77,7 +77,7 @@ class Lookup:
 
     def of(self, planned: Score) -> Detectable | None:
         """The minimum detectable effect on the task of a score that is to be made; None where nothing tells it."""
-        key = (planned.task, planned.metric, str(planned.data.get("key")))
+        key = (planned.task, planned.metric, str(planned.data.key))
         if key not in self._found:
             self._found[key] = self._look(planned)
         return self._found[key]
@@ -86,7 +86,7 @@ class Lookup:
         others = [
             System(label_of(s), s, self._read)
             for s in sorted(self._stored.get(planned.task, []), key=lambda s: s.created, reverse=True)
-            if _fits(s, planned) and s.data.get("key") == planned.data.get("key")
+            if _fits(s, planned) and s.data.key == planned.data.key
         ][:_MOST]
         if self._baseline is None:
             return _of_pairs(itertools.combinations(others, 2)) or _of_one(others)
@@ -100,7 +100,7 @@ class Lookup:
 
 def label_of(score: Score) -> str:
     """`MODEL@VARIANT:SET`, as sides are called."""
-    return f"{score.model['name']}@{score.model['variant']}:{score.instructions['set']}"
+    return f"{score.model.name}@{score.model.variant}:{score.instructions.set}"
 
 
 def mean_of(found: Sequence[Detectable | None]) -> Detectable | None:
@@ -116,11 +116,11 @@ def mean_of(found: Sequence[Detectable | None]) -> Detectable | None:
 
 def _fits(score: Score, planned: Score) -> bool:
     """Return whether a result is of the same measurement; its data is compared item by item further on."""
-    return (score.metric, score.protocol, score.limit, score.reader.get("fingerprint")) == (
+    return (score.metric, score.protocol, score.limit, score.answered_by) == (
         planned.metric,
         planned.protocol,
         planned.limit,
-        planned.reader.get("fingerprint"),
+        planned.answered_by,
     )
 
 

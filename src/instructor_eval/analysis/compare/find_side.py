@@ -164,7 +164,7 @@ def _from_path(path: Path, label: str, wanted: _Wanted) -> Side | None:
         return baselines.read(path)
     if "identity" in raw:
         score = read_score(path)
-        row = _Row(*key_of(score), str(score.model.get("revision", "")), [score])
+        row = _Row(*key_of(score), score.model.revision, [score])
         _tell_apart([row])
         root = path.resolve().parents[3] if len(path.resolve().parents) > 3 else None  # scores/MODEL/SET/FILE
         return side_of(row.label, [score], lambda _: read_items(path.with_suffix(".parquet")), str(path), root=root)
@@ -216,7 +216,7 @@ class _Wanted:
         made = [s for s in scores if is_made_with(s, self.protocol, self.limit)]
         known = readers_of(made)
         reader = find_reader(self.reader, known) if self.reader and known else default_reader(known)
-        return [s for s in made if not s.reader or s.reader["fingerprint"] == reader]
+        return [s for s in made if s.answered_by in (None, reader)]
 
     def explain(self, others: Sequence[Score]) -> str:
         """Return why none of a row's scores were taken, and which flags would take them."""
@@ -243,7 +243,7 @@ def _rows(scores: Iterable[Score], wanted: _Wanted | None) -> list[_Row]:
     taken = {id(s) for s in (every if wanted is None else wanted.among(every))}
     for score in every:
         key = key_of(score)
-        row = rows.setdefault(key, _Row(*key, str(score.model.get("revision", ""))))
+        row = rows.setdefault(key, _Row(*key, score.model.revision))
         (row.chosen if id(score) in taken else row.others).append(score)
     found = list(rows.values())
     _tell_apart(found)

@@ -43,9 +43,9 @@ UNKNOWN = Likeness()
 
 def likeness(mine: Score, theirs: Score, candidate: Side, baseline: Side) -> Likeness:
     """Look up what is known of the vectors that two scores of one task were made with."""
-    if difference.why_not(mine, theirs) is not None or mine.search.get("backend") != theirs.search.get("backend"):
+    if difference.why_not(mine, theirs) is not None or mine.store != theirs.store:
         return UNKNOWN
-    if mine.model.get("fingerprint") and mine.model.get("fingerprint") == theirs.model.get("fingerprint"):
+    if mine.model.fingerprint == theirs.model.fingerprint:
         return Likeness(same_model=True)
     if not _kept_alike(mine, theirs):
         return UNKNOWN
@@ -77,7 +77,7 @@ def of_all(found: Sequence[Likeness]) -> Likeness:
 def _kept_alike(mine: Score, theirs: Score) -> bool:
     """Return whether an index keeps the vectors of both in one precision; a probe is of what the model gives."""
     try:
-        one, other = (Variant.parse(str(s.model.get("variant"))) for s in (mine, theirs))
+        one, other = (Variant.parse(s.model.variant) for s in (mine, theirs))
     except UserError:
         return False
     return (one.embedding, one.dim) == (other.embedding, other.dim)

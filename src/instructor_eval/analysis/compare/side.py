@@ -60,8 +60,16 @@ def side_of(
         if score.task not in group or score.created >= group[score.task].created:
             group[score.task] = score
     values = {task: s.score for task, s in good.items() if s.score is not None}
-    errors = {task: s.error or "failed" for task, s in failed.items() if task not in good}
+    errors = {
+        task: s.error or ("its score is not a number" if s.status == "ok" else "failed")
+        for task, s in failed.items()
+        if task not in good
+    }
     return Side(label, without_parts(values), good, read, source, errors, root)
+
+
+def _no_error(score: Score) -> str:
+    return "its score is not a number" if score.status == "ok" else "failed"
 
 
 def without_parts(values: Mapping[str, float]) -> dict[str, float]:

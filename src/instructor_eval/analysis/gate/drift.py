@@ -28,7 +28,7 @@ from instructor_eval.analysis.statistics import difference
 from instructor_eval.analysis.statistics.estimates import NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.results.probe import Probe, distance, name_of
+from instructor_eval.results.probe import Probe, distance
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _others(side: Side, probe: Probe | None) -> list[str]:
     """Tell whether scores of a side were made with other probes than the one that is compared."""
     if probe is None:
         return []
-    others = [s.task for s in side.scores.values() if name_of(s) not in (None, probe.name)]
+    others = [s.task for s in side.scores.values() if s.environment.probe not in (None, probe.name)]
     if not others:
         return []
     return [f"{side.label}: the probe is not that of {some(others)}, made elsewhere or at another time"]
@@ -242,7 +242,7 @@ def _score(name: str, side: Side, what: str) -> Score:
 
 def _why_not(mine: Score, theirs: Score) -> str | None:
     """Return why two scores are not one evaluation of one model; None where they are."""
-    if mine.model.get("fingerprint") != theirs.model.get("fingerprint"):
+    if mine.model.fingerprint != theirs.model.fingerprint:
         return f"another model or variant: {_QUALITY}"
     reason = difference.why_not(mine, theirs)
     return f"{reason}: {_QUALITY}" if reason == "other instruction texts" else reason
@@ -297,8 +297,8 @@ def _judge(mine: Score, theirs: Score, own: Items, others: Items, limits: DriftL
 
 def _stale(score: Score) -> list[str]:
     """Tell whether a score was made of vectors that other code may have computed."""
-    hits, unique = score.counts.get("hits", 0), score.counts.get("unique", 0)
-    if score.environment.get("fresh", not hits):
+    hits, unique, fresh = score.counts.hits, score.counts.unique, score.environment.fresh
+    if fresh or (fresh is None and not hits):
         return []
     vectors = f"{hits:,} of {unique:,} vectors" if hits else "vectors"
     return [f"{vectors} came from the cache: they say nothing of what computes now (--no-cache)"]

@@ -52,9 +52,7 @@ def why_not(child: Score, parent: Score, *, instructions: bool = True) -> str | 
         parent: The other.
         instructions: Whether their instruction texts must be the same too.
     """
-    texts, others = (
-        {role: r.get("text") for role, r in s.instructions.get("roles", {}).items()} for s in (child, parent)
-    )
+    texts, others = child.instructions.texts, parent.instructions.texts
     pairs: list[tuple[str, Any, Any]] = [
         ("task", child.task, parent.task),
         ("metric", child.metric, parent.metric),
@@ -62,10 +60,10 @@ def why_not(child: Score, parent: Score, *, instructions: bool = True) -> str | 
         ("protocol version", child.protocol_version, parent.protocol_version),
         ("limit", child.limit, parent.limit),
         ("seed", child.seed, parent.seed),
-        ("reader", child.reader.get("fingerprint"), parent.reader.get("fingerprint")),
+        ("reader", child.answered_by, parent.answered_by),
         *([("instruction texts", texts, others)] if instructions else []),
     ]
-    pairs.append(("data", child.data.get("hash"), parent.data.get("hash")))
+    pairs.append(("data", child.data.hash, parent.data.hash))
     return next((f"other {what}" for what, a, b in pairs if a != b), None)
 
 

@@ -135,7 +135,7 @@ class _Run:
         number = 0
         for plan in self._planned:
             if plan.checkpoint is None:
-                self._say(f"{plan.model['name']}: no model, the same for all of them")
+                self._say(f"{plan.model.name}: no model, the same for all of them")
         for name in dict.fromkeys(card.name for plan in self._planned for card in plan.cards):
             rows: dict[str, dict[int, str]] = defaultdict(dict)
             for place, plan in enumerate(self._planned):
@@ -281,8 +281,7 @@ class _Run:
             except UserError as e:
                 self._tell_once(f"no probe filed, the drift gate will miss it: {e}")
         for place, score, items in done.scores:
-            self._request.store.write(score, items)
-            self._file(place, score, kept=False)
+            self._file(place, self._request.store.write(score, items), kept=False)
 
     def _fail(self, job: Job, error: str) -> None:
         for place in job.rows:
@@ -326,7 +325,7 @@ def _setup(request: Request, planned: list[Planned], cluster: Cluster) -> Setup:
         if loaded is None:
             continue
         if not isinstance(loaded, Checkpoint):  # it is served somewhere: there is nothing to spread
-            raise UserError(f"{plan.model['name']} is no checkpoint that workers could load: leave --executor ray out")
+            raise UserError(f"{plan.model.name} is no checkpoint that workers could load: leave --executor ray out")
         bare.setdefault(id(loaded), _bare(loaded))
     workers = cluster.workers()
     cache = request.cache if isinstance(request.cache, VectorCache) else None

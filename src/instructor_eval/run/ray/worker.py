@@ -42,10 +42,10 @@ class Outbox(Store):
     def find(self, score: Score) -> None:
         """Return nothing: whoever sent the job has looked."""
 
-    def write(self, score: Score, items: Items | None = None) -> Path:
+    def write(self, score: Score, items: Items | None = None) -> Score:
         """Keep the items; the score is what `run_task` returns."""
         self.sent = items
-        return self.root
+        return score
 
 
 class _HomeProber(Prober):
@@ -125,7 +125,7 @@ class _Job:
                 card = next(card for card in plan.cards if card.name == job.card)
                 outbox.sent = None
                 score, _ = run_task(request, card, plan, engine, prober)
-                no_data = score.identity != identity or (score.error and not score.counts["texts"])
+                no_data = score.identity != identity or (score.error and not score.counts.texts)
                 if no_data and not at_home(setup):
                     return Done(address(), [], spread=True)
                 done.append((place, score, outbox.sent))

@@ -24,7 +24,7 @@ class Filed:
     """The facts about a filed score that the checks of its items need."""
 
     metric: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     card: Card | None
     """The shipped card of its task; None for the task of a user or a package."""
 
