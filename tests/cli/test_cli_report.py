@@ -141,7 +141,7 @@ def test_the_same_results_give_the_same_bytes(cli: Run, gated: Path, tmp_path: P
     found = []
     for fresh in (True, False, True):
         if fresh:
-            (gated / "statistics" / "board.v1").unlink(missing_ok=True)
+            (gated / "statistics" / "board.v2").unlink(missing_ok=True)
         assert cli("report", "--baseline", "minilm:paper").code == 0
         found.append((tmp_path / "report.html").read_bytes())
     assert found[0] == found[1] == found[2]
@@ -150,7 +150,7 @@ def test_the_same_results_give_the_same_bytes(cli: Run, gated: Path, tmp_path: P
 def test_another_process_writes_the_same_bytes(cli: Run, gated: Path, tmp_path: Path, cli_process: Run) -> None:
     cli("report")
     first = (tmp_path / "report.html").read_bytes()
-    (gated / "statistics" / "board.v1").unlink()
+    (gated / "statistics" / "board.v2").unlink()
     assert cli_process("report", env={"PYTHONHASHSEED": "7", "COLUMNS": "40"}).code == 0
     assert (tmp_path / "report.html").read_bytes() == first
 

@@ -207,7 +207,7 @@ BASELINES = [
 STATISTICS = [
     Case(
         f"leaderboard: the statistics are {kind}",
-        _file("statistics/board.v1", WRONG_FILES[kind][0], "leaderboard"),
+        _file("statistics/board.v2", WRONG_FILES[kind][0], "leaderboard"),
         code=0,
     )
     for kind in _FILES

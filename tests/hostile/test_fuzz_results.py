@@ -149,7 +149,7 @@ def _change(folder: Path, chance: random.Random) -> str:
                 continue
         else:
             content = _bytes(path.read_bytes(), chance)
-            if path.name == "board.v1":  # as its writer would have sealed it
+            if path.name == "board.v2":  # as its writer would have sealed it
                 body = content.partition(b"\n")[2]
                 content = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
             path.write_bytes(content)
@@ -172,7 +172,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     forks = Forks()
     assert forks.run(("leaderboard",), folder).code == 0  # which leaves statistics
     forks.close()
-    assert (root / "statistics" / "board.v1").is_file()
+    assert (root / "statistics" / "board.v2").is_file()
     return folder
 
 

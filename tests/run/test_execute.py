@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from made_scores import score_of
 from waiting import kept, wait_for
 
 from instructor_eval import metrics
+from instructor_eval.analysis.statistics.filed import measure
 from instructor_eval.core.errors import UserError
 from instructor_eval.results.score import known
 from instructor_eval.results.store import Store
@@ -145,6 +147,7 @@ def test_every_stored_score_is_recomputed_from_its_items(run: Run, plain: Path, 
         items = store.items(score)
         assert metrics.compute(score.metric, items) == score.score
         assert len(items["id"]) == score.n_items
+        assert score.statistics == measure(dataclasses.replace(score, statistics=None), items)
         assert score.counts.texts >= score.counts.unique > 0
         assert score.counts.tokens > score.counts.unique
         assert score.environment.versions["torch"]

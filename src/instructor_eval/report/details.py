@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.analysis.board.evidence import BINS, Evidence, Shape, UnreadError
+from instructor_eval.analysis.board.evidence import Evidence, UnreadError
 from instructor_eval.analysis.format import interval_text, plural, score_text
+from instructor_eval.analysis.statistics.filed import BINS
 from instructor_eval.core.errors import one_line
 from instructor_eval.metrics import unit_of
 from instructor_eval.models.served import usage_words
@@ -16,7 +17,7 @@ from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
 from instructor_eval.results.repeat import command_of
-from instructor_eval.results.score import Instruction, Score, known
+from instructor_eval.results.score import Instruction, Score, Shape, known
 from instructor_eval.results.search_figures import phrases as of_search
 
 HEIGHT = 16

@@ -242,6 +242,57 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """The interval of a score, for other items of this kind; fractions of 1."""
+
+    low: Number | None = None
+    """None, as the next two: there is no interval."""
+    high: Number | None = None
+    se: Number | None = None
+    """Standard error."""
+    n: Count = 0
+    """Units: queries, pairs, segments ..."""
+    method: Name = ""
+    """Where `se` is from, as in `analysis/statistics/spreads.py`."""
+    weak: bool = False
+    """True where it rests on too few units to be relied on."""
+    df: Number | None = None
+    """Degrees of freedom of `se`; None: infinitely many."""
+    confidence: Number = 0.95
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A histogram of what units add to a score, and those at its ends; fractions of 1.
+
+    A unit's part is its value where the score is a mean, else what it adds (`analysis/statistics/contributions.py`).
+    """
+
+    low: Number
+    """Where the first bin starts: 0 where all values lie between 0 and 1."""
+    high: Number
+    counts: tuple[Count, ...]
+    """Units in each of the equal bins from `low` to `high`."""
+    median: Number
+    worst: tuple[tuple[str, Number], ...]
+    """Id and value, the lowest first; of equals the first by id."""
+    best: tuple[tuple[str, Number], ...]
+    is_mean: bool
+    """True where the score is the mean of values that stand for themselves (not of what a correlation is made of)."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a score's items say beside the score, computed when it is filed (`analysis/statistics/filed.py`)."""
+
+    interval: Interval
+    shape: Shape | None = None
+    """None where no histogram can be made of the items."""
+    replicates: Annotated[bytes, Meta(max_length=40_000)] = b""
+    """The score of other draws of the items, less the score: float32, little-endian; base64 in the file."""
+
+
+@dataclass(frozen=True)
 class Score:
     """One result: (model, revision, variant, instruction set, task) with its evidence. Stored as one JSON file."""
 
@@ -267,6 +318,8 @@ class Score:
     embedding: Embedding | None = None
     cost: CostFigures | None = None
     """None where it was not measured."""
+    statistics: Statistics | None = None
+    """None where the task failed, and in files of version 1."""
     notes: tuple[str, ...] = ()
     """Notes for whoever reads the score: the card's, then the warnings about its data (`DATA_NOTE`)."""
     protocol: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from instructor_eval import metrics
+from instructor_eval.analysis.statistics.filed import UNUSABLE, measure, measure_whole, spread_of
 from instructor_eval.core.environment import versions
+from instructor_eval.core.values import Items
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.results.checksums import identity, identity_of
 from instructor_eval.results.score import (
@@ -22,11 +24,13 @@ from instructor_eval.results.score import (
     Reader,
     Score,
     Search,
+    Statistics,
     Timings,
     names_of,
     record,
 )
 from instructor_eval.results.search_figures import of_parts
+from instructor_eval.results.store import Store
 from instructor_eval.run.plan import Planned, Request
 from instructor_eval.tasks import types
 from instructor_eval.tasks.protocol import PROTOCOL_VERSION, relevant
@@ -136,7 +140,7 @@ def finish(score: Score, outcome: Outcome, data_hash: str) -> Score:
     if recomputed != outcome.score:
         raise RuntimeError(f"{score.task}: score {outcome.score!r} is not {outcome.metric}(items) = {recomputed!r}")
     search = score.search
-    return replace(
+    score = replace(
         score,
         status="ok",
         metric=outcome.metric,
@@ -146,6 +150,31 @@ def finish(score: Score, outcome: Outcome, data_hash: str) -> Score:
         data=replace(score.data, hash=data_hash),
         search=record(Search, {"backend": search.backend, **outcome.search}) if search else None,
     )
+    return replace(score, statistics=_statistics(score, outcome.items))
+
+
+def _statistics(score: Score, items: Items) -> Statistics | None:
+    """Return what is filed of the items; None where they have none, of an unknown metric for example."""
+    if metrics.is_of_parts(score.metric):
+        return None  # it comes from the parts
+    try:
+        return measure(score, items)
+    except UNUSABLE:
+        return None
+
+
+def _of_parts(score: Score, parts: Sequence[Score], items: Items, store: Store) -> Statistics | None:
+    """Return the statistics of a mean of parts; those that version 1 filed are measured first."""
+    found = []
+    for part in parts:
+        statistics = part.statistics
+        if statistics is None:
+            try:
+                statistics = measure(part, store.items(part))
+            except UNUSABLE:
+                return None
+        found.append(spread_of(part, statistics, replicates=True))
+    return measure_whole(score, found, items)
 
 
 def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Request) -> tuple[Score, bool]:
@@ -168,6 +197,7 @@ def aggregate(card: Card, plan: Planned, done: Mapping[str, Score], request: Req
         environment=Environment(versions()),
     )
     score = finish(score, Outcome(metric=_MEAN, score=metrics.compute(_MEAN, items), items=items), data_hash)
+    score = replace(score, statistics=_of_parts(score, parts, items, request.store))
     whole = of_parts([p.search for p in parts])
     if score.search and whole:
         score = replace(score, search=replace(whole, backend=score.search.backend))

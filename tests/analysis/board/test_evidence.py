@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from made_boards import Made
 from made_items import BOOTSTRAPPED, T_METRICS, make_items
 
-from instructor_eval.analysis.board import evidence as module
-from instructor_eval.analysis.board.evidence import BINS, NAMED, Evidence, Shape, UnreadError, shape_of
+from instructor_eval.analysis.board.evidence import Evidence, UnreadError
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.statistics import filed as module
+from instructor_eval.analysis.statistics.filed import BINS, NAMED, shape_of
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
+from instructor_eval.results.score import Shape
 
 EVERY = (*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts")
 Kept = Callable[[], KeptStatistics]
@@ -38,10 +40,10 @@ def of_values(*values: float, ids: list[str] | None = None) -> Items:
 def test_a_mean_by_hand() -> None:
     found = shape_of("ndcg_at_10", of_values(0.0, 0.08, 0.09, 0.51, 0.95, 1.0))
     assert (found.low, found.high, found.is_mean) == (0.0, 1.0, True)
-    assert found.counts == [2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2]  # of a width of 0.0833; 1 is in the last
+    assert found.counts == (2, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2)  # of a width of 0.0833; 1 is in the last
     assert found.median == pytest.approx((0.09 + 0.51) / 2)
-    assert found.worst == [["q0", 0.0], ["q1", 0.08], ["q2", 0.09]]
-    assert found.best == [["q5", 1.0], ["q4", 0.95], ["q3", 0.51]]
+    assert found.worst == (("q0", 0.0), ("q1", 0.08), ("q2", 0.09))
+    assert found.best == (("q5", 1.0), ("q4", 0.95), ("q3", 0.51))
 
 
 @pytest.mark.parametrize("metric", T_METRICS)
@@ -50,7 +52,7 @@ def test_a_mean_against_numpy(metric: str, seed: int) -> None:
     items = make_items(metric, 101, seed)
     values = items[T_METRICS[metric]]
     found = shape_of(metric, items)
-    assert found.counts == np.histogram(values, bins=12, range=(0, 1))[0].tolist()
+    assert list(found.counts) == np.histogram(values, bins=12, range=(0, 1))[0].tolist()
     assert found.median == statistics.median(values)
     assert (found.worst[0][1], found.best[0][1]) == (min(values), max(values))
 
@@ -62,7 +64,7 @@ def test_a_value_is_counted_in_the_bin_that_it_lies_in(thousandths: list[int]) -
         counts[min(value * BINS // 1000, BINS - 1)] += 1
     found = shape_of("ndcg_at_10", of_values(*(v / 1000 for v in thousandths)))
     # A quarter (and a half, ...) lies on an edge, which is exact in both.
-    assert found.counts == counts
+    assert list(found.counts) == counts
 
 
 @pytest.mark.parametrize("metric", EVERY)
@@ -111,19 +113,19 @@ def test_the_parts_of_a_correlation(metric: str, correlation: Callable[..., Any]
     assert [name for name, _ in found.best] == sorted(told, key=lambda name: (-told[name], name))[:NAMED]
     assert [name for name, _ in found.worst] == sorted(told, key=lambda name: (told[name], name))[:NAMED]
     inner = np.linspace(product.min(), product.max(), BINS + 1)[1:-1]
-    assert found.counts == [int(np.sum(np.digitize(product, inner) == k)) for k in range(BINS)]
+    assert list(found.counts) == [int(np.sum(np.digitize(product, inner) == k)) for k in range(BINS)]
 
 
 def test_of_equals_the_first_by_id() -> None:
     ids = ["z", "b", "q10", "a", "q9", "c"]
     found = shape_of("ndcg_at_10", of_values(0.5, 0.5, 0.5, 0.5, 0.5, 0.1, ids=ids))
-    assert found.best == [["a", 0.5], ["b", 0.5], ["q10", 0.5]]
-    assert found.worst == [["c", 0.1], ["a", 0.5], ["b", 0.5]]
+    assert found.best == (("a", 0.5), ("b", 0.5), ("q10", 0.5))
+    assert found.worst == (("c", 0.1), ("a", 0.5), ("b", 0.5))
 
 
 def test_fewer_units_than_names() -> None:
     found = shape_of("ndcg_at_10", of_values(0.25))
-    assert (found.worst, found.best, found.median, sum(found.counts)) == ([["q0", 0.25]], [["q0", 0.25]], 0.25, 1)
+    assert (found.worst, found.best, found.median, sum(found.counts)) == ((("q0", 0.25),), (("q0", 0.25),), 0.25, 1)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_a_missing_column_and_an_unknown_metric() -> None:
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     """A new look at the same file."""
-    return lambda: KeptStatistics(tmp_path / "statistics" / "board.v1", lambda score: "stamp")
+    return lambda: KeptStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
 
 
 @pytest.fixture
@@ -211,15 +213,13 @@ def test_what_is_kept_is_what_was_computed(made: Made, kept: Kept, saved: Shape)
     assert len(made.asked) == 1  # not again
 
 
-@pytest.mark.parametrize("change", ["created", "identity", "score", "stamp"])
+@pytest.mark.parametrize("change", ["created", "identity", "stamp"])
 def test_what_is_kept_of_another_score_or_file_is_computed_again(
     change: str, made: Made, kept: Kept, saved: Shape
 ) -> None:
     score, again = made.scores[0], kept()
     if change == "stamp":
         again = KeptStatistics(again.path, lambda score: "another")
-    elif change == "score":
-        score = dataclasses.replace(score, score=0.25)
     else:
         before = score.identity
         score = dataclasses.replace(score, **{change: "2027"})
@@ -228,12 +228,12 @@ def test_what_is_kept_of_another_score_or_file_is_computed_again(
     assert len(made.asked) == 2
 
 
-@pytest.mark.parametrize("entry", [{}, {"low": 0.0, "gone": 1}, {"counts": []}])
+@pytest.mark.parametrize("entry", [{}, {"interval": 3}, {"interval": {}, "shape": {"counts": []}}])
 def test_an_entry_of_other_fields_is_computed_again(
     entry: dict[str, Any], made: Made, kept: Kept, saved: Shape
 ) -> None:
     other = kept()
-    other.put(other.key("shape", made.scores[0]), entry)
+    other.put(other.key("statistics", made.scores[0]), entry)
     assert Evidence(made.items, other).shape(made.scores[0]) == saved
     assert len(made.asked) == 2
 
@@ -261,7 +261,7 @@ def test_missing_or_damaged_items(items: Items | None, with_kept: bool, made: Ma
     evidence = Evidence(made.items, before if with_kept else None)
     with pytest.raises(UnreadError):
         evidence.shape(score)
-    assert before.get(before.key("shape", score)) is None
+    assert before.get(before.key("statistics", score)) is None
 
 
 def test_without_a_reader_nothing_can_be_had(made: Made, kept: Kept) -> None:
@@ -292,9 +292,20 @@ def test_a_board_keeps_the_shapes_of_all_its_scores(made: Made, kept: Kept) -> N
         assert later.shape(score) == shape_of("ndcg_at_10", made.kept[score.identity])
 
 
-def test_nothing_kept_costs_no_shape(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "shape_of", lambda *_: pytest.fail("computed"))
-    Evidence(made.items).spread(made.add("fp32"), replicates=False)
+def test_what_was_filed_with_a_score_needs_no_items(made: Made, kept: Kept) -> None:
+    score = made.add("fp32")
+    whole = Evidence(made.items).spread(score, replicates=True)
+    filed = dataclasses.replace(score, statistics=module.measure(score, made.kept[score.identity]))
+    nothing = Evidence(None, kept())
+    assert nothing.spread(filed, replicates=True) == whole
+    assert nothing.shape(filed) == shape_of("ndcg_at_10", made.kept[score.identity])
+
+
+def test_a_score_that_its_items_do_not_give_has_no_statistics(made: Made) -> None:
+    score = dataclasses.replace(made.add("fp32"), score=0.25)
+    for ask in (Evidence(made.items).shape, lambda s: Evidence(made.items).spread(s, replicates=False)):
+        with pytest.raises(UnreadError):
+            ask(score)
 
 
 def test_an_interval_does_not_depend_on_the_shape(made: Made, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,24 +29,17 @@ MakeScore = Callable[..., Score]
 @pytest.fixture
 def kept(tmp_path: Path) -> Callable[[], KeptStatistics]:
     """A new look at the same file."""
-    return lambda: KeptStatistics(tmp_path / "statistics" / "board.v1", lambda score: "stamp")
+    return lambda: KeptStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
 
 
-def test_what_is_put_comes_back_bit_for_bit(kept: Callable[[], KeptStatistics]) -> None:
+def test_what_is_put_comes_back(kept: Callable[[], KeptStatistics]) -> None:
     first = kept()
-    rows = {f"k{i}": np.random.default_rng(i).random(10 + i) for i in range(3)}
-    rows["k1"][3] = np.nan  # a draw without a value
-    for key, row in rows.items():
-        first.put(key, {"low": 0.1, "high": None, "method": "t"}, row)
-    first.put("plain", {"names": ["ä", "b"]})
+    entries = {"k1": {"low": 0.1 + 0.2, "high": None, "method": "t"}, "plain": {"names": ["ä", "b"]}}
+    for key, entry in entries.items():
+        first.put(key, entry)
     first.save()
     second = kept()
-    for key, row in rows.items():
-        entry, found = second.get(key) or ({}, None)
-        assert entry == {"low": 0.1, "high": None, "method": "t"}
-        assert found is not None
-        assert found.tobytes() == row.tobytes()
-    assert second.get("plain") == ({"names": ["ä", "b"]}, None)
+    assert {key: second.get(key) for key in entries} == entries
     assert second.get("gone") is None
 
 
@@ -75,19 +68,17 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_as_good_as_none(damage: str, kept: Callable[[], KeptStatistics]) -> None:
     first = kept()
-    first.put("a", {"x": 1}, np.ones(100))
+    first.put("a", {"x": "1" * 200})
     first.save()
     first.path.write_bytes(DAMAGES[damage](first.path.read_bytes()))
     second = kept()
     assert second.get("a") is None
     second.put("b", {"x": 2})
     second.save()
-    assert kept().get("b") == ({"x": 2}, None)
+    assert kept().get("b") == {"x": 2}
 
 
-@pytest.mark.parametrize(
-    "body", [b"[]\n", b'{"a": 1}\n', b'{"a": [{}, 5, 9]}\n', b"{}", b'{"a": [3, null, 0]}\n', b"{}\nxyz"]
-)
+@pytest.mark.parametrize("body", [b"[]\n", b'{"a": 1}\n', b'{"a": [{}, 5, 9]}\n', b"{}", b'{"a": "x"}\n', b"{}\nxyz"])
 def test_a_file_with_a_checksum_and_nonsense_is_none_either(body: bytes, kept: Callable[[], KeptStatistics]) -> None:
     first = kept()
     first.path.parent.mkdir()
@@ -97,7 +88,7 @@ def test_a_file_with_a_checksum_and_nonsense_is_none_either(body: bytes, kept: C
 
 def test_a_file_too_large_is_not_read(kept: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch) -> None:
     first = kept()
-    first.put("a", {"x": 1}, np.ones(1000))
+    first.put("a", {"x": "1" * 3000})
     first.save()
     monkeypatch.setattr(module, "MOST", 1000)
     assert kept().get("a") is None
@@ -106,15 +97,15 @@ def test_a_file_too_large_is_not_read(kept: Callable[[], KeptStatistics], monkey
 def test_the_newest_calls_stay_where_room_is_short(
     kept: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 8 * 250)
+    monkeypatch.setattr(module, "MOST", 2000)
     for call in range(4):
         one = kept()
-        one.put(f"new {call}", {"call": call}, np.full(100, float(call)))
+        one.put(f"new {call}", {"call": str(call) * 800})
         one.get("new 0")  # used at every call
         one.save()
     last = kept()
     assert [last.get(f"new {call}") is not None for call in range(4)] == [True, False, False, True]
-    assert last.path.stat().st_size < 8 * 250 + 500
+    assert last.path.stat().st_size < 2500
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(kept: Callable[[], KeptStatistics], tmp_path: Path) -> None:
@@ -122,7 +113,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(kept: Callable[[], KeptStat
     one = kept()
     one.put("a", {"x": 1})
     one.save()
-    assert one.get("a") == ({"x": 1}, None)
+    assert one.get("a") == {"x": 1}
 
 
 def test_a_key_is_of_everything_that_changes_the_figure(
@@ -192,7 +183,7 @@ def test_a_second_look_reads_no_items_and_says_the_same(results: Store) -> None:
     first, asked = look(results)
     assert len(asked) == 6
     assert look(results) == (first, [])
-    (results.root / "statistics" / "board.v1").unlink()
+    (results.root / "statistics" / "board.v2").unlink()
     again, asked = look(results)
     assert (again, len(asked)) == (first, 6)
     assert json.loads(first)[0]["rank_low"] is not None
@@ -214,7 +205,7 @@ def test_a_changed_score_is_computed_again_and_no_other(results: Store, make_sco
 
 def test_damaged_statistics_change_no_figure(results: Store) -> None:
     first, _ = look(results)
-    path = results.root / "statistics" / "board.v1"
+    path = results.root / "statistics" / "board.v2"
     for change in DAMAGES.values():
         path.write_bytes(change(path.read_bytes()))
         found, asked = look(results)
@@ -227,7 +218,7 @@ def test_an_entry_of_another_shape_is_computed_again(results: Store) -> None:
     one = KeptStatistics.of(results)
     entries = one._load()
     for entry in entries.values():
-        entry["surprise"] = 1
+        del entry[next(iter(entry))]
     one._changed = True
     one.save()
     found, asked = look(results)
@@ -241,7 +232,7 @@ def test_a_folder_that_takes_nothing(number: int, results: Store, monkeypatch: p
         raise OSError(number, "no")
 
     first, _ = look(results)
-    (results.root / "statistics" / "board.v1").unlink()
+    (results.root / "statistics" / "board.v2").unlink()
     monkeypatch.setattr(module, "atomic_write", full)
     assert look(results)[0] == first
     assert list((results.root / "statistics").iterdir()) == []

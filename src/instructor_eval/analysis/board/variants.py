@@ -163,7 +163,7 @@ def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spre
         UnreadError: items are missing, or parts are, or they are not those that the score was computed from.
     """
     score = row.scores[task]
-    if not metrics.is_of_parts(score.metric):
+    if score.statistics is not None or not metrics.is_of_parts(score.metric):
         return evidence.spread(score, replicates=replicates)
     from instructor_eval.analysis.statistics.spreads import of_parts
 
