@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+import instructor_eval as ie
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.cards import read_cards
 
@@ -74,6 +75,15 @@ def test_thresholds_and_instructions() -> None:
     jsonschema.validate({"STS12": "Represent: ", "default": {"query": "a", "*": "b"}}, schema("instructions.json"))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"STS12": {"querry": "a"}}, schema("instructions.json"))
+
+
+def test_every_score_of_a_run_fits(tmp_path: Path) -> None:
+    ie.evaluate(lambda texts: [[len(t), 1.0] for t in texts], "DemoSTS", results=tmp_path, name="lengths", cost="off")
+    [file] = tmp_path.rglob("scores/**/*.json")
+    score = json.loads(file.read_text())
+    jsonschema.validate(score, schema("score.json"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(score | {"counts": {"texts": -1}}, schema("score.json"))
 
 
 def _as_json(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from instructor_eval.analysis.gate.limits import ThresholdsFile
+from instructor_eval.results.score import Score
 from instructor_eval.tasks.card_file import CardsFile, shape_of
 from instructor_eval.tasks.instructions import InstructionsFile
 from instructor_eval.tasks.types import TYPES
@@ -23,6 +24,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Return the schemas by the name of their file."""
     return {
         "card.json": _cards(),
+        "score.json": _whole(Score, "A score of a results folder"),
         "instructions.json": _whole(InstructionsFile, "Instructions for `--instructions FILE`"),
         "thresholds.json": _whole(ThresholdsFile, "Limits for `evaluate gate --thresholds FILE`"),
     }

@@ -404,11 +404,6 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of a score file of this version."""
-    return msgspec.json.schema(Score)
-
-
 def names_of(kind: type[Any]) -> list[str]:
     """Return the names of a record's fields."""
     return [f.name for f in dataclasses.fields(kind)]
