@@ -60,7 +60,7 @@ def test_each_task_has_its_own_instruction(folder: Path, encoder: Encoder) -> No
         ("InstructionRetrieval", "query", "Represent the query for retrieving supporting documents: "),
         ("InstructionRetrieval", "document", "Represent the document for retrieval: "),
         ("STS", None, "Represent the sentence: "),
-        ("BitextMining", None, "Represent the sentence: "),
+        ("BitextMining", None, "Represent the text: "),
     ],
 )
 def test_a_task_without_a_card_has_its_types_wording(

@@ -13,15 +13,15 @@ from typing import Any
 
 from mteb.models.model_meta import ModelMeta
 
-from instructor_eval.core.values import Vectors
+from instructor_eval.core.values import Template, Vectors
 from instructor_eval.models.library import load_encoder
+from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import known_cards
 from instructor_eval.tasks.encoder import BoundEncoder
 from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
 from instructor_eval.tasks.mteb.encoder import MtebEncoder
 from instructor_eval.tasks.protocol import parse
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types import TYPES
 
 
 class Encoder:
@@ -96,11 +96,9 @@ class Encoder:
 
 def _card_of(metadata: Any) -> Card:
     """Return a card with the general wording of its type, for a task that is in no card here."""
-    from instructor_eval.core.values import Template
-
-    kind = TYPES.get(str(metadata.type)) or TYPES["Retrieval" if "etrieval" in str(metadata.type) else "STS"]
-    template = Template(roles={**TYPES["STS"].wording, **kind.wording})
-    return Card(metadata.name, "mteb", str(metadata.type), "", template=template, template_is_default=True)
+    kind = str(metadata.type)
+    template = Template(roles={**types.GENERAL_WORDING, **types.get(kind).wording})
+    return Card(metadata.name, "mteb", kind, "", template=template, template_is_default=True)
 
 
 def _mteb_name(name: str) -> str:

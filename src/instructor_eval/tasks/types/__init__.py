@@ -25,6 +25,9 @@ TYPES: dict[str, TaskType] = {
 }  # fmt: skip
 """By name, in the order of the paper's Table 2."""
 
+GENERAL_WORDING = {**Retrieval.wording, "text": ("text", "")}
+"""Role -> wording, for a type that is not known."""
+
 _UNKNOWN = TaskType()
 
 
