@@ -20,7 +20,7 @@ from instructor_eval.tasks.cards import known_cards
 from instructor_eval.tasks.encoder import BoundEncoder
 from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
 from instructor_eval.tasks.mteb.encoder import MtebEncoder
-from instructor_eval.tasks.protocol import parse
+from instructor_eval.tasks.protocol import parse, relevant
 from instructor_eval.tasks.task import Card
 
 
@@ -85,10 +85,11 @@ class Encoder:
             bound = BoundEncoder(
                 self._engine,
                 resolve_all(card, self._set, ModelRule.of(self._engine.model)),
-                parse([]),
+                relevant(parse([]), card.type, card.name),
                 task=card.name,
                 variant=self._variant,
                 task_type=card.type,
+                purpose=types.get(card.type).purpose,
             )
             self._bound[metadata.name] = MtebEncoder(bound)
         return self._bound[metadata.name]
