@@ -149,11 +149,11 @@ FOLDERS = [
 LONG_ONES = [
     Case(f"{command[0]}: three megabytes for a {place}", _long(command, place), says)
     for command, place, says in (
-        (("leaderboard",), "model", ("too long",)),
-        (("leaderboard",), "instructions", ("too long",)),
-        (("models",), "model", ("too long",)),
-        (("report", "-o", "page.html"), "variant", ("too long",)),
-        (("leaderboard",), "task", ("too long",)),
+        (("leaderboard",), "model", ("length <= 10000",)),
+        (("leaderboard",), "instructions", ("length <= 10000",)),
+        (("models",), "model", ("length <= 10000",)),
+        (("report", "-o", "page.html"), "variant", ("length <= 10000",)),
+        (("leaderboard",), "task", ("length <= 10000",)),
     )
 ]
 CASES = [

@@ -20,7 +20,7 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.results import probe as probe_module
-from instructor_eval.results.probe import COUNT, Probe, Prober, find, name_of, newest, read, take, write
+from instructor_eval.results.probe import COUNT, Probe, Prober, find, newest, read, take, write
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.run import execute
@@ -126,12 +126,15 @@ def test_it_comes_back_as_it_was(probe: Probe, tmp_path: Path, make_score: MakeS
     assert read(copied).name == probe.name
 
 
-@pytest.mark.parametrize("name", [None, 7, "", "../../x", f"{'a' * 16}.{'b' * 15}/", f"{'a' * 16}.{'B' * 16}"])
-def test_a_name_that_is_none_leads_nowhere(name: Any, tmp_path: Path, make_score: MakeScore) -> None:
+@pytest.mark.parametrize("name", [7, "", "../../x", f"{'a' * 16}.{'b' * 15}/", f"{'a' * 16}.{'B' * 16}"])
+def test_a_name_that_leads_elsewhere_is_refused(name: Any, make_score: MakeScore) -> None:
+    with pytest.raises(ValueError, match=r"environment\.probe"):
+        make_score(environment={"probe": name})
+
+
+def test_a_score_without_a_probe_leads_nowhere(tmp_path: Path, make_score: MakeScore) -> None:
     (tmp_path / "x.npz").write_bytes(b"")
-    score = make_score(environment={"probe": name})
-    assert name_of(score) is None
-    assert find(tmp_path, score) is None
+    assert find(tmp_path, make_score()) is None
 
 
 def test_the_newest_that_is_there(probe: Probe, tmp_path: Path, make_score: MakeScore) -> None:
@@ -240,9 +243,9 @@ def test_every_score_of_a_run_names_the_one_probe_of_its_form(plain: Path, tmp_p
     assert by_variant["fp32"] == by_variant["fp32@8"] != by_variant["bf16"]
     assert all(s.environment.fresh for s in scores), "what one run keeps in memory it has computed"
     stored = list(Store(tmp_path / "one").scores())
-    assert {name_of(s) for s in stored} == {name_of(s) for s in scores}
+    assert {s.environment.probe for s in stored} == {s.environment.probe for s in scores}
     again, _ = run(plain, tmp_path, "two", variants=["fp32", "bf16"])
-    assert {name_of(s) for s in again} == {name_of(s) for s in scores}, "deterministic"
+    assert {s.environment.probe for s in again} == {s.environment.probe for s in scores}, "deterministic"
 
 
 def test_vectors_from_the_cache_load_no_network_for_a_probe(plain: Path, tmp_path: Path) -> None:
@@ -253,10 +256,10 @@ def test_vectors_from_the_cache_load_no_network_for_a_probe(plain: Path, tmp_pat
         assert not [line for line in lines if "probe" in line]
         cold = results == "one"
         assert [s.environment.fresh for s in scores] == [cold, cold]
-        assert [name_of(s) is not None for s in scores] == [cold, cold]
+        assert [s.environment.probe is not None for s in scores] == [cold, cold]
         assert (tmp_path / results / "probes").exists() == cold
     kept, _ = run(plain, tmp_path, "one", cache=None)
-    assert all(name_of(s) for s in kept)
+    assert all(s.environment.probe for s in kept)
 
 
 @pytest.mark.parametrize("error", [UserError("no space"), RuntimeError("no\nspace")])
@@ -267,7 +270,7 @@ def test_a_fault_costs_no_score(plain: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(probe_module, "take", fails)
     scores, lines = run(plain, tmp_path, "one")
     assert [s.status for s in scores] == ["ok", "ok"]
-    assert [name_of(s) for s in scores] == [None, None]
+    assert [s.environment.probe for s in scores] == [None, None]
     [line] = [line for line in lines if "probe" in line]
     assert line.startswith("  no probe taken, the drift gate will miss it: ")
     assert "no space" in line

@@ -128,6 +128,8 @@ def _scores(found: list[Baseline]) -> str:
 
 
 def _described(b: Baseline) -> dict[str, Any]:
+    from instructor_eval.results.score import plain
+
     tasks = {
         task: {"type": s.type, "metric": s.metric, "score": s.score, "items": s.n_items, "identity": s.identity}
         for task, s in sorted(b.side.scores.items())
@@ -136,7 +138,7 @@ def _described(b: Baseline) -> dict[str, Any]:
         "name": b.name,
         "which": b.which,
         "label": b.side.label,
-        "model": b.model,
+        "model": plain(b.model),
         "instructions": b.instructions,
         "created": b.created,
         "note": b.note,
