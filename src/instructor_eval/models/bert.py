@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.models.attention import attend_packed
-from instructor_eval.models.attention import load as load_attention
-from instructor_eval.models.packed import LAID_OUT, PLAIN, Arithmetic, Packed, attend
+from instructor_eval.models.packed import LAID_OUT, Arithmetic, Packed, attend
 
 
 class FastBert:
@@ -29,7 +27,6 @@ class FastBert:
         # Every text is of the first of the two types: that vector joins the positions'.
         self.positions: Tensor = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
         self.norm = embeddings.LayerNorm
-        self._kernel = load_attention() if arithmetic is not PLAIN else None  # torch's compiler cannot see into it
         self.layers = [_Layer(layer, arithmetic) for layer in model.encoder.layer]
 
     @staticmethod
@@ -61,8 +58,6 @@ class FastBert:
 
     def _attend(self, qkv: Tensor, batch: Packed, masks: list[Tensor | None]) -> Tensor:
         width = qkv.shape[1] // 3
-        if self._kernel and self._kernel.suits(qkv, batch, width // self.heads):
-            return attend_packed(self._kernel, qkv, batch, self.heads, (width // self.heads) ** -0.5)
         out = qkv.new_empty((len(qkv), width))
         for segment, mask in zip(batch.segments, masks, strict=True):
             shape = (segment.rows, segment.width, 3, self.heads, width // self.heads)

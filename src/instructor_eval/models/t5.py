@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.models.attention import attend_packed
-from instructor_eval.models.attention import load as load_attention
-from instructor_eval.models.packed import LAID_OUT, PLAIN, Arithmetic, Packed, Segment, attend
+from instructor_eval.models.packed import LAID_OUT, Arithmetic, Packed, Segment, attend
 
 # What `feed_forward_proj` may say, with the activation of each: T5 1.0 and 1.1.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
@@ -34,7 +32,6 @@ class FastT5:
         self.bias_table: Tensor = stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight
         self.far = int(config.relative_attention_max_distance)
         self._bias: Tensor | None = None
-        self._kernel = load_attention() if arithmetic is not PLAIN else None  # torch's compiler cannot see into it
         self.layers = [_Layer(block, arithmetic, gated=bool(config.is_gated_act)) for block in stack.block]
         self.final_norm: Tensor = stack.final_layer_norm.weight
 
@@ -69,8 +66,6 @@ class FastT5:
         return functional.rms_norm(x, (x.shape[-1],), weight, self.eps)
 
     def _attend(self, qkv: Tensor, batch: Packed, biases: list[Tensor]) -> Tensor:
-        if self._kernel and self._bias is not None and self._kernel.suits(qkv, batch, self.head_width):
-            return attend_packed(self._kernel, qkv, batch, self.heads, 1.0, self._bias[0])
         inner = self.heads * self.head_width
         out = qkv.new_empty((len(qkv), inner))
         for segment, bias in zip(batch.segments, biases, strict=True):

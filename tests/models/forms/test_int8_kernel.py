@@ -16,8 +16,7 @@ import torch
 from models.forms.test_products import SHAPES, drawn
 
 from instructor_eval.core import machine
-from instructor_eval.models import compiled
-from instructor_eval.models.forms import int8_kernel
+from instructor_eval.models.forms import compiled, int8_kernel
 from instructor_eval.models.forms.int8_kernel import TARGETS, KernelLayer
 from instructor_eval.models.forms.products import Int8Linear, quantize_weight
 
@@ -84,7 +83,7 @@ def of_program(command: list[str], inputs: int, channels: int, rows: int) -> tup
     """The products of a program, and those of torch's floats here: float32 [rows, channels]."""
     x, weight, bias, added = drawn(inputs, channels, rows, seed=3)
     integers, scale = quantize_weight(weight, 63)
-    layer = KernelLayer("c", integers, scale, bias, activation="relu")
+    layer = KernelLayer("c", integers, scale, bias, relu=True)
     sizes = np.array([rows, inputs, -(-inputs // 8) * 8, channels], dtype=np.int64)
     parts = (sizes, layer.weight, layer.scale, layer.sums, layer.bias, x.numpy(), added.numpy())
     given = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
@@ -186,6 +185,6 @@ def test_a_folder_that_cannot_be_run_from(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_rows_of_another_width_are_refused() -> None:
-    layer = KernelLayer("c", torch.ones(4, 9, dtype=torch.int8), torch.ones(4), None, activation="none")
+    layer = KernelLayer("c", torch.ones(4, 9, dtype=torch.int8), torch.ones(4), None, relu=False)
     with pytest.raises(ValueError, match="9 inputs"):
         layer(torch.ones(2, 8))

@@ -70,22 +70,13 @@ def test_int8_is_the_product_of_the_integers(inputs: int, channels: int, rows: i
         assert np.abs(layer(x).numpy() - whole).max() < 2e-6 * (size + 9), name
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize(("inputs", "channels", "rows"), SHAPES)
-def test_all_ways_to_multiply_give_the_same_bits(inputs: int, channels: int, rows: int, activation: str) -> None:
+def test_all_ways_to_multiply_give_the_same_bits(inputs: int, channels: int, rows: int) -> None:
     x, weight, bias, added = drawn(inputs, channels, rows, seed=1)
-    first, *others = layers(weight, bias, activation=activation).values()
-    given = (x, added) if activation == "relu" else (x,)
+    first, *others = layers(weight, bias, activation="relu").values()
     for layer in others:
-        assert torch.equal(layer(*given), first(*given)), layer.engine
-
-
-def test_gelu_is_near_the_exact_one() -> None:
-    x = torch.linspace(-12, 12, 100_001)
-    exact = functional.gelu(x.double())
-    assert (products.gelu(x) - exact).abs().max() < 6e-7
-    assert torch.isnan(products.gelu(torch.tensor([float("nan")])))
-    assert products.gelu(torch.tensor([1e30])) == 1e30
+        ours, theirs = layer(x, added), first(x, added)
+        assert torch.equal(ours, theirs), layer.engine
 
 
 def test_the_largest_sums_do_not_overflow() -> None:

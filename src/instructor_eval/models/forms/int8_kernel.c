@@ -63,7 +63,7 @@ struct layer {
     const int32_t *sums;  /* [the same]: each channel's weights added up, for the zero points */
     const float *bias;    /* [the same], or NULL */
     long inputs, padded, channels;
-    int activation; /* 0 none, 1 relu, 2 gelu */
+    int relu;
 };
 
 static inline floats load(const float *x) {
@@ -254,25 +254,7 @@ static inline void tile(const uint8_t *const *q, const int8_t *const *panel, lon
 }
 #endif
 
-/* x Phi(x) = max(x, 0) - t Phi(-t), t = |x|; the last as a polynomial (least squares, weighted until the largest error
- * was least: 1.2e-7) for t up to 5.5, beyond which it is smaller than its error. `products.py` has the same numbers. */
-static const float GELU[] = {
-    -0.0151770543f, -0.000805023708f, 0.0968968198f, -0.0364092253f, -0.253706813f, 0.230842397f,
-    0.269597292f, -0.544099987f, 0.152560249f, 0.459223241f, -0.62860775f, 0.260516047f,
-    0.178981036f, -0.308689743f, 0.191261902f, -0.0605777502f, 0.00819438044f,
-};
-
-static inline floats gelu(floats x) {
-    const floats none = {0}, most = none + 5.5f;
-    const floats t = (floats)((ints)x & 0x7fffffff);
-    const floats u = either(t > most, most, t) * 0.363636374f - 1.0f;
-    floats p = none + GELU[0];
-#pragma GCC unroll 16
-    for (int i = 1; i < 17; i++) p = p * u + GELU[i];
-    return either(x < none, none, x) - p;
-}
-
-/* out[16] = (sums - zero * column sums) * row scale * channel scale + bias, activation, + added */
+/* out[16] = (sums - zero * column sums) * row scale * channel scale + bias, relu, + added */
 static inline void finish(const struct layer *layer, long channel, const int32_t *sums, float scale, int32_t zero,
                           const float *added, float *out) {
     const floats none = {0};
@@ -280,8 +262,7 @@ static inline void finish(const struct layer *layer, long channel, const int32_t
         const ints whole = load_ints(sums + i) - load_ints(layer->sums + channel + i) * zero;
         floats v = __builtin_convertvector(whole, floats) * (none + scale) * load(layer->scale + channel + i);
         if (layer->bias) v += load(layer->bias + channel + i);
-        if (layer->activation == 1) v = either(v < none, none, v); /* NaN stays NaN */
-        if (layer->activation == 2) v = gelu(v);
+        if (layer->relu) v = either(v < none, none, v); /* NaN stays NaN */
         if (added) v += load(added + i);
         store(out + i, v);
     }

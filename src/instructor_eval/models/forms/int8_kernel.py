@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from instructor_eval.core.machine import processor_flags
-from instructor_eval.models import compiled
+from instructor_eval.models.forms import compiled
 
 SOURCE = Path(__file__).with_name("int8_kernel.c")
 PANEL = 16
@@ -24,7 +24,6 @@ STEP = 8
 _INPUTS = 4  # inputs of a channel that lie side by side in a panel
 _ROWS_A_THREAD = 4  # fewer rows are not worth a second thread
 _ALIGN = 64
-_ACTIVATIONS = ("none", "relu", "gelu")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("weight", "scale", "sums", "bias")),
         *((name, ctypes.c_long) for name in ("inputs", "padded", "channels")),
-        ("activation", ctypes.c_int),
+        ("relu", ctypes.c_int),
     )
 
 
@@ -91,10 +90,10 @@ class KernelLayer:
         weight: int8 [channels, inputs], within -63 and 63.
         scale: float32 [channels].
         bias: float32 [channels], or None.
-        activation: none, relu or gelu.
+        relu: Negative results become zero.
     """
 
-    def __init__(self, engine: str, weight: Tensor, scale: Tensor, bias: Tensor | None, *, activation: str) -> None:
+    def __init__(self, engine: str, weight: Tensor, scale: Tensor, bias: Tensor | None, *, relu: bool) -> None:
         products = load(engine)
         if products is None:
             raise RuntimeError(f"the kernel cannot be used here as {engine}")
@@ -111,7 +110,7 @@ class KernelLayer:
         self.bias = None if bias is None else _padded(bias, wide)
         arrays = (self.weight, self.scale, self.sums, self.bias)
         self._layer = _Layer(*(a.ctypes.data if a is not None else None for a in arrays),
-                             inputs, padded, self.channels, _ACTIVATIONS.index(activation))  # fmt: skip
+                             inputs, padded, self.channels, int(relu))  # fmt: skip
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """Map float32 [rows, inputs] to [rows, channels] and add `added`."""

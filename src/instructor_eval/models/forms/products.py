@@ -90,7 +90,7 @@ class Int8Linear:
         wanted = engine or next(_kernels(), "onednn")
         if wanted in int8_kernel.TARGETS:
             self.engine = wanted
-            kernel = int8_kernel.KernelLayer(wanted, self.weight, self.scale, bias, activation=activation)
+            kernel = int8_kernel.KernelLayer(wanted, self.weight, self.scale, bias, relu=activation == "relu")
             self._kernel, self.weight = kernel, torch.from_numpy(kernel.weight)
         elif wanted == "onednn":
             self._try_onednn()
@@ -98,12 +98,12 @@ class Int8Linear:
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """Map [rows, inputs] to [rows, channels], of x's type; `added` goes with no activation."""
         if self._kernel is not None:
-            return self._kernel(x, added).to(x.dtype)
+            out = self._kernel(x, added)
+            if self.activation == "gelu":
+                out = torch.ops.aten.gelu_(out)
+            return out.to(x.dtype)
         values, scale, zero = quantize_rows(x.float())
         out = (self._multiply(values) - zero * self.sums).mul_(scale).mul_(self.scale)
-        if self.activation == "gelu" and x.device.type == "cpu":
-            biased = out if self.bias is None else out + self.bias
-            return gelu(biased).to(x.dtype)
         return _finish(out, self.bias, self.activation, added).to(x.dtype)
 
     def _floats(self, values: Tensor) -> Tensor:
@@ -146,23 +146,6 @@ def engines() -> list[str]:
 
 def _kernels() -> Iterator[str]:
     return (name for name in int8_kernel.suited() if int8_kernel.load(name) is not None)
-
-
-_GELU = (
-    -0.0151770543, -0.000805023708, 0.0968968198, -0.0364092253, -0.253706813, 0.230842397, 0.269597292,
-    -0.544099987, 0.152560249, 0.459223241, -0.62860775, 0.260516047, 0.178981036, -0.308689743, 0.191261902,
-    -0.0605777502, 0.00819438044,
-)  # fmt: skip
-_GELU_STEP, _GELU_MOST = 0.363636374, 5.5
-
-
-def gelu(x: Tensor) -> Tensor:
-    """Compute GELU step by step as `int8_kernel.c` does, to the same bits; within 4e-7 of the exact one near zero."""
-    u = x.abs().clamp_(max=_GELU_MOST).mul_(_GELU_STEP).sub_(1)
-    tail = torch.full_like(u, _GELU[0])
-    for coefficient in _GELU[1:]:
-        tail.mul_(u).add_(coefficient)
-    return torch.relu(x) - tail
 
 
 class Int8WeightLinear:
