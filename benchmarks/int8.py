@@ -11,6 +11,7 @@ fp32 can be held to AVX2, as on an older processor, with the variables of torch 
 
 A turn is one batch of at most 2,048 tokens of made-up texts of mixed lengths, on each side; a round is as many turns as
 there are batches. Printed: the median of the rounds' ratios with their quartiles. All engines must give the same bits.
+With OMP_NUM_THREADS=1 the clock is that of the thread, which other work on the machine hardly moves.
 """
 
 from __future__ import annotations
@@ -75,12 +76,13 @@ def run(options: argparse.Namespace, scratch: Path) -> None:
             first = first if len(first) else vectors
             same = "the same bits" if np.array_equal(vectors, first) else f"OTHER BITS: {np.abs(vectors - first).max()}"
             print(f"{name}: {same}")
+    clock = time.perf_counter if torch.get_num_threads() > 1 else time.thread_time
     for turn in range(options.rounds):
         for batch in batches:
             for name, side in sides.items():
-                started = time.perf_counter()
+                started = clock()
                 side.network.forward(batch, 0)
-                seconds[name][turn] += time.perf_counter() - started
+                seconds[name][turn] += clock() - started
     for name, values in seconds.items():
         ratio = seconds["fp32"] / values
         low, middle, high = np.quantile(ratio, (0.25, 0.5, 0.75))

@@ -1,12 +1,15 @@
 """Which engine multiplies int8: the fastest that was measured, read again by the next process."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checkpoints import read
 
-from instructor_eval.models.forms import int8_choice, int8_kernel, products
+from instructor_eval.models.engine import Engine
+from instructor_eval.models.forms import int8, int8_choice, int8_kernel, products
 from instructor_eval.models.forms.int8_choice import FILE_NAME, Choice, choose, measure
 
 TIMES = {"c": 3.0, "onednn": 1.0, "float32": 2.0}
@@ -122,3 +125,17 @@ def test_measuring_asks_every_engine() -> None:
     times = measure(products.engines(), seconds=0)
     assert set(times) == set(products.engines())
     assert all(value > 0 for value in times.values())
+
+
+def test_a_choice_is_printed_once_and_filed(
+    instructor_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = Choice("float32", {"float32": 2.0, "onednn": 3.0}, measured=True)
+    monkeypatch.setattr(int8, "choose", lambda: choice)
+    line = "int8 is multiplied by float32, the fastest here (float32 2.00 ms, onednn 3.00 ms)"
+    for printed in (1, 0):
+        engine = Engine(dataclasses.replace(read(instructor_folder), variant="int8"), device="cpu")
+        assert "computed" not in engine.environment()
+        engine.encode(["a text"], "")
+        assert capsys.readouterr().err.count(line) == printed
+        assert engine.environment()["computed"].endswith("8 of 8 products with weights in int8, multiplied by float32")

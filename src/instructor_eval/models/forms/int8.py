@@ -14,7 +14,7 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.forms import float as floats
 from instructor_eval.models.forms import products
 from instructor_eval.models.forms.base import Options, Sizes
-from instructor_eval.models.forms.int8_choice import choose
+from instructor_eval.models.forms.int8_choice import Choice, choose
 from instructor_eval.models.packed import Arithmetic, Packed, Product, Segment
 from instructor_eval.models.t5 import FastT5
 
@@ -65,7 +65,19 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
         network = floats.PaddedNetwork(transformer)
     if not made:
         raise UserError(f"model {checkpoint.name} has no linear layer to quantize: use --variant fp32")
-    return QuantizedHidden(network, made, kind, device, note=str(choice) if choice and choice.measured else "")
+    return QuantizedHidden(network, made, kind, device, note=_news(choice))
+
+
+_said: set[str] = set()
+
+
+def _news(choice: Choice | None) -> str:
+    """Return the line about an engine that this process has measured, once; else nothing."""
+    line = str(choice) if choice and choice.measured else ""
+    if line in _said:
+        return ""
+    _said.add(line)
+    return line
 
 
 class QuantizedHidden:
