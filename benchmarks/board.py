@@ -4,31 +4,35 @@
 
 A made-up results folder: 3 models in 5 forms each, 30 tasks of the types that MTEB has, 1,500 items each (clustering:
 20 splits). Every call is a process of its own, imports and reading included. The sides take turns: `computed` has no
-kept statistics, `kept` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The output
-of the first two is compared: what is kept must say what is computed.
+kept differences, `kept` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The output
+of the first two is compared: what is kept must say what is computed. With `--wide` there are 50 models in one form on 69
+tasks of 200 items, and so no differences: no call reads items.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from instructor_eval import metrics
+from instructor_eval.analysis.statistics.filed import measure
 from instructor_eval.core.values import Items
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import Score, read
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards
 
-MODELS, FORMS, N, SPLITS = ("one", "two", "three"), ("fp32", "bf16", "int8", "int8-weight", "int4-weight"), 1500, 20
+FORMS, SPLITS = ("fp32", "bf16", "int8", "int8-weight", "int4-weight"), 20
 TASKS = {
     "Retrieval": 8, "Reranking": 3, "Clustering": 5, "PairClassification": 2, "Classification": 6, "STS": 6,
 }  # fmt: skip
@@ -42,11 +46,15 @@ def main() -> None:
     """Make the folder, take turns, print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--wide", action="store_true")
+    options = parser.parse_args()
+    rounds = options.rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        count = fill(Store(folder))
-        print(f"{count} scores: {len(MODELS)} models x {len(FORMS)} forms x {sum(TASKS.values())} tasks of {N:,} items")
+        models, forms, n = (50, FORMS[:1], 200) if options.wide else (3, FORMS, 1500)
+        chosen = wide_tasks() if options.wide else some_tasks()
+        count = fill(Store(folder), models, forms, chosen, n)
+        print(f"{count} scores: {models} models x {len(forms)} forms x {len(chosen)} tasks of {n:,} items")
         times: dict[str, list[float]] = {"computed": [], "kept": [], "scores alone": []}
         for _ in range(rounds):
             for file in folder.glob("statistics/*"):
@@ -58,7 +66,7 @@ def main() -> None:
         middle = {side: statistics.median(seconds) for side, seconds in times.items()}
         for side, seconds in middle.items():
             print(f"  {side:13} {seconds:7.2f} s  (of {', '.join(f'{t:.2f}' for t in sorted(times[side]))})")
-        print(f"kept: {middle['computed'] / middle['kept']:.0f} times as fast as computed, {size / 1e6:.1f} MB")
+        print(f"kept: {middle['computed'] / middle['kept']:.1f} times as fast as computed, {size / 1e6:.1f} MB")
 
 
 def timed(folder: Path, times: dict[str, list[float]], side: str) -> str:
@@ -80,34 +88,45 @@ def timed(folder: Path, times: dict[str, list[float]], side: str) -> str:
     return done.stdout
 
 
-def fill(store: Store) -> int:
-    """Make scores and items; how many scores there are."""
+def some_tasks() -> list[tuple[str, str]]:
+    """Names and types of the tasks that `TASKS` counts."""
     cards = [c for c in shipped_cards().values() if c.benchmark == "mteb" and not c.parts and not c.part_of]
-    chosen = [card for kind, n in TASKS.items() for card in [c for c in cards if c.type == kind][:n]]
+    return [(c.name, kind) for kind, n in TASKS.items() for c in [c for c in cards if c.type == kind][:n]]
+
+
+def wide_tasks() -> list[tuple[str, str]]:
+    """Names of the paper's tasks that have items of their own; all are scored as retrieval is."""
+    cards = [c for c in shipped_cards().values() if c.benchmark != "demo" and not c.parts and not c.part_of]
+    return [(card.name, "Retrieval") for card in cards]
+
+
+def fill(store: Store, models: int, forms: Sequence[str], tasks: Sequence[tuple[str, str]], n: int) -> int:
+    """Make scores and items; how many scores there are."""
     count = 0
-    for t, card in enumerate(chosen):
-        hard = np.random.default_rng(t).random(N)
-        for m, model in enumerate(MODELS):
-            own = np.random.default_rng((t, m)).normal(size=N)
-            for f, form in enumerate(FORMS):
-                noise = 0.3 * own + 0.02 * f * np.random.default_rng((t, m, f)).normal(size=N)
-                items = items_of(card.type, hard, noise)
-                value = metrics.compute(METRICS[card.type], items)
-                store.write(score_of(card.name, card.type, model, form, value, len(items["id"])), items)
+    for t, (task, kind) in enumerate(tasks):
+        hard = np.random.default_rng(t).random(n)
+        for m in range(models):
+            own = np.random.default_rng((t, m)).normal(size=n)
+            for f, form in enumerate(forms):
+                noise = 0.3 * own + 0.02 * f * np.random.default_rng((t, m, f)).normal(size=n)
+                items = items_of(kind, hard, noise)
+                value = metrics.compute(METRICS[kind], items)
+                score = score_of(task, kind, f"m{m}", form, value, len(items["id"]))
+                store.write(dataclasses.replace(score, statistics=measure(score, items)), items)
                 count += 1
     return count
 
 
 def items_of(kind: str, hard: np.ndarray, noise: np.ndarray) -> Items:
     """Items of one task as a run files them, but for columns that no metric asks for."""
-    ids = [f"item-{i}" for i in range(N)]
+    ids = [f"item-{i}" for i in range(len(hard))]
     values = np.clip(hard + noise, 0, 1)
     if kind == "Clustering":
         return {"id": ids[:SPLITS], "v_measure": (0.4 + 0.05 * values[:SPLITS]).tolist()}
     if kind == "Classification":
         predictions = [["yes" if v > k / 10 else "no" for k in range(10)] for v in values]
         share = [row.count("yes") / 10 for row in predictions]
-        return {"id": ids, "gold": ["yes"] * N, "predictions": predictions, "value": share}
+        return {"id": ids, "gold": ["yes"] * len(hard), "predictions": predictions, "value": share}
     if kind == "PairClassification":
         near = {name: (hard + noise).tolist() for name in ("similarity", "cosine", "dot")}
         far = {name: (-hard - noise).tolist() for name in ("manhattan", "euclidean")}
@@ -121,11 +140,11 @@ def score_of(task: str, kind: str, model: str, form: str, value: float, n: int) 
     """A score as a run files it."""
     named = {"name": f"org/{model}", "revision": "main", "family": "plain", "fingerprint": f"{model}-{form}",
              "variant": form, "dim": 384}  # fmt: skip
-    return Score(
+    return read(dict(
         identity=f"{model}-{form}", status="ok", task=task, benchmark="mteb", type=kind, model=named,
         instructions={"set": "none", "roles": {}}, metric=METRICS[kind], score=value, n_items=n,
         protocol=protocol.relevant(protocol.parse([]), kind, task), created="2026-01-01T00:00:00+00:00",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":

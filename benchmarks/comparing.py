@@ -14,6 +14,7 @@ aim is 10 s and 1 GiB.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import resource
 import sys
 import tempfile
@@ -114,8 +115,9 @@ def items_of(kind: str, n: int, task: int, changed: bool) -> dict[str, list[Any]
 def make_results(folder: Path, n: int) -> None:
     """Write the results folder."""
     from instructor_eval import metrics
+    from instructor_eval.analysis.statistics.filed import measure
     from instructor_eval.results.checksums import identity
-    from instructor_eval.results.score import Score
+    from instructor_eval.results.score import read
     from instructor_eval.results.store import Store
     from instructor_eval.tasks.protocol import parse, relevant
 
@@ -125,22 +127,30 @@ def make_results(folder: Path, n: int) -> None:
             task, place = f"{kind}{k}", place + 1
             for model in ("base", "changed"):
                 items = items_of(kind, n, place, model == "changed")
-                score = Score(
-                    identity=identity({"model": model, "task": task}),
-                    status="ok",
-                    task=task,
-                    benchmark="mteb",
-                    type=kind,
-                    model={"name": model, "revision": "1", "family": "plain", "fingerprint": model, "variant": "fp32"},
-                    instructions={"set": "none", "roles": {}},
-                    metric=METRICS[kind],
-                    score=metrics.compute(METRICS[kind], items),
-                    n_items=n,
-                    data={"hash": task},
-                    protocol=relevant(parse([]), kind, task),
-                    created="2026-01-01T00:00:00+00:00",
+                score = read(
+                    dict(
+                        identity=identity({"model": model, "task": task}),
+                        status="ok",
+                        task=task,
+                        benchmark="mteb",
+                        type=kind,
+                        model={
+                            "name": model,
+                            "revision": "1",
+                            "family": "plain",
+                            "fingerprint": model,
+                            "variant": "fp32",
+                        },
+                        instructions={"set": "none", "roles": {}},
+                        metric=METRICS[kind],
+                        score=metrics.compute(METRICS[kind], items),
+                        n_items=n,
+                        data={"hash": task},
+                        protocol=relevant(parse([]), kind, task),
+                        created="2026-01-01T00:00:00+00:00",
+                    )
                 )
-                store.write(score, items)
+                store.write(dataclasses.replace(score, statistics=measure(score, items)), items)
 
 
 def profile(folder: Path) -> None:

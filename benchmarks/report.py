@@ -12,6 +12,7 @@ chromium, chromium-driver and selenium: the median of the rounds, of a fresh bro
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 import statistics
 import subprocess
@@ -23,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from instructor_eval import metrics
+from instructor_eval.analysis.statistics.filed import measure
 from instructor_eval.core.environment import hardware, versions
 from instructor_eval.core.values import Items
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import Environment, Score, read, record
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards
@@ -124,7 +126,9 @@ def fill(store: Store) -> int:
             noise += 0.02 * (r >= MODELS) * np.random.default_rng((t, r)).normal(size=N)
             items = items_of(card.type, card.name, hard, noise)
             score = score_of(card, model, form, instructions, items)
-            score.environment = made
+            score = dataclasses.replace(score, environment=record(Environment, made))
+            if not card.parts:
+                score = dataclasses.replace(score, statistics=measure(score, items))
             store.write(score, items)
     return len(cards) * len(rows)
 
@@ -161,7 +165,7 @@ def score_of(card: Card, model: int, form: str, instructions: str, items: Items)
     size = (140 + 60 * model) * 1_000_000
     shrunk = 4 if form == "int8" else 1
     metric = METRICS[card.type]
-    return Score(
+    return read(dict(
         identity=f"{model:04x}{form}{instructions}".ljust(16, "0")[:16],
         status="ok", task=card.name, benchmark=card.benchmark, type=card.type,
         model={"name": name, "revision": "main", "family": "instructor", "family_rule": "its modules",
@@ -178,7 +182,7 @@ def score_of(card: Card, model: int, form: str, instructions: str, items: Items)
         command=["evaluate", "--model", name, "--benchmark", "mteb", "--benchmark", "billboard", "--benchmark",
                  "prompt-retrieval", "--instructions", instructions, "--variant", "fp32,int8"],
         created="2026-01-01T00:00:00+00:00",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":

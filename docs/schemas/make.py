@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from instructor_eval.analysis.gate.limits import ThresholdsFile
-from instructor_eval.results.score import Score
+from instructor_eval.results.score import OPTIONAL, Score
 from instructor_eval.tasks.card_file import CardsFile, shape_of
 from instructor_eval.tasks.instructions import InstructionsFile
 from instructor_eval.tasks.types import TYPES
@@ -24,7 +24,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Return the schemas by the name of their file."""
     return {
         "card.json": _cards(),
-        "score.json": _whole(Score, "A score of a results folder"),
+        "score.json": _score(),
         "instructions.json": _whole(InstructionsFile, "Instructions for `--instructions FILE`"),
         "thresholds.json": _whole(ThresholdsFile, "Limits for `evaluate gate --thresholds FILE`"),
     }
@@ -32,6 +32,14 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 def _whole(shape: Any, title: str) -> dict[str, Any]:
     return {"$schema": _DRAFT, "title": title, **msgspec.json.schema(shape)}
+
+
+def _score() -> dict[str, Any]:
+    """Return the schema of a score's file, in which a record that does not apply is empty."""
+    found = _whole(Score, "A score of a results folder")
+    for name in OPTIONAL:
+        found["$defs"]["Score"]["properties"][name]["anyOf"].append({"type": "object", "maxProperties": 0})
+    return found
 
 
 def _cards() -> dict[str, Any]:

@@ -135,8 +135,8 @@ DEEP_PLACES: list[tuple[str, tuple[Any, ...], Any]] = [
 def _deep(folder: Path, command: Sequence[str], place: tuple[Any, ...], value: Any) -> Sequence[str]:
     def edit(raw: Any) -> None:
         raw["environment"]["hardware"] = {}
-        if raw[place[0]] is None:
-            raw[place[0]] = {"backend": "faiss:HNSW32"} if place[0] == "search" else {}
+        if place[0] == "search":
+            raw["search"]["backend"] = "faiss:HNSW32"
         put(*place, value=value)(raw)
 
     root = results(folder)

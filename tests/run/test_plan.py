@@ -10,7 +10,7 @@ import tiny
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.results.store import Store
-from instructor_eval.run.plan import Planned, Request, baseline, plan_run
+from instructor_eval.run.plan import Planned, Request, plan_run, without_model
 from instructor_eval.search.spec import EXACT_SEARCH, SearchSpec
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import select, shipped_cards
@@ -188,11 +188,11 @@ def test_a_model_alone_that_cannot_be_had_ends_the_plan(plan: Plan, tmp_path: Pa
 
 
 def test_what_stands_in_a_models_place(plan: Plan) -> None:
-    found = [baseline(s) for s in (BM25, RANDOM, RANDOM_7)]
-    assert [b["name"] for b in found] == ["bm25 demonstrations", "random demonstrations", "random:7 demonstrations"]
-    assert len({b["fingerprint"] for b in found}) == 3
+    found = [without_model(s) for s in (BM25, RANDOM, RANDOM_7)]
+    assert [b.name for b in found] == ["bm25 demonstrations", "random demonstrations", "random:7 demonstrations"]
+    assert len({b.fingerprint for b in found}) == 3
     for one in found:
-        assert (one["variant"], one["family"], one["revision"], one["dim"]) == ("fp32", "plain", "", 0)
+        assert (one.variant, one.family, one.revision, one.dim) == ("fp32", "plain", "", 0)
     [planned], _ = plan([], PROMPTED, RANDOM_7)
     assert planned.model == found[2]
 

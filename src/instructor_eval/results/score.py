@@ -25,6 +25,8 @@ UNSTARTED = "unstarted-"
 DATA_NOTE = "data: "
 """Begins a score's notes about its data."""
 
+OPTIONAL = ("reader", "search", "embedding", "cost")
+"""Records that are empty in a file where they do not apply to the task."""
 _LARGEST = 10**18
 Name: TypeAlias = Annotated[str, Meta(max_length=10_000)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=_LARGEST)]
@@ -384,19 +386,18 @@ def read(raw: Mapping[str, Any]) -> Score:
     Raises:
         ValueError: it is not one; the text names the field.
     """
-    if raw.get("schema_version") == 1:
-        raw = _from_version_1(raw)
-    numbers = {name: finite(raw[name]) for name in ("score", "metrics") if name in raw}
+    raw = {name: None if name in OPTIONAL and value == {} else value for name, value in raw.items()}
+    numbers: dict[str, Any] = {name: finite(raw[name]) for name in ("score", "metrics") if name in raw}
     score = record(Score, {**raw, **numbers})
     if not score.identity.isprintable():
         raise ValueError("identity cannot be a part of a file's name")
     return score
 
 
-def _from_version_1(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields as version 2 has them: what does not apply is null, not empty."""
-    optional = ("reader", "search", "embedding", "cost")
-    return {name: None if name in optional and value == {} else value for name, value in raw.items()}
+def written(score: Score) -> dict[str, Any]:
+    """Return a score as its file has it: what does not apply to the task is empty."""
+    fields: dict[str, Any] = plain(score)
+    return {name: {} if name in OPTIONAL and value is None else value for name, value in fields.items()}
 
 
 def plain(value: Any) -> Any:

@@ -29,7 +29,7 @@ from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write, remove_left_behind
 from instructor_eval.results import items_files
 from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
-from instructor_eval.results.score import SCHEMA_VERSION, Score, plain, read
+from instructor_eval.results.score import SCHEMA_VERSION, Score, read, written
 
 _READ = (1, SCHEMA_VERSION)
 """Versions that are read."""
@@ -106,7 +106,7 @@ class Store:
                     items_sha256=hashlib.sha256(content).hexdigest(),
                     sums=sums_of(filed, ITEMS),
                 )
-            atomic_write(path, lambda f: f.write(sealed(plain(score))))
+            atomic_write(path, lambda f: f.write(sealed(written(score))))
         except OSError as e:
             raise UserError(f"cannot write {path.name} to {path.parent}: {reason(e)}: {_GO_ON}") from e
         return score

@@ -44,7 +44,7 @@ from instructor_eval.core.stored_files import names_in
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results import probe
-from instructor_eval.results.score import Environment, Model, Score, plain, record
+from instructor_eval.results.score import Environment, Model, Score, plain, record, written
 from instructor_eval.results.score import read as read_fields
 
 __all__ = [
@@ -288,7 +288,7 @@ def _compact(score: Score, read_items: Callable[[Score], Items]) -> Items:
 def _entry(score: Score, model: Model, items: dict[str, Any]) -> dict[str, Any]:
     # Of the environment no more: the rest changes where nothing else does.
     environment = Environment(fresh=score.environment.fresh, probe=score.environment.probe)
-    fields = plain(dataclasses.replace(score, environment=environment))
+    fields = written(dataclasses.replace(score, environment=environment))
     own = {"model": fields["model"]} if score.model != model else {}
     return {key: fields[key] for key in (*_KEPT, "environment")} | own | {"items": items}
 
