@@ -4,9 +4,9 @@
 
 A made-up results folder: 3 models in 5 forms each, 30 tasks of the types that MTEB has, 1,500 items each (clustering:
 20 splits). Every call is a process of its own, imports and reading included. The sides take turns: `computed` has no
-kept differences, `kept` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The output
-of the first two is compared: what is kept must say what is computed. With `--wide` there are 50 models in one form on 69
-tasks of 200 items, and so no differences: no call reads items.
+kept differences, `kept` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The
+output of the first two is compared: what is kept must say what is computed. With `--wide` there are 50 models in one
+form on 69 tasks of 200 items, and so no differences: no call reads items.
 """
 
 from __future__ import annotations
