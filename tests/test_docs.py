@@ -52,7 +52,7 @@ def test_every_documented_task_is_valid_and_runs(written: Path, capsys: pytest.C
     query = scores["Tickets"].instructions.roles["query"].text
     assert query == "Represent the support question for retrieving the article that answers it: "
     by_template = scores["TicketsByTemplate"].instructions.roles["query"]
-    assert by_template["text"] == "Represent the support question for retrieving articles: "
+    assert by_template.text == "Represent the support question for retrieving articles: "
 
 
 def test_every_library_example_runs_and_prints_what_it_says(

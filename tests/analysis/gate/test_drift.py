@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_scores import edited
 
 from instructor_eval import metrics
 from instructor_eval.analysis.compare.compact import top_hashes
@@ -266,7 +267,7 @@ def test_another_thing_is_no_drift(fields: dict[str, Any], message: str, side: M
         k: v for k, v in fields.items() if k not in ("instructions",)
     }))  # fmt: skip
     if "instructions" in fields:
-        now.scores["SciFact"].instructions = fields["instructions"]
+        now.scores["SciFact"] = edited(now.scores["SciFact"], instructions=fields["instructions"])
     found = assess(before, now, (PROBE, PROBE))
     assert found.verdict == NOT_COMPARABLE
     assert message in found.tasks[0].message
