@@ -130,7 +130,7 @@ def test_validation_computes_it_again_within_its_bounds(cli: Run, results: Path)
     done = cli("validate", "--results", str(results))
     assert "2 results: 2 good" in done.out
     store = Store(results)
-    score = next(s for s in store.scores() if s.model["variant"] == "fp32")
+    score = next(s for s in store.scores() if s.model.variant == "fp32")
     store.write(dataclasses.replace(score, score=1.5), made("fp32"))
     done = cli("validate", "--results", str(results))
     assert done.code == 2

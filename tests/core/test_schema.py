@@ -81,7 +81,6 @@ PLAIN = st.recursive(
 )
 
 
-@pytest.mark.hypothesis
 @given(value=PLAIN)
 def test_any_value_is_a_record_or_one_line(value: Any) -> None:
     try:
@@ -90,7 +89,6 @@ def test_any_value_is_a_record_or_one_line(value: Any) -> None:
         assert str(e).startswith("f: ")
 
 
-@pytest.mark.hypothesis
 @given(value=PLAIN)
 def test_lines_are_those_of_the_keys(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("lines") / "file.yaml"

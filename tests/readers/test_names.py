@@ -6,12 +6,13 @@ import pytest
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.results.readers import Readers, default_reader, find_reader, reader_label
+from instructor_eval.results.score import Reader
 
 KNOWN: Readers = {
-    "j1": {"name": "hf:EleutherAI/gpt-j-6b", "dtype": "float32"},
-    "j2": {"name": "hf:EleutherAI/gpt-j-6b", "dtype": "bfloat16"},
-    "e1": {"name": "endpoint:http://host/v1#big"},
-    "n1": {"name": "nearest"},
+    "j1": Reader("hf:EleutherAI/gpt-j-6b", "j1", dtype="float32"),
+    "j2": Reader("hf:EleutherAI/gpt-j-6b", "j2", dtype="bfloat16"),
+    "e1": Reader("endpoint:http://host/v1#big", "e1"),
+    "n1": Reader("nearest", "n1"),
 }
 
 
@@ -34,7 +35,7 @@ def test_what_a_name_finds(text: str, found: str) -> None:
 
 
 def test_none_and_several_are_errors() -> None:
-    twins: Readers = {"a": {"name": "hf:org/gpt"}, "b": {"name": "hf:org/gpt"}}
+    twins: Readers = {"a": Reader("hf:org/gpt", "a"), "b": Reader("hf:org/gpt", "b")}
     with pytest.raises(UserError, match=r"go by that name, hf:org/gpt \(a\), hf:org/gpt \(b\): give the fingerprint"):
         find_reader("hf:org/gpt", twins)
     with pytest.raises(UserError, match=r"answered by it: there are hf:org/gpt \(a\), hf:org/gpt \(b\)"):

@@ -131,7 +131,7 @@ def test_a_line_with_nothing_in_common_has_no_pair(made: Made) -> None:
 def test_what_cannot_be_compared_is_named(made: Made) -> None:
     made.add("SciFact", "STS12")
     made.add("SciFact", instructions="none", seed=2)
-    made.add("STS12", instructions="none", seed=2).data = {"hash": "other"}
+    made.add("STS12", instructions="none", seed=2, data={"hash": "other"})
     found = with_parent(made.lines()[1], COLUMNS)
     assert [row.name for row in found.rows] == ["SciFact"]
     assert found.left_out == ["STS12: other data"]

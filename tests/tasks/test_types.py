@@ -139,9 +139,9 @@ def test_a_new_type_is_one_class(cli: Callable[..., Any], odd: Path) -> None:
     done = cli(*RUN, "--variant", "fp32", "--variant", "fp32+int8")
     assert done.code == 0, done.out + done.err
     assert cli(*RUN, "--limit", "3").code == 0
-    scores = {(s.model["variant"], s.limit): s for s in Store(odd / "results").scores()}
+    scores = {(s.model.variant, s.limit): s for s in Store(odd / "results").scores()}
     assert {key: s.n_items for key, s in scores.items()} == {("fp32", None): 8, ("fp32+int8", None): 8, ("fp32", 3): 3}
-    assert scores["fp32+int8", None].embedding["calibration"]["texts"] == 24
+    assert scores["fp32+int8", None].embedding.calibration["texts"] == 24
 
     checked = cli("validate", "odd.yaml", "--results", "results")
     assert checked.code == 0, checked.out

@@ -60,7 +60,7 @@ class How:
     """At first; up to `MOST` times as many where they straddle the limit."""
     texts: int | None = None
     """Exactly so many; None: what the baseline takes about two seconds for."""
-    slower: float = SpeedLimit.slower
+    slower: float = SpeedLimit().slower
     """Candidate's time / baseline's that passes."""
 
 

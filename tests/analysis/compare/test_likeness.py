@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_scores import edited
 
 from instructor_eval.analysis.compare.likeness import UNKNOWN, Likeness, likeness, of_all
 from instructor_eval.analysis.compare.side import Side
@@ -69,10 +69,8 @@ def test_another_checkpoint_with_the_same_vectors(make_score: Make, tmp_path: Pa
 def test_what_else_changes_items_tells_nothing(make_score: Make, tmp_path: Path, change: dict[str, Any]) -> None:
     names = [filed(tmp_path, VECTORS, fingerprint=f * 16) for f in "ab"]
     assert found(tmp_path, score(make_score, names[1], "b" * 16), score(make_score, names[0])).cosine == 0
-    instructions = score(make_score).instructions
-    if "roles" in change:
-        instructions, change = instructions | change, {}
-    other = dataclasses.replace(score(make_score, names[1], "b" * 16, **change), instructions=instructions)
+    roles, fields = change.get("roles", {}), {k: v for k, v in change.items() if k != "roles"}
+    other = edited(score(make_score, names[1], "b" * 16, **fields), instructions={"roles": roles})
     assert found(tmp_path, other, score(make_score, names[0])) == UNKNOWN
 
 

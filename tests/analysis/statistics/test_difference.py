@@ -365,7 +365,7 @@ def test_the_interval_of_the_mean_holds_the_truth() -> None:
         ({"protocol": {"empty_text": "error"}}, "other protocol"),
         ({"limit": 3}, "other limit"),
         ({"seed": 1}, "other seed"),
-        ({"reader": {"fingerprint": "z"}}, "other reader"),
+        ({"reader": {"name": "nearest", "fingerprint": "z"}}, "other reader"),
     ],
 )
 def test_which_scores_can_be_compared(change: dict[str, Any], reason: str | None, make_score: MakeScore) -> None:
