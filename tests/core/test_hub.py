@@ -77,6 +77,7 @@ def test_the_mission_command_end_to_end(server: HubServer, tmp_path: Path) -> No
         "split": "test",
         "subset": "default",
         "options": {},
+        "reading": None,
         "hash": "",
     }
     roles = score["instructions"]["roles"]
