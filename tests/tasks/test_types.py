@@ -141,7 +141,7 @@ def test_a_new_type_is_one_class(cli: Callable[..., Any], odd: Path) -> None:
     assert cli(*RUN, "--limit", "3").code == 0
     scores = {(s.model.variant, s.limit): s for s in Store(odd / "results").scores()}
     assert {key: s.n_items for key, s in scores.items()} == {("fp32", None): 8, ("fp32+int8", None): 8, ("fp32", 3): 3}
-    assert scores["fp32+int8", None].embedding.calibration["texts"] == 24
+    assert scores["fp32+int8", None].embedding.calibration.texts == 24
 
     checked = cli("validate", "odd.yaml", "--results", "results")
     assert checked.code == 0, checked.out

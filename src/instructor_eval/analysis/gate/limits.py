@@ -122,7 +122,7 @@ class Thresholds(ThresholdsFile, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return the thresholds in the file's own layout and units, whole, with their source."""
-        return dict(msgspec.to_builtins(self))
+        return {"source": self.source, **msgspec.to_builtins(self)}
 
     def _deciding(self, task: str) -> str | None:
         """Return the entry of `tasks` that decides a task: its own name, or the first pattern."""
