@@ -208,7 +208,9 @@ def _say(text: str, value: Any, kind: inspect.Type) -> str:
         what = "a text" if isinstance(value, str) else "a list"
         most = wanted[2].split()[-1] if "<=" in wanted[2] else ""
         one = "characters" if isinstance(value, str) else "values"
-        return f"expected at most {most} {one}, it has {len(value):,}" if most else f"expected {what}, it is empty"
+        return (
+            f"expected at most {int(most):,} {one}, it has {len(value):,}" if most else f"expected {what}, it is empty"
+        )
     kinds = [_KINDS.get(name, name) for name in wanted[1].split(" | ") if name != "null"]
     return f"expected {' or '.join(kinds)}, found {_found(value)}{_quotes(value, kinds)}"
 

@@ -46,19 +46,19 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     name: Name
     type: str
-    data: Path | DataFile | None = None
+    data: Path | DataFile | UnsetType = UNSET
     """A folder's path is short for `{folder: PATH}`."""
-    benchmark: Name | None = None
-    metric: Name | None = None
+    benchmark: Name | UnsetType = UNSET
+    metric: Name | UnsetType = UNSET
     split: Name = "test"
     subset: Name = "default"
-    template: Any = None
-    instructions: Any = None
+    template: Any = UNSET
+    instructions: Any = UNSET
     parts: tuple[str, ...] = ()
-    part_of: Name | None = None
-    options: Any = None
+    part_of: Name | UnsetType = UNSET
+    options: Any = UNSET
     notes: tuple[str, ...] = ()
-    source: str | None = None
+    source: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         for key in ("name", "benchmark", "metric", "split", "subset", "part_of"):
@@ -67,9 +67,9 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             value = getattr(self, key)
             if value in (".", "..") or "/" in value or "\\" in value:
                 raise WrongValue(key, f"'{value}' cannot be part of a file's name")
-        if self.parts and self.data is not None:
+        if self.parts and self.data is not UNSET:
             raise WrongValue("data", "a task has either parts or data of its own")
-        if not self.parts and self.data is None:
+        if not self.parts and self.data is UNSET:
             raise WrongValue("data", "it is missing: expected a folder, or {id: ..., revision: ...}")
         if isinstance(self.data, str):
             _check_path(("data",), self.data)
@@ -87,12 +87,12 @@ class CardsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file of several cards."""
 
     tasks: Annotated[list[dict[Any, Any]], Meta(min_length=1)]
-    benchmark: Name | None = None
+    benchmark: Name | UnsetType = UNSET
     """The default of its cards."""
     source: str = ""
 
 
-def _check_name(key: str, value: str | None) -> None:
+def _check_name(key: str, value: str | UnsetType | None) -> None:
     if not isinstance(value, str):
         return
     if not value.strip():

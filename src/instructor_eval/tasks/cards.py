@@ -22,7 +22,7 @@ from instructor_eval.core.yaml_file import read_yaml
 from instructor_eval.tasks import types
 from instructor_eval.tasks.card_file import CardsFile, given, shape_of
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types.base import TaskType
+from instructor_eval.tasks.types.base import LONGEST_NAME, TaskType
 
 
 def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
@@ -49,7 +49,7 @@ def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
 
 
 def _subject(name: object) -> str:
-    return f"task '{name if isinstance(name, str) else reprlib.repr(name)}': "
+    return f"task '{name if isinstance(name, str) and len(name) <= LONGEST_NAME else reprlib.repr(name)}': "
 
 
 def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
@@ -82,7 +82,7 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         template_is_default=not template,
         instructions={r: {"default": i} if isinstance(i, str) else i for r, i in given(parsed.instructions).items()},
         parts=parsed.parts,
-        part_of=parsed.part_of,
+        part_of=parsed.part_of or None,
         options={key: value for key, value in options.items() if value is not None},
         notes=parsed.notes,
         source=parsed.source or source,
