@@ -74,7 +74,7 @@ FIELDS: dict[tuple[Any, ...], str] = {
     ("counts", "texts"): "figure",
     ("served",): "mapping",
     ("environment",): "mapping",
-    ("environment", "hardware"): "mapping",
+    ("environment", "hardware"): "record",
     ("command",): "list",
 }
 JSON = ("--format", "json")

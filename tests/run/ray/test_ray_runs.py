@@ -20,7 +20,6 @@ from completions_server import CompletionsServer, TinyLM
 from tiny_lm import build_gpt2
 
 from instructor_eval.cache.database import FILE_NAME
-from instructor_eval.results.probe import name_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.run.ray import cluster as ray_cluster
@@ -171,7 +170,7 @@ def test_a_run_on_three_nodes_equals_one_process(on_ray: Run, model: Path, alone
         assert filed[task].environment.hardware.device == "cpu"
         assert filed[task].environment.fresh is True
         assert filed[task].environment.probe.startswith(score.model.fingerprint)
-        assert list((tmp_path / "results/probes").rglob(f"{name_of(filed[task])}.npz"))
+        assert list((tmp_path / "results/probes").rglob(f"{filed[task].environment.probe}.npz"))
     order = [line.split()[0] for line in done.out.splitlines() if "items" in line and line.startswith("  Demo")]
     assert sorted(order) == sorted(filed)
 
