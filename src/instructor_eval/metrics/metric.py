@@ -37,7 +37,7 @@ class Metric:
     formula: Callable[[Items], float]
     """The published number, exactly."""
     unit: str = "item"
-    """What statistics resample, in words."""
+    """The unit that statistics resample, in words."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     columns: tuple[str, ...] = ()
     """Columns that comparing needs beside the id, and a baseline stores; empty: all."""
@@ -52,9 +52,9 @@ class Metric:
     values: Callable[[Items], Numbers] | None = None
     """Any other values that it is the mean of, [units]."""
     aggregated: bool = False
-    """Whether a unit's value is itself a mean of many items: a split's, an article's."""
+    """True if a unit's value is itself a mean of many items: a split's, an article's."""
     adds: Callable[[Items], Numbers] | None = None
-    """What each unit adds to a score that is no mean, [units]: the mean is the score."""
+    """The share of each unit in a score that is no mean, [units]: the mean is the score."""
     influence: Callable[[Items], Numbers] | None = None
     """The score plus each unit's empirical influence, [units]: the mean is the score, the spread gives its standard
     error; NaN where there is no score.
@@ -70,9 +70,9 @@ class Metric:
     positives: str = ""
     """A column of 0 and 1, if it is a precision of finding the 1s: with few of these it rests on few units."""
     of_parts: bool = False
-    """Whether it is the mean of other tasks' scores, which are its items."""
+    """True if it is the mean of other tasks' scores, which are its items."""
     over_subqueries: bool = False
-    """Whether its items are merged from those that mteb scores."""
+    """True if its items are merged from those that mteb scores."""
     mteb: str = ""
     """mteb's own name of the number that it is checked against; empty: the same."""
 

@@ -91,7 +91,7 @@ class Data:
     reading: Count | None = None
     """Of own data: the version of the code that reads it."""
     key: Name | None = None
-    """What names the content before it is read."""
+    """The name of the content before it is read."""
     hash: Name | None = None
     """Of the texts and gold values really used."""
 
@@ -231,7 +231,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a score was made with."""
+    """The libraries and hardware that a score was made with."""
 
     versions: Mapping[str, Name] = field(default_factory=dict)
     hardware: Hardware | None = None
@@ -285,7 +285,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a score's items say beside the score, computed when it is filed (`analysis/statistics/filed.py`)."""
+    """Statistics of a score's items, computed when it is filed (`analysis/statistics/filed.py`)."""
 
     interval: Interval
     shape: Shape | None = None

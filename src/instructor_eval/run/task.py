@@ -138,7 +138,7 @@ def _attempt(step: Callable[[], T], *, debug: bool) -> tuple[T | None, str | Non
 
 @dataclass(frozen=True)
 class _Used:
-    """What an engine has done so far."""
+    """The work of an engine so far."""
 
     totals: Totals
     served: Mapping[str, float]

@@ -42,7 +42,7 @@ class DataFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every task's card can hold."""
+    """The fields of every task's card."""
 
     name: Name
     type: str

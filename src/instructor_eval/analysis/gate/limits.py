@@ -74,7 +74,7 @@ class SpeedLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ThresholdsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file of thresholds can hold."""
+    """The layout of a file of thresholds."""
 
     margins: Margins = Margins()
     alpha: Annotated[float, Meta(ge=1e-6, le=0.25, description="a level such as 0.05")] = 0.05
@@ -91,7 +91,7 @@ class Thresholds(ThresholdsFile, frozen=True):
 
     @property
     def macro(self) -> float:
-        """What the mean of all tasks may lose, as a fraction of 1."""
+        """The loss allowed to the mean of all tasks, as a fraction of 1."""
         return self.margins.macro / _POINTS
 
     def margin(self, task: str) -> float:
