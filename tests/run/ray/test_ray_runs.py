@@ -343,7 +343,7 @@ def test_a_reader_that_is_asked_is_asked_from_here(on_ray: Run, model: Path, tmp
     filed = scores(tmp_path / "results")
     assert filed["DemoBillboard"].environment.executor == "ray"
     assert filed["Mine"].status == "ok"
-    assert "executor" not in filed["Mine"].environment
+    assert not filed["Mine"].environment.executor
 
 
 def test_a_node_lost_in_the_middle(  # the last test of this file: the node is not there afterwards
