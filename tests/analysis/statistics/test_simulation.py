@@ -21,7 +21,7 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import rankdata
 
 from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
-from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.limits import Margins, Thresholds
 from instructor_eval.analysis.gate.quality import REGRESSED, judge
 from instructor_eval.analysis.statistics import difference, randomise, resample
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
@@ -470,7 +470,7 @@ def comparisons(repeats: int, effect: float = 0.0) -> Iterator[Comparison]:
 
 def test_ten_unchanged_tasks_are_seldom_called_regressed() -> None:
     """With the default margins well below 5 times in 100; by significance alone at most 5."""
-    repeats, bare = 2000, Thresholds(default=1e-9, macro=1e-9)
+    repeats, bare = 2000, Thresholds(Margins(default=1e-7, macro=1e-7))
     fails, alarms = 0, 0
     for comparison in comparisons(repeats):
         fails += judge(comparison, Thresholds()).verdict == REGRESSED
