@@ -47,7 +47,7 @@ def test_only_the_package_itself_imports_lazily_from_its_top() -> None:
 
 def test_the_top_floor_stays_small() -> None:
     entries = {file.relative_to(PACKAGE).parts[0] for file in MODULES.values()}
-    assert len(entries) <= 17, entries
+    assert len(entries) <= 16, entries  # the fifteen of the plan and compat, whose name its users import
 
 
 def test_names_of_modules_in_strings_exist() -> None:

@@ -52,7 +52,7 @@ class OddOneOut(TaskType):
     """Rows of texts of which one does not belong: the one least like the others."""
 
     name = "OddOneOut"
-    wording = {"text": ("text", "finding what does not belong")}  # noqa: RUF012
+    wording = {"text": ("text", "finding what does not belong")}  # noqa: RUF012 # written as short as an author would
     metrics = ("accuracy",)
     flags = ("value",)
 

@@ -17,14 +17,11 @@ NAME = "InstructorEmbedding"
 
 def install() -> types.ModuleType:
     """Put a module of that name into `sys.modules`, in the place of one that was imported before, and return it."""
-    module = types.ModuleType(NAME, __doc__)
-    module.INSTRUCTOR = INSTRUCTOR  # type: ignore[attr-defined]
-    module.__all__ = ["INSTRUCTOR"]  # type: ignore[attr-defined]
     # LangChain and others import the class from the package, some from the file that it stood in.
     inner = types.ModuleType(f"{NAME}.instructor", __doc__)
-    inner.INSTRUCTOR = INSTRUCTOR  # type: ignore[attr-defined]
-    module.instructor = inner  # type: ignore[attr-defined]
-    module.__path__ = []
+    vars(inner).update(INSTRUCTOR=INSTRUCTOR)
+    module = types.ModuleType(NAME, __doc__)
+    vars(module).update(INSTRUCTOR=INSTRUCTOR, instructor=inner, __all__=["INSTRUCTOR"], __path__=[])
     sys.modules[NAME], sys.modules[f"{NAME}.instructor"] = module, inner
     return module
 

@@ -88,7 +88,7 @@ def _filled(value: Any, sections: tuple[str, ...]) -> Any:
     return {k: _filled(v, sections) if k in sections else v for k, v in filled.items()}
 
 
-def record(name: str, fields: Mapping[str, Any]) -> type[msgspec.Struct]:
+def optional_record(name: str, fields: Mapping[str, Any]) -> type[msgspec.Struct]:
     """Return a record whose every field may be missing."""
     made = [(field, kind | msgspec.UnsetType, msgspec.UNSET) for field, kind in fields.items()]
     return msgspec.defstruct(name, made, frozen=True, forbid_unknown_fields=True)

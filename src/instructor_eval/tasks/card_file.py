@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, defstruct
 
-from instructor_eval.core.schema import WrongValue, record
+from instructor_eval.core.schema import WrongValue, optional_record
 from instructor_eval.core.values import FAMILIES
 from instructor_eval.tasks.types import TYPES
 from instructor_eval.tasks.types.base import Name
@@ -118,13 +118,13 @@ def given(record: object) -> dict[str, Any]:
 def shape_of(type_: str) -> type[CardFile]:
     """Return the record of a type's cards: its roles, options and columns are the keys that they can have."""
     kind = TYPES[type_]
-    template = record(f"{type_}Template", {"domain": str, **dict.fromkeys(kind.wording, str | Words)})
+    template = optional_record(f"{type_}Template", {"domain": str, **dict.fromkeys(kind.wording, str | Words)})
     instructions = dict.fromkeys(kind.wording, Instruction | dict[str, Instruction])
     options = kind.options()
     fields: list[Any] = [
         ("type", Literal[type_]),
         ("template", template | UnsetType, UNSET),
-        ("instructions", record(f"{type_}Instructions", instructions) | UnsetType, UNSET),
+        ("instructions", optional_record(f"{type_}Instructions", instructions) | UnsetType, UNSET),
         ("options", options) if kind.is_prompted else ("options", options | UnsetType, UNSET),
     ]
     made = defstruct(f"{type_}Card", fields, bases=(CardFile,), frozen=True, forbid_unknown_fields=True, kw_only=True)

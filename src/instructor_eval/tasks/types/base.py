@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from instructor_eval.core.schema import record
+from instructor_eval.core.schema import optional_record
 from instructor_eval.core.values import Items
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 
@@ -74,8 +74,12 @@ class TaskType:
 
     def options(self) -> type[msgspec.Struct]:
         """Return the record of its cards' options."""
-        columns = {"columns": record(f"{self.name}Columns", dict.fromkeys(self.columns, Name))} if self.columns else {}
-        return record(f"{self.name}Options", {**columns, **dict.fromkeys(self.numbers, Count)})
+        columns = (
+            {"columns": optional_record(f"{self.name}Columns", dict.fromkeys(self.columns, Name))}
+            if self.columns
+            else {}
+        )
+        return optional_record(f"{self.name}Options", {**columns, **dict.fromkeys(self.numbers, Count)})
 
     def card_lines(self, card: Card) -> list[str]:
         """Return what `evaluate tasks` shows of a card's options."""
