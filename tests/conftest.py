@@ -27,10 +27,10 @@ from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
 
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
-BROWSER_VARIABLE, RANDOM_VARIABLE = "INSTRUCTOR_EVAL_BROWSER", "INSTRUCTOR_EVAL_RANDOM"
+RANDOM_VARIABLE = "INSTRUCTOR_EVAL_RANDOM"
 _HUB = os.environ.get(HUB_VARIABLE, "")
 _OURS = {
-    HUB_VARIABLE, BROWSER_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS", "INSTRUCTOR_EVAL_SERVERS",
+    HUB_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS", "INSTRUCTOR_EVAL_SERVERS",
     "INSTRUCTOR_EVAL_FUZZ_SECONDS", "INSTRUCTOR_EVAL_FUZZ_SEED",
 }  # fmt: skip
 _CACHES, _NUMBERS = Path(tempfile.mkdtemp(prefix="instructor-eval-tests-")), itertools.count()
@@ -57,15 +57,13 @@ else:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names, `browser` its own variable."""
+    """Tests marked `realdata` need the folder that INSTRUCTOR_EVAL_HUB names."""
     # The command line reads it too: what is not of real data must not find any.
     os.environ.pop(HUB_VARIABLE, None)
     if item.get_closest_marker("realdata"):
         if not (_HUB and Path(_HUB).is_dir()):
             pytest.skip(f"{HUB_VARIABLE} names no folder with data sets in hub layout")
         os.environ[HUB_VARIABLE] = _HUB
-    if item.get_closest_marker("browser") and not os.environ.get(BROWSER_VARIABLE):
-        pytest.skip(f"{BROWSER_VARIABLE} is not set: the README says what it needs")
     # No test may see vectors of another, or of the user's.
     os.environ[CACHE_VARIABLE] = str(_CACHES / str(next(_NUMBERS)))
     os.environ[COST_VARIABLE] = "off"  # measuring takes seconds: those tests that are of it turn it on

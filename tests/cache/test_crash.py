@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SAME = 1e-6
 SCENARIOS = ["kills", "together", "interrupt", "full", "read_only"]
 

@@ -20,6 +20,8 @@ from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import known
 from instructor_eval.results.store import Store, read_score
 
+pytestmark = pytest.mark.stores
+
 Run = Callable[..., Any]
 STORES = ("faiss:IVF8,Flat,nprobe=1", "lancedb:FLAT", "milvus:FLAT")
 RUN = ("--model", "minilm", "--device", "cpu", "--task", "DemoRetrieval", "--quiet")

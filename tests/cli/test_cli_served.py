@@ -209,6 +209,7 @@ def test_kinds_are_light(cli_process: Callable[..., Any]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_stsbenchmark(cli: Callable[..., Any], minilm: LibraryEncoder, hub: Path, tmp_path: Path) -> None:
     """A task of the paper: the score that the same model has here."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import tiny
 
+pytestmark = pytest.mark.stores
+
 # "Multitask Embedding with LanceDB" and the page of embedding functions: the same names, calls and order.
 MADE = """
 import sys

@@ -14,6 +14,8 @@ from hub_server import ARGUANA_REPO, ARGUANA_REVISION, HubServer, write_arguana
 
 from instructor_eval.results.store import Store
 
+pytestmark = pytest.mark.slow
+
 MODEL = "hkunlp/instructor-large"
 MISSION = ["--model", MODEL, "--task", "ArguAna"]
 

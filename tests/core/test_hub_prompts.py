@@ -12,6 +12,8 @@ import pytest
 from hub_server import HubServer
 from test_hub import evaluate
 
+pytestmark = pytest.mark.slow
+
 GLUE, REVISION = "nyu-mll/glue", "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 SIZES = {"rte": (2490, 277), "mrpc": (3668, 408), "sst2": (9, 9)}
 

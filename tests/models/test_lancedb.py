@@ -32,7 +32,7 @@ TEXTS = [
     for where in ("in the city", "by the bank", "at night", "of the year", "and the moon")
 ]
 QUESTIONS = ["where is the river", "what is good to read", "why does dough rise"]
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.stores, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

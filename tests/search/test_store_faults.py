@@ -22,6 +22,8 @@ from instructor_eval.search.stores import faiss as faiss_store
 from instructor_eval.search.stores import milvus
 from instructor_eval.search.through_store import recall
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_faiss_thread():

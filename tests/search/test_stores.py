@@ -17,6 +17,8 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.search.stores import milvus
 from instructor_eval.search.through_store import recall
 
+pytestmark = pytest.mark.stores
+
 K = 10
 EXACT = {"faiss": "faiss:Flat", "lancedb": "lancedb:FLAT", "milvus": "milvus:FLAT"}
 APPROXIMATE = [

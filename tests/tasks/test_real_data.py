@@ -58,7 +58,7 @@ def run(name, engine, mirror, *, limit=None):
 
 
 @pytest.mark.parametrize(("name", "published", "n"), [
-    ("STSBenchmark", 82.032, 1379), ("Banking77Classification", 80.042, 3080),
+    ("STSBenchmark", 82.032, 1379), pytest.param("Banking77Classification", 80.042, 3080, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_published_score(engine, mirror, name, published, n):
     outcome = run(name, engine, mirror)
@@ -66,6 +66,7 @@ def test_published_score(engine, mirror, name, published, n):
     assert len(outcome.items["id"]) == n
 
 
+@pytest.mark.slow
 def test_scifact_cut_by_hand_scores_as_in_two_libraries(engine, mirror, plain_model, tmp_path):
     outcome = run("SciFact", engine, mirror, limit=20)
     folder = mirror / "datasets/mteb/scifact"
@@ -86,6 +87,7 @@ def test_scifact_cut_by_hand_scores_as_in_two_libraries(engine, mirror, plain_mo
     assert 0.5 < outcome.score < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows"), [("mscoco", 2500), ("cnndm", 1800)])
 def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, rows):
     outcome = run(name, engine, mirror)

@@ -33,6 +33,8 @@ from instructor_eval.models.forms import onnx_graph, onnx_runtime
 from instructor_eval.models.forms.base import Options
 from instructor_eval.models.network import Network
 
+pytestmark = pytest.mark.forms
+
 SENTENCES = [
     "A heron stands at the edge of the pond.",
     "a bird waits in shallow water",

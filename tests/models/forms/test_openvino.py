@@ -31,6 +31,8 @@ from instructor_eval.models.forms import openvino as form_module
 from instructor_eval.models.forms.base import Options
 from instructor_eval.models.network import Network
 
+pytestmark = pytest.mark.forms
+
 SENTENCES = [
     "The kettle whistles before the water boils.",
     "a pot of water is heated on the stove",

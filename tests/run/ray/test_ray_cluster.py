@@ -19,6 +19,8 @@ from instructor_eval.run.executor import Executor
 from instructor_eval.run.ray import cluster as ray_cluster
 from instructor_eval.run.ray.cluster import connected
 
+pytestmark = pytest.mark.ray
+
 Run = Callable[..., Any]
 TASK = ("--model", "minilm", "--task", "DemoSTS")
 

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import tiny
 from waiting import LONGEST, kept, wait_for
+
+pytestmark = pytest.mark.ray
 
 
 def of_session(session: int) -> list[str]:

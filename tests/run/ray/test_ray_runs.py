@@ -27,6 +27,8 @@ from instructor_eval.run.ray import run as ray_run
 from instructor_eval.run.ray.job import State
 from instructor_eval.run.ray.view import View
 
+pytestmark = pytest.mark.ray
+
 Run = Callable[..., Any]
 SAME = 1e-6
 DEMO = ("--benchmark", "demo", "--device", "cpu", "--family", "instructor")

@@ -22,6 +22,7 @@ def minilm():
     return load_encoder("minilm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SST-5", "MultiRC"])
 def test_prompts_with_options(name, hub, reference, minilm):
     check_prompts_with_options(name, hub, reference, minilm)

@@ -6,6 +6,7 @@ from by_hand import check_prompts_with_options
 from instructor_eval.models.library import load_encoder
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_prompts_of_rte(hub, reference):
     check_prompts_with_options("RTE", hub, reference, load_encoder("minilm"))
