@@ -114,7 +114,7 @@ ERRORS = {
     "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x (see evaluate --help)"),
     "unknown flag of a command": (["tasks", "--foo"], "unrecognized arguments: --foo (see evaluate tasks --help)"),
     "no model": (["--task", "ArguAna"], "no --model given: name a hub id, a folder, or minilm"),
-    "no task": (["--model", "minilm"], "no --task or --benchmark given"),
+    "no task": (["--model", "minilm"], "no --task, --benchmark or --type given"),
     "flag without its value": (["--model"], "argument --model: expected one argument"),
     "unknown task": (["--model", "minilm", "--task", "ArguAn"], "unknown task 'ArguAn': did you mean ArguAna?"),
     "unknown benchmark": (["--model", "minilm", "--benchmark", "mtbe"], "unknown benchmark 'mtbe': did you mean mteb?"),

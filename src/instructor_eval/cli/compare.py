@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.compare.side import BASELINES
-from instructor_eval.cli.flags import not_negative, positive
+from instructor_eval.cli.flags import names, not_negative, positive
 from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.output import pass_by, tell, warn
@@ -35,7 +35,9 @@ def add_side_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where sides are looked up."""
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
     add_baselines_option(parser)
-    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these tasks; repeatable")
+    parser.add_argument(
+        "--task", action="extend", type=names, default=[], metavar="TASK,...", help="only these; repeatable"
+    )
     parser.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
     parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
     parser.add_argument("--reader", metavar="READER",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+from pathlib import Path
 
 
 def positive(text: str) -> int:
@@ -55,6 +57,21 @@ def seconds(text: str) -> float:
     if not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def names(text: str) -> list[str]:
+    """The parts of `A,B`; a path that exists and an address stay whole.
+
+    Raises:
+        ArgumentTypeError: a part is empty.
+    """
+    with contextlib.suppress(OSError):  # too long for a file system
+        if "://" in text or "," not in text or Path(text).exists():
+            return [text]
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"{text[:200]!r} has an empty part: write A,B")
+    return parts
 
 
 def listed(text: str) -> list[str]:

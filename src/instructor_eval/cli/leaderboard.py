@@ -80,7 +80,8 @@ def board_of(
         say(f"reading items: {score.task} of {score.model.name} ({score.model.variant})")
         return store.items(score)
 
-    only = select(options.task, options.benchmark) if options.task or options.benchmark else None
+    chosen = (options.task, options.benchmark, options.type)
+    only = select(*chosen) if any(chosen) else None
     scores = list(store.scores())
     reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
     board = build(

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +36,8 @@ _ROOT_DESCRIPTION = """\
 Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own.
 
   evaluate --model hkunlp/instructor-large --task ArguAna
-  evaluate --model minilm --task STSBenchmark --task SciFact --hub ./mirror
+  evaluate --model minilm --task STSBenchmark,SciFact --hub ./mirror
+  evaluate --model minilm --task 'STS*' --type STS
   evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
 """
 _EXIT_CODES = """\
@@ -47,7 +49,14 @@ class _Parser(argparse.ArgumentParser):
     """Usage errors as one line, like every other error."""
 
     def error(self, message: str) -> None:  # type: ignore[override] # argparse says NoReturn
-        raise UserError(f"{message} (see {self.prog} --help)")
+        raise UserError(f"{message}{self._meant(message)} (see {self.prog} --help)")
+
+    def _meant(self, message: str) -> str:
+        """Return which flag an unknown one may have meant."""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        if not unknown:
+            return ""
+        return did_you_mean(unknown[1], [flag for flag in self._option_string_actions if flag.startswith("--")])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,6 +113,10 @@ def _refused_by_the_system(e: OSError) -> UserError:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"]:  # as git and pip have it
+        arguments = [*arguments[1:2], "--help"]
+    if arguments[:1] == ["run"]:
+        arguments = arguments[1:] or ["--help"]
     command = next((a for a in arguments if not a.startswith("-")), None)
     if command in COMMANDS and arguments[0] == command:
         if command == "cache" and arguments[1:] and not arguments[1].startswith("-"):

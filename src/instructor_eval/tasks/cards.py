@@ -6,9 +6,11 @@ user's own). Every error names the file, the task and the key.
 
 from __future__ import annotations
 
+import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from instructor_eval.tasks import types
 from instructor_eval.tasks.card_file import CardsFile, given, shape_of
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types.base import LONGEST_NAME, TaskType
+
+_DEMO = "demo"
+_PATTERN = re.compile(r"[*?\[]")
 
 
 def read_cards(file: Path, *, default_benchmark: str = "own") -> list[Card]:
@@ -181,13 +186,23 @@ def benchmarks(cards: Mapping[str, Card]) -> list[str]:
     return list(dict.fromkeys(card.benchmark for card in cards.values()))
 
 
-def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[Card]:
+def select(
+    tasks: Collection[str], wanted_benchmarks: Collection[str] = (), wanted_types: Collection[str] = ()
+) -> list[Card]:
     """Return the cards that `--task` and `--benchmark` name, each once; a task with parts comes after its parts.
 
+    Args:
+        tasks: Names, patterns such as `STS*`, and paths of own cards.
+        wanted_benchmarks: Names of benchmarks.
+        wanted_types: Leave out tasks of other types; with neither a task nor a benchmark, choose from all of the paper.
+
     Raises:
-        UserError: an unknown task or benchmark, with suggestions; a broken own card; an own card with the name of a
-            shipped task.
+        UserError: an unknown task, benchmark or type, with suggestions; a broken own card; an own card with the name of
+            a shipped task.
     """
+    _check_types(wanted_types)
+    if wanted_types and not tasks and not wanted_benchmarks:
+        wanted_benchmarks = [name for name in benchmarks(shipped_cards()) if name != _DEMO]
     cards = shipped_cards()
     chosen: dict[str, Card] = {}
 
@@ -200,11 +215,35 @@ def select(tasks: Iterable[str], wanted_benchmarks: Iterable[str] = ()) -> list[
         for card in _of_benchmark(benchmark):
             add(card)
     for task in tasks:
-        for card in [cards[task]] if task in cards else own_cards(task):
+        for card in [cards[task]] if task in cards else _matching(task) or own_cards(task):
             if card.name in chosen and chosen[card.name].file != card.file:
                 raise UserError(f"task '{card.name}' is in {chosen[card.name].file} and in {card.file}: rename one")
             add(card)
-    return list(chosen.values())
+    found = [card for card in chosen.values() if not wanted_types or card.type in wanted_types]
+    if chosen and not found:
+        raise UserError(f"none of these tasks is of type {' or '.join(wanted_types)}: `evaluate tasks` lists them")
+    return found
+
+
+def _check_types(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in types.TYPES:
+            hint = did_you_mean(name, types.TYPES) or f": known are {', '.join(types.TYPES)}"
+            raise UserError(f"unknown task type '{name}'{hint}")
+
+
+def _matching(pattern: str) -> list[Card]:
+    """Return the cards whose names a pattern such as `STS*` matches; none if it is no pattern.
+
+    Raises:
+        UserError: it matches no task.
+    """
+    if not _PATTERN.search(pattern) or pattern.endswith((".yaml", ".yml")):
+        return []
+    found = [card for name, card in known_cards().items() if fnmatchcase(name, pattern)]
+    if not found:
+        raise _unknown("task", pattern, ": no name matches; `evaluate tasks` lists them")
+    return found
 
 
 def _of_benchmark(name: str) -> list[Card]:

@@ -1,0 +1,85 @@
+"""What people type out of habit: verbs, lists with commas, patterns, near names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instructor_eval.cli.main import main, root_parser
+from instructor_eval.core.errors import UserError
+from instructor_eval.models.find import ModelSpec
+from instructor_eval.tasks.cards import select
+
+Run = Callable[..., Any]
+
+
+def chosen(*arguments: str) -> list[str]:
+    options = root_parser().parse_args(arguments)
+    return [card.name for card in select(options.task, options.benchmark, options.type)]
+
+
+def test_a_list_with_commas_is_the_flag_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen("--task", "STS12,STS13") == chosen("--task", "STS12", "--task", "STS13") == ["STS12", "STS13"]
+    parse = root_parser().parse_args
+    assert parse(["--model", "a/b, c/d", "--model", "e"]).model == ["a/b", "c/d", "e"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model,one").mkdir()
+    assert parse(["--model", "model,one", "--model", "endpoint:http://host/v1#a,b"]).model == [
+        "model,one", "endpoint:http://host/v1#a,b",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="has an empty part"):
+        parse(["--task", "STS12,,STS13"])
+
+
+def test_a_pattern_names_every_task_that_it_matches() -> None:
+    assert chosen("--task", "STS1?") == ["STS12", "STS13", "STS14", "STS15", "STS16", "STS17"]
+    assert "STSBenchmark" in chosen("--task", "STS*")
+    with pytest.raises(UserError, match=r"unknown task 'sts\[99\]': no name matches"):
+        chosen("--task", "sts[99]")
+
+
+def test_a_type_filters_or_stands_alone() -> None:
+    alone = chosen("--type", "STS")
+    assert len(alone) == 10  # the paper's
+    assert not [name for name in alone if name.startswith("Demo")]
+    assert chosen("--type", "STS", "--benchmark", "demo") == ["DemoSTS"]
+    assert chosen("--type", "STS,Retrieval", "--task", "Demo*") == ["DemoRetrieval", "DemoSTS"]
+    with pytest.raises(UserError, match="unknown task type 'Retreival': did you mean Retrieval"):
+        chosen("--type", "Retreival")
+    with pytest.raises(UserError, match="none of these tasks is of type STS"):
+        chosen("--type", "STS", "--task", "SciFact")
+
+
+@pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "all-minilm-l6-v2", "MiniLM"])
+def test_the_embedded_model_has_the_names_that_people_know(name: str) -> None:
+    assert ModelSpec.parse(name) == ModelSpec("minilm")
+
+
+def test_help_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, whose in ((["help"], "usage: evaluate [-h]"), (["help", "gate"], "usage: evaluate gate")):
+        with pytest.raises(SystemExit) as e:
+            main(arguments)
+        assert e.value.code == 0
+        assert capsys.readouterr().out.startswith(whose)
+
+
+def test_an_unknown_flag_names_the_near_one(cli: Run) -> None:
+    assert ": did you mean --task" in cli("run", "--model", "minilm", "--taks", "STS12").error
+    assert "did you mean" not in cli("run", "--zzzz").error
+
+
+def test_run_is_the_bare_command(cli: Run) -> None:
+    bare, verb = (cli(*words, "--model", "minilm") for words in ((), ("run",)))
+    assert bare.error == verb.error == "evaluate: no --task, --benchmark or --type given: `evaluate tasks` lists them"
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "instructor_eval", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("instructor-eval ")
