@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.analysis.board import variants
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
-from instructor_eval.analysis.board.rows import Row
+from instructor_eval.analysis.board.rows import Scores
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.analysis.board.text import format_board
 from instructor_eval.results.score import Key, Score, key_of
@@ -37,11 +37,9 @@ def of_scores(scores: Sequence[Score], store: Store) -> pd.DataFrame:
 
     stored = KeptStatistics.of(store)
     evidence = Evidence(store.items, stored)
-    rows: dict[Key, Row] = {}
+    rows: dict[Key, dict[str, Score]] = {}
     for score in scores:
-        key = key_of(score)
-        row = rows.setdefault(key, Row(model=key[0], instructions=key[3], source="measured"))
-        row.scores[score.task] = score
+        rows.setdefault(key_of(score), {})[score.task] = score
     found = [_record(score, rows[key_of(score)], evidence) for score in scores]
     stored.save()
     return pd.DataFrame(found, columns=_COLUMNS)
@@ -53,9 +51,9 @@ _COLUMNS = [
 ]
 
 
-def _record(score: Score, row: Row, evidence: Evidence) -> dict[str, Any]:
+def _record(score: Score, row: Scores, evidence: Evidence) -> dict[str, Any]:
     low = high = None
-    if score.status == "ok" and row.scores[score.task] is score:
+    if score.status == "ok" and row[score.task] is score:
         try:
             spread = variants.spread(row, score.task, evidence, replicates=False)
             low, high = spread.low, spread.high

@@ -132,8 +132,7 @@ def quality(line: Line, tasks: Sequence[str]) -> tuple[float, Spread | None, boo
     """Return a row's mean over those of the tasks it has, its interval, and whether it has all."""
     there = [task for task in tasks if task in line.row.tasks]
     value = sum(line.row.tasks[t] for t in there) / len(there)
-    spreads = [line.row.spreads[t] for t in there if t in line.row.spreads]
-    return value, mean(spreads) if len(spreads) == len(there) else None, len(there) == len(tasks)
+    return value, mean([line.row.spreads.get(t) for t in there]), len(there) == len(tasks)
 
 
 def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:

@@ -7,20 +7,24 @@ own where there is one, else the one that most was run with, and the others tell
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
 
-from instructor_eval.analysis.board import variants
-from instructor_eval.analysis.board.evidence import Evidence, UnreadError
+from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.variants import beside
 from instructor_eval.analysis.statistics import difference
-from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
+from instructor_eval.analysis.statistics.estimates import Difference
 
 _FIRST, _LAST = "paper", "none"
 MODEL, INSTRUCTIONS, VARIANT, PUBLISHED = "model", "instructions", "variant", "published"
+Differences: TypeAlias = tuple[Mapping[str, Difference], Mapping[str, str]]
+"""Task -> difference, and task -> why there is none."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Line:
     """A row of the page's table."""
 
@@ -34,12 +38,15 @@ class Line:
     parent: Line | None = None
     level: int = 0
     """How many lines stand above it in the tree."""
-    delta: dict[str, Difference] = field(default_factory=dict)
+    delta: Mapping[str, Difference] = field(default_factory=dict)
     """Task -> its score less the parent's."""
-    not_comparable: dict[str, str] = field(default_factory=dict)
+    not_comparable: Mapping[str, str] = field(default_factory=dict)
     """Task -> why its score cannot be compared with the parent's."""
-    delta_macro: Difference | None = None
-    """The mean of `delta`."""
+
+    @cached_property
+    def delta_macro(self) -> Difference | None:
+        """The mean of `delta`."""
+        return difference.mean(self.delta.values()) if self.delta else None
 
     @property
     def label(self) -> str:
@@ -72,31 +79,27 @@ def lines(board: Board, evidence: Evidence) -> list[Line]:
         board: The board.
         evidence: Of its scores' items, for the differences between instruction sets.
     """
-    places = {id(row): i for i, row in enumerate(board.rows)}
+    places = {row: i for i, row in enumerate(board.rows)}
     ids: set[str] = set()
     found: list[Line] = []
 
-    def add(row: Row, kind: str, parent: Line | None) -> Line:
-        line = Line(row, _new_id(row, ids), places[id(row)], kind, parent, parent.level + 1 if parent else 0)
+    def add(row: Row, kind: str, parent: Line | None = None, differs: Differences = ({}, {})) -> Line:
+        level = parent.level + 1 if parent else 0
+        line = Line(row, _new_id(row, ids), places[row], kind, parent, level, *differs)
         found.append(line)
+        for child in board.families.get(row, ()):
+            add(child, VARIANT, line, (child.delta, child.not_comparable))
         return line
 
-    def add_variants(parent: Line) -> None:
-        for row in parent.row.children:
-            line = add(row, VARIANT, parent)
-            line.delta, line.not_comparable, line.delta_macro = row.delta, row.not_comparable, row.delta_macro
-
-    for family in _by_checkpoint(row for row in board.rows if row.source == "measured" and row.parent is None):
-        main, *others = sorted(family, key=_order)
-        head = add(main, MODEL, None)
-        add_variants(head)
+    heads = [row for row in board.rows if row.source == "measured" and row.parent is None]
+    for family in _by_checkpoint(heads):
+        main, *others = sorted(family, key=lambda row: _order(row, len(board.families.get(row, ()))))
+        head = add(main, MODEL)
         for row in others:
-            line = add(row, INSTRUCTIONS, head)
-            _compare(line, board.tasks, evidence)
-            add_variants(line)
+            add(row, INSTRUCTIONS, head, differences(row, main, board.tasks, evidence))
     for row in board.rows:
         if row.source != "measured":
-            add(row, PUBLISHED, None)
+            add(row, PUBLISHED)
     return found
 
 
@@ -117,32 +120,14 @@ def _by_checkpoint(heads: Iterable[Row]) -> list[list[Row]]:
     return list(families.values())
 
 
-def _order(row: Row) -> tuple[bool, int, int, bool, str]:
+def _order(row: Row, variants: int) -> tuple[bool, int, int, bool, str]:
     """Return the place of an instruction set: the authors' own first, else the one with most tasks."""
     name = row.instructions
-    return name != _FIRST, -len(row.tasks), -len(row.children), name == _LAST, name
+    return name != _FIRST, -len(row.tasks), -variants, name == _LAST, name
 
 
-def _compare(line: Line, tasks: Iterable[str], evidence: Evidence) -> None:
-    """Fill what an instruction set's line says of its parent's."""
-    if line.parent is not None:
-        line.delta, line.not_comparable = differences(line.row, line.parent.row, tasks, evidence)
-        line.delta_macro = difference.mean(line.delta.values()) if line.delta else None
-
-
-def differences(
-    row: Row, other: Row, tasks: Iterable[str], evidence: Evidence
-) -> tuple[dict[str, Difference], dict[str, str]]:
+def differences(row: Row, other: Row, tasks: Iterable[str], evidence: Evidence) -> Differences:
     """Return what two rows differ by, task by task, and why some tasks cannot be compared."""
-    found: dict[str, Difference] = {}
-    not_comparable: dict[str, str] = {}
-    for task in tasks:
-        if task not in row.tasks or task not in other.tasks:
-            continue
-        try:
-            found[task] = variants.difference(row, other, task, evidence, instructions=False)
-        except NotComparableError as e:
-            not_comparable[task] = str(e)
-        except UnreadError:
-            found[task] = Difference(row.tasks[task] - other.tasks[task])
-    return found, not_comparable
+    found = {t: beside(row.scores, other.scores, t, evidence, instructions=False) for t in tasks}
+    known = {task: one.difference for task, one in found.items() if one.difference}
+    return known, {task: one.why for task, one in found.items() if one.why}

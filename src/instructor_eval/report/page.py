@@ -25,7 +25,7 @@ from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
 from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
 from instructor_eval.report.details import counted
-from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line, lines
+from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -276,9 +276,8 @@ def _fill_charts(page: Page, board: Board) -> None:
     if any(d.low is not None for d in dots):
         sentences.append("Bars: 95 % intervals, for other items of this kind.")
     page.chart_note = " ".join(sentences)
-    heads = [line for line in page.lines if any(c.parent is line and c.kind == VARIANT for c in page.lines)]
-    if len(heads) == 1:
-        page.chart_reading = variants_text.deploy(heads[0].row)
+    if len(board.families) == 1:
+        page.chart_reading = variants_text.deploy(*next(iter(board.families.items())))
 
 
 def _fill_head(page: Page, board: Board) -> None:
@@ -316,13 +315,15 @@ def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) 
     baseline = next((line for line in page.lines if line.row is board.baseline), None)
     page.baseline = baseline.id if baseline is not None else ""
     for tree in sections.trees(page.lines):
-        model = sections.model_section(tree)
-        page.models.append(model)
-        page.section_of |= dict.fromkeys(tree, model.id)
         for n, worth in enumerate(pairs.instructions_worth(tree, places, evidence)):
             page.worth.append(parts.pair(f"w-{tree[0].index}-{n}", worth))
-        for line, other, pair in sections.model_pairs(tree, baseline, places):
-            model.pairs.append(parts.pair(f"p-{line.index}-{other.index}", pair))
+        beside = [
+            parts.pair(f"p-{line.index}-{other.index}", pair)
+            for line, other, pair in sections.model_pairs(tree, baseline, places)
+        ]
+        model = sections.model_section(tree, beside)
+        page.models.append(model)
+        page.section_of |= dict.fromkeys(tree, model.id)
     for column in page.columns:
         if column.is_task:
             page.tasks.append(sections.task_section(column, [d for d in found if d.column is column], shared))

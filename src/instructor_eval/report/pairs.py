@@ -136,11 +136,9 @@ def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], eviden
         return [one for one in beside if one is not None]
     found: list[Pair] = []
     for line in (head, *(line for line in others if line is not bare)):
-        if line is head:  # as the table has it, seen from the other side
-            deltas = {task: _turned(d) for task, d in bare.delta.items()}
-            reasons = bare.not_comparable
-        else:
-            deltas, reasons = differences(line.row, bare.row, columns, evidence)
+        # The head's are as the table has them, seen from the other side.
+        turned = {task: _turned(d) for task, d in bare.delta.items()}, bare.not_comparable
+        deltas, reasons = turned if line is head else differences(line.row, bare.row, columns, evidence)
         if deltas:
             macro, scores = difference.mean(deltas.values()), (line.row.tasks, bare.row.tasks)
             names = (line.label, bare.label)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from instructor_eval.analysis.board import variants_text
+from instructor_eval.analysis.board.rows import Row
 from instructor_eval.analysis.format import interval_text, some
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.report import chart, details, pairs, table
 from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line
 
 
-@dataclass
+@dataclass(frozen=True)
 class TaskSection:
     """A task of the page."""
 
@@ -24,7 +25,7 @@ class TaskSection:
     """Keys of what stands behind its scores."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class ModelSection:
     """A model of the page, with its rows."""
 
@@ -34,7 +35,7 @@ class ModelSection:
     rows: list[list[str]]
     reading: list[str]
     """What its variants show, in words."""
-    pairs: list[tuple[str, str]] = field(default_factory=list)
+    pairs: Sequence[tuple[str, str]]
     """Key and label of each row beside another."""
 
 
@@ -49,7 +50,7 @@ def trees(lines: Sequence[Line]) -> list[list[Line]]:
     return found
 
 
-def model_section(tree: Sequence[Line]) -> ModelSection:
+def model_section(tree: Sequence[Line], beside: Sequence[tuple[str, str]]) -> ModelSection:
     """Return what is known of a model's rows; columns that say nothing are left out."""
     columns: dict[str, Callable[[Line], str]] = {
         "row": lambda line: line.short if line.parent else f"{line.row.variant} · {line.row.instructions}",
@@ -68,13 +69,14 @@ def model_section(tree: Sequence[Line]) -> ModelSection:
     }
     rows = [[of(line) for of in columns.values()] for line in tree]
     shown = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
-    heads = [line for line in tree if any(child.parent is line and child.kind == VARIANT for child in tree)]
+    heads = [line for line in tree if variants_of(line, tree)]
     return ModelSection(
         f"m-{tree[0].id}",
         tree[0].row.name or tree[0].row.model,
         [list(columns)[i] for i in shown],
         [[row[i] for i in shown] for row in rows],
-        [sentence for head in heads for sentence in _reading(head)],
+        [sentence for head in heads for sentence in _reading(head.row, variants_of(head, tree))],
+        beside,
     )
 
 
@@ -92,9 +94,14 @@ def model_pairs(
             yield line, baseline, found
 
 
-def _reading(head: Line) -> list[str]:
+def variants_of(head: Line, lines: Sequence[Line]) -> list[Row]:
+    """Return the rows of the variants below a line."""
+    return [line.row for line in lines if line.parent is head and line.kind == VARIANT]
+
+
+def _reading(head: Row, variants: Sequence[Row]) -> list[str]:
     """Return what to deploy, and a line for each variant, as the terminal has them."""
-    return [*variants_text.deploy(head.row), *map(variants_text.line_of, head.row.children)]
+    return [*variants_text.deploy(head, variants), *map(variants_text.line_of, variants)]
 
 
 def _of_model(line: Line, key: str) -> str:

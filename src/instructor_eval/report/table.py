@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from instructor_eval.analysis.board import text
-from instructor_eval.analysis.board.board import MTEB_TYPES, stored_benchmark
+from instructor_eval.analysis.board.board import MTEB_TYPES, kind_of
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.format import MARKS, interval_text
 from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
 from instructor_eval.results.published import BILLBOARD, PROMPTED
-from instructor_eval.tasks.cards import shipped_cards
 
 HEATS = 8
 """Shades of a column, from its lowest score to its highest; 0 is none."""
@@ -79,7 +78,7 @@ def columns(board: Board) -> list[Column]:
 
     A mean that only one of the columns belongs to is left out: the column says the same.
     """
-    kinds = {task: _benchmark_and_type(task, board) for task in board.tasks}
+    kinds = {task: kind_of(task, board.rows) for task in board.tasks}
     found = [Column(m, *_place_of_mean(m), is_task=False) for m in text.means_shown(board)]
     alone = {mean for mean in found if _below(mean, kinds.values()) == 1}
     found = [c for c in found if c not in alone]
@@ -114,15 +113,6 @@ def cells(board: Board, lines: Sequence[Line], found: Sequence[Column]) -> dict[
 def _below(mean: Column, places: Iterable[tuple[str, str]]) -> int:
     """Return how many of the tasks, each a benchmark and a type, belong to a mean."""
     return sum(mean.benchmark in (_ALL, b) and mean.type in ("", kind) for b, kind in places)
-
-
-def _benchmark_and_type(task: str, board: Board) -> tuple[str, str]:
-    card = shipped_cards().get(task)
-    if card is not None:
-        return card.benchmark, card.type
-    found = (s for row in board.rows for t, s in (*row.scores.items(), *row.failures.items()) if t == task)
-    score = next(found, None)
-    return stored_benchmark(board.rows, task), score.type if score is not None else "no results yet"
 
 
 def _place_of_mean(name: str) -> tuple[str, str]:

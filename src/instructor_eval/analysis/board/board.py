@@ -1,17 +1,21 @@
 """The leaderboard: rows model x instruction set, columns tasks and their means, from stored scores alone.
 
 Published scores stand in rows of their own, marked, and take no part in ranks. A mean over an incomplete set of tasks
-says how many it is over; a missing cell stays empty. Variants of one model stand below their baseline (`siblings.py`).
+says how many it is over; a missing cell stays empty. Variants of one model stand below their baseline (`variants.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.board import intervals, variants
 from instructor_eval.analysis.board.evidence import Evidence
-from instructor_eval.analysis.board.rows import Board, Mean, Row
+from instructor_eval.analysis.board.rows import Board, ComparedRow, Mean, Row, ScoredRow
+from instructor_eval.analysis.statistics import difference
 from instructor_eval.results.published import BILLBOARD, CATEGORIES, PROMPTED, Published, beside
 from instructor_eval.results.readers import default_reader, reader_label, readers_of
 from instructor_eval.results.score import Key, ReadItems, Score, is_made_with, key_of
@@ -66,10 +70,8 @@ def build(
     reader = default_reader(readers) if reader is None else reader
     shown = [s for s in chosen if s.answered_by in (None, reader)]
     left_out = len(asked) - sum(wanted is None or s.task in wanted for s in shown)
-    measured = _measured(shown, current, wanted)
-    variants.link(measured)
-    _tell_apart(measured)
-    seen = {t for row in measured for t in (*row.tasks, *row.failed)}
+    measured = _scored(shown, current, wanted)
+    seen = {t for row in measured for t in (*row.tasks, *row.failures)}
     known = shipped_cards()
     entries = [(entry, beside(entry, protocol, limit)) for entry in published]
     if only is not None:
@@ -83,96 +85,133 @@ def build(
         for whole, e in entries
         if not columns or any(t in whole.tasks for t in columns) or (prompted and PROMPTED in whole.categories)
     ]
+    own = _own_benchmarks(measured, known)
+    groups = _groups(known, own)
     others = [
-        Row(e.model, "published", "published", "", tasks=dict(e.tasks), means=_published_means(e))
+        Row(e.model, "published", "published", "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
         for _, e in wanted_entries
         if e.tasks or e.categories
     ]
-    own = _own_benchmarks(measured, known)
-    groups = _groups(known, own)
-    for row in measured + others:
-        row.means = _means(row, groups) | row.means
-    heads = [row for row in measured if row.parent is None]
-    _rank(heads, columns)
-    heads.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
-    measured = [row for head in heads for row in (head, *head.children)]
     others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
-    all_rows = measured + others
-    means = [m for m in (*MTEB_TYPES, "MTEB-56", BILLBOARD, PROMPTED, "Nine-category", *own) if any(
-        m in r.means for r in (measured or all_rows))]  # fmt: skip
-    board = Board(all_rows, columns, means, left_out, reader_label(readers[reader]) if reader in readers else None)
-    board.published_apart = any(whole != e for whole, e in wanted_entries)
-    board.baseline = next((row for row in measured if row.key == baseline), None) if baseline else None
-    intervals.fill(board, heads, Evidence(items, kept), groups)
+    families = variants.families(measured)
+    ranked = sorted(
+        zip(_ranks([family[0] for family in families], columns), families, strict=True),
+        key=lambda found: (found[0][1], found[1][0].model, found[1][0].instructions),
+    )
+    against = next((row for row in measured if row.key == baseline), None)
+    compared, gaps = intervals.compare([family for _, family in ranked], columns, against, Evidence(items, kept))
+    ends = intervals.of_ranks([family[0] for family in compared], columns)
+    rows = [
+        row
+        for (rank, _), family, its_ends in zip(ranked, compared, ends, strict=True)
+        for row in _rows(family, (*rank, *its_ends), columns, groups)
+    ]
+    names = (*MTEB_TYPES, "MTEB-56", BILLBOARD, PROMPTED, "Nine-category", *own)
     if kept is not None:
         kept.save()
-    return board
+    return Board(
+        [*rows, *others],
+        columns,
+        [name for name in names if any(name in row.means for row in (rows or others))],
+        left_out,
+        reader_label(readers[reader]) if reader in readers else None,
+        baseline=next((row for row in rows if row.key == baseline), None),
+        published_apart=any(whole != e for whole, e in wanted_entries),
+        **gaps,
+    )
 
 
-def _measured(scores: Iterable[Score], current: Collection[str], wanted: Collection[str] | None) -> list[Row]:
-    """A row for each model, variant and instruction set, with the newest score of every task."""
-    rows: dict[tuple[str, str, str, str], Row] = {}
+def _scored(scores: Iterable[Score], current: Collection[str], wanted: Collection[str] | None) -> list[ScoredRow]:
+    """Return a row for each model, variant and instruction set, with the newest score of every task.
+
+    A numeric form other than fp32 stands behind the name; where two are still the same, a piece of the fingerprint.
+    """
+    groups: dict[Key, list[Score]] = {}
     for score in scores:
-        model, is_wanted = score.model, wanted is None or score.task in wanted
-        key = key_of(score)
-        if key not in rows:
-            rows[key] = Row(
-                key[0], key[3], "measured", key[2], model.revision, key[1], name=key[0], base=model.base_fingerprint
-            )
-        row = rows[key]
-        if score.status != "ok" or score.score is None:
-            if is_wanted:
-                row.failed.add(score.task)
-                row.failures[score.task] = score
-            continue
-        before = row.scores.get(score.task)
-        if before is None or _age(score, current) >= _age(before, current):
-            row.scores[score.task] = score
-            if is_wanted:
-                row.tasks[score.task] = score.score
-    for row in rows.values():
-        row.failed -= set(row.tasks)
-    return [row for row in rows.values() if row.tasks or row.failed]
+        groups.setdefault(key_of(score), []).append(score)
+    rows = [_row_of(key, group, current, wanted) for key, group in groups.items()]
+    rows = [row for row in rows if row.tasks or row.failures]
+    prints = Counter(model for model, _ in {(row.model, row.fingerprint) for row in rows})
+    return [
+        dataclasses.replace(row, model=f"{row.model} #{row.fingerprint[:6]}") if prints[row.model] > 1 else row
+        for row in rows
+    ]
 
 
-def _age(score: Score, current: Collection[str]) -> tuple[bool, str]:
-    """The later of two is the one that counts."""
-    return score.identity in current, score.created
+def _row_of(key: Key, group: Sequence[Score], current: Collection[str], wanted: Collection[str] | None) -> ScoredRow:
+    name, fingerprint, variant, instructions = key
+    good = [score for score in group if score.status == "ok" and score.score is not None]
+    # Of two the later counts; the tasks are in the order in which they were found.
+    late = {score.task: score for score in sorted(good, key=lambda s: (s.identity in current, s.created))}
+    scores = {score.task: late[score.task] for score in good}
+    return ScoredRow(
+        name if variant == "fp32" else f"{name} ({variant})",
+        instructions,
+        "measured",
+        variant,
+        group[0].model.revision,
+        fingerprint,
+        name,
+        group[0].model.base_fingerprint,
+        {task: score.score or 0.0 for task, score in scores.items() if wanted is None or task in wanted},
+        scores,
+        {s.task: s for s in group if (s.status != "ok" or s.score is None) and (wanted is None or s.task in wanted)},
+    )
 
 
-def _tell_apart(rows: list[Row]) -> None:
-    """A numeric form other than fp32 stands behind the name; where two are still the same, a piece of fingerprint."""
-    prints: dict[str, set[str]] = {}
-    for row in rows:
-        if row.variant != "fp32":
-            row.model = f"{row.model} ({row.variant})"
-        prints.setdefault(row.model, set()).add(row.fingerprint)
-    for row in rows:
-        if len(prints[row.model]) > 1:
-            row.model = f"{row.model} #{row.fingerprint[:6]}"
+def _rows(
+    family: Sequence[ComparedRow],
+    ranks: tuple[float | None, int | None, int | None, int | None],
+    columns: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+) -> Iterator[Row]:
+    """Yield the rows of a family, the parent first: it alone has a rank."""
+    parent = None
+    for row, (figures, pareto) in zip(family, variants.weigh(family, columns), strict=True):
+        means = _means(row.tasks, groups)
+        borda, rank, low, high = (None,) * 4 if parent else ranks
+        whole = Row(
+            **vars(row),
+            borda=borda,
+            rank=rank,
+            rank_low=low,
+            rank_high=high,
+            means=means,
+            mean_spreads=intervals.of_means(row, means, groups),
+            delta_macro=difference.mean(row.delta.values()) if row.delta else None,
+            figures=figures,
+            pareto=pareto,
+            parent=parent,
+        )
+        parent = parent or whole
+        yield whole
 
 
-def stored_benchmark(rows: Iterable[Row], task: str) -> str:
-    """The benchmark that results of a task that is not shipped name; none of ours is theirs to name."""
-    found = (s for r in rows for s in (r.scores.get(task), r.failures.get(task)) if s is not None)
-    score = next(found, None)
-    ours = {card.benchmark for card in shipped_cards().values()}
-    return "own" if score is None or score.benchmark in ours else score.benchmark
+def kind_of(task: str, rows: Iterable[ScoredRow]) -> tuple[str, str]:
+    """Return a task's benchmark and type: its card's, or else those of its results; no benchmark of ours is theirs."""
+    cards = shipped_cards()
+    if task in cards:
+        return cards[task].benchmark, cards[task].type
+    score = next((s for r in rows for s in (r.scores.get(task), r.failures.get(task)) if s is not None), None)
+    if score is None:
+        return "own", "no results yet"
+    is_ours = any(score.benchmark == card.benchmark for card in cards.values())
+    return "own" if is_ours else score.benchmark, score.type
 
 
-def _own_benchmarks(rows: Sequence[Row], known: Mapping[str, Card]) -> dict[str, list[str]]:
+def _own_benchmarks(rows: Sequence[ScoredRow], known: Mapping[str, Card]) -> dict[str, list[str]]:
     """Benchmarks beside the paper's three, with the tasks that were run of them."""
     own: dict[str, list[str]] = {}
-    for task in dict.fromkeys(t for r in rows for t in (*r.tasks, *r.failed)):
-        benchmark = known[task].benchmark if task in known else stored_benchmark(rows, task)
+    for task in dict.fromkeys(t for r in rows for t in (*r.tasks, *r.failures)):
+        benchmark, _ = kind_of(task, rows)
         if benchmark not in ("mteb", "billboard", "prompt-retrieval"):
             own.setdefault(benchmark, []).append(task)
     whole = {b: [c.name for c in known.values() if c.benchmark == b] for b in own}
     return {b: whole[b] or tasks for b, tasks in own.items()}
 
 
-def _mean(row: Row, tasks: Sequence[str]) -> Mean | None:
-    values = [row.tasks[t] for t in tasks if t in row.tasks]
+def _mean(scores: Mapping[str, float], tasks: Sequence[str]) -> Mean | None:
+    values = [scores[t] for t in tasks if t in scores]
     return Mean(sum(values) / len(values), len(values), len(tasks)) if values else None
 
 
@@ -186,8 +225,8 @@ def _groups(known: Mapping[str, Card], own: Mapping[str, Sequence[str]]) -> dict
     return {**groups, **own}
 
 
-def _means(row: Row, groups: Mapping[str, Sequence[str]]) -> dict[str, Mean]:
-    found = {name: mean for name, tasks in groups.items() if (mean := _mean(row, tasks))}
+def _means(scores: Mapping[str, float], groups: Mapping[str, Sequence[str]]) -> dict[str, Mean]:
+    found = {name: mean for name, tasks in groups.items() if (mean := _mean(scores, tasks))}
     # The paper's "Avg. (70)": the mean of nine category means. A category counts once all its tasks are there.
     categories = [c for c in CATEGORIES if c in found and found[c].complete]
     if categories:
@@ -206,24 +245,20 @@ def _published_means(entry: Published) -> dict[str, Mean]:
     return found
 
 
-def _rank(rows: list[Row], columns: Sequence[str]) -> None:
-    """Borda count: in every task a row earns a point for each row it beats and half a point for each it ties with.
+def _ranks(rows: Sequence[ScoredRow], columns: Sequence[str]) -> list[tuple[float, int]]:
+    """Return Borda counts and ranks: in every task a point for each row that is beaten, half a point for each tie.
 
     A row without a result in a task earns nothing there. Equal counts share a rank.
     """
-    for row in rows:
-        row.borda = 0.0
-        for task in columns:
-            if task not in row.tasks:
-                continue
-            for other in rows:
-                if other is not row:
-                    mine, theirs = row.tasks[task], other.tasks.get(task)
-                    row.borda += 1.0 if theirs is None or mine > theirs else 0.5 * (mine == theirs)
-    for row in rows:
-        row.rank = 1 + sum((r.borda or 0.0) > (row.borda or 0.0) for r in rows)
+    counts = [0.0] * len(rows)
+    for task in columns:
+        values = [row.tasks.get(task, -math.inf) for row in rows]
+        for i, own in enumerate(values):
+            if own > -math.inf:
+                counts[i] += sum((own > other) + 0.5 * (own == other) for other in values) - 0.5
+    return [(count, 1 + sum(other > count for other in counts)) for count in counts]
 
 
 def _lead(row: Row, columns: Sequence[str]) -> float:
-    mean = _mean(row, columns)
+    mean = _mean(row.tasks, columns)
     return mean.value if mean else 0.0

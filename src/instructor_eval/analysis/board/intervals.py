@@ -1,99 +1,103 @@
-"""Uncertainty on the board: intervals of cells, means and ranks; marks."""
+"""What the items of scores say: intervals of cells, means and ranks, and how rows differ."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.board import variants
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
-from instructor_eval.analysis.statistics.estimates import NotComparableError
+from instructor_eval.analysis.board.rows import ComparedRow, Mean, ScoredRow
+from instructor_eval.analysis.board.variants import Beside
 from instructor_eval.results.published import CATEGORIES
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.board.rows import Board, Row
+    from instructor_eval.analysis.statistics.spreads import Spread
 
 
-def fill(board: Board, heads: Sequence[Row], evidence: Evidence, groups: Mapping[str, Sequence[str]]) -> None:
-    """Fill what comes of the scores' items, and what variants lose beside their parents.
+@dataclass(frozen=True)
+class _Cell:
+    """What the items of one score say."""
+
+    spread: Spread | None
+    unread: bool
+    """True where its items are missing or damaged."""
+    beside_parent: Beside
+    mark: Beside
+
+
+def compare(
+    families: Sequence[Sequence[ScoredRow]], tasks: Sequence[str], baseline: ScoredRow | None, evidence: Evidence
+) -> tuple[list[list[ComparedRow]], dict[str, list[str]]]:
+    """Return the families with what their items say, and the board's fields that tell what was not compared.
 
     Args:
-        board: The board; its measured rows, `without_interval`, `without_items` and `unmarked` are filled.
-        heads: Its ranked rows.
+        families: Rows of one checkpoint, the parent first.
+        tasks: The board's tasks.
+        baseline: The row that all are compared with.
         evidence: Of the scores' items.
-        groups: The tasks of each mean.
     """
-    rows = [row for head in heads for row in (head, *head.children)]
-    for task in board.tasks:  # task by task and row by row: few items are held at a time, and each is read once
-        for row in rows:
-            _spread(board, row, task, evidence)
-            if row.parent is not None and not variants.compare(row, row.parent, task, evidence):
-                board.without_interval.append(f"{task} ({row.variant})")
-            if board.baseline is not None:
-                _mark(board, row, board.baseline, task, evidence)
-    for head in heads:
-        if head.children:
-            variants.sum_up(head)
-            variants.weigh(head, board.tasks)
-    for row in rows:
-        _spread_means(row, groups)
-        if board.baseline is None:
-            row.marks = row.delta
-    _spread_ranks(board, heads)
+    parents = {row: None if row is family[0] else family[0] for family in families for row in family}
+    # Task by task and row by row: few items are held at a time, and each is read once.
+    cells = {(task, row): _cell(row, parents[row], baseline, task, evidence) for task in tasks for row in parents}
+
+    def compared(row: ScoredRow) -> ComparedRow:
+        own = {task: cells[task, row] for task in tasks}
+        return ComparedRow(
+            **vars(row),
+            spreads={task: cell.spread for task, cell in own.items() if cell.spread},
+            delta={task: cell.beside_parent.difference for task, cell in own.items() if cell.beside_parent.difference},
+            not_comparable={task: cell.beside_parent.why for task, cell in own.items() if cell.beside_parent.why},
+            marks={task: cell.mark.difference for task, cell in own.items() if cell.mark.difference},
+        )
+
+    return [[compared(row) for row in family] for family in families], {
+        "without_items": [f"{task} ({row.model})" for (task, row), cell in cells.items() if cell.unread],
+        "without_interval": [f"{task} ({row.variant})" for (task, row), c in cells.items() if c.beside_parent.unread],
+        "unmarked": [f"{task} ({row.model}: {c.mark.why})" for (task, row), c in cells.items() if c.mark.why],
+    }
 
 
-def _spread_ranks(board: Board, heads: Sequence[Row]) -> None:
+def _cell(row: ScoredRow, parent: ScoredRow | None, baseline: ScoredRow | None, task: str, evidence: Evidence) -> _Cell:
+    spread, unread = None, False
+    if task in row.tasks and evidence.readable:
+        try:
+            spread = variants.spread(row.scores, task, evidence, replicates=parent is None)
+        except UnreadError:
+            unread = True
+    beside = variants.beside(row.scores, parent.scores, task, evidence) if parent else Beside()
+    mark = Beside(beside.difference)
+    if baseline is not None and (parent is not baseline or not mark.difference):
+        others = {} if row is baseline else baseline.scores
+        mark = variants.beside(row.scores, others, task, evidence, instructions=False)
+        mark = Beside(why="items are missing or damaged") if mark.unread else mark
+    return _Cell(spread, unread, beside, mark)
+
+
+def of_ranks(heads: Sequence[ComparedRow], tasks: Sequence[str]) -> list[tuple[int | None, int | None]]:
+    """Return the ends of each rank's interval."""
     if len(heads) < 2 or not any(row.spreads for row in heads):
-        return
+        return [(None, None)] * len(heads)
     from instructor_eval.analysis.board.rank_intervals import rank_intervals
 
-    spreads = [[row.spreads.get(task) for row in heads] for task in board.tasks]
-    found = rank_intervals(
-        [[row.tasks.get(task) for row in heads] for task in board.tasks],
-        [[s.replicates if s else None for s in column] for column in spreads],
-        seed_text=" ".join(board.tasks),
-    )
-    for row, (low, high) in zip(heads, found, strict=True):
-        row.rank_low, row.rank_high = low, high
+    spreads = [[row.spreads.get(task) for row in heads] for task in tasks]
+    return [
+        *rank_intervals(
+            [[row.tasks.get(task) for row in heads] for task in tasks],
+            [[s.replicates if s else None for s in column] for column in spreads],
+            seed_text=" ".join(tasks),
+        )
+    ]
 
 
-def _spread(board: Board, row: Row, task: str, evidence: Evidence) -> None:
-    if task not in row.tasks or not evidence.readable:
-        return
-    try:
-        row.spreads[task] = variants.spread(row, task, evidence, replicates=row.parent is None)
-    except UnreadError:
-        board.without_items.append(f"{task} ({row.model})")
-
-
-def _mark(board: Board, row: Row, baseline: Row, task: str, evidence: Evidence) -> None:
-    """Compare a row's score of one task with the baseline row's."""
-    if row is baseline or task not in row.scores or task not in baseline.scores:
-        return
-    if row.parent is baseline and task in row.delta:
-        row.marks[task] = row.delta[task]
-        return
-    try:
-        row.marks[task] = variants.difference(row, baseline, task, evidence, instructions=False)
-    except NotComparableError as e:
-        board.unmarked.append(f"{task} ({row.model}: {e})")
-    except UnreadError:
-        board.unmarked.append(f"{task} ({row.model}: items are missing or damaged)")
-
-
-def _spread_means(row: Row, groups: Mapping[str, Sequence[str]]) -> None:
-    """Intervals of the means whose every task has one."""
+def of_means(row: ComparedRow, means: Mapping[str, Mean], groups: Mapping[str, Sequence[str]]) -> dict[str, Spread]:
+    """Return the intervals of the means whose every task has one."""
     if not row.spreads:
-        return
+        return {}
     from instructor_eval.analysis.statistics import spreads
 
-    for name, tasks in groups.items():
-        there = [task for task in tasks if task in row.tasks]
-        found = spreads.mean([row.spreads[t] for t in there]) if all(t in row.spreads for t in there) else None
-        if found is not None:
-            row.mean_spreads[name] = found
-    categories = [c for c in CATEGORIES if c in row.means and row.means[c].complete]
-    if all(c in row.mean_spreads for c in categories):
-        found = spreads.mean([row.mean_spreads[c] for c in categories])
-        if found is not None:
-            row.mean_spreads["Nine-category"] = found
+    parts = {name: [row.spreads.get(t) for t in tasks if t in row.tasks] for name, tasks in groups.items()}
+    found = {name: spread for name, of in parts.items() if (spread := spreads.mean(of))}
+    whole = spreads.mean([found.get(c) for c in CATEGORIES if c in means and means[c].complete])
+    return found | ({"Nine-category": whole} if whole else {})

@@ -72,7 +72,7 @@ def means_shown(board: Board) -> list[str]:
 def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
     """Return headers and rows of the board's CSV, in the board's order; None where there is nothing."""
     headers, rows = _matrix(board, "csv")
-    if board.parents:
+    if board.families:
         headers += variants_text.CSV_COLUMNS
         rows = [[*shown, *variants_text.csv_cells(row)] for row, shown in zip(board.rows, rows, strict=True)]
     if any(search_figures(row) for row in board.rows):
@@ -188,7 +188,7 @@ def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
 def notes(board: Board, means: list[str]) -> list[str]:
     """Return what must be known to read the score table, a sentence or two each."""
     sentences = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
-    if board.parents:
+    if board.families:
         sentences[0] = (
             "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
         )
@@ -261,7 +261,7 @@ def _as_json(row: Row, board: Board) -> dict[str, Any]:
         "means": {m: dataclasses.asdict(v) for m, v in row.means.items()},
         "tasks": {t: row.tasks.get(t) for t in board.tasks},
         "failed": sorted(row.failed),
-        **variants_text.as_json(row),
+        **variants_text.as_json(row, board.families.get(row, ())),
         "rank_low": row.rank_low,
         "rank_high": row.rank_high,
         "intervals": {t: _interval(s) for t, s in row.spreads.items()},

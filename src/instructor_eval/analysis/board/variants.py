@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instructor_eval import metrics
@@ -23,7 +24,7 @@ from instructor_eval.results.search_figures import of_parts
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.board.rows import Row
+    from instructor_eval.analysis.board.rows import ComparedRow, ScoredRow, Scores
     from instructor_eval.analysis.statistics.spreads import Spread
 
 _SECOND_CHOICE = "bf16"
@@ -37,40 +38,37 @@ def alike(ratio: float) -> bool:
     return max(ratio, 1 / ratio) < 1 + NOISE
 
 
-def link(rows: Iterable[Row]) -> None:
-    """Make parents and children of the rows of one model, revision, instruction set and checkpoint.
+def families(rows: Iterable[ScoredRow]) -> list[list[ScoredRow]]:
+    """Return the rows of one model, revision, instruction set and checkpoint together, the parent first.
 
-    A family with two rows of the baseline variant stays as it is: two checkpoints go by one name, and nothing says to
-    which of them the others belong.
+    Of a family with two rows of the baseline variant each row stays alone: two checkpoints go by one name, and nothing
+    says to which of them the others belong.
     """
-    for family in _families(rows):
+    found: list[list[ScoredRow]] = []
+    for family in _of_checkpoints(rows):
         # A baseline that failed at everything is none.
         able = [row for row in family if row.tasks] or family
         baseline = min((canonical(row.variant) for row in able), key=lambda v: (v != BASELINE, v != _SECOND_CHOICE, v))
         parents = [row for row in able if canonical(row.variant) == baseline]
-        if len(parents) > 1 or len(family) == 1:
-            continue
-        [parent] = parents
-        parent.children = sorted(
-            (r for r in family if r is not parent), key=lambda r: (_order(r.variant), r.fingerprint)
-        )
-        for row in parent.children:
-            row.parent = parent
+        children = [row for row in family if row is not parents[0]]
+        children.sort(key=lambda r: (_order(r.variant), r.fingerprint))
+        found += [[parents[0], *children]] if len(parents) == 1 else [[row] for row in family]
+    return found
 
 
-def _families(rows: Iterable[Row]) -> list[list[Row]]:
+def _of_checkpoints(rows: Iterable[ScoredRow]) -> list[list[ScoredRow]]:
     """Rows of one checkpoint each; one that does not say of which joins the only one there is of its name."""
-    named: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    named: dict[tuple[str, str, str], dict[str, list[ScoredRow]]] = {}
     for row in rows:
         by_base = named.setdefault((row.name, row.revision, row.instructions), {})
         by_base.setdefault(row.base or (row.fingerprint if row.variant == BASELINE else ""), []).append(row)
-    found: list[list[Row]] = []
+    found: list[list[ScoredRow]] = []
     for by_base in named.values():
         unknown = by_base.pop("", [])
-        families = list(by_base.values())
-        if len(families) <= 1:
-            families = [[*(row for family in families for row in family), *unknown]]
-        found += families
+        if len(by_base) > 1:
+            found += [*by_base.values(), *([row] for row in unknown)]
+        else:
+            found.append([*(row for family in by_base.values() for row in family), *unknown])
     return found
 
 
@@ -85,91 +83,84 @@ def _order(text: str) -> tuple[int, str, int, int, str]:
     return place, variant.form, embeddings.index(variant.embedding), variant.dim or 0, text
 
 
-def compare(child: Row, parent: Row, task: str, evidence: Evidence) -> bool:
-    """Fill `delta` or `not_comparable` of a child for one task, where both have it.
+@dataclass(frozen=True)
+class Beside:
+    """A score of one task beside another's."""
 
-    Args:
-        child: The child.
-        parent: The parent.
-        task: The task to compare; a whole (CQADupstackRetrieval) is compared through its parts.
-        evidence: Of the scores' items; without any every difference stays without an interval.
+    difference: Difference | None = None
+    """None where it was not asked for, one of them is missing, or they cannot be compared."""
+    why: str = ""
+    """Why they cannot be compared."""
+    unread: bool = False
+    """True where items are missing or damaged: the difference has no interval."""
 
-    Returns:
-        Whether there was all that an interval needs: False where items are missing or damaged.
-    """
-    if task not in parent.scores or task not in child.scores:
-        return True
+
+def beside(mine: Scores, theirs: Scores, task: str, evidence: Evidence, *, instructions: bool = True) -> Beside:
+    """Return one task's difference, or why there is none; the arguments are those of `difference`."""
+    if task not in mine or task not in theirs:
+        return Beside()
     try:
-        child.delta[task] = difference(child, parent, task, evidence)
+        return Beside(difference(mine, theirs, task, evidence, instructions=instructions))
     except NotComparableError as e:
-        child.not_comparable[task] = str(e)
+        return Beside(why=str(e))
     except UnreadError:
-        child.delta[task] = _bare(child.scores[task], parent.scores[task])
-        return False
-    return True
+        return Beside(_bare(mine[task], theirs[task]), unread=True)
 
 
-def sum_up(parent: Row) -> None:
-    """Fill `delta_macro` of a parent's children."""
-    for child in parent.children:
-        if child.delta:
-            child.delta_macro = stats.mean(child.delta.values())
-
-
-def difference(child: Row, parent: Row, task: str, evidence: Evidence, *, instructions: bool = True) -> Difference:
-    """One task's difference; a mean of parts has the interval of the mean of its parts' differences.
+def difference(mine: Scores, theirs: Scores, task: str, evidence: Evidence, *, instructions: bool = True) -> Difference:
+    """Return one task's difference; a mean of parts has the interval of the mean of its parts' differences.
 
     Args:
-        child: One row.
-        parent: The other.
+        mine: One row's scores.
+        theirs: The other's.
         task: A task that both have a score of.
-        evidence: Of the scores' items.
+        evidence: Of the scores' items; without any the difference stays without an interval.
         instructions: Whether the instruction texts of both must be the same.
 
     Raises:
         NotComparableError: the scores are not of one evaluation.
         UnreadError: items are missing, or parts are, or they are not those that the whole was computed from.
     """
-    mine, theirs = child.scores[task], parent.scores[task]
-    reason = stats.why_not(mine, theirs, instructions=instructions)
+    own, other = mine[task], theirs[task]
+    reason = stats.why_not(own, other, instructions=instructions)
     if reason:
         raise NotComparableError(reason)
-    bare = _bare(mine, theirs)
+    bare = _bare(own, other)
     if not evidence.readable:
         return bare
-    if not metrics.is_of_parts(mine.metric):
-        return evidence.difference(mine, theirs)
-    names, others = (evidence.parts(score) for score in (mine, theirs))
-    if sorted(names) != sorted(others):
+    if not metrics.is_of_parts(own.metric):
+        return evidence.difference(own, other)
+    names = evidence.parts(own)
+    if sorted(names) != sorted(evidence.parts(other)):
         raise NotComparableError("other parts")
-    _check_parts(names, mine, (child, parent))
-    parts = [difference(child, parent, part, evidence, instructions=instructions) for part in names]
+    _check_parts(names, own, (mine, theirs))
+    parts = [difference(mine, theirs, part, evidence, instructions=instructions) for part in names]
     found = stats.mean(parts)
     if found.n < len(parts) or abs(found.delta - bare.delta) > _SAME:
         raise UnreadError
     return found
 
 
-def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spread:
-    """One score's interval; a mean of parts has that of the mean of its parts.
+def spread(scores: Scores, task: str, evidence: Evidence, *, replicates: bool) -> Spread:
+    """Return one score's interval; a mean of parts has that of the mean of its parts.
 
     Args:
-        row: The row.
-        task: A task that it has a score of.
+        scores: A row's scores.
+        task: A task among them.
         evidence: Of the scores' items.
         replicates: Whether the score's replicates are wanted too.
 
     Raises:
         UnreadError: items are missing, or parts are, or they are not those that the score was computed from.
     """
-    score = row.scores[task]
+    score = scores[task]
     if score.statistics is not None or not metrics.is_of_parts(score.metric):
         return evidence.spread(score, replicates=replicates)
     from instructor_eval.analysis.statistics.spreads import of_parts
 
     names = evidence.parts(score)
-    _check_parts(names, score, (row,))
-    parts = [evidence.spread(row.scores[part], replicates=replicates) for part in names]
+    _check_parts(names, score, (scores,))
+    parts = [evidence.spread(scores[part], replicates=replicates) for part in names]
     value = score.score or 0.0
     found = of_parts(parts, value)
     if found is None or abs(math.fsum(p.value for p in parts) / len(parts) - value) > _SAME:
@@ -177,13 +168,9 @@ def spread(row: Row, task: str, evidence: Evidence, *, replicates: bool) -> Spre
     return found
 
 
-def _check_parts(names: Sequence[str], whole: Score, rows: Sequence[Row]) -> None:
-    """Return whether every row has a score of every part, which is never a whole again.
-
-    Raises:
-        UnreadError: one is missing, or there are no parts.
-    """
-    scores = [row.scores.get(name) for name in names for row in rows]
+def _check_parts(names: Sequence[str], whole: Score, rows: Sequence[Scores]) -> None:
+    """Raise `UnreadError` unless there are parts and every row has a score of each, which is never a whole again."""
+    scores = [row.get(name) for name in names for row in rows]
     if not names or any(score is None or score.metric == whole.metric for score in scores):
         raise UnreadError
 
@@ -192,37 +179,59 @@ def _bare(child: Score, parent: Score) -> Difference:
     return Difference((child.score or 0.0) - (parent.score or 0.0), n=child.n_items)
 
 
-def weigh(parent: Row, tasks: Sequence[str]) -> None:
-    """Fill `figures` and `pareto` of a parent and its children; quality is taken over `tasks`."""
+def weigh(family: Sequence[ComparedRow], tasks: Sequence[str]) -> list[tuple[Figures, bool | None]]:
+    """Return size and speed of a parent and its children, and whether nothing beats them; quality is over `tasks`."""
+    parent, *children = family
+    if not children:
+        return [(Figures(), None)]
     base = parent.cost or CostFigures()
-    file_bytes = base.file_bytes
-    for row in parent.children:
-        cost = row.cost or CostFigures()
-        size = cost.file_bytes
-        smaller = file_bytes / size if file_bytes and size else _to_parent("size_ratio", cost, base, parent)
-        why = _untimed(row.cost, base, parent)
-        faster = None if why else _to_parent("speed_ratio", cost, base, parent)
-        row.figures = Figures(_whole(size), smaller, faster, _vector_bytes(row), cost.device, why)
-    timed = any(row.figures.faster for row in parent.children) or base.speed_ratio is not None
-    parent.figures = Figures(
-        _whole(file_bytes),
-        1.0 if file_bytes else None,
-        1.0 if timed else None,
-        _vector_bytes(parent),
-        base.device,
-    )
-    family = [parent, *parent.children]
-    for row in family:
-        if _is_weighed(row):
-            row.pareto = not any(_beats(other, row, tasks) for other in family if other is not row)
+    figures = [_figures(child, parent, base) for child in children]
+    timed = any(f.faster for f in figures) or base.speed_ratio is not None
+    smaller, faster = 1.0 if base.file_bytes else None, 1.0 if timed else None
+    figures = [Figures(base.file_bytes, smaller, faster, _vector_bytes(parent), base.device), *figures]
+    known = dict(zip(family, figures, strict=True))
+    weighed = [row for row, f in known.items() if row.tasks and None not in (f.file_bytes, f.faster, f.vector_bytes)]
+
+    def beats(one: ComparedRow, other: ComparedRow) -> bool:
+        """Return whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
+
+        Quality is the mean score over those of the tasks that both have and that can be compared. Speeds that are
+        `alike` are equal; those measured on two devices are not compared, a parent's excepted: children's are ratios
+        to it.
+        """
+        a, b = known[one], known[other]
+        left_out = {*one.not_comparable, *other.not_comparable}
+        shared = [t for t in tasks if t in one.tasks and t in other.tasks and t not in left_out]
+        if not shared or (parent not in (one, other) and a.device != b.device):
+            return False
+        mine, theirs = a.faster or 0.0, b.faster or 0.0  # both known and positive: they are weighed
+        gains = (
+            sum(one.tasks[t] - other.tasks[t] for t in shared),
+            (b.file_bytes or 0) - (a.file_bytes or 0),
+            0.0 if alike(mine / theirs) else mine - theirs,
+            (b.vector_bytes or 0) - (a.vector_bytes or 0),
+        )
+        return min(gains) >= 0 and max(gains) > 0
+
+    best = {row: not any(beats(other, row) for other in weighed if other is not row) for row in weighed}
+    return [(f, best.get(row)) for row, f in known.items()]
 
 
-def _baseline(cost: CostFigures, parent: Row) -> str:
+def _figures(child: ComparedRow, parent: ComparedRow, base: CostFigures) -> Figures:
+    cost = child.cost or CostFigures()
+    size = cost.file_bytes
+    smaller = base.file_bytes / size if base.file_bytes and size else _to_parent("size_ratio", cost, base, parent)
+    why = _untimed(child.cost, base, parent)
+    faster = None if why else _to_parent("speed_ratio", cost, base, parent)
+    return Figures(size, smaller, faster, _vector_bytes(child), cost.device, why)
+
+
+def _baseline(cost: CostFigures, parent: ScoredRow) -> str:
     """Return the form that a cost's ratios are relative to; where it does not say, the parent's."""
     return canonical(cost.baseline or parent.variant)
 
 
-def _to_parent(key: str, cost: CostFigures, base: CostFigures, parent: Row) -> float | None:
+def _to_parent(key: str, cost: CostFigures, base: CostFigures, parent: ScoredRow) -> float | None:
     """Return a ratio to the parent: as filed, or through the baseline that both were measured against; else None."""
     own: float | None = getattr(cost, key)
     against = _baseline(cost, parent)
@@ -232,7 +241,7 @@ def _to_parent(key: str, cost: CostFigures, base: CostFigures, parent: Row) -> f
     return own / theirs if theirs and _baseline(base, parent) == against else None
 
 
-def _untimed(cost: CostFigures | None, base: CostFigures, parent: Row) -> str:
+def _untimed(cost: CostFigures | None, base: CostFigures, parent: ScoredRow) -> str:
     """Return why a child's speed cannot be compared with the parent's; empty where it can, or nothing was measured."""
     if cost is None:
         return ""
@@ -249,11 +258,7 @@ def _untimed(cost: CostFigures | None, base: CostFigures, parent: Row) -> str:
     return ""
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _vector_bytes(row: Row) -> int | None:
+def _vector_bytes(row: ScoredRow) -> int | None:
     """Bytes of a stored vector: what a store took; else as filed; else by the variant's name; else four a value."""
     searches = [row.scores[task].search for task in searched(row)]
     if searches:
@@ -271,37 +276,8 @@ def _vector_bytes(row: Row) -> int | None:
         return 4 * dim
 
 
-def searched(row: Row) -> list[str]:
+def searched(row: ScoredRow) -> list[str]:
     """The tasks of a row that went through its store; a whole stands for its parts, whose figures are in its own."""
     cards = shipped_cards()
     found = [task for task in row.tasks if task in row.scores and row.scores[task].search]
     return [task for task in found if not (task in cards and cards[task].part_of in found)]
-
-
-def _is_weighed(row: Row) -> bool:
-    """Return whether enough is known of a row to say that nothing beats it."""
-    figures = row.figures
-    return bool(row.tasks) and None not in (figures.file_bytes, figures.faster, figures.vector_bytes)
-
-
-def _beats(one: Row, other: Row, tasks: Sequence[str]) -> bool:
-    """Return whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
-
-    Quality is the mean score over those of the tasks that both have and that can be compared. Speeds that are `alike`
-    are equal; those measured on two devices are not compared, a parent's excepted: children's are ratios to it.
-    """
-    if not (_is_weighed(one) and _is_weighed(other)):
-        return False
-    a, b = one.figures, other.figures
-    left_out = {*one.not_comparable, *other.not_comparable}
-    shared = [t for t in tasks if t in one.tasks and t in other.tasks and t not in left_out]
-    if not shared or (one.parent is not None and other.parent is not None and a.device != b.device):
-        return False
-    mine, theirs = a.faster or 0.0, b.faster or 0.0  # both known and positive: they are weighed
-    gains = (
-        sum(one.tasks[t] - other.tasks[t] for t in shared),
-        (b.file_bytes or 0) - (a.file_bytes or 0),
-        0.0 if alike(mine / theirs) else mine - theirs,
-        (b.vector_bytes or 0) - (a.vector_bytes or 0),
-    )
-    return min(gains) >= 0 and max(gains) > 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,12 +39,12 @@ _MEANINGS = {
 }
 
 
-def as_json(row: Row) -> dict[str, Any]:
+def as_json(row: Row, children: Sequence[Row]) -> dict[str, Any]:
     """Return a row as a variant for JSON; fractions of 1 and bytes, null where unknown."""
     figures = row.figures
     return {
         "parent": row.parent.model if row.parent else None,
-        "children": [child.model for child in row.children],
+        "children": [child.model for child in children],
         "delta": difference_text.as_json(row.delta_macro),
         "deltas": {task: difference_text.as_json(delta) for task, delta in row.delta.items()},
         "not_comparable": row.not_comparable,
@@ -75,31 +76,36 @@ def tables(board: Board, form: str) -> list[str]:
     if form == "table":
         width = shutil.get_terminal_size((120, 40)).columns
         found = []
-        for parent in board.parents:
-            headers, rows = _table([parent], form)
+        for parent, children in board.families.items():
+            headers, rows = _table([parent, *children], form)
             title = f"Variants of {parent.model}, instructions {parent.instructions}"
-            found.append(printable("; ".join(filter(None, [title, _without_baseline(parent)]))))
+            found.append(printable("; ".join(filter(None, [title, _without_baseline(parent, children)]))))
             found.append(blocks(headers, rows, left=1, width=width))
         return found
-    if not board.parents:
+    if not board.families:
         return []
-    headers, rows = _table(board.parents, form)
-    family = [[row.model, row.instructions] for parent in board.parents for row in (parent, *parent.children)]
-    return [
-        render(["model", "instructions", *headers], [f + r for f, r in zip(family, rows, strict=True)], form, left=3)
-    ]
+    family = _rows(board)
+    headers, rows = _table(family, form)
+    cells = [[row.model, row.instructions, *shown] for row, shown in zip(family, rows, strict=True)]
+    return [render(["model", "instructions", *headers], cells, form, left=3)]
 
 
-def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str | None]]]:
+def _rows(board: Board) -> list[Row]:
+    """Return the rows that have variants below them, each before these."""
+    return [row for parent, children in board.families.items() for row in (parent, *children)]
+
+
+def _table(rows: Sequence[Row], form: str) -> tuple[list[str], list[list[str | None]]]:
     """Headers and rows; columns of which nothing is known are left out."""
-    rows = [row for parent in parents for row in (parent, *parent.children)]
+    devices = {(row.parent, row.figures.device) for row in rows if row.parent and row.figures.faster}
+    several = Counter(parent for parent, _ in devices)  # of each parent's children
     columns: dict[str, Callable[[Row], str | None]] = {
         "variant": lambda row: row.short if row.parent else _parent_cell(row),
         delta_header(form): lambda row: _delta_cell(row, form),
         "tasks": _tasks_cell,
         "size MB": lambda row: _megabytes(row.figures.file_bytes),
         "x smaller": lambda row: _ratio(row.figures.smaller),
-        "x faster here": _faster_cell,
+        "x faster here": lambda row: _faster_cell(row, several=row.parent is not None and several[row.parent] > 1),
         "index MB/1M": lambda row: _megabytes(row.figures.vector_bytes, _MILLION),
         "Pareto": lambda row: "*" if row.pareto else None,
     }
@@ -108,16 +114,16 @@ def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str 
     return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
 
 
-def _without_baseline(parent: Row) -> str:
+def _without_baseline(parent: Row, children: Sequence[Row]) -> str:
     """Return a note where a family is compared with another form than fp32; empty where it is fp32."""
     if canonical(parent.variant) == BASELINE:
         return ""
-    failed = any(canonical(child.variant) == BASELINE for child in parent.children)
+    failed = any(canonical(child.variant) == BASELINE for child in children)
     return f"{f'{BASELINE} has no scores' if failed else f'no {BASELINE} row'}: compared with {parent.variant}"
 
 
 def _parent_cell(parent: Row) -> str:
-    return f"{parent.variant} ({'compared with' if _without_baseline(parent) else 'baseline'})"
+    return f"{parent.variant} ({'baseline' if canonical(parent.variant) == BASELINE else 'compared with'})"
 
 
 def _delta_cell(row: Row, form: str) -> str | None:
@@ -153,11 +159,10 @@ def _shared(row: Row) -> int:
     return len(row.delta) + len(row.not_comparable)
 
 
-def _faster_cell(row: Row) -> str | None:
-    text, device = _ratio(row.figures.faster), row.figures.device
-    siblings = row.parent.children if row.parent else []
-    several = len({r.figures.device for r in siblings if r.figures.faster}) > 1
-    return f"{text} ({device})" if text and several else text
+def _faster_cell(row: Row, *, several: bool) -> str | None:
+    """Return its speed; with the machine where siblings ran on several."""
+    text = _ratio(row.figures.faster)
+    return f"{text} ({row.figures.device})" if text and several else text
 
 
 def _ratio(value: float | None) -> str | None:
@@ -173,15 +178,15 @@ def _megabytes(size: int | None, times: int = 1) -> str | None:
 
 def reading(board: Board) -> list[str]:
     """Return what the tables of variants show, in paragraphs: the marks, a line a child, what to deploy."""
-    if not board.parents:
+    if not board.families:
         return []
-    return [" ".join(_legend(board)), *(_reading_of(parent) for parent in board.parents)]
+    return [" ".join(_legend(board)), *(_reading_of(parent, of) for parent, of in board.families.items())]
 
 
 def _legend(board: Board) -> list[str]:
-    rows = [row for parent in board.parents for row in (parent, *parent.children)]
+    rows = _rows(board)
     deltas = [row.delta_macro for row in rows if row.delta_macro]
-    whom = "the row compared with" if any(map(_without_baseline, board.parents)) else "the baseline"
+    whom = "the row compared with" if any(canonical(p.variant) != BASELINE for p in board.families) else "the baseline"
     lines = [f"Δ: mean difference from {whom} over the tasks both have, and its 95 % interval, in points."]
     marks = {delta.verdict for delta in deltas}
     lines += [text for verdict, text in _MEANINGS.items() if verdict in marks]
@@ -209,17 +214,17 @@ def _legend(board: Board) -> list[str]:
     return lines
 
 
-def _reading_of(parent: Row) -> str:
-    compared = _without_baseline(parent) or f"beside {parent.variant}"
+def _reading_of(parent: Row, children: Sequence[Row]) -> str:
+    compared = _without_baseline(parent, children) or f"beside {parent.variant}"
     title = f"{parent.model}, instructions {parent.instructions}, {compared}"
-    lines = [*map(line_of, parent.children), *_untimed(parent), *deploy(parent)]
+    lines = [*map(line_of, children), *_untimed(children), *deploy(parent, children)]
     return "\n".join(map(printable, [f"{title}:", *(f"  {line}" for line in lines)]))
 
 
-def _untimed(parent: Row) -> list[str]:
+def _untimed(children: Sequence[Row]) -> list[str]:
     """One line on the children that were measured and have no speed beside the parent."""
     reasons: dict[str, list[str]] = {}
-    for child in parent.children:
+    for child in children:
         if child.figures.untimed:
             reasons.setdefault(child.figures.untimed, []).append(child.short)
     said = "; ".join(f"{some(names)} ({why})" for why, names in reasons.items())
@@ -284,7 +289,7 @@ def _times(ratio: float | None, more: str, less: str, same: str) -> str | None:
     return f"{shown:.{1 if shown < 9.95 else 0}f}x {more if ratio > 1 else less}"
 
 
-def deploy(parent: Row) -> list[str]:
+def deploy(parent: Row, children: Sequence[Row]) -> list[str]:
     """Return which variants to deploy: the smallest, the fastest, the one with the smallest index; and the undecided.
 
     Children whose loss is shown are no candidates, nor those whose interval is missing or weak, or leaves room for a
@@ -292,7 +297,7 @@ def deploy(parent: Row) -> list[str]:
     """
     judged = [
         (c, c.delta_macro)
-        for c in parent.children
+        for c in children
         if c.delta_macro and not c.delta_macro.weak and c.delta_macro.low is not None
     ]
     if not judged:

@@ -46,11 +46,12 @@ class Spread:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def mean(spreads: Sequence[Spread]) -> Spread | None:
+def mean(spreads: Sequence[Spread | None]) -> Spread | None:
     """The mean of the scores of several tasks, which are taken as independent; None unless all have an interval."""
-    if not spreads or any(s.se is None for s in spreads):
+    known = [s for s in spreads if s is not None and s.se is not None]
+    if not known or len(known) < len(spreads):
         return None
-    found = difference.mean(Difference(s.value, s.low, s.high, s.se, s.n, s.method, s.weak, df=s.df) for s in spreads)
+    found = difference.mean(Difference(s.value, s.low, s.high, s.se, s.n, s.method, s.weak, df=s.df) for s in known)
     return Spread(found.delta, found.low, found.high, found.se, found.n, found.method, found.weak, found.df)
 
 
