@@ -164,7 +164,7 @@ def test_without_items_the_difference_is_bare(made: Made) -> None:
     made.kept.pop(lost.identity)
     head, other = made.lines()
     bare = other.row.tasks["SciFact"] - head.row.tasks["SciFact"]
-    assert other.delta["SciFact"] == Difference(bare)
+    assert other.delta["SciFact"] == Difference(bare, n=lost.n_items)
     assert other.delta["SciFact"].verdict == "unknown"
     assert other.delta_macro == Difference(**(vars(other.delta["STS12"]) | {"n": 1}))
 
@@ -191,7 +191,7 @@ def test_variants_have_the_boards_differences(made: Made) -> None:
     for line in made.lines():
         if line.kind == VARIANT:
             assert line.delta is line.row.delta
-            assert line.delta_macro is line.row.delta_macro
+            assert line.delta_macro == line.row.delta_macro
             assert set(line.delta) == {"SciFact", "STS12"}
             assert line.parent.row is line.row.parent
 

@@ -143,8 +143,8 @@ def test_a_line_beside_the_boards_baseline(made: Made) -> None:
     found = made.lines(baseline=key_of(base))
     lines = {line.row.name: line for line in found}
     baseline, other = lines[MODEL], lines["org/other"]
-    assert with_baseline(baseline, baseline, None, COLUMNS) is None
-    shown = with_baseline(other, baseline, difference.mean(other.row.marks.values()), COLUMNS)
+    assert with_baseline(baseline, baseline, COLUMNS) is None
+    shown = with_baseline(other, baseline, COLUMNS)
     assert (shown.candidate, shown.baseline) == ("org/other · paper", f"{MODEL} · paper")
     assert shown.rows[0].name == "mean of 2 tasks"
     theirs = next(s for s in made.scores if s.model.name == "org/other" and s.task == "SciFact")
@@ -157,7 +157,7 @@ def test_without_a_baseline_nothing_is_beside_it(made: Made) -> None:
     made.add()
     made.add(model="org/other", seed=5)
     one, other = made.lines()
-    assert with_baseline(other, one, None, COLUMNS) is None
+    assert with_baseline(other, one, COLUMNS) is None
 
 
 # What instructions are worth

@@ -37,7 +37,7 @@ _ASSETS = Path(__file__).parent / "assets"
 _SHORT = 26
 
 
-@dataclass
+@dataclass(frozen=True)
 class Request:
     """The parts of the page."""
 
@@ -321,7 +321,7 @@ def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) 
             parts.pair(f"p-{line.index}-{other.index}", pair)
             for line, other, pair in sections.model_pairs(tree, baseline, places)
         ]
-        model = sections.model_section(tree, beside)
+        model = sections.model_section(tree, beside, board.families)
         page.models.append(model)
         page.section_of |= dict.fromkeys(tree, model.id)
     for column in page.columns:

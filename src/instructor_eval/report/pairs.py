@@ -11,7 +11,7 @@ from instructor_eval.analysis.format import interval_text, score_text
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.report import svg
-from instructor_eval.report.lines import INSTRUCTIONS, Line, differences
+from instructor_eval.report.lines import INSTRUCTIONS, Differences, Line, differences
 
 WIDTH = 200
 """Of the drawing beside each task."""
@@ -98,27 +98,23 @@ def pair(
     )
 
 
+def _lines(line: Line, other: Line, of: Differences, columns: Mapping[str, int]) -> Pair | None:
+    """Return a line beside another; None where they have nothing in common."""
+    deltas, reasons = of
+    if not deltas:
+        return None
+    macro, scores = difference.mean(deltas.values()), (line.row.tasks, other.row.tasks)
+    return pair(line.label, other.label, deltas, scores, columns=columns, macro=macro, not_comparable=reasons)
+
+
 def with_parent(line: Line, columns: Mapping[str, int]) -> Pair | None:
     """Return a line beside its parent; None where it has none, or nothing in common with it."""
-    if line.parent is None or not line.delta:
-        return None
-    return pair(
-        line.label,
-        line.parent.label,
-        line.delta,
-        (line.row.tasks, line.parent.row.tasks),
-        columns=columns,
-        macro=line.delta_macro,
-        not_comparable=line.not_comparable,
-    )
+    return _lines(line, line.parent, (line.delta, line.not_comparable), columns) if line.parent else None
 
 
-def with_baseline(line: Line, baseline: Line, macro: Difference | None, columns: Mapping[str, int]) -> Pair | None:
+def with_baseline(line: Line, baseline: Line, columns: Mapping[str, int]) -> Pair | None:
     """Return a line beside the board's baseline row; None where they have nothing in common."""
-    if line is baseline or not line.row.marks:
-        return None
-    marks = line.row.marks
-    return pair(line.label, baseline.label, marks, (line.row.tasks, baseline.row.tasks), columns=columns, macro=macro)
+    return _lines(line, baseline, (line.row.marks, {}), columns) if line is not baseline else None
 
 
 def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], evidence: Evidence) -> list[Pair]:
@@ -132,18 +128,14 @@ def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], eviden
     head, others = lines[0], [line for line in lines[1:] if line.kind == INSTRUCTIONS]
     bare = next((line for line in others if line.row.instructions == _NO_SET), None)
     if bare is None:
-        beside = (with_parent(line, columns) for line in others)
-        return [one for one in beside if one is not None]
-    found: list[Pair] = []
-    for line in (head, *(line for line in others if line is not bare)):
-        # The head's are as the table has them, seen from the other side.
+        found = [with_parent(line, columns) for line in others]
+    else:  # the head's are as the table has them, seen from the other side
         turned = {task: _turned(d) for task, d in bare.delta.items()}, bare.not_comparable
-        deltas, reasons = turned if line is head else differences(line.row, bare.row, columns, evidence)
-        if deltas:
-            macro, scores = difference.mean(deltas.values()), (line.row.tasks, bare.row.tasks)
-            names = (line.label, bare.label)
-            found.append(pair(*names, deltas, scores, columns=columns, macro=macro, not_comparable=reasons))
-    return found
+        found = [_lines(head, bare, turned, columns)]
+        for line in others:
+            if line is not bare:
+                found.append(_lines(line, bare, differences(line.row, bare.row, columns, evidence), columns))
+    return [one for one in found if one is not None]
 
 
 def _turned(found: Difference) -> Difference:

@@ -9,9 +9,8 @@ from typing import Any
 from instructor_eval.analysis.board import variants_text
 from instructor_eval.analysis.board.rows import Row
 from instructor_eval.analysis.format import interval_text, some
-from instructor_eval.analysis.statistics import difference
 from instructor_eval.report import chart, details, pairs, table
-from instructor_eval.report.lines import MODEL, PUBLISHED, VARIANT, Line
+from instructor_eval.report.lines import MODEL, PUBLISHED, Line
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,9 @@ def trees(lines: Sequence[Line]) -> list[list[Line]]:
     return found
 
 
-def model_section(tree: Sequence[Line], beside: Sequence[tuple[str, str]]) -> ModelSection:
+def model_section(
+    tree: Sequence[Line], beside: Sequence[tuple[str, str]], families: Mapping[Row, Sequence[Row]]
+) -> ModelSection:
     """Return what is known of a model's rows; columns that say nothing are left out."""
     columns: dict[str, Callable[[Line], str]] = {
         "row": lambda line: line.short if line.parent else f"{line.row.variant} · {line.row.instructions}",
@@ -69,13 +70,12 @@ def model_section(tree: Sequence[Line], beside: Sequence[tuple[str, str]]) -> Mo
     }
     rows = [[of(line) for of in columns.values()] for line in tree]
     shown = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
-    heads = [line for line in tree if variants_of(line, tree)]
     return ModelSection(
         f"m-{tree[0].id}",
         tree[0].row.name or tree[0].row.model,
         [list(columns)[i] for i in shown],
         [[row[i] for i in shown] for row in rows],
-        [sentence for head in heads for sentence in _reading(head.row, variants_of(head, tree))],
+        [sentence for line in tree for sentence in _reading(line.row, families.get(line.row, ()))],
         beside,
     )
 
@@ -87,16 +87,10 @@ def model_pairs(
     for line in tree:
         if line.parent is not None and (found := pairs.with_parent(line, places)) is not None:
             yield line, line.parent, found
-        if baseline is None or line.parent is baseline or not line.row.marks:
+        if baseline is None or line.parent is baseline:
             continue
-        found = pairs.with_baseline(line, baseline, difference.mean(line.row.marks.values()), places)
-        if found is not None:
+        if (found := pairs.with_baseline(line, baseline, places)) is not None:
             yield line, baseline, found
-
-
-def variants_of(head: Line, lines: Sequence[Line]) -> list[Row]:
-    """Return the rows of the variants below a line."""
-    return [line.row for line in lines if line.parent is head and line.kind == VARIANT]
 
 
 def _reading(head: Row, variants: Sequence[Row]) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Iterable
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.analysis.board.board import _rank, build
-from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.board import _ranks, build
+from instructor_eval.analysis.board.rows import Board, Row, ScoredRow
 from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import BOARD_FORMATS
@@ -107,10 +108,10 @@ def test_other_benchmarks_have_a_mean_of_their_own(make_score: MakeScore) -> Non
 # Ranks
 
 
-def ranked(table: dict[str, dict[str, float]], columns: list[str]) -> list[Row]:
-    made = [Row(name, "paper", "measured", tasks=dict(tasks)) for name, tasks in table.items()]
-    _rank(made, columns)
-    return made
+def ranked(table: dict[str, dict[str, float]], columns: list[str]) -> dict[str, tuple[float, int]]:
+    """The Borda count and the rank of each row."""
+    rows = [ScoredRow(name, "paper", "measured", tasks=tasks) for name, tasks in table.items()]
+    return dict(zip(table, _ranks(rows, columns), strict=True))
 
 
 def test_borda_by_hand() -> None:
@@ -119,12 +120,12 @@ def test_borda_by_hand() -> None:
         ["x", "y", "z"],
     )
     # x: a 2, b 1, c 0.  y: b and c beat a and tie.  z: a and b tie, both beat c, which has none.
-    assert {r.model: (r.borda, r.rank) for r in made} == {"a": (3.5, 2), "b": (4.0, 1), "c": (1.5, 3)}
+    assert made == {"a": (3.5, 2), "b": (4.0, 1), "c": (1.5, 3)}
 
 
 def test_equal_counts_share_a_rank() -> None:
     made = ranked({"a": {"x": 0.5}, "b": {"x": 0.5}, "c": {"x": 0.1}, "d": {}}, ["x"])
-    assert {r.model: (r.borda, r.rank) for r in made} == {"a": (2.5, 1), "b": (2.5, 1), "c": (1.0, 3), "d": (0.0, 4)}
+    assert made == {"a": (2.5, 1), "b": (2.5, 1), "c": (1.0, 3), "d": (0.0, 4)}
 
 
 @given(
@@ -135,10 +136,17 @@ def test_borda_hands_out_every_point_once(tables: list[dict[str, float]]) -> Non
     n = len(tables)
     # One point for each pair of rows and task, but where neither has a result.
     pairs = sum(task in tables[i] or task in tables[j] for task in "xyz" for i in range(n) for j in range(i))
-    assert sum(r.borda or 0 for r in made) == pairs
-    for one in made:
-        for other in made:
-            assert (one.rank < other.rank) == (one.borda > other.borda)
+    assert sum(borda for borda, _ in made.values()) == pairs
+    for one, rank in made.values():
+        assert all((rank < of_other) == (one > other) for other, of_other in made.values())
+
+
+def test_a_board_and_its_rows_cannot_be_changed(make_score: MakeScore) -> None:
+    found = board([make_score("STS12", 0.5)])
+    for value in (found, found.rows[0]):
+        for name in vars(value):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(value, name, None)
 
 
 def test_rows_stand_in_the_order_of_their_ranks(make_score: MakeScore) -> None:

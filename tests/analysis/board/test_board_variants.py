@@ -26,8 +26,7 @@ def test_children_follow_the_order_of_the_forms(made: Made) -> None:
         "onnx-int8", "mystery-form",
     ]  # fmt: skip
     assert [row.parent for row in found.rows] == [None] + [found.rows[0]] * 10
-    assert found.parents == [found.rows[0]]
-    assert found.rows[0].children == found.rows[1:]
+    assert found.families == {found.rows[0]: found.rows[1:]}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_one_row_alone_has_no_family(made: Made) -> None:
     made.add("bf16", cost=COSTS["bf16"])
     found = made.board()
     [row] = found.rows
-    assert (row.model, row.rank, row.pareto, row.children) == ("org/model (bf16)", 1, None, [])
+    assert (row.model, row.rank, row.pareto, found.families) == ("org/model (bf16)", 1, None, {})
     text = format_board(found, "table")
     assert "org/model (bf16)" in text
     assert "Variants" not in text
@@ -78,13 +77,13 @@ def test_one_row_alone_has_no_family(made: Made) -> None:
 def test_another_model_or_set_is_another_family(field: str, made: Made) -> None:
     made.add("fp32")
     made.add("int8", **{field: "other"})
-    assert made.board().parents == []
+    assert made.board().families == {}
 
 
 def test_another_revision_is_another_family(made: Made) -> None:
     made.add("fp32")
     made.add("int8", revision="v2")
-    assert made.board().parents == []
+    assert made.board().families == {}
 
 
 def test_a_variant_of_two_like_named_checkpoints_has_no_parent(made: Made) -> None:
@@ -92,7 +91,7 @@ def test_a_variant_of_two_like_named_checkpoints_has_no_parent(made: Made) -> No
     made.add("fp32", fingerprint="b" * 16, identity="b", shift=0.1)
     made.add("int8", shift=-0.2)
     found = made.board()
-    assert found.parents == []
+    assert found.families == {}
     assert [row.model for row in found.rows] == ["org/model #bbbbbb", "org/model #aaaaaa", "org/model (int8)"]
 
 
@@ -100,18 +99,18 @@ def test_two_checkpoints_without_fp32_are_no_family_either(made: Made) -> None:
     made.add("bf16", fingerprint="a" * 16, identity="a")
     made.add("bf16", fingerprint="b" * 16, identity="b")
     made.add("int8")
-    assert made.board().parents == []
+    assert made.board().families == {}
 
 
 def test_a_score_that_names_its_checkpoint_joins_that_one_only(made: Made) -> None:
     made.add("fp32", fingerprint="a" * 16, identity="a")
     made.add("fp32", fingerprint="b" * 16, identity="b")
     made.add("int8", base_fingerprint="b" * 16)
-    [parent] = made.board().parents
+    [(parent, children)] = made.board().families.items()
     assert parent.fingerprint == "b" * 16
-    assert [row.variant for row in parent.children] == ["int8"]
+    assert [row.variant for row in children] == ["int8"]
     made.scores = [s for s in made.scores if s.identity != "b"]  # the other checkpoint alone is no parent
-    assert made.board().parents == []
+    assert made.board().families == {}
 
 
 def test_two_recipes_of_a_form_have_different_labels(made: Made) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instructor_eval.analysis.board.board import _rank
+from instructor_eval.analysis.board.board import _ranks
 from instructor_eval.analysis.board.rank_intervals import _drawn, _points, rank_intervals
 from instructor_eval.analysis.board.rows import Row
 from instructor_eval.analysis.statistics.spreads import ROUNDS
@@ -85,9 +85,8 @@ def test_points_are_those_of_the_board(seed: int) -> None:
     table = [[v if v < 0.9 else None for v in np.round(rng.random(7), 1).tolist()] for _ in range(4)]
     tasks = [{str(t): c[i] for t, c in enumerate(table) if c[i] is not None} for i in range(7)]
     rows = [Row(str(i), "", "measured", tasks=own) for i, own in enumerate(tasks)]
-    _rank(rows, [str(t) for t in range(4)])
     borda = sum(_points(column, [None] * 7)[:, 0] for column in table)
-    assert [row.borda for row in rows] == list(borda)
+    assert [found for found, _ in _ranks(rows, [str(t) for t in range(4)])] == list(borda)
 
 
 def test_draws_depend_on_the_columns_names_alone() -> None:

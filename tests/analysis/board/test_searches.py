@@ -47,7 +47,7 @@ def found(made):
 
 def test_a_store_is_a_row_below_the_variants_parent(found):
     parent = row_of(found, "fp32")
-    assert [row.variant for row in parent.children] == ["fp32/faiss:HNSW32", "fp32/milvus", "int8/lancedb"]
+    assert [row.variant for row in found.families[parent]] == ["fp32/faiss:HNSW32", "fp32/milvus", "int8/lancedb"]
     child = row_of(found, "fp32/faiss:HNSW32")
     assert child.parent is parent
     assert set(child.tasks) == set(TASKS)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from instructor_eval.analysis.board.statistics_files import KeptStatistics
 
 MTEB_TYPES = CATEGORIES[:7]
+_BENCHMARKS = {"mteb": "MTEB-56", "billboard": BILLBOARD, "prompt-retrieval": PROMPTED}
+"""The paper's three, and what their means are called."""
+_NINE = "Nine-category"
 
 
 def build(
@@ -85,14 +88,14 @@ def build(
         for whole, e in entries
         if not columns or any(t in whole.tasks for t in columns) or (prompted and PROMPTED in whole.categories)
     ]
-    own = _own_benchmarks(measured, known)
-    groups = _groups(known, own)
+    groups = _groups(measured)
     others = [
         Row(e.model, "published", "published", "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
         for _, e in wanted_entries
         if e.tasks or e.categories
     ]
-    others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
+    leads = {row: _mean(row.tasks, columns or list(known)) for row in others}
+    others.sort(key=lambda row: (-lead.value if (lead := leads[row]) else 0.0, row.model))
     families = variants.families(measured)
     ranked = sorted(
         zip(_ranks([family[0] for family in families], columns), families, strict=True),
@@ -106,13 +109,12 @@ def build(
         for (rank, _), family, its_ends in zip(ranked, compared, ends, strict=True)
         for row in _rows(family, (*rank, *its_ends), columns, groups)
     ]
-    names = (*MTEB_TYPES, "MTEB-56", BILLBOARD, PROMPTED, "Nine-category", *own)
     if kept is not None:
         kept.save()
     return Board(
         [*rows, *others],
         columns,
-        [name for name in names if any(name in row.means for row in (rows or others))],
+        [name for name in groups if any(name in row.means for row in (rows or others))],
         left_out,
         reader_label(readers[reader]) if reader in readers else None,
         baseline=next((row for row in rows if row.key == baseline), None),
@@ -199,50 +201,40 @@ def kind_of(task: str, rows: Iterable[ScoredRow]) -> tuple[str, str]:
     return "own" if is_ours else score.benchmark, score.type
 
 
-def _own_benchmarks(rows: Sequence[ScoredRow], known: Mapping[str, Card]) -> dict[str, list[str]]:
-    """Benchmarks beside the paper's three, with the tasks that were run of them."""
+def _groups(rows: Sequence[ScoredRow]) -> dict[str, Sequence[str]]:
+    """Return the tasks of each mean; the nine categories' is of other means, and an own benchmark's of what was run."""
+    known = shipped_cards()
+    whole = [c for c in known.values() if c.part_of is None]
+    groups: dict[str, Sequence[str]] = {
+        **{t: [c.name for c in whole if c.benchmark == "mteb" and c.type == t] for t in MTEB_TYPES},
+        **{mean: [c.name for c in whole if c.benchmark == name] for name, mean in _BENCHMARKS.items()},
+        _NINE: [],
+    }
     own: dict[str, list[str]] = {}
     for task in dict.fromkeys(t for r in rows for t in (*r.tasks, *r.failures)):
         benchmark, _ = kind_of(task, rows)
-        if benchmark not in ("mteb", "billboard", "prompt-retrieval"):
+        if benchmark not in _BENCHMARKS:
             own.setdefault(benchmark, []).append(task)
-    whole = {b: [c.name for c in known.values() if c.benchmark == b] for b in own}
-    return {b: whole[b] or tasks for b, tasks in own.items()}
+    return groups | {b: [c.name for c in known.values() if c.benchmark == b] or tasks for b, tasks in own.items()}
 
 
-def _mean(scores: Mapping[str, float], tasks: Sequence[str]) -> Mean | None:
-    values = [scores[t] for t in tasks if t in scores]
-    return Mean(sum(values) / len(values), len(values), len(tasks)) if values else None
-
-
-def _groups(known: Mapping[str, Card], own: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """The tasks of each mean but the nine categories'."""
-    whole = [c for c in known.values() if c.part_of is None]
-    groups = {t: [c.name for c in whole if c.benchmark == "mteb" and c.type == t] for t in MTEB_TYPES}
-    groups["MTEB-56"] = [c.name for c in whole if c.benchmark == "mteb"]
-    groups[BILLBOARD] = [c.name for c in whole if c.benchmark == "billboard"]
-    groups[PROMPTED] = [c.name for c in whole if c.benchmark == "prompt-retrieval"]
-    return {**groups, **own}
+def _mean(scores: Mapping[str, float], names: Sequence[str]) -> Mean | None:
+    values = [scores[name] for name in names if name in scores]
+    return Mean(sum(values) / len(values), len(values), len(names)) if values else None
 
 
 def _means(scores: Mapping[str, float], groups: Mapping[str, Sequence[str]]) -> dict[str, Mean]:
     found = {name: mean for name, tasks in groups.items() if (mean := _mean(scores, tasks))}
     # The paper's "Avg. (70)": the mean of nine category means. A category counts once all its tasks are there.
-    categories = [c for c in CATEGORIES if c in found and found[c].complete]
-    if categories:
-        values = [found[c].value for c in categories]
-        found["Nine-category"] = Mean(sum(values) / len(values), len(values), len(CATEGORIES))
-    return found
+    nine = _mean({name: mean.value for name, mean in found.items() if mean.complete}, CATEGORIES)
+    return found | ({_NINE: nine} if nine else {})
 
 
 def _published_means(entry: Published) -> dict[str, Mean]:
     """The categories that only the paper's table gives; MTEB's are computed from the tasks where these are there."""
     given = {c: v for c, v in entry.categories.items() if c not in MTEB_TYPES or not entry.tasks}
-    found = {c: Mean(v, 1, 1) for c, v in given.items()}
-    if entry.categories:
-        values = list(entry.categories.values())
-        found["Nine-category"] = Mean(sum(values) / len(values), len(values), len(CATEGORIES))
-    return found
+    nine = _mean(entry.categories, CATEGORIES)
+    return {c: Mean(v, 1, 1) for c, v in given.items()} | ({_NINE: nine} if nine else {})
 
 
 def _ranks(rows: Sequence[ScoredRow], columns: Sequence[str]) -> list[tuple[float, int]]:
@@ -257,8 +249,3 @@ def _ranks(rows: Sequence[ScoredRow], columns: Sequence[str]) -> list[tuple[floa
             if own > -math.inf:
                 counts[i] += sum((own > other) + 0.5 * (own == other) for other in values) - 0.5
     return [(count, 1 + sum(other > count for other in counts)) for count in counts]
-
-
-def _lead(row: Row, columns: Sequence[str]) -> float:
-    mean = _mean(row.tasks, columns)
-    return mean.value if mean else 0.0

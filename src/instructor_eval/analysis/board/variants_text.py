@@ -98,14 +98,14 @@ def _rows(board: Board) -> list[Row]:
 def _table(rows: Sequence[Row], form: str) -> tuple[list[str], list[list[str | None]]]:
     """Headers and rows; columns of which nothing is known are left out."""
     devices = {(row.parent, row.figures.device) for row in rows if row.parent and row.figures.faster}
-    several = Counter(parent for parent, _ in devices)  # of each parent's children
+    of_children: Counter[Row | None] = Counter(parent for parent, _ in devices)
     columns: dict[str, Callable[[Row], str | None]] = {
         "variant": lambda row: row.short if row.parent else _parent_cell(row),
         delta_header(form): lambda row: _delta_cell(row, form),
         "tasks": _tasks_cell,
         "size MB": lambda row: _megabytes(row.figures.file_bytes),
         "x smaller": lambda row: _ratio(row.figures.smaller),
-        "x faster here": lambda row: _faster_cell(row, several=row.parent is not None and several[row.parent] > 1),
+        "x faster here": lambda row: _faster_cell(row, several=of_children[row.parent] > 1),
         "index MB/1M": lambda row: _megabytes(row.figures.vector_bytes, _MILLION),
         "Pareto": lambda row: "*" if row.pareto else None,
     }
