@@ -27,7 +27,8 @@ import numpy as np
 from instructor_eval import metrics
 from instructor_eval.analysis.statistics.filed import measure
 from instructor_eval.core.values import Items
-from instructor_eval.results.score import Score, read
+from instructor_eval.results.reading import read
+from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards

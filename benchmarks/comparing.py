@@ -117,7 +117,7 @@ def make_results(folder: Path, n: int) -> None:
     from instructor_eval import metrics
     from instructor_eval.analysis.statistics.filed import measure
     from instructor_eval.results.checksums import identity
-    from instructor_eval.results.score import read
+    from instructor_eval.results.reading import read
     from instructor_eval.results.store import Store
     from instructor_eval.tasks.protocol import parse, relevant
 

@@ -27,7 +27,8 @@ from instructor_eval import metrics
 from instructor_eval.analysis.statistics.filed import measure
 from instructor_eval.core.environment import hardware, versions
 from instructor_eval.core.values import Items
-from instructor_eval.results.score import Environment, Score, read, record
+from instructor_eval.results.reading import read, record
+from instructor_eval.results.score import Environment, Score
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards

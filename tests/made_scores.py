@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from instructor_eval.results.score import SCHEMA_VERSION, Score, plain, read
+from instructor_eval.results.reading import plain, read
+from instructor_eval.results.score import SCHEMA_VERSION, Score
 
 
 def score_of(**fields: Any) -> Score:

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from instructor_eval.analysis.gate.limits import ThresholdsFile
-from instructor_eval.results.score import OPTIONAL, Score
+from instructor_eval.results.reading import OPTIONAL
+from instructor_eval.results.score import Score
 from instructor_eval.tasks.card_file import CardsFile, shape_of
 from instructor_eval.tasks.instructions import InstructionsFile
 from instructor_eval.tasks.types import TYPES

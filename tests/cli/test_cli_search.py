@@ -16,8 +16,8 @@ from parsed_page import read
 from rewritten import rewrite
 
 from instructor_eval.cli.main import main
+from instructor_eval.results.reading import known
 from instructor_eval.results.repeat import command_of
-from instructor_eval.results.score import known
 from instructor_eval.results.store import Store, read_score
 
 pytestmark = pytest.mark.stores

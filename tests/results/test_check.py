@@ -24,7 +24,8 @@ from instructor_eval.core.hub import files_key
 from instructor_eval.core.values import Items
 from instructor_eval.results.check import check_results, check_score
 from instructor_eval.results.checksums import identity
-from instructor_eval.results.score import Counts, Data, Score, names_of
+from instructor_eval.results.reading import names_of
+from instructor_eval.results.score import Counts, Data, Score
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import own_cards, select, shipped_cards

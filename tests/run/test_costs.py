@@ -31,7 +31,7 @@ from instructor_eval.models.engine import Engine, Totals
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.variant import Form
 from instructor_eval.results.costs import Cold, Cost, CostStore
-from instructor_eval.results.score import known
+from instructor_eval.results.reading import known
 from instructor_eval.run import child as measure_child
 from instructor_eval.run import cold_start as cold_start_module
 from instructor_eval.run import costs as measure_module

@@ -19,7 +19,7 @@ from waiting import kept, wait_for
 from instructor_eval import metrics
 from instructor_eval.analysis.statistics.filed import measure
 from instructor_eval.core.errors import UserError
-from instructor_eval.results.score import known
+from instructor_eval.results.reading import known
 from instructor_eval.results.store import Store
 from instructor_eval.run import execute
 from instructor_eval.run import scores as filing

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructor_eval.results.score import Search, known, record
+from instructor_eval.results.reading import known, record
+from instructor_eval.results.score import Search
 from instructor_eval.results.search_figures import of_parts, phrases
 from instructor_eval.search.through_store import SearchResult, recall
 

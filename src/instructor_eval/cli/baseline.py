@@ -128,7 +128,7 @@ def _scores(found: list[Baseline]) -> str:
 
 
 def _described(b: Baseline) -> dict[str, Any]:
-    from instructor_eval.results.score import plain
+    from instructor_eval.results.reading import plain
 
     tasks = {
         task: {"type": s.type, "metric": s.metric, "score": s.score, "items": s.n_items, "identity": s.identity}

@@ -16,8 +16,9 @@ from instructor_eval.models.served import usage_words
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
+from instructor_eval.results.reading import known
 from instructor_eval.results.repeat import command_of
-from instructor_eval.results.score import Instruction, Score, Shape, known
+from instructor_eval.results.score import Instruction, Score, Shape
 from instructor_eval.results.search_figures import phrases as of_search
 
 HEIGHT = 16

@@ -1,4 +1,4 @@
-"""A score as it is filed: frozen records, checked when a file is read (`read`) and relied on from there.
+"""A score as it is filed: frozen records, checked when a file is read (`reading.py`) and relied on from there.
 
 What a file may hold stands in the annotations, which `docs/schemas/score.json` is made of. None is unknown, or does not
 apply to the task.
@@ -6,15 +6,12 @@ apply to the task.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias
 
-import msgspec
 from msgspec import Meta
 
-from instructor_eval.core.escapes import finite
 from instructor_eval.core.values import Items
 from instructor_eval.models.variant import variant_label
 from instructor_eval.tasks.protocol import relevant
@@ -25,8 +22,6 @@ UNSTARTED = "unstarted-"
 DATA_NOTE = "data: "
 """Begins a score's notes about its data."""
 
-OPTIONAL = ("reader", "search", "embedding", "cost")
-"""Records that are empty in a file where they do not apply to the task."""
 _LARGEST = 10**18
 Name: TypeAlias = Annotated[str, Meta(max_length=10_000)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=_LARGEST)]
@@ -35,7 +30,6 @@ Size: TypeAlias = Annotated[int, Meta(gt=0, lt=_LARGEST)]
 """Bytes."""
 Positive: TypeAlias = Annotated[float, Meta(gt=1 / _LARGEST, lt=_LARGEST)]
 Probe: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\.[0-9a-f]{16}$")]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -367,53 +361,6 @@ ReadItems: TypeAlias = Callable[[Score], Items]
 """Reads the items of a stored score; a `UserError` where they are missing or not whole."""
 Key: TypeAlias = tuple[str, str, str, str]
 """The key of a row: the model's name, its fingerprint, its variant and the instruction set."""
-
-
-def record(kind: type[T], raw: Mapping[str, Any]) -> T:
-    """Return a record of what a mapping says; names that it does not know are left out.
-
-    Raises:
-        msgspec.ValidationError: a value is of another kind, too large or too long, or missing; it names the field.
-    """
-    return msgspec.convert(raw, kind)
-
-
-def read(raw: Mapping[str, Any]) -> Score:
-    """Return the score in a file of schema version 1 or 2, as JSON was parsed.
-
-    A score that is no number (NaN, an infinity) stands for a task that failed: it is None.
-
-    Raises:
-        ValueError: it is not one; the text names the field.
-    """
-    raw = {name: None if name in OPTIONAL and value == {} else value for name, value in raw.items()}
-    numbers: dict[str, Any] = {name: finite(raw[name]) for name in ("score", "metrics") if name in raw}
-    score = record(Score, {**raw, **numbers})
-    if not score.identity.isprintable():
-        raise ValueError("identity cannot be a part of a file's name")
-    return score
-
-
-def written(score: Score) -> dict[str, Any]:
-    """Return a score as its file has it: what does not apply to the task is empty."""
-    fields: dict[str, Any] = plain(score)
-    return {name: {} if name in OPTIONAL and value is None else value for name, value in fields.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return a record as JSON has it."""
-    return msgspec.to_builtins(value)
-
-
-def names_of(kind: type[Any]) -> list[str]:
-    """Return the names of a record's fields."""
-    return [f.name for f in dataclasses.fields(kind)]
-
-
-def known(value: Any) -> dict[str, Any]:
-    """Return what is known of a record, by name; of None nothing is."""
-    fields = {} if value is None else {name: getattr(value, name) for name in names_of(type(value))}
-    return {name: plain(found) for name, found in fields.items() if found not in (None, "")}
 
 
 def key_of(score: Score) -> Key:

@@ -29,7 +29,8 @@ from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write, remove_left_behind
 from instructor_eval.results import items_files
 from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
-from instructor_eval.results.score import SCHEMA_VERSION, Score, read, written
+from instructor_eval.results.reading import read, written
+from instructor_eval.results.score import SCHEMA_VERSION, Score
 
 _READ = (1, SCHEMA_VERSION)
 """Versions that are read."""

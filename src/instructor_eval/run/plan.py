@@ -28,7 +28,8 @@ from instructor_eval.models.variant import (
     grid,
     variant_label,
 )
-from instructor_eval.results.score import UNSTARTED, record
+from instructor_eval.results.reading import record
+from instructor_eval.results.score import UNSTARTED
 from instructor_eval.results.score import Model as ScoredModel
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import LOCAL, Executor

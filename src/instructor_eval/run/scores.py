@@ -15,6 +15,7 @@ from instructor_eval.core.environment import versions
 from instructor_eval.core.values import Items
 from instructor_eval.readers.nearest import NearestReader
 from instructor_eval.results.checksums import identity, identity_of
+from instructor_eval.results.reading import names_of, record
 from instructor_eval.results.score import (
     Counts,
     Data,
@@ -26,8 +27,6 @@ from instructor_eval.results.score import (
     Search,
     Statistics,
     Timings,
-    names_of,
-    record,
 )
 from instructor_eval.results.search_figures import of_parts
 from instructor_eval.results.store import Store

@@ -18,7 +18,8 @@ from instructor_eval.models.engine import BaseEngine, Totals
 from instructor_eval.models.served import usage_words
 from instructor_eval.models.variant import FP32
 from instructor_eval.results.probe import Prober
-from instructor_eval.results.score import DATA_NOTE, Counts, Embedding, Environment, Score, Timings, names_of, record
+from instructor_eval.results.reading import names_of, record
+from instructor_eval.results.score import DATA_NOTE, Counts, Embedding, Environment, Score, Timings
 from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
 from instructor_eval.run.scores import begin, finish

@@ -18,7 +18,8 @@ from instructor_eval.analysis.statistics.filed import UNUSABLE, measure, spread_
 from instructor_eval.analysis.statistics.unseen import Unseen
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.results.score import ReadItems, Score, Shape, Statistics, plain, record
+from instructor_eval.results.reading import plain, record
+from instructor_eval.results.score import ReadItems, Score, Shape, Statistics
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.statistics.spreads import Spread

@@ -16,7 +16,8 @@ from instructor_eval.core.errors import printable
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.results.published import PROMPTED
-from instructor_eval.results.score import Search, known
+from instructor_eval.results.reading import known
+from instructor_eval.results.score import Search
 from instructor_eval.results.search_figures import depth, of_parts
 from instructor_eval.tasks.cards import shipped_cards
 

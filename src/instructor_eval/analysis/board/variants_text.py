@@ -20,7 +20,7 @@ from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.models.variant import BASELINE, canonical
-from instructor_eval.results.score import known
+from instructor_eval.results.reading import known
 
 CSV_COLUMNS = [
     "variant", "parent", "delta", "delta_low", "delta_high", "delta_tasks", "file_bytes", "times_smaller",

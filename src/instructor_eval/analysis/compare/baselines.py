@@ -44,8 +44,9 @@ from instructor_eval.core.stored_files import names_in
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results import probe
-from instructor_eval.results.score import Environment, Model, Score, plain, record, written
-from instructor_eval.results.score import read as read_fields
+from instructor_eval.results.reading import plain, record, written
+from instructor_eval.results.reading import read as read_fields
+from instructor_eval.results.score import Environment, Model, Score
 
 __all__ = [
     "KIND", "LAST", "PINNED", "Baseline", "find", "has", "is_baseline", "load", "names", "pin", "read", "read_named",
