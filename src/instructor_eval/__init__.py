@@ -11,24 +11,21 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from instructor_eval.api import (
-        Compared,
-        Result,
-        Results,
-        compare,
-        evaluate,
-        gate,
-        get_task,
-        list_tasks,
-        load_results,
-    )
+    from instructor_eval.analysis.notebook import Compared, Result, Results
+    from instructor_eval.api import compare, evaluate, gate, get_task, list_tasks, load_results
     from instructor_eval.core.errors import UserError
     from instructor_eval.models.drop_in import INSTRUCTOR
     from instructor_eval.models.library import load_encoder
 
     __version__: str
 
-_HOMES = {"UserError": "core.errors", "load_encoder": "models.library", "INSTRUCTOR": "models.drop_in"}
+_HOMES = {
+    **dict.fromkeys(("Compared", "Result", "Results"), "analysis.notebook"),
+    "UserError": "core.errors",
+    "load_encoder": "models.library",
+    "INSTRUCTOR": "models.drop_in",
+}
+"""Where the names are that are not in `api`."""
 __all__ = [
     "INSTRUCTOR",
     "Compared",
