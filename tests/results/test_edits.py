@@ -20,9 +20,9 @@ from made_scores import edited
 from made_up import MIRRORS
 from rewritten import as_before, rewrite
 
+from instructor_eval.analysis.check.check import check_results
 from instructor_eval.cli.main import main
 from instructor_eval.core.errors import UserError
-from instructor_eval.results.check import check_results
 from instructor_eval.results.store import Store, read_items, read_score
 
 MIRRORED = ("SciFact", "AskUbuntuDupQuestions", "TwentyNewsgroupsClustering", "TwitterSemEval2015",

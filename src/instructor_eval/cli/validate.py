@@ -20,7 +20,7 @@ from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.values import count, refuse_if_strict
 
 if TYPE_CHECKING:
-    from instructor_eval.results.check import Checked
+    from instructor_eval.analysis.check.check import Checked
 
 _FEW = 20
 """So many good results are shown without being asked for."""
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         warnings = [f"warning: {c.card.name}: {text}" for c in checks if c.card for text in c.warnings]
         closing += [*warnings, f"{len(rows) - bad} good, {bad} with errors"]
     if options.results is not None:
-        from instructor_eval.results.check import check_results  # numpy and scipy
+        from instructor_eval.analysis.check.check import check_results  # numpy and scipy
 
         results = check_results(options.results, known)
         bad += sum(bool(r.errors) for r in results)

@@ -32,10 +32,26 @@ def measure(score: Score, items: Items) -> Statistics:
     Raises:
         UserError, LookupError, TypeError, ValueError: the items are not whole, or the metric is not known.
     """
+    return _filed(_spread(score, items), _shape_or_none(score.metric, items))
+
+
+def measure_again(score: Score, items: Items) -> Statistics:
+    """Return what the items of a score give of its filed statistics, without the histogram.
+
+    Only the first replicates are drawn again; the others are those filed.
+
+    Raises:
+        UserError, LookupError, TypeError, ValueError: as `measure`.
+    """
+    filed = b"" if score.statistics is None else score.statistics.replicates
+    return _filed(_spread(score, items, _replicates(score.score or 0.0, filed)), None)
+
+
+def _spread(score: Score, items: Items, filed: Numbers | None = None) -> Spread:
     from instructor_eval.analysis.statistics.spread import spread
 
     seed = f"{score.task} {score.data.hash or ''}"
-    return _filed(spread(score.metric, items, score.score or 0.0, seed_text=seed), _shape_or_none(score.metric, items))
+    return spread(score.metric, items, score.score or 0.0, seed_text=seed, filed=filed)
 
 
 def measure_whole(score: Score, parts: Sequence[Spread], items: Items) -> Statistics | None:
@@ -85,6 +101,17 @@ def shape_of(metric: str, items: Items) -> Shape:
 
     with np.errstate(invalid="ignore"):  # what comes of infinity is found below
         ids, values = contributions(metric, items)
+    return shape_in(ids, values, is_mean=bool(metrics.get(metric).column))
+
+
+def shape_in(ids: Sequence[str], values: Numbers, *, is_mean: bool) -> Shape:
+    """Return the shape of what units add.
+
+    Raises:
+        ValueError: there are none, or one is not finite.
+    """
+    import numpy as np
+
     if not ids or not np.isfinite(values).all():
         raise ValueError("no items, or values that are not finite")
     least, most = float(values.min()), float(values.max())
@@ -106,5 +133,5 @@ def shape_of(metric: str, items: Items) -> Shape:
         median=float(np.median(values)),
         worst=ends(rising.tolist()),
         best=ends(falling.tolist()),
-        is_mean=bool(metrics.get(metric).column),
+        is_mean=is_mean,
     )

@@ -31,7 +31,15 @@ def rounds(n: int) -> int:
     return max(_LEAST, min(ROUNDS, _BUDGET // max(1, n)))
 
 
-def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: bool = True) -> Spread:
+def _first(metric: Metric, items: Items, n: int) -> int:
+    """Return how many replicates are drawn to see whether filed ones are of these items: a few milliseconds."""
+    is_slow = metric.weighted is None and metric.unit_values(items) is None
+    return 2 if is_slow else max(1, min(20, 100_000 // n))
+
+
+def spread(
+    metric: str, items: Items, value: float, *, seed_text: str, keep: bool = True, filed: Numbers | None = None
+) -> Spread:
     """The interval of a score, and its replicates.
 
     Args:
@@ -40,6 +48,7 @@ def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: boo
         value: The score itself.
         seed_text: What the draws start from, beside the number of units: the task and its data.
         keep: Whether replicates are wanted; where the interval needs none they are not made without it.
+        filed: Replicates that were made before: the first few are made again, the others taken from here.
 
     Raises:
         UserError: an unknown metric.
@@ -51,9 +60,13 @@ def spread(metric: str, items: Items, value: float, *, seed_text: str, keep: boo
     units, n = known.influences(items), len(known.units(items))
     if n < 2:
         return Spread(value, n=n)
-    made = _replicates(known, items, n, seed_text) if keep or units is None else None
+    made, wanted = None, rounds(n) if filed is None else _first(known, items, n)
+    if keep or units is None:
+        made = _replicates(known, items, n, wanted, seed_text)
     if known.column and made is not None and units is not None:
         made = made + (value - float(np.mean(units)))  # the published score may be rounded, or a bootstrap's middle
+    if filed is not None and made is not None:
+        made = np.concatenate([made, filed[wanted:]])
     found = (
         _by_bootstrap(made, value, n, known.method(items)) if units is None else _by_units(known, items, units, value)
     )
@@ -81,9 +94,9 @@ def _by_bootstrap(made: Numbers | None, value: float, n: int, method: str) -> Sp
     return Spread(value, low, high, se, n, method, n < FEW[method] or len(whole) < 0.95 * len(made), n - 1)
 
 
-def _replicates(metric: Metric, items: Items, n: int, seed_text: str) -> Numbers:
+def _replicates(metric: Metric, items: Items, n: int, wanted: int, seed_text: str) -> Numbers:
     strata = items[metric.strata] if metric.strata else None
-    blocks = resample.draws(n, rounds(n), seed_text=f"{seed_text} {n}", strata=strata)
+    blocks = resample.draws(n, wanted, seed_text=f"{seed_text} {n}", strata=strata)
     values = metric.unit_values(items)
     if values is not None:
         # Sums along rows, not products of matrices: their order does not depend on how many threads there are.

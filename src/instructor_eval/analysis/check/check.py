@@ -1,33 +1,32 @@
 """Is every stored result in itself consistent? `evaluate validate --results DIR`.
 
-A result is checked by itself (its checksums, its identity, its file's name, score = metric(items), bounds, the
-identities of its type), against the data where they are at hand (the number of items), and against the others (the
-parts of a whole; results of the same data have the same items and gold values). Every finding names both numbers. A
+A result is checked by itself (its checksums, its identity, its file's name, score = metric(items), bounds, its
+interval, replicates and histogram, the identities of its type), against the data where they are at hand (the number of
+items), and against the others (the parts of a whole; results of the same data have the same items and gold values).
+Every finding names both numbers. A
 file that cannot be read is a finding of its own and hides no other.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
-import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from instructor_eval import metrics
+from instructor_eval.analysis.check import statistics
+from instructor_eval.analysis.check.findings import LONGEST, guarded
+from instructor_eval.analysis.check.items import item_checks
+from instructor_eval.analysis.check.others import Others
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, is_folder
 from instructor_eval.core.values import Items
-from instructor_eval.results.check_items import item_checks
 from instructor_eval.results.checksums import identity_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import read_items, read_score
@@ -38,9 +37,7 @@ from instructor_eval.tasks.types.base import Filed
 
 _LAST_BITS = 1e-12
 """On other processors, and with other builds of NumPy, the last bits of a sum may differ."""
-_LONGEST = 300
 _MOST = 3
-_GOLD = ("gold", "relevant", "size")
 
 
 @dataclass
@@ -89,7 +86,7 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
     strangers = list(_strangers(folder, files))
     if not files and not strangers:
         raise UserError(f"no results in {folder}: run something first (`evaluate demo`), or name another folder")
-    others, counter = _Others(), _Counter({**known_cards(), **(own or {})})
+    others, counter = Others(), _Counter({**known_cards(), **(own or {})})
     results = [Checked(path.relative_to(root).as_posix(), errors=[what]) for path, what in strangers]
     for path in files:
         checked = Checked(path.relative_to(root).as_posix())
@@ -97,12 +94,12 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
         try:
             score = read_score(path)
             checked.task, checked.type = score.task, score.type
-            checked.errors += _guarded("the file's name", _place, score, root, path)
-            checked.errors += _guarded("identity", _identity, score)
+            checked.errors += guarded("the file's name", _place, score, root, path)
+            checked.errors += guarded("identity", _identity, score)
             checked.warnings += _unchecked(score)
             if score.status != "ok":
-                checked.failed = one_line(str(score.error))[:_LONGEST]
-                checked.errors += _guarded("the failed result", _failure, score)
+                checked.failed = one_line(str(score.error))[:LONGEST]
+                checked.errors += guarded("the failed result", _failure, score)
                 continue
             items = read_items(path.with_suffix(".parquet"), score)
             checked.errors += check_score(score, items)
@@ -112,12 +109,14 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
                 checked.counted = True
                 if expected != checked.n_items:
                     checked.errors.append(f"{checked.n_items:,} items, the data has {expected:,}")
-            checked.errors += _guarded("data", others.add, score, items, checked, path.parent)
+            checked.errors += guarded("data", others.add, score, items, checked.file, path.parent)
         except UserError as e:
             checked.errors.append(str(e))
         except (LookupError, TypeError, ValueError) as e:  # columns in a form that nothing of ours writes
-            checked.errors.append(one_line(f"{path}: cannot be read ({type(e).__name__}: {e})")[:_LONGEST])
-    others.compare()
+            checked.errors.append(one_line(f"{path}: cannot be read ({type(e).__name__}: {e})")[:LONGEST])
+    by_file = {checked.file: checked for checked in results}
+    for file, text in others.compare():
+        by_file[file].errors.append(one_line(text)[:LONGEST])
     return results
 
 
@@ -132,28 +131,15 @@ def check_score(score: Score, items: Items) -> list[str]:
         ("metrics", _main_metric),
         ("counts", _counts),
         ("limit", _limit),
+        ("statistics", statistics.of_items),
     )
     checks = general if len(items.get("id", ())) else general[:2]
     for what, check in checks:
-        found += _guarded(what, check, score, items)
+        found += guarded(what, check, score, items)
     filed = Filed(score.metric, score.metrics, shipped_cards().get(score.task))
     for of_items in item_checks(score) if len(checks) > 2 else ():
-        found += _guarded(f"{score.type} items", of_items, filed, items)
+        found += guarded(f"{score.type} items", of_items, filed, items)
     return found
-
-
-def _guarded(what: str, check: Callable[..., Iterator[str] | None], *arguments: object) -> list[str]:
-    """A check's findings; values of a kind that it cannot compute with are one."""
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of constant inputs: what comes of them is compared
-            return [one_line(text)[:_LONGEST] for text in check(*arguments) or ()]
-    except KeyError as e:
-        return [one_line(f"{what}: there is no {e}")[:_LONGEST]]
-    except UserError as e:
-        return [str(e)[:_LONGEST]]
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
-        return [one_line(f"{what}: cannot be checked ({type(e).__name__}: {e})")[:_LONGEST]]
 
 
 def _strangers(folder: Path, scores: Sequence[Path]) -> Iterator[tuple[Path, str]]:
@@ -338,63 +324,3 @@ class _Counter:
             except UserError:  # a card that has come to disagree with its data; validating the card says so
                 self._sizes[at] = None
         return self._sizes[at]
-
-
-# Against each other
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The fields of a result that a whole is checked by."""
-
-    folder: Path
-    task: str
-    settings: str
-
-    @classmethod
-    def of(cls, score: Score, folder: Path, task: str) -> _Part:
-        """`task` as measured in the way of `score`."""
-        ways = [score.model.fingerprint, score.protocol, score.limit, score.seed]
-        return cls(folder, task, json.dumps(ways, sort_keys=True, default=str))
-
-
-class _Others:
-    """Checks over several results: the parts of wholes, and one data set's items in all of them."""
-
-    def __init__(self) -> None:
-        self._scores: dict[_Part, list[float | None]] = defaultdict(list)
-        self._wholes: list[tuple[Score, Items, Checked, Path]] = []
-        self._gold: dict[str, dict[str, list[Checked]]] = defaultdict(lambda: defaultdict(list))
-
-    def add(self, score: Score, items: Items, checked: Checked, folder: Path) -> None:
-        """Take note of a result."""
-        self._scores[_Part.of(score, folder, score.task)].append(score.score)
-        if metrics.is_of_parts(score.metric):
-            self._wholes.append((score, items, checked, folder))
-        elif score.data.hash:
-            columns = [items[name] for name in ("id", *_GOLD) if name in items]
-            rows = sorted(json.dumps(row, default=str) for row in zip(*columns, strict=True))
-            content = hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
-            data = json.dumps([score.task, score.data.hash, score.limit, *[n for n in _GOLD if n in items]])
-            self._gold[data][content].append(checked)
-
-    def compare(self) -> None:
-        """Add to each result what is wrong with it."""
-        for score, items, checked, folder in self._wholes:
-            for task, value in zip(items.get("id", ()), items.get("value", ()), strict=False):
-                known = self._scores.get(_Part.of(score, folder, task), [])
-                if known and value not in known:
-                    own = " or ".join(repr(v) for v in dict.fromkeys(known))
-                    checked.errors.append(one_line(f"part {task}: {value!r} here, its own result has {own}")[:_LONGEST])
-        for contents in self._gold.values():
-            most = max(map(len, contents.values()))
-            usual = [found for found in contents.values() if len(found) == most]
-            for found in contents.values():
-                if len(contents) == 1 or (len(usual) == 1 and found is usual[0]):
-                    continue  # where as many say this as say that, all are suspect
-                other = next(o for o in usual if o is not found)[0]
-                for checked in found:
-                    checked.errors.append(
-                        f"{checked.n_items:,} items, other items or gold values than the {other.n_items:,} of "
-                        f"{other.file}, whose data hash is the same"
-                    )

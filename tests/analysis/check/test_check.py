@@ -19,10 +19,10 @@ from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
 from rewritten import rewrite
 
 from instructor_eval import metrics
+from instructor_eval.analysis.check.check import check_results, check_score
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.hub import files_key
 from instructor_eval.core.values import Items
-from instructor_eval.results.check import check_results, check_score
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.reading import names_of
 from instructor_eval.results.score import Counts, Data, Score
