@@ -93,6 +93,7 @@ def test_steps_table_and_what_was_measured(measure: Measure, model: Path) -> Non
     assert all(line.startswith("note: times of ") for line in lines[18:])  # it depends on what else is running
 
 
+@pytest.mark.slow
 def test_a_second_time_it_prints_what_it_has(measure: Measure) -> None:
     first = measure("--variant", "bf16")[1].splitlines()
     code, out, _ = measure("--variant", "bf16")

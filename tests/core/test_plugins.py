@@ -98,6 +98,7 @@ def scores(evaluate: Run) -> dict[tuple[str, str], tuple[dict[str, Any], dict[st
     return found
 
 
+@pytest.mark.slow
 def test_the_documented_package(scores: dict[tuple[str, str], Any]) -> None:
     names = {("AcmeMail", "fp32"), ("AcmeMail", "acme-fp32"), ("DemoPrompts", "fp32")}
     assert set(scores) == names | {("DemoRetrieval", "fp32"), ("DemoRetrieval", "fp32/brute")}
@@ -132,6 +133,7 @@ def test_the_documented_metric_that_says_more_than_its_formula(
     assert done.stdout == "message 0.5 [1.0, 0.0, 0.0, 1.0] t\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("scores")
 def test_what_reads_results_of_plugins(evaluate: Run) -> None:
     compared = evaluate("compare", "minilm@fp32", "minilm@acme-fp32", "--task", "AcmeMail", "--format", "json")
@@ -152,6 +154,7 @@ def test_what_reads_results_of_plugins(evaluate: Run) -> None:
     assert "AcmeMail" in gate.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("scores")
 def test_results_are_read_without_the_package_too(evaluate: Run) -> None:
     assert evaluate("leaderboard", plain=True).returncode == 0

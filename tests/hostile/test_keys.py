@@ -85,6 +85,7 @@ def _shown(ask: Callable[[], object]) -> str:
         return "".join(traceback.format_exception(e))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY | {f"models: {name}": None for name in MODELS})
 def test_nothing_is_shown_with_debug_or_logged(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     kind, _, rest = name.partition("models: ")
@@ -109,6 +110,7 @@ def test_nothing_is_shown_with_debug_or_logged(name: str, capfd: pytest.CaptureF
         assert not found(text.encode("utf-8", "surrogatepass")), text[:2000]
 
 
+@pytest.mark.slow
 def test_nothing_is_written_or_printed(tmp_path: Path) -> None:
     """One run with a model for every fault, each of them filed; one for what goes on; and the readers."""
     faults = [*EVERY.values(), *(after(1, EVERY[name]) for name in LATER)]

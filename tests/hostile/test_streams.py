@@ -85,6 +85,7 @@ ODD: dict[str, dict[str, str | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surroundings", ODD)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_odd_surroundings(name: str, surroundings: str, folder: Path) -> None:

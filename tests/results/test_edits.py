@@ -101,6 +101,7 @@ def errors(path: Path) -> list[str]:
     return [text for checked in check_results(path.parents[3]) for text in checked.errors]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filed", RESULTS, indirect=True)
 def test_every_edit_of_a_score_file_is_found_and_its_field_named(filed: Path) -> None:
     assert errors(filed) == []

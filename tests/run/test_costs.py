@@ -213,6 +213,7 @@ def test_every_form_is_measured_and_filed(both: list[Checkpoint], tmp_path: Path
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_nothing(both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = measure_run(both, tmp_path, QUICK)
     more = dataclasses.replace(QUICK, rounds=4)
@@ -264,6 +265,7 @@ def live_networks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return seen
 
 
+@pytest.mark.slow
 def test_forms_are_timed_in_pairs_with_two_networks_at_most(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +402,7 @@ def test_an_interruption_in_a_round_passes_through(
         measure_run(both, tmp_path, QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("killed")])
 def test_an_old_cold_start_stays_until_the_new_one_is_there(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
@@ -482,6 +485,7 @@ def order(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"device": "cpu", "instruction": INSTRUCTION, "texts": 8}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Really started, once: in a folder where a file would stand in for a library, from a path full of shell."""
     (tmp_path / "json.py").write_text("raise RuntimeError('this is not the library')")

@@ -74,6 +74,7 @@ def test_variants_in_a_second_run_are_kept(cli: Run) -> None:
     assert "0 run, 3 reused" in cli(*command).out
 
 
+@pytest.mark.slow
 def test_costs_are_filed_with_the_scores(cli: Run, tmp_path: Path) -> None:
     done = cli(*DEMO, "--variant", "fp32,int8,int8+binary", "--cost", "auto")
     assert done.code == 0, done.err

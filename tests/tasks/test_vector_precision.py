@@ -117,6 +117,7 @@ def by_hand(hub):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", TYPES.values())
 def test_a_task_under_a_variant(hub, whole, by_hand, name, variant):

@@ -108,6 +108,7 @@ def errors(root: Path) -> list[str]:
     return [text for checked in check_results(root) for text in checked.errors]
 
 
+@pytest.mark.slow
 def test_no_check_is_false_on_results_of_every_type(real: dict[str, Result], tmp_path: Path) -> None:
     assert {score.type for score, _ in real.values()} == {
         "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",

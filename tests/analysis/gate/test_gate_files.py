@@ -463,6 +463,7 @@ def test_githubs_limits_hold_by_arithmetic() -> None:
     assert largest(COMMENT) <= 65_536
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORST)
 @pytest.mark.parametrize("size", [SUMMARY, COMMENT])
 def test_the_worst_names_stay_inside_the_arithmetic(name: str, size: Size) -> None:
@@ -472,6 +473,7 @@ def test_the_worst_names_stay_inside_the_arithmetic(name: str, size: Size) -> No
     assert "- ... and 20 more gates: see gate.json" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*WORST, *HOSTILE, "&" * 59 + "x", "q" * 61])
 @pytest.mark.parametrize("most", [12, 60, 300])
 def test_a_cell_is_never_longer_than_its_room(name: str, most: int) -> None:

@@ -407,6 +407,7 @@ def test_the_shared_constants_are_what_they_say() -> None:
 # Many at once
 
 
+@pytest.mark.slow
 def test_holm_is_that_of_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests  # a second and a half, which only this test needs
 

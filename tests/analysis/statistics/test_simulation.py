@@ -367,6 +367,7 @@ def rho(r: float) -> float:
     return 6 / math.pi * math.asin(r / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "repeats"), [(30, 1000), (300, 300), (1400, 120)])
 @pytest.mark.parametrize(
     ("make", "truth"),

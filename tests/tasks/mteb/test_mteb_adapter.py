@@ -524,6 +524,7 @@ def test_a_limit_beyond_the_data_changes_nothing(evaluated):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 2, 60])
 @pytest.mark.parametrize("name", MIRRORS)
 def test_a_limit_of_any_size_gives_a_score(evaluated, name, limit):
@@ -636,6 +637,7 @@ NAMED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", NAMED)
 def test_data_that_mteb_skips_is_a_warning(tmp_path, what):
     name, change, warning = NAMED[what]

@@ -174,6 +174,7 @@ def test_what_is_reported_is_what_the_items_show(name, text, hubs, exact):
     assert outcome.search["loss"] == truth.score - outcome.score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [None, *FLAT, APPROXIMATE])
 @pytest.mark.parametrize("name", ["SciFact", "ArguAna"])
 def test_top_ten_of_copied_documents_fits_the_figures(name, text, tmp_path):
@@ -259,6 +260,7 @@ def test_what_a_store_cannot_keep_is_one_line(embedding, hubs):
     assert encoder.calls == [], "before anything is embedded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "text"), [*(("fp32@16", text) for text in FLAT), ("fp32+float16@16", "faiss:Flat")]
 )

@@ -181,6 +181,7 @@ def test_every_task_of_the_paper_runs(name, tmp_path):
     assert ("group" in items) == (name == "Amazon")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RTE", "SST-5", "MRPC", "DBpedia-14", "Amazon", "CivilComments", "MultiRC"])
 def test_on_label_tasks_rouge_of_the_labels_is_accuracy(name, tmp_path):
     """The authors give Rouge label ids; by the library itself, on the ids that a card has."""
