@@ -78,6 +78,45 @@ def test_run_is_the_bare_command(cli: Run) -> None:
     assert bare.error == verb.error == "evaluate: no --task, --benchmark or --type given: `evaluate tasks` lists them"
 
 
+@pytest.mark.parametrize(("files", "type_"), [
+    ({"corpus.jsonl": '{"_id": "d", "text": "b"}', "queries.jsonl": '{"_id": "q", "text": "a"}',
+      "qrels/dev.tsv": "query-id\tcorpus-id\tscore\nq\td\t1"}, "Retrieval"),
+    ({"test.csv": "sentence1,sentence2,score\na,b,1\nc,d,0\n"}, "STS"),
+    ({"test.tsv": "sentence1\tsentence2\tlabel\na\tb\t1\nc\td\t0\n"}, "PairClassification"),
+    ({"test.csv": "text,label\na,x\nb,y\n", "train.csv": "text,label\na,x\nb,y\n"}, "Classification"),
+    ({"test.csv": "text,label\na,x\nb,y\n"}, "Clustering"),
+    ({"test.jsonl": '{"query": "a", "positive": ["b"], "negative": ["c"]}'}, "Reranking"),
+    ({"x_references.jsonl": "{}", "x_THumB-1.0.jsonl": "{}"}, "TextEvaluation"),
+])  # fmt: skip
+def test_data_in_place_of_a_card(cli: Run, tmp_path: Path, files: dict[str, str], type_: str) -> None:
+    for name, content in files.items():
+        file = tmp_path / "my tickets" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    [card] = select([str(tmp_path / "my tickets")])
+    assert (card.name, card.type, card.split) == ("my-tickets", type_, "dev" if type_ == "Retrieval" else "test")
+    done = cli("init", "my tickets")
+    assert done.code == 0
+    [written] = select([str(tmp_path / "my tickets.yaml")])
+    assert (written.name, written.type, written.split) == (card.name, card.type, card.split)
+    assert written.folder is not None
+    assert written.folder.resolve() == (tmp_path / "my tickets").resolve()
+    assert "choose another -o FILE, or --force" in cli("init", "my tickets").error
+
+
+def test_data_that_are_no_tasks(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("left,right\na,b\n")
+    assert "its columns are left, right" in cli("init", "table.csv").error
+    assert "its columns are left, right" in cli("--model", "minilm", "--task", "table.csv").error
+    (tmp_path / "empty.csv").write_text("")
+    assert "empty.csv: it is empty" in cli("init", "empty.csv").error
+    (tmp_path / "folder").mkdir()
+    assert "expected test.jsonl, test.tsv or test.csv" in cli("init", "folder").error
+    (tmp_path / "folder" / "pool.csv").write_text("text,label\na,x\n")
+    assert "PromptRetrieval" in cli("init", "folder").error
+    assert "give the path of your data" in cli("init", "nowhere").error
+
+
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "instructor_eval", "--version"], capture_output=True, text=True, check=True

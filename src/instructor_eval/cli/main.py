@@ -19,6 +19,7 @@ from instructor_eval.core.output import flush, prepare_streams, silence, warn
 
 COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",
+    "init": "write the card of your own data: a folder in BEIR's layout, or a table",
     "tasks": "list the tasks, or show one card with its literal instructions",
     "models": "list the models whose instructions or published scores are known, and those with results",
     "measure": "measure what the numeric forms of a model cost here: speed, size, memory, cold start",

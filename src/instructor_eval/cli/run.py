@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from instructor_eval import api
 from instructor_eval.analysis.board.board import build
@@ -16,14 +17,25 @@ from instructor_eval.results.score import UNSTARTED, Score
 from instructor_eval.results.store import Store
 from instructor_eval.run.options import Options
 from instructor_eval.tasks import protocol
-from instructor_eval.tasks.cards import select
+from instructor_eval.tasks.cards import select, shipped_cards
+from instructor_eval.tasks.own.suggest import as_yaml, is_data, suggest
 from instructor_eval.tasks.task import Card
 
 
 def run_root(options: argparse.Namespace) -> int:
     """`evaluate --model ... --task ...`: run, file, print the board of what was asked for."""
     options_of(options).check()
+    if not options.quiet:
+        _show_suggested(options.task)
     return run_tasks(options)
+
+
+def _show_suggested(tasks: list[str]) -> None:
+    """Print the card that stands for data given as a task."""
+    for task in tasks:
+        if task not in shipped_cards() and not task.endswith((".yaml", ".yml")) and is_data(task):
+            lines = as_yaml(suggest(Path(task))).splitlines()
+            say("\n  ".join([f"{task} is taken as a task with this card (`evaluate init {task}` writes it):", *lines]))
 
 
 def options_of(flags: argparse.Namespace) -> Options:

@@ -23,6 +23,7 @@ from instructor_eval.core.values import Template
 from instructor_eval.core.yaml_file import read_yaml
 from instructor_eval.tasks import types
 from instructor_eval.tasks.card_file import CardsFile, given, shape_of
+from instructor_eval.tasks.own.suggest import is_data, suggest
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types.base import LONGEST_NAME, TaskType
 
@@ -271,7 +272,11 @@ def own_cards(task: str) -> list[Card]:
         known = known_cards()
         if task in known:
             return [known[task]]
-        lists = ": `evaluate tasks` lists them; an own task is the path of a YAML card"
+        if is_data(task):
+            found = [_card(Document(Path(task), suggest(Path(task))), (), "own", "")]
+            _check_own(found[0], shipped_cards())
+            return found
+        lists = ": `evaluate tasks` lists them; an own task is the path of a YAML card, or of its data"
         raise _unknown("task", task, did_you_mean(task, known) or lists)
     found = read_cards(Path(task))
     for card in found:
