@@ -183,6 +183,7 @@ def gate(
         UserError: a side is not one row, or a file cannot be read or written.
     """
     from instructor_eval.analysis.compare.compare import compare as compare_sides
+    from instructor_eval.analysis.compare.side import refuse_imported
     from instructor_eval.analysis.gate import files
     from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
     from instructor_eval.analysis.gate.outcome import Outcome
@@ -191,6 +192,7 @@ def gate(
     with errors_of_arguments():
         limits = read_thresholds(Path(thresholds)) if thresholds else Thresholds()
         first, second = (_side_of(one, results) for one in (baseline, candidate))
+        refuse_imported(first, second)
         comparison = compare_sides(first, second)
         limits.check_patterns([task.task for task in comparison.tasks])
         outcome = Outcome(judgements=[judge(comparison, limits)], plain=[], thresholds=limits, command=[])

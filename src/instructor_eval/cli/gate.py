@@ -71,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate gate`: the verdict, its files, and the exit code."""
+    from instructor_eval.analysis.compare.side import refuse_imported
     from instructor_eval.analysis.gate import files
     from instructor_eval.analysis.gate.limits import Thresholds, read_thresholds
     from instructor_eval.analysis.gate.outcome import Outcome
@@ -91,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
     sides = [find_side(options, text) for text in texts] if set(gates) != {"speed"} else []
     candidate = find_side(options, options.candidate) if sides else None
     if candidate is not None:
+        refuse_imported(candidate, *sides)
         options.task = tasks_of(options, candidate, *sides) or []  # names for cards; a task that nobody has is an error
         _warn_of_the_same(candidate, sides)
     outcome = Outcome(

@@ -16,6 +16,7 @@ from instructor_eval.core.output import tell, warn
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.core.values import Items
+from instructor_eval.results.imported import rows_of
 from instructor_eval.results.published import published
 from instructor_eval.results.readers import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
@@ -86,7 +87,7 @@ def board_of(
     reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
     board = build(
         scores,
-        () if options.no_published else published().values(),
+        () if options.no_published else [*published().values(), *rows_of(store.root)],
         protocol=protocol.parse(options.protocol),
         limit=options.limit,
         only=only,

@@ -31,6 +31,8 @@ COMMANDS = {
     "baseline": "keep the results that a gate compares with, as files fit for git",
     "plan": "what a run would encode, how long that takes, and what it could detect; nothing is run",
     "validate": "check task cards and own data before any model loads, or stored results",
+    "export": "write results for other tools: mteb, TREC, a model card, MLflow, Weights & Biases",
+    "import": "take the scores of an mteb results folder in, beside those measured here",
     "cache": "show, check or shrink the cache of vectors and answers",
 }
 _ROOT_DESCRIPTION = """\
@@ -166,7 +168,8 @@ def parser_of(command: str) -> tuple[argparse.ArgumentParser, Callable[[argparse
     """Return the parser of a command and what runs it; only its own module is imported."""
     text = COMMANDS[command]
     parser = _Parser(prog=f"evaluate {command}", description=f"{text[0].upper()}{text[1:]}.")
-    module = importlib.import_module(f"instructor_eval.cli.{command}")
+    name = "import_results" if command == "import" else command  # a keyword is no module's name
+    module = importlib.import_module(f"instructor_eval.cli.{name}")
     module.add_options(parser)
     return parser, module.run
 

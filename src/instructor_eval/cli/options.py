@@ -61,6 +61,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--search", action="append", default=[], metavar="SEARCH",
                      help="what finds the documents of retrieval tasks: exact (default), faiss:FACTORY, "
                      "lancedb[:INDEX], milvus[:URI] (docs/search.md); repeatable, each is a row")  # fmt: skip
+    how.add_argument("--rankings", action="store_true",
+                     help="file all documents found for a query, and all judged, for `evaluate export --format trec`; "
+                     "a result without them is made again")  # fmt: skip
     how.add_argument("--cost", choices=COSTS, default=_cost_default(),
                      help="measure size, speed and memory of each form once and file them with its scores: auto "
                      "(default), full (cold start of a single form too), off")  # fmt: skip
@@ -157,7 +160,7 @@ def add_board_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
     parser.add_argument("--reader", metavar="READER",
                        help="prompt-retrieval results of this reader (default nearest, else the first)")  # fmt: skip
-    parser.add_argument("--no-published", action="store_true", help="leave published scores out")
+    parser.add_argument("--no-published", action="store_true", help="leave published and imported scores out")
     parser.add_argument("--baseline", metavar="ROW",
                        help="mark what differs from this row: MODEL[@VARIANT][:INSTRUCTIONS]")  # fmt: skip
     parser.add_argument("--no-intervals", action="store_true", help="scores alone; no file of items is read")

@@ -12,6 +12,7 @@ from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK
 from instructor_eval.core.output import say, tell, warn
+from instructor_eval.results.imported import rows_of
 from instructor_eval.results.published import published
 from instructor_eval.results.score import UNSTARTED, Score
 from instructor_eval.results.store import Store
@@ -61,7 +62,7 @@ def run_tasks(options: argparse.Namespace) -> int:
         return EXIT_ERROR
     board = build(
         store.scores(),
-        published().values(),
+        [*published().values(), *rows_of(store.root)],
         protocol=protocol.parse(options.protocol),
         limit=options.limit,
         only=_columns(cards),

@@ -55,8 +55,9 @@ def run(options: argparse.Namespace) -> int:
         closing += [*warnings, f"{len(rows) - bad} good, {bad} with errors"]
     if options.results is not None:
         from instructor_eval.analysis.check.check import check_results  # numpy and scipy
+        from instructor_eval.analysis.check.imported import check_imported
 
-        results = check_results(options.results, known)
+        results = [*check_results(options.results, known), *check_imported(options.results)]
         bad += sum(bool(r.errors) for r in results)
         every = options.all or options.format != "table"
         rows += [[r.file, r.task, r.type, r.verdict] for r in _shown(results, every=every)]
@@ -83,10 +84,14 @@ def _summary(results: Sequence[Checked]) -> str:
     errors = sum(bool(r.errors) for r in results)
     failed = sum(not r.errors and r.failed is not None for r in results)
     good = len(results) - errors - failed
-    n = len(results)
+    from instructor_eval.analysis.check.imported import CheckedImport
+
+    n, imported = len(results), [r for r in results if isinstance(r, CheckedImport) and not r.errors]
     runs = f"{failed:,} failed run{'s' * (failed != 1)}"
     text = f"{n:,} result{'s' * (n != 1)}: {good:,} good, {runs}, {errors:,} with errors"
-    uncounted = sum(not r.errors and r.failed is None and not r.counted for r in results)
+    if imported:
+        text += f"; {len(imported):,} of the good ones are imported: unedited, with no items to check the scores by"
+    uncounted = sum(not r.errors and r.failed is None and not r.counted for r in results) - len(imported)
     if uncounted:
         text += (
             f"\nitems counted in the data for {good - uncounted:,} of {good:,} good ones: the others' data is not "

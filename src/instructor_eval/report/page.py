@@ -243,7 +243,7 @@ def _fill_table(page: Page, board: Board) -> None:
     for line in page.lines:
         row = line.row
         name = f"{row.name}@{row.variant}:{row.instructions}"
-        page.sides[line] = f"published:{row.model}" if line.kind == PUBLISHED else name
+        page.sides[line] = f"{row.source}:{row.model}" if line.kind == PUBLISHED else name
 
 
 def _doubt(page: Page) -> str:
@@ -289,9 +289,10 @@ def _fill_head(page: Page, board: Board) -> None:
     failed = sum(len(line.row.failed) for line in measured)
     if failed:
         counts.append(counted(failed, "failed score"))
-    published = len(page.lines) - len(measured)
-    if published:
-        counts.append(f"{published} published for comparison")
+    for source in ("published", "imported"):
+        others = sum(line.row.source == source for line in page.lines)
+        if others:
+            counts.append(f"{others} {source} for comparison")
     newest = max((s.created for s in scores), default="")[:10]
     sentences = [", ".join(counts) if measured else "No results yet"]
     ranked = [line for line in measured if line.row.rank == 1]

@@ -31,6 +31,8 @@ class Published:
     tasks: dict[str, float] = field(default_factory=dict)
     categories: dict[str, float] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
+    kind: str = "published"
+    """published | imported (`results/imported.py`)"""
 
 
 @cache

@@ -31,10 +31,11 @@ from instructor_eval.results import items_files
 from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
 from instructor_eval.results.reading import read, written
 from instructor_eval.results.score import SCHEMA_VERSION, Score
+from instructor_eval.tasks.types.ranking import RANKINGS
 
 _READ = (1, SCHEMA_VERSION)
 """Versions that are read."""
-_FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines")
+_FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines", "imported")
 _GO_ON = "correct that and run the same command again, finished results are filed"
 
 
@@ -66,8 +67,13 @@ class Store:
         """Return the path of a score's file."""
         return Path(f"{self._base(score)}.json")
 
-    def find(self, score: Score) -> Score | None:
-        """The finished result with this score's identity, if there is one. Failed ones do not count."""
+    def find(self, score: Score, *, rankings: bool = False) -> Score | None:
+        """The finished result with this score's identity, if there is one. Failed ones do not count.
+
+        Args:
+            score: The score.
+            rankings: It must have been filed with whole rankings.
+        """
         path = self.path(score)
         if not path.exists():
             return None
@@ -75,6 +81,8 @@ class Store:
             found = read_score(path)
         except DamagedFileError:
             return None  # run again: the new result takes its place
+        if rankings and not has_rankings(found):
+            return None
         return found if found.status == "ok" and self._has_items(found) else None
 
     def _has_items(self, score: Score) -> bool:
@@ -135,8 +143,8 @@ class Store:
         for path in files_below(self.root / "scores", ".json"):
             yield read_score(path)
 
-    def items(self, score: Score, *, without: Container[str] = ()) -> Items:
-        """The items of a stored score, all columns but those named.
+    def items(self, score: Score, *, without: Container[str] = RANKINGS) -> Items:
+        """The items of a stored score, all columns but those named: whole rankings are left out unless asked for.
 
         Raises:
             UserError: they are missing, cut short, or not those that were filed.
@@ -150,6 +158,11 @@ class Store:
         except OSError:
             return ""
         return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def has_rankings(score: Score) -> bool:
+    """Return whether a score was filed with all that was found and judged (`--rankings`)."""
+    return f"{ITEMS}{RANKINGS[0]}" in score.sums
 
 
 def read_score(path: Path) -> Score:

@@ -23,7 +23,7 @@ from instructor_eval.models.served.engine import Served
 from instructor_eval.run.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
 from instructor_eval.run.plan import Planned, Request, plan_run
 from instructor_eval.run.rates import Rate, Seconds, estimate, measure_rates
-from instructor_eval.run.scores import planned_score
+from instructor_eval.run.scores import filed, planned_score
 from instructor_eval.run.task import bound
 from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import NoModel
@@ -224,7 +224,7 @@ class _Counter:
         score = planned_score(self._request, card, plan)
         if self._lookup is not None:
             row.detectable = self._lookup.of(score)
-        if self._request.store.find(score) is not None:
+        if filed(self._request, score) is not None:
             row.status = "done"
             return
         key = (

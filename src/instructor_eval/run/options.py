@@ -50,6 +50,7 @@ class Options:
     protocol: Sequence[str] = ()
     limit: int | None = None
     strict: bool = False
+    rankings: bool = False
     selection: Sequence[str] = ()
     reader: str | None = None
     reader_dtype: str = "auto"
@@ -162,6 +163,7 @@ def request_of(
         hub=options.hub,
         offline=options.offline,
         strict=options.strict,
+        rankings=options.rankings,
     )
     settings, selections = _prompting(asked, settings, closing, warn, dry=dry)
     return Request(

@@ -109,6 +109,11 @@ def planned_score(request: Request, card: Card, plan: Planned, parts: Sequence[S
     return begin(request, card, plan, types.get(card.type).data_key(card, settings))
 
 
+def filed(request: Request, score: Score) -> Score | None:
+    """Return the finished result with a score's identity, if it was filed with what the run asks for."""
+    return request.store.find(score, rankings=request.settings.rankings and types.get(score.type).is_ranking)
+
+
 def failed_score(request: Request, card: Card, plan: Planned, error: str) -> Score:
     """File a task that could not be run at all."""
     score = begin(request, card, plan)

@@ -22,7 +22,7 @@ from instructor_eval.results.reading import names_of, record
 from instructor_eval.results.score import DATA_NOTE, Counts, Embedding, Environment, Score, Timings
 from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
-from instructor_eval.run.scores import begin, finish
+from instructor_eval.run.scores import begin, filed, finish
 from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.protocol import relevant
@@ -92,7 +92,7 @@ def run_task(
     key, error = _attempt(lambda: kind.data_key(card, settings), debug=request.debug)
     score = begin(request, card, plan, key)
     if error is None:
-        found = request.store.find(score)
+        found = filed(request, score)
         if found is not None:
             return _kept(found, score, strict=settings.strict)
         with encoder.progress:

@@ -136,6 +136,8 @@ class RunSettings:
     """Prompt retrieval: the cache of a reader's answers."""
     search: SearchSpec | None = None
     """Retrieval: the search for documents; None: exact."""
+    rankings: bool = False
+    """Retrieval and reranking: file all that was found and judged with the items, not the first ten alone."""
     texts_only: bool = False
     """A dry run: pass every text to the encoder and score nothing. The outcome is 0 without items (prompt retrieval:
     with the items that a reader would answer)."""

@@ -90,10 +90,11 @@ def build(
     ]
     groups = _groups(measured)
     others = [
-        Row(e.model, "published", "published", "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
+        Row(e.model, e.kind, e.kind, "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
         for _, e in wanted_entries
         if e.tasks or e.categories
     ]
+    sources = {f"{e.model} ({', '.join(e.sources)})": None for _, e in wanted_entries if e.kind == "imported"}
     leads = {row: _mean(row.tasks, columns or list(known)) for row in others}
     others.sort(key=lambda row: (-lead.value if (lead := leads[row]) else 0.0, row.model))
     families = variants.families(measured)
@@ -118,6 +119,7 @@ def build(
         left_out,
         reader_label(readers[reader]) if reader in readers else None,
         baseline=next((row for row in rows if row.key == baseline), None),
+        imported=list(sources),
         published_apart=any(whole != e for whole, e in wanted_entries),
         **gaps,
     )

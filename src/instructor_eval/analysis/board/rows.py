@@ -56,7 +56,7 @@ class ScoredRow:
     """What tells the row apart."""
     instructions: str
     source: str
-    """measured | published"""
+    """measured | published | imported"""
     variant: str = "fp32"
     revision: str = ""
     fingerprint: str = ""
@@ -150,6 +150,8 @@ class Board:
     """The row that `marks` compare with, where one was named."""
     unmarked: Sequence[str] = ()
     """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
+    imported: Sequence[str] = ()
+    """Models whose scores were imported, each with revision and source."""
     published_apart: bool = False
     """True where published scores are left out that are of another limit or protocol than the rows."""
 

@@ -197,6 +197,10 @@ def notes(board: Board, means: list[str]) -> list[str]:
         sentences.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
         sentences.append("published: others' numbers, not measured here (results/reference).")
+    if board.imported:
+        sentences.append(
+            printable(f"imported: from others' files, not tested here: {some(board.imported, len(board.imported))}.")
+        )
     if board.published_apart:
         sentences.append(
             "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where these results "

@@ -84,7 +84,7 @@ def check_results(root: Path, own: Mapping[str, Card] | None = None) -> list[Che
         raise UserError(f"no results folder at {root}: run something first (`evaluate demo`), or name another")
     files = files_below(folder, ".json")
     strangers = list(_strangers(folder, files))
-    if not files and not strangers:
+    if not files and not strangers and not is_folder(root / "imported"):
         raise UserError(f"no results in {folder}: run something first (`evaluate demo`), or name another folder")
     others, counter = Others(), _Counter({**known_cards(), **(own or {})})
     results = [Checked(path.relative_to(root).as_posix(), errors=[what]) for path, what in strangers]

@@ -197,7 +197,7 @@ def set_baseline(
     """
     target = folder_of(name, folder)
     if side.read is None:
-        raise UserError(f"{side.label}: published scores have no items: a baseline is made of results of a run")
+        raise UserError(f"{side.label}: {side.kind} scores have no items: a baseline is made of results of a run")
     chosen = _chosen(side, tasks)
     kept = {task: (score, _compact(score, side.read)) for task, score in sorted(chosen.items())}
     pinned = manifest_path(target, PINNED)

@@ -209,7 +209,8 @@ def _task(name: str, baseline: Side, candidate: Side, how: _How) -> TaskComparis
         return replace(found, not_comparable=obstacle)
     mine, theirs = candidate.scores.get(name), baseline.scores.get(name)
     if mine is None or theirs is None or candidate.read is None or baseline.read is None:
-        note = "published scores have no items: no interval"
+        kind = baseline.kind if baseline.read is None else candidate.kind
+        note = f"{kind} scores have no items: no interval"
         bare = (found.candidate or 0.0) - (found.baseline or 0.0)
         return replace(found, difference=Difference(bare), notes=(note,))
     try:

@@ -7,6 +7,7 @@ A text is one of, a path that exists before everything else:
     DIR[#LABEL]                                     a results folder
     baseline:NAME[/pinned], or its folder or file   what `evaluate baseline` keeps
     published:MODEL                                 published scores, without items
+    imported:MODEL                                  scores that were imported, without items
     LABEL                                           a row of the results folder in use
 
 A LABEL is NAME[@REVISION][@VARIANT][:SET][#FINGERPRINT]. Names, revisions and variants hold these signs themselves, so
@@ -27,17 +28,19 @@ from instructor_eval.core.outside import why
 from instructor_eval.core.stored_files import files_below, is_folder, read_json
 from instructor_eval.core.values import Items
 from instructor_eval.models.variant import BASELINE
+from instructor_eval.results.imported import rows_of
 from instructor_eval.results.published import published
 from instructor_eval.results.readers import default_reader, find_reader, readers_of
 from instructor_eval.results.score import Score, is_made_with, key_of
 from instructor_eval.results.store import Store, read_items, read_score
 from instructor_eval.tasks.protocol import relevant
+from instructor_eval.tasks.types.ranking import RANKINGS
 
 _ALIASES = {"sentence-transformers/all-MiniLM-L6-v2": "minilm"}
 _SHORTEST_REVISION = 7
 _SHORTEST_FINGERPRINT = 6
 _MOST_LISTED = 12
-_LISTS = ("top", "top_scores", "top_grades", "best_grades")
+_LISTS = ("top", "top_scores", "top_grades", "best_grades", *RANKINGS)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def resolve(
     """
     if text.startswith("published:"):
         return _published(text.removeprefix("published:"))
+    if text.startswith("imported:"):
+        return _imported(text.removeprefix("imported:"), results)
     if text.startswith("baseline:"):
         from instructor_eval.analysis.compare.baselines import read_named
 
@@ -124,6 +129,17 @@ def choose(label: str, scores: Sequence[Score], store: Store) -> Side:
     """
     row = _choose(label, _rows(scores, None), f"these results of {store.root}", several="a label")
     return side_of(row.label, row.chosen, _Reader(store), str(store.root), root=store.root)
+
+
+def every_side(results: Path, *, protocol: Mapping[str, str], limit: int | None = None) -> list[Side]:
+    """Return the rows of a results folder that have scores of this protocol and `--limit`.
+
+    Raises:
+        UserError: a score file cannot be read.
+    """
+    store = Store(results)
+    rows = _rows(store.scores(), _Wanted(protocol, limit, None))
+    return [side_of(r.label, r.chosen, _Reader(store), str(results), root=results) for r in rows if r.chosen]
 
 
 def labels_of(scores: Sequence[Score]) -> list[str]:
@@ -167,7 +183,13 @@ def _from_path(path: Path, label: str, wanted: _Wanted) -> Side | None:
         row = _Row(*key_of(score), score.model.revision, [score])
         _tell_apart([row])
         root = path.resolve().parents[3] if len(path.resolve().parents) > 3 else None  # scores/MODEL/SET/FILE
-        return side_of(row.label, [score], lambda _: read_items(path.with_suffix(".parquet")), str(path), root=root)
+        return side_of(
+            row.label,
+            [score],
+            lambda _: read_items(path.with_suffix(".parquet"), without=RANKINGS),
+            str(path),
+            root=root,
+        )
     if isinstance(raw.get("scores"), list) and "command" in raw:
         return _from_run(path, raw["scores"], label)
     raise UserError(f"{path}: neither a score nor a run's manifest nor a baseline: give one of these, or a label")
@@ -317,7 +339,7 @@ def _choose(text: str, rows: Sequence[_Row], where: str, *, several: str) -> _Ro
     return called[0][0]
 
 
-# Published scores
+# Published and imported scores
 
 
 def _published(name: str) -> Side:
@@ -332,3 +354,12 @@ def _published(name: str) -> Side:
     if not entry.tasks:
         raise UserError(f"published:{name}: only means over categories were published, no task's score: give another")
     return Side(f"published:{entry.model}", without_parts(entry.tasks), {}, None, ", ".join(entry.sources), {})
+
+
+def _imported(name: str, results: Path) -> Side:
+    rows = {row.model: row for row in rows_of(results)}
+    if name not in rows:
+        hint = did_you_mean(name, rows) or (f": there are {some(list(rows), _MOST_LISTED)}" if rows else "")
+        raise UserError(f"nothing imported in {results} is called '{name}'{hint or ': `evaluate import` takes it in'}")
+    row = rows[name]
+    return Side(f"imported:{row.model}", without_parts(row.tasks), {}, None, ", ".join(row.sources), {})

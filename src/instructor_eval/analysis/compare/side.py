@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.results.score import ReadItems, Score
 from instructor_eval.tasks.cards import shipped_cards
 
@@ -27,7 +28,7 @@ class Side:
     values: dict[str, float]
     """Task -> score, fractions of 1; a part (a CQADupstack forum) is left out where its whole is there."""
     scores: dict[str, Score]
-    """Task -> score as stored, parts of wholes included; empty for published ones."""
+    """Task -> score as stored, parts of wholes included; empty for published and imported ones."""
     read: ReadItems | None
     """Reads the items of one of `scores`; None: there are none."""
     source: str
@@ -36,6 +37,11 @@ class Side:
     """Task -> error, of the tasks that have only failed."""
     root: Path | None = None
     """The folder whose `probes/` are of these scores."""
+
+    @property
+    def kind(self) -> str:
+        """Name what it is: `published` or `imported` scores, or those of a `run`."""
+        return next((kind for kind in ("published", "imported") if self.label.startswith(f"{kind}:")), "run")
 
     def probe(self) -> Probe | None:
         """The newest probe of these scores, for the drift gate; None where there is none.
@@ -68,8 +74,18 @@ def side_of(
     return Side(label, without_parts(values), good, read, source, errors, root)
 
 
-def _no_error(score: Score) -> str:
-    return "its score is not a number" if score.status == "ok" else "failed"
+def refuse_imported(*sides: Side) -> None:
+    """Refuse scores that nobody tested here, for a gate: they have no items to test with.
+
+    Raises:
+        UserError: a side is of imported scores.
+    """
+    imported = next((side for side in sides if side.kind == "imported"), None)
+    if imported is not None:
+        raise UserError(
+            f"{imported.label}: imported scores were not measured here and have no items to test: a gate takes results "
+            "of a run (a comparison shows the differences)"
+        )
 
 
 def without_parts(values: Mapping[str, float]) -> dict[str, float]:

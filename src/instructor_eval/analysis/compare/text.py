@@ -185,7 +185,8 @@ def _apart(comparison: Comparison, *, named: bool) -> str:
             lines += [f"  {task.task}: {note}" for note in task.notes]
     lines = [f"  {some(tasks, _NAMED)}: not comparable: {why}" for why, tasks in reasons.items()] + lines
     if any(t.difference and t.difference.low is None and t.notes for t in comparison.tasks):
-        lines.append("  published scores have no items: differences without intervals")
+        kind = "imported" if any(n.startswith("imported ") for t in comparison.tasks for n in t.notes) else "published"
+        lines.append(f"  {kind} scores have no items: differences without intervals")
     if comparison.left_out:
         lines.append(f"  only on one side, left out: {some(comparison.left_out, _NAMED)}")
     if lines and named:

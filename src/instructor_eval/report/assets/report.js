@@ -265,7 +265,7 @@
     opened = name;
     const found = await part(`c-${row.dataset.r}-${heads[place].dataset.c}`);
     if (opened !== name) return; // closed meanwhile
-    const plain = `${row.cells[0].textContent} · ${names[place]}: ${row.cells[place].textContent}, published: measured by others, see results/reference`;
+    const plain = `${row.cells[0].textContent} · ${names[place]}: ${row.cells[place].textContent}, ${row.dataset.side.split(":")[0]}: measured by others, see the notes below the table`;
     $("panel-body").replaceChildren(found ?? make("p", { textContent: plain }));
     $("panel-title").textContent = `Behind the score: ${row.cells[0].textContent}, ${names[place]}`;
     if (!panel.open) panel.showModal();

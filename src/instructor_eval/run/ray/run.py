@@ -35,7 +35,7 @@ from instructor_eval.run.ray.engines import RETRIES, lost
 from instructor_eval.run.ray.job import Done, Job, Setup, State
 from instructor_eval.run.ray.view import View
 from instructor_eval.run.ray.worker import remote_function
-from instructor_eval.run.scores import aggregate, failed_score, planned_score
+from instructor_eval.run.scores import aggregate, failed_score, filed, planned_score
 from instructor_eval.run.task import Summary, run_task, say_instructions, say_score
 from instructor_eval.tasks import types
 from instructor_eval.tasks.task import Card
@@ -159,7 +159,7 @@ class _Run:
         score: Score | None = None
         with contextlib.suppress(Exception):  # `run_task` meets it too, and files it
             score = planned_score(self._request, card, plan)
-        if score is not None and self._request.store.find(score) is None:
+        if score is not None and filed(self._request, score) is None:
             return score.identity
         nobody = Prober(None, self._request.store.root, self._view.note)
         found, kept = run_task(self._request, card, plan, None, nobody)

@@ -39,7 +39,7 @@ class Outbox(Store):
         super().__init__(Path())
         self.sent: Items | None = None
 
-    def find(self, score: Score) -> None:
+    def find(self, score: Score, *, rankings: bool = False) -> None:
         """Return nothing: whoever sent the job has looked."""
 
     def write(self, score: Score, items: Items | None = None) -> Score:

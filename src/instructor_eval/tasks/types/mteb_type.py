@@ -159,7 +159,7 @@ class MtebType(TaskType):
 
         metric = self.metric_of(card, settings.protocol)
         bridge = self.bridge(task, card, encoder, settings)
-        caught: dict[str, Any] = {}
+        caught: dict[str, Any] = {"rankings": settings.rankings}
         self.prepare(task, settings.protocol, caught)
         self.calibrate(task, card, encoder)
         if settings.texts_only:

@@ -16,6 +16,10 @@ from instructor_eval.tasks.values import count, cut
 TOP = 10
 """The number of documents in a query's list."""
 AT_K = tuple(f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision") for k in (1, 3, 5, 10, 20, 100, 1000))
+RANKINGS = ("ranked", "ranked_scores", "judged", "judged_grades")
+"""Columns that `--rankings` adds: ids and scores of the documents found, ids and grades of those judged."""
+_MOST_RANKED = 12_000_000
+"""Documents of all queries' lists: a file of items has room for so many, with their scores. MTEB's tasks have fewer."""
 _OTHERS_PER_QUERY = 10
 _STORED_AT_K = ("ndcg_at_1", "ndcg_at_10", "ndcg_at_100", "map_at_10", "map_at_1000", "recall_at_10", "recall_at_100",
                 "precision_at_1", "precision_at_10")  # fmt: skip
@@ -26,6 +30,7 @@ class RankingType(MtebType):
 
     wording: ClassVar = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
     mteb_class = "AbsTaskRetrieval"
+    is_ranking = True
 
     def summary(self, card: Card, data: Any) -> str:
         judged = sum(len(d) for d in data.qrels.values())
@@ -113,12 +118,30 @@ class RankingType(MtebType):
         # From these and the list `evaluate validate --results` computes the figures at 10 again.
         items["top_grades"] = [[int(qrels[i].get(doc, 0)) for doc, _ in found] for i, found in first.items()]
         items["best_grades"] = [sorted((int(g) for g in qrels[i].values() if g > 0), reverse=True)[:TOP] for i in ids]
+        if caught.get("rankings"):
+            items |= _rankings(ids, results, qrels)
         return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
 
     def item_checks(self) -> tuple[ItemCheck, ...]:
         from instructor_eval.tasks.types.ranking_checks import CHECKS
 
         return CHECKS
+
+
+def _rankings(ids: list[Any], results: Mapping[Any, Any], qrels: Mapping[Any, Any]) -> Items:
+    """Return the columns `RANKINGS`, in the order and with the float32 scores that trec_eval ranks by."""
+    import numpy as np
+
+    from instructor_eval.metrics.ranking import ranked
+
+    depth = max(TOP, _MOST_RANKED // max(1, len(ids)))
+    found = [ranked(results.get(i, {}), depth) for i in ids]
+    return {
+        "ranked": [[str(doc) for doc, _ in row] for row in found],
+        "ranked_scores": [np.array([value for _, value in row], dtype=np.float32) for row in found],
+        "judged": [[str(doc) for doc in qrels[i]] for i in ids],
+        "judged_grades": [[int(grade) for grade in qrels[i].values()] for i in ids],
+    }
 
 
 def _judged(qrels: dict[str, dict[str, int]], queries: set[str], documents: set[str]) -> list[str]:

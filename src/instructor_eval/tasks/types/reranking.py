@@ -67,4 +67,5 @@ def _by_user(caught: Mapping[str, Any]) -> dict[str, Any]:
         qrels[base] = caught["qrels"][query]
         for doc, value in found.items():
             merged[base][doc] = max(value, merged[base].get(doc, value))
-    return {"scores": retrieval_scores(merged, qrels, caught["k_values"]), "qrels": qrels, "results": merged}
+    scores = retrieval_scores(merged, qrels, caught["k_values"])
+    return {**caught, "scores": scores, "qrels": qrels, "results": merged}

@@ -43,7 +43,7 @@ class Retrieval(RankingType):
         if dropped:
             results = {query: {d: s for d, s in found.items() if d != query} for query, found in results.items()}
         per_query = retrieval_scores(results, caught["qrels"], caught["k_values"])
-        exact, _ = self.items(task, card, {**caught, "scores": per_query, "results": results}, {})
+        exact, _ = self.items(task, card, {**caught, "scores": per_query, "results": results, "rankings": False}, {})
         exact_score = scorers.compute(outcome.metric, exact)
         figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
         searched = depth_of(outcome.metric)

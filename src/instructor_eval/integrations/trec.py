@@ -1,0 +1,94 @@
+"""TREC's files of retrieval and reranking tasks: a run, what was found for each query, and qrels, what was judged.
+
+trec_eval, pytrec_eval and ir_measures read them and give the filed figures: scores are written as the float32 numbers
+that trec_eval ranks by, so that equal ones are equal there too.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from instructor_eval import metrics
+from instructor_eval.analysis.compare.side import Side
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.paths import slug
+from instructor_eval.core.values import Items
+from instructor_eval.integrations.export import Export
+from instructor_eval.results.score import Score
+from instructor_eval.results.store import Store, has_rankings
+from instructor_eval.tasks import types
+
+_NO_ID = re.compile(r"\s|^$|\0")
+"""In an id: the files' columns stand between spaces."""
+
+
+def files(sides: Sequence[Side]) -> Export:
+    """Return `<row>/<task>.run` and `.qrels` of every retrieval and reranking task.
+
+    Raises:
+        UserError: there is none.
+    """
+    export, missing = Export(), []
+    for side in sides:
+        store = Store(side.root or Path("results"))
+        for task, score in sorted(side.scores.items()):
+            if not types.get(score.type).is_ranking or metrics.is_of_parts(score.metric):
+                export.no_place.append(task)
+                continue
+            if not has_rankings(score):
+                missing.append(score)
+                continue
+            try:
+                _check_ids(store.items(score, without=()))
+            except UserError as e:
+                export.left_out.append(f"{task} of {side.label}: {e}")
+                continue
+            name = f"{slug(side.label)}/{slug(task)}"
+            export.files[f"{name}.run"] = partial(_of, _run_lines, score, store)
+            export.files[f"{name}.qrels"] = partial(_of, _qrels_lines, score, store)
+    export.left_out += map(_again, missing)
+    if not export.files and not export.left_out:
+        raise UserError("no results of retrieval or reranking here: TREC's files are of these, run such a task")
+    return export
+
+
+def _again(score: Score) -> str:
+    """Return what makes the rankings of a score."""
+    words = [word for word in score.command if word not in ("--quiet", "--debug")]
+    command = shlex.join([*words, "--rankings"]) if words else "run it with rankings=True"
+    return f"{score.task} of {score.model.name}: filed without its rankings: {command}"
+
+
+def _check_ids(items: Items) -> None:
+    """Refuse ids that the files cannot hold.
+
+    Raises:
+        UserError: one has a space, or is empty.
+    """
+    ids = (items["id"], *items["ranked"], *items["judged"])
+    bad = next((i for row in ids for i in row if _NO_ID.search(i)), None)
+    if bad is not None:
+        raise UserError(f"the id {bad[:80]!r} has a space or is empty: TREC's files cannot hold it, rename it")
+
+
+def _of(lines: object, score: Score, store: Store) -> bytes:
+    assert callable(lines)
+    found: Iterable[str] = lines(store.items(score, without=()))
+    return "".join(f"{line}\n" for line in found).encode("utf-8", "surrogatepass")
+
+
+def _run_lines(items: Items) -> Iterator[str]:
+    for query, documents, scores in zip(items["id"], items["ranked"], items["ranked_scores"], strict=True):
+        for rank, (document, score) in enumerate(zip(documents, scores, strict=True), 1):
+            yield f"{query} Q0 {document} {rank} {np.float32(score)!s} instructor-eval"
+
+
+def _qrels_lines(items: Items) -> Iterator[str]:
+    for query, documents, grades in zip(items["id"], items["judged"], items["judged_grades"], strict=True):
+        yield from (f"{query} 0 {document} {grade}" for document, grade in zip(documents, grades, strict=True))
