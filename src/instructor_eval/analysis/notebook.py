@@ -71,6 +71,12 @@ class Results(Sequence["Result"]):
 
         return of_scores(self.scores, self.store)
 
+    def to_markdown(self) -> str:
+        """Return a table for a model card, with the literal instructions and the versions of the libraries below it."""
+        from instructor_eval.analysis.card_text import card_text
+
+        return card_text(self.scores)
+
     def __repr__(self) -> str:
         from instructor_eval.analysis.frames import board_text
 

@@ -91,10 +91,11 @@ def _summary(results: Sequence[Checked]) -> str:
     text = f"{n:,} result{'s' * (n != 1)}: {good:,} good, {runs}, {errors:,} with errors"
     if imported:
         text += f"; {len(imported):,} of the good ones are imported: unedited, with no items to check the scores by"
+    own = good - len(imported)
     uncounted = sum(not r.errors and r.failed is None and not r.counted for r in results) - len(imported)
     if uncounted:
         text += (
-            f"\nitems counted in the data for {good - uncounted:,} of {good:,} good ones: the others' data is not "
+            f"\nitems counted in the data for {own - uncounted:,} of {own:,} good ones: the others' data is not "
             "here, or has changed since (own data: give the cards)"
         )
     unsealed = sum(bool(r.warnings) for r in results)

@@ -119,13 +119,14 @@ def _score(raw: Mapping[str, Any], relative: str, cards: Mapping[str, Card], fou
         return None
     card = cards[task]
     subset = _subset(scores, card)
+    value = _value(subset, card)
     revision = raw.get("dataset_revision")
     revision = revision[:200] if isinstance(revision, str) else ""
     if revision and revision != card.data_revision:
         found.other_data.append(task)
     return ImportedScore(
         task,
-        _value(subset, card),
+        value,
         card.metric,
         relative[-1000:],
         mteb_version=version[:100] if isinstance(version, str) else "",

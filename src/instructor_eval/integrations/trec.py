@@ -1,7 +1,8 @@
 """TREC's files of retrieval and reranking tasks: a run, what was found for each query, and qrels, what was judged.
 
-trec_eval, pytrec_eval and ir_measures read them and give the filed figures: scores are written as the float32 numbers
-that trec_eval ranks by, so that equal ones are equal there too.
+trec_eval, pytrec_eval and ir_measures read them and give the filed figures. Tools rank equal scores each in its own way
+(trec_eval by falling ids, MS MARCO's by rising ones), so that no scores are equal in a run: one that equals the score
+before it is written as the next lower float32, and all tools see the order that the figures are of.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.paths import slug
 from instructor_eval.core.values import Items
 from instructor_eval.integrations.export import Export
+from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store, has_rankings
 from instructor_eval.tasks import types
@@ -60,7 +62,7 @@ def files(sides: Sequence[Side]) -> Export:
 
 def _again(score: Score) -> str:
     """Return what makes the rankings of a score."""
-    words = [word for word in score.command if word not in ("--quiet", "--debug")]
+    words = command_of(score)
     command = shlex.join([*words, "--rankings"]) if words else "run it with rankings=True"
     return f"{score.task} of {score.model.name}: filed without its rankings: {command}"
 
@@ -85,8 +87,16 @@ def _of(lines: object, score: Score, store: Store) -> bytes:
 
 def _run_lines(items: Items) -> Iterator[str]:
     for query, documents, scores in zip(items["id"], items["ranked"], items["ranked_scores"], strict=True):
-        for rank, (document, score) in enumerate(zip(documents, scores, strict=True), 1):
-            yield f"{query} Q0 {document} {rank} {np.float32(score)!s} instructor-eval"
+        for rank, (document, score) in enumerate(zip(documents, _falling(scores), strict=True), 1):
+            yield f"{query} Q0 {document} {rank} {score!s} instructor-eval"
+
+
+def _falling(scores: Iterable[float]) -> Iterator[np.float32]:
+    """Yield scores as float32, each below the one before it."""
+    last = np.float32(np.inf)
+    for score in scores:
+        last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf)))
+        yield last
 
 
 def _qrels_lines(items: Items) -> Iterator[str]:
