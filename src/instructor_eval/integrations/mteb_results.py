@@ -28,7 +28,7 @@ from instructor_eval.integrations.export import Export
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.score import Score, key_of
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w.-]{0,80}", re.ASCII)
 
 
