@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from instructor_eval.results.checksums import identity
 _EXPERIMENT = "instructor-eval"
 _LONGEST = 5000
 """Characters of a tag in MLflow."""
+_LONGEST_KEY = 250
 _NO_KEY = re.compile(r"[^\w\-. /]", re.ASCII)
 """Signs that MLflow takes in no metric's name."""
 
@@ -30,14 +33,18 @@ def to_mlflow(side: Side, folder: Path, *, force: bool) -> str:
     Raises:
         UserError: MLflow is not installed, or these scores are there.
     """
-    libraries.require(["mlflow"], "mlflow", "export to MLflow")
+    libraries.require(["mlflow", "sqlalchemy", "alembic"], "mlflow", "export to MLflow")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    folder = folder.resolve()
     _make(folder)
     key = _key(side)
     try:
-        client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{(folder / 'mlflow.db').resolve()}")
+        client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
         found = client.get_experiment_by_name(_EXPERIMENT)
         at = found.experiment_id if found else client.create_experiment(_EXPERIMENT, (folder / "artifacts").as_uri())
         if not force and client.search_runs([at], f"tags.`instructor_eval.scores` = '{key}'"):
@@ -47,11 +54,11 @@ def to_mlflow(side: Side, folder: Path, *, force: bool) -> str:
             client.log_param(run.info.run_id, name, value[:_LONGEST])
         for task, figures in _figures(side).items():
             for name, figure in figures.items():
-                client.log_metric(run.info.run_id, _NO_KEY.sub("_", f"{task}/{name}"), figure)
+                client.log_metric(run.info.run_id, _key_of(f"{task}/{name}"), figure)
             for role, text in side.scores[task].instructions.texts.items():
-                client.set_tag(run.info.run_id, _NO_KEY.sub("_", f"instruction.{task}.{role}"), text[:_LONGEST])
+                client.set_tag(run.info.run_id, _key_of(f"instruction.{task}.{role}"), text[:_LONGEST])
         client.set_terminated(run.info.run_id)
-    except MlflowException as e:
+    except (MlflowException, SQLAlchemyError) as e:
         raise UserError(f"{folder}: MLflow cannot write there ({e}): choose another --output") from e
     return f"run {run.info.run_id} in {folder / 'mlflow.db'}"
 
@@ -63,6 +70,7 @@ def to_wandb(side: Side, folder: Path, *, force: bool) -> str:
         UserError: wandb is not installed, or these scores are there.
     """
     libraries.require(["wandb"], "wandb", "export to Weights & Biases")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
     _make(folder)
@@ -70,20 +78,27 @@ def to_wandb(side: Side, folder: Path, *, force: bool) -> str:
     if not force and any(folder.glob(f"wandb/offline-run-*-{key}")):
         raise _there(side, folder)
     instructions = {task: score.instructions.texts for task, score in side.scores.items()}
-    run = wandb.init(
-        project=_EXPERIMENT,
-        name=side.label,
-        id=key,
-        mode="offline",
-        dir=folder,
-        config={**_about(side), "instructions": instructions},
-        settings=wandb.Settings(silent=True, console="off"),
-    )
-    for task, figures in _figures(side).items():
-        run.summary.update({f"{task}/{name}": figure for name, figure in figures.items()})
-    place = Path(run.dir).parent
-    run.finish()
+    try:
+        run = wandb.init(
+            project=_EXPERIMENT,
+            name=side.label,
+            id=key,
+            mode="offline",
+            dir=folder,
+            config={**_about(side), "instructions": instructions},
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+        for task, figures in _figures(side).items():
+            run.summary.update({f"{task}/{name}": figure for name, figure in figures.items()})
+        place = Path(run.dir).parent
+        run.finish()
+    except wandb.Error as e:
+        raise UserError(f"{folder}: wandb cannot write there ({e}): choose another --output") from e
     return f"run {key} in {place}"
+
+
+def _key_of(text: str) -> str:
+    return _NO_KEY.sub("_", text)[:_LONGEST_KEY]
 
 
 def _make(folder: Path) -> None:
