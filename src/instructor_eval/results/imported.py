@@ -22,7 +22,8 @@ from instructor_eval.core.stored_files import files_below, parse_json, refuse_fo
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.checksums import edit_in, identity, sealed
 from instructor_eval.results.published import Published
-from instructor_eval.results.score import Name, plain
+from instructor_eval.results.reading import plain
+from instructor_eval.results.score import Name
 
 FOLDER = "imported"
 _VERSION = 1

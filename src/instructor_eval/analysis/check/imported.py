@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from instructor_eval.analysis.check.check import Checked
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.stored_files import files_below
-from instructor_eval.analysis.check.check import Checked
 from instructor_eval.results.imported import FOLDER, read
 from instructor_eval.tasks.cards import shipped_cards
 
