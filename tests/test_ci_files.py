@@ -199,6 +199,7 @@ def test_the_script_asks_for_what_it_is_told(gate_sh: Script, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.slow
 def test_the_script_for_real_from_the_first_run_to_a_regression(
     gate_sh: Script, cli: Callable[..., Any], tmp_path: Path
 ) -> None:

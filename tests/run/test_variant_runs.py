@@ -94,6 +94,7 @@ def test_costs_are_filed_with_the_scores(cli: Run, tmp_path: Path) -> None:
     assert scores(tmp_path / "results") == found
 
 
+@pytest.mark.slow
 def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
     cli(*DEMO, "--cost", "off")
     assert scores(tmp_path / "results")["fp32"]["cost"] == {}
@@ -104,6 +105,7 @@ def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
     assert cost.get("cold_start_seconds") is None, "one form alone: no process of its own"
 
 
+@pytest.mark.slow
 def test_a_cost_without_cold_start_gets_it_when_it_is_asked_for(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,7 @@ def test_costs_are_measured_last_with_no_network_in_memory(
     assert measured == [("one", ["bf16", "fp32"]), ("two", ["bf16", "fp32"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError("CUDA error:\nlost"), MemoryError(), UserError("killed")])
 def test_no_cost_that_fails_ends_a_run(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
     def fails(*_: Any, **__: Any) -> None:

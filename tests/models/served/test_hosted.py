@@ -104,6 +104,7 @@ def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingsServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_openai_whatever_passes_on_the_way(openai: EmbeddingsServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     engine = ServedEngine(describe(model_of("openai/tiny", price=0.5, tries=20)), None)

@@ -23,6 +23,7 @@ class Calibrated(FakeEncoder):
         self.calls.append((role, None, list(texts)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MIRRORS)
 def test_the_calls_are_those_of_a_run(tmp_path, name):
     MIRRORS[name](tmp_path)
@@ -64,6 +65,7 @@ def test_nothing_is_scored(tmp_path, monkeypatch, name):
         by_type.run(card(name), FakeEncoder(), settings(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "names"),
     [
