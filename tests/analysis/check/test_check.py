@@ -1,115 +1,27 @@
 """Checks of stored results: none is false on results of every type, and each names what was done to a result."""
 
-import copy
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import by_type
-import datasets
 import numpy as np
 import pytest
-from made_scores import edited, score_of
-from made_up import MIRRORS, FakeEncoder, settings
 from made_up import card as shipped
 from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
-from rewritten import rewrite
+from stored_results import ASK, DEMO, Result, of, stored
 
 from instructor_eval import metrics
 from instructor_eval.analysis.check.check import check_results, check_score
-from instructor_eval.core.errors import UserError
-from instructor_eval.core.hub import files_key
 from instructor_eval.core.values import Items
-from instructor_eval.results.checksums import identity
 from instructor_eval.results.reading import names_of
-from instructor_eval.results.score import Counts, Data, Score
-from instructor_eval.results.store import Store
+from instructor_eval.results.score import Counts, Score
 from instructor_eval.tasks import types
-from instructor_eval.tasks.cards import own_cards, select, shipped_cards
-from instructor_eval.tasks.protocol import relevant
-from instructor_eval.tasks.task import Card, Outcome
-
-Result = tuple[Score, Items]
-DEMO = ("DemoRetrieval", "DemoSTS", "DemoBillboard", "DemoPrompts")
-QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
-ASK = "AskUbuntuDupQuestions"
-FORUMS = shipped_cards()["CQADupstackRetrieval"].parts
 
 
-def filed(card: Card, outcome: Outcome, *, limit: int | None = None, protocol: dict[str, str], key: str = "k") -> Score:
-    """What a run would file."""
-    return score_of(
-        identity=identity({"task": card.name, "limit": limit, "protocol": protocol}),
-        status="ok",
-        task=card.name,
-        benchmark=card.benchmark,
-        type=card.type,
-        model={"name": "fake/encoder", "family": "plain", "fingerprint": "f" * 16, "variant": "fp32"},
-        instructions={"set": "paper", "roles": {}},
-        metric=outcome.metric,
-        score=outcome.score,
-        metrics=dict(outcome.metrics),
-        n_items=len(outcome.items["id"]),
-        items_file="beside",
-        data={"key": key, "hash": identity({"gold": outcome.gold_hash})},
-        protocol=relevant(protocol, card.type, card.name),
-        limit=limit,
-        counts={"texts": 10, "unique": 8, "hits": 3, "tokens": 99},
-        created="2026-01-01T00:00:00+00:00",
-    )
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    """One result or more of every type, as the adapters make them, without a model."""
-    found: dict[str, Result] = {}
-
-    def run(label: str, card: Card, hub: Path | None = None, limit: int | None = None, **protocol: str) -> None:
-        asked = settings(hub, limit=limit, **protocol)
-        outcome = by_type.run(card, FakeEncoder(), asked)
-        key = files_key(card.folder) if card.folder else "k"
-        score = filed(card, outcome, limit=limit, protocol=dict(asked.protocol), key=key)
-        found[label] = (score, outcome.items)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        for name in QUICK:
-            make = MIRRORS[name]
-            hub = tmp_path_factory.mktemp(name)
-            make(hub)
-            run(name, shipped(name), hub)
-            if name in ("SciFact", "AskUbuntuDupQuestions", "TwentyNewsgroupsClustering", "BIOSSES", "SummEval"):
-                run(f"{name} cut", shipped(name), hub, limit=6)
-            if name == "TwitterSemEval2015":
-                run("cosine", shipped(name), hub, pair_ap="cosine")
-            if name == "SummEval":
-                run("v2", shipped(name), hub, summeval="v2")
-        for name in DEMO:
-            run(name, shipped(name))
-            run(f"{name} cut", shipped(name), limit=7)
-        run("bootstrap", shipped("DemoPrompts"), rouge="bootstrap")
-    values: Items = {"id": list(FORUMS), "value": [0.02 * i for i in range(1, len(FORUMS) + 1)]}
-    whole = Outcome("mean_of_parts", metrics.compute("mean_of_parts", values), values)
-    found["whole"] = (filed(shipped("CQADupstackRetrieval"), whole, protocol={"empty_text": "encode"}), values)
-    return found
-
-
-def stored(root: Path, *results: Result) -> list[Path]:
-    """File results; the paths of their JSON files."""
-    store = Store(root)
-    return [store.path(store.write(score, items)) for score, items in results]
-
-
-def errors(root: Path) -> list[str]:
-    """Everything that is found in a results folder."""
-    return [text for checked in check_results(root) for text in checked.errors]
-
-
-@pytest.mark.slow
-def test_no_check_is_false_on_results_of_every_type(real: dict[str, Result], tmp_path: Path) -> None:
+def test_no_check_is_false_on_results_of_every_type(real: Mapping[str, Result], tmp_path: Path) -> None:
     assert {score.type for score, _ in real.values()} == {
         "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",
         "TextEvaluation", "PromptRetrieval",
@@ -126,7 +38,7 @@ def test_no_check_is_false_on_results_of_every_type(real: dict[str, Result], tmp
     }
 
 
-def test_identities_of_rankings_hold_on_trec_evals_values(real: dict[str, Result]) -> None:
+def test_identities_of_rankings_hold_on_trec_evals_values(real: Mapping[str, Result]) -> None:
     """Graded and negative judgements, no relevant document or several, ties, short lists, misses."""
     rng = np.random.default_rng(5)
     qrels: dict[str, dict[str, int]] = {}
@@ -368,29 +280,8 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
 }  # fmt: skip
 
 
-def of(real: dict[str, Result], label: str) -> Result:
-    if label != "one":
-        score, items = copy.deepcopy(real[label])
-    else:  # the queries with one relevant document
-        score, items = copy.deepcopy(real["DemoRetrieval"])
-        kept = [i for i, n in enumerate(items["relevant"]) if n == 1]
-        items = {name: [values[i] for i in kept] for name, values in items.items()}
-        score = dataclasses.replace(score, n_items=len(kept), score=metrics.compute(score.metric, items), metrics={})
-    # The first item is one with a right answer, where that matters.
-    if score.task == "DemoPrompts":
-        items = {name: sorted_by(values, items["correct"]) for name, values in items.items()}
-    if score.task == "DemoRetrieval":
-        items = {name: sorted_by(values, items["precision_at_1"]) for name, values in items.items()}
-    assert check_score(score, items) == []
-    return score, items
-
-
-def sorted_by(values: list[Any], key: list[float]) -> list[Any]:
-    return [v for _, v in sorted(zip(key, values, strict=True), key=lambda pair: -pair[0])]
-
-
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named(real: dict[str, Result], name: str) -> None:
+def test_a_fault_is_named(real: Mapping[str, Result], name: str) -> None:
     label, change, message = FAULTS[name]
     score, items = of(real, label)
     draft = SimpleNamespace(**{name: getattr(score, name) for name in names_of(Score)})
@@ -400,7 +291,7 @@ def test_a_fault_is_named(real: dict[str, Result], name: str) -> None:
     assert all("\n" not in text and len(text) <= 300 for text in found)
 
 
-def test_equal_scores_at_the_top_leave_mrr_room(real: dict[str, Result]) -> None:
+def test_equal_scores_at_the_top_leave_mrr_room(real: Mapping[str, Result]) -> None:
     """trec_eval and mteb may order two equal documents differently; only so far as there are such queries."""
     score, items = of(real, "DemoRetrieval")
     mean = sum(items["precision_at_1"]) / len(items["id"])
@@ -413,183 +304,7 @@ def test_equal_scores_at_the_top_leave_mrr_room(real: dict[str, Result]) -> None
     assert len(check_score(score, items)) == 1
 
 
-def test_own_grades_may_have_any_scale(real: dict[str, Result]) -> None:
+def test_own_grades_may_have_any_scale(real: Mapping[str, Result]) -> None:
     score, items = of(real, "BIOSSES")
     items["gold"] = [20 * g for g in items["gold"]]
     assert check_score(dataclasses.replace(score, task="Mine"), items) == []
-
-
-# Files
-
-
-def test_one_bad_file_hides_no_other(real: dict[str, Result], tmp_path: Path) -> None:
-    labels = ("DemoSTS", "DemoBillboard", "DemoPrompts", "SciFact", "BIOSSES", "SummEval", "DemoRetrieval")
-    paths = dict(zip(labels, stored(tmp_path, *(real[label] for label in labels)), strict=True))
-    paths["DemoSTS"].write_text('{"schema_version": 1, "task"')
-    rewrite(paths["DemoBillboard"], schema_version=9)
-    parquet = paths["DemoPrompts"].with_suffix(".parquet")
-    parquet.write_bytes(parquet.read_bytes()[:-20])
-    paths["SciFact"].with_suffix(".parquet").unlink()
-    rewrite(paths["BIOSSES"], model={})
-    rewrite(paths["SummEval"], metric="cosine_spearman", data=None, protocol=[1])
-    found = {c.file.rpartition("/")[2].partition(".")[0]: c for c in check_results(tmp_path)}
-    assert set(found) == set(labels)
-    assert "not a readable score file" in found["DemoSTS"].verdict
-    assert "schema version 9 is not 2" in found["DemoBillboard"].verdict
-    assert "items missing or cut short" in found["DemoPrompts"].verdict
-    assert "items missing or cut short" in found["SciFact"].verdict
-    assert "not a whole score file" in found["BIOSSES"].verdict
-    assert found["SummEval"].verdict.startswith("ERROR ")
-    assert found["DemoRetrieval"].verdict == "ok: 184 items, as in the data"
-
-
-def test_the_identity_is_in_the_file_name(real: dict[str, Result], tmp_path: Path) -> None:
-    (path,) = stored(tmp_path, real["DemoSTS"])
-    moved = path.with_name("DemoSTS.0000000000000000.json")
-    path.with_suffix(".parquet").rename(moved.with_suffix(".parquet"))
-    path.rename(moved)
-    [wrong, items_file] = errors(tmp_path)
-    assert wrong == f"filed as fake__encoder/paper/{moved.name}, its content says fake__encoder/paper/{path.name}"
-    assert items_file == f"items_file is {path.stem}.parquet, the file beside it {moved.stem}.parquet"
-
-
-@pytest.mark.parametrize(
-    ("field_name", "value"),
-    [("model", {"name": "other/model", "family": "plain", "fingerprint": "f" * 16, "variant": "fp32"}),
-     ("instructions", {"set": "none", "roles": {}}), ("task", "BIOSSES")],
-)  # fmt: skip
-def test_the_folders_agree_with_the_content(
-    real: dict[str, Result], tmp_path: Path, field_name: str, value: object
-) -> None:
-    (path,) = stored(tmp_path, real["DemoSTS"])
-    rewrite(path, **{field_name: value})
-    assert any(text.startswith("filed as ") for text in errors(tmp_path))
-
-
-def test_items_are_counted_in_the_data(real: dict[str, Result], tmp_path: Path) -> None:
-    score, items = of(real, "DemoSTS")
-    items = {name: values[:-3] for name, values in items.items()}
-    score = edited(score, n_items=190, metrics={}, score=metrics.compute(score.metric, items))
-    stored(tmp_path, (score, items))
-    assert errors(tmp_path) == ["190 items, the data has 193"]
-
-
-def test_data_that_changed_since_proves_nothing(real: dict[str, Result], tmp_path: Path) -> None:
-    score, items = of(real, "DemoSTS")
-    stored(tmp_path, (edited(score, data={"key": "files:sha256:other"}), items))
-    [checked] = check_results(tmp_path)
-    assert (checked.counted, checked.verdict) == (False, "ok: 193 items")
-
-
-@pytest.mark.parametrize(
-    ("type_", "files", "whole", "cut"),
-    [
-        ("Retrieval", {"corpus.jsonl": '{"_id": "d1", "text": "a"}\n{"_id": "d2", "text": "b"}\n',
-                       "queries.jsonl": '{"_id": "q0", "text": "x"}\n{"_id": "q1", "text": "y"}\n{"_id": "q2", '
-                       '"text": "z"}\n{"_id": "q3", "text": "unjudged"}\n',
-                       "qrels/test.jsonl": '{"query-id": "q0", "corpus-id": "d1", "score": 0}\n'
-                       '{"query-id": "q1", "corpus-id": "d1", "score": 1}\n'
-                       '{"query-id": "q2", "corpus-id": "d2", "score": 2}\n'}, 3, 2),
-        ("Reranking", {"test.jsonl": '{"query": "a", "positive": ["b"], "negative": ["c"]}\n' * 3}, 3, 2),
-        ("Classification", {"train.jsonl": '{"text": "a b", "label": "x"}\n{"text": "c d", "label": "y"}\n' * 4,
-                            "test.jsonl": '{"text": "a", "label": "x"}\n{"text": "c", "label": "y"}\n' * 2}, 4, 2),
-        ("PairClassification", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
-                                '{"sentence1": "a c", "sentence2": "d", "label": 0}\n' * 2}, 4, 2),
-        ("Clustering", {"test.jsonl": '{"sentences": ["a b", "c d", "e f"], "labels": ["x", "y", "x"]}\n' * 3}, 3, 2),
-        ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": 1}\n'
-                 '{"sentence1": "a c", "sentence2": "d", "score": 30}\n' * 2}, 4, 2),
-    ],
-)  # fmt: skip
-def test_own_data_is_counted_as_a_run_counts_it(
-    tmp_path: Path, type_: str, files: dict[str, str], whole: int, cut: int
-) -> None:
-    for name, text in files.items():
-        path = tmp_path / "data" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (tmp_path / "mine.yaml").write_text(f"name: Mine\ntype: {type_}\ndata: data\n")
-    [card] = own_cards(str(tmp_path / "mine.yaml"))
-    for limit, expected in ((None, whole), (2, cut)):
-        asked = settings(limit=limit)
-        outcome = by_type.run(card, FakeEncoder(), asked)
-        score = filed(card, outcome, limit=limit, protocol=dict(asked.protocol), key=files_key(tmp_path / "data"))
-        assert score.n_items == expected
-        stored(tmp_path / "results", (score, outcome.items))
-    without, given = check_results(tmp_path / "results"), check_results(tmp_path / "results", {"Mine": card})
-    assert [c.errors for c in (*without, *given)] == [[]] * 4
-    assert [c.counted for c in (*without, *given)] == [False, False, True, True]
-
-
-def test_a_failed_run_is_no_error_but_must_say_why(make_score: Callable[..., Score], tmp_path: Path) -> None:
-    good = make_score(value=None, error="the disk\nis full", identity="1" * 16)
-    silent = make_score(value=None, error=" ", identity="2" * 16)
-    scored = dataclasses.replace(make_score(value=0.5, identity="3" * 16), status="failed", error="x")
-    odd = dataclasses.replace(make_score(value=None, identity="4" * 16), status="half", error="x")
-    for score in (good, silent, scored, odd):
-        Store(tmp_path).write(score)
-    assert [c.verdict for c in check_results(tmp_path)] == [
-        "failed: the disk is full",
-        "ERROR status is failed, and there is no error that says why",
-        "ERROR status is failed, and there is a score: 0.5",
-        "ERROR status is 'half', it must be ok or failed",
-    ]
-
-
-# Several results
-
-
-def test_a_part_is_worth_in_the_whole_what_it_is_worth_alone(real: dict[str, Result], tmp_path: Path) -> None:
-    whole, values = of(real, "whole")
-    assert [c.name for c in select(["CQADupstackRetrieval"])][-1] == whole.task
-    part, items = of(real, "DemoRetrieval")
-    part = dataclasses.replace(part, task=FORUMS[0], benchmark="mteb", data=Data(), identity="a" * 16)
-    values["value"][0] = part.score
-    whole = edited(whole, score=metrics.compute("mean_of_parts", values))
-    paths = stored(tmp_path, (whole, values), (part, items))
-    assert errors(tmp_path) == []
-    values["value"][0] = 0.25
-    whole = edited(whole, score=metrics.compute("mean_of_parts", values))
-    stored(tmp_path, (whole, values))
-    assert errors(tmp_path) == [f"part {FORUMS[0]}: 0.25 here, its own result has {part.score!r}"]
-    paths[1].unlink()  # no result of its own any more: nothing to compare with
-    paths[1].with_suffix(".parquet").unlink()
-    other = dataclasses.replace(part, limit=500, identity="b" * 16)
-    stored(tmp_path, (other, items))
-    assert errors(tmp_path) == []  # measured in another way
-
-
-def variants(result: Result, n: int) -> list[Result]:
-    score, items = result
-    made = []
-    for i in range(n):
-        model = {"variant": f"v{i}", "fingerprint": f"{i:016x}"}
-        made.append((edited(score, model=model, identity=f"{i:016x}"), copy.deepcopy(items)))
-    return made
-
-
-def test_results_of_the_same_data_have_the_same_gold_values(real: dict[str, Result], tmp_path: Path) -> None:
-    found = variants(of(real, "SciFact"), 3)
-    for values in found[1][1].values():  # the order of items means nothing
-        values.reverse()
-    paths = stored(tmp_path, *found)
-    assert errors(tmp_path) == []
-    score, items = found[2]
-    at = items["relevant"].index(2)
-    several = {name: values[:at] + values[at + 1 :] for name, values in items.items()}
-    value = metrics.compute(score.metric, several)
-    stored(tmp_path, (edited(score, n_items=len(several["id"]), metrics={}, score=value), several))
-    n = len(items["id"])
-    assert errors(tmp_path) == [
-        f"{n - 1} items, other items or gold values than the {n} of "
-        f"{paths[0].relative_to(tmp_path).as_posix()}, whose data hash is the same"
-    ]
-    paths[0].unlink()  # now it is one against one
-    paths[0].with_suffix(".parquet").unlink()
-    assert len(errors(tmp_path)) == 2
-
-
-def test_an_empty_folder_is_no_good_result(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no results folder at .*nowhere: run something first"):
-        check_results(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no results in "):
-        check_results(tmp_path)
