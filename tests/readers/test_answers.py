@@ -192,7 +192,6 @@ def _use(folder: Path, questions: list[Question]) -> tuple[int, list[str]]:
     return len(found), lines
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("part", "flips"), [(FILE_NAME, 1000), (f"{FILE_NAME}-wal", 200)])
 def test_flipped_bits_are_misses(tmp_path: Path, part: str, flips: int) -> None:
     """One byte after another over the whole file, or over the log that a killed process leaves beside it."""
@@ -222,10 +221,10 @@ def test_flipped_bits_are_misses(tmp_path: Path, part: str, flips: int) -> None:
     if part == FILE_NAME:
         assert 0 < warned < len(hits) / 10
         assert sum(had >= 59 for had in hits) > 0.8 * len(hits), "other rows are as they were"
-        assert hits.count(59) > flips / 10, "answers themselves were met"
+        assert hits.count(59) > 100, "answers themselves were met"
     else:
         assert warned == 0, "the log's own checksums end it where it is damaged"
-        assert len(set(hits)) > 40, "what came before is there"
+        assert len(set(hits)) > 50, "what came before is there"
 
 
 def test_a_row_that_is_not_whole_is_a_miss_and_replaced(tmp_path: Path) -> None:

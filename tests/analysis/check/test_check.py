@@ -21,6 +21,7 @@ from instructor_eval.results.score import Counts, Score
 from instructor_eval.tasks import types
 
 
+@pytest.mark.slow
 def test_no_check_is_false_on_results_of_every_type(real: Mapping[str, Result], tmp_path: Path) -> None:
     assert {score.type for score, _ in real.values()} == {
         "Retrieval", "Reranking", "Clustering", "PairClassification", "Classification", "STS", "Summarization",
