@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -247,7 +248,8 @@ def _ranks(rows: Sequence[ScoredRow], columns: Sequence[str]) -> list[tuple[floa
     counts = [0.0] * len(rows)
     for task in columns:
         values = [row.tasks.get(task, -math.inf) for row in rows]
+        rising = sorted(values)
         for i, own in enumerate(values):
             if own > -math.inf:
-                counts[i] += sum((own > other) + 0.5 * (own == other) for other in values) - 0.5
+                counts[i] += (bisect_left(rising, own) + bisect_right(rising, own) - 1) / 2
     return [(count, 1 + sum(other > count for other in counts)) for count in counts]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.analysis.board import variants
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
 from instructor_eval.analysis.board.rows import ComparedRow, Mean, ScoredRow
-from instructor_eval.analysis.board.variants import Beside
+from instructor_eval.analysis.board.variants import NOTHING, Beside
 from instructor_eval.results.published import CATEGORIES
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def _cell(row: ScoredRow, parent: ScoredRow | None, baseline: ScoredRow | None, 
             spread = variants.spread(row.scores, task, evidence, replicates=parent is None)
         except UnreadError:
             unread = True
-    beside = variants.beside(row.scores, parent.scores, task, evidence) if parent else Beside()
-    mark = Beside(beside.difference)
+    beside = variants.beside(row.scores, parent.scores, task, evidence) if parent else NOTHING
+    mark = Beside(beside.difference) if beside.difference else NOTHING
     if baseline is not None and (parent is not baseline or not mark.difference):
         others = {} if row is baseline else baseline.scores
         mark = variants.beside(row.scores, others, task, evidence, instructions=False)

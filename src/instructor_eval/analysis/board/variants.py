@@ -95,10 +95,13 @@ class Beside:
     """True where items are missing or damaged: the difference has no interval."""
 
 
+NOTHING = Beside()
+
+
 def beside(mine: Scores, theirs: Scores, task: str, evidence: Evidence, *, instructions: bool = True) -> Beside:
     """Return one task's difference, or why there is none; the arguments are those of `difference`."""
     if task not in mine or task not in theirs:
-        return Beside()
+        return NOTHING
     try:
         return Beside(difference(mine, theirs, task, evidence, instructions=instructions))
     except NotComparableError as e:
