@@ -192,6 +192,7 @@ def _use(folder: Path, questions: list[Question]) -> tuple[int, list[str]]:
     return len(found), lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "flips"), [(FILE_NAME, 1000), (f"{FILE_NAME}-wal", 200)])
 def test_flipped_bits_are_misses(tmp_path: Path, part: str, flips: int) -> None:
     """One byte after another over the whole file, or over the log that a killed process leaves beside it."""

@@ -259,7 +259,6 @@ def test_a_question_that_is_too_long(gpt2: Path, tmp_path: Path, monkeypatch: py
         list(reader.read([Question("a", (" b",)), Question(text, ("a", "sat"))]))
 
 
-@pytest.mark.slow
 def test_nothing_is_loaded_before_the_first_answer(gpt2: Path) -> None:
     code = f"""
 import sys
