@@ -1,4 +1,4 @@
-"""The part of docs/integrations.md about results: its commands and Python run in their order, as they stand."""
+"""The part of docs/integrations.md about results: its commands and lines of Python run in order, as they stand."""
 
 from __future__ import annotations
 
