@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 a SIDE is the label of a row of the results folder, MODEL[@REVISION][@VARIANT][:INSTRUCTION SET]; a results folder,
-DIR[#LABEL]; a run's manifest or a score file (.json); baseline:NAME[/pinned]; or published:MODEL.
+DIR[#LABEL]; a run's manifest or a score file (.json); baseline:NAME[/pinned]; published:MODEL; or imported:MODEL.
 
   evaluate compare minilm@fp32 minilm@int8
   evaluate compare minilm minilm@int8 minilm@fp32+binary
