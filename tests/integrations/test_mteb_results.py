@@ -15,6 +15,7 @@ from mteb.cache import ResultCache
 
 import instructor_eval as ie
 from instructor_eval.results.imported import imported_in
+from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import shipped_cards
 
 TASKS = ("SciFact", "BIOSSES", "TwitterSemEval2015", "MTOPDomainClassification")
@@ -120,3 +121,10 @@ def test_names_that_are_no_places() -> None:
         assert rest not in (".", "..")
         assert len(rest) < 200
         assert not set("\0/\\") & set(rest)
+
+
+def test_a_time_that_is_none_is_left_out(make_score: Any, cli: Any, tmp_path: Path) -> None:
+    Store(tmp_path / "results").write(make_score("BIOSSES", created="some day"), {"id": ["0"]})
+    assert cli("export", "--format", "mteb", "--output", "out").code == 0
+    [file] = Path("out").rglob("BIOSSES.json")
+    assert json.loads(file.read_text())["date"] is None

@@ -131,3 +131,16 @@ def test_ids_that_the_files_cannot_hold(folder: Path, cli: Any, tmp_path: Path) 
 def test_without_ranking_tasks(make_score: Any, cli: Any) -> None:
     Store(Path("results")).write(make_score("STS12"), {"id": ["0"], "gold": [1.0], "cosine": [0.5]})
     assert "TREC's files are of these" in cli("export", "--format", "trec", "--output", "out").error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"ranked": [["d1", "d2"]]}, {"judged_grades": [["x"]]}, {"ranked_scores": [None]}, {"judged": [[3]]}],
+    ids=["lengths", "a text as grade", "no scores", "numbers as ids"],
+)
+def test_rankings_that_nothing_of_ours_writes(change: dict[str, Any], make_score: Any, cli: Any) -> None:
+    items: dict[str, Any] = {"id": ["q"], "ranked": [["d1"]], "ranked_scores": [[0.5]], "judged": [["d1"]]}
+    items |= {"judged_grades": [[1]]} | change
+    Store(Path("results")).write(make_score("SciFact", type="Retrieval", metric="ndcg_at_10"), items)
+    line = cli("export", "--format", "trec", "--output", "out").error
+    assert line.endswith("its rankings are not whole: run it again with --rankings")

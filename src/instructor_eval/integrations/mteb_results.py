@@ -149,7 +149,7 @@ def _result(score: Score, task: Any, main: float) -> dict[str, Any]:
         task,
         {score.data.split or task.metadata.eval_splits[0]: {score.data.subset or "default": scores}},
         evaluation_time=score.timings.total,
-        date=datetime.datetime.fromisoformat(score.created) if score.created else None,
+        date=_time(score.created),
     )
     found: dict[str, Any] = result.model_dump()
     version = score.environment.versions.get("mteb")
@@ -161,6 +161,12 @@ def _result(score: Score, task: Any, main: float) -> dict[str, Any]:
     found["dataset_revision"] = score.data.revision or found["dataset_revision"]
     found["date"] = result.date.timestamp() if result.date else None
     return found
+
+
+def _time(text: str) -> datetime.datetime | None:
+    with contextlib.suppress(ValueError):
+        return datetime.datetime.fromisoformat(text)
+    return None
 
 
 def _settings(score: Score) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def files(sides: Sequence[Side]) -> Export:
                 missing.append(score)
                 continue
             try:
-                _check_ids(store.items(score, without=()))
+                _check(store.items(score, without=()))
             except UserError as e:
                 export.left_out.append(f"{task} of {side.label}: {e}")
                 continue
@@ -67,14 +67,22 @@ def _again(score: Score) -> str:
     return f"{score.task} of {score.model.name}: filed without its rankings: {command}"
 
 
-def _check_ids(items: Items) -> None:
-    """Refuse ids that the files cannot hold.
+def _check(items: Items) -> None:
+    """Refuse ids that the files cannot hold, and columns that nothing of ours writes.
 
     Raises:
-        UserError: one has a space, or is empty.
+        UserError: an id has a space, or is empty; or the columns do not go together.
     """
-    ids = (items["id"], *items["ranked"], *items["judged"])
-    bad = next((i for row in ids for i in row if _NO_ID.search(i)), None)
+    try:
+        for names, values in (("ranked", "ranked_scores"), ("judged", "judged_grades")):
+            lengths = [list(map(len, items[name])) for name in (names, values)]
+            if lengths[0] != lengths[1] or len(lengths[0]) != len(items["id"]):
+                raise ValueError
+            np.array([value for row in items[values] for value in row], dtype=np.float64)
+        ids = (items["id"], *items["ranked"], *items["judged"])
+        bad = next((i for row in ids for i in row if _NO_ID.search(i)), None)
+    except (LookupError, TypeError, ValueError) as e:
+        raise UserError("its rankings are not whole: run it again with --rankings") from e
     if bad is not None:
         raise UserError(f"the id {bad[:80]!r} has a space or is empty: TREC's files cannot hold it, rename it")
 
