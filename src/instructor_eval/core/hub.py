@@ -207,6 +207,17 @@ def _tokens() -> list[str]:
     return [*environment_secrets(), get_token() or ""]
 
 
+def tables_folder(key: str) -> Path:
+    """Return the folder in which `datasets` keeps its tables of this data, without importing it."""
+    if "datasets" in sys.modules:
+        root = Path(sys.modules["datasets"].config.HF_DATASETS_CACHE)
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        home = os.environ.get("HF_HOME", os.path.join(cache, "huggingface"))  # noqa: PTH118 # as `datasets` joins them
+        root = Path(os.environ.get("HF_DATASETS_CACHE", os.path.join(home, "datasets"))).expanduser()  # noqa: PTH118
+    return root / "instructor-eval" / key.rpartition(":")[2].replace("/", "__")
+
+
 @contextmanager
 def datasets_cache(key: str) -> Iterator[None]:
     """Give `datasets` a cache folder of this data's own.
@@ -217,7 +228,7 @@ def datasets_cache(key: str) -> Iterator[None]:
     import datasets
 
     before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = Path(before) / "instructor-eval" / key.rpartition(":")[2].replace("/", "__")
+    datasets.config.HF_DATASETS_CACHE = tables_folder(key)
     try:
         yield
     finally:

@@ -68,6 +68,29 @@ def quiet_mteb() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
+_SAID = frozenset({"metadata", "min_score", "max_score", "column_names", "ignore_identical_ids", "fast_loading",
+                   "abstask_prompt", "load_data", "dataset_transform", "_abc_impl"})  # fmt: skip
+"""Attributes that a task's class may set: they are read of the object, or shape its data before it is scored."""
+
+
+def scores_as(task: Any, base: str) -> bool:
+    """Return whether a task of texts is scored by a class of `mteb.abstasks` as it stands, without a method of its own.
+
+    Args:
+        task: A task object.
+        base: The name of the class.
+    """
+    from mteb import abstasks
+
+    known, kinds = getattr(abstasks, base), type(task).__mro__
+    if known not in kinds or list(task.metadata.modalities) != ["text"]:
+        return False
+    own = {name for kind in kinds[: kinds.index(known)] for name in vars(kind)}
+    return not {name for name in own if not name.startswith("__")} - _SAID and not any(
+        getattr(task, name, None) for name in ("input1_prompt_type", "input2_prompt_type", "skip_first_result")
+    )
+
+
 def query_texts(queries: Any, task_metadata: Any) -> list[str]:
     """Return the texts that mteb embeds for a data set of queries."""
     from mteb._create_dataloaders import create_dataloader

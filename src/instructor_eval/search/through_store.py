@@ -17,7 +17,6 @@ import xxhash
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Vectors
-from instructor_eval.search.exact import ExactTop
 from instructor_eval.search.spec import SearchSpec, known_kinds, open_store
 from instructor_eval.search.store import Guard, Label, VectorStore
 
@@ -64,6 +63,8 @@ def search_store(
     Raises:
         UserError: there is nothing to search, or the store cannot be used, is full, or has an index of other vectors.
     """
+    from instructor_eval.search.exact import ExactTop  # the import of torch
+
     if not len(queries) or not count:
         lacking = "documents" if len(queries) else "queries"
         raise UserError(f"search '{spec}': {name} has no {lacking}: correct its data")

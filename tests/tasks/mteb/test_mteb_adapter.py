@@ -72,6 +72,10 @@ def test_further_metrics_are_mtebs_too(evaluated, name):
     e = evaluated(name)
     shared = {k: v for k, v in e.outcome.metrics.items() if k in e.theirs}
     assert len(shared) >= 2
+    # Of a similarity that a model brings along: ours is mteb's cosine, that of the tests' model is torch's.
+    for correlation in ("pearson", "spearman") if e.card.type == "STS" else ():
+        assert shared[correlation] == shared[f"cosine_{correlation}"]
+        assert shared.pop(correlation) == pytest.approx(e.theirs[correlation], abs=1e-6)
     # mteb sums some of MindSmallReranking's in an order that changes from run to run
     assert shared == pytest.approx({k: e.theirs[k] for k in shared}, abs=1e-12 if name.startswith("Mind") else 0)
     assert not [k for k in e.outcome.metrics if k.startswith("nauc")]

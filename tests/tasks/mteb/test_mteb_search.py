@@ -212,9 +212,9 @@ def test_nothing_is_filed_of_what_lies_below_the_stores_depth(hubs, exact):
 
 def test_a_querys_own_document_is_asked_for_and_left_out(hubs, monkeypatch):
     asked = []
-    whole = mteb_search.MtebSearch.__init__
+    whole = mteb_search.CorpusSearch.__init__
     monkeypatch.setattr(
-        mteb_search.MtebSearch, "__init__",
+        mteb_search.CorpusSearch, "__init__",
         lambda self, *args, depth: asked.append(depth) or whole(self, *args, depth=depth),
     )  # fmt: skip
     outcome = run("ArguAna", hubs, "faiss:Flat")

@@ -1,4 +1,4 @@
-"""The search of mteb's retrieval tasks: exact in bounded memory, or through a vector store.
+"""The search of retrieval tasks: exact in bounded memory, or through a vector store.
 
 mteb accepts any object with `index` and `search` (its SearchProtocol). Its own search compares 50,000 documents with
 all queries at once and merges with a heap for each query; the exact search here gives the same documents and scores (a
@@ -8,7 +8,7 @@ test checks it) with a bounded block of similarities and in a fraction of the ti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ _STORED = ("float32", "float16")
 """Precisions of vectors that a store can be given."""
 
 
-class MtebSearch:
-    """A search in mteb's form.
+class CorpusSearch:
+    """A search of a corpus.
 
     Args:
         encoder: The model as the task sees it.
@@ -43,8 +43,6 @@ class MtebSearch:
     """
 
     def __init__(self, encoder: TaskEncoder, name: str, spec: SearchSpec | None = None, depth: int = 10) -> None:
-        from mteb.models.model_meta import ModelMeta
-
         self._encoder, self._name, self._depth = encoder, name, depth
         self._spec = None if spec is None or spec.is_exact else spec
         embedding = encoder.variant.embedding
@@ -57,18 +55,20 @@ class MtebSearch:
         self.exact: SearchResult | None = None
         """With a store: the result of exact search."""
         self.found: SearchResult | None = None
-        self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
 
-    def index(self, corpus: Any, **_kwargs: Any) -> None:
-        """Remember the corpus; it is read once, during the search."""
-        self._corpus = corpus
+    def find(self, ids: Sequence[str], texts: Sequence[str], corpus: Any, k: int) -> dict[str, dict[str, float]]:
+        """Return query id -> document id -> score, of the exact search for `k` documents each, the best first.
 
-    def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
-        """Return query id -> document id -> score."""
-        self._ids = [str(i) for i in queries["id"]]
-        vectors = self._encoder.encode(query_texts(queries, task_metadata), "query")
+        Args:
+            ids: Of the queries.
+            texts: Of the queries.
+            corpus: A data set of documents, read once.
+            k: Documents for each query at most.
+        """
+        self._corpus, self._ids = corpus, list(ids)
+        vectors = self._encoder.encode(texts, "query")
         if self._spec is None:
-            return self._named(self._search_exactly(vectors, top_k))
+            return self._named(self._search_exactly(vectors, k))
         from instructor_eval.search.through_store import search_store  # the import of torch
 
         self.found, self.exact = search_store(
@@ -76,6 +76,13 @@ class MtebSearch:
             count=len(self._corpus), k=self._depth, instruction=self._encoder.instruction("document"),
         )  # fmt: skip
         return self._named(self.found)
+
+    def pass_texts(self, texts: Sequence[str], corpus: Any) -> None:
+        """Pass the texts of queries and documents to the encoder, as a search does, and search nothing."""
+        self._corpus = corpus
+        self._encoder.encode(texts, "query")
+        for _ in self._documents():
+            pass
 
     def figures(self, *, dropped: bool) -> dict[str, Any]:
         """Return a store's figures for the score file.
@@ -135,3 +142,22 @@ class MtebSearch:
             query: {name_of[p]: s for p, s in zip(at.tolist(), scores.tolist(), strict=True)}
             for query, at, scores in zip(self._ids, found.places, found.scores, strict=True)
         }
+
+
+class MtebSearch(CorpusSearch):
+    """A search in mteb's form."""
+
+    def __init__(self, encoder: TaskEncoder, name: str, spec: SearchSpec | None = None, depth: int = 10) -> None:
+        from mteb.models.model_meta import ModelMeta
+
+        super().__init__(encoder, name, spec, depth)
+        self.mteb_model_meta = ModelMeta.create_empty({"name": "instructor-eval/model", "revision": "1"})
+
+    def index(self, corpus: Any, **_kwargs: Any) -> None:
+        """Remember the corpus; it is read once, during the search."""
+        self._corpus = corpus
+
+    def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
+        """Return query id -> document id -> score."""
+        texts = query_texts(queries, task_metadata)
+        return self.find([str(i) for i in queries["id"]], texts, self._corpus, top_k)

@@ -13,12 +13,9 @@ import numpy as np
 from instructor_eval.core.mteb import query_texts
 from instructor_eval.core.values import Vectors
 from instructor_eval.tasks.mteb.encoder import MtebEncoder
+from instructor_eval.tasks.mteb.light import AllSeen
 from instructor_eval.tasks.mteb.search import MtebSearch
 from instructor_eval.tasks.task import TaskEncoder
-
-
-class AllSeen(Exception):
-    """The last text has been seen."""
 
 
 class TextsOfSearch(MtebSearch):
@@ -26,9 +23,7 @@ class TextsOfSearch(MtebSearch):
 
     def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
         """Pass the texts on, and end the evaluation after the last one."""
-        self._encoder.encode(query_texts(queries, task_metadata), "query")
-        for _ in self._documents():
-            pass
+        self.pass_texts(query_texts(queries, task_metadata), self._corpus)
         raise AllSeen
 
 

@@ -1,23 +1,26 @@
 """What the types have in common that mteb scores: MTEB's own tasks, and own data in mteb's task classes.
 
-mteb is the reference: it computes every number. Per-query values, similarities and predictions are caught in addition,
-so that the number can be computed again from stored items; `score` checks that it can.
+mteb is the reference. It reads every data set, and computes every number but those of types with a scorer of their own
+(`light_attributes`). Tests hold that scorer equal to mteb's; its tasks run without importing mteb, once mteb has read
+the data. Per-query values, similarities and predictions are caught in addition, so that the number can be computed
+again from stored items; `score` checks that it can.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key
-from instructor_eval.core.mteb import catch_predictions, own_metadata, quiet_mteb
+from instructor_eval.core.mteb import catch_predictions, own_metadata, quiet_mteb, scores_as
 from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb import light
 from instructor_eval.tasks.mteb import load as mirror
+from instructor_eval.tasks.mteb.light import AllSeen, LightTask, Rows
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import TaskType
@@ -31,6 +34,8 @@ class MtebType(TaskType):
     """mteb's class for own data, in `mteb.abstasks`."""
     further: tuple[str, ...] = ()
     """Metrics to compute beside the score; mteb does not know them."""
+    light_attributes: ClassVar[Mapping[str, Any] | None] = None
+    """Attributes of mteb's task object that our own scorer reads -> their values for own data; None: mteb scores."""
     calls: int | None = 2
     """Calls of `encode` in an evaluation: first and second sentences, training and test texts, human and machine
     summaries; None: a dry run ends by itself."""
@@ -40,17 +45,69 @@ class MtebType(TaskType):
 
     def run(self, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Outcome:
         own = None if card.folder is None else self.own_data(card)  # before the import of mteb: four seconds
+        found = self.light_task(card, own, settings)
+        if found is not None:
+            return self._finish(found, card, encoder, settings)
         with quiet_mteb():
             if own is None:
-                task, warnings = mirror.load(card, settings, self.check)
+                found = mirror.load(card, settings, self.check)
+                found = self.keep(card, settings, *found) or found
             else:
-                task, warnings = self.task_of(card, own[0], settings.seed), own[1]
-            refuse_if_strict(card, warnings, strict=settings.strict)
-            if settings.limit:
-                splits = task.dataset.get(card.subset, task.dataset)
-                splits[card.split] = self.first(task, card, splits[card.split], settings.limit)
-            outcome = self.score(task, card, encoder, settings)
-        return dataclasses.replace(outcome, warnings=warnings)
+                found = self.task_of(card, own[0], settings.seed), own[1]
+            return self._finish(found, card, encoder, settings)
+
+    def _finish(
+        self, found: tuple[Any, tuple[str, ...]], card: Card, encoder: TaskEncoder, settings: RunSettings
+    ) -> Outcome:
+        task, warnings = found
+        refuse_if_strict(card, warnings, strict=settings.strict)
+        if settings.limit:
+            splits = task.dataset.get(card.subset, task.dataset)
+            splits[card.split] = self.first(task, card, splits[card.split], settings.limit)
+        return dataclasses.replace(self.score(task, card, encoder, settings), warnings=warnings)
+
+    # Our own scorer
+
+    def light_task(
+        self, card: Card, own: tuple[Any, tuple[str, ...]] | None, settings: RunSettings
+    ) -> tuple[LightTask, tuple[str, ...]] | None:
+        """Return a task that needs no mteb, and warnings; None if our scorer, or data for it, is not there."""
+        if self.light_attributes is None:
+            return None
+        if own is None:
+            return light.read(card, mirror.data_key(card, settings))
+        task = LightTask(dataset={}, **self.light_attributes)
+        self.fill_light(task, card, own[0])
+        return task, own[1]
+
+    def fill_light(self, task: LightTask, card: Card, data: Any) -> None:
+        """Put own data into a task that needs no mteb."""
+        task.dataset = {split: Rows.of_columns(columns) for split, columns in data.items()}
+
+    def keep(
+        self, card: Card, settings: RunSettings, task: Any, warnings: tuple[str, ...]
+    ) -> tuple[LightTask, tuple[str, ...]] | None:
+        """Store a task of mteb for runs without it, and return what they will read.
+
+        None: it is scored as its type is not, or it is too large.
+        """
+        if self.light_attributes is None or not scores_as(task, self.mteb_class):
+            return None
+        key, attributes = mirror.data_key(card, settings), {name: getattr(task, name) for name in self.light_attributes}
+        light.write(card, key, self.parts(task, card), attributes, warnings)
+        return light.read(card, key)
+
+    def parts(self, task: Any, card: Card) -> dict[str, Any]:
+        """Return what a scorer reads of the data: Arrow tables, and values as JSON has them."""
+        raise NotImplementedError
+
+    def measure(self, task: LightTask, card: Card, bridge: Any, settings: RunSettings, caught: dict[str, Any]) -> Any:
+        """Return the figures that mteb would, and leave in `caught` what they are made of.
+
+        Raises:
+            AllSeen: in a dry run, after the last text.
+        """
+        raise NotImplementedError
 
     # Own data
 
@@ -137,6 +194,8 @@ class MtebType(TaskType):
 
     def bridge(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Any:
         """Return the model in mteb's form; in a dry run one that ends the evaluation after the last text."""
+        if isinstance(task, LightTask):
+            return encoder
         from instructor_eval.tasks.mteb.encoder import MtebEncoder
         from instructor_eval.tasks.mteb.texts import TextsOnly
 
@@ -155,19 +214,24 @@ class MtebType(TaskType):
         """
         from instructor_eval import metrics as scorers
         from instructor_eval.tasks.mteb.encoder import exact_cosines
-        from instructor_eval.tasks.mteb.texts import AllSeen
 
         metric = self.metric_of(card, settings.protocol)
         bridge = self.bridge(task, card, encoder, settings)
         caught: dict[str, Any] = {"rankings": settings.rankings}
-        self.prepare(task, settings.protocol, caught)
+        is_light = isinstance(task, LightTask)
+        if not is_light:
+            self.prepare(task, settings.protocol, caught)
         self.calibrate(task, card, encoder)
+        try:
+            if is_light:
+                scores = self.measure(task, card, bridge, settings, caught)
+            else:
+                with exact_cosines(encoder.variant):
+                    scores = _evaluate(task, card, bridge)
+        except AllSeen:
+            scores = None
         if settings.texts_only:
-            with contextlib.suppress(AllSeen):
-                _evaluate(task, card, bridge)
             return Outcome(metric=metric, score=0.0, items={"id": []})
-        with exact_cosines(encoder.variant):
-            scores = _evaluate(task, card, bridge)
         items, gold = self.items(task, card, caught, scores)
         figures = {k: float(v) for k, v in scores.items() if isinstance(v, int | float) and math.isfinite(v)}
         figures = {k: v for k, v in figures.items() if not k.startswith("nauc") and k != "main_score"}

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb.light import AllSeen, LightTask, table_of
 from instructor_eval.tasks.mteb.rows import first_of, pairs_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
-from instructor_eval.tasks.task import Card, TaskEncoder
+from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import COSINE, Filed
 from instructor_eval.tasks.types.mteb_type import MtebType
 
@@ -24,6 +25,7 @@ class STS(MtebType):
     mteb_class = "AbsTaskSTS"
     metrics = ("cosine_spearman", "cosine_pearson")
     columns = ("sentence1", "sentence2", "score")
+    light_attributes: ClassVar = {"column_names": ("sentence1", "sentence2"), "min_score": 0, "max_score": 5}
     purpose = "similarity"
     least = 2
     bounds: ClassVar = {"cosine": COSINE}
@@ -50,8 +52,37 @@ class STS(MtebType):
         """Calibrate on the texts of all pairs."""
         encoder.calibrate(pairs_of(split_of(task, card), task.column_names), "text")
 
+    def parts(self, task: Any, card: Card) -> dict[str, Any]:
+        return {card.split: table_of(split_of(task, card), [*task.column_names, "score"])}
+
+    def measure(self, task: LightTask, card: Card, bridge: Any, settings: RunSettings, caught: dict[str, Any]) -> Any:
+        """Return correlations of grades with similarities as mteb's `AbsTaskSTS` does.
+
+        The similarity that a model brings along is here the cosine.
+        """
+        rows = split_of(task, card)
+        first, second = (bridge.encode([str(text) for text in rows[name]], "text") for name in task.column_names)
+        if settings.texts_only:
+            raise AllSeen
+        from instructor_eval.metrics.correlation import pearson, spearman
+        from instructor_eval.metrics.distances import cosine_distances, euclidean_distances, manhattan_distances
+        from instructor_eval.tasks.mteb.encoder import is_binary, paired_cosines
+
+        binary = is_binary(bridge.variant)
+        far = {
+            "cosine": 1 - (1 - paired_cosines(first, second) if binary else cosine_distances(first, second)),
+            "manhattan": -manhattan_distances(first, second),
+            "euclidean": -euclidean_distances(first, second),
+        }
+        caught["predictions"] = {"cosine_scores": far["cosine"].tolist()}
+        gold = _scaled(task, rows)
+        found = {}
+        for name, values in far.items():
+            found[f"{name}_pearson"], found[f"{name}_spearman"] = pearson(gold, values), spearman(gold, values)
+        return {"pearson": found["cosine_pearson"], "spearman": found["cosine_spearman"], **found}
+
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
-        gold = [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in split_of(task, card)["score"]]
+        gold = _scaled(task, split_of(task, card))
         ids = [str(i) for i in range(len(gold))]
         cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
         return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
@@ -62,3 +93,8 @@ class STS(MtebType):
 
         if filed.card is not None:
             yield from within(items, "gold", (0.0, 1.0))
+
+
+def _scaled(task: Any, rows: Any) -> list[float]:
+    """Return the grades, scaled to 0 to 1."""
+    return [(float(x) - task.min_score) / (task.max_score - task.min_score) for x in rows["score"]]
