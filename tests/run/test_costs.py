@@ -36,7 +36,8 @@ from instructor_eval.run import child as measure_child
 from instructor_eval.run import cold_start as cold_start_module
 from instructor_eval.run import costs as measure_module
 from instructor_eval.run.cold_start import cold_start
-from instructor_eval.run.costs import PASS_SECONDS, How, fitting, forms_of, instruction_for, measure_run, take_turns
+from instructor_eval.run.costs import How, forms_of, instruction_for, measure_run
+from instructor_eval.run.turns import PASS_SECONDS, fitting, take_turns
 
 SAMPLE_HASH = "b83b43d3e58f0d37"
 QUICK = How(device="cpu", texts=8, cold=False)

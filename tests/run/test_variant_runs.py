@@ -20,6 +20,7 @@ from instructor_eval.models import engine as engine_module
 from instructor_eval.models.variant import Variant
 from instructor_eval.results.costs import Cold
 from instructor_eval.run import costs as measure_module
+from instructor_eval.run import run_costs
 
 DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu", "--offline")
 Run = Callable[..., Any]
@@ -75,34 +76,60 @@ def test_variants_in_a_second_run_are_kept(cli: Run) -> None:
 
 
 @pytest.mark.slow
-def test_costs_are_filed_with_the_scores(cli: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 1000.0], ids=["own batches", "in turns"])
+def test_costs_are_filed_with_the_scores(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(run_costs, "SHARE", share)
     done = cli(*DEMO, "--variant", "fp32,int8,int8+binary", "--cost", "auto")
     assert done.code == 0, done.err
-    assert "measuring what fp32, int8 cost here" in done.out
+    assert ("measuring what fp32, int8 cost here" in done.out) == bool(share)
     found = scores(tmp_path / "results")
     assert found["int8"]["cost"] == found["int8+binary"]["cost"], "the cost of a form"
     for form in ("fp32", "int8"):
         cost = found[form]["cost"]
         assert cost["resident_bytes"] > 0 < cost["texts_per_second"]
-        assert cost["cold_start_seconds"] > 0 < cost["peak_memory_bytes"]
+        assert cost["cold_start_seconds"] is None
         assert cost["baseline"] == "fp32"
+        assert cost["rounds"] == (3 if share else 1)
     assert found["fp32"]["cost"]["speed_ratio"] == found["fp32"]["cost"]["size_ratio"] == 1.0
+    assert found["int8"]["cost"]["speed_ratio"] > 0
     assert 3.5 < found["int8"]["cost"]["size_ratio"] < 4.0
     assert "products with weights in int8" in found["int8"]["cost"]["proof"]
     again = cli(*DEMO, "--variant", "fp32,int8,int8+binary", "--cost", "auto")
     assert "measuring" not in again.out
     assert scores(tmp_path / "results") == found
+    assert not (tmp_path / "results" / "costs").exists()
+    cli(*DEMO, "--variant", "fp32,int8,int8+binary", "--cost", "auto", "--results", "others")
+    others = scores(tmp_path / "others")
+    assert {v: s["cost"] for v, s in others.items()} == {v: s["cost"] for v, s in found.items()}, "of the cache folder"
 
 
-@pytest.mark.slow
-def test_scores_without_costs_get_them_later(cli: Run, tmp_path: Path) -> None:
+def test_one_form_takes_its_speed_from_the_runs_batches(cli: Run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(measure_module, "measure_run", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(run_costs, "SHARE", 1000.0)
+    cli(*DEMO, "--variant", "int8", "--cost", "auto")
+    found = scores(tmp_path / "results")["int8"]
+    assert found["cost"]["texts"] == found["counts"]["unique"]
+    assert found["cost"]["tokens"] == found["counts"]["tokens"]
+    assert found["cost"]["baseline"] == "int8", "there is nothing else to compare with"
+    assert found["cost"]["speed_ratio"] == 1.0
+    assert 0 < found["cost"]["texts"] / found["cost"]["texts_per_second"] <= found["timings"]["encode"] + 0.002
+
+
+def test_a_run_that_computes_nothing_has_no_cost_but_an_earlier_one(cli: Run, tmp_path: Path) -> None:
     cli(*DEMO, "--cost", "off")
     assert scores(tmp_path / "results")["fp32"]["cost"] == {}
-    done = cli(*DEMO, "--cost", "auto")
-    assert "0 run, 1 reused" in done.out
+    assert "0 run, 1 reused" in cli(*DEMO, "--cost", "auto").out
+    assert scores(tmp_path / "results")["fp32"]["cost"] == {}
+    cli(*DEMO, "--cost", "full", "--limit", "20", "--no-cache", "--results", "limited")
+    done = cli(*DEMO, "--cost", "auto", "--no-cache", "--results", "computed")
+    assert "measuring" not in done.out
+    assert "0 run, 1 reused" in cli(*DEMO, "--cost", "auto").out
     cost = scores(tmp_path / "results")["fp32"]["cost"]
+    assert cost == scores(tmp_path / "computed")["fp32"]["cost"]
     assert cost["texts_per_second"] > 0
-    assert cost.get("cold_start_seconds") is None, "one form alone: no process of its own"
+    assert cost["cold_start_seconds"] is None, "no process of its own"
 
 
 @pytest.mark.slow
@@ -119,12 +146,11 @@ def test_a_cost_without_cold_start_gets_it_when_it_is_asked_for(
     cli(*DEMO, "--cost", "auto")
     before = scores(tmp_path / "results")["fp32"]["cost"]
     assert before["cold_start_seconds"] is None
-    monkeypatch.setattr(measure_module, "_time_forms", lambda *_: pytest.fail("timed again"))
     done = cli(*DEMO, "--cost", "full")
     assert "0 run, 1 reused" in done.out
     after = scores(tmp_path / "results")["fp32"]["cost"]
     assert after["cold_start_seconds"] == 5.5
-    assert all(after[name] == value for name, value in before.items() if value is not None)
+    assert (before["rounds"], after["rounds"]) == (1, 3)
     assert "measuring" not in cli(*DEMO, "--cost", "full").out
     assert starts == ["fp32"]
 
@@ -141,11 +167,14 @@ def test_costs_are_measured_last_with_no_network_in_memory(
         engines.append(weakref.ref(self))
         make(self, *arguments, **options)
 
+    monkeypatch.setattr(run_costs, "SHARE", 1000.0)
+
     def measure_run(checkpoints: list[Any], root: Path, *_: Any, **__: Any) -> dict[str, Any]:
         gc.collect()
+        assert root == tmp_path / "cache"
         assert len(engines) == 4
         assert not any(ref() for ref in engines)
-        assert len(list((root / "scores").rglob("*.json"))) == 4
+        assert len(list((tmp_path / "results" / "scores").rglob("*.json"))) == 4
         measured.append((Path(checkpoints[0].name).name, sorted({c.form for c in checkpoints})))
         return {}
 
@@ -164,7 +193,7 @@ def test_no_cost_that_fails_ends_a_run(cli: Run, tmp_path: Path, monkeypatch: py
         raise error
 
     monkeypatch.setattr(measure_module, "measure_run", fails)
-    done = cli(*DEMO, "--cost", "auto")
+    done = cli(*DEMO, "--cost", "full")
     assert done.code == 0, done.err
     [line] = [line for line in done.out.splitlines() if "no cost measured" in line]
     assert line.startswith("  no cost measured: ")
@@ -183,9 +212,9 @@ def test_debug_shows_where_a_cost_failed(cli: Run, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(measure_module, "measure_run", fails(RuntimeError("where")))
     with pytest.raises(RuntimeError, match="where"):
-        cli(*DEMO, "--cost", "auto", "--debug")
+        cli(*DEMO, "--cost", "full", "--debug")
     monkeypatch.setattr(measure_module, "measure_run", fails(KeyboardInterrupt()))
-    assert cli(*DEMO, "--cost", "auto").code == 130
+    assert cli(*DEMO, "--cost", "full").code == 130
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
                      help="file all documents found for a query, and all judged, for `evaluate export --format trec`; "
                      "a result without them is made again")  # fmt: skip
     how.add_argument("--cost", choices=COSTS, default=_cost_default(),
-                     help="measure size, speed and memory of each form once and file them with its scores: auto "
-                     "(default), full (cold start of a single form too), off")  # fmt: skip
+                     help="size and speed of each form, filed with its scores: auto (default: by the run's own "
+                     "batches; several forms in turns, within a tenth of the run's time), full (measured, with cold "
+                     "start and memory), off")  # fmt: skip
     how.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in a batch, padding included")
     how.add_argument("--compile", action="store_true", help="compile the model first: for long runs on a GPU")
     how.add_argument("--family", choices=("instructor", "prefix", "plain"),

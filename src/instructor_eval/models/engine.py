@@ -51,6 +51,10 @@ class Totals:
     """Time spent in `encode` without loading the model."""
     load: float = 0.0
     """Time spent loading the model, torch included."""
+    computed: int = 0
+    """Texts computed in batches on this machine."""
+    computing: float = 0.0
+    """Time spent on these batches: tokenising, computing and storing."""
 
 
 class BaseEngine(ABC):
@@ -338,8 +342,11 @@ class Engine(BaseEngine):
         computation = Computation(self.network, self.batch_tokens, progress.note)
         self._say_choice(progress.note)
         progress.resume()  # the network is loaded now
+        started = time.perf_counter()
         try:
             computation.run(work)
+            self.totals.computed += len(texts)
+            self.totals.computing += time.perf_counter() - started
         finally:
             self.batch_tokens = computation.budget  # a budget that memory has lowered stays for the next call
 

@@ -4,7 +4,7 @@ Speed is measured in one process, two forms at a time: the baseline and one othe
 whole sample once with each, and what counts is the median over rounds of the ratio within a round. A machine that is
 slower for a while slows both sides of a ratio. Then that form is let go of, before the next is loaded; the baseline
 stays. The sample is fixed (`sample_texts`): its first `COUNT` texts, or fewer where one pass of the baseline would take
-longer than about `PASS_SECONDS`, two seconds: a first run should not wait long. Nothing is read from or written to a
+longer than about two seconds: a first run should not wait long. Nothing is read from or written to a
 cache of vectors.
 
 Cold start and memory are measured in a process of its own for each form (`cold_start`).
@@ -19,44 +19,30 @@ import contextlib
 import dataclasses
 import datetime
 import gc
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import compilers, machine
 from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.models import variant
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.engine import Engine, Totals, pick_device
+from instructor_eval.models.engine import Engine, pick_device
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.costs import Cold, Cost, CostStore
 from instructor_eval.run.cold_start import cold_start
+from instructor_eval.run.turns import PASS_SECONDS, fitting, take_turns
 
 MEASUREMENT_VERSION = 2
 """Raised when the way of measuring changes: part of a cost's identity."""
 COUNT = {"cpu": 256, "cuda": 4096}
 """Texts of the sample: a GPU wants several full batches."""
-PASS_SECONDS = 2.0
-"""The most seconds that one pass of the baseline takes, about."""
 ROUNDS = 3
-_LEAST_TEXTS = 8
 
 Say = Callable[[str], None]
-Clock = Callable[[], float]
-
-
-class Encodes(Protocol):
-    """An encoder that is timed: an `Engine`, or a stand-in."""
-
-    totals: Totals
-
-    def encode(self, texts: Sequence[str], instruction: str) -> Any:
-        """Embed the texts; done when it returns."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,9 @@ class How:
     compiled: bool = False
     rounds: int = ROUNDS
     texts: int | None = None
-    """Exactly so many; None: as many of `COUNT` as a pass of about `PASS_SECONDS` takes."""
+    """Exactly so many; None: as many of `COUNT` as a pass of about `pass_seconds` takes."""
+    pass_seconds: float = PASS_SECONDS
+    """The most that one pass of the baseline takes, about; if it is shorter than usual, costs are filed apart."""
     cold: bool = True
     """True where cold start and memory are measured, each form in a process of its own."""
 
@@ -167,6 +155,17 @@ def measure_run(
     return {form: costs[form] for form in forms if form in costs}
 
 
+def filed_costs(checkpoints: Sequence[Checkpoint], root: Path, how: How) -> dict[str, Cost] | None:
+    """Return the cost of every form of one model that was measured in turns here; None if one was not."""
+    forms, here = forms_of(checkpoints), machine(how.device)
+    found = {
+        form: CostStore(root).find(checkpoint.name, form, _identity(checkpoint, forms[BASELINE], how, here))
+        for form, checkpoint in forms.items()
+    }
+    costs = {form: cost for form, cost in found.items() if cost is not None and cost.rounds >= how.rounds}
+    return costs if len(costs) == len(found) else None
+
+
 def forms_of(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
     """One model in each of its forms, its vectors as they are: form -> checkpoint, the baseline first."""
     plain = {c.form: c for c in checkpoints if (c.variant, c.stored) == (c.form, "float32")}
@@ -193,6 +192,7 @@ def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapp
             "compiled": how.compiled,
             "texts": how.texts,
             "machine": dict(here),
+            **({"brief": True} if how.pass_seconds < PASS_SECONDS else {}),
             **({"compilers": compilers()} if checkpoint.form == "int8" else {}),
         }
     )
@@ -338,62 +338,10 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
         ) from e
 
 
-def _count(engine: Encodes, instruction: str, how: How) -> int:
+def _count(engine: Engine, instruction: str, how: How) -> int:
     """Return how many texts are measured with."""
-    return how.texts or fitting(engine, instruction, COUNT.get(how.device.partition(":")[0], COUNT["cpu"]))
-
-
-def fitting(engine: Encodes, instruction: str, most: int, *, clock: Clock = time.perf_counter) -> int:
-    """Return how many texts of the sample one pass of about `PASS_SECONDS` takes, `most` at most.
-
-    A few texts are timed, then four times as many, until the time is long enough to tell. The better of two passes
-    counts: the first one over new lengths also chooses kernels for them.
-    """
-
-    def seconds(count: int) -> float:
-        started = clock()
-        engine.encode(sample(count), instruction)
-        return clock() - started
-
-    probe = min(_LEAST_TEXTS, most)
-    engine.encode(sample(probe), instruction)  # the first call loads
-    while True:
-        taken = seconds(probe)
-        if taken < PASS_SECONDS:
-            taken = min(taken, seconds(probe))
-        if probe == most or taken >= PASS_SECONDS / 8:
-            fits = int(probe * PASS_SECONDS / taken) if taken > 0 else most
-            return max(min(_LEAST_TEXTS, most), min(most, fits))
-        probe = min(4 * probe, most)
-
-
-def take_turns(
-    engines: Mapping[str, Encodes],
-    texts: Sequence[str],
-    instruction: str,
-    rounds: int,
-    *,
-    clock: Clock = time.perf_counter,
-    turn: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: contextlib.nullcontext(),
-    announce: Callable[[int, Sequence[str]], None] = lambda _number, _order: None,
-) -> dict[str, list[float]]:
-    """Seconds that each engine takes for all of `texts`, round by round.
-
-    Every round runs each engine once and begins with another one, so that none always follows the same. Each turn runs
-    within `turn(name)`.
-    """
-    names = list(engines)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        first = number % len(names)
-        order = names[first:] + names[:first]
-        announce(number + 1, order)
-        for name in order:
-            with turn(name):
-                started = clock()
-                engines[name].encode(texts, instruction)
-                seconds[name].append(clock() - started)
-    return seconds
+    most = COUNT.get(how.device.partition(":")[0], COUNT["cpu"])
+    return how.texts or fitting(engine, instruction, most, most_seconds=how.pass_seconds)
 
 
 def _give_back(device: str) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
+import time
 from collections.abc import Callable
 
 from instructor_eval.cache.vectors import MemoryCache
-from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.errors import UserError
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine, Engine, pick_device
 from instructor_eval.models.served.engine import Served, ServedEngine
-from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import Score
 from instructor_eval.run.plan import Planned, Request, name_of, plan_run
+from instructor_eval.run.run_costs import Ran, add_costs
 from instructor_eval.run.scores import aggregate, failed_score, file_unstarted, now
 from instructor_eval.run.task import Run, Summary, run_task, say_instructions, say_score
 
@@ -40,6 +40,7 @@ def execute(request: Request, say: Callable[[str], None]) -> Summary:
 
 
 def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
+    began = time.perf_counter()
     planned = plan_run(request, say)
     started = now()
     name = f"{started[:19].replace(':', '')}Z-{identity({'command': request.command, 'pid': os.getpid()})[:6]}"
@@ -52,7 +53,8 @@ def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
         run(request, planned, summary, say)
     if request.executor.kind == "local":
         for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
-            _add_costs(request, [p for p in planned if _model(p) == model], summary, say)
+            plans = [p for p in planned if _model(p) == model]
+            add_costs(request, plans, summary.scores, summary.computed, time.perf_counter() - began, say)
     _write_manifest(request, name, started, summary, ended=now())
     return summary
 
@@ -83,6 +85,9 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
                 say_score(score, plan, summary, say, kept=False)
             continue
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
+        ran = Ran.of(engine)
+        if ran is not None and model is not None:
+            summary.computed[model.cached_fingerprint] = ran
 
 
 def engine_of(model: ModelDescription, request: Request) -> BaseEngine:
@@ -106,48 +111,6 @@ def engine_of(model: ModelDescription, request: Request) -> BaseEngine:
 
 def _model(plan: Planned) -> tuple[str, str] | None:
     return (plan.checkpoint.name, plan.checkpoint.revision) if plan.checkpoint else None
-
-
-def _add_costs(request: Request, plans: list[Planned], summary: Summary, say: Callable[[str], None]) -> None:
-    """Measure what one model's forms cost here, and write it to those of its scores that do not say yet.
-
-    All scores are filed by then: an error here costs none of them, and does not end the run.
-    """
-    checkpoints = [p.checkpoint for p in plans if isinstance(p.checkpoint, Checkpoint)]
-    prints = {c.fingerprint: c.form for c in checkpoints}
-    cold = request.cost == "full" or set(prints.values()) != {BASELINE}
-    wanted = [
-        (place, s)
-        for place, s in enumerate(summary.scores)
-        if s.status == "ok"
-        and s.model.fingerprint in prints
-        and (s.cost is None or (cold and s.cost.cold_start_seconds is None))
-    ]
-    if request.cost == "off" or not wanted:
-        return
-    forms = {prints[s.model.fingerprint] for _, s in wanted}
-    say(f"  measuring what {', '.join(dict.fromkeys([BASELINE, *sorted(forms)]))} cost here (--cost off leaves it out)")
-    try:
-        from instructor_eval.run.costs import How, measure_run  # only where there is something to measure
-
-        how = How(
-            device=request.device,
-            batch_tokens=request.batch_tokens,
-            trust_remote_code=request.trust_remote_code,
-            compiled=request.compiled,
-            cold=cold,
-        )
-        costs = measure_run([c for c in checkpoints if c.form in forms], request.store.root, how, warn=say)
-        for place, score in wanted:
-            cost = costs.get(prints[score.model.fingerprint])
-            if cost is not None:
-                summary.scores[place] = request.store.write(dataclasses.replace(score, cost=cost.for_score()))
-    except UserError as e:
-        say(f"  no cost measured: {e}")
-    except Exception as e:  # a library's, perhaps
-        if request.debug:
-            raise
-        say("  " + one_line(f"no cost measured: unexpected {type(e).__name__}: {e} (--debug shows where)")[:500])
 
 
 def _run_model(

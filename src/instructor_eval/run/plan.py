@@ -61,7 +61,7 @@ class Request:
     compiled: bool = False
     cache: Cache | None = None
     cost: str = "auto"
-    """True where costs are measured: auto (cold start only where there is more than fp32), full, off."""
+    """What forms cost here: auto (within a tenth of the run's time), full (measured, with cold starts), off."""
     stored: str = "float32"
     """The type of the cache's vectors."""
     family: str | None = None

@@ -35,7 +35,8 @@ from instructor_eval.models import variant as variants
 from instructor_eval.models.engine import Engine, Totals, pick_device
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate
 from instructor_eval.models.variant import Variant
-from instructor_eval.run.costs import COUNT, Clock, Encodes, fitting, instruction_for, take_turns
+from instructor_eval.run.costs import COUNT, instruction_for
+from instructor_eval.run.turns import Clock, Encodes, fitting, take_turns
 
 if TYPE_CHECKING:
     from instructor_eval.models.checkpoint import Checkpoint

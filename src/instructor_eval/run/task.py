@@ -22,6 +22,7 @@ from instructor_eval.results.reading import names_of, record
 from instructor_eval.results.score import DATA_NOTE, Counts, Embedding, Environment, Score, Timings
 from instructor_eval.results.search_figures import phrases as search_phrases
 from instructor_eval.run.plan import Planned, Request
+from instructor_eval.run.run_costs import Ran
 from instructor_eval.run.scores import begin, filed, finish
 from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
@@ -41,6 +42,8 @@ class Summary:
     failed: int = 0
     reader: str | None = None
     """Fingerprint of the reader that answered, where prompt retrieval was asked for."""
+    computed: dict[str, Ran] = field(default_factory=dict)
+    """What forms have computed here, by the fingerprint of their vectors."""
 
 
 def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str], None], *, kept: bool) -> None:
