@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.notebook import Compared, Result, Results
-    from instructor_eval.api import compare, evaluate, gate, get_task, list_tasks, load_results
+    from instructor_eval.api import compare, evaluate, gate, get_task, list_tasks, load_results, train
     from instructor_eval.core.errors import UserError
     from instructor_eval.models.drop_in import INSTRUCTOR
     from instructor_eval.models.library import load_encoder
@@ -40,6 +40,7 @@ __all__ = [
     "list_tasks",
     "load_encoder",
     "load_results",
+    "train",
 ]
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from instructor_eval.analysis.compare.side import Side
     from instructor_eval.analysis.gate.outcome import Outcome
     from instructor_eval.run.task import Summary
+    from instructor_eval.training.options import TrainOptions
+    from instructor_eval.training.run import Trained
 
 _T = TypeVar("_T")
 _PLURALS = {
@@ -119,6 +121,72 @@ def run(options: Options, say: Callable[[str], None], warn: Callable[[str], None
 
     with contextlib.ExitStack() as closing:
         return execute(request_of(asked, closing, warn or say), say)
+
+
+def train(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path,
+    *,
+    say: Callable[[str], None] = lambda _line: None,
+    **options: Any,
+) -> Trained:
+    """Train a text encoder that takes instructions, as `evaluate train` does.
+
+    Args:
+        model: The checkpoint to begin with: a folder, a hub id or `minilm`.
+        data: Training rows: MEDI's JSON array, or JSON lines.
+        output: The folder of the trained checkpoint.
+        say: Called with each line that the command would print.
+        **options: By the command's flags' names (docs/training.md): evaluate, evaluate_steps, stop_if, keep, ..., and
+            transformers' own training arguments.
+
+    Raises:
+        UserError: something cannot be had or done; the checkpoint saved last is whole.
+    """
+    from instructor_eval.training.options import TrainOptions
+
+    ours = {field.name for field in dataclasses.fields(TrainOptions)}
+    paths = ("validation_file", "thresholds", "results", "hub")
+    given: dict[str, Any] = {
+        name: Path(value) if name in paths and value is not None else value
+        for name, value in options.items()
+        if name in ours
+    }
+    given |= {name: _listed(given[name]) for name in ("evaluate", "instructions") if name in given}
+    asked = TrainOptions(model_name_or_path=str(model), train_file=Path(data), output_dir=Path(output), **given)
+    return run_training(asked, {name: value for name, value in options.items() if name not in ours}, say)
+
+
+def run_training(options: TrainOptions, others: Sequence[str] | dict[str, Any], say: Callable[[str], None]) -> Trained:
+    """Train by options and transformers' own arguments; scores on the way are filed by `evaluate`.
+
+    Raises:
+        UserError: something cannot be had or done.
+    """
+    from instructor_eval.core import libraries
+
+    libraries.require(("torch", "transformers", "tokenizers", "safetensors", "accelerate"), "train", "training")
+    options.check()
+    from instructor_eval.training.run import train as train_here  # torch
+
+    def evaluator(encode: Callable[[Sequence[str], str], Any], name: str, label: str) -> Sequence[Score]:
+        return evaluate(
+            encode,
+            options.evaluate,
+            instructions=options.instructions,
+            limit=options.evaluate_limit,
+            results=options.results,
+            name=name,
+            label=label,
+            family="instructor",
+            progress=False,
+            hub=options.hub,
+            offline=options.offline,
+            no_cache=True,
+        ).scores
+
+    return train_here(options, others, evaluator if options.evaluate else None, say)
 
 
 def load_results(folder: str | Path = "results") -> Results:

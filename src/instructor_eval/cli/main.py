@@ -22,6 +22,7 @@ COMMANDS = {
     "init": "write the card of your own data: a folder in BEIR's layout, or a table",
     "tasks": "list the tasks, or show one card with its literal instructions",
     "models": "list the models whose instructions or published scores are known, and those with results",
+    "train": "train a text encoder that takes instructions, and evaluate it on the way",
     "measure": "measure what the numeric forms of a model cost here: speed, size, memory, cold start",
     "variants": "list the numeric forms, with what each needs",
     "leaderboard": "print the table of all results",
@@ -127,7 +128,11 @@ def _dispatch(arguments: list[str]) -> int:
 
             _check_known("cache action", arguments[1], "actions", ACTIONS)
         parser, run = parser_of(command)
-        options = parser.parse_args(arguments[1:])
+        if parser.get_default("others") is None:
+            options = parser.parse_args(arguments[1:])
+        else:  # a command that hands on what it does not know
+            options, others = parser.parse_known_args(arguments[1:])
+            options.others = others
         options.command = ["evaluate", *arguments]
         return run(options)
     parser = root_parser()

@@ -20,6 +20,9 @@ from instructor_eval.models.folder.settings import FolderSettings
 
 _E5_RULE = 'model card: "query: " and "passage: "'
 _HUB_INSTRUCTOR = re.compile(r"\bhkunlp/instructor-(base|large|xl)\b", re.IGNORECASE)
+TRAINED_TAG = "trained-with-instructions"
+"""A tag of the model cards that `evaluate train` writes."""
+_TRAINED = re.compile(rf"^\s*-\s*{TRAINED_TAG}\s*$", re.MULTILINE)
 INSTRUCTOR_NAME = re.compile(r"\binstructor-(base|large|xl)\b", re.IGNORECASE)
 
 
@@ -37,6 +40,7 @@ def decide(settings: FolderSettings, name: str) -> tuple[str, str]:
     signs = (
         (re.search(r"InstructorEmbedding|INSTRUCTOR_", types), "instructor", "modules.json names InstructorEmbedding"),
         (not settings.include_prompt, "instructor", "pooling configuration: include_prompt false"),
+        (_TRAINED.search(front_matter(folder)), "instructor", f"model card: tag {TRAINED_TAG}"),
         (_HUB_INSTRUCTOR.search(front_matter(folder)), "instructor", "model card: derived from INSTRUCTOR"),
         (INSTRUCTOR_NAME.search(_title(folder)), "instructor", "model card: its title names INSTRUCTOR"),
         (

@@ -1,0 +1,1 @@
+"""MEDI in, INSTRUCTOR checkpoints out, every checkpoint evaluated."""

@@ -1,0 +1,223 @@
+"""Evaluation between two steps: a row of results for each, compared with the best so far."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from instructor_eval.analysis.compare.compare import Comparison, compare
+from instructor_eval.analysis.compare.find_side import choose
+from instructor_eval.analysis.compare.side import Side
+from instructor_eval.analysis.format import interval_text, score_text
+from instructor_eval.analysis.gate.limits import Thresholds
+from instructor_eval.analysis.gate.quality import REGRESSED, judge
+from instructor_eval.core.errors import UserError
+from instructor_eval.core.values import Vectors
+from instructor_eval.results.score import Score
+from instructor_eval.results.store import Store
+from instructor_eval.training.model import TrainedModel
+from instructor_eval.training.save import Provenance, save
+
+Evaluator: TypeAlias = Callable[[Callable[[Sequence[str], str], Vectors], str, str], Sequence[Score]]
+"""Given a function of (texts, instruction), the row's name and a name of its weights, files scores and returns them."""
+BEST = "best"
+_FILE = "best.json"
+
+
+@dataclass
+class Point:
+    """The scores of one step."""
+
+    step: int
+    scores: Sequence[Score]
+    against: Comparison | None = None
+    """With the best step before it."""
+    verdict: str = ""
+    """The gate's, of the same comparison."""
+
+    def mean(self, task: str | None) -> float:
+        """Return the mean of its scores, or the score of one task; a fraction of 1."""
+        values = [s.score for s in self.scores if s.score is not None and task in (None, s.task)]
+        return sum(values) / len(values)
+
+
+@dataclass
+class Curve:
+    """What evaluation inside one run has shown."""
+
+    run: str
+    points: list[Point] = field(default_factory=list)
+    best: Point | None = None
+    tied: list[int] = field(default_factory=list)
+    """Steps whose difference from the best is within noise."""
+    stopped: str = ""
+    """Why training was ended; empty: it was not."""
+
+
+class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no types here
+    """Evaluates the model as it is, before the first step, every so many steps, and behind the last.
+
+    Args:
+        trainer: Whose model it is.
+        evaluator: Runs the tasks.
+        run: The name of the rows.
+        every: Steps between two evaluations.
+        best_task: The task that says which step is best; None: the mean of all.
+        stop: End training where the gate against the best step is REGRESSED.
+        thresholds: Of that gate.
+        keep: Store the best step's checkpoint.
+        results: The folder that scores are filed in.
+        say: Called with what is found.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        evaluator: Evaluator,
+        *,
+        run: str,
+        every: int,
+        best_task: str | None,
+        stop: bool,
+        thresholds: Thresholds,
+        keep: bool,
+        results: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._trainer, self._evaluator, self._every = trainer, evaluator, every
+        self._task, self._stop, self._thresholds, self._keep = best_task, stop, thresholds, keep
+        self._store, self._say = Store(results), say
+        self.curve = Curve(run)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Evaluate the model that training begins with; of a resumed run the best step so far is found again."""
+        if state.global_step == 0:
+            self._evaluate(state, control)
+            return
+        self._remember(Path(args.output_dir))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Evaluate where its turn has come."""
+        if state.global_step % self._every == 0 or state.global_step == state.max_steps:
+            self._evaluate(state, control)
+
+    def _evaluate(self, state: Any, control: Any) -> None:
+        stopped = torch.zeros(1, device=self._trainer.args.device)
+        if state.is_world_process_zero:
+            stopped += self._judge(state.global_step)
+        if self._trainer.args.world_size > 1:
+            torch.distributed.broadcast(stopped, 0)
+        control.should_training_stop = control.should_training_stop or bool(stopped)
+
+    def _judge(self, step: int) -> bool:
+        """Evaluate, compare with the best step, and tell; return whether training is to end."""
+        model: TrainedModel = self._trainer.trained
+        with _same_draws():
+            scores = self._evaluator(model.encode, f"{self.curve.run}@step-{step}", f"step-{step}-{model.digest()}")
+        failed = [s for s in scores if s.score is None]
+        if failed:
+            raise UserError(f"step {step}: {failed[0].task} cannot be evaluated: {failed[0].error}")
+        point = Point(step, scores)
+        self.curve.points.append(point)
+        best = self.curve.best
+        if best is not None:
+            point.against = compare(self._side(best), self._side(point))
+            point.verdict = judge(point.against, self._thresholds).verdict
+        self._say(_line(point, best))
+        self._log({f"eval_{s.task}": s.score for s in scores} | {"eval_mean": point.mean(None)})
+        if best is None or point.mean(self._task) > best.mean(self._task):
+            self._set_best(point)
+        elif self._difference(point) == "same":
+            self.curve.tied.append(step)
+        if self._stop and best is not None and point.verdict == REGRESSED:
+            self.curve.stopped = f"step {step} is REGRESSED against step {best.step}"
+            self._say(f"{self.curve.stopped}: training stops")
+            return True
+        return False
+
+    def _log(self, values: dict[str, Any]) -> None:
+        """Log for TensorBoard and others; the step's own log, its loss, still follows."""
+        control = self._trainer.control
+        due = control.should_log
+        self._trainer.log(values)
+        control.should_log = due
+
+    def _side(self, point: Point) -> Side:
+        return choose("", point.scores, self._store)
+
+    def _difference(self, point: Point) -> str:
+        if point.against is None:
+            return "better"
+        if self._task is None:
+            return point.against.macro.verdict if point.against.macro else "unknown"
+        return next(t.difference.verdict for t in point.against.comparable if t.task == self._task and t.difference)
+
+    def _set_best(self, point: Point) -> None:
+        before = self.curve.best
+        self.curve.tied = [before.step] if before is not None and self._difference(point) == "same" else []
+        self.curve.best = point
+        if not self._keep:
+            return
+        trainer = self._trainer
+        save_whole(trainer.trained, Path(trainer.args.output_dir, BEST), trainer.provenance, point.step)
+        record = {"step": point.step, "scores": [s.identity for s in point.scores], "tied": self.curve.tied}
+        Path(trainer.args.output_dir, BEST, _FILE).write_text(json.dumps(record), encoding="utf-8")
+
+    def _remember(self, folder: Path) -> None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            record = json.loads(Path(folder, BEST, _FILE).read_text(encoding="utf-8"))
+            scores = [s for s in self._store.scores() if s.identity in record["scores"]]
+            if len(scores) == len(record["scores"]):
+                self.curve.best, self.curve.tied = Point(int(record["step"]), scores), list(record["tied"])
+
+
+def save_whole(model: TrainedModel, folder: Path, provenance: Provenance, step: int) -> None:
+    """Write a checkpoint so that the folder holds the old one or the whole new one."""
+    beside, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    try:
+        for leftover in (beside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        save(model, beside, provenance, step)
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    finally:
+        for leftover in (beside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _line(point: Point, best: Point | None) -> str:
+    parts = []
+    found = {t.task: t.difference for t in point.against.comparable} if point.against else {}
+    for score in point.scores:
+        difference = found.get(score.task)
+        parts.append(
+            f"{score.task} {score_text(score.score)}" + (f" ({interval_text(difference)})" if difference else "")
+        )
+    against = f", against step {best.step}: {point.verdict}" if best is not None else ""
+    return f"step {point.step:,}: " + ", ".join(parts) + against
+
+
+@contextlib.contextmanager
+def _same_draws() -> Iterator[None]:
+    """Leave all random numbers as they were: evaluation changes nothing of training."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if gpu:
+            torch.cuda.set_rng_state_all(gpu)
