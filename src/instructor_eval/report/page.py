@@ -23,7 +23,7 @@ from instructor_eval.analysis.format import interval_text, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
-from instructor_eval.report import chart, details, pack, pairs, sections, table, verdict
+from instructor_eval.report import chart, details, pack, pairs, sections, steps, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 
@@ -95,6 +95,8 @@ class Page:
     chart_note: str = ""
     chart_reading: list[str] = field(default_factory=list)
     """What the variants show, in words, where they are of one model."""
+    steps: list[steps.Steps] = field(default_factory=list)
+    """Training runs, score against step."""
     notes: str = ""
     left_out: str = ""
     worth: list[tuple[str, str]] = field(default_factory=list)
@@ -121,6 +123,7 @@ def render(request: Request) -> bytes:
     _fill_table(page, board)
     page.verdict_doubt = _doubt(page)
     _fill_charts(page, board)
+    page.steps = steps.step_charts(page.lines, [c.name for c in page.columns if c.is_task])
     parts = _Parts(page, environment)
     _fill_sections(page, board, request.evidence, parts)
     for drawn in page.charts[1:]:  # the first always lies open
