@@ -17,6 +17,7 @@ from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.core.values import Items
 from instructor_eval.results.imported import rows_of
+from instructor_eval.results.overlaps import marks
 from instructor_eval.results.published import published
 from instructor_eval.results.readers import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
@@ -42,6 +43,11 @@ def run(options: argparse.Namespace) -> int:
     store = Store(options.results)
     board = board_of(options, store, KeptStatistics.of(store))
     tell(format_board(board, options.format))
+    if options.format == "table":
+        rows = [row for row in board.rows if row.source == "measured"]
+        notes = ((r.model, [n for s in r.scores.values() for n in s.notes], r.tasks) for r in rows)
+        for line in marks(options.results, notes):
+            tell(line)
     if board.left_out and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
         warn(f"\n{what} left out: give the same flags to see them")

@@ -23,6 +23,7 @@ COMMANDS = {
     "tasks": "list the tasks, or show one card with its literal instructions",
     "models": "list the models whose instructions or published scores are known, and those with results",
     "train": "train a text encoder that takes instructions, and evaluate it on the way",
+    "overlap": "tell which texts of tasks stand in training data, verbatim or nearly",
     "measure": "measure what the numeric forms of a model cost here: speed, size, memory, cold start",
     "variants": "list the numeric forms, with what each needs",
     "leaderboard": "print the table of all results",

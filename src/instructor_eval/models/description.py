@@ -10,6 +10,9 @@ from typing import Any
 
 from instructor_eval.models.variant import BASELINE, Variant, form_of
 
+TRAINED_ON = "trained on "
+"""Begins the note of a model whose own record names its training data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription(ABC):
