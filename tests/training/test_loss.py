@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import Tensor
 
 from instructor_eval.training.loss import contrastive_loss
@@ -54,3 +55,14 @@ def test_other_positives_are_no_negatives_of_a_row_with_its_own() -> None:
     assert apart.item() == moved.item()
     both = contrastive_loss(q, near, q[:0], own[:0], 0.01)
     assert both.item() > apart.item()
+
+
+def test_pairs_have_the_loss_of_sentence_transformers_in_two_directions() -> None:
+    """Theirs is the mean of both directions, the authors' the sum."""
+    theirs = MultipleNegativesRankingLoss(
+        model=None, scale=20.0, directions=("query_to_doc", "doc_to_query"), partition_mode="per_direction"
+    )
+    q, p = torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(2))
+    wanted = theirs.compute_loss_from_embeddings([q, p], labels=None)
+    found = contrastive_loss(q, p, q[:0], torch.zeros(0, dtype=torch.long), 1 / 20.0)
+    assert found.item() == pytest.approx(2 * wanted.item(), abs=1e-5)
