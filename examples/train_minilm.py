@@ -124,7 +124,7 @@ def main() -> None:
         cl_temperature=0.05,
         warmup_ratio=0.1,
         save_strategy="no",
-        logging_steps=50,
+        logging_steps=20,
         overwrite_output_dir=True,
         say=lambda line: print(line, flush=True),
     )

@@ -217,6 +217,24 @@ def test_evaluation_files_rows_and_ends_a_bad_run(
     assert saved[0].value == pytest.approx(done.curve.best.scores[0].score, abs=1e-6)
 
 
+@pytest.mark.slow
+def test_two_processes_train_one_model(folder: Path) -> None:
+    flags = "--max_steps 6 --save_steps 3 --logging_steps 1 --learning_rate 2e-3 --use_cpu --gradient_cache 4"
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"),
+        *("-m", "instructor_eval.cli.main", "train", "--model_name_or_path", "start", "--train_file", "rows.json"),
+        *("--output_dir", "out", "--evaluate", "DemoSTS", "--evaluate_steps", "3", "--keep", "best", *flags.split()),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "4 batches an epoch, of 8 rows of one task on each of 2 processes" in done.stdout
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if "DemoSTS" in line] == [
+        "step 0", "step 3", "step 6"
+    ]  # fmt: skip
+    assert found(folder, "out") > 0
+
+
 def test_evaluation_changes_nothing_of_training(folder: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     alone = train("alone", save_strategy="no")

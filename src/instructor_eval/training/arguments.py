@@ -48,6 +48,7 @@ def parse_arguments(options: TrainOptions, others: Sequence[str] | Mapping[str, 
                 raise UserError(_unknown(unknown[0], known))
             if options.validation_file is not None and "eval_strategy" not in given:
                 given |= {"eval_strategy": "steps", "eval_steps": given.get("eval_steps", given.get("save_steps", 500))}
+            given.setdefault("ddp_find_unused_parameters", False)  # what takes no part has no gradient (`model.py`)
             if "report_to" not in given and is_tensorboard_available():
                 given["report_to"] = ["tensorboard"]
             found = TrainingArguments(**{**given, **fixed})

@@ -219,12 +219,11 @@ def _plain(value: Any) -> Any:
 def _finish(
     trainer: ContrastiveTrainer, options: TrainOptions, curve: Curve | None, say: Callable[[str], None]
 ) -> None:
-    """Save the model in the output folder: the last one, or the best."""
+    """Save the model in the output folder: the last one, or the best, which the first process alone knows of."""
     best = curve.best if curve is not None and options.keep == BEST else None
     step = trainer.state.global_step
     if best is not None:
         folder = options.output_dir / BEST
-        trainer.accelerator.wait_for_everyone()
         trainer.trained.load(folder, dense_folders(folder))
         step = best.step
         tied = [str(n) for n in curve.tied] if curve else []
