@@ -16,7 +16,7 @@ from instructor_eval.analysis.notebook import Compared, Results
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.results.store import Store
 from instructor_eval.run.options import Options, read, request_of
-from instructor_eval.tasks.cards import known_cards, own_cards
+from instructor_eval.tasks.cards import known_cards, own_cards, select
 from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
@@ -154,8 +154,9 @@ def train(
         if name in ours
     }
     given |= {name: _listed(given[name]) for name in ("evaluate", "instructions") if name in given}
-    asked = TrainOptions(model_name_or_path=str(model), train_file=Path(data), output_dir=Path(output), **given)
-    return run_training(asked, {name: value for name, value in options.items() if name not in ours}, say)
+    with errors_of_arguments():
+        asked = TrainOptions(model_name_or_path=str(model), train_file=Path(data), output_dir=Path(output), **given)
+        return run_training(asked, {name: value for name, value in options.items() if name not in ours}, say)
 
 
 def run_training(options: TrainOptions, others: Sequence[str] | dict[str, Any], say: Callable[[str], None]) -> Trained:
@@ -168,6 +169,8 @@ def run_training(options: TrainOptions, others: Sequence[str] | dict[str, Any], 
 
     libraries.require(("torch", "transformers", "tokenizers", "safetensors", "accelerate"), "train", "training")
     options.check()
+    if options.evaluate:
+        select(list(options.evaluate), [])  # an unknown task is told before anything is read
     from instructor_eval.training.run import train as train_here  # torch
 
     def evaluator(encode: Callable[[Sequence[str], str], Any], name: str, label: str) -> Sequence[Score]:

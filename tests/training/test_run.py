@@ -170,8 +170,9 @@ def test_options_that_change_what_is_read(train: Train, folder: Path) -> None:
     [
         ({"learning_rat": 1}, "unknown argument 'learning_rat': did you mean learning_rate"),
         ({"per_device_train_batch_size": 64}, "no task has the 64 rows of a batch"),
-        ({"cl_temperature": 0.0}, "--cl_temperature"),
-        ({"stop_if": "regressed"}, "needs --evaluate TASK"),
+        ({"cl_temperature": 0.0}, "cl_temperature 0.0: give a number above 0"),
+        ({"stop_if": "regressed"}, "needs evaluate TASK"),
+        ({"evaluate": "DemoST"}, "did you mean DemoSTS"),
         ({"resume_from_checkpoint": "last"}, "holds no whole checkpoint"),
         ({"save_strategy": "sometimes"}, "training arguments: sometimes is not a valid"),
     ],
@@ -240,3 +241,15 @@ def test_evaluation_changes_nothing_of_training(folder: Path, train: Train, monk
     alone = train("alone", save_strategy="no")
     watched = train("watched", save_strategy="no", evaluate=["DemoSTS", "DemoRetrieval"], evaluate_steps=3)
     assert watched.losses == alone.losses
+
+
+def test_a_resumed_run_is_compared_with_the_best_step_before(
+    folder: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    first = train(evaluate="DemoSTS", evaluate_steps=4, max_steps=8)
+    resumed = train(evaluate="DemoSTS", evaluate_steps=4, max_steps=12, resume_from_checkpoint="last")
+    [point] = resumed.curve.points
+    assert point.step == 12
+    assert point.against is not None
+    assert point.against.baseline.startswith(f"out@step-{first.curve.best.step}@")

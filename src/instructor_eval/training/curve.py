@@ -23,6 +23,7 @@ from instructor_eval.analysis.gate.limits import Thresholds
 from instructor_eval.analysis.gate.quality import REGRESSED, judge
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Vectors
+from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.training.model import TrainedModel
@@ -71,7 +72,7 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
         trainer: Whose model it is.
         evaluator: Runs the tasks.
         run: The name of the rows.
-        every: Steps between two evaluations.
+        every: Steps between two evaluations; None: as between two checkpoints.
         best_task: The task that says which step is best; None: the mean of all.
         stop: End training where the gate against the best step is REGRESSED.
         thresholds: Of that gate.
@@ -86,7 +87,7 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
         evaluator: Evaluator,
         *,
         run: str,
-        every: int,
+        every: int | None,
         best_task: str | None,
         stop: bool,
         thresholds: Thresholds,
@@ -108,7 +109,7 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Evaluate where its turn has come."""
-        if state.global_step % self._every == 0 or state.global_step == state.max_steps:
+        if state.global_step % (self._every or max(1, state.save_steps)) == 0 or state.global_step == state.max_steps:
             self._evaluate(state, control)
 
     def _evaluate(self, state: Any, control: Any) -> None:
@@ -166,16 +167,16 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
         before = self.curve.best
         self.curve.tied = [before.step] if before is not None and self._difference(point) == "same" else []
         self.curve.best = point
-        if not self._keep:
-            return
-        trainer = self._trainer
-        save_whole(trainer.trained, Path(trainer.args.output_dir, BEST), trainer.provenance, point.step)
+        trainer, folder = self._trainer, Path(self._trainer.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._keep:
+            save_whole(trainer.trained, folder / BEST, trainer.provenance, point.step)
         record = {"step": point.step, "scores": [s.identity for s in point.scores], "tied": self.curve.tied}
-        Path(trainer.args.output_dir, BEST, _FILE).write_text(json.dumps(record), encoding="utf-8")
+        atomic_write(folder / _FILE, lambda file: file.write(json.dumps(record).encode()))
 
     def _remember(self, folder: Path) -> None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            record = json.loads(Path(folder, BEST, _FILE).read_text(encoding="utf-8"))
+            record = json.loads(Path(folder, _FILE).read_text(encoding="utf-8"))
             scores = [s for s in self._store.scores() if s.identity in record["scores"]]
             if len(scores) == len(record["scores"]):
                 self.curve.best, self.curve.tied = Point(int(record["step"]), scores), list(record["tied"])

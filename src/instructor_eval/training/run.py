@@ -25,7 +25,7 @@ from instructor_eval.training.data import Rows, load_rows
 from instructor_eval.training.model import TrainedModel
 from instructor_eval.training.options import LAST, TrainOptions
 from instructor_eval.training.save import Provenance, dense_folders
-from instructor_eval.training.trainer import ContrastiveTrainer, last_checkpoint
+from instructor_eval.training.trainer import UNFINISHED, ContrastiveTrainer, last_checkpoint
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -97,7 +97,7 @@ def train(
             trainer,
             evaluator,
             run=arguments.run_name or options.output_dir.name,
-            every=options.evaluate_steps or int(arguments.save_steps),
+            every=options.evaluate_steps,
             best_task=options.best_task,
             stop=options.stop_if == "regressed",
             thresholds=thresholds,
@@ -126,6 +126,8 @@ def _prepare(options: TrainOptions, arguments: TrainingArguments, say: Callable[
     folder = options.output_dir
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder}: it is a file: name a folder")
+    if arguments.process_index == 0:
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)  # of a run that was killed
     if options.resume_from_checkpoint is not None:
         given = options.resume_from_checkpoint
         found = last_checkpoint(folder) if given == LAST else Path(given)
@@ -156,8 +158,6 @@ def _start(options: TrainOptions) -> Checkpoint:
     if found.through:
         raise UserError(f"{found.name} cannot be trained here: it is computed {found.computed}")
     length = min(options.max_source_length, found.max_length or options.max_source_length)
-    if not is_t5(found.config) and found.config.get("max_position_embeddings"):
-        length = min(options.max_source_length, int(found.config["max_position_embeddings"]))
     rule = INSTRUCTOR if is_t5(found.config) else EXCLUDED
     return dataclasses.replace(found, max_length=length, prompt_rule=rule)
 

@@ -20,7 +20,8 @@ from instructor_eval.training.loss import contrastive_loss
 from instructor_eval.training.model import TrainedModel
 from instructor_eval.training.save import Provenance, dense_folders, save
 
-_UNFINISHED = ".saving"
+UNFINISHED = ".saving"
+"""The folder of a checkpoint that is being written."""
 
 
 class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no types here
@@ -137,12 +138,12 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no t
         name = f"checkpoint-{step}"
         try:
             self.trained.check_finite()
-            self._into = _UNFINISHED
+            self._into = UNFINISHED
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 shutil.rmtree(folder / name, ignore_errors=True)
-                (folder / _UNFINISHED / name).rename(folder / name)
+                (folder / UNFINISHED / name).rename(folder / name)
                 rotate_checkpoints(str(folder), save_total_limit=self.args.save_total_limit, use_mtime=False)
         except UserError as e:
             raise UserError(f"step {step}: {e}: training stops; {self._whole()}: use a smaller --learning_rate") from e
@@ -155,7 +156,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no t
         finally:
             self._into = ""
             if self.args.should_save:
-                shutil.rmtree(folder / _UNFINISHED, ignore_errors=True)
+                shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
 
     def _whole(self) -> str:
         found = last_checkpoint(Path(self.args.output_dir))
