@@ -22,6 +22,7 @@ from instructor_eval.tasks.task import Card
 if TYPE_CHECKING:
     from instructor_eval.analysis.compare.side import Side
     from instructor_eval.analysis.gate.outcome import Outcome
+    from instructor_eval.results.score import Score
     from instructor_eval.run.task import Summary
     from instructor_eval.training.options import TrainOptions
     from instructor_eval.training.run import Trained
