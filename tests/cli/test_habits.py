@@ -61,7 +61,7 @@ def test_the_embedded_model_has_the_names_that_people_know(name: str) -> None:
 
 
 def test_help_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, whose in ((["help"], "usage: evaluate [-h]"), (["help", "gate"], "usage: evaluate gate")):
+    for arguments, whose in ((["help"], "usage: evaluate [options]"), (["help", "gate"], "usage: evaluate gate")):
         with pytest.raises(SystemExit) as e:
             main(arguments)
         assert e.value.code == 0

@@ -85,7 +85,9 @@ def test_the_package_is_light_and_loads_its_names_on_demand() -> None:
 
 
 def test_help_and_version(cli: Run) -> None:
-    done = cli("--help")
+    assert "--help-all" in cli("--help").out
+    assert "--reader-dtype" not in cli("--help").out
+    done = cli("--help-all")
     assert (done.code, done.err) == (0, "")
     for word in ("--model", "--task", "--instructions", "--protocol", "--limit", "--hub", "--selection", "--reader",
                  "--reader-dtype", "leaderboard", "exit codes"):  # fmt: skip
@@ -110,8 +112,8 @@ def test_without_arguments_it_shows_its_help(cli: Run) -> None:
 
 ERRORS = {
     "unknown command": (["taks"], "unknown command 'taks': did you mean tasks?"),
-    "no such command": (["xyzzy"], "unknown command 'xyzzy': commands are demo, tasks,"),
-    "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x (see evaluate --help)"),
+    "no such command": (["xyzzy"], "unknown command 'xyzzy': commands are demo, init, tasks,"),
+    "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x: did you mean --model? (see evaluate --help)"),
     "unknown flag of a command": (["tasks", "--foo"], "unrecognized arguments: --foo (see evaluate tasks --help)"),
     "no model": (["--task", "ArguAna"], "no --model given: name a hub id, a folder, or minilm"),
     "no task": (["--model", "minilm"], "no --task, --benchmark or --type given"),

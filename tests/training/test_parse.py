@@ -103,7 +103,7 @@ BAD_FILES: list[tuple[str | bytes, str]] = [
     (WHOLE.replace('"neg"', "neg", 1), "row 1: it is no JSON"),
     (WHOLE + " []", "something stands behind the array"),
     ("[,]", "',' where a row"),
-    (f"[{json.dumps(GOOD)} {json.dumps(GOOD)}]", "row 2: '{' where a row or comma"),
+    (f"[{json.dumps(GOOD)} {json.dumps(GOOD)}]", "row 2: '{' where a row or a comma"),
     (f"[{json.dumps(GOOD)},]", "']' where a row"),
     (b'[{"query": ["", "\xff"]}]', "it is not UTF-8"),
     ("[" * 100_000 + "]", "nested too deep"),

@@ -206,7 +206,7 @@ def test_evaluation_files_rows_and_ends_a_bad_run(
     assert bool(done.curve.stopped) == (stop == "regressed")
     results = ie.load_results("results")
     assert {score.model.name for score in results.scores} == {f"mine@step-{step}" for step in steps}
-    assert all(len(ie.api.Result(s, results.store).items()) == s.n_items for s in results.scores)
+    assert all(len(one.items()) == one.score.n_items for one in results)
     compared = ie.compare("mine@step-0", "mine@step-8").to_dataframe()
     assert np.isfinite(compared["low"]).all()
     best = done.curve.best.step

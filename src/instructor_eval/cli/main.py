@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.environment import VERSION
@@ -50,18 +52,66 @@ exit codes: 0 done, 2 an error or a failed task, 4 nothing could be compared, 13
 1 REGRESSED, 3 INCONCLUSIVE (with --fail-on-inconclusive), 4 NOT COMPARABLE"""
 
 
+_OF_A_RUN = ("--model", "--task", "--benchmark", "--type", "--instructions", "--variant", "--limit", "--device",
+             "--results", "--hub", "--offline", "--quiet")  # fmt: skip
+_COMMON = {
+    "evaluate": _OF_A_RUN,
+    "evaluate demo": ("--variant", "--device", "--results", "--quiet"),
+    "evaluate plan": (*_OF_A_RUN, "--baseline", "--format"),
+    "evaluate gate": ("--candidate", "--baseline", "--gate", "--thresholds", "--output", "--self-test", "--results",
+                      "--task"),
+    "evaluate train": ("--model_name_or_path", "--output_dir", "--train_file", "--max_source_length",
+                       "--cl_temperature", "--evaluate", "--evaluate_steps", "--stop_if", "--keep", "--results"),
+}  # fmt: skip
+"""What `--help` of a command with many flags shows; `--help-all` shows every one."""
+
+
+class _HelpAll(argparse.Action):
+    """Print the help with every flag, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        assert isinstance(parser, _Parser)
+        parser.common = ()
+        parser.print_help()
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
-    """Usage errors as one line, like every other error."""
+    """Usage errors as one line, like every other error, and the common flags in a short help."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.common = _COMMON.get(self.prog, ())
+        if self.common:
+            self.add_argument("--help-all", action=_HelpAll, nargs=0, help="show every flag")
+
+    def format_help(self) -> str:
+        """Return the help; of a command with many flags only the common ones, and how to see the others."""
+        if not self.common:
+            return super().format_help()
+        shown = {"-h", "--help-all", *self.common}
+        hidden = {action: action.help for action in self._actions if not shown & set(action.option_strings)}
+        usage = self.usage
+        required = [f"{a.option_strings[0]} {a.metavar}" for a in self._actions if a.required and a.option_strings]
+        self.usage = " ".join([self.prog, *required, "[options]"])
+        try:
+            for action in hidden:
+                action.help = argparse.SUPPRESS
+            return super().format_help()
+        finally:
+            self.usage = usage
+            for action, text in hidden.items():
+                action.help = text
 
     def error(self, message: str) -> None:  # type: ignore[override] # argparse says NoReturn
         raise UserError(f"{message}{self._meant(message)} (see {self.prog} --help)")
 
     def _meant(self, message: str) -> str:
         """Return which flag an unknown one may have meant."""
-        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
-        if not unknown:
-            return ""
-        return did_you_mean(unknown[1], [flag for flag in self._option_string_actions if flag.startswith("--")])
+        unknown = re.match(r"unrecognized arguments: --([\w-]+)", message)
+        names = [flag[2:] for flag in self._option_string_actions if flag.startswith("--")]
+        near = difflib.get_close_matches(unknown[1], names, n=2, cutoff=0.7) if unknown else []
+        return f": did you mean --{' or --'.join(near)}?" if near else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

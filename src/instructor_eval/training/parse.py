@@ -145,7 +145,7 @@ def _unfinished(path: Path, number: int, rest: str, error: Exception | None) -> 
     if len(rest) > _LONGEST_ROW:
         return UserError(f"{path}, row {number}: it is no JSON within {_LONGEST_ROW:,} characters: correct the file")
     if isinstance(error, RecursionError) or (error is not None and rest.rstrip().endswith("]")):
-        what = getattr(error, "msg", None) or str(error) or "nested too deep"
+        what = "nested too deep" if isinstance(error, RecursionError) else getattr(error, "msg", None) or str(error)
         return UserError(f"{path}, row {number}: it is no JSON ({what}): correct it")
     return UserError(f"{path}: it ends in the middle, at row {number}: it was cut: copy or download it again")
 
