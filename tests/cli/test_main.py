@@ -113,7 +113,7 @@ def test_without_arguments_it_shows_its_help(cli: Run) -> None:
 ERRORS = {
     "unknown command": (["taks"], "unknown command 'taks': did you mean tasks?"),
     "no such command": (["xyzzy"], "unknown command 'xyzzy': commands are demo, init, tasks,"),
-    "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x: did you mean --model? (see evaluate --help)"),
+    "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x: did you mean --model? (see evaluate"),
     "unknown flag of a command": (["tasks", "--foo"], "unrecognized arguments: --foo (see evaluate tasks --help)"),
     "no model": (["--task", "ArguAna"], "no --model given: name a hub id, a folder, or minilm"),
     "no task": (["--model", "minilm"], "no --task, --benchmark or --type given"),
