@@ -290,6 +290,8 @@ class Statistics:
     interval: Interval
     shape: Shape | None = None
     """None where no histogram can be made of the items."""
+    further: Mapping[str, Interval] = field(default_factory=dict)
+    """Of the figures beside the score that items tell: `fpr_at_95`, `threshold` ... (`metrics/separation.py`)."""
     replicates: Annotated[bytes, Meta(max_length=40_000)] = b""
     """The score of other draws of the items, less the score: float32, little-endian; base64 in the file."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from instructor_eval import metrics
 from instructor_eval.analysis.board import intervals, variants
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board, Mean, Row
@@ -93,7 +94,8 @@ def build(
     for row in measured + others:
         row.means = _means(row, groups) | row.means
     heads = [row for row in measured if row.parent is None]
-    _rank(heads, columns)
+    lower = any(metrics.is_lower(s.metric) for s in shown)
+    _rank(heads, columns, lower=lower)
     heads.sort(key=lambda r: (r.rank or 0, r.model, r.instructions))
     measured = [row for head in heads for row in (head, *head.children)]
     others.sort(key=lambda r: (-_lead(r, columns or list(known)), r.model))
@@ -101,6 +103,7 @@ def build(
     means = [m for m in (*MTEB_TYPES, "MTEB-56", BILLBOARD, PROMPTED, "Nine-category", *own) if any(
         m in r.means for r in (measured or all_rows))]  # fmt: skip
     board = Board(all_rows, columns, means, left_out, reader_label(readers[reader]) if reader in readers else None)
+    board.lower = lower
     board.published_apart = any(whole != e for whole, e in wanted_entries)
     board.baseline = next((row for row in measured if row.key == baseline), None) if baseline else None
     intervals.fill(board, heads, Evidence(items, kept), groups)
@@ -206,7 +209,7 @@ def _published_means(entry: Published) -> dict[str, Mean]:
     return found
 
 
-def _rank(rows: list[Row], columns: Sequence[str]) -> None:
+def _rank(rows: list[Row], columns: Sequence[str], *, lower: bool = False) -> None:
     """Borda count: in every task a row earns a point for each row it beats and half a point for each it ties with.
 
     A row without a result in a task earns nothing there. Equal counts share a rank.
@@ -219,7 +222,9 @@ def _rank(rows: list[Row], columns: Sequence[str]) -> None:
             for other in rows:
                 if other is not row:
                     mine, theirs = row.tasks[task], other.tasks.get(task)
-                    row.borda += 1.0 if theirs is None or mine > theirs else 0.5 * (mine == theirs)
+                    row.borda += (
+                        1.0 if theirs is None or (mine < theirs if lower else mine > theirs) else 0.5 * (mine == theirs)
+                    )
     for row in rows:
         row.rank = 1 + sum((r.borda or 0.0) > (row.borda or 0.0) for r in rows)
 

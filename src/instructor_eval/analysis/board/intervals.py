@@ -48,9 +48,10 @@ def _spread_ranks(board: Board, heads: Sequence[Row]) -> None:
     from instructor_eval.analysis.board.rank_intervals import rank_intervals
 
     spreads = [[row.spreads.get(task) for row in heads] for task in board.tasks]
+    sign = -1 if board.lower else 1
     found = rank_intervals(
-        [[row.tasks.get(task) for row in heads] for task in board.tasks],
-        [[s.replicates if s else None for s in column] for column in spreads],
+        [[sign * row.tasks[task] if task in row.tasks else None for row in heads] for task in board.tasks],
+        [[sign * s.replicates if s and s.replicates is not None else None for s in c] for c in spreads],
         seed_text=" ".join(board.tasks),
     )
     for row, (low, high) in zip(heads, found, strict=True):

@@ -134,6 +134,8 @@ class Board:
     """The row that `marks` compare with, where one was named."""
     unmarked: list[str] = field(default_factory=list)
     """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
+    lower: bool = False
+    """True where lower scores are better."""
     published_apart: bool = False
     """True where published scores are left out that are of another limit or protocol than the rows."""
 

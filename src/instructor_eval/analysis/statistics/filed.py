@@ -6,6 +6,7 @@ about 1e-9, and equal where two models' are equal.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,9 +34,16 @@ def measure(score: Score, items: Items) -> Statistics:
         UserError, LookupError, TypeError, ValueError: the items are not whole, or the metric is not known.
     """
     from instructor_eval.analysis.statistics.spread import spread
+    from instructor_eval.metrics import separation
 
     seed = f"{score.task} {score.data.hash or ''}"
-    return _filed(spread(score.metric, items, score.score or 0.0, seed_text=seed), _shape_or_none(score.metric, items))
+    found = spread(score.metric, items, score.score or 0.0, seed_text=seed)
+    further = {
+        name: interval_of(spread(name, items, value, seed_text=seed, keep=False))
+        for name in separation.NAMES
+        if (value := score.metrics.get(name)) is not None
+    }
+    return dataclasses.replace(_filed(found, _shape_or_none(score.metric, items)), further=further)
 
 
 def measure_whole(score: Score, parts: Sequence[Spread], items: Items) -> Statistics | None:
@@ -59,9 +67,14 @@ def _replicates(value: float, deviations: bytes) -> Numbers:
 
 
 def _filed(found: Spread, shape: Shape | None) -> Statistics:
-    df = found.df if math.isfinite(found.df) else None
     made = b"" if found.replicates is None else (found.replicates - found.value).astype("<f4").tobytes()
-    return Statistics(Interval(found.low, found.high, found.se, found.n, found.method, found.weak, df), shape, made)
+    return Statistics(interval_of(found), shape, replicates=made)
+
+
+def interval_of(found: Spread) -> Interval:
+    """Return the interval as a score's file has it."""
+    df = found.df if math.isfinite(found.df) else None
+    return Interval(found.low, found.high, found.se, found.n, found.method, found.weak, df)
 
 
 def _shape_or_none(metric: str, items: Items) -> Shape | None:

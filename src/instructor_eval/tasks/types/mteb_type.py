@@ -23,6 +23,9 @@ from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import TaskType
 from instructor_eval.tasks.values import folder_of, gold_hash, refuse_if_strict
 
+SEPARATION = ("fpr_at_95", "fnr_at_95", "threshold", "separation")
+"""Of types whose similarities tell relevant items from others: false positives (`metrics/separation.py`)."""
+
 
 class MtebType(TaskType):
     """A type that mteb scores."""
@@ -179,7 +182,8 @@ class MtebType(TaskType):
         if value != reference:
             raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
         score = value if known == metric else scorers.compute(metric, items)
-        figures |= {name: scorers.compute(name, items) for name in self.further}
+        further = {name: scorers.compute(name, items) for name in self.further}
+        figures |= {name: value for name, value in further.items() if math.isfinite(value)}
         outcome = Outcome(metric=metric, score=score, items=items, metrics=figures, gold_hash=gold_hash(gold))
         return self.finished(outcome, task, card, bridge, caught)
 

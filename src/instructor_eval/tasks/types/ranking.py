@@ -10,7 +10,7 @@ from instructor_eval.tasks.mteb.rows import documents_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, TaskEncoder
 from instructor_eval.tasks.types.base import ItemCheck
-from instructor_eval.tasks.types.mteb_type import MtebType
+from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 from instructor_eval.tasks.values import count, cut
 
 TOP = 10
@@ -26,6 +26,7 @@ class RankingType(MtebType):
 
     wording: ClassVar = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
     mteb_class = "AbsTaskRetrieval"
+    further = SEPARATION
 
     def summary(self, card: Card, data: Any) -> str:
         judged = sum(len(d) for d in data.qrels.values())

@@ -47,10 +47,14 @@ class Retrieval(RankingType):
         exact_score = scorers.compute(outcome.metric, exact)
         figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
         searched = depth_of(outcome.metric)
+
+        def kept(figure: str) -> bool:
+            return figure in self.further or depth_of(figure) <= searched
+
         return dataclasses.replace(
             outcome,
             items={name: column for name, column in outcome.items.items() if depth_of(name) <= searched},
-            metrics={name: value for name, value in outcome.metrics.items() if depth_of(name) <= searched},
+            metrics={name: value for name, value in outcome.metrics.items() if kept(name)},
             search=figures,
         )
 

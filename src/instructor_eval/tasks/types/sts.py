@@ -13,7 +13,7 @@ from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.task import Card, TaskEncoder
 from instructor_eval.tasks.types.base import COSINE, Filed
-from instructor_eval.tasks.types.mteb_type import MtebType
+from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 
 
 class STS(MtebType):
@@ -23,6 +23,7 @@ class STS(MtebType):
     wording: ClassVar = {"text": ("sentence", "")}
     mteb_class = "AbsTaskSTS"
     metrics = ("cosine_spearman", "cosine_pearson")
+    further = SEPARATION
     columns = ("sentence1", "sentence2", "score")
     purpose = "similarity"
     least = 2
