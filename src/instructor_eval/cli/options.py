@@ -23,7 +23,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
         "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"
     )
     what.add_argument("--benchmark", action="append", default=[], metavar="NAME",
-                      help="all tasks of mteb, billboard, prompt-retrieval or demo; repeatable")  # fmt: skip
+                      help="all tasks of mteb, billboard, prompt-retrieval, demo or probe; repeatable")  # fmt: skip
     what.add_argument(
         "--instructions", action="append", default=[], metavar="SET",
         help="paper (default), paper:MODEL, template, none, or a YAML file; repeatable, results stand side by side",

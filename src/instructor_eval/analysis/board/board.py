@@ -170,7 +170,7 @@ def _own_benchmarks(rows: Sequence[Row], known: Mapping[str, Card]) -> dict[str,
         benchmark = known[task].benchmark if task in known else stored_benchmark(rows, task)
         if benchmark not in ("mteb", "billboard", "prompt-retrieval"):
             own.setdefault(benchmark, []).append(task)
-    whole = {b: [c.name for c in known.values() if c.benchmark == b] for b in own}
+    whole = {b: [c.name for c in known.values() if c.benchmark == b and not c.part_of] for b in own}
     return {b: whole[b] or tasks for b, tasks in own.items()}
 
 
