@@ -1,0 +1,87 @@
+"""Studies as text: a table for each task, and what it says in words."""
+
+from __future__ import annotations
+
+from instructor_eval.analysis.study.files import InstructionStudy
+from instructor_eval.analysis.study.instructions import Gain, TaskStudy, Tried
+from instructor_eval.core.escapes import json_text
+from instructor_eval.core.tables import render
+from instructor_eval.results.score import plain
+
+FORMATS = ("table", "md", "json")
+_HEADERS = ["candidate", "source", "all", "choosing half", "Δ other half [95 %]"]
+
+
+def gain_text(gain: Gain) -> str:
+    """Return `+0.31 [-0.10, +0.72]` in points; the difference alone where there is no interval."""
+    bare = f"{100 * gain.delta + 0.0:+.2f}"
+    return bare if gain.low is None or gain.high is None else f"{bare} [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
+
+
+def format_instructions(study: InstructionStudy, form: str) -> str:
+    """Return a study of instructions in one of `FORMATS`."""
+    if form == "json":
+        return json_text(plain(study))
+    title = "## " if form == "md" else ""
+    return "\n\n".join(
+        f"{title}{task.task}: {study.model} ({study.variant})\n\n{_table(task, form)}\n\n" + "\n".join(sentences(task))
+        for task in study.tasks
+    )
+
+
+def ordered(task: TaskStudy) -> list[Tried]:
+    """Return the candidates as the choosing half ranks them."""
+    return sorted(task.tried, key=lambda one: -one.choosing)
+
+
+def mark(one: Tried, task: TaskStudy) -> str:
+    """Return a candidate's name, with what it is beside that."""
+    winner = " ← winner" if one.candidate.name == task.winner else ""
+    return f"{one.candidate.name}{winner}"
+
+
+def _table(task: TaskStudy, form: str) -> str:
+    rows = [
+        [
+            mark(one, task),
+            one.candidate.source,
+            f"{100 * one.score:.2f}",
+            f"{100 * one.choosing:.2f}",
+            gain_text(one.gain),
+        ]
+        for one in ordered(task)
+    ]
+    return render(_HEADERS, rows, form, left=2)
+
+
+def sentences(task: TaskStudy) -> list[str]:
+    """Return what a task's study says, a sentence or two a line."""
+    spread, best = task.sensitivity, task.best
+    texts = "; ".join(f"{role}: {text!r}" for role, text in best.candidate.texts.items())
+    if best is task.tried[0]:
+        first = "No candidate beat the instruction that the model has already."
+    else:
+        words = {
+            "better": "it is better",
+            "worse": "it is worse: it had won by chance",
+            "same": "no difference is shown",
+            "unknown": "no interval can be given",
+        }
+        first = (
+            f"Winner {task.winner} ({texts}): {gain_text(task.gain)} points on the {task.n_held_out:,} held out; "
+            f"{words[task.gain.verdict]}. On the {task.n_choosing:,} that chose it: {gain_text(task.gain_choosing)}, "
+            "which is too high."
+        )
+    sensitivity = (
+        f"Sensitivity ({task.metric} over candidates, all items, controls left out): least {100 * spread.least:.2f}, "
+        f"mean {100 * spread.mean:.2f}, most {100 * spread.most:.2f}, sd {100 * spread.sd:.2f}."
+    )
+    controls = [one for one in task.tried if one.candidate.is_control]
+    if not controls:
+        return [first, sensitivity]
+    high = max(controls, key=lambda one: one.score)
+    control = (
+        f"Control: the best of {len(controls)} other tasks' instructions ({high.candidate.name}) has "
+        f"{100 * high.score:.2f}, the paper's {100 * task.tried[0].score:.2f}."
+    )
+    return [first, sensitivity, control]
