@@ -10,6 +10,9 @@ from instructor_eval.cli.flags import amount, listed, positive, seconds
 from instructor_eval.models.variant import EMBEDDINGS
 from instructor_eval.run.executor import COSTS
 
+BY, SCORES = ("tokens", "sentences"), ("max", "mean-top-3")
+"""Those of `search/chunks.py`, which needs numpy."""
+
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Add what says what is run: models, tasks, instructions, protocol."""
@@ -55,6 +58,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--search", action="append", default=[], metavar="SEARCH",
                      help="what finds the documents of retrieval tasks: exact (default), faiss:FACTORY, "
                      "lancedb[:INDEX], milvus[:URI] (docs/search.md); repeatable, each is a row")  # fmt: skip
+    how.add_argument("--chunk", action="append", default=[], metavar="N[:OVERLAP]",
+                     help="cut the documents of retrieval and reranking tasks at N tokens (docs/studies.md); whole "
+                     "leaves them; repeatable, each is a row")  # fmt: skip
+    how.add_argument("--chunk-by", choices=BY, default=BY[0], help="where: tokens (default), or whole sentences")
+    how.add_argument("--chunk-score", choices=SCORES, default=SCORES[0],
+                     help="a document's similarity: of its best chunk (default), or of its best three")  # fmt: skip
     how.add_argument("--cost", choices=COSTS, default=_cost_default(),
                      help="measure size, speed and memory of each form once and file them with its scores: auto "
                      "(default), full (cold start of a single form too), off")  # fmt: skip

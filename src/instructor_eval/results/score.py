@@ -130,6 +130,10 @@ class Search:
     exact_score: Number | None = None
     loss: Number | None = None
     """The score of exact search less the store's."""
+    chunks: Count | None = None
+    """Where documents were cut."""
+    chunk_tokens: Count | None = None
+    """Of all chunks, without instructions and special tokens."""
 
 
 @dataclass(frozen=True)

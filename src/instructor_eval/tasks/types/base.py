@@ -61,6 +61,8 @@ class TaskType:
     """Units that have a score: `--limit` leaves no fewer."""
     is_searched: bool = False
     """It searches a corpus, in a vector store if asked for one."""
+    is_ranking: bool = False
+    """It ranks documents, which may be cut into chunks."""
     is_prompted: bool = False
     """A reader answers prompts with demonstrations that a model, or chance, chooses."""
     may_be_own: bool = True

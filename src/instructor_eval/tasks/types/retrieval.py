@@ -29,12 +29,14 @@ class Retrieval(RankingType):
 
         search = TextsOfSearch if settings.texts_only else MtebSearch
         searched = depth_of(self.metric_of(card, settings.protocol)) + _drops_own(task)
-        return search(encoder, card.name, settings.search, depth=searched)
+        return self.chunked(card, encoder, settings, searched) or search(
+            encoder, card.name, settings.search, depth=searched
+        )
 
     def finished(self, outcome: Outcome, task: Any, card: Card, bridge: Any, caught: Mapping[str, Any]) -> Outcome:
         """Return the outcome with a store's figures beside exact search, and without figures beyond its depth."""
         if bridge.found is None:
-            return outcome
+            return super().finished(outcome, task, card, bridge, caught)
         from instructor_eval import metrics as scorers
         from instructor_eval.core.mteb import retrieval_scores
 
