@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from instructor_eval.cli.flags import not_negative
+from instructor_eval.cli.flags import amount, listed, not_negative
 from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, reason
 from instructor_eval.core.output import say, tell, warn
 
 STUDIES = {
     "instructions": "which instruction suits a model and a task: chosen on half of the items, judged on the other half",
+    "chunks": "how long a chunk should be: the score, the index and the tokens of every size",
 }
 
 
@@ -28,6 +29,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         add_task_options(study)
         add_run_options(study)
         study.add_argument("--format", choices=("table", "md", "json"), default="table")
+    group = parsers["chunks"].add_argument_group("the study")
+    group.add_argument("--sizes", type=listed, default=listed("64,100,128,200,256,512,whole"), metavar="N,N,...",
+                       help="N or N:OVERLAP tokens, and whole (default 64,100,128,200,256,512,whole)")  # fmt: skip
+    group.add_argument("--margin", type=amount, default=1.0, metavar="POINTS",
+                       help="how far behind the best size a smaller one may be (default 1 point)")  # fmt: skip
     _add_instructions(parsers["instructions"].add_argument_group("the study"))
 
 
@@ -54,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.core.progress import Progress
 
     Progress.enabled = not options.quiet
-    return {"instructions": _instructions}[options.study](options)
+    return {"instructions": _instructions, "chunks": _chunks}[options.study](options)
 
 
 def _speaker(options: argparse.Namespace) -> Callable[[str], None]:
@@ -75,6 +81,18 @@ def _instructions(options: argparse.Namespace) -> int:
     if options.write is not None:
         _write(options.write, {task.task: dict(task.best.candidate.texts) for task in found.tasks})
     tell(format_instructions(found, options.format))
+    return EXIT_OK
+
+
+def _chunks(options: argparse.Namespace) -> int:
+    from instructor_eval.analysis.study.text import format_chunks
+    from instructor_eval.cli.run import options_of
+    from instructor_eval.run.study.chunks import study
+
+    if options.chunk:
+        raise UserError("a study of chunks tries the sizes of --sizes: leave --chunk out")
+    found = study(options_of(options), options.sizes, options.margin / 100, _speaker(options))
+    tell(format_chunks(found, options.format))
     return EXIT_OK
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from instructor_eval.analysis.study.chunks import TaskChunks
 from instructor_eval.analysis.study.instructions import TaskStudy
 from instructor_eval.core.errors import UserError, reason
 from instructor_eval.core.outside import read_bytes
@@ -33,6 +34,18 @@ class InstructionStudy:
     variant: str
     seed: int
     tasks: tuple[TaskStudy, ...]
+    limit: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class ChunkStudy:
+    """Chunk sizes of one model on some tasks."""
+
+    model: str
+    variant: str
+    margin: float
+    tasks: tuple[TaskChunks, ...]
     limit: int | None = None
     schema_version: int = SCHEMA_VERSION
 

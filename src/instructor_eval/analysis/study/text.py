@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from instructor_eval.analysis.study.files import InstructionStudy
+from instructor_eval.analysis.study.chunks import Size, TaskChunks
+from instructor_eval.analysis.study.files import ChunkStudy, InstructionStudy
 from instructor_eval.analysis.study.instructions import Gain, TaskStudy, Tried
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import render
@@ -27,6 +28,48 @@ def format_instructions(study: InstructionStudy, form: str) -> str:
         f"{title}{task.task}: {study.model} ({study.variant})\n\n{_table(task, form)}\n\n" + "\n".join(sentences(task))
         for task in study.tasks
     )
+
+
+_CHUNK_HEADERS = ["chunk", "score", "Δ whole [95 %]", "Δ best [95 %]", "chunks", "index MB", "k tokens", "search ms"]
+
+
+def format_chunks(study: ChunkStudy, form: str) -> str:
+    """Return a study of chunk sizes in one of `FORMATS`."""
+    if form == "json":
+        return json_text(plain(study))
+    title = "## " if form == "md" else ""
+    return "\n\n".join(
+        f"{title}{task.task}: {study.model} ({study.variant})\n\n"
+        f"{render(_CHUNK_HEADERS, list(map(_size_cells, task.sizes)), form)}\n\n"
+        + "\n".join(chunk_sentences(task, study.margin))
+        for task in study.tasks
+    )
+
+
+def _size_cells(one: Size) -> list[str | None]:
+    return [
+        one.size,
+        f"{100 * one.score:.2f}",
+        gain_text(one.gain),
+        gain_text(one.behind),
+        None if one.chunks is None else f"{one.chunks:,}",
+        None if one.index_bytes is None else f"{one.index_bytes / 1e6:,.2f}",
+        None if one.tokens is None else f"{one.tokens / 1000:,.0f}",
+        None if one.search_ms is None else f"{one.search_ms:.3f}",
+    ]
+
+
+def chunk_sentences(task: TaskChunks, margin: float) -> list[str]:
+    """Return what sizes come to, in words."""
+    best, small = (next(one for one in task.sizes if one.size == name) for name in (task.best, task.smallest))
+    points = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    if best is small:
+        return [f"Best: {best.size}; no smaller size is shown to be at most {points} behind it."]
+    index = ""
+    if small.index_bytes and best.index_bytes:
+        index = f", with {small.index_bytes / best.index_bytes:.2f} times its index"
+    return [f"Best: {best.size}. Smallest at most {points} behind it, by its interval: {small.size} "
+            f"({gain_text(small.behind)}){index}."]  # fmt: skip
 
 
 def ordered(task: TaskStudy) -> list[Tried]:
