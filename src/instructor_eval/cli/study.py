@@ -14,6 +14,7 @@ from instructor_eval.core.output import say, tell, warn
 STUDIES = {
     "instructions": "which instruction suits a model and a task: chosen on half of the items, judged on the other half",
     "chunks": "how long a chunk should be: the score, the index and the tokens of every size",
+    "domains": "what a model is good at: tasks by the domain of their cards, one model or two beside each other",
 }
 
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.core.progress import Progress
 
     Progress.enabled = not options.quiet
-    return {"instructions": _instructions, "chunks": _chunks}[options.study](options)
+    return {"instructions": _instructions, "chunks": _chunks, "domains": _domains}[options.study](options)
 
 
 def _speaker(options: argparse.Namespace) -> Callable[[str], None]:
@@ -93,6 +94,15 @@ def _chunks(options: argparse.Namespace) -> int:
         raise UserError("a study of chunks tries the sizes of --sizes: leave --chunk out")
     found = study(options_of(options), options.sizes, options.margin / 100, _speaker(options))
     tell(format_chunks(found, options.format))
+    return EXIT_OK
+
+
+def _domains(options: argparse.Namespace) -> int:
+    from instructor_eval.analysis.study.text import format_domains
+    from instructor_eval.cli.run import options_of
+    from instructor_eval.run.study.domains import study
+
+    tell(format_domains(study(options_of(options), _speaker(options)), options.format))
     return EXIT_OK
 
 

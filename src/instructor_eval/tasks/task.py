@@ -37,6 +37,8 @@ class Card:
     """The data's id in a local mirror, if it is not `data_id`."""
     folder: Path | None = None
     """The data's folder, for the user's own tasks and the demo; None for tasks located by `data_id`."""
+    domain: str = ""
+    """What it is about: medical, news, ...; empty: not said."""
     template: Template = field(default_factory=Template)
     template_is_default: bool = False
     """True if the card has no template, and its type's general wording is used."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from instructor_eval.analysis.study.chunks import TaskChunks
+from instructor_eval.analysis.study.domains import Domain
 from instructor_eval.analysis.study.instructions import TaskStudy
 from instructor_eval.core.errors import UserError, reason
 from instructor_eval.core.outside import read_bytes
@@ -46,6 +47,16 @@ class ChunkStudy:
     variant: str
     margin: float
     tasks: tuple[TaskChunks, ...]
+    limit: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class DomainStudy:
+    """Tasks by domain, of one model or two."""
+
+    models: tuple[str, ...]
+    domains: tuple[Domain, ...]
     limit: int | None = None
     schema_version: int = SCHEMA_VERSION
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from instructor_eval.analysis.study.chunks import Size, TaskChunks
-from instructor_eval.analysis.study.files import ChunkStudy, InstructionStudy
+from instructor_eval.analysis.study.domains import ModelMean
+from instructor_eval.analysis.study.files import ChunkStudy, DomainStudy, InstructionStudy
 from instructor_eval.analysis.study.instructions import Gain, TaskStudy, Tried
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import render
@@ -70,6 +71,36 @@ def chunk_sentences(task: TaskChunks, margin: float) -> list[str]:
         index = f", with {small.index_bytes / best.index_bytes:.2f} times its index"
     return [f"Best: {best.size}. Smallest at most {points} behind it, by its interval: {small.size} "
             f"({gain_text(small.behind)}){index}."]  # fmt: skip
+
+
+def format_domains(study: DomainStudy, form: str) -> str:
+    """Return a study of domains in one of `FORMATS`."""
+    if form == "json":
+        return json_text(plain(study))
+    both = len(study.models) == 2
+    headers = ["domain", "tasks", *study.models, *["Δ [95 %]"] * both]
+    rows = [
+        [
+            found.name,
+            str(len(found.tasks)),
+            *map(_mean_text, found.means),
+            *([gain_text(found.gain)] if found.gain else []),
+        ]
+        for found in study.domains
+    ]
+    lines = [f"{found.name}: {', '.join(found.tasks)}" for found in study.domains]
+    what = f"Δ: {study.models[1]} less {study.models[0]}, paired item by item, mean over the tasks. " if both else ""
+    return (
+        f"{render(headers, rows, form)}\n\n{what}Scores x 100, with 95 % intervals for other items of these tasks.\n"
+        + ("\n".join(lines))
+    )
+
+
+def _mean_text(found: ModelMean) -> str:
+    bare = f"{100 * found.value:.2f}"
+    return (
+        bare if found.low is None or found.high is None else f"{bare} [{100 * found.low:.2f}, {100 * found.high:.2f}]"
+    )
 
 
 def ordered(task: TaskStudy) -> list[Tried]:
