@@ -125,3 +125,10 @@ def test_types_file_them() -> None:
     assert {name for name, kind in TYPES.items() if getattr(kind, "further", ()) == NAMES} == {
         "Retrieval", "Reranking", "PairClassification", "STS",
     }  # fmt: skip
+
+
+def test_none_of_a_few_is_not_sure_to_be_none_of_all() -> None:
+    items = pairs([(float(i % 2), float(i % 2)) for i in range(40)])
+    found = spread("fpr_at_95", items, 0.0, seed_text="x")
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high is not None and 0.05 < found.high < 0.15

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from instructor_eval.cli.flags import amount, listed, not_negative
+from instructor_eval.cli.flags import amount, listed, not_negative, positive
 from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, reason
 from instructor_eval.core.output import say, tell, warn
@@ -15,6 +15,7 @@ STUDIES = {
     "instructions": "which instruction suits a model and a task: chosen on half of the items, judged on the other half",
     "chunks": "how long a chunk should be: the score, the index and the tokens of every size",
     "domains": "what a model is good at: tasks by the domain of their cards, one model or two beside each other",
+    "latency": "how long one query takes: percentiles, forms in turns, and the exact search behind it",
 }
 
 
@@ -35,6 +36,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="N or N:OVERLAP tokens, and whole (default 64,100,128,200,256,512,whole)")  # fmt: skip
     group.add_argument("--margin", type=amount, default=1.0, metavar="POINTS",
                        help="how far behind the best size a smaller one may be (default 1 point)")  # fmt: skip
+    group = parsers["latency"].add_argument_group("the study")
+    group.add_argument("--vectors", type=listed, default=listed("10000,100000,1000000"), metavar="N,N,...",
+                       help="numbers of vectors to search exactly (default 10000,100000,1000000)")  # fmt: skip
+    group.add_argument("--rounds", type=positive, default=200, metavar="N", help="queries timed (default 200)")
     _add_instructions(parsers["instructions"].add_argument_group("the study"))
 
 
@@ -61,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.core.progress import Progress
 
     Progress.enabled = not options.quiet
-    return {"instructions": _instructions, "chunks": _chunks, "domains": _domains}[options.study](options)
+    runs = {"instructions": _instructions, "chunks": _chunks, "domains": _domains, "latency": _latency}
+    return runs[options.study](options)
 
 
 def _speaker(options: argparse.Namespace) -> Callable[[str], None]:
@@ -103,6 +109,20 @@ def _domains(options: argparse.Namespace) -> int:
     from instructor_eval.run.study.domains import study
 
     tell(format_domains(study(options_of(options), _speaker(options)), options.format))
+    return EXIT_OK
+
+
+def _latency(options: argparse.Namespace) -> int:
+    from instructor_eval.analysis.study.text import format_latency
+    from instructor_eval.cli.run import options_of
+    from instructor_eval.run.study.latency import study
+
+    try:
+        sizes = [positive(text) for text in options.vectors]
+    except argparse.ArgumentTypeError as e:
+        raise UserError(f"--vectors: {e}") from e
+    options.task = options.task or ["DemoRetrieval"]
+    tell(format_latency(study(options_of(options), sizes, options.rounds, _speaker(options)), options.format))
     return EXIT_OK
 
 

@@ -171,6 +171,16 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Percentiles:
+    """Milliseconds that half of some rounds took at most, 95 of 100, and 99."""
+
+    p50: Positive
+    p95: Positive
+    p99: Positive
+    rounds: Count = 0
+
+
+@dataclass(frozen=True)
 class CostFigures:
     """The size and speed of the model's numeric form on this machine (`results/costs.py`)."""
 
@@ -198,6 +208,8 @@ class CostFigures:
     peak_memory_bytes: Count | None = None
     memory_before_load_bytes: Count | None = None
     memory_after_bytes: Count | None = None
+    query_ms: Percentiles | None = None
+    """One query, text in and vector out (`evaluate study latency`)."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 WARM_UP = 3
 
 
-def seconds_of(step: Callable[[], object], rounds: int) -> list[float]:
+def seconds_of(step: Callable[[], object], rounds: int, *, warm_up: int = WARM_UP) -> list[float]:
     """Return the seconds of each of some rounds, after a few that do not count."""
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         step()
     return [_seconds(step) for _ in range(rounds)]
 

@@ -100,6 +100,7 @@ def _table(parents: Sequence[Row], form: str) -> tuple[list[str], list[list[str 
         "size MB": lambda row: _megabytes(row.figures.file_bytes),
         "x smaller": lambda row: _ratio(row.figures.smaller),
         "x faster here": _faster_cell,
+        "ms/query": _milliseconds,
         "index MB/1M": lambda row: _megabytes(row.figures.vector_bytes, _MILLION),
         "Pareto": lambda row: "*" if row.pareto else None,
     }
@@ -158,6 +159,10 @@ def _faster_cell(row: Row) -> str | None:
     siblings = row.parent.children if row.parent else []
     several = len({r.figures.device for r in siblings if r.figures.faster}) > 1
     return f"{text} ({device})" if text and several else text
+
+
+def _milliseconds(row: Row) -> str | None:
+    return None if row.cost is None or row.cost.query_ms is None else f"{row.cost.query_ms.p50:.2f}"
 
 
 def _ratio(value: float | None) -> str | None:

@@ -77,6 +77,8 @@ def _by_bootstrap(made: Numbers | None, value: float, n: int, metric: Metric, it
     se = float(np.std(whole, ddof=1))
     method, ends = metric.method(items), score_intervals.t(value, se, n - 1)
     low, high = (min(max(end, metric.bounds[0]), metric.bounds[1]) for end in ends)
+    if not se and metric.bounds == (0.0, 1.0) and value in metric.bounds:  # no draw differs: that proves little
+        low, high = score_intervals.wilson(value, n, n - 1)
     return Spread(value, low, high, se, n, method, n < FEW[method] or len(whole) < 0.95 * len(made), n - 1)
 
 

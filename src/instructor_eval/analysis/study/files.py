@@ -14,6 +14,7 @@ import msgspec
 from instructor_eval.analysis.study.chunks import TaskChunks
 from instructor_eval.analysis.study.domains import Domain
 from instructor_eval.analysis.study.instructions import TaskStudy
+from instructor_eval.analysis.study.latency import Searched, Timed
 from instructor_eval.core.errors import UserError, reason
 from instructor_eval.core.outside import read_bytes
 from instructor_eval.core.paths import slug
@@ -58,6 +59,18 @@ class DomainStudy:
     models: tuple[str, ...]
     domains: tuple[Domain, ...]
     limit: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class LatencyStudy:
+    """Time of single queries of one model's forms, and of exact search."""
+
+    model: str
+    device: str
+    rounds: int
+    rows: tuple[Timed, ...]
+    searches: tuple[Searched, ...]
     schema_version: int = SCHEMA_VERSION
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from instructor_eval.analysis.study.chunks import Size, TaskChunks
 from instructor_eval.analysis.study.domains import ModelMean
-from instructor_eval.analysis.study.files import ChunkStudy, DomainStudy, InstructionStudy
+from instructor_eval.analysis.study.files import ChunkStudy, DomainStudy, InstructionStudy, LatencyStudy
 from instructor_eval.analysis.study.instructions import Gain, TaskStudy, Tried
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import render
-from instructor_eval.results.score import plain
+from instructor_eval.results.score import Percentiles, plain
 
 FORMATS = ("table", "md", "json")
 _HEADERS = ["candidate", "source", "all", "choosing half", "Δ other half [95 %]"]
@@ -101,6 +101,21 @@ def _mean_text(found: ModelMean) -> str:
     return (
         bare if found.low is None or found.high is None else f"{bare} [{100 * found.low:.2f}, {100 * found.high:.2f}]"
     )
+
+
+def format_latency(study: LatencyStudy, form: str) -> str:
+    """Return a study of latency in one of `FORMATS`."""
+    if form == "json":
+        return json_text(plain(study))
+    rows: list[list[str | None]]
+    rows = [[f"one query, {row.variant}", *_times(row.query), f"{row.times_baseline:.2f}"] for row in study.rows]
+    rows += [[f"search among {one.vectors:,} of {one.dim} values", *_times(one.query), None] for one in study.searches]
+    table = render(["milliseconds", "p50", "p95", "p99", f"x {study.rows[0].variant}"], rows, form)
+    return f"{table}\n\n{study.model} on {study.device}: {study.rounds} queries, a batch of one each, forms in turns."
+
+
+def _times(found: Percentiles) -> list[str]:
+    return [f"{value:.3f}" for value in (found.p50, found.p95, found.p99)]
 
 
 def ordered(task: TaskStudy) -> list[Tried]:
