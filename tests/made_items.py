@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from instructor_eval.core.values import Items
+from instructor_eval.metrics.separation import NAMES
 
 T_METRICS = {
     "ndcg_at_10": "ndcg_at_10",
@@ -39,7 +40,7 @@ def make_items(metric: str, n: int = 60, seed: int = 0, noise: float = 0.3) -> I
         for k, name in enumerate(("similarity", "cosine", "dot", "manhattan", "euclidean")):
             sign = -1 if name in ("manhattan", "euclidean") else 1
             items[name] = (sign * np.round(values + 0.2 * (k > 1) * own.normal(size=n), 1)).tolist()
-    elif metric.startswith("cosine_"):
+    elif metric.startswith("cosine_") or metric in NAMES:
         items |= {"gold": quality.tolist(), "cosine": values.tolist()}
     elif metric == "pearson":
         items |= {"segment": [f"s{k // 3}" for k in range(n)], "gold": quality.tolist(), "value": values.tolist()}

@@ -333,7 +333,7 @@ def _option(name: str, known: set[str]) -> str:
 def _value(key: str, value: Any) -> Any:
     if key in ("hub", "cache") and value is not None:
         return Path(value)
-    if key in ("protocol", "search", "selection", "embedding", "truncate_dim"):
+    if key in ("protocol", "search", "chunk", "selection", "embedding", "truncate_dim"):
         return _listed(value)
     return value
 

@@ -82,7 +82,7 @@ READING = [
 ]  # fmt: skip
 HELP = [Step(f"help of {name or 'evaluate'}".strip(), f"{name} --help".strip()) for name in (
     "", "tasks", "models", "measure", "variants", "leaderboard", "report", "compare", "gate", "baseline set", "plan",
-    "validate", "cache prune", "demo", "export", "import", "train", "overlap",
+    "validate", "cache prune", "demo", "export", "import", "train", "overlap", "study instructions",
 )]  # fmt: skip
 _TICKETS = {
     "tickets.yaml": """\

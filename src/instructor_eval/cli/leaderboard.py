@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.by_metric import by_metric, direction
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.analysis.board.text import format_board
@@ -34,6 +35,9 @@ RESULTS = Path("results")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evaluate leaderboard`."""
     add_board_options(parser)
+    parser.add_argument("--metric", metavar="NAME",
+                        help="another figure of the same results, computed from their items: fpr_at_95, fnr_at_95, "
+                        "threshold, separation (docs/studies.md), recall_at_10, cosine_pearson, ...")  # fmt: skip
     parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
     add_debug_option(parser)
 
@@ -48,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
         notes = ((r.model, [n for s in r.scores.values() for n in s.notes], r.tasks) for r in rows)
         for line in marks(options.results, notes):
             tell(line)
+    if options.metric and options.format == "table":
+        tell(f"\nThe metric is {options.metric}, whatever a task's own. {direction(options.metric)}".rstrip())
     if board.left_out and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
         warn(f"\n{what} left out: give the same flags to see them")
@@ -90,10 +96,13 @@ def board_of(
     chosen = (options.task, options.benchmark, options.type)
     only = select(*chosen) if any(chosen) else None
     scores = list(store.scores())
+    metric = getattr(options, "metric", None)
     reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
+    if metric is not None:
+        scores = by_metric(scores, metric, None if options.no_intervals else read)
     board = build(
         scores,
-        () if options.no_published else [*published().values(), *rows_of(store.root)],
+        () if options.no_published or metric is not None else [*published().values(), *rows_of(store.root)],
         protocol=protocol.parse(options.protocol),
         limit=options.limit,
         only=only,

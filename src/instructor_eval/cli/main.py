@@ -34,6 +34,7 @@ COMMANDS = {
     "gate": "decide whether a candidate may pass: quality, drift, speed; made for CI",
     "baseline": "keep the results that a gate compares with, as files fit for git",
     "plan": "what a run would encode, how long that takes, and what it could detect; nothing is run",
+    "study": "what an instruction, a chunk size or a query is worth: runs planned for one question",
     "validate": "check task cards and own data before any model loads, or stored results",
     "export": "write results for other tools: mteb, TREC, a model card, MLflow, Weights & Biases",
     "import": "take the scores of an mteb results folder in, beside those measured here",

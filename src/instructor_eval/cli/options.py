@@ -10,6 +10,9 @@ from instructor_eval.cli.flags import amount, listed, names, positive, seconds
 from instructor_eval.models.variant import EMBEDDINGS
 from instructor_eval.run.executor import COSTS
 
+BY, SCORES = ("tokens", "sentences"), ("max", "mean-top-3")
+"""Those of `search/chunks.py`, which needs numpy."""
+
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Add what says what is run: models, tasks, instructions, protocol."""
@@ -48,7 +51,7 @@ def add_choice_options(group: argparse._ActionsContainer, what: str) -> None:
     group.add_argument("--task", action="extend", type=names, default=[], metavar="TASK,...",
                        help=f"{what}tasks, patterns ('STS*'), or cards (.yaml); repeatable")  # fmt: skip
     group.add_argument("--benchmark", action="extend", type=names, default=[], metavar="NAME,...",
-                       help=f"{what}all tasks of mteb, billboard, prompt-retrieval or demo; repeatable")  # fmt: skip
+                       help=f"{what}all of mteb, billboard, prompt-retrieval, demo or probe; repeatable")  # fmt: skip
     group.add_argument("--type", action="extend", type=names, default=[], metavar="TYPE,...",
                        help=f"{what}tasks of this type, as Retrieval or STS; repeatable")  # fmt: skip
 
@@ -64,6 +67,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--rankings", action="store_true",
                      help="file all documents found for a query, and all judged, for `evaluate export --format trec`; "
                      "a result without them is made again")  # fmt: skip
+    how.add_argument("--chunk", action="append", default=[], metavar="N[:OVERLAP]",
+                     help="cut the documents of retrieval and reranking tasks at N tokens (docs/studies.md); whole "
+                     "leaves them; repeatable, each is a row")  # fmt: skip
+    how.add_argument("--chunk-by", choices=BY, default=BY[0], help="where: tokens (default), or whole sentences")
+    how.add_argument("--chunk-score", choices=SCORES, default=SCORES[0],
+                     help="a document's similarity: of its best chunk (default), or of its best three")  # fmt: skip
     how.add_argument("--cost", choices=COSTS, default=_cost_default(),
                      help="size and speed of each form, filed with its scores: auto (default: by the run's own "
                      "batches; several forms in turns, within a tenth of the run's time), full (measured, with cold "

@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.cli.leaderboard import board_of
     from instructor_eval.report.details import counted
     from instructor_eval.report.page import Request, render
+    from instructor_eval.report.studies import sections_of
     from instructor_eval.results.store import Store
 
     output: Path = options.output
@@ -57,7 +58,10 @@ def run(options: argparse.Namespace) -> int:
         board = board_of(options, store, kept, say)
         say("writing the page")
         evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
-        page = render(Request(board, evidence, str(options.results), options.title, _gate(options), options.command))
+        studies = sections_of(options.results)
+        page = render(
+            Request(board, evidence, str(options.results), options.title, _gate(options), options.command, studies)
+        )
         kept.save()
     if str(output) == _STDOUT:
         tell_bytes(page)

@@ -11,7 +11,17 @@ import re
 from instructor_eval.core import plugins
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.metrics import classification, clustering, correlation, pairs, parts, ranking, rouge, summaries
+from instructor_eval.metrics import (
+    classification,
+    clustering,
+    correlation,
+    pairs,
+    parts,
+    ranking,
+    rouge,
+    separation,
+    summaries,
+)
 from instructor_eval.metrics.metric import Metric
 from instructor_eval.metrics.packages import of_package
 
@@ -29,6 +39,7 @@ BUILTIN: dict[str, Metric] = {
         summaries.SUMMEVAL_V2,
         parts.MEAN_OF_PARTS,
         *rouge.ROUGE,
+        *separation.FIGURES,
     )
 }
 """The metrics of ours, beside those at k (`ranking.at`)."""
@@ -85,6 +96,11 @@ def unit_of(name: str) -> str:
         return get(name).unit
     except UserError:
         return "item"
+
+
+def is_lower(name: str) -> bool:
+    """Return whether lower is better; no package is loaded to know."""
+    return name in BUILTIN and BUILTIN[name].lower
 
 
 def is_of_parts(name: str) -> bool:

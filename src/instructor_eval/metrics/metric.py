@@ -31,7 +31,7 @@ GIVEN = frozenset({"gold", "relevant", "segment", "group"})
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: higher is better."""
+    """A metric: higher is better, but of those with `lower`."""
 
     name: str
     formula: Callable[[Items], float]
@@ -73,6 +73,8 @@ class Metric:
     """True if it is the mean of other tasks' scores, which are its items."""
     over_subqueries: bool = False
     """True if its items are merged from those that mteb scores."""
+    lower: bool = False
+    """True if a lower value is better."""
     mteb: str = ""
     """mteb's own name of the number that it is checked against; empty: the same."""
 

@@ -119,6 +119,16 @@ class BaseEngine(ABC):
         Length rules of protocols compare with it.
         """
 
+    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return where each token of each text stands, without instruction and special tokens, not truncated.
+
+        Raises:
+            UserError: the model's tokenizer is not here, or does not tell.
+        """
+        raise UserError(
+            f"{self.model.name}: its tokenizer is not here, so that documents cannot be cut: leave --chunk out"
+        )
+
     @abstractmethod
     def _compute(
         self,
@@ -304,6 +314,10 @@ class Engine(BaseEngine):
     def input_lengths(self, texts: Sequence[str], instruction: str) -> list[int]:
         """Return the number of tokens of each input, instruction and special tokens included, not truncated."""
         return self.inputs.lengths(texts, instruction)
+
+    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return where each token of each text stands, as `BaseEngine.spans`."""
+        return self._own_inputs.spans(texts)
 
     def token_vectors(self, text: str, instruction: str) -> Vectors:
         """Return the last hidden states of one input, instruction included: float32 [tokens, width]."""

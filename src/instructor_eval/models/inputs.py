@@ -50,6 +50,13 @@ class OwnInputs:
         """Return the number of tokens of each input, not truncated."""
         return [len(ids) for ids in self._ids(self._whole, texts, instruction)]
 
+    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return where each token of each text stands, in characters; without special tokens, not truncated."""
+        with as_user_error(f"model {self.checkpoint.name}: its tokenizer fails on a text", "use another checkpoint"):
+            whole = [pooling.whole_characters(text) for text in texts]
+            found = self._whole.encode_batch(whole, add_special_tokens=False)
+            return [[(start, end) for start, end in one.offsets if end > start] for one in found]
+
     def _ids(self, tokenizer: Any, texts: Sequence[str], instruction: str) -> list[list[int]]:
         with as_user_error(f"model {self.checkpoint.name}: its tokenizer fails on a text", "use another checkpoint"):
             rule = self.checkpoint.prompt_rule

@@ -113,10 +113,16 @@ def parameters(line: Line) -> float | None:
     return cost.file_bytes * cost.size_ratio / 4
 
 
+def query_milliseconds(line: Line) -> float | None:
+    """Return the median time of one query, a batch of one, on the model's own machine."""
+    return line.row.cost.query_ms.p50 if line.row.cost and line.row.cost.query_ms else None
+
+
 AXES = (
     Axis("speed", "texts a second", "faster is to the right", texts_per_second, True, "texts a second"),
     Axis("size", "weights on disk, MB", "smaller is to the left", file_bytes, False, "MB on disk", 1e6),
     Axis("parameters", "million parameters", "smaller is to the left", parameters, False, "million parameters", 1e6),
+    Axis("latency", "milliseconds of one query", "faster is to the left", query_milliseconds, False, "ms a query"),
 )
 
 

@@ -63,6 +63,8 @@ class Detail:
     """What the histogram is of, and from where to where."""
     worst: list[tuple[str, str]] = field(default_factory=list)
     best: list[tuple[str, str]] = field(default_factory=list)
+    further: str = ""
+    """False positives, and what goes with them."""
     took: str = ""
     command: str = ""
     error: str = ""
@@ -163,6 +165,7 @@ def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: 
         found.delta = f"{interval_text(line.delta[task])} beside {line.parent.label}"
     if task in line.not_comparable and line.parent is not None:
         found.delta = f"cannot be compared with {line.parent.label}: {line.not_comparable[task]}"
+    found.further = _further(score)
     found.took = _took(score)
     try:
         _draw(found, evidence.shape(score))
@@ -178,6 +181,17 @@ def _draw(found: Detail, shape: Shape) -> None:
     found.axis = f"{what}, from {_points(shape.low)} to {_points(shape.high)}; median {_points(shape.median)}"
     found.worst = [(str(name), _points(value)) for name, value in shape.worst]
     found.best = [(str(name), _points(value)) for name, value in shape.best]
+
+
+def _further(score: Score) -> str:
+    """Return the figures beside the score that have intervals: `fpr_at_95 0.123 [0.101, 0.145], threshold ...`."""
+    intervals = score.statistics.further if score.statistics else {}
+    figures = [(name, score.metrics.get(name), found) for name, found in intervals.items()]
+    return ", ".join(
+        f"{name} {value:.3f}" + ("" if i.low is None or i.high is None else f" [{i.low:.3f}, {i.high:.3f}]")
+        for name, value, i in figures
+        if value is not None
+    )
 
 
 def _points(value: float | str) -> str:

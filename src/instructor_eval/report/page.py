@@ -26,6 +26,7 @@ from instructor_eval.core.errors import printable
 from instructor_eval.report import chart, details, pack, pairs, sections, steps, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
+from instructor_eval.report.studies import StudySection
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,6 +52,7 @@ class Request:
     """The `gate.json` whose verdict stands first."""
     command: Sequence[str] = ()
     """The invocation that makes the page."""
+    studies: Sequence[StudySection] = ()
 
 
 @dataclass
@@ -100,6 +102,7 @@ class Page:
     notes: str = ""
     left_out: str = ""
     worth: list[tuple[str, str]] = field(default_factory=list)
+    studies: Sequence[StudySection] = ()
     models: list[sections.ModelSection] = field(default_factory=list)
     tasks: list[sections.TaskSection] = field(default_factory=list)
     machines: list[details.Facts] = field(default_factory=list)
@@ -112,7 +115,7 @@ def render(request: Request) -> bytes:
         UserError: the gate's file cannot be read.
     """
     environment = _environment()
-    page = Page(request.title, request.results, shlex.join(request.command))
+    page = Page(request.title, request.results, shlex.join(request.command), studies=request.studies)
     board = request.board
     page.columns = table.columns(board)
     page.lines = lines(board, request.evidence)

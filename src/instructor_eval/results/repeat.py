@@ -35,11 +35,24 @@ def command_of(score: Score) -> list[str]:
     if score.limit is not None:
         words += ["--limit", str(score.limit)]
     if score.search:
-        words += _flag("--search", score.search.backend)
+        words += _search(score.search.backend)
     words += _reader(score)
     for flag in ("--hub", "--results"):
         for value in _given(score.command, flag)[-1:]:
             words += _flag(flag, value)
+    return words
+
+
+def _search(backend: str) -> list[str]:
+    """Return the flags of a search, and of how its documents were cut."""
+    store, cut, chunk = backend.rpartition("chunk=")
+    if not cut:
+        return _flag("--search", backend)
+    size, *others = chunk.split(",")
+    words = _flag("--search", store.removesuffix("+")) if store else []
+    words += _flag("--chunk", size)
+    for word in others:
+        words += _flag("--chunk-by" if word == "sentences" else "--chunk-score", word)
     return words
 
 

@@ -124,6 +124,10 @@ class Search:
     exact_score: Number | None = None
     loss: Number | None = None
     """The score of exact search less the store's."""
+    chunks: Count | None = None
+    """Where documents were cut."""
+    chunk_tokens: Count | None = None
+    """Of all chunks, without instructions and special tokens."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,16 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Percentiles:
+    """Milliseconds that half of some rounds took at most, 95 of 100, and 99."""
+
+    p50: Positive
+    p95: Positive
+    p99: Positive
+    rounds: Count = 0
+
+
+@dataclass(frozen=True)
 class CostFigures:
     """The size and speed of the model's numeric form on this machine (`results/costs.py`)."""
 
@@ -188,6 +202,8 @@ class CostFigures:
     peak_memory_bytes: Count | None = None
     memory_before_load_bytes: Count | None = None
     memory_after_bytes: Count | None = None
+    query_ms: Percentiles | None = None
+    """One query, text in and vector out (`evaluate study latency`)."""
 
 
 @dataclass(frozen=True)
@@ -284,6 +300,8 @@ class Statistics:
     interval: Interval
     shape: Shape | None = None
     """None where no histogram can be made of the items."""
+    further: Mapping[str, Interval] = field(default_factory=dict)
+    """Of the figures beside the score that items tell: `fpr_at_95`, `threshold` ... (`metrics/separation.py`)."""
     replicates: Annotated[bytes, Meta(max_length=40_000)] = b""
     """The score of other draws of the items, less the score: float32, little-endian; base64 in the file."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from instructor_eval.results.score import Search
 
 _MEANS = ("recall", "exact_score", "loss")
-_SUMS = ("build_seconds", "index_bytes", "documents")
+_SUMS = ("build_seconds", "index_bytes", "documents", "chunks", "chunk_tokens")
 _SMALLEST = 1e-18
 
 
@@ -36,6 +36,8 @@ def of_parts(parts: Sequence[Search | None]) -> Search | None:
         build_seconds=found["build_seconds"],
         index_bytes=_whole(found["index_bytes"]),
         documents=_whole(found["documents"]),
+        chunks=_whole(found["chunks"]),
+        chunk_tokens=_whole(found["chunk_tokens"]),
         queries_per_second=len(known) / math.fsum(1 / r for r in rates) if len(rates) == len(known) else None,
     )
 
@@ -59,5 +61,6 @@ def phrases(search: Search | None) -> list[str]:
         "build_seconds": lambda v: f"index built in {v:,.1f} s",
         "queries_per_second": lambda v: f"{v:,.0f} queries/s",
         "index_bytes": lambda v: f"index {v / 1e6:,.1f} MB",
+        "chunks": lambda v: f"{v:,} chunks",
     }
     return [say(value) for name, say in shown.items() if (value := getattr(search, name)) is not None]

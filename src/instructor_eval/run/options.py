@@ -59,6 +59,9 @@ class Options:
     embedding: Sequence[str] = ()
     truncate_dim: Sequence[int] = ()
     search: Sequence[str] = ()
+    chunk: Sequence[str] = ()
+    chunk_by: str = "tokens"
+    chunk_score: str = "max"
     cost: str = "auto"
     batch_tokens: int | None = None
     compile: bool = False
@@ -152,10 +155,18 @@ def request_of(
         UserError: options do not go together, or a reader cannot be loaded.
     """
     from instructor_eval.run.plan import Request, check_searches
+    from instructor_eval.search.chunks import ChunkSpec
     from instructor_eval.search.spec import EXACT, SearchSpec
 
     options = asked.options
-    searches = list(dict.fromkeys(SearchSpec.parse(text) for text in options.search or [EXACT]))
+    chunks = [ChunkSpec.parse(text, options.chunk_by, options.chunk_score) for text in options.chunk] or [None]
+    searches = list(
+        dict.fromkeys(
+            dataclasses.replace(SearchSpec.parse(text), chunk=chunk)
+            for text in options.search or [EXACT]
+            for chunk in chunks
+        )
+    )
     check_searches(searches, asked.cards)
     settings = RunSettings(
         protocol=asked.choices,

@@ -182,6 +182,7 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
             planned.append(failed)
             continue
         _check_dims(checkpoint, variants)
+        _check_chunks(checkpoint, request.searches)
         _check_forms(checkpoint, variants, compiled=request.compiled)
         revision, forms = checkpoint.revision[:40], ", ".join(map(str, variants))
         shown = "" if variants == [FP32] else f", as {forms}"
@@ -202,11 +203,16 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
 def _by_search(whole: Planned, searches: Sequence[SearchSpec]) -> list[Planned]:
     """A row for each search with the retrieval tasks; tasks of other types stand once, beside the exact search's."""
     retrieval = [card for card in whole.cards if types.get(card.type).is_searched]
+    ranking = [card for card in whole.cards if types.get(card.type).is_ranking]
     exact = any(search.is_exact for search in searches)
-    plain = [card for card in whole.cards if exact or card not in retrieval]
+    others = [search for search in searches if not search.is_exact]
+    varied = [card for card in ranking if all(search.chunk for search in others)] if others else []
+    plain = [card for card in whole.cards if exact or card not in (*retrieval, *varied)]
     found = [dataclasses.replace(whole, cards=plain)] if plain else []
-    stores = [search for search in searches if not search.is_exact]
-    return found + [dataclasses.replace(whole, cards=retrieval, search=search) for search in stores]
+    for search in others:
+        cards = retrieval if search.is_store else ranking
+        found += [dataclasses.replace(whole, cards=cards, search=search)] if cards else []
+    return found
 
 
 def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> None:
@@ -215,7 +221,9 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
     Raises:
         UserError: so it is.
     """
-    stores = [search for search in searches if not search.is_exact]
+    stores = [search for search in searches if search.is_store]
+    if any(search.chunk for search in searches) and not any(types.get(card.type).is_ranking for card in cards):
+        raise UserError("--chunk is for retrieval and reranking tasks, and no --task or --benchmark names one")
     if stores and not any(types.get(card.type).is_searched for card in cards):
         raise UserError(f"--search {stores[0]} is for retrieval tasks, and no --task or --benchmark names one")
     for search in stores:
@@ -272,6 +280,19 @@ def _check_dims(checkpoint: ModelDescription, variants: Sequence[Variant]) -> No
             raise UserError(
                 f"variant {variant}: vectors of {checkpoint.name} have {checkpoint.dim} values, which cannot be cut to "
                 f"{variant.dim}: give fewer"
+            )
+
+
+def _check_chunks(model: ModelDescription, searches: Sequence[SearchSpec]) -> None:
+    """Refuse chunks that a model cannot read whole, or cannot count the tokens of."""
+    for search in searches:
+        if search.chunk is None:
+            continue
+        if not isinstance(model, Checkpoint):
+            raise UserError(f"--chunk counts tokens, and the tokenizer of {model.name} is not here: leave it out")
+        if model.max_length and search.chunk.size > model.max_length:
+            raise UserError(
+                f"--chunk {search.chunk.size}: {model.name} reads {model.max_length} tokens at most: give no more"
             )
 
 

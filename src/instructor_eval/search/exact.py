@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from instructor_eval.core.values import Vectors
+from instructor_eval.search.chunks import blocks, pooled
 
 Similarity: TypeAlias = Callable[[Any, Any], Any]
 """(queries [n, dim], documents [m, dim]) -> [n, m], higher is nearer."""
@@ -49,17 +50,27 @@ class ExactTop:
         self._best = [_Best(len(part), k) for part in self._parts()]
 
     @torch.inference_mode()
-    def add(self, documents: Vectors) -> None:
-        """Compare the next documents, float32 [m, dim], with every query."""
+    def add(self, documents: Vectors, starts: npt.NDArray[np.int64] | None = None, score: str = "max") -> None:
+        """Compare the next documents, float32 [m, dim], with every query.
+
+        Args:
+            documents: Their vectors, or those of their chunks.
+            starts: The first chunk of each document; None: a vector is a document.
+            score: How chunks give a document's similarity (`chunks.pooled`).
+        """
         rows = torch.from_numpy(np.ascontiguousarray(documents, dtype=np.float32))
         if self._similarity is None:
             rows = _unit(rows)
         step = max(1, len(rows)) if self._whole else _DOCUMENTS
-        for start in range(0, len(rows), step):
-            block = rows[start : start + step]
+        first_rows = np.arange(len(rows)) if starts is None else starts
+        for start, end in blocks(first_rows, len(rows), step):
+            block, inside = rows[start:end], first_rows[(first_rows >= start) & (first_rows < end)] - start
             for queries, best in zip(self._parts(), self._best, strict=True):
-                best.add(self._similarities(queries, block), self._seen)
-            self._seen += len(block)
+                found = self._similarities(queries, block)
+                if starts is not None:
+                    found = torch.from_numpy(pooled(found.numpy(), inside, score))
+                best.add(found, self._seen)
+            self._seen += len(inside)
 
     @torch.inference_mode()
     def result(self) -> tuple[npt.NDArray[np.int64], Vectors]:

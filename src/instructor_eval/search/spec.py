@@ -16,6 +16,7 @@ from instructor_eval.core import libraries, plugins
 from instructor_eval.core.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from instructor_eval.search.chunks import ChunkSpec
     from instructor_eval.search.store import VectorStore
 
 EXACT = "exact"
@@ -67,10 +68,13 @@ class SearchSpec:
     """The parts without `=`, in their order."""
     parameters: tuple[tuple[str, str], ...] = ()
     """The parts with `=`, in their order."""
+    chunk: ChunkSpec | None = None
+    """How documents are cut; None: they are whole."""
 
     def __str__(self) -> str:
         parts = [*self.words, *(f"{name}={value}" for name, value in self.parameters)]
-        return f"{self.kind}:{','.join(parts)}" if parts else self.kind
+        text = f"{self.kind}:{','.join(parts)}" if parts else self.kind
+        return text if self.chunk is None else f"{text}+{self.chunk}" if self.is_store else str(self.chunk)
 
     @property
     def shown(self) -> str:
@@ -79,8 +83,13 @@ class SearchSpec:
 
     @property
     def is_exact(self) -> bool:
-        """True for the default: every document is compared with every query."""
-        return self.kind == EXACT
+        """True for the default: every document, whole, is compared with every query."""
+        return not self.is_store and self.chunk is None
+
+    @property
+    def is_store(self) -> bool:
+        """True where a vector store searches."""
+        return self.kind != EXACT
 
     @classmethod
     def parse(cls, text: str) -> SearchSpec:

@@ -52,6 +52,8 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     metric: Name | UnsetType = UNSET
     split: Name = "test"
     subset: Name = "default"
+    domain: Name | UnsetType = UNSET
+    """What it is about, for `evaluate study domains`: medical, news, ..."""
     template: Any = UNSET
     instructions: Any = UNSET
     parts: tuple[str, ...] = ()
@@ -61,7 +63,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     source: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        for key in ("name", "benchmark", "metric", "split", "subset", "part_of"):
+        for key in ("name", "benchmark", "metric", "split", "subset", "domain", "part_of"):
             _check_name(key, getattr(self, key))
         for key in ("split", "subset"):
             value = getattr(self, key)

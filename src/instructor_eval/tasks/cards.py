@@ -84,6 +84,7 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         data_revision=data.get("revision"),
         data_mirror=data.get("mirror"),
         folder=folder and document.file.parent / folder,
+        domain=parsed.domain or "",
         template=_template(kind, template),
         template_is_default=not template,
         instructions={r: {"default": i} if isinstance(i, str) else i for r, i in given(parsed.instructions).items()},
@@ -118,13 +119,13 @@ def _template(kind: TaskType, words: Mapping[str, Any]) -> Template:
     return Template(domain=words.get("domain", ""), roles={**kind.wording, **roles})
 
 
-SHIPPED = ("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml")
+SHIPPED = ("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml", "probe/probe.yaml")
 """The files of the shipped cards, in `tasks/`."""
 
 
 @cache
 def shipped_cards() -> dict[str, Card]:
-    """Return the cards of the four shipped benchmarks, by name, in the files' order."""
+    """Return the cards of the five shipped benchmarks, by name, in the files' order."""
     return {card.name: card for file in SHIPPED for card in read_cards(shipped("tasks") / file)}
 
 

@@ -15,6 +15,7 @@ from instructor_eval.models.engine import BaseEngine
 from instructor_eval.models.precision import Precision, calibration_texts
 from instructor_eval.models.served.asking import RefusedTextError
 from instructor_eval.models.variant import FP32, Variant
+from instructor_eval.search.chunks import ChunkSpec, cut
 from instructor_eval.tasks.task import Resolved
 
 _MODULUS = 1 << 256
@@ -96,6 +97,30 @@ class BoundEncoder:
         texts = list(texts)
         self._refuse_empty(texts, role)
         self._hash.add(texts, role)
+        return self._vectors(texts, role, bare=bare)
+
+    def chunks(self, documents: Sequence[str], spec: ChunkSpec) -> list[list[tuple[str, int]]]:
+        """Return the chunks of each document, each with its number of tokens.
+
+        It is the documents that are hashed: cut or not, it is the same data.
+
+        Raises:
+            UserError: there is an empty document that the protocol does not allow, or no tokenizer.
+        """
+        self._refuse_empty(documents, "document")
+        self._hash.add(documents, "document")
+        spans = self._engine.spans(documents)
+        return [cut(text, tokens, spec) for text, tokens in zip(documents, spans, strict=True)]
+
+    def encode_chunks(self, chunks: Sequence[str]) -> Vectors:
+        """Embed chunks as the documents that they are of: float32 [len(chunks), dim].
+
+        Raises:
+            ModelOutputError: a vector is not usable.
+        """
+        return self._vectors(list(chunks), "document", bare=False)
+
+    def _vectors(self, texts: list[str], role: str, *, bare: bool) -> Vectors:
         instruction = "" if bare else self._instructions[role].text
         try:
             vectors = self._full(texts, instruction, role)
@@ -138,7 +163,7 @@ class BoundEncoder:
         purpose = role if role in ("query", "document") else self._purpose or role
         return self._engine.scope(instruction, self._task, self._type, purpose)
 
-    def _refuse_empty(self, texts: list[str], role: str) -> None:
+    def _refuse_empty(self, texts: Sequence[str], role: str) -> None:
         if self._refuses_empty and not all(text.strip() for text in texts):
             step = "correct the data, or add --protocol empty_text=encode"
             raise UserError(f"{self._task}: a {role} has no text: {step}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from instructor_eval.models.variant import Variant
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.contract import Reader
+    from instructor_eval.search.chunks import ChunkSpec
     from instructor_eval.search.spec import SearchSpec
 
 
@@ -36,6 +37,8 @@ class Card:
     """The data's id in a local mirror, if it is not `data_id`."""
     folder: Path | None = None
     """The data's folder, for the user's own tasks and the demo; None for tasks located by `data_id`."""
+    domain: str = ""
+    """What it is about: medical, news, ...; empty: not said."""
     template: Template = field(default_factory=Template)
     template_is_default: bool = False
     """True if the card has no template, and its type's general wording is used."""
@@ -76,6 +79,18 @@ class TaskEncoder(Protocol):
 
     def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim], in input order."""
+        ...
+
+
+class ChunkEncoder(TaskEncoder, Protocol):
+    """An encoder that can cut documents too: its model's tokenizer is here."""
+
+    def chunks(self, documents: Sequence[str], spec: ChunkSpec) -> list[list[tuple[str, int]]]:
+        """Return the chunks of each document, each with its number of tokens."""
+        ...
+
+    def encode_chunks(self, chunks: Sequence[str]) -> Vectors:
+        """Embed chunks as documents: float32 [len(chunks), dim]."""
         ...
 
 

@@ -21,6 +21,7 @@ from instructor_eval.analysis.statistics.difference import mean, paired, why_not
 from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
+from instructor_eval.metrics import separation
 from instructor_eval.results.score import Score
 
 MakeScore = Callable[..., Score]
@@ -50,7 +51,7 @@ def test_a_metric_on_counts_is_the_metric_of_the_drawn_items(metric: str) -> Non
 
 
 def test_every_metric_has_an_interval_or_is_a_mean_of_parts() -> None:
-    known = {*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts"}
+    known = {*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts"} | {*separation.NAMES}
     assert set(metrics.BUILTIN) <= known
     for metric in known - {"mean_of_parts"}:
         found = paired(metric, make_items(metric, seed=1), make_items(metric, seed=2), seed_text="x")

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from instructor_eval import metrics
 from instructor_eval.analysis.board import intervals, variants
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board, ComparedRow, Mean, Row, ScoredRow
@@ -99,13 +100,14 @@ def build(
     leads = {row: _mean(row.tasks, columns or list(known)) for row in others}
     others.sort(key=lambda row: (-lead.value if (lead := leads[row]) else 0.0, row.model))
     families = variants.families(measured)
+    lower = any(metrics.is_lower(score.metric) for score in shown)
     ranked = sorted(
-        zip(_ranks([family[0] for family in families], columns), families, strict=True),
+        zip(_ranks([family[0] for family in families], columns, lower=lower), families, strict=True),
         key=lambda found: (found[0][1], found[1][0].model, found[1][0].instructions),
     )
     against = next((row for row in measured if row.key == baseline), None)
     compared, gaps = intervals.compare([family for _, family in ranked], columns, against, Evidence(items, kept))
-    ends = intervals.of_ranks([family[0] for family in compared], columns)
+    ends = intervals.of_ranks([family[0] for family in compared], columns, lower=lower)
     rows = [
         row
         for (rank, _), family, its_ends in zip(ranked, compared, ends, strict=True)
@@ -120,6 +122,7 @@ def build(
         left_out,
         reader_label(readers[reader]) if reader in readers else None,
         baseline=next((row for row in rows if row.key == baseline), None),
+        lower=lower,
         imported=list(sources),
         published_apart=any(whole != e for whole, e in wanted_entries),
         **gaps,
@@ -218,7 +221,7 @@ def _groups(rows: Sequence[ScoredRow]) -> dict[str, Sequence[str]]:
         benchmark, _ = kind_of(task, rows)
         if benchmark not in _BENCHMARKS:
             own.setdefault(benchmark, []).append(task)
-    return groups | {b: [c.name for c in known.values() if c.benchmark == b] or tasks for b, tasks in own.items()}
+    return groups | {b: [c.name for c in whole if c.benchmark == b] or tasks for b, tasks in own.items()}
 
 
 def _mean(scores: Mapping[str, float], names: Sequence[str]) -> Mean | None:
@@ -240,14 +243,15 @@ def _published_means(entry: Published) -> dict[str, Mean]:
     return {c: Mean(v, 1, 1) for c, v in given.items()} | ({_NINE: nine} if nine else {})
 
 
-def _ranks(rows: Sequence[ScoredRow], columns: Sequence[str]) -> list[tuple[float, int]]:
+def _ranks(rows: Sequence[ScoredRow], columns: Sequence[str], *, lower: bool = False) -> list[tuple[float, int]]:
     """Return Borda counts and ranks: in every task a point for each row that is beaten, half a point for each tie.
 
     A row without a result in a task earns nothing there. Equal counts share a rank.
     """
     counts = [0.0] * len(rows)
     for task in columns:
-        values = [row.tasks.get(task, -math.inf) for row in rows]
+        sign = -1 if lower else 1
+        values = [sign * row.tasks[task] if task in row.tasks else -math.inf for row in rows]
         rising = sorted(values)
         for i, own in enumerate(values):
             if own > -math.inf:

@@ -75,17 +75,20 @@ def _cell(row: ScoredRow, parent: ScoredRow | None, baseline: ScoredRow | None, 
     return _Cell(spread, unread, beside, mark)
 
 
-def of_ranks(heads: Sequence[ComparedRow], tasks: Sequence[str]) -> list[tuple[int | None, int | None]]:
+def of_ranks(
+    heads: Sequence[ComparedRow], tasks: Sequence[str], *, lower: bool = False
+) -> list[tuple[int | None, int | None]]:
     """Return the ends of each rank's interval."""
     if len(heads) < 2 or not any(row.spreads for row in heads):
         return [(None, None)] * len(heads)
     from instructor_eval.analysis.board.rank_intervals import rank_intervals
 
+    sign = -1 if lower else 1
     spreads = [[row.spreads.get(task) for row in heads] for task in tasks]
     return [
         *rank_intervals(
-            [[row.tasks.get(task) for row in heads] for task in tasks],
-            [[s.replicates if s else None for s in column] for column in spreads],
+            [[sign * row.tasks[task] if task in row.tasks else None for row in heads] for task in tasks],
+            [[sign * s.replicates if s and s.replicates is not None else None for s in column] for column in spreads],
             seed_text=" ".join(tasks),
         )
     ]

@@ -150,6 +150,8 @@ class Board:
     """The row that `marks` compare with, where one was named."""
     unmarked: Sequence[str] = ()
     """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
+    lower: bool = False
+    """True where lower scores are better."""
     imported: Sequence[str] = ()
     """Models whose scores were imported, each with revision and source."""
     published_apart: bool = False

@@ -30,6 +30,8 @@ SEARCH_COLUMNS = [
 ]  # fmt: skip
 """CSV: beside the score table, where a row went through a store; scores are fractions of 1."""
 _SEARCH_HEADERS = ["search", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
+_CHUNK_HEADERS = ["chunks", "k tokens"]
+_CHUNK_NOTE = "chunks, k tokens: what the documents were cut into, and thousands of tokens of these, overlaps counted."
 _SEARCH_NOTE = (
     "recall: share of the k exactly nearest documents that the store found, mean over queries. loss: exact search's "
     "score less the store's, in points. queries/s: one after another, by one caller. All on the machine of the run."
@@ -290,18 +292,23 @@ def _search_tables(board: Board, form: str) -> list[str]:
     found = [(row, figures) for row in board.rows if (figures := search_figures(row))]
     if not found:
         return []
+    cut = any(figures.chunks is not None for _, figures in found)
+    headers = [*_SEARCH_HEADERS, *_CHUNK_HEADERS] if cut else _SEARCH_HEADERS
     if form != "table":
-        rows = [[row.name, row.instructions, *_search_line(row, figures)] for row, figures in found]
-        return [render(["model", "instructions", *_SEARCH_HEADERS], rows, form, left=3)]
+        rows = [[row.name, row.instructions, *_search_line(row, figures, cut=cut)] for row, figures in found]
+        return [render(["model", "instructions", *headers], rows, form, left=3)]
     width = shutil.get_terminal_size((120, 40)).columns
     families: dict[str, list[list[str | None]]] = {}
     for row, figures in found:
-        families.setdefault(f"{row.name}, instructions {row.instructions}", []).append(_search_line(row, figures))
+        families.setdefault(f"{row.name}, instructions {row.instructions}", []).append(
+            _search_line(row, figures, cut=cut)
+        )
     blocks_of = []
     for family, rows in families.items():
-        blocks_of.append(printable(f"Searches through vector stores of {family}"))
-        blocks_of.append(blocks(_SEARCH_HEADERS, rows, left=1, width=width))
-    return [*blocks_of, _SEARCH_NOTE]
+        what = "Searches through vector stores and chunks" if cut else "Searches through vector stores"
+        blocks_of.append(printable(f"{what} of {family}"))
+        blocks_of.append(blocks(headers, rows, left=1, width=width))
+    return [*blocks_of, f"{_SEARCH_NOTE} {_CHUNK_NOTE}" if cut else _SEARCH_NOTE]
 
 
 def _search_cells(row: Row) -> list[float | int | None]:
@@ -310,7 +317,9 @@ def _search_cells(row: Row) -> list[float | int | None]:
     return [len(searched(row)) or None, *(getattr(figures, name, None) for name in names)]
 
 
-def _search_line(row: Row, figures: Search) -> list[str | None]:
+def _search_line(row: Row, figures: Search, *, cut: bool) -> list[str | None]:
+    chunks, tokens = figures.chunks, figures.chunk_tokens
+    of_chunks = [None if chunks is None else f"{chunks:,}", None if tokens is None else f"{tokens / 1000:,.0f}"]
     recall, loss, build = figures.recall, figures.loss, figures.build_seconds
     rate, size = figures.queries_per_second, figures.index_bytes
     return [
@@ -321,4 +330,5 @@ def _search_line(row: Row, figures: Search) -> list[str | None]:
         None if build is None else f"{build:,.1f}",
         None if rate is None else f"{rate:,.0f}",
         None if size is None else f"{size / 1e6:,.1f}",
+        *(of_chunks if cut else ()),
     ]

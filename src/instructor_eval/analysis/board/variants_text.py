@@ -106,6 +106,7 @@ def _table(rows: Sequence[Row], form: str) -> tuple[list[str], list[list[str | N
         "size MB": lambda row: _megabytes(row.figures.file_bytes),
         "x smaller": lambda row: _ratio(row.figures.smaller),
         "x faster here": lambda row: _faster_cell(row, several=of_children[row.parent] > 1),
+        "ms/query": _milliseconds,
         "index MB/1M": lambda row: _megabytes(row.figures.vector_bytes, _MILLION),
         "Pareto": lambda row: "*" if row.pareto else None,
     }
@@ -163,6 +164,10 @@ def _faster_cell(row: Row, *, several: bool) -> str | None:
     """Return its speed; with the machine where siblings ran on several."""
     text = _ratio(row.figures.faster)
     return f"{text} ({row.figures.device})" if text and several else text
+
+
+def _milliseconds(row: Row) -> str | None:
+    return None if row.cost is None or row.cost.query_ms is None else f"{row.cost.query_ms.p50:.2f}"
 
 
 def _ratio(value: float | None) -> str | None:

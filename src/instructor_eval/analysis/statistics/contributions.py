@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from instructor_eval import metrics
-from instructor_eval.analysis.statistics.resample import by_recomputing
+from instructor_eval.analysis.statistics import resample
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.metric import Metric, Numbers
@@ -45,7 +45,7 @@ def _jackknife(metric: Metric, items: Items) -> Numbers:
         )
     if n < 2:
         return np.full(n, metric.compute(items))
-    statistic = by_recomputing(metric, items, metric.places(items))
+    statistic = resample.statistic(metric, items)
     whole = float(statistic(np.ones((n, 1)))[0])
     without = np.concatenate([statistic((np.arange(n) != i)[:, None].astype(np.float64)) for i in range(n)])
     found = np.nan_to_num(n * whole - (n - 1) * without, nan=whole)

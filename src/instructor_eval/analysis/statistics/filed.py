@@ -6,6 +6,7 @@ about 1e-9, and equal where two models' are equal.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +33,8 @@ def measure(score: Score, items: Items) -> Statistics:
     Raises:
         UserError, LookupError, TypeError, ValueError: the items are not whole, or the metric is not known.
     """
-    return _filed(_spread(score, items), _shape_or_none(score.metric, items))
+    found = _filed(_spread(score, items), _shape_or_none(score.metric, items))
+    return dataclasses.replace(found, further=_further(score, items))
 
 
 def measure_again(score: Score, items: Items) -> Statistics:
@@ -44,7 +46,8 @@ def measure_again(score: Score, items: Items) -> Statistics:
         UserError, LookupError, TypeError, ValueError: as `measure`.
     """
     filed = b"" if score.statistics is None else score.statistics.replicates
-    return _filed(_spread(score, items, _replicates(score.score or 0.0, filed)), None)
+    found = _filed(_spread(score, items, _replicates(score.score or 0.0, filed)), None)
+    return dataclasses.replace(found, further=_further(score, items))
 
 
 def _spread(score: Score, items: Items, filed: Numbers | None = None) -> Spread:
@@ -52,6 +55,19 @@ def _spread(score: Score, items: Items, filed: Numbers | None = None) -> Spread:
 
     seed = f"{score.task} {score.data.hash or ''}"
     return spread(score.metric, items, score.score or 0.0, seed_text=seed, filed=filed)
+
+
+def _further(score: Score, items: Items) -> dict[str, Interval]:
+    """Return the intervals of the further metrics that have one."""
+    from instructor_eval.analysis.statistics.spread import spread
+    from instructor_eval.metrics import separation
+
+    seed = f"{score.task} {score.data.hash or ''}"
+    return {
+        name: interval_of(spread(name, items, value, seed_text=seed, keep=False))
+        for name in separation.NAMES
+        if (value := score.metrics.get(name)) is not None
+    }
 
 
 def measure_whole(score: Score, parts: Sequence[Spread], items: Items) -> Statistics | None:
@@ -75,9 +91,14 @@ def _replicates(value: float, deviations: bytes) -> Numbers:
 
 
 def _filed(found: Spread, shape: Shape | None) -> Statistics:
-    df = found.df if math.isfinite(found.df) else None
     made = b"" if found.replicates is None else (found.replicates - found.value).astype("<f4").tobytes()
-    return Statistics(Interval(found.low, found.high, found.se, found.n, found.method, found.weak, df), shape, made)
+    return Statistics(interval_of(found), shape, replicates=made)
+
+
+def interval_of(found: Spread) -> Interval:
+    """Return the interval as a score's file has it."""
+    df = found.df if math.isfinite(found.df) else None
+    return Interval(found.low, found.high, found.se, found.n, found.method, found.weak, df)
 
 
 def _shape_or_none(metric: str, items: Items) -> Shape | None:

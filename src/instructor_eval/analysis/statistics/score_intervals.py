@@ -49,8 +49,8 @@ def of_mean(values: Numbers) -> Ends:
         return t(p, se, n - 1)
     binary = bool(np.all((values == 0) | (values == 1)))
     if np.ptp(values) == 0:
-        return _wilson(p, n, n - 1) if binary else (p, p)
-    return _wilson(p, p * (1 - p) / se**2, n - 1 if binary else _freedom(values))
+        return wilson(p, n, n - 1) if binary else (p, p)
+    return wilson(p, p * (1 - p) / se**2, n - 1 if binary else _freedom(values))
 
 
 def of_average_precision(units: Numbers, positives: int) -> Ends:
@@ -62,7 +62,7 @@ def of_average_precision(units: Numbers, positives: int) -> Ends:
     """
     p, se = float(np.mean(units)), standard_error(units)
     if p >= 1 - 1e-12 or p <= 0 or se <= 0:
-        return _wilson(min(max(p, 0.0), 1.0), positives, len(units) - 1)
+        return wilson(min(max(p, 0.0), 1.0), positives, len(units) - 1)
     half, middle = _t(_freedom(units)) * se / (p * (1 - p)), math.log(p / (1 - p))
     return _logistic(middle - half), _logistic(middle + half)
 
@@ -89,7 +89,8 @@ def t(value: float, se: float, df: float) -> Ends:
     return value - half, value + half
 
 
-def _wilson(p: float, n: float, df: float) -> Ends:
+def wilson(p: float, n: float, df: float) -> Ends:
+    """Return Wilson's interval of a share of `n` items."""
     z = _t(df)
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))

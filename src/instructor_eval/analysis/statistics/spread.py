@@ -67,9 +67,7 @@ def spread(
         made = made + (value - float(np.mean(units)))  # the published score may be rounded, or a bootstrap's middle
     if filed is not None and made is not None:
         made = np.concatenate([made, filed[wanted:]])
-    found = (
-        _by_bootstrap(made, value, n, known.method(items)) if units is None else _by_units(known, items, units, value)
-    )
+    found = _by_bootstrap(made, value, n, known, items) if units is None else _by_units(known, items, units, value)
     return dataclasses.replace(found, replicates=made if keep else None)
 
 
@@ -84,13 +82,16 @@ def _by_units(metric: Metric, items: Items, units: Numbers, value: float) -> Spr
     return Spread(value, low + shift, high + shift, score_intervals.standard_error(units), n, method, weak, n - 1)
 
 
-def _by_bootstrap(made: Numbers | None, value: float, n: int, method: str) -> Spread:
-    """Student's t with the standard error of the replicates."""
+def _by_bootstrap(made: Numbers | None, value: float, n: int, metric: Metric, items: Items) -> Spread:
+    """Student's t with the standard error of the replicates, within the metric's bounds."""
     whole = np.zeros(0) if made is None else made[np.isfinite(made)]
     if made is None or len(whole) < 2:
         return Spread(value, n=n)
     se = float(np.std(whole, ddof=1))
-    low, high = score_intervals.t(value, se, n - 1)
+    method, ends = metric.method(items), score_intervals.t(value, se, n - 1)
+    low, high = (min(max(end, metric.bounds[0]), metric.bounds[1]) for end in ends)
+    if not se and metric.bounds == (0.0, 1.0) and value in metric.bounds:  # no draw differs: that proves little
+        low, high = score_intervals.wilson(value, n, n - 1)
     return Spread(value, low, high, se, n, method, n < FEW[method] or len(whole) < 0.95 * len(made), n - 1)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.mteb import query_texts
@@ -27,6 +28,15 @@ _WINDOW = 50_000
 """Documents embedded and compared at once; `binary-rescore` chooses its candidates among them."""
 _STORED = ("float32", "float16")
 """Precisions of vectors that a store can be given."""
+
+
+class Piece(NamedTuple):
+    """A part of the corpus: what `ExactTop.add` takes."""
+
+    vectors: Vectors
+    starts: npt.NDArray[np.int64] | None = None
+    """The first chunk of each document, where vectors are of chunks."""
+    score: str = "max"
 
 
 class CorpusSearch:
@@ -119,15 +129,22 @@ class CorpusSearch:
         rescores = self._encoder.variant.embedding == "binary-rescore"
         measure = rescore if rescores else cosines if is_binary(self._encoder.variant) else None
         top = ExactTop(queries, k, measure, whole=rescores)
-        for block in self._documents():
-            top.add(block)
+        for piece in self._pieces():
+            top.add(*piece)
         places, scores = top.result()
         return SearchResult(list(places), list(scores))
 
+    def _pieces(self) -> Iterator[Piece]:
+        return map(Piece, self._documents())
+
     def _documents(self) -> Iterator[Vectors]:
+        for texts in self._windows():
+            yield self._encoder.encode(texts, "document")
+
+    def _windows(self) -> Iterator[list[str]]:
         for start in range(0, len(self._corpus), _WINDOW):
             part = self._corpus.select(range(start, min(start + _WINDOW, len(self._corpus))))
-            yield self._encoder.encode(list(documents_of(part)), "document")
+            yield list(documents_of(part))
 
     def _names(self, found: SearchResult) -> dict[int, str]:
         """Return the ids of the found documents only: a corpus may have millions."""

@@ -26,6 +26,9 @@ from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import TaskType
 from instructor_eval.tasks.values import folder_of, gold_hash, refuse_if_strict
 
+SEPARATION = ("fpr_at_95", "fnr_at_95", "threshold", "separation")
+"""Of types whose similarities tell relevant items from others: false positives (`metrics/separation.py`)."""
+
 
 class MtebType(TaskType):
     """A type that mteb scores."""
@@ -72,7 +75,7 @@ class MtebType(TaskType):
         self, card: Card, own: tuple[Any, tuple[str, ...]] | None, settings: RunSettings
     ) -> tuple[LightTask, tuple[str, ...]] | None:
         """Return a task that needs no mteb, and warnings; None if our scorer, or data for it, is not there."""
-        if self.light_attributes is None:
+        if self.light_attributes is None or _is_chunked(settings):
             return None
         if own is None:
             return light.read(card, mirror.data_key(card, settings))
@@ -91,7 +94,7 @@ class MtebType(TaskType):
 
         None: it is scored as its type is not, or it is too large.
         """
-        if self.light_attributes is None or not scores_as(task, self.mteb_class):
+        if self.light_attributes is None or _is_chunked(settings) or not scores_as(task, self.mteb_class):
             return None
         key, attributes = mirror.data_key(card, settings), {name: getattr(task, name) for name in self.light_attributes}
         light.write(card, key, self.parts(task, card), attributes, warnings)
@@ -243,7 +246,8 @@ class MtebType(TaskType):
         if value != reference:
             raise RuntimeError(f"{card.name}: {known} over the items is {value!r}, mteb computes {reference!r}")
         score = value if known == metric else scorers.compute(metric, items)
-        figures |= {name: scorers.compute(name, items) for name in self.further}
+        further = {name: scorers.compute(name, items) for name in self.further}
+        figures |= {name: value for name, value in further.items() if math.isfinite(value)}
         outcome = Outcome(metric=metric, score=score, items=items, metrics=figures, gold_hash=gold_hash(gold))
         return self.finished(outcome, task, card, bridge, caught)
 
@@ -261,3 +265,8 @@ def _evaluate(task: Any, card: Card, bridge: Any) -> Any:
         encode_kwargs={"show_progress_bar": False},
         prediction_folder=Path("unused"),
     )[card.subset]
+
+
+def _is_chunked(settings: RunSettings) -> bool:
+    """Return whether documents are cut: that search is mteb's form alone."""
+    return settings.search is not None and settings.search.chunk is not None

@@ -13,7 +13,7 @@ from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.rows import Row
 from instructor_eval.tasks.task import Card, TaskEncoder
 from instructor_eval.tasks.types.base import ANY_LENGTH, COSINE
-from instructor_eval.tasks.types.mteb_type import MtebType
+from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 from instructor_eval.tasks.values import RowReader, cut
 
 _SIMILARITIES = {"similarity": "similarity_scores", "cosine": "cosine_scores", "manhattan": "manhattan_distances",
@@ -28,6 +28,7 @@ class PairClassification(MtebType):
     wording: ClassVar = {"text": ("sentence", "retrieving duplicate sentences")}
     mteb_class = "AbsTaskPairClassification"
     metrics = ("max_ap", "cosine_ap")
+    further = SEPARATION
     columns = ("sentence1", "sentence2", "label", "labels")
     choices = ("pair_ap",)
     purpose = "similarity"

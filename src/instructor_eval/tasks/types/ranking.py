@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from instructor_eval.core.values import Items
 from instructor_eval.tasks.mteb.rows import documents_of, split_of
 from instructor_eval.tasks.mteb.table import Data
-from instructor_eval.tasks.task import Card, TaskEncoder
+from instructor_eval.tasks.task import Card, ChunkEncoder, Outcome, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import ItemCheck
-from instructor_eval.tasks.types.mteb_type import MtebType
+from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 from instructor_eval.tasks.values import count, cut
 
 TOP = 10
@@ -30,6 +31,7 @@ class RankingType(MtebType):
 
     wording: ClassVar = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
     mteb_class = "AbsTaskRetrieval"
+    further = SEPARATION
     is_ranking = True
 
     def summary(self, card: Card, data: Any) -> str:
@@ -96,6 +98,20 @@ class RankingType(MtebType):
             return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
         task.task_specific_scores = hook
+
+    def chunked(self, card: Card, encoder: TaskEncoder, settings: RunSettings, depth: int = TOP) -> Any:
+        """Return a search over chunks in mteb's form; None where documents are whole."""
+        if settings.search is None or settings.search.chunk is None:
+            return None
+        from instructor_eval.tasks.mteb.chunked import ChunkedSearch, TextsOfChunks
+
+        search = TextsOfChunks if settings.texts_only else ChunkedSearch
+        return search(cast(ChunkEncoder, encoder), card.name, settings.search, depth)
+
+    def finished(self, outcome: Outcome, task: Any, card: Card, bridge: Any, caught: Mapping[str, Any]) -> Outcome:
+        """Return the outcome with what its chunks take."""
+        figures = getattr(bridge, "figures", None)
+        return outcome if figures is None else dataclasses.replace(outcome, search=figures(dropped=False))
 
     def column(self, card: Card) -> str:
         """Return the figure of a query, or of a user, that the score is the mean of."""

@@ -41,6 +41,9 @@ class Reranking(RankingType):
 
     def bridge(self, task: Any, card: Card, encoder: TaskEncoder, settings: RunSettings) -> Any:
         """Return the model in mteb's form; a dry run ends after all documents."""
+        chunked = self.chunked(card, encoder, settings)
+        if chunked is not None:
+            return chunked
         if not settings.texts_only:
             return super().bridge(task, card, encoder, settings)
         from instructor_eval.tasks.mteb.texts import TextsOnly

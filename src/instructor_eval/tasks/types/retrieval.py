@@ -34,7 +34,9 @@ class Retrieval(RankingType):
         light = isinstance(task, LightTask)
         search = CorpusSearch if light else TextsOfSearch if settings.texts_only else MtebSearch
         searched = depth_of(self.metric_of(card, settings.protocol)) + _drops_own(task)
-        return search(encoder, card.name, settings.search, depth=searched)
+        return self.chunked(card, encoder, settings, searched) or search(
+            encoder, card.name, settings.search, depth=searched
+        )
 
     def fill_light(self, task: LightTask, card: Card, data: Any) -> None:
         corpus, queries = Rows.of_rows(data.corpus), Rows.of_rows(data.queries)
@@ -77,7 +79,7 @@ class Retrieval(RankingType):
     def finished(self, outcome: Outcome, task: Any, card: Card, bridge: Any, caught: Mapping[str, Any]) -> Outcome:
         """Return the outcome with a store's figures beside exact search, and without figures beyond its depth."""
         if bridge.found is None:
-            return outcome
+            return super().finished(outcome, task, card, bridge, caught)
         from instructor_eval import metrics as scorers
         from instructor_eval.metrics.trec import figures_of_queries
 
@@ -90,10 +92,14 @@ class Retrieval(RankingType):
         exact_score = scorers.compute(outcome.metric, exact)
         figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
         searched = depth_of(outcome.metric)
+
+        def kept(figure: str) -> bool:
+            return figure in self.further or depth_of(figure) <= searched
+
         return dataclasses.replace(
             outcome,
             items={name: column for name, column in outcome.items.items() if depth_of(name) <= searched},
-            metrics={name: value for name, value in outcome.metrics.items() if depth_of(name) <= searched},
+            metrics={name: value for name, value in outcome.metrics.items() if kept(name)},
             search=figures,
         )
 

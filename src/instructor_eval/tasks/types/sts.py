@@ -14,7 +14,7 @@ from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import COSINE, Filed
-from instructor_eval.tasks.types.mteb_type import MtebType
+from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 
 
 class STS(MtebType):
@@ -24,6 +24,7 @@ class STS(MtebType):
     wording: ClassVar = {"text": ("sentence", "")}
     mteb_class = "AbsTaskSTS"
     metrics = ("cosine_spearman", "cosine_pearson")
+    further = SEPARATION
     columns = ("sentence1", "sentence2", "score")
     light_attributes: ClassVar = {"column_names": ("sentence1", "sentence2"), "min_score": 0, "max_score": 5}
     purpose = "similarity"

@@ -1,0 +1,1 @@
+"""Studies: what ordinary scores say of an instruction, a chunk size, a domain."""

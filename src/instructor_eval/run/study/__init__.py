@@ -1,0 +1,1 @@
+"""Studies: plans of ordinary runs, whose scores `analysis/study` reads."""
