@@ -14,6 +14,8 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import default_variant, pick_device
 from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.images.find import is_image_model, read_image_model
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.library import LibraryEncoder
 from instructor_eval.models.served.contract import ServedModel, Serving
 from instructor_eval.models.served.engine import check_form, describe
@@ -256,6 +258,8 @@ def _found(request: Request, text: Model) -> ModelDescription:
         return dataclasses.replace(text.engine.checkpoint, variant=BASELINE)
     if kind_of(text):
         return load(text, request.serving)
+    if is_image_model(text):
+        return read_image_model(text, family=request.family, offline=request.settings.offline)
     return locate(
         ModelSpec.parse(text),
         offline=request.settings.offline,
@@ -275,9 +279,9 @@ def _check_dims(checkpoint: ModelDescription, variants: Sequence[Variant]) -> No
 
 
 def _check_forms(model: ModelDescription, variants: Sequence[Variant], *, compiled: bool) -> None:
-    """Refuse forms that sentence-transformers does not compute in, before anything is computed."""
+    """Refuse forms that the library of a model does not compute in, before anything is computed."""
     for variant in variants:
-        if isinstance(model, Checkpoint):
+        if isinstance(model, Checkpoint | ImageModel):
             dataclasses.replace(model, variant=str(variant)).check_form(compiled=compiled)
 
 
