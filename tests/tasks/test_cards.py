@@ -37,12 +37,12 @@ def fault(path: Path) -> str:
 def test_seventy_tasks_twelve_forums_and_the_demo() -> None:
     known = shipped_cards()
     whole = Counter(c.benchmark for c in known.values() if c.part_of is None)
-    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 4}
+    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 4, "demo-pictures": 3}
     forums = [c.name for c in known.values() if c.part_of is not None]
     assert len(forums) == 12
     assert known["CQADupstackRetrieval"].parts == tuple(forums)
     assert {known[f].part_of for f in forums} == {"CQADupstackRetrieval"}
-    assert benchmarks(known) == ["mteb", "billboard", "prompt-retrieval", "demo"]
+    assert benchmarks(known) == ["mteb", "billboard", "prompt-retrieval", "demo", "demo-pictures"]
 
 
 def test_the_types_of_the_paper() -> None:

@@ -112,13 +112,13 @@ def _template(kind: TaskType, words: Mapping[str, Any]) -> Template:
     return Template(domain=words.get("domain", ""), roles={**kind.wording, **roles})
 
 
-SHIPPED = ("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml")
+SHIPPED = ("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml", "demo/pictures.yaml")
 """The files of the shipped cards, in `tasks/`."""
 
 
 @cache
 def shipped_cards() -> dict[str, Card]:
-    """Return the cards of the four shipped benchmarks, by name, in the files' order."""
+    """Return the cards of the five shipped benchmarks, by name, in the files' order."""
     return {card.name: card for file in SHIPPED for card in read_cards(shipped("tasks") / file)}
 
 

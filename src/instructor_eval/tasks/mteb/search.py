@@ -15,6 +15,7 @@ import numpy as np
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.mteb import query_texts
+from instructor_eval.core.pictures import Item
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.precision import rescore
 from instructor_eval.search.spec import SearchSpec
@@ -66,7 +67,7 @@ class MtebSearch:
     def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
         """Return query id -> document id -> score."""
         self._ids = [str(i) for i in queries["id"]]
-        vectors = self._encoder.encode(query_texts(queries, task_metadata), "query")
+        vectors = self._encoder.encode(self.query_items(queries, task_metadata), "query")
         if self._spec is None:
             return self._named(self._search_exactly(vectors, top_k))
         from instructor_eval.search.through_store import search_store  # the import of torch
@@ -120,7 +121,15 @@ class MtebSearch:
     def _documents(self) -> Iterator[Vectors]:
         for start in range(0, len(self._corpus), _WINDOW):
             part = self._corpus.select(range(start, min(start + _WINDOW, len(self._corpus))))
-            yield self._encoder.encode(list(documents_of(part)), "document")
+            yield self._encoder.encode(self.document_items(part), "document")
+
+    def query_items(self, queries: Any, task_metadata: Any) -> list[Item]:
+        """Return what is embedded for a data set of queries: its texts."""
+        return [*query_texts(queries, task_metadata)]
+
+    def document_items(self, corpus: Any) -> list[Item]:
+        """Return what is embedded for a part of the corpus: its texts."""
+        return list(documents_of(corpus))
 
     def _names(self, found: SearchResult) -> dict[int, str]:
         """Return the ids of the found documents only: a corpus may have millions."""
