@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,3 +30,19 @@ def read_image_model(text: str, *, family: str | None = None, offline: bool = Fa
     from instructor_eval.models.images import open_clip
 
     return open_clip.read(rest, family=family, offline=offline)
+
+
+def absolute(text: str) -> str:
+    """Return the text of a model with the path of its folder or file, if it names one, made absolute."""
+    kind, _, rest = text.partition(":")
+    head, slash, file = rest.partition("/")
+    if _is_there(rest):
+        return f"{kind}:{Path(rest).resolve()}"
+    return f"{kind}:{head}/{Path(file).resolve()}" if slash and _is_there(file) else text
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return bool(path) and Path(path).exists()
+    except OSError:  # too long for a file system
+        return False
