@@ -43,9 +43,30 @@ def jpegs(folder: Path, count: int, size: tuple[int, int]) -> Iterator[bytes]:
         yield file.getvalue()
 
 
+def written(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
+    """Write JPEGs and return their paths."""
+    paths = []
+    for i, data in enumerate(jpegs(folder, count, size)):
+        paths.append(folder / f"{i}.jpg")
+        paths[-1].write_bytes(data)
+    return paths
+
+
+def measure_memory(folder: Path, count: int) -> None:
+    """Print the peak of memory after a tenth of the pictures, and after all of them in one call."""
+    from differential import transformers_made
+
+    transformers_made.clip(folder)
+    encoder = load_encoder(f"hf-clip:{folder}", device="cpu")
+    paths = written(folder, count, (64, 48))
+    for n in (count // 10, count):
+        encoder.encode(paths[:n])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"{n:,} pictures: peak {peak:,} MB", flush=True)
+
+
 def transformers_side(folder: Path) -> tuple[str, Callable[[list[Path]], Any]]:
     """Write a CLIP of transformers; return its name for us, and the plain loop."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     from differential import transformers_made
     from transformers import CLIPConfig, CLIPModel
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -92,22 +113,19 @@ def main() -> None:
     parser.add_argument("--library", choices=("transformers", "open_clip"), default="transformers")
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--memory", type=int, default=0, help="pictures of 64 x 48 to embed instead, printing memory")
+    parser.add_argument(
+        "--memory", type=int, default=0, help="pictures for a tiny CLIP instead, for the peak of memory"
+    )
     asked = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # where the random models are made
     with tempfile.TemporaryDirectory() as made, torch.inference_mode():
         folder = Path(made)
+        if asked.memory:
+            measure_memory(folder, asked.memory)
+            return
         name, plain = (transformers_side if asked.library == "transformers" else open_clip_side)(folder)
         encoder = load_encoder(name, device="cpu")
-        if asked.memory:
-            for start in range(0, asked.memory, 2000):
-                encoder.encode(list(jpegs(folder, 2000, (64, 48))))
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-                print(f"{start + 2000:,} pictures: peak {peak:,} MB", flush=True)
-            return
-        paths = []
-        for i, data in enumerate(jpegs(folder, asked.count, (640, 480))):
-            paths.append(folder / f"{i}.jpg")
-            paths[-1].write_bytes(data)
+        paths = written(folder, asked.count, (640, 480))
         apart = np.abs(encoder.encode(paths[:BATCH]) - plain(paths[:BATCH])).max()
         ratios = []
         for _ in range(asked.turns):

@@ -17,7 +17,8 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--model", action="append", default=[], metavar="MODEL",
         help="a hub id (org/name[@revision]), a folder, minilm (the embedded model), or one that is served "
-        "(docs/model-servers.md): endpoint:URL[#MODEL], hosted:PROVIDER/MODEL, mteb:NAME; repeatable",
+        "(docs/model-servers.md): endpoint:URL[#MODEL], hosted:PROVIDER/MODEL, mteb:NAME; or one of texts and pictures "
+        "(docs/images.md): hf-clip:FOLDER, open-clip:ARCHITECTURE/TAG; repeatable",
     )  # fmt: skip
     what.add_argument(
         "--task", action="append", default=[], metavar="TASK", help="a task, or a card (.yaml); repeatable"

@@ -70,10 +70,16 @@ def test_names_that_are_wrong_are_one_line(tmp_path: Path) -> None:
         "ViT-B-32/openai": "trained with the activation of ViT-B-32-quickgelu",
         "ViT-B-32/laion2b_s34b_b79k": "",
         "": "no architecture ''",
+        f"ViT-B-16-SigLIP/{__file__}": "the tokenizer of ViT-B-16-SigLIP is another repository's",
     }.items():
         with pytest.raises(UserError, match=line) as e:
             load_encoder(f"open-clip:{name}", device="cpu", offline=True)
         assert "\n" not in str(e.value)
+    with pytest.raises(UserError, match=r"cannot be loaded by open_clip"):
+        from safetensors.torch import save_file
+
+        save_file({"logit_scale": torch.ones(())}, tmp_path / "other.safetensors")
+        load_encoder(f"open-clip:ViT-S-32-alt/{tmp_path / 'other.safetensors'}", device="cpu").encode("a")
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"preprocess_cfg": {}}))
     with pytest.raises(UserError, match="no model_cfg"):
         load_encoder(f"open-clip:{tmp_path}", device="cpu")

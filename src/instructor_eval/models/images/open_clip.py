@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import json
 import tempfile
 import warnings
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.hub import snapshot
 from instructor_eval.core.libraries import folder_of, quiet_transformers, require
-from instructor_eval.core.outside import is_folder
+from instructor_eval.core.outside import as_user_error, is_folder
 from instructor_eval.models.folder.files import content_hash, read_mapping, readable_files
 from instructor_eval.models.folder.safetensors_file import check_safetensors
 from instructor_eval.models.images.model import ImageModel, Towers, hashes, read_state, weights_of, with_family
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _CONFIG = "open_clip_config.json"
 _SAFE = "open_clip_model.safetensors"
+_SMALL = ["*.json", "*.txt", "*.model"]
+"""Configuration and vocabulary."""
 _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 _GIVE = "give open-clip:ARCHITECTURE/TAG, open-clip:ARCHITECTURE/FILE or open-clip:FOLDER"
 
@@ -114,8 +117,12 @@ def read(text: str, *, family: str | None, offline: bool) -> OpenClipModel:
     """
     name = f"open-clip:{text}"
     require(["open_clip", "torchvision"], "open-clip", f"model {name[:200]}")
+    with as_user_error(
+        "open_clip cannot be imported", "install the torchvision that belongs to your torch (docs/images.md)"
+    ):
+        importlib.import_module("open_clip")
     if is_folder(Path(text)) and (Path(text) / _CONFIG).exists():
-        return _of_folder(Path(text), name, family)
+        return _of_folder(Path(text), name, family, revision="local")
     architecture, _, rest = text.partition("/")
     config = _architecture(architecture, name)
     if not rest:
@@ -123,12 +130,17 @@ def read(text: str, *, family: str | None, offline: bool) -> OpenClipModel:
         raise UserError(f"{name}: it names no weights: {_GIVE} (tags: {', '.join(tags)[:150] or 'none'})")
     preprocessing: Mapping[str, Any] = {}
     revision = "local"
+    borrows = isinstance(config.get("text_cfg"), dict) and "hf_tokenizer_name" in config["text_cfg"]
     if Path(rest).is_file():
         file = Path(rest)
+        if borrows:  # of whatever commit: no fingerprint would hold it
+            raise UserError(f"{name}: the tokenizer of {architecture} is another repository's: name open-clip:FOLDER")
         if file.suffix == ".safetensors":
             check_safetensors(file, name)
     else:
         file, preprocessing, revision = _of_tag(architecture, config, rest, name, offline=offline)
+        if borrows:
+            return _of_folder(file.parent, name, family, revision=revision)
     vocabulary = folder_of("open_clip")
     assert vocabulary is not None  # required above
     return _model(
@@ -137,7 +149,7 @@ def read(text: str, *, family: str | None, offline: bool) -> OpenClipModel:
     )  # fmt: skip
 
 
-def _of_folder(folder: Path, name: str, family: str | None) -> OpenClipModel:
+def _of_folder(folder: Path, name: str, family: str | None, *, revision: str) -> OpenClipModel:
     whole = read_mapping(folder / _CONFIG, name)
     config, preprocessing = whole.get("model_cfg"), whole.get("preprocess_cfg", {})
     if not isinstance(config, dict) or not isinstance(preprocessing, dict):
@@ -146,7 +158,7 @@ def _of_folder(folder: Path, name: str, family: str | None) -> OpenClipModel:
     files = hashes([f for f in readable_files(folder, name) if f.suffix not in (".safetensors", ".bin")])
     return _model(
         name, config, preprocessing, weights, family,
-        revision="local", architecture=str(folder), folder=folder, files=files,
+        revision=revision, architecture=str(folder), folder=folder, files=files,
     )  # fmt: skip
 
 
@@ -230,7 +242,7 @@ def _of_tag(
             f"and name open-clip:{architecture}/FILE"
         )
     wanted = given if given.endswith(".safetensors") else _SAFE
-    folder = snapshot("model", repo, None, offline=offline, wanted=[wanted, _CONFIG])
+    folder = snapshot("model", repo, None, offline=offline, wanted=[wanted, *_SMALL])
     if not (folder / wanted).exists():
         raise UserError(f"{name}: {repo} has no {wanted}: convert its weights, and name open-clip:{architecture}/FILE")
     check_safetensors(folder / wanted, name)
