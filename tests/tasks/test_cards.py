@@ -37,12 +37,12 @@ def fault(path: Path) -> str:
 def test_seventy_tasks_twelve_forums_the_demo_and_the_probe() -> None:
     known = shipped_cards()
     whole = Counter(c.benchmark for c in known.values() if c.part_of is None)
-    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 4, "probe": 1}
+    assert whole == {"mteb": 56, "billboard": 3, "prompt-retrieval": 11, "demo": 4, "probe": 1, "demo-pictures": 3}
     forums = [c.name for c in known.values() if c.part_of is not None and c.benchmark == "mteb"]
     assert len(forums) == 12
     assert known["CQADupstackRetrieval"].parts == tuple(forums)
     assert {known[f].part_of for f in forums} == {"CQADupstackRetrieval"}
-    assert benchmarks(known) == ["mteb", "billboard", "prompt-retrieval", "demo", "probe"]
+    assert benchmarks(known) == ["mteb", "billboard", "prompt-retrieval", "demo", "probe", "demo-pictures"]
 
 
 def test_the_types_of_the_paper() -> None:

@@ -312,4 +312,6 @@ def test_a_served_model_learns_what_texts_are_for() -> None:
         *[("T", kind, role) for kind in ("Retrieval", "Reranking") for role in ("query", "document")],
         ("T", "Clustering", "clustering"), similarity[0], ("T", "Classification", "classification"), similarity[1],
         ("T", "Summarization", "text"), ("T", "TextEvaluation", "text"),
+        *[("T", "ImageTextRetrieval", role) for role in ("query", "document")],
+        ("T", "ZeroShotClassification", "classification"),
     ]  # fmt: skip

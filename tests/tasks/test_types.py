@@ -40,10 +40,11 @@ def test_nothing_concerns_an_unknown_type() -> None:
 
 def test_there_are_cards_of_every_benchmark() -> None:
     benchmarks = [c.benchmark for c in SHIPPED.values()]
-    assert {b: benchmarks.count(b) for b in ("billboard", "prompt-retrieval", "demo")} == {
+    assert {b: benchmarks.count(b) for b in ("billboard", "prompt-retrieval", "demo", "demo-pictures")} == {
         "billboard": 3,
         "prompt-retrieval": 11,
         "demo": 4,
+        "demo-pictures": 3,
     }
     assert sum(c.benchmark == "mteb" and c.part_of is None for c in SHIPPED.values()) == 56
 

@@ -2,8 +2,9 @@
 
     <folder>/vectors.v1.sqlite3     one SQLite database in WAL mode, shared by every task, run and process
 
-A key is a hash of (fingerprint, exact instruction, exact text). Vectors lie in blocks of neighbours (they were computed
-together and will be asked for together), each with its keys and a checksum over both; an index leads from key to block.
+A key is a hash of (fingerprint, exact instruction, exact text), or of (fingerprint, a picture's content). Vectors lie
+in blocks of neighbours (they were computed together and will be asked for together), each with its keys and a checksum
+over both; an index leads from key to block.
 A vector is served only out of a block whose checksum holds and whose own list of keys names it, so damage anywhere, in
 the index too, can only make a miss.
 
@@ -29,6 +30,7 @@ import numpy.typing as npt
 
 from instructor_eval.cache.blocks import KEY_BYTES, VECTORS, drop_blocks, insert, is_whole, present, shrink
 from instructor_eval.cache.database import FILE_NAME, VARIABLE, DamageError, Database
+from instructor_eval.core.pictures import Item, Picture, item_bytes
 from instructor_eval.core.values import Vectors
 
 DEFAULT_LIMIT = 20 * 1024**3
@@ -71,14 +73,18 @@ class Cache(Protocol):
         ...
 
 
-def keys_of(fingerprint: str, instruction: str, texts: Sequence[str]) -> list[bytes]:
-    """Return the key of each text: BLAKE2b-128 of fingerprint, instruction and text, exact to the last space."""
+def keys_of(fingerprint: str, instruction: str, items: Sequence[Item]) -> list[bytes]:
+    """Return the key of each item: BLAKE2b-128 of fingerprint, instruction and text, exact to the last space.
+
+    A picture stands under no instruction; its content is in its text's place.
+    """
     head = instruction.encode("utf-8", "surrogatepass")
     base = hashlib.blake2b(f"{fingerprint} {len(head)} ".encode() + head, digest_size=KEY_BYTES)
+    alone = hashlib.blake2b(f"{fingerprint} 0 ".encode(), digest_size=KEY_BYTES)
     keys = []
-    for text in texts:
-        state = base.copy()
-        state.update(text.encode("utf-8", "surrogatepass"))
+    for item in items:
+        state = (alone if isinstance(item, Picture) else base).copy()
+        state.update(item_bytes(item))
         keys.append(state.digest())
     return keys
 

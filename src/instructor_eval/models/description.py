@@ -33,6 +33,9 @@ class ModelDescription(ABC):
     stored: str = "float32"
     """Type of the vectors in the cache; float16 rounds them when they are computed, too."""
 
+    reads_pictures = False
+    """True if it embeds pictures beside texts."""
+
     @property
     def form(self) -> str:
         """The numeric form of the transformer."""

@@ -18,6 +18,7 @@ import numpy as np
 from instructor_eval.cache.vectors import Cache, Space, keys_of
 from instructor_eval.core.environment import hardware
 from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.pictures import Item, Picture, shown
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import Computation, Work
@@ -132,7 +133,7 @@ class BaseEngine(ABC):
     @abstractmethod
     def _compute(
         self,
-        texts: list[str],
+        texts: list[Any],
         keys: list[bytes],
         instruction: str,
         into: tuple[Vectors, list[int]],
@@ -142,20 +143,23 @@ class BaseEngine(ABC):
         """Compute what the cache does not have: `into` is (vectors, places), row i of `texts` goes to places[i]."""
 
     def encode(
-        self, texts: Sequence[str], instruction: str, *, progress: Progress | None = None, most: int | None = None
+        self, texts: Sequence[Item], instruction: str, *, progress: Progress | None = None, most: int | None = None
     ) -> Vectors:
         """Embed `texts` under `instruction`: float32 [len(texts), dim], in input order.
 
         Args:
-            texts: Any strings.
+            texts: Any strings; a model of texts and pictures takes pictures among them, under no instruction.
             instruction: Put before each text, exactly as it is.
             progress: Updated with every text.
             most: Texts in a batch at most, within the budget of tokens.
 
         Raises:
             ModelOutputError: pooling has nothing left for a text, or a vector is not finite, or all zero.
-            UserError: the model cannot be loaded, or one text alone does not fit the device's memory.
+            UserError: the model cannot be loaded, one text alone does not fit the device's memory, or it is a picture
+                and the model reads texts alone.
         """
+        if not self.model.reads_pictures:
+            refuse_pictures(texts, self.model.name)
         started, loading = time.perf_counter(), self.totals.load
         progress = progress or Progress("")
         unique = list(dict.fromkeys(texts))
@@ -185,7 +189,7 @@ class BaseEngine(ABC):
         place = {text: i for i, text in enumerate(unique)}
         return vectors[[place[t] for t in texts]]
 
-    def stream(self, texts: Iterable[str], instruction: str, *, window: int = _STREAMED) -> Iterator[Vectors]:
+    def stream(self, texts: Iterable[Item], instruction: str, *, window: int = _STREAMED) -> Iterator[Vectors]:
         """Embed any number of texts in bounded memory; yield arrays float32 [at most window, dim] in input order."""
         rest = iter(texts)
         while part := list(islice(rest, window)):
@@ -200,15 +204,14 @@ class BaseEngine(ABC):
                 "take fewer texts, or check the dimensions in its configuration"
             ) from e
 
-    def _checked(self, vectors: Vectors, texts: list[str]) -> Vectors:
+    def _checked(self, vectors: Vectors, texts: Sequence[Item]) -> Vectors:
         bad = ~np.isfinite(vectors).all(axis=1)
         kind = "a NaN or infinite"
         if not bad.any():
             bad, kind = ~vectors.any(axis=1), "an all-zero"
         if bad.any():
-            text = texts[int(bad.argmax())]
             raise ModelOutputError(
-                f"model {self.model.name} gives {kind} vector for the text {text[:60]!r}: "
+                f"model {self.model.name} gives {kind} vector for {shown(texts[int(bad.argmax())])}: "
                 "no score can be computed; check the checkpoint"
             )
         return vectors
@@ -366,6 +369,20 @@ class Engine(BaseEngine):
 
     def _tokenise(self, texts: list[str], instruction: str, skip: int) -> Sequence[Sized]:
         return self.inputs.rows(texts, instruction, skip)
+
+
+def refuse_pictures(items: Iterable[Item], name: str) -> None:
+    """Refuse pictures for a model that reads texts alone.
+
+    Raises:
+        UserError: there is one.
+    """
+    found = next((item for item in items if isinstance(item, Picture)), None)
+    if found is not None:
+        raise UserError(
+            f"model {name} reads texts alone, and {found.name} is a picture: use a model of texts and pictures "
+            "(--model hf-clip:FOLDER or open-clip:ARCHITECTURE/TAG)"
+        )
 
 
 def default_variant(device: str) -> str:

@@ -13,6 +13,8 @@ from instructor_eval.core.libraries import folder_of
 from instructor_eval.models.checkpoint import Checkpoint, read_checkpoint
 from instructor_eval.models.folder.files import pickle_only
 from instructor_eval.models.folder.rules import WEIGHTED
+from instructor_eval.models.images.find import KINDS as IMAGE_KINDS
+from instructor_eval.models.images.find import is_image_model
 from instructor_eval.models.served.kinds import KINDS, kind_of
 
 EMBEDDED = "minilm"
@@ -54,12 +56,20 @@ class ModelSpec:
                 f"'{text[:200]}' is no model that can be loaded here: only a run (evaluate --model) and evaluate plan "
                 "ask served models"
             )
+        if is_image_model(text):
+            raise UserError(
+                f"'{text[:200]}' is a model of texts and pictures: a run (evaluate --model), evaluate plan, "
+                "load_encoder and the LanceDB function take it"
+            )
         if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
             raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
         name, at, revision = text.partition("@")
         if ":" in name:
             kinds = " or ".join(f"{kind}:..." for kind in KINDS)
-            raise UserError(f"'{text[:200]}' is no model: a served model is {kinds}")
+            images = " or ".join(f"{kind}:..." for kind in IMAGE_KINDS)
+            raise UserError(
+                f"'{text[:200]}' is no model: a served model is {kinds}, one of texts and pictures {images}"
+            )
         if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name or len(name) > 96 or name.endswith(".git"):
             raise UserError(
                 f"'{text[:200]}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'"

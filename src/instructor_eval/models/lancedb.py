@@ -14,11 +14,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.pictures import Picture, as_item
 from instructor_eval.core.values import FAMILIES, Template
 from instructor_eval.models.find import ModelSpec, is_folder
+from instructor_eval.models.images.find import absolute, is_image_model
 from instructor_eval.models.variant import Variant
 
 try:
@@ -74,7 +78,10 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
     model_config = ConfigDict(extra="forbid")
 
     name: str = DEFAULT_MODEL
-    """A model as for `evaluate --model`: a hub id with or without `@revision`, a folder, `minilm`."""
+    """A model as for `evaluate --model`: a hub id with or without `@revision`, a folder, `minilm`, or one of texts and
+    pictures: `hf-clip:FOLDER`, `open-clip:...`."""
+    source: Literal["text", "image"] = "text"
+    """What the source column has: texts, or pictures as bytes of files, paths and `file:` addresses."""
     device: str = "cpu"
     """cpu, cuda, cuda:1, or auto."""
     batch_size: int | None = Field(default=None, ge=1)
@@ -112,7 +119,8 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
     @field_validator("name")
     @classmethod
     def _check_name(cls, text: str) -> str:
-        ModelSpec.parse(text)
+        if not is_image_model(text):
+            ModelSpec.parse(text)
         return text
 
     @field_validator("quantize", mode="before")
@@ -161,6 +169,8 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
         stored = {key: getattr(self, key) for key in {*_IDENTITY, *given}}
         if is_folder(self.name):
             stored["name"] = str(Path(self.name).resolve())  # the table may be opened from elsewhere
+        elif is_image_model(self.name):
+            stored["name"] = absolute(self.name)
         stored |= {
             "source_instruction": self._instruction("source"),
             "query_instruction": self._instruction("query"),
@@ -171,7 +181,7 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
 
     def compute_source_embeddings(self, texts: Any, *_args: Any, **_kwargs: Any) -> list[Any]:
         """Return one vector for each text: ndims() numbers each."""
-        return self.generate_embeddings(self.sanitize_input(texts))
+        return self.generate_embeddings([texts] if isinstance(texts, bytes) else self.sanitize_input(texts))
 
     def compute_query_embeddings(self, query: Any, *_args: Any, **_kwargs: Any) -> list[Any]:
         """Return a list with one item, the query's vector."""
@@ -207,12 +217,17 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
             raise errors[0]
         return vectors
 
-    def _embed(self, texts: list[Any], role: str, *, bar: bool) -> list[Any]:
-        for i, text in enumerate(texts):
+    def _embed(self, given: list[Any], role: str, *, bar: bool) -> list[Any]:
+        texts = []
+        for i, value in enumerate(given):
             if role == "query":
-                _check_text(text, "the query", "give a text")
+                texts.append(as_item(value, "the query"))
+                _check_text(texts[-1], "the query", "give a text")
+            elif self.source == "image":
+                texts.append(_picture(value, f"picture {i + 1} of {len(given)}"))
             else:
-                _check_text(text, f"text {i + 1} of {len(texts)}", "give the row a text, or leave it out")
+                texts.append(value)
+                _check_text(value, f"text {i + 1} of {len(given)}", "give the row a text, or leave it out")
         if not texts:
             return []
         model = self._model()
@@ -295,7 +310,30 @@ def _load(key: tuple[str, str, str, str]) -> _Loaded:
         return _loaded[key]
 
 
+def _picture(value: Any, which: str) -> Picture:
+    """Return the picture of a row: bytes of a file, a path, or a `file:` address.
+
+    Raises:
+        UserError: it is something else, or an address of another machine.
+    """
+    if isinstance(value, str):
+        parsed = urlparse(value)
+        if parsed.scheme not in ("", "file") or parsed.netloc not in ("", "localhost"):
+            raise UserError(
+                f"{ALIAS}: {which} is at {value[:100]!r}, not on this machine: download it, and give its path"
+            )
+        value = Path(url2pathname(parsed.path) if parsed.scheme else value)
+        which = f"{which} ({value})"
+    found = as_item(value, f"{ALIAS}: {which}")
+    if not isinstance(found, Picture):
+        kind = "missing (null)" if value is None else f"of type {type(value).__name__}"
+        raise UserError(f"{ALIAS}: {which} is {kind}: give bytes of a file, or its path")
+    return found
+
+
 def _check_text(text: Any, which: str, remedy: str) -> None:
+    if isinstance(text, Picture):
+        return
     if text is None or text != text:  # noqa: PLR0124 - NaN, which stands for a missing text in pandas
         raise UserError(f"{ALIAS}: {which} is missing (null or NaN): {remedy}")
     if not isinstance(text, str):

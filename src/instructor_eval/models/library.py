@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,16 +13,20 @@ import numpy as np
 
 from instructor_eval.cache.vectors import DEFAULT_LIMIT, VectorCache
 from instructor_eval.core.errors import UserError
+from instructor_eval.core.pictures import Item, Picture, as_item
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import FAMILIES, Vectors
-from instructor_eval.models.engine import Engine, default_variant, pick_device
+from instructor_eval.models.engine import Engine, default_variant, pick_device, refuse_pictures
 from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.images.engine import ImageEngine
+from instructor_eval.models.images.find import is_image_model, read_image_model
 from instructor_eval.models.precision import CALIBRATED, Precision, calibration_texts
 from instructor_eval.models.variant import FP32, Variant, check_device, check_installed
 
 Pair: TypeAlias = Sequence[Any]
 """[instruction, text], or [instruction, text, 0] as in INSTRUCTOR's model cards."""
-Texts: TypeAlias = str | Iterable[str] | Iterable[Pair]
+Texts: TypeAlias = str | Path | bytes | Iterable[str | Path | bytes] | Iterable[Pair]
+"""Texts, or pairs; a model of texts and pictures takes pictures too: paths, bytes of files, `PIL.Image.Image`."""
 
 
 class LibraryEncoder:
@@ -31,13 +35,14 @@ class LibraryEncoder:
     Vectors are float32 in every variant: the values that an index of its precision computes with.
     """
 
-    def __init__(self, engine: Engine, variant: Variant = FP32) -> None:
+    def __init__(self, engine: Engine | ImageEngine, variant: Variant = FP32) -> None:
         self.engine = engine
         self.precision = Precision(
             variant, dim=engine.dim, normalize=engine.checkpoint.normalize, model=engine.checkpoint.name
         )
         self.dim = self.precision.dim
         self.fingerprint = engine.fingerprint
+        self._item: Callable[[Any], Any] = as_item if engine.checkpoint.reads_pictures else _as_given
 
     def calibrate(self, texts: Iterable[str], instruction: str | None = None) -> None:
         """Take every dimension's range, which int8 and uint8 need, from at most 10,000 of these texts.
@@ -54,7 +59,7 @@ class LibraryEncoder:
         _check_many(texts)
         if self.precision.variant.embedding not in CALIBRATED:
             return
-        chosen = calibration_texts(_strings(texts))
+        chosen = calibration_texts(_strings(texts, self._item))
         if not chosen:
             raise UserError("there is no text to calibrate on: give some as they will be searched")
         instruction = self._given(instruction)
@@ -82,7 +87,8 @@ class LibraryEncoder:
         The options are those of InstructorEmbedding and sentence-transformers.
 
         Args:
-            texts: Texts under `instruction`; or pairs `[instruction, text]`, each under its own.
+            texts: Texts under `instruction`; or pairs `[instruction, text]`, each under its own. A model of texts and
+                pictures takes pictures among them, under no instruction: a `Path`, the bytes of a file, a PIL image.
             instruction: Put before every text, exactly as it is. By default the checkpoint's default prompt
                 (`default_prompt_name`), which few have, else none.
             sentences: Another name for `texts`.
@@ -103,7 +109,7 @@ class LibraryEncoder:
         if (texts is None) == (sentences is None):
             raise TypeError("encode() takes either texts or sentences")
         pairs, single = _pairs(
-            sentences if texts is None else texts, instruction, self.engine.checkpoint.default_prompt
+            sentences if texts is None else texts, instruction, self.engine.checkpoint.default_prompt, self._item
         )
         if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
             raise UserError(f"batch_size {batch_size} is not a whole number of at least 1")
@@ -114,7 +120,8 @@ class LibraryEncoder:
             if normalize_embeddings:
                 rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         elif output_value == "token_embeddings":
-            rows = [self.engine.token_vectors(text, given) for given, text in pairs]
+            refuse_pictures((text for _, text in pairs), f"{self.engine.checkpoint.name} (token_embeddings)")
+            rows = [self.engine.token_vectors(str(text), given) for given, text in pairs]
         else:
             raise UserError(f"unknown output_value '{output_value}': give sentence_embedding or token_embeddings")
         if convert_to_numpy and not convert_to_tensor:
@@ -131,12 +138,12 @@ class LibraryEncoder:
         """
         _check_many(texts)
         self.precision.check()
-        return map(self.precision.apply, self.engine.stream(_strings(texts), self._given(instruction)))
+        return map(self.precision.apply, self.engine.stream(_strings(texts, self._item), self._given(instruction)))
 
     def _given(self, instruction: str | None) -> str:
         return _instruction(instruction, self.engine.checkpoint.default_prompt)
 
-    def _vectors(self, pairs: list[tuple[str, str]], batch_size: int | None, *, show: bool) -> Vectors:
+    def _vectors(self, pairs: list[tuple[str, Item]], batch_size: int | None, *, show: bool) -> Vectors:
         self.precision.check()
         by_instruction: dict[str, list[int]] = {}
         for i, (instruction, _) in enumerate(pairs):
@@ -155,7 +162,9 @@ class LibraryEncoder:
             raise UserError(f"the model is loaded for {here}: give device '{wanted}' to load_encoder")
 
 
-def _pairs(texts: Any, instruction: str | None, default: str) -> tuple[list[tuple[str, str]], bool]:
+def _pairs(
+    texts: Any, instruction: str | None, default: str, item: Callable[[Any], Any]
+) -> tuple[list[tuple[str, Item]], bool]:
     """Return (instruction, text) of each input, and whether it was a single text.
 
     Raises:
@@ -164,13 +173,16 @@ def _pairs(texts: Any, instruction: str | None, default: str) -> tuple[list[tupl
     if isinstance(texts, np.ndarray):
         texts = texts.tolist()
     shared = _instruction(instruction, default)
+    texts = item(texts)
+    if isinstance(texts, Picture):
+        return [(shared, texts)], True
     if isinstance(texts, str):
         return [(shared, str(texts))], True
     _check_many(texts)
-    inputs = list(texts)
-    if not inputs or isinstance(inputs[0], str):
-        return [(shared, text) for text in _strings(inputs)], False
-    pairs = [pair_of(i, given) for i, given in enumerate(inputs)]
+    inputs = [item(given) for given in texts]
+    if not inputs or isinstance(inputs[0], str | Picture):
+        return [(shared, text) for text in _strings(inputs, item)], False
+    pairs: list[tuple[str, Item]] = [pair_of(i, given) for i, given in enumerate(inputs)]
     if instruction is not None:
         raise UserError("pairs bring their own instructions: give no `instruction` beside them")
     return pairs, False
@@ -182,8 +194,15 @@ def _check_many(texts: Any) -> None:
         raise UserError(f"texts of type {type(texts).__name__}: give a list of texts, or of pairs [instruction, text]")
 
 
-def _strings(inputs: Iterable[Any]) -> Iterator[str]:
-    for i, text in enumerate(inputs):
+def _as_given(value: Any) -> Any:
+    return value
+
+
+def _strings(inputs: Iterable[Any], item: Callable[[Any], Any]) -> Iterator[Item]:
+    for i, text in enumerate(map(item, inputs)):
+        if isinstance(text, Picture):
+            yield text
+            continue
         if not isinstance(text, str):
             raise UserError(f"input {i} is of type {type(text).__name__}, not a text: all inputs must be texts here")
         yield str(text)  # and not NumPy's subclass
@@ -257,6 +276,12 @@ def load_encoder(
     if batch_tokens is not None and batch_tokens < 1:
         raise UserError(f"batch_tokens {batch_tokens} is not a whole number of at least 1")
     chosen = _variant(variant, device)
+    stored = VectorCache(Path(cache), limit=cache_size, warn=_warn) if cache is not None else None
+    if is_image_model(str(model)):
+        images = read_image_model(str(model), family=family, offline=offline)
+        images = dataclasses.replace(images, variant=str(chosen))
+        images.check_form(compiled=compiled)
+        return LibraryEncoder(ImageEngine(images, device=device, cache=stored), chosen)
     spec = ModelSpec.parse(str(model))
     checkpoint = locate(spec, offline=offline, known=[], family=family, with_code=trust_remote_code)
     return LibraryEncoder(
@@ -265,7 +290,7 @@ def load_encoder(
             device=device,
             batch_tokens=batch_tokens,
             trust_remote_code=trust_remote_code,
-            cache=VectorCache(Path(cache), limit=cache_size, warn=_warn) if cache is not None else None,
+            cache=stored,
             compiled=compiled,
         ),
         chosen,

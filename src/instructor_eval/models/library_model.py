@@ -59,7 +59,7 @@ def loading_options(dtype: torch.dtype, *, trust_remote_code: bool) -> dict[str,
 def loadable(folder: Path, *, with_code: bool) -> Iterator[Path]:
     """Make a folder that sentence-transformers can load, without its log lines and with all weights checked."""
     modules = _renamed_modules(folder)
-    with _quiet(), link_files(folder, with_code=with_code, modules=modules) as place, _all_weights():
+    with _quiet(), link_files(folder, with_code=with_code, modules=modules) as place, all_weights():
         yield place
 
 
@@ -93,7 +93,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _all_weights() -> Iterator[None]:
+def all_weights() -> Iterator[None]:
     """Refuse a checkpoint that lacks weights: transformers would fill them at random and only log it.
 
     Raises:

@@ -12,17 +12,19 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from instructor_eval.core.errors import ModelOutputError, UserError
+from instructor_eval.core.pictures import Item, item_bytes
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.variant import Variant
 
 Codes: TypeAlias = npt.NDArray[np.uint8]
 """[n, dim / 8 rounded up]"""
+ItemT = TypeVar("ItemT", bound=Item)
 Words: TypeAlias = npt.NDArray[np.uint64]
 CANDIDATES = 400
 """Documents that are left after the first of two stages: 4 for each of 100 results."""
@@ -123,11 +125,11 @@ class Calibration:
         return int(np.count_nonzero((vectors < self.low) | (vectors > self.high)))
 
 
-def calibration_texts(texts: Iterable[str], most: int = CALIBRATION_TEXTS) -> list[str]:
-    """Choose at most `most` different texts, those with the smallest hash: the same in any order."""
-    chosen: dict[bytes, str] = {}
+def calibration_texts(texts: Iterable[ItemT], most: int = CALIBRATION_TEXTS) -> list[ItemT]:
+    """Choose at most `most` different texts or pictures, those with the smallest hash: the same in any order."""
+    chosen: dict[bytes, ItemT] = {}
     for text in texts:
-        chosen[hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()] = text
+        chosen[hashlib.blake2b(item_bytes(text), digest_size=16).digest()] = text
         if len(chosen) > 2 * most:  # a corpus may not fit into memory twice
             chosen = dict(sorted(chosen.items())[:most])
     return [text for _, text in sorted(chosen.items())[:most]]

@@ -17,11 +17,14 @@ import numpy.typing as npt
 from instructor_eval.cache.blocks import VECTORS, present
 from instructor_eval.cache.database import FILE_NAME, check_version, connect, reason
 from instructor_eval.cache.vectors import Space
+from instructor_eval.core.pictures import Item
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import WINDOW
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import BaseEngine, Engine
+from instructor_eval.models.images.engine import ImageEngine
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.precision import Calibration, Precision
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.tasks.encoder import BoundEncoder
@@ -189,6 +192,27 @@ class CountingServed(ServedEngine):
     def _compute(
         self,
         texts: list[str],
+        keys: list[bytes],
+        instruction: str,
+        into: tuple[Vectors, list[int]],
+        progress: Progress,
+        most: int | None,
+    ) -> None:
+        assert self.cache is not None
+        self.cache.write(self.space, keys, np.empty((0, self.dim), dtype=np.float32))
+        progress.advance(len(texts), 0, sum(len(instruction) + len(t) for t in texts))
+
+
+class CountingImages(ImageEngine):
+    """The same of a model of texts and pictures: no picture is opened, and tokens are not counted."""
+
+    def __init__(self, model: ImageModel, known: KnownKeys) -> None:
+        super().__init__(model, device="cpu", cache=known)
+        self.tokens = np.zeros(CLASSES, dtype=np.int64)
+
+    def _compute(
+        self,
+        texts: list[Item],
         keys: list[bytes],
         instruction: str,
         into: tuple[Vectors, list[int]],

@@ -18,9 +18,17 @@ from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine, pick_device
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.precision import CALIBRATED
 from instructor_eval.models.served.engine import Served
-from instructor_eval.run.counting import CLASSES, CountingEncoder, CountingEngine, CountingServed, KnownKeys
+from instructor_eval.run.counting import (
+    CLASSES,
+    CountingEncoder,
+    CountingEngine,
+    CountingImages,
+    CountingServed,
+    KnownKeys,
+)
 from instructor_eval.run.plan import Planned, Request, plan_run
 from instructor_eval.run.rates import Rate, Seconds, estimate, measure_rates
 from instructor_eval.run.scores import filed, planned_score
@@ -30,7 +38,7 @@ from instructor_eval.tasks.encoder import NoModel
 from instructor_eval.tasks.task import Card
 
 Say = Callable[[str], None]
-Counting = CountingEngine | CountingServed
+Counting = CountingEngine | CountingImages | CountingServed
 
 
 @dataclass
@@ -171,6 +179,8 @@ def dry_run(request: Request, known: KnownKeys, lookup: Lookup | None, say: Say,
             engine = CountingServed(loaded, known)
         elif isinstance(loaded, Checkpoint):
             engine = CountingEngine(loaded, known)
+        elif isinstance(loaded, ImageModel):
+            engine = CountingImages(loaded, known)
         rows = [row for plan in plans for row in counter.rows(plan, engine)]
         counter.found.rows += rows
         if calibrate:

@@ -11,6 +11,8 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine, Engine, pick_device
+from instructor_eval.models.images.engine import ImageEngine
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.probe import Prober
@@ -98,6 +100,8 @@ def engine_of(model: ModelDescription, request: Request) -> BaseEngine:
     """
     if isinstance(model, Served):
         return ServedEngine(model, request.cache if model.source.cached else MemoryCache())
+    if isinstance(model, ImageModel):
+        return ImageEngine(model, device=request.device, cache=request.cache)
     assert isinstance(model, Checkpoint)
     return Engine(
         model,

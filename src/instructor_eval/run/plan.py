@@ -14,6 +14,8 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import default_variant, pick_device
 from instructor_eval.models.find import ModelSpec, locate
+from instructor_eval.models.images.find import is_image_model, read_image_model
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.library import LibraryEncoder
 from instructor_eval.models.served.contract import ServedModel, Serving
 from instructor_eval.models.served.engine import check_form, describe
@@ -203,14 +205,14 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
 def _by_search(whole: Planned, searches: Sequence[SearchSpec]) -> list[Planned]:
     """A row for each search with the retrieval tasks; tasks of other types stand once, beside the exact search's."""
     retrieval = [card for card in whole.cards if types.get(card.type).is_searched]
-    ranking = [card for card in whole.cards if types.get(card.type).is_ranking]
+    cut = [card for card in whole.cards if types.get(card.type).is_cut]
     exact = any(search.is_exact for search in searches)
     others = [search for search in searches if not search.is_exact]
-    varied = [card for card in ranking if all(search.chunk for search in others)] if others else []
+    varied = [card for card in cut if all(search.chunk for search in others)] if others else []
     plain = [card for card in whole.cards if exact or card not in (*retrieval, *varied)]
     found = [dataclasses.replace(whole, cards=plain)] if plain else []
     for search in others:
-        cards = retrieval if search.is_store else ranking
+        cards = retrieval if search.is_store else cut
         found += [dataclasses.replace(whole, cards=cards, search=search)] if cards else []
     return found
 
@@ -222,7 +224,7 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
         UserError: so it is.
     """
     stores = [search for search in searches if search.is_store]
-    if any(search.chunk for search in searches) and not any(types.get(card.type).is_ranking for card in cards):
+    if any(search.chunk for search in searches) and not any(types.get(card.type).is_cut for card in cards):
         raise UserError("--chunk is for retrieval and reranking tasks, and no --task or --benchmark names one")
     if stores and not any(types.get(card.type).is_searched for card in cards):
         raise UserError(f"--search {stores[0]} is for retrieval tasks, and no --task or --benchmark names one")
@@ -265,6 +267,8 @@ def _found(request: Request, text: Model) -> ModelDescription:
         return dataclasses.replace(text.engine.checkpoint, variant=BASELINE)
     if kind_of(text):
         return load(text, request.serving)
+    if is_image_model(text):
+        return read_image_model(text, family=request.family, offline=request.settings.offline)
     return locate(
         ModelSpec.parse(text),
         offline=request.settings.offline,
@@ -297,9 +301,9 @@ def _check_chunks(model: ModelDescription, searches: Sequence[SearchSpec]) -> No
 
 
 def _check_forms(model: ModelDescription, variants: Sequence[Variant], *, compiled: bool) -> None:
-    """Refuse forms that sentence-transformers does not compute in, before anything is computed."""
+    """Refuse forms that the library of a model does not compute in, before anything is computed."""
     for variant in variants:
-        if isinstance(model, Checkpoint):
+        if isinstance(model, Checkpoint | ImageModel):
             dataclasses.replace(model, variant=str(variant)).check_form(compiled=compiled)
 
 

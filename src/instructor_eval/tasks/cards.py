@@ -119,7 +119,10 @@ def _template(kind: TaskType, words: Mapping[str, Any]) -> Template:
     return Template(domain=words.get("domain", ""), roles={**kind.wording, **roles})
 
 
-SHIPPED = ("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml", "probe/probe.yaml")
+SHIPPED = (
+    *("mteb.yaml", "billboard.yaml", "prompt_retrieval.yaml", "demo/demo.yaml"),
+    *("probe/probe.yaml", "demo/pictures.yaml"),
+)
 """The files of the shipped cards, in `tasks/`."""
 
 

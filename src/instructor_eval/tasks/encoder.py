@@ -1,4 +1,4 @@
-"""The encoder as one task sees it: texts by role, instructions resolved, everything counted and hashed."""
+"""The encoder as one task sees it: texts and pictures by role, instructions resolved, everything counted and hashed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from instructor_eval.core.errors import UserError
+from instructor_eval.core.pictures import Item, Picture, item_bytes
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.engine import BaseEngine
@@ -67,7 +68,7 @@ class BoundEncoder:
         """Return the literal instruction of a role."""
         return self._instructions[role].text
 
-    def calibrate(self, texts: Iterable[str], role: str) -> None:
+    def calibrate(self, texts: Iterable[Item], role: str) -> None:
         """Take every dimension's range from at most 10,000 of `texts`, if the variant needs ranges.
 
         They are embedded under the instruction of `role`, and not part of `texts_hash`. Only the first call counts.
@@ -84,7 +85,7 @@ class BoundEncoder:
             instruction = self._instructions[role].text
             self._precision.calibrate(self._full(chosen, instruction, role), role=role, instruction=instruction)
 
-    def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
+    def encode(self, texts: Sequence[Item], role: str, *, bare: bool = False) -> Vectors:
         """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim].
 
         These are the values that an index of the variant's precision computes with. Without an earlier `calibrate`,
@@ -118,9 +119,9 @@ class BoundEncoder:
         Raises:
             ModelOutputError: a vector is not usable.
         """
-        return self._vectors(list(chunks), "document", bare=False)
+        return self._vectors([*chunks], "document", bare=False)
 
-    def _vectors(self, texts: list[str], role: str, *, bare: bool) -> Vectors:
+    def _vectors(self, texts: list[Item], role: str, *, bare: bool) -> Vectors:
         instruction = "" if bare else self._instructions[role].text
         try:
             vectors = self._full(texts, instruction, role)
@@ -139,12 +140,12 @@ class BoundEncoder:
         """Return the precision of vectors for the score file, as `Precision.describe`."""
         return self._precision.describe()
 
-    def _full(self, texts: list[str], instruction: str, role: str) -> Vectors:
+    def _full(self, texts: list[Item], instruction: str, role: str) -> Vectors:
         """Return the model's own vectors."""
         if not (self._drops_over_limit and instruction):
             return self._engine.encode(texts, self._scope(instruction, role), progress=self.progress)
         # The paper's code: a text that makes the input longer than 256 tokens is embedded without the instruction.
-        lengths = np.array(self._engine.input_lengths(texts, instruction))
+        lengths = np.array(self._engine.input_lengths([str(text) for text in texts], instruction))
         vectors = np.empty((len(texts), self._engine.dim), dtype=np.float32)
         for mask, used in ((lengths <= CLUSTERING_LIMIT, instruction), (lengths > CLUSTERING_LIMIT, "")):
             at = np.flatnonzero(mask)
@@ -163,8 +164,8 @@ class BoundEncoder:
         purpose = role if role in ("query", "document") else self._purpose or role
         return self._engine.scope(instruction, self._task, self._type, purpose)
 
-    def _refuse_empty(self, texts: Sequence[str], role: str) -> None:
-        if self._refuses_empty and not all(text.strip() for text in texts):
+    def _refuse_empty(self, texts: Sequence[Item], role: str) -> None:
+        if self._refuses_empty and not all(isinstance(text, Picture) or text.strip() for text in texts):
             step = "correct the data, or add --protocol empty_text=encode"
             raise UserError(f"{self._task}: a {role} has no text: {step}")
 
@@ -187,14 +188,14 @@ class NoModel:
         """Return an empty instruction."""
         return ""
 
-    def calibrate(self, texts: Iterable[str], role: str) -> None:
+    def calibrate(self, texts: Iterable[Item], role: str) -> None:
         """Do nothing."""
 
     def embedding(self) -> dict[str, Any]:
         """Return an empty description."""
         return {}
 
-    def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
+    def encode(self, texts: Sequence[Item], role: str, *, bare: bool = False) -> Vectors:
         """Hash the texts and return float32 [len(texts), 0]."""
         self._hash.add(texts, role)
         return np.empty((len(texts), 0), dtype=np.float32)
@@ -213,10 +214,11 @@ class TextsHash:
     def __init__(self) -> None:
         self._sum = 0
 
-    def add(self, texts: Sequence[str], role: str) -> None:
-        """Add texts to the hash."""
+    def add(self, texts: Sequence[Item], role: str) -> None:
+        """Add texts, and pictures by their content, to the hash."""
+        head = f"{role}\0".encode("utf-8", "surrogatepass")
         for text in texts:
-            digest = hashlib.sha256(f"{role}\0{text}".encode("utf-8", "surrogatepass")).digest()
+            digest = hashlib.sha256(head + item_bytes(text)).digest()
             self._sum = (self._sum + int.from_bytes(digest, "little")) % _MODULUS
 
     def hex(self) -> str:

@@ -122,7 +122,7 @@ def resolve(card: Card, role: str, chosen: InstructionSet, model: ModelRule) -> 
     if chosen.kind == "template":
         return _from_template(card, role, "--instructions template")
     if model.family == "prefix":
-        return _from_prompts(card, role, model)
+        return _from_own_template(card, role, model) or _from_prompts(card, role, model)
     return _from_card(card, role, chosen.table_of or model.name)
 
 
@@ -136,6 +136,15 @@ def _from_file(card: Card, role: str, chosen: InstructionSet, model: ModelRule) 
         for r in (role, "*"):
             if r in chosen.entries.get(key, {}):
                 return Resolved(chosen.entries[key][r], f"file {chosen.name}: {key}")
+    return None
+
+
+def _from_own_template(card: Card, role: str, model: ModelRule) -> Resolved | None:
+    """Return a card's instruction that has a place for the text, as prompts of classes have: "a photo of a {}."."""
+    entries = card.instructions.get(role, {})
+    for key in (model.name, "prefix", "default"):
+        if "{}" in entries.get(key, ""):
+            return Resolved(entries[key], f"card: {key}")
     return None
 
 

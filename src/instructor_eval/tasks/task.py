@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from instructor_eval.core.values import Items, Template, Vectors
 
 if TYPE_CHECKING:
+    from instructor_eval.core.pictures import Item
     from instructor_eval.models.variant import Variant
     from instructor_eval.readers.answers import AnswerCache
     from instructor_eval.readers.contract import Reader
@@ -69,7 +70,7 @@ class TaskEncoder(Protocol):
         """Return the literal instruction under which texts of a role are embedded."""
         ...
 
-    def calibrate(self, texts: Iterable[str], role: str) -> None:
+    def calibrate(self, texts: Iterable[Item], role: str) -> None:
         """Calibrate int8 on the texts that will be searched, before the first `encode`.
 
         Only the first call counts. Without a call, the texts of the first `encode` are used. Other variants do not read
@@ -77,8 +78,11 @@ class TaskEncoder(Protocol):
         """
         ...
 
-    def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
-        """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim], in input order."""
+    def encode(self, texts: Sequence[Item], role: str, *, bare: bool = False) -> Vectors:
+        """Embed `texts` under the instruction of `role` (none if `bare`): float32 [len(texts), dim], in input order.
+
+        Pictures may be among them, under no instruction, where the model reads pictures.
+        """
         ...
 
 

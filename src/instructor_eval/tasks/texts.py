@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from instructor_eval.core.pictures import Item
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.variant import FP32
 from instructor_eval.tasks import types
@@ -28,13 +29,13 @@ class _Collector:
         """Return nothing: no text has an instruction here."""
         return ""
 
-    def calibrate(self, texts: Iterable[str], role: str) -> None:
+    def calibrate(self, texts: Iterable[Item], role: str) -> None:
         """Do nothing."""
 
-    def encode(self, texts: Sequence[str], role: str, *, bare: bool = False) -> Vectors:
+    def encode(self, texts: Sequence[Item], role: str, *, bare: bool = False) -> Vectors:
         """Remember texts under their role; of a task that fits a classifier the first ones are for training."""
         shown = _TRAINING if self._trains and not self.texts else role
-        self.texts.setdefault(shown, {}).update(dict.fromkeys(texts))
+        self.texts.setdefault(shown, {}).update(dict.fromkeys(text for text in texts if isinstance(text, str)))
         return np.zeros((len(texts), 2), dtype=np.float32)
 
 

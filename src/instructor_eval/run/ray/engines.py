@@ -13,6 +13,7 @@ import numpy as np
 
 from instructor_eval.core.environment import hardware
 from instructor_eval.core.errors import ModelOutputError, UserError, one_line
+from instructor_eval.core.pictures import Item
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import longest_first
@@ -107,7 +108,7 @@ class WorkerEngine(Engine):
         return {"hardware": here, "executor": "ray", "workers": self._setup.workers}
 
     def encode(
-        self, texts: Sequence[str], instruction: str, *, progress: Progress | None = None, most: int | None = None
+        self, texts: Sequence[Item], instruction: str, *, progress: Progress | None = None, most: int | None = None
     ) -> Vectors:
         """As `Engine.encode`; progress goes to the run's view."""
         return super().encode(texts, instruction, progress=self.counts, most=most)

@@ -46,7 +46,7 @@ def study(
     home = options.results
     with files.alone(home):
         asked = read(dataclasses.replace(options, cost="off"))
-        cards = [card for card in asked.cards if types.get(card.type).is_ranking and not card.parts]
+        cards = [card for card in asked.cards if types.get(card.type).is_cut and not card.parts]
         if not cards:
             raise UserError("a study of chunks is for retrieval and reranking tasks, and no --task names one")
         asked = dataclasses.replace(asked, cards=cards)

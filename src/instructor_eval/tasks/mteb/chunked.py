@@ -55,7 +55,7 @@ class ChunkedSearch(MtebSearch):
         self._ids = [str(i) for i in queries["id"]]
         vectors = self._encoder.encode(query_texts(queries, task_metadata), "query")
         self._bytes = self._encoder.variant.bytes_per_vector(vectors.shape[1])
-        self._cut = [self._cutter.chunks(texts, self._chunk) for texts in self._windows()]
+        self._cut = [self._cutter.chunks(list(map(str, texts)), self._chunk) for texts in self._windows()]
         if top_ranked is not None:
             return self._rerank(vectors, top_ranked, top_k)
         if self._spec is None:
@@ -120,7 +120,7 @@ class TextsOfChunks(ChunkedSearch):
         from instructor_eval.tasks.mteb.light import AllSeen
 
         self._encoder.encode(query_texts(queries, task_metadata), "query")
-        self._cut = [self._cutter.chunks(texts, self._chunk) for texts in self._windows()]
+        self._cut = [self._cutter.chunks(list(map(str, texts)), self._chunk) for texts in self._windows()]
         for _ in self._pieces():
             pass
         raise AllSeen

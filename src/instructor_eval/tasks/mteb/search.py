@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.mteb import query_texts
+from instructor_eval.core.pictures import Item
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.precision import rescore
 from instructor_eval.search.spec import SearchSpec
@@ -66,12 +67,12 @@ class CorpusSearch:
         """With a store: the result of exact search."""
         self.found: SearchResult | None = None
 
-    def find(self, ids: Sequence[str], texts: Sequence[str], corpus: Any, k: int) -> dict[str, dict[str, float]]:
+    def find(self, ids: Sequence[str], texts: Sequence[Item], corpus: Any, k: int) -> dict[str, dict[str, float]]:
         """Return query id -> document id -> score, of the exact search for `k` documents each, the best first.
 
         Args:
             ids: Of the queries.
-            texts: Of the queries.
+            texts: Texts or pictures of the queries.
             corpus: A data set of documents, read once.
             k: Documents for each query at most.
         """
@@ -87,7 +88,7 @@ class CorpusSearch:
         )  # fmt: skip
         return self._named(self.found)
 
-    def pass_texts(self, texts: Sequence[str], corpus: Any) -> None:
+    def pass_texts(self, texts: Sequence[Item], corpus: Any) -> None:
         """Pass the texts of queries and documents to the encoder, as a search does, and search nothing."""
         self._corpus = corpus
         self._encoder.encode(texts, "query")
@@ -141,10 +142,18 @@ class CorpusSearch:
         for texts in self._windows():
             yield self._encoder.encode(texts, "document")
 
-    def _windows(self) -> Iterator[list[str]]:
+    def _windows(self) -> Iterator[list[Item]]:
         for start in range(0, len(self._corpus), _WINDOW):
             part = self._corpus.select(range(start, min(start + _WINDOW, len(self._corpus))))
-            yield list(documents_of(part))
+            yield self.document_items(part)
+
+    def query_items(self, queries: Any, task_metadata: Any) -> list[Item]:
+        """Return what is embedded for a data set of queries: its texts."""
+        return [*query_texts(queries, task_metadata)]
+
+    def document_items(self, corpus: Any) -> list[Item]:
+        """Return what is embedded for a part of the corpus: its texts."""
+        return list(documents_of(corpus))
 
     def _names(self, found: SearchResult) -> dict[int, str]:
         """Return the ids of the found documents only: a corpus may have millions."""
@@ -176,5 +185,5 @@ class MtebSearch(CorpusSearch):
 
     def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
         """Return query id -> document id -> score."""
-        texts = query_texts(queries, task_metadata)
+        texts = self.query_items(queries, task_metadata)
         return self.find([str(i) for i in queries["id"]], texts, self._corpus, top_k)

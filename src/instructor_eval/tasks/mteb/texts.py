@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from instructor_eval.core.mteb import query_texts
 from instructor_eval.core.values import Vectors
 from instructor_eval.tasks.mteb.encoder import MtebEncoder
 from instructor_eval.tasks.mteb.light import AllSeen
@@ -23,7 +22,7 @@ class TextsOfSearch(MtebSearch):
 
     def search(self, queries: Any, *, top_k: int, task_metadata: Any, **_kwargs: Any) -> dict[str, dict[str, float]]:
         """Pass the texts on, and end the evaluation after the last one."""
-        self.pass_texts(query_texts(queries, task_metadata), self._corpus)
+        self.pass_texts(self.query_items(queries, task_metadata), self._corpus)
         raise AllSeen
 
 

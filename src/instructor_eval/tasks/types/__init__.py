@@ -8,6 +8,7 @@ from __future__ import annotations
 from instructor_eval.tasks.types.base import TaskType
 from instructor_eval.tasks.types.classification import Classification
 from instructor_eval.tasks.types.clustering import Clustering
+from instructor_eval.tasks.types.image_text_retrieval import ImageTextRetrieval
 from instructor_eval.tasks.types.pair_classification import PairClassification
 from instructor_eval.tasks.types.prompt_retrieval import PromptRetrieval
 from instructor_eval.tasks.types.reranking import Reranking
@@ -15,15 +16,16 @@ from instructor_eval.tasks.types.retrieval import Retrieval
 from instructor_eval.tasks.types.sts import STS
 from instructor_eval.tasks.types.summarization import Summarization
 from instructor_eval.tasks.types.text_evaluation import TextEvaluation
+from instructor_eval.tasks.types.zero_shot import ZeroShotClassification
 
 TYPES: dict[str, TaskType] = {
     kind.name: kind
     for kind in (
         Retrieval(), Reranking(), Clustering(), PairClassification(), Classification(), STS(), Summarization(),
-        TextEvaluation(), PromptRetrieval(),
+        TextEvaluation(), PromptRetrieval(), ImageTextRetrieval(), ZeroShotClassification(),
     )
 }  # fmt: skip
-"""By name, in the order of the paper's Table 2."""
+"""By name, in the order of the paper's Table 2; those of pictures last."""
 
 GENERAL_WORDING = {**Retrieval.wording, "text": ("text", "")}
 """Role -> wording, for a type that is not known."""

@@ -62,7 +62,9 @@ class TaskType:
     is_searched: bool = False
     """It searches a corpus, in a vector store if asked for one."""
     is_ranking: bool = False
-    """Its items are queries, with the documents found for them, which may be cut into chunks."""
+    """Its items are queries, with the documents found for them."""
+    is_cut: bool = False
+    """Its documents are texts, which may be cut into chunks."""
     is_prompted: bool = False
     """A reader answers prompts with demonstrations that a model, or chance, chooses."""
     may_be_own: bool = True

@@ -32,7 +32,7 @@ class RankingType(MtebType):
     wording: ClassVar = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
     mteb_class = "AbsTaskRetrieval"
     further = SEPARATION
-    is_ranking = True
+    is_ranking = is_cut = True
 
     def summary(self, card: Card, data: Any) -> str:
         judged = sum(len(d) for d in data.qrels.values())

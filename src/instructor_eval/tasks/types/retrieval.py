@@ -21,7 +21,10 @@ class Retrieval(RankingType):
     name = category = "Retrieval"
     metrics = ("ndcg_at_10", *(m for m in AT_K if m != "ndcg_at_10"))
     is_searched = True
-    light_attributes: ClassVar = {"ignore_identical_ids": False, "k_values": (1, 3, 5, 10, 20, 100, 1000)}
+    light_attributes: ClassVar[Mapping[str, Any] | None] = {
+        "ignore_identical_ids": False,
+        "k_values": (1, 3, 5, 10, 20, 100, 1000),
+    }
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
         return read_retrieval(card, folder)

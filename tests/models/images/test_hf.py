@@ -1,0 +1,105 @@
+"""Vectors of texts and pictures equal transformers' own, whatever pictures there are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoTokenizer, CLIPModel, SiglipModel
+from transformers.image_utils import load_image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from instructor_eval import load_encoder
+from instructor_eval.core.errors import UserError
+
+TEXTS = ["a photo of a cat", "two red circles", "a", "the river and the city by night " * 5, "Ünïcödé 日本"]
+KINDS = {
+    "clip": (CLIPModel, CLIPImageProcessorPil, "longest"),
+    "clip-ViT-made": (CLIPModel, CLIPImageProcessorPil, "longest"),
+    "siglip": (SiglipModel, SiglipImageProcessorPil, "max_length"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vectors_equal_transformers(models: Path, pictures: list[Path], kind: str) -> None:
+    encoder = load_encoder(f"hf-clip:{models / kind}", device="cpu")
+    folder = models / kind / "0_CLIPModel" if kind.startswith("clip-ViT") else models / kind
+    model_class, processor_class, padding = KINDS[kind]
+    model = model_class.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    length = model.config.text_config.max_position_embeddings
+    assert len(pictures) == 20
+    with torch.no_grad():
+        pixels = processor_class.from_pretrained(folder)([load_image(str(p)) for p in pictures], return_tensors="pt")
+        wanted = model.get_image_features(**pixels).pooler_output.numpy()
+        found = encoder.encode(pictures)
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() < 1e-5
+        assert np.linalg.norm(wanted - wanted[0], axis=1)[1:].min() > 1e-2  # other pictures, other vectors
+        for text in TEXTS:  # one by one: no padding but the model's own
+            ids = tokenizer([text], padding=padding, truncation=True, max_length=length, return_tensors="pt")
+            names = ("input_ids",) if kind == "siglip" else ("input_ids", "attention_mask")
+            alone = model.get_text_features(**{n: ids[n] for n in names}).pooler_output.numpy()
+            assert np.abs(encoder.encode([text]) - alone).max() < 1e-5
+        assert np.abs(encoder.encode(TEXTS)[2] - encoder.encode(TEXTS[2])).max() < 1e-5
+
+
+def test_a_turned_photo_is_turned_as_transformers_does(models: Path, pictures: list[Path], tmp_path: Path) -> None:
+    image = Image.open(pictures[0]).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.png", exif=exif)
+    image.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "as_seen.png")
+    encoder = load_encoder(f"hf-clip:{models / 'clip'}", device="cpu")
+    turned, seen, plain = encoder.encode([tmp_path / "turned.png", tmp_path / "as_seen.png", pictures[0]])
+    assert np.array_equal(turned, seen)
+    assert not np.allclose(turned, plain)
+
+
+def test_an_instruction_has_the_text_at_its_place_and_pictures_have_none(models: Path, pictures: list[Path]) -> None:
+    encoder = load_encoder(f"hf-clip:{models / 'clip'}", device="cpu")
+    assert np.array_equal(encoder.encode(["cat"], "a photo of a {}."), encoder.encode(["a photo of a cat."]))
+    assert np.array_equal(encoder.encode(["cat"], "a photo of a "), encoder.encode(["a photo of a cat"]))
+    mixed = encoder.encode([pictures[0], "cat", pictures[1].read_bytes(), Image.open(pictures[2])], "a {}")
+    assert np.allclose(mixed[[0, 2, 3]], encoder.encode(pictures[:3]), atol=1e-6)
+    assert np.allclose(mixed[1], encoder.encode("a cat"), atol=1e-6)
+    assert encoder.encode(pictures[0]).shape == (encoder.dim,)
+    assert encoder.encode([[pictures[0].name, "x"]]).shape == (1, encoder.dim)  # a pair of texts stays one
+
+
+@pytest.mark.parametrize(("variant", "near"), [("bf16", 0.05), ("fp16", 0.01), ("int8-dynamic", 0.2)])
+def test_other_forms_are_near_and_another_model(models: Path, pictures: list[Path], variant: str, near: float) -> None:
+    plain, other = (load_encoder(f"hf-clip:{models / 'clip'}", device="cpu", variant=v) for v in ("fp32", variant))
+    assert plain.fingerprint != other.fingerprint
+    for items in (pictures, TEXTS):
+        a, b = plain.encode(items), other.encode(items)
+        apart = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a, axis=1)
+        assert 0 < apart.max() < near
+    alone = np.stack([other.encode(p) for p in pictures])
+    assert np.abs(alone - other.encode(pictures)).max() < 0.05
+
+
+def test_forms_that_the_towers_do_not_have_are_refused(models: Path) -> None:
+    with pytest.raises(UserError, match="use --variant fp32, bf16, fp16, int8-dynamic"):
+        load_encoder(f"hf-clip:{models / 'clip'}", device="cpu", variant="int8")
+
+
+def test_a_torch_archive_of_plain_tensors_gives_the_same(models: Path, pictures: list[Path], tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "archive"
+    shutil.copytree(models / "clip", folder)
+    state = CLIPModel.from_pretrained(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    wanted = load_encoder(f"hf-clip:{models / 'clip'}", device="cpu").encode(pictures[:3])
+    assert np.array_equal(load_encoder(f"hf-clip:{folder}", device="cpu").encode(pictures[:3]), wanted)
+    torch.save({"a": print}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="no archive of plain tensors"):
+        load_encoder(f"hf-clip:{folder}", device="cpu").encode(pictures[:3])
+    del state["visual_projection.weight"]
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"lacks visual_projection\.weight"):
+        load_encoder(f"hf-clip:{folder}", device="cpu").encode(pictures[:3])
