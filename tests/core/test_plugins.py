@@ -321,7 +321,7 @@ def test_tasks_that_are_none(install: Install, cli: Run, code: str, files: dict[
     listed = cli("tasks")
     assert listed.code == 0
     assert words in listed.err
-    assert "56 mteb, 3 billboard, 11 prompt-retrieval, 4 demo, 3 demo-pictures" in listed.out
+    assert "56 mteb, 3 billboard, 11 prompt-retrieval, 4 demo, 1 probe, 3 demo-pictures" in listed.out
 
 
 def test_a_function_may_give_the_folder_and_other_packages_stay(install: Install, cli: Run) -> None:
