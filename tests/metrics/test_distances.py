@@ -23,3 +23,8 @@ def test_bits_are_those_of_scikit_learn(kind, dim):
     ours = getattr(distances, f"{kind}_distances")(a, b)
     assert ours.dtype == theirs.dtype
     assert ours.tolist() == theirs.tolist()
+
+
+def test_dot_products_are_numpys():
+    a, b = made(50, 384, 1), made(50, 384, 2)
+    assert distances.dot_products(a, b).tolist() == [float(np.dot(x, y)) for x, y in zip(a, b, strict=True)]

@@ -69,7 +69,8 @@ def quiet_mteb() -> Iterator[None]:
 
 
 _SAID = frozenset({"metadata", "min_score", "max_score", "column_names", "ignore_identical_ids", "fast_loading",
-                   "abstask_prompt", "load_data", "dataset_transform", "_abc_impl"})  # fmt: skip
+                   "abstask_prompt", "load_data", "dataset_transform", "_abc_impl", "input1_column_name",
+                   "input2_column_name", "label_column_name"})  # fmt: skip
 """Attributes that a task's class may set: they are read of the object, or shape its data before it is scored."""
 
 
@@ -98,13 +99,6 @@ def query_texts(queries: Any, task_metadata: Any) -> list[str]:
 
     loader: Any = create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query)
     return [str(text) for text in loader.dataset["text"]]
-
-
-def retrieval_scores(results: Any, qrels: Any, k_values: Any) -> Any:
-    """Return mteb's figures of every query, by trec_eval's names, for found documents and judgements."""
-    from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
-
-    return calculate_retrieval_scores(results, qrels, k_values).all_scores
 
 
 def choose_summarization_evaluator(task: Any, version: str) -> None:

@@ -1,4 +1,4 @@
-"""Distances of corresponding rows of two arrays, as STS reports them.
+"""Distances of corresponding rows of two arrays, as STS and pair classification report them.
 
 The order of operations is scikit-learn's (`paired_cosine_distances` and the like), whose bits they give; that library
 takes most of a second to import.
@@ -27,6 +27,11 @@ def euclidean_distances(a: Rows, b: Rows) -> Rows:
     """Return the lengths of the differences of corresponding rows: [n]."""
     off = a - b
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", off, off)))
+
+
+def dot_products(a: Rows, b: Rows) -> Rows:
+    """Return the dot products of corresponding rows: [n]; one by one, as mteb does."""
+    return np.asarray([np.dot(left, right) for left, right in zip(a, b, strict=True)])
 
 
 def _unit(rows: Rows) -> Rows:

@@ -177,8 +177,8 @@ def test_a_recipe_that_does_nothing_is_found_out(plain_folder: Path, monkeypatch
 
 
 def test_weights_of_another_type_are_found_out(plain_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = floats.load_transformer
-    monkeypatch.setattr(floats, "load_transformer", lambda c, dtype, **k: load(c, torch.float32, **k))
+    load = floats.load_encoder
+    monkeypatch.setattr(floats, "load_encoder", lambda c, dtype, **k: load(c, torch.float32, **k))
     with pytest.raises(RuntimeError, match="bfloat16 alone"):
         _ = as_form(plain_folder, "bf16").network
 
@@ -212,6 +212,7 @@ def test_fp16_that_overflows_names_the_layer(tmp_path: Path, instructor_folder: 
 
 def test_fp16_by_transformers_names_the_layer(tmp_path: Path, instructor_folder: Path, monkeypatch) -> None:
     folder = overflowing(instructor_folder, tmp_path / "large", 1)
+    monkeypatch.setattr(floats, "read_encoder", lambda *_: None)
     monkeypatch.setattr(floats, "fast_network", lambda *_: None)
     found = as_form(folder, "fp16")
     try:

@@ -1,5 +1,6 @@
 """Tasks without mteb: what is stored of them, when it is read, and that nothing heavy is imported then."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,15 +8,18 @@ import sys
 
 import by_type
 import mteb
+import numpy as np
 import pytest
 from made_up import MIRRORS, FakeEncoder, card, settings
 
 from instructor_eval.core.hub import tables_folder
 from instructor_eval.core.mteb import scores_as
+from instructor_eval.models.variant import Variant
 from instructor_eval.tasks.mteb import light
 from instructor_eval.tasks.mteb import load as mirror
+from instructor_eval.tasks.types.mteb_type import MtebType
 
-LIGHT = ["BIOSSES", "STS22", "SciFact"]
+LIGHT = ["BIOSSES", "STS22", "SciFact", "AskUbuntuDupQuestions", "TwitterSemEval2015"]
 
 
 def refuse(*_args, **_kwargs):
@@ -36,6 +40,35 @@ def test_mteb_reads_a_data_set_once(tmp_path, own_datasets_cache, monkeypatch, n
     monkeypatch.setattr(mirror, "load", refuse)
     assert by_type.run(card(name), again, settings(tmp_path, limit=limit)) == outcome
     assert again.calls == first.calls
+
+
+@pytest.mark.parametrize("variant", ["binary", "ubinary", "binary-rescore", "int8", "float16"])
+@pytest.mark.parametrize("name", ["AskUbuntuDupQuestions", "TwitterSemEval2015"])
+def test_scores_without_mteb_are_those_with_it(tmp_path, monkeypatch, name, variant):
+    class Bound(FakeEncoder):
+        def encode(self, texts, role, *, bare=False):
+            vectors = super().encode(texts, role, bare=bare)
+            has_signs = "binary" in variant and not (variant == "binary-rescore" and role == "query")
+            return np.where(vectors > 0, np.float32(1), np.float32(-1)) if has_signs else vectors
+
+    Bound.variant = Variant.parse(f"fp32+{variant}")
+    MIRRORS[name](tmp_path)
+    without = by_type.run(card(name), Bound(), settings(tmp_path))
+    monkeypatch.setattr(MtebType, "light_task", lambda *_: None)
+    monkeypatch.setattr(MtebType, "keep", lambda *_: None)
+    assert by_type.run(card(name), Bound(), settings(tmp_path)) == without
+
+
+@pytest.mark.parametrize("name", ["AskUbuntuDupQuestions", "TwitterSemEval2015"])
+def test_a_dry_run_without_mteb_passes_the_same_texts(tmp_path, monkeypatch, name):
+    MIRRORS[name](tmp_path)
+    without, using = FakeEncoder(), FakeEncoder()
+    asked = dataclasses.replace(settings(tmp_path), texts_only=True)
+    by_type.run(card(name), without, asked)
+    monkeypatch.setattr(MtebType, "light_task", lambda *_: None)
+    monkeypatch.setattr(MtebType, "keep", lambda *_: None)
+    by_type.run(card(name), using, asked)
+    assert without.calls == using.calls and without.calls
 
 
 def test_another_content_is_read_by_mteb(tmp_path, monkeypatch):
@@ -89,7 +122,13 @@ def test_a_branch_is_not_stored():
         ("BIOSSES", "AbsTaskSTS", True),
         ("SciFact", "AbsTaskRetrieval", True),
         ("ArguAna", "AbsTaskRetrieval", True),
+        ("AskUbuntuDupQuestions", "AbsTaskRetrieval", True),
+        ("SciDocsRR", "AbsTaskRetrieval", True),
+        ("StackOverflowDupQuestions", "AbsTaskRetrieval", True),
         ("MindSmallReranking", "AbsTaskRetrieval", False),  # it has figures of its own
+        ("SprintDuplicateQuestions", "AbsTaskPairClassification", True),
+        ("TwitterSemEval2015", "AbsTaskPairClassification", True),
+        ("TwitterURLCorpus", "AbsTaskPairClassification", True),
         ("SciFact", "AbsTaskSTS", False),
     ],
 )
@@ -120,6 +159,8 @@ def test_the_folder_is_that_of_datasets(own_datasets_cache, monkeypatch):
 @pytest.mark.parametrize(
     ("task", "heavy"),
     [("DemoSTS", {"mteb", "torch", "datasets", "sklearn"}), ("BIOSSES", {"mteb", "torch", "datasets", "sklearn"}),
+     ("AskUbuntuDupQuestions", {"mteb", "datasets", "sklearn"}),
+     ("TwitterSemEval2015", {"mteb", "datasets", "sklearn"}),
      ("DemoRetrieval", {"mteb", "datasets", "sklearn"}), ("SciFact", {"mteb", "datasets", "sklearn"})],
 )  # fmt: skip
 def test_a_cached_run_imports_neither_mteb_nor_what_it_does_not_use(tmp_path, task, heavy):

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, BertModel, MT5EncoderModel, T5EncoderModel
 
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.libraries import quiet_transformers
@@ -16,6 +15,7 @@ from instructor_eval.models.bert import FastBert
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.folder.files import UNUSED_WEIGHTS
 from instructor_eval.models.forms.base import Options, Sizes
+from instructor_eval.models.forms.stored import NETWORKS, StoredEncoder, read_encoder
 from instructor_eval.models.packed import LAID_OUT, PLAIN, Arithmetic, Packed
 from instructor_eval.models.t5 import FastT5
 
@@ -26,8 +26,7 @@ _GPU_ALIGN = 8
 def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> FloatHidden:
     """Build the network in fp32, bf16 or fp16."""
     dtype = DTYPES[checkpoint.form]
-    transformer = load_transformer(checkpoint, dtype, trust_remote_code=options.trust_remote_code)
-    transformer.to(device)
+    transformer = load_encoder(checkpoint, dtype, trust_remote_code=options.trust_remote_code).to(device)
     network = fast_network(transformer, PLAIN if options.compiled else LAID_OUT) or PaddedNetwork(transformer)
     return FloatHidden(network, checkpoint, device, compiled=options.compiled)
 
@@ -132,6 +131,10 @@ def _show(watch: Any, name: str, _module: nn.Module, _inputs: Any, output: Any) 
 
 def fast_network(transformer: Any, arithmetic: Arithmetic) -> FastT5 | FastBert | None:
     """Return the fast forward pass for exactly the classes it was written for; None for others."""
+    if isinstance(transformer, StoredEncoder):
+        return NETWORKS[transformer.kind](transformer, arithmetic)
+    from transformers import BertModel, MT5EncoderModel, T5EncoderModel  # loaded already, by one of them or by others
+
     if type(transformer) in (T5EncoderModel, MT5EncoderModel) and FastT5.supports(transformer.config):
         return FastT5(transformer, arithmetic)
     if type(transformer) is BertModel and FastBert.supports(transformer.config):
@@ -181,12 +184,26 @@ def total_bytes(tensors: list[Tensor]) -> int:
     return sum(t.nelement() * t.element_size() for t in tensors)
 
 
+def load_encoder(checkpoint: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
+    """Return the checkpoint's weights for `fast_network`, or else its transformer (`load_transformer`).
+
+    Raises:
+        UserError: it cannot be read, or lacks weights.
+    """
+    found = read_encoder(checkpoint, dtype)
+    if found is not None:
+        return found
+    return load_transformer(checkpoint, dtype, trust_remote_code=trust_remote_code)
+
+
 def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:
     """Load the checkpoint's transformer with transformers, on the CPU, in evaluation mode, without gradients.
 
     Raises:
         UserError: it cannot be read, or lacks weights.
     """
+    from transformers import AutoModel, MT5EncoderModel, T5EncoderModel  # 3.5 s
+
     loader = {"t5": T5EncoderModel, "mt5": MT5EncoderModel}.get(str(checkpoint.config.get("model_type")), AutoModel)
     failure = as_user_error(f"model {checkpoint.name} cannot be loaded", "check the checkpoint, or use another one")
     try:

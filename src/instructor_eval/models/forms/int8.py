@@ -48,8 +48,7 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
         UserError: the transformer has no linear layer.
     """
     kind = _KINDS[checkpoint.form]
-    transformer = floats.load_transformer(checkpoint, kind.rest, trust_remote_code=options.trust_remote_code)
-    transformer.to(device)
+    transformer = floats.load_encoder(checkpoint, kind.rest, trust_remote_code=options.trust_remote_code).to(device)
     made: list[_Counted] = []
     choice = choose() if checkpoint.form == "int8" and device.type == "cpu" else None
     settings = {"engine": choice.engine} if choice else {}

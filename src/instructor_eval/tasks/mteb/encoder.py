@@ -25,14 +25,30 @@ def is_binary(variant: Variant) -> bool:
 
 def cosines(a: Any, b: Any) -> Any:
     """Return the cosine of every pair: a tensor [n, m]."""
-    from mteb.similarity_functions import dot_score
+    import torch
 
-    return dot_score(a, b) / a.shape[-1]
+    return torch.tensor(a, dtype=torch.float32) @ torch.tensor(b, dtype=torch.float32).T / a.shape[-1]
 
 
 def paired_cosines(a: Any, b: Any) -> Any:
     """Return the cosines of corresponding rows: float64 [n]."""
     return np.einsum("ij,ij->i", a, b).astype(np.float64) / a.shape[1]
+
+
+def similarities(variant: Variant, a: Vectors, b: Vectors) -> Any:
+    """Return the similarity of every pair that mteb computes on a CPU, without importing it: a tensor [n, m]."""
+    return cosines(a, b) if variant.embedding in ("binary", "ubinary") else _unit(a) @ _unit(b).T
+
+
+def paired_similarities(variant: Variant, a: Vectors, b: Vectors) -> Any:
+    """Return the similarities of corresponding rows that mteb computes, without importing it: [n]."""
+    return paired_cosines(a, b) if is_binary(variant) else (_unit(a) * _unit(b)).sum(dim=-1)
+
+
+def _unit(rows: Vectors) -> Any:
+    import torch
+
+    return torch.nn.functional.normalize(torch.tensor(rows, dtype=torch.float32), p=2, dim=1)
 
 
 def exact_cosines(variant: Variant) -> AbstractContextManager[None]:

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, cast
 
+from instructor_eval.core.mteb import query_texts
 from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb.light import LightTask, Rows, table_of
 from instructor_eval.tasks.mteb.rows import documents_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, ChunkEncoder, Outcome, RunSettings, TaskEncoder
@@ -32,6 +34,9 @@ class RankingType(MtebType):
     wording: ClassVar = {"query": ("query", "retrieving supporting documents"), "document": ("document", "retrieval")}
     mteb_class = "AbsTaskRetrieval"
     further = SEPARATION
+    light_attributes: ClassVar[Mapping[str, Any] | None] = {
+        "ignore_identical_ids": False, "k_values": (1, 3, 5, 10, 20, 100, 1000),
+    }  # fmt: skip
     is_ranking = is_cut = True
 
     def summary(self, card: Card, data: Any) -> str:
@@ -48,6 +53,47 @@ class RankingType(MtebType):
         corpus, queries = Dataset.from_list(data.corpus), Dataset.from_list(data.queries)
         split = {"corpus": corpus, "queries": queries, "relevant_docs": data.qrels, "top_ranked": data.candidates}
         task.dataset = {"default": {card.split: split}}
+
+    def fill_light(self, task: LightTask, card: Card, data: Any) -> None:
+        corpus, queries = Rows.of_rows(data.corpus), Rows.of_rows(data.queries)
+        split = {"corpus": corpus, "queries": queries, "relevant_docs": data.qrels, "top_ranked": data.candidates}
+        task.dataset = {"default": {card.split: split}}
+
+    def parts(self, task: Any, card: Card) -> dict[str, Any]:
+        """Return corpus, queries, judgements and candidates; a query's text as mteb embeds it."""
+        split = split_of(task, card)
+        corpus, queries, candidates = split["corpus"], split["queries"], split["top_ranked"]
+        titled = ["title"] if "title" in corpus.column_names else []
+        texts = {"id": list(queries["id"]), "text": query_texts(queries, task.metadata)}
+        return {
+            "corpus": table_of(corpus, ["id", *titled, "text"]),
+            "queries": Rows.of_columns(texts).table,
+            "relevant_docs": {query: dict(docs) for query, docs in split["relevant_docs"].items()},
+            "top_ranked": candidates and {query: list(docs) for query, docs in candidates.items()},
+        }
+
+    def measure(self, task: LightTask, card: Card, bridge: Any, settings: RunSettings, caught: dict[str, Any]) -> Any:
+        """Return trec_eval's figures and their means as mteb's `AbsTaskRetrieval` does."""
+        from instructor_eval.metrics import trec
+
+        split = split_of(task, card)
+        qrels = {query: docs for query, docs in split["relevant_docs"].items() if docs}
+        queries = split["queries"]
+        queries = queries.select([i for i, query in enumerate(queries["id"]) if query in qrels])
+        results = self.rank({**split, "queries": queries}, bridge, max(task.k_values), settings)
+        if task.ignore_identical_ids:
+            results = {query: {d: s for d, s in found.items() if d != query} for query, found in results.items()}
+        per_query = trec.figures_of_queries(results, qrels, task.k_values)
+        caught.update(scores=per_query, qrels=qrels, results=results, k_values=task.k_values)
+        return trec.means(per_query, results, qrels, task.k_values)
+
+    def rank(self, split: Mapping[str, Any], bridge: Any, k: int, settings: RunSettings) -> dict[str, dict[str, float]]:
+        """Return query id -> document id -> score, of at most `k` documents each.
+
+        Raises:
+            AllSeen: in a dry run, after the last text.
+        """
+        raise NotImplementedError
 
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
         split, corpus, queries = data.split(card.split), data.part("corpus"), data.part("queries")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.core.mteb import retrieval_scores
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.mteb.rows import split_of
+from instructor_eval.tasks.mteb.light import AllSeen, LightTask
+from instructor_eval.tasks.mteb.rows import documents_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.ranking_data import read_reranking
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
@@ -44,11 +44,30 @@ class Reranking(RankingType):
         chunked = self.chunked(card, encoder, settings)
         if chunked is not None:
             return chunked
-        if not settings.texts_only:
+        if isinstance(task, LightTask) or not settings.texts_only:
             return super().bridge(task, card, encoder, settings)
         from instructor_eval.tasks.mteb.texts import TextsOnly
 
         return TextsOnly(encoder, documents=len(split_of(task, card)["corpus"]))
+
+    def rank(self, split: Mapping[str, Any], bridge: Any, k: int, settings: RunSettings) -> dict[str, dict[str, float]]:
+        """Rank each query's candidates by their cosines, as mteb does on a CPU."""
+        queries = bridge.encode(split["queries"]["text"], "query")
+        documents = bridge.encode(list(documents_of(split["corpus"])), "document")
+        if settings.texts_only:
+            raise AllSeen
+        from instructor_eval.tasks.mteb.encoder import similarities
+
+        place = {doc: i for i, doc in enumerate(split["corpus"]["id"])}
+        results: dict[str, dict[str, float]] = {}
+        for query, vector in zip(split["queries"]["id"], queries, strict=True):
+            candidates = split["top_ranked"].get(query, ())
+            found = similarities(bridge.variant, vector[None], documents[[place[doc] for doc in candidates]])[0]
+            best = found.topk(min(k, len(candidates)))
+            results[query] = {
+                candidates[i]: s for i, s in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            }
+        return results
 
     def items(self, task: Any, card: Card, caught: Mapping[str, Any], scores: Any) -> tuple[Items, Iterable[Any]]:
         from instructor_eval import metrics
@@ -63,6 +82,8 @@ def _by_user(caught: Mapping[str, Any]) -> dict[str, Any]:
 
     In the data every clicked article is a query, `<user>_<n>`, with the user's judgements.
     """
+    from instructor_eval.metrics.trec import figures_of_queries
+
     merged: dict[str, dict[str, float]] = defaultdict(dict)
     qrels: dict[str, dict[str, int]] = {}
     for query, found in caught["results"].items():  # in the data's order; the judgements' order changes between runs
@@ -70,5 +91,5 @@ def _by_user(caught: Mapping[str, Any]) -> dict[str, Any]:
         qrels[base] = caught["qrels"][query]
         for doc, value in found.items():
             merged[base][doc] = max(value, merged[base].get(doc, value))
-    scores = retrieval_scores(merged, qrels, caught["k_values"])
+    scores = figures_of_queries(merged, qrels, caught["k_values"])
     return {**caught, "scores": scores, "qrels": qrels, "results": merged}

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from instructor_eval.core.mteb import query_texts
-from instructor_eval.tasks.mteb.light import AllSeen, LightTask, Rows, table_of
-from instructor_eval.tasks.mteb.rows import split_of
+from instructor_eval.tasks.mteb.light import AllSeen, LightTask
 from instructor_eval.tasks.own.ranking_data import read_retrieval
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.ranking import AT_K, TOP, RankingType
@@ -21,10 +19,6 @@ class Retrieval(RankingType):
     name = category = "Retrieval"
     metrics = ("ndcg_at_10", *(m for m in AT_K if m != "ndcg_at_10"))
     is_searched = True
-    light_attributes: ClassVar[Mapping[str, Any] | None] = {
-        "ignore_identical_ids": False,
-        "k_values": (1, 3, 5, 10, 20, 100, 1000),
-    }
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
         return read_retrieval(card, folder)
@@ -41,43 +35,14 @@ class Retrieval(RankingType):
             encoder, card.name, settings.search, depth=searched
         )
 
-    def fill_light(self, task: LightTask, card: Card, data: Any) -> None:
-        corpus, queries = Rows.of_rows(data.corpus), Rows.of_rows(data.queries)
-        split = {"corpus": corpus, "queries": queries, "relevant_docs": data.qrels, "top_ranked": None}
-        task.dataset = {"default": {card.split: split}}
-
-    def parts(self, task: Any, card: Card) -> dict[str, Any]:
-        """Return corpus, queries and judgements; a query's text as mteb embeds it."""
-        split = split_of(task, card)
-        corpus, queries = split["corpus"], split["queries"]
-        titled = ["title"] if "title" in corpus.column_names else []
-        texts = {"id": list(queries["id"]), "text": query_texts(queries, task.metadata)}
-        return {
-            "corpus": table_of(corpus, ["id", *titled, "text"]),
-            "queries": Rows.of_columns(texts).table,
-            "relevant_docs": {query: dict(docs) for query, docs in split["relevant_docs"].items()},
-            "top_ranked": None,
-        }
-
-    def measure(self, task: LightTask, card: Card, bridge: Any, settings: RunSettings, caught: dict[str, Any]) -> Any:
-        """Return trec_eval's figures and their means as mteb's `AbsTaskRetrieval` does."""
-        from instructor_eval.metrics import trec
-
-        split = split_of(task, card)
-        qrels = {query: docs for query, docs in split["relevant_docs"].items() if docs}
-        queries = split["queries"]
-        asked = [i for i, query in enumerate(queries["id"]) if query in qrels]
-        queries = queries.select(asked)
-        ids, texts = list(map(str, queries["id"])), queries["text"]
+    def rank(self, split: Mapping[str, Any], bridge: Any, k: int, settings: RunSettings) -> dict[str, dict[str, float]]:
+        """Search the corpus."""
+        ids, texts = list(map(str, split["queries"]["id"])), split["queries"]["text"]
         if settings.texts_only:
             bridge.pass_texts(texts, split["corpus"])
             raise AllSeen
-        results = bridge.find(ids, texts, split["corpus"], max(task.k_values))
-        if task.ignore_identical_ids:
-            results = {query: {d: s for d, s in found.items() if d != query} for query, found in results.items()}
-        per_query = trec.figures_of_queries(results, qrels, task.k_values)
-        caught.update(scores=per_query, qrels=qrels, results=results, k_values=task.k_values)
-        return trec.means(per_query, results, qrels, task.k_values)
+        found: dict[str, dict[str, float]] = bridge.find(ids, texts, split["corpus"], k)
+        return found
 
     def finished(self, outcome: Outcome, task: Any, card: Card, bridge: Any, caught: Mapping[str, Any]) -> Outcome:
         """Return the outcome with a store's figures beside exact search, and without figures beyond its depth."""
