@@ -1,0 +1,53 @@
+"""What the site adds to the documents as they stand: mkdocs calls the functions below (mkdocs.yml).
+
+The first page is README.md up to its links, and the command line's page is made of the parsers, so that neither text
+stands twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+_README = Path(__file__).resolve().parents[1] / "README.md"
+_WIDTH = "100"
+
+
+def on_page_markdown(markdown: str, **_of_the_page: Any) -> str:
+    """Return a page's text with what its marker stands for, and code blocks under the name of their language alone."""
+    for marker, text in (("<!-- README -->", readme), ("<!-- commands -->", command_line)):
+        if marker in markdown:
+            markdown = markdown.replace(marker, text())
+    return re.sub(r"^(```\w+) .*$", r"\1", markdown, flags=re.MULTILINE)  # `file=` and the like are for the tests
+
+
+def readme() -> str:
+    """Return README.md without its last part, with links from where the site's pages are."""
+    text, links, _ = _README.read_text(encoding="utf-8").partition("\n## Where to read on\n")
+    assert links, "README.md has no heading 'Where to read on'"
+    return text.replace("](docs/", "](")
+
+
+def command_line() -> str:
+    """Return the help of every command, a section each."""
+    from instructor_eval.cli.main import COMMANDS, parser_of, root_parser
+
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = _WIDTH  # argparse asks it
+    try:
+        parsers = [root_parser(), *(part for name in COMMANDS for part in _with_parts(parser_of(name)[0]))]
+        return "\n".join(f"## `{parser.prog}`\n\n```text\n{parser.format_help()}```\n" for parser in parsers)
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+def _with_parts(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Return a command's parser and those of its own commands (`evaluate baseline set`)."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [parser, *(part for action in inner for part in dict.fromkeys(action.choices.values()))]
