@@ -1,4 +1,4 @@
-"""README, the table of commands, the tutorials, what the site adds to the documents, and the files that GitHub reads."""
+"""README, the table of commands, the tutorials, what the site adds to the documents, and GitHub's files."""
 
 from __future__ import annotations
 
