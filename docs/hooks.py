@@ -39,6 +39,8 @@ def command_line() -> str:
     os.environ["COLUMNS"] = _WIDTH  # argparse asks it
     try:
         parsers = [root_parser(), *(part for name in COMMANDS for part in _with_parts(parser_of(name)[0]))]
+        for parser in parsers:
+            parser.common = ()  # every flag, as --help-all shows them
         return "\n".join(f"## `{parser.prog}`\n\n```text\n{parser.format_help()}```\n" for parser in parsers)
     finally:
         if before is None:

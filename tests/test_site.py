@@ -140,6 +140,7 @@ def test_the_command_lines_page_has_every_command_with_its_flags(hooks: ModuleTy
     assert {f"evaluate {name}" for name in COMMANDS} < set(heads)
     assert "evaluate baseline set" in heads
     assert "--thresholds" in page
+    assert "--batch-tokens" in page  # a rare one
 
 
 def test_a_code_blocks_words_for_the_tests_are_not_shown(hooks: ModuleType) -> None:
