@@ -8,25 +8,41 @@ from __future__ import annotations
 
 import argparse
 import os
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
-_README = Path(__file__).resolve().parents[1] / "README.md"
+_ROOT = Path(__file__).resolve().parents[1]
 _WIDTH = "100"
 
 
-def on_page_markdown(markdown: str, **_of_the_page: Any) -> str:
-    """Return a page's text with what its marker stands for, and code blocks under the name of their language alone."""
+def on_page_markdown(markdown: str, *, page: Any, **_of_mkdocs: Any) -> str:
+    """Return a page's text as the site has it.
+
+    What its marker stands for is put in, code blocks are named by their language alone, and links to files that are in
+    the repository and not on the site become the files' names.
+    """
     for marker, text in (("<!-- README -->", readme), ("<!-- commands -->", command_line)):
         if marker in markdown:
             markdown = markdown.replace(marker, text())
+    folder = posixpath.dirname(page.file.src_uri)
+    markdown = re.sub(r"\[([^\]]+)\]\((\.\.[^)#:]+)\)", lambda link: _elsewhere(link, folder), markdown)
     return re.sub(r"^(```\w+) .*$", r"\1", markdown, flags=re.MULTILINE)  # `file=` and the like are for the tests
+
+
+def _elsewhere(link: re.Match[str], folder: str) -> str:
+    """Return a link as it is, or a file's name where it leads out of the documents to a file that is there."""
+    text, target = link.groups()
+    path = posixpath.normpath(posixpath.join("docs", folder, target))
+    if path.startswith("docs/") or not (_ROOT / path).exists():
+        return link[0]
+    return f"`{path}`" if text.strip("`") == path else f"{text} (`{path}`)"
 
 
 def readme() -> str:
     """Return README.md without its last part, with links from where the site's pages are."""
-    text, links, _ = _README.read_text(encoding="utf-8").partition("\n## Where to read on\n")
+    text, links, _ = (_ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Where to read on\n")
     assert links, "README.md has no heading 'Where to read on'"
     return text.replace("](docs/", "](")
 

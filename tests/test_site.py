@@ -6,8 +6,9 @@ import importlib.util
 import re
 import shlex
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,13 +43,18 @@ def parse(words: list[str]) -> None:
 
 
 @pytest.fixture
-def hooks() -> ModuleType:
+def on_site() -> Callable[..., str]:
+    """`on_site(text, "tutorials/x.md")`: a page's text as the site has it."""
     spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
-    return made
+
+    def shown(text: str, place: str = "x.md") -> str:
+        return str(made.on_page_markdown(text, page=SimpleNamespace(file=SimpleNamespace(src_uri=place))))
+
+    return shown
 
 
 def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
@@ -126,15 +132,15 @@ def test_the_python_reference_names_all_that_is_public() -> None:
     assert sorted([*names, "__version__"]) == sorted(ie.__all__)
 
 
-def test_the_first_page_is_the_readme(hooks: ModuleType) -> None:
-    page = hooks.on_page_markdown((DOCS / "index.md").read_text(encoding="utf-8"))
+def test_the_first_page_is_the_readme(on_site: Callable[..., str]) -> None:
+    page = on_site((DOCS / "index.md").read_text(encoding="utf-8"))
     assert page.startswith("# instructor-eval\n")
     assert "](report.png)" in page
     assert all((DOCS / target).exists() for target in PICTURES.findall(page))
 
 
-def test_the_command_lines_page_has_every_command_with_its_flags(hooks: ModuleType) -> None:
-    page = hooks.on_page_markdown((DOCS / "reference" / "cli.md").read_text(encoding="utf-8"))
+def test_the_command_lines_page_has_every_command_with_its_flags(on_site: Callable[..., str]) -> None:
+    page = on_site((DOCS / "reference" / "cli.md").read_text(encoding="utf-8"))
     heads = re.findall(r"^## `(.*)`$", page, re.MULTILINE)
     assert heads[0] == "evaluate"
     assert {f"evaluate {name}" for name in COMMANDS} < set(heads)
@@ -143,8 +149,22 @@ def test_the_command_lines_page_has_every_command_with_its_flags(hooks: ModuleTy
     assert "--batch-tokens" in page  # a rare one
 
 
-def test_a_code_blocks_words_for_the_tests_are_not_shown(hooks: ModuleType) -> None:
-    assert hooks.on_page_markdown("```yaml file=x.yaml\na: 1\n```\n") == "```yaml\na: 1\n```\n"
+def test_a_code_blocks_words_for_the_tests_are_not_shown(on_site: Callable[..., str]) -> None:
+    assert on_site("```yaml file=x.yaml\na: 1\n```\n") == "```yaml\na: 1\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("[a](../tasks/demo/README.md)", "a (`tasks/demo/README.md`)"),
+        ("[LICENSE](../LICENSE)", "`LICENSE`"),
+        ("[a](../no-such.md)", "[a](../no-such.md)"),  # left for mkdocs, which ends with it
+        ("[a](ci.md)", "[a](ci.md)"),
+    ],
+)
+def test_a_link_out_of_the_documents_becomes_the_files_name(on_site: Callable[..., str], link: str, shown: str) -> None:
+    assert on_site(link) == shown
+    assert on_site("[a](../ci.md#margins)", "tutorials/x.md") == "[a](../ci.md#margins)"
 
 
 # GitHub's files
