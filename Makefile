@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lint format test test-all bench
+.PHONY: install lint format test test-all bench docs
 
 install:
 	$(PYTHON) -m venv .venv
@@ -29,3 +29,7 @@ test-all: lint test
 
 bench:
 	$(BIN)/python benchmarks/start.py
+
+docs:
+	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
