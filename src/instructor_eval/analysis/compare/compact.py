@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from instructor_eval import metrics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.pairs import DISTANCES, SIMILARITIES
 from instructor_eval.results.items_files import unpack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _OFTEN = 4  # values that come so often on average are stored as a dictionary
 
@@ -62,6 +63,9 @@ def to_parquet(items: Items) -> bytes:
 
     A similarity that ranks as the cosine does is left out: `from_parquet` puts it back.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     columns = {k: v for k, v in items.items() if k not in SIMILARITIES or k == "cosine" or v != _as_cosine(items, k)}
     table = pa.table({name: _column(name, values) for name, values in columns.items()})
     encodings = {name: encoding for name in columns if (encoding := _encoding(table.column(name)))}
@@ -108,6 +112,8 @@ def _as_cosine(items: Items, name: str) -> list[int]:
 
 def _column(name: str, values: list[Any]) -> pa.Array:
     """The values in the smallest type that holds them as they are."""
+    import pyarrow as pa
+
     if all(type(v) is int for v in values):
         kind = pa.uint32() if name == "top_hash" else pa.int32() if _small(values) else pa.int64()
         return pa.array(values, kind)
@@ -120,6 +126,8 @@ def _small(values: list[int]) -> bool:
 
 def _encoding(column: pa.ChunkedArray) -> str | None:
     """Return the Parquet encoding of a column whose values seldom repeat; None for a dictionary, and for lists."""
+    import pyarrow as pa
+
     if pa.types.is_nested(column.type) or len(column.unique()) * _OFTEN <= len(column):
         return None
     if pa.types.is_integer(column.type):

@@ -22,7 +22,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from instructor_eval import metrics
 from instructor_eval.analysis.statistics import resample
@@ -202,6 +201,8 @@ def _swap(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chanc
 
 def _swap_many(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chance:
     """The same of so many units that the difference under swaps, a sum of many small parts, is normal around 0."""
+    from scipy.special import ndtr  # 0.2 s, which an error before it need not wait for
+
     seen = float(_differences(statistic, np.zeros((n, 1)))[0])
     drawn = _drawn(statistic, n, max(_LEAST, min(_FIRST, _BUDGET // n)), _bits(seed_text))
     spread = float(np.sqrt(np.mean(drawn**2)))

@@ -13,8 +13,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.prompts.files import text_lines
 from instructor_eval.tasks.rows import Row, csv_cells
@@ -107,6 +105,8 @@ def _places(splits: array[int]) -> list[int]:
     WILDS uses NumPy's default sort, which has its own order of equal rows: the same everywhere before NumPy 1.25, since
     then another on each kind of processor, but for small integers, which are still sorted as before.
     """
+    import numpy as np
+
     numbers = np.array(splits, dtype=np.int8)
     order = np.argsort(numbers[numbers != _LEFT_OUT], kind="quicksort")
     places = np.empty_like(order)
