@@ -171,7 +171,7 @@ def run_training(options: TrainOptions, others: Sequence[str] | dict[str, Any], 
     libraries.require(("torch", "transformers", "tokenizers", "safetensors", "accelerate"), "train", "training")
     options.check()
     if options.evaluate:
-        select(list(options.evaluate), [])  # an unknown task is told before anything is read
+        select(list(options.evaluate), [])  # an unknown task is an error before anything is read
     from instructor_eval.training.run import train as train_here  # torch
 
     def evaluator(encode: Callable[[Sequence[str], str], Any], name: str, label: str) -> Sequence[Score]:

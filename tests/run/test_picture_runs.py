@@ -1,4 +1,4 @@
-"""Runs over pictures: scores equal mteb's, each picture is encoded once, a text model is told in one line."""
+"""Runs over pictures: scores equal mteb's, each picture is encoded once, a text model gets one line."""
 
 import json
 import shutil

@@ -14,7 +14,7 @@ from instructor_eval.report.lines import PUBLISHED, VARIANT, Line
 _STEP = re.compile(r"(.+)@step-([0-9]{1,9})", re.DOTALL)
 _GAP = 13
 _MOST = 8
-"""Tasks drawn in colours that can be told apart."""
+"""Tasks drawn in colours that differ."""
 
 
 @dataclass

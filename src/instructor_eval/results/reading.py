@@ -1,4 +1,4 @@
-"""Scores and their records as files have them: read and checked, written, and told field by field."""
+"""Scores and their records as files have them: read and checked, written, and shown field by field."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def parse_arguments(options: TrainOptions, others: Sequence[str] | Mapping[str, 
             "instructor_eval.cli.main train ...`, or name one in CUDA_VISIBLE_DEVICES"
         )
     if found.dataloader_persistent_workers:
-        raise UserError("--dataloader_persistent_workers: an epoch's order is drawn anew for each: leave it out")
+        raise UserError("--dataloader_persistent_workers: an epoch's order is drawn again for each: leave it out")
     return found
 
 

@@ -1,7 +1,7 @@
 """An INSTRUCTOR checkpoint on disk: sentence-transformers' layout, with a model card of how it was trained.
 
 The pooling's configuration has no `include_prompt`, as published INSTRUCTORs have none: InstructorEmbedding 1.0.1 loads
-no other. The card's tag tells this package that pooling leaves instructions out; sentence-transformers must be told.
+no other. The card's tag tells this package that pooling leaves instructions out; sentence-transformers needs a call.
 """
 
 from __future__ import annotations

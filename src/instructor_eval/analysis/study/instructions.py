@@ -21,7 +21,7 @@ from instructor_eval.metrics.metric import Metric
 
 PAPER, CONTROL = "paper", "another task's (control)"
 LEAST = 40
-"""Units of a task that are split without being told to."""
+"""Units of a task that are split by default."""
 
 
 @dataclass(frozen=True)

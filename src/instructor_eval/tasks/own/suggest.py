@@ -1,4 +1,4 @@
-"""The card that a folder or a file of data would need, told from its files' names and columns."""
+"""The card that a folder or a file of data would need, found from its files' names and columns."""
 
 from __future__ import annotations
 

@@ -61,13 +61,13 @@ class Retrieval(RankingType):
         figures = {**bridge.figures(dropped=dropped), "exact_score": exact_score, "loss": exact_score - outcome.score}
         searched = depth_of(outcome.metric)
 
-        def kept(figure: str) -> bool:
+        def is_searched_deep_enough(figure: str) -> bool:
             return figure in self.further or depth_of(figure) <= searched
 
         return dataclasses.replace(
             outcome,
             items={name: column for name, column in outcome.items.items() if depth_of(name) <= searched},
-            metrics={name: value for name, value in outcome.metrics.items() if kept(name)},
+            metrics={name: value for name, value in outcome.metrics.items() if is_searched_deep_enough(name)},
             search=figures,
         )
 
