@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def test_names_of_modules_in_strings_exist() -> None:
         module, _, function = name.partition(":")
         defined = ast.parse(MODULES[module].read_text(encoding="utf-8")).body
         assert function in [getattr(node, "name", None) for node in defined], name
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Tests are modules of one flat namespace: the second of a name is an error of collection."""
+    counts = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+    assert not [name for name, count in counts.items() if count > 1]
