@@ -50,7 +50,7 @@ REFUSED = [
     (["--format", "model-index", "published:hkunlp/instructor-large"], "no finished results in results to export"),
     (["--format", "trec", "--output", "out", "--limit", "7"], "no finished results in results to export"),
     (["--format", "model-index", "--results", "nowhere"], "no results folder at nowhere"),
-    (["--format", "mlflow", "--output", "out"], "export to MLflow needs mlflow: pip install 'instructor-eval[mlflow]'"),
+    (["--format", "mlflow", "--output", "out"], "export to MLflow needs mlflow"),
     (["--format", "wandb", "--output", "out"], "needs wandb: pip install 'instructor-eval[wandb]'"),
 ]
 

@@ -114,6 +114,7 @@ def test_embeddings_are_columns_of_the_same_form(measure: Measure) -> None:
     assert {c.form for c in CostStore(Path("results")).all()} == {"fp32", "bf16"}
 
 
+@pytest.mark.slow
 def test_formats_for_programs_are_alone_on_the_output(measure: Measure, model: Path) -> None:
     code, out, err = measure("--variant", "bf16+int8", "--rounds", "1", "--format", "json")
     assert code == 0

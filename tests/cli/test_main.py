@@ -249,7 +249,7 @@ def test_every_listing_in_every_format(arguments: list[str], form: str, cli: Run
 
 def test_tasks(cli: Run) -> None:
     assert cli("tasks").out.splitlines()[-1] == (
-        "56 mteb, 3 billboard, 11 prompt-retrieval, 4 demo, 3 demo-pictures, 12 parts of another task"
+        "56 mteb, 3 billboard, 11 prompt-retrieval, 4 demo, 1 probe, 3 demo-pictures, 20 parts of another task"
     )
     found = json.loads(cli("tasks", "--format", "json").out)
     assert [t["task"] for t in found] == list(shipped_cards())
@@ -372,7 +372,7 @@ def test_reading_changes_nothing(cli: Run, results: Path) -> None:
 def test_validate_the_shipped_cards(cli: Run) -> None:
     done = cli("validate")
     assert done.code == 0
-    assert done.out.splitlines()[-1] == "89 good, 0 with errors"
+    assert done.out.splitlines()[-1] == "98 good, 0 with errors"
     found = {r["task"]: r["verdict"] for r in json.loads(cli("validate", "--format", "json").out)}
     assert set(found) == set(shipped_cards())
     assert all(v.startswith("ok") for v in found.values())

@@ -187,6 +187,7 @@ def own_task(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["closed", "full", "all closed"])
 def test_a_run_is_not_ended_by_standard_error(how: str, own_task: Path) -> None:
     env = bare(own_task, HF_HUB_OFFLINE="1", INSTRUCTOR_EVAL_COST="off")

@@ -123,7 +123,7 @@ def test_intervals_stay_within_bounds_and_hold_what_others_draw() -> None:
 def test_types_file_them() -> None:
     assert SEPARATION == NAMES
     assert {name for name, kind in TYPES.items() if getattr(kind, "further", ()) == NAMES} == {
-        "Retrieval", "Reranking", "PairClassification", "STS",
+        "Retrieval", "Reranking", "PairClassification", "STS", "ImageTextRetrieval",
     }  # fmt: skip
 
 

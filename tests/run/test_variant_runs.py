@@ -117,6 +117,7 @@ def test_one_form_takes_its_speed_from_the_runs_batches(cli: Run, tmp_path: Path
     assert 0 < found["cost"]["texts"] / found["cost"]["texts_per_second"] <= found["timings"]["encode"] + 0.002
 
 
+@pytest.mark.slow
 def test_a_run_that_computes_nothing_has_no_cost_but_an_earlier_one(cli: Run, tmp_path: Path) -> None:
     cli(*DEMO, "--cost", "off")
     assert scores(tmp_path / "results")["fp32"]["cost"] == {}

@@ -27,7 +27,7 @@ from instructor_eval.tasks.own.suggest import is_data, suggest
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types.base import LONGEST_NAME, TaskType
 
-_DEMO = "demo"
+_PAPER = ("mteb", "billboard", "prompt-retrieval")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -207,7 +207,7 @@ def select(
     """
     _check_types(wanted_types)
     if wanted_types and not tasks and not wanted_benchmarks:
-        wanted_benchmarks = [name for name in benchmarks(shipped_cards()) if name != _DEMO]
+        wanted_benchmarks = _PAPER
     cards = shipped_cards()
     chosen: dict[str, Card] = {}
 

@@ -43,6 +43,7 @@ def minilm(monkeypatch: pytest.MonkeyPatch) -> str:
     return "mteb:made/minilm"
 
 
+@pytest.mark.slow
 def test_the_scores_of_the_same_checkpoint_here(
     cli: Callable[..., Any], minilm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,10 +158,12 @@ def test_the_folder_is_that_of_datasets(own_datasets_cache, monkeypatch):
 
 @pytest.mark.parametrize(
     ("task", "heavy"),
-    [("DemoSTS", {"mteb", "torch", "datasets", "sklearn"}), ("BIOSSES", {"mteb", "torch", "datasets", "sklearn"}),
-     ("AskUbuntuDupQuestions", {"mteb", "datasets", "sklearn"}),
-     ("TwitterSemEval2015", {"mteb", "datasets", "sklearn"}),
-     ("DemoRetrieval", {"mteb", "datasets", "sklearn"}), ("SciFact", {"mteb", "datasets", "sklearn"})],
+    [("DemoSTS", {"mteb", "torch", "datasets", "sklearn"}),
+     ("SciFact", {"mteb", "datasets", "sklearn"}),
+     pytest.param("BIOSSES", {"mteb", "torch", "datasets", "sklearn"}, marks=pytest.mark.slow),
+     pytest.param("AskUbuntuDupQuestions", {"mteb", "datasets", "sklearn"}, marks=pytest.mark.slow),
+     pytest.param("TwitterSemEval2015", {"mteb", "datasets", "sklearn"}, marks=pytest.mark.slow),
+     pytest.param("DemoRetrieval", {"mteb", "datasets", "sklearn"}, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_a_cached_run_imports_neither_mteb_nor_what_it_does_not_use(tmp_path, task, heavy):
     if task in MIRRORS:

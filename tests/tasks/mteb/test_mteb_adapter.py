@@ -49,7 +49,9 @@ def evaluated(tmp_path_factory):
     return evaluate
 
 
-@pytest.mark.parametrize("name", MIRRORS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith(("Emotion", "Amazon"))) for name in MIRRORS]
+)
 def test_the_score_is_mtebs(evaluated, name):
     e = evaluated(name)
     assert e.outcome.score == pytest.approx(e.theirs["main_score"], abs=0)
@@ -240,6 +242,7 @@ def test_a_real_engine_gets_the_cards_instructions_per_role(tmp_path):
 # Repetition, changed data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_the_same_process_scores_the_same_again(evaluated, name):
     e = evaluated(name)

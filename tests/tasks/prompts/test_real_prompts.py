@@ -28,6 +28,7 @@ def test_prompts_with_options(name, hub, reference, minilm):
     check_prompts_with_options(name, hub, reference, minilm)
 
 
+@pytest.mark.slow
 def test_prompts_with_queries_to_write(hub, reference, minilm):
     """GeoQuery: which demonstrations, and how they are shown. The preamble is ours; theirs is made from a database."""
     folder = hub / "datasets" / "prompt_retrieval" / "geoquery"
