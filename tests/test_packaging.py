@@ -25,11 +25,12 @@ from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.core.paths import shipped
 from instructor_eval.results.published import published
 cards = shipped_cards()
+paper = ("mteb", "billboard", "prompt-retrieval")
 print(json.dumps({
     "package": str(Path(instructor_eval.__file__).parent),
     "tasks": str(shipped("tasks")),
     "reference": str(shipped("results/reference")),
-    "paper": sum(c.benchmark in ("mteb", "billboard", "prompt-retrieval") and c.part_of is None for c in cards.values()),
+    "paper": sum(c.benchmark in paper and c.part_of is None for c in cards.values()),
     "cards": len(cards),
     "missing": [c.name for c in cards.values() if c.folder is not None and not c.folder.is_dir()],
     "published": sum(bool(e.tasks) for e in published().values()),
