@@ -25,7 +25,8 @@ from instructor_eval.core.values import Vectors
 from instructor_eval.models import batches
 from instructor_eval.models import engine as engine_module
 from instructor_eval.models import network as model_module
-from instructor_eval.models.engine import Engine, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import Engine
 from instructor_eval.models.pooling import encode_ids
 
 TEXTS = st.one_of(

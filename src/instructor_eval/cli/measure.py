@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     from instructor_eval.models import variant as variants
-    from instructor_eval.models.engine import default_variant, pick_device
+    from instructor_eval.models.device import default_variant, pick_device
     from instructor_eval.models.find import ModelSpec, locate
     from instructor_eval.results.published import published
     from instructor_eval.results.store import Store

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -24,6 +22,7 @@ from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import Computation, Work
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
+from instructor_eval.models.device import pick_device
 from instructor_eval.models.inputs import OwnInputs
 from instructor_eval.models.precision import round_to
 
@@ -383,40 +382,3 @@ def refuse_pictures(items: Iterable[Item], name: str) -> None:
             f"model {name} reads texts alone, and {found.name} is a picture: use a model of texts and pictures "
             "(--model hf-clip:FOLDER or open-clip:ARCHITECTURE/TAG)"
         )
-
-
-def default_variant(device: str) -> str:
-    """Return the numeric form that a model runs in by default: bf16 on a GPU, fp32 elsewhere."""
-    return "bf16" if pick_device(device).startswith("cuda") else "fp32"
-
-
-def pick_device(wanted: str) -> str:
-    """Return the device for a wanted one; `auto` is the first GPU if there is one.
-
-    Raises:
-        UserError: this machine or this build of torch does not have the device.
-    """
-    if wanted == "cpu" or (wanted == "auto" and not _may_have_gpu()):
-        return "cpu"
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as e:
-        raise UserError(f"unknown device '{wanted}': give auto, cpu, cuda or cuda:1") from e
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device '{wanted}' is not here ({torch.cuda.device_count()} GPUs): use --device cpu or auto")
-    try:
-        torch.ones(1, device=device).item()
-    except (RuntimeError, AssertionError) as e:  # torch knows the kind, but this build or machine has none
-        raise UserError(f"device '{wanted}' cannot be used here ({str(e)[:200]}): use --device cpu or auto") from e
-    return wanted
-
-
-def _may_have_gpu() -> bool:
-    """Return whether torch must be imported (two seconds) to know: a Linux with a GPU has one of these files."""
-    if not sys.platform.startswith("linux"):
-        return True
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists() or Path("/dev/dxg").exists()

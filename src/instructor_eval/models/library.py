@@ -16,7 +16,8 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.pictures import Item, Picture, as_item
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import FAMILIES, Vectors
-from instructor_eval.models.engine import Engine, default_variant, pick_device, refuse_pictures
+from instructor_eval.models.device import default_variant, pick_device
+from instructor_eval.models.engine import Engine, refuse_pictures
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.images.engine import ImageEngine
 from instructor_eval.models.images.find import is_image_model, read_image_model

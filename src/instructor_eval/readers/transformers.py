@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.core.errors import OutOfMemory, UserError
 from instructor_eval.core.libraries import quiet_transformers
 from instructor_eval.core.paths import file_sha256
-from instructor_eval.models.engine import pick_device
+from instructor_eval.models.device import pick_device
 from instructor_eval.readers.contract import Answer, Question
 from instructor_eval.readers.model_files import check, find, ids_of, read_json, tokenizer_files
 from instructor_eval.readers.tokens import Asked, Tokens, cut

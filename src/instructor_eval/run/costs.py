@@ -29,7 +29,8 @@ from instructor_eval.core.machine import compilers, machine
 from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.models import variant
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.engine import Engine, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import Engine
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.costs import Cold, Cost, CostStore

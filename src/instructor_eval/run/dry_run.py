@@ -17,7 +17,8 @@ from instructor_eval.analysis.gate.reasons import Adjustment
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.engine import Engine, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import Engine
 from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.precision import CALIBRATED
 from instructor_eval.models.served.engine import Served

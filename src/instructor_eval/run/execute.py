@@ -10,7 +10,8 @@ from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
-from instructor_eval.models.engine import BaseEngine, Engine, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import BaseEngine, Engine
 from instructor_eval.models.images.engine import ImageEngine
 from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.served.engine import Served, ServedEngine

@@ -12,7 +12,7 @@ from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UserError, fitted, one_line
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
-from instructor_eval.models.engine import default_variant, pick_device
+from instructor_eval.models.device import default_variant, pick_device
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.images.find import is_image_model, read_image_model
 from instructor_eval.models.images.model import ImageModel

@@ -22,7 +22,8 @@ from instructor_eval.cache.vectors import default_folder
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import machine
 from instructor_eval.models.checkpoint import Checkpoint
-from instructor_eval.models.engine import BaseEngine, Engine, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import BaseEngine, Engine
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.costs import Cost, CostStore

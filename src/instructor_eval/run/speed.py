@@ -32,7 +32,8 @@ from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import machine
 from instructor_eval.core.sample_texts import sample
 from instructor_eval.models import variant as variants
-from instructor_eval.models.engine import Engine, Totals, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import Engine, Totals
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate
 from instructor_eval.models.variant import Variant
 from instructor_eval.run.costs import COUNT, instruction_for

@@ -16,7 +16,8 @@ from instructor_eval.core.machine import usable_cores
 from instructor_eval.core.pictures import Item, Picture
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.engine import BaseEngine, pick_device
+from instructor_eval.models.device import pick_device
+from instructor_eval.models.engine import BaseEngine
 from instructor_eval.models.images.model import ImageModel
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from instructor_eval.core.errors import UserError, did_you_mean, one_line
 from instructor_eval.core.mteb import own_metadata
 from instructor_eval.core.redaction import environment_secrets, without_secrets
 from instructor_eval.core.values import Vectors
-from instructor_eval.models.engine import pick_device
+from instructor_eval.models.device import pick_device
 from instructor_eval.models.served.contract import Limits, ServedModel, Serving
 
 _WINDOW = 1024
