@@ -22,6 +22,7 @@ from instructor_eval.cache.database import open_existing
 from instructor_eval.cache.vectors import VectorCache
 from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.models import batches
+from instructor_eval.models import device as device_module
 from instructor_eval.models import engine as engine_module
 from instructor_eval.models.checkpoint import read_checkpoint
 from instructor_eval.models.engine import Engine
@@ -235,7 +236,7 @@ def test_another_process_hits_without_torch(tmp_path: Path, instructor_folder: P
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    if not engine_module._may_have_gpu():
+    if not device_module._may_have_gpu():
         assert done.stdout.split(maxsplit=2) == [str(len(TEXTS)), "True", "[]\n"]
     assert done.stdout.startswith(f"{len(TEXTS)} True")
     assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
