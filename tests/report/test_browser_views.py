@@ -193,7 +193,7 @@ def test_the_other_way_round_and_one_row_with_itself(browser: Browser, page: Pat
     browser.wait(lambda: browser.text("#pair") == "Choose two different rows.")
     published = browser.one("#board tr[data-side='published:hkunlp/instructor-large']").get_attribute("data-side")
     Select(browser.one("#b")).select_by_visible_text(str(published))
-    browser.wait(lambda: "Published scores have no items" in browser.text("#pair"))
+    browser.wait(lambda: "Published and imported scores have no items" in browser.text("#pair"))
 
 
 def test_what_instructions_are_worth(browser: Browser, page: Path, packed: Path) -> None:
