@@ -148,7 +148,7 @@ def kills(driver: Driver) -> dict[str, Any]:
     """Kill children at random moments until one ends by itself, on one new cache after another."""
     draw = random.Random(20)
     done = rounds = worst_loss = 0
-    off = 0.0
+    off, reach = 0.0, 0.25 * driver.seconds
     result: dict[str, Any] = {"faults": [], "changed": 0, "lost": 0, "excess": []}
     while done < KILLS:
         place = driver.folder / f"round-{rounds}"
@@ -157,7 +157,7 @@ def kills(driver: Driver) -> dict[str, Any]:
         killed = begun = 0
         code = None
         while code is None:
-            moment = partial(end_after, draw.uniform(0, 0.25 * driver.seconds))
+            moment = partial(end_after, draw.uniform(0, reach))
             code = wait(driver.child(place, before=moment) if done < KILLS else driver.child(place))
             if code == KILLED:
                 killed, done, code = killed + 1, done + 1, None
@@ -166,6 +166,8 @@ def kills(driver: Driver) -> dict[str, Any]:
             result["changed"] += int((vectors[seen] != seen_vectors[seen]).sum())
             result["lost"] += int((seen & ~hit).sum())
             worst_loss = max(worst_loss, computed(place) - begun - int(hit.sum() - seen.sum()))
+            # Whatever the machine is busy with: later where a child was killed before its first batch, else earlier.
+            reach *= 1.5 if computed(place) == begun else 0.95
             begun, seen, seen_vectors = computed(place), hit, vectors
         left = driver.report(place)
         off = max(off, left["off"])
