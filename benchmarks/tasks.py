@@ -47,7 +47,7 @@ def peer(order: dict[str, Any]) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     import mteb
 
-    task = mteb.get_task(order["task"], eval_splits=[order["split"]])
+    task = mteb.get_task(order["task"], eval_splits=[order["split"]], hf_subsets=order["subsets"])
     where = {**task.metadata.dataset, "path": order["data"], "revision": "local"}
     task.metadata = task.metadata.model_copy(update={"dataset": where})
     if order["model"] is None:
@@ -102,7 +102,13 @@ def measure(task: str, hub: Path, repeats: int, scratch: Path) -> dict[str, list
         sys.exit(f"{hub} has no datasets/{card.data_id}")
     folder = locate(ModelSpec.parse("minilm"), offline=True, known=[]).folder
     env = {"HF_HOME": str(scratch / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    order = {"task": task, "split": card.split, "data": str(data.resolve()), "model": str(folder)}
+    order = {
+        "task": task,
+        "split": card.split,
+        "subsets": None if card.subset == "default" else [card.subset],
+        "data": str(data.resolve()),
+        "model": str(folder),
+    }
     worker(__file__, {**order, "model": None}, env)
     ours(task, hub, scratch / "unused", scratch, env, "--limit", "4")
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
