@@ -30,7 +30,7 @@ def test_equals_direct_computation_and_generate(model: TinyLM, expected: list[An
         assert server.asked() == sum(len(question.options) or 1 for question in QUESTIONS)
         assert server.asked("models") == 1
         reader.close()
-        assert_same(read(reader), expected)  # anew after `close`
+        assert_same(read(reader), expected)  # again after `close`
 
 
 def test_equals_hf_reader(model: TinyLM) -> None:

@@ -69,7 +69,7 @@ def test_tokens_of_another_text(model: TinyLM) -> None:
         (["ab", "c\n", "Yes", "Yes"], [2]),  # the option generated once more
         (["ab", "c\n", "Y", "e", "s", "s"], [2, 3, 4]),
         (["<s>", "ab", "c\n", "Yes", "!"], [3]),
-        (["<s>", " ab", "c\n", "Yes", "!"], []),  # a blank that is not in the text, where it could be any
+        (["<s>", " ab", "c\n", "Yes", "!"], []),  # a space that is not in the text, where it could be any
         (["", "abc\n", "Yes", "!"], [2]),
         (["abc\n", "", "", "Yes", "!"], [1, 2, 3]),  # bytes of a character that comes whole with the last
         (["\ufffd", "\ufffd", "c\n", "Yes", "!"], [3]),  # as if "ab" had four bytes
@@ -96,7 +96,7 @@ def test_option_tokens(tokens: list[str], places: list[int]) -> None:
     [
         ("a b:", 2, ["a", " ", "b", ":", "!"], [2, 3]),
         ("say: very good", 4, ["<s>", "say", ":", "very", "good", "!"], [3, 4]),  # blanks dropped
-        ("say: very good", 5, ["<s>", "say", ":", "very", "good", "!"], [3, 4]),  # the blank was the prompt's
+        ("say: very good", 5, ["<s>", "say", ":", "very", "good", "!"], [3, 4]),  # the space was the prompt's
         ("say:  very", 4, ["say", ":", "", "very", "!"], [2, 3]),
         ("aéYes", 2, ["a", "bytes:\\xc3", "bytes:\\xa9", "Yes", "!"], [3]),
         ("aéYes", 1, ["a", "bytes:\\xc3", "bytes:\\xa9", "Yes", "!"], [1, 2, 3]),

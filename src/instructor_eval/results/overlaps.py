@@ -54,6 +54,6 @@ def marks(results: Path, rows: Iterable[tuple[str, Iterable[str], Iterable[str]]
         for file, sha256 in dict.fromkeys(m.groups() for note in notes if (m := _NOTE.fullmatch(note))):
             shares = [s for s in _read(results / FOLDER / f"{sha256}.json") if s["task"] in set(tasks) and s["found"]]
             if shares:
-                told = ", ".join(f"{100 * s['found'] / s['texts']:.1f} % of {s['task']} ({s['role']})" for s in shares)
-                lines.append(f"! {label} was trained on {file}, which holds {told}")
+                parts = ", ".join(f"{100 * s['found'] / s['texts']:.1f} % of {s['task']} ({s['role']})" for s in shares)
+                lines.append(f"! {label} was trained on {file}, which holds {parts}")
     return lines

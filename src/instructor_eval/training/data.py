@@ -29,7 +29,7 @@ _SCHEMA = pa.schema(
     + [(f"{part}_{what}", pa.string()) for part in _PARTS for what in ("instruction", "text")]
 )
 _MOST_INSTRUCTIONS = 1000
-_MOST_TOLD = 3
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _convert(
 
     def on_bad(error: str) -> None:
         bad["rows"] += 1
-        if bad["rows"] <= _MOST_TOLD:
+        if bad["rows"] <= _MOST_NAMED:
             say(f"left out: {error}")
 
     rows = islice(parse(path, on_bad=on_bad if skip_bad else None, read=digest.update), most)

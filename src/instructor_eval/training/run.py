@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from instructor_eval.training.inputs import Collator
 
-_MOST_TOLD = 5
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _batches(rows: Rows, collate: Collator, arguments: TrainingArguments, say: C
     if left:
         say(f"{left:,} rows of {len(found.left_out):,} tasks fill no batch in an epoch, others in the next")
     if found.too_small:
-        names = ", ".join(found.too_small[:_MOST_TOLD]) + (" ..." if len(found.too_small) > _MOST_TOLD else "")
+        names = ", ".join(found.too_small[:_MOST_NAMED]) + (" ..." if len(found.too_small) > _MOST_NAMED else "")
         say(f"tasks with fewer rows than a batch take no part: {names}")
     return found
 
