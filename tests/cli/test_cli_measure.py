@@ -59,6 +59,7 @@ def measure(
     os.environ.update(before)
 
 
+@pytest.mark.slow
 def test_steps_table_and_what_was_measured(measure: Measure, model: Path) -> None:
     code, out, err = measure("--variant", "fp32,bf16")
     assert (code, err) == (0, "")
@@ -105,6 +106,7 @@ def test_a_second_time_it_prints_what_it_has(measure: Measure) -> None:
     assert "round 1 of 1: fp32" in measure("--rounds", "1", "--again")[1]
 
 
+@pytest.mark.slow
 def test_embeddings_are_columns_of_the_same_form(measure: Measure) -> None:
     code, out, _ = measure("--variant", "bf16+binary@16,bf16", "--variant", "fp32+int8", "--rounds", "1")
     assert code == 0
@@ -184,6 +186,7 @@ def test_auto_is_what_suits_the_device(measure: Measure) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_form_that_fails_is_said_and_the_others_are_printed(
     measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:

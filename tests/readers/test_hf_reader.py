@@ -38,6 +38,7 @@ IN_TWO_PASSES = ["gpt2", "gptj", "llama", "mistral"]
 ALL = [*IN_TWO_PASSES, "bloom", "rwkv"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [None, 1, 300], ids=["one batch", "one by one", "some"])
 @pytest.mark.parametrize("kind", ALL)
 def test_losses_are_those_of_a_plain_loop(folders: dict[str, Path], kind: str, budget: int | None) -> None:
@@ -259,6 +260,7 @@ def test_a_question_that_is_too_long(gpt2: Path, tmp_path: Path, monkeypatch: py
         list(reader.read([Question("a", (" b",)), Question(text, ("a", "sat"))]))
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_before_the_first_answer(gpt2: Path) -> None:
     code = f"""
 import sys

@@ -182,6 +182,7 @@ def planned(words: list[str]) -> list[Score]:
         return [planned_score(request, card, plan) for plan in plans for card in plan.cards]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "count"),
     [

@@ -192,6 +192,7 @@ def test_a_clock_that_stands_still_measures_the_whole_sample() -> None:
 # One model
 
 
+@pytest.mark.slow
 def test_every_form_is_measured_and_filed(both: list[Checkpoint], tmp_path: Path) -> None:
     lines: list[str] = []
     costs = measure_run(both, tmp_path, QUICK, say=lines.append, warn=pytest.fail)
@@ -232,6 +233,7 @@ def test_a_second_run_measures_nothing(both: list[Checkpoint], tmp_path: Path, m
     assert len(list(CostStore(tmp_path).all())) == 4
 
 
+@pytest.mark.slow
 def test_a_form_measured_later_takes_turns_with_the_baseline(both: list[Checkpoint], tmp_path: Path) -> None:
     alone = measure_run(both[:1], tmp_path, QUICK)["fp32"]
     costs = measure_run(both, tmp_path, QUICK)
@@ -288,6 +290,7 @@ def test_forms_are_timed_in_pairs_with_two_networks_at_most(
     assert filed[lines.index("int8: loading")] == ("bf16", "fp32"), "filed pair by pair"
 
 
+@pytest.mark.slow
 def test_no_network_is_in_memory_during_a_cold_start(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +311,7 @@ def test_no_network_is_in_memory_during_a_cold_start(
     measure_run(both, tmp_path, dataclasses.replace(QUICK, cold=True))
 
 
+@pytest.mark.slow
 def test_which_int8_kernel_runs_is_part_of_its_identity(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +339,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     monkeypatch.setitem(variant.FORMS, "broken", form)
 
 
+@pytest.mark.slow
 def test_a_form_that_fails_does_not_end_the_others(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +367,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, form: str, at: int, error: BaseExce
     monkeypatch.setattr(measure_module, "Engine", Failing)
 
 
+@pytest.mark.slow
 def test_a_form_that_fails_in_a_round_is_left_out(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,6 +381,7 @@ def test_a_form_that_fails_in_a_round_is_left_out(
     assert line.startswith(f"variant bf16 of {both[0].name} cannot be measured: RuntimeError: [ONNXRuntimeError] : 6 ")
 
 
+@pytest.mark.slow
 def test_a_baseline_whose_every_partner_fails_is_timed_alone(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,6 +456,7 @@ def test_a_form_that_cannot_run_is_an_error_before_measuring(
         measure_run([dataclasses.replace(both[0], variant="broken")], tmp_path, QUICK, say=pytest.fail)
 
 
+@pytest.mark.slow
 def test_interrupted_between_two_cold_starts_nothing_is_lost(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,6 +476,7 @@ def test_interrupted_between_two_cold_starts_nothing_is_lost(
     assert {c.form: c.cold for c in CostStore(tmp_path).all()} == {"fp32": COLD, "bf16": COLD}
 
 
+@pytest.mark.slow
 def test_a_failing_process_costs_the_cold_start_only(
     both: list[Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def run(tmp_path: Path) -> Run:
     return go
 
 
+@pytest.mark.slow
 def test_two_instruction_sets_give_two_rows_and_other_vectors(run: Run, instructor: Path, tmp_path: Path) -> None:
     card = write_sts(tmp_path, "Mine", 'instructions: {text: "Represent the statement: "}\n')
     other = tmp_path / "other.yaml"
@@ -109,6 +110,7 @@ def test_two_instruction_sets_give_two_rows_and_other_vectors(run: Run, instruct
     assert any("'Represent the statement: '" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_no_instruction_gets_the_unified_template_and_says_so(run: Run, instructor: Path, tmp_path: Path) -> None:
     card = write_sts(tmp_path, "Mine", "template: {domain: news, text: [headline, clustering]}\n")
     summary, lines = run([instructor], select([str(card)]))
@@ -118,11 +120,13 @@ def test_no_instruction_gets_the_unified_template_and_says_so(run: Run, instruct
     assert any("unified template" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_plain_model_runs_once_whatever_instruction_sets(run: Run, plain: Path, tmp_path: Path) -> None:
     summary, _ = run([plain], select([str(write_sts(tmp_path, "Mine"))]), ("paper", "template", "none"))
     assert [s.instructions.set for s in summary.scores] == ["none"]
 
 
+@pytest.mark.slow
 def test_a_plain_model_beside_others_ignores_the_file(run: Run, plain: Path, instructor: Path, tmp_path: Path) -> None:
     cards = select([str(write_sts(tmp_path, "Mine"))])
     mine = tmp_path / "mine.yaml"

@@ -33,6 +33,7 @@ def scores(folder: Path) -> dict[str, dict[str, Any]]:
     return {s["model"]["variant"]: s for s in found}
 
 
+@pytest.mark.slow
 def test_a_grid_is_a_row_each(cli: Run, tmp_path: Path) -> None:
     done = cli(*DEMO, "--variant", "fp32,int8", "--embedding", "float32,int8", "--embedding", "binary",
                "--truncate-dim", "384", "--truncate-dim", "64")  # fmt: skip
@@ -50,6 +51,7 @@ def test_a_grid_is_a_row_each(cli: Run, tmp_path: Path) -> None:
         assert text in done.out
 
 
+@pytest.mark.slow
 def test_a_form_is_loaded_once_for_all_its_embeddings(cli: Run, tmp_path: Path, monkeypatch) -> None:
     loads = []
     make = engine_module.Engine.network.fget
@@ -69,6 +71,7 @@ def test_a_form_is_loaded_once_for_all_its_embeddings(cli: Run, tmp_path: Path, 
     assert found["int8"]["counts"]["hits"] == 0
 
 
+@pytest.mark.slow
 def test_variants_in_a_second_run_are_kept(cli: Run) -> None:
     command = (*DEMO, "--variant", "fp32,fp32+int8@100,int8-weight")
     assert "3 run, 0 reused" in cli(*command).out
@@ -156,6 +159,7 @@ def test_a_cost_without_cold_start_gets_it_when_it_is_asked_for(
     assert starts == ["fp32"]
 
 
+@pytest.mark.slow
 def test_costs_are_measured_last_with_no_network_in_memory(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +208,7 @@ def test_no_cost_that_fails_ends_a_run(cli: Run, tmp_path: Path, monkeypatch: py
     assert json.loads(run.read_text())["ended"], "the run is written down as ended"
 
 
+@pytest.mark.slow
 def test_debug_shows_where_a_cost_failed(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(error: BaseException) -> Callable[..., None]:
         def measure_run(*_: Any, **__: Any) -> None:

@@ -243,6 +243,7 @@ def test_binary_retrieval_ranks_by_hamming_distance(hub):
         assert scores == pytest.approx([1 - 2 * distance[d] / 48 for d in top], abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["binary@16", "binary-rescore@16", "int8@2", "float32"])
 @pytest.mark.parametrize("name", ["SciFact", "AskUbuntuDupQuestions", "MindSmallReranking"])
 def test_top_tens_are_what_the_figures_were_computed_from(hub, name, variant):

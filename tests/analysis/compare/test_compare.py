@@ -379,6 +379,7 @@ def everything(shuffle: int) -> str:
     return json.dumps(dataclasses.asdict(judgement), sort_keys=True)
 
 
+@pytest.mark.slow
 def test_threads_and_item_order_change_no_bit() -> None:
     found = []
     program = PROGRAM.format(tests=[str(folder) for folder in Path(__file__).parents[:3]])

@@ -96,6 +96,7 @@ def test_a_board_says_the_same_without_items(make_score: MakeScore) -> None:
     assert all(row.rank_low is not None and row.spreads for row in found.rows)
 
 
+@pytest.mark.slow
 def test_a_board_of_50_rows_and_70_tasks_reads_no_items(make_score: MakeScore) -> None:
     filed, _ = rows(make_score, 50, 70)
     board = build(filed, protocol=DEFAULT, items=refuse)

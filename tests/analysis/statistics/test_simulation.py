@@ -126,6 +126,7 @@ def test_the_twin_of_sign_flips_is_the_modules(kind: str, k: int, fewer_draws: N
         assert (found.loss, found.gain, found.exact) == (loss[0], gain[0], exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,6 +147,7 @@ def test_false_alarms_of_sign_flips_and_t(kind: str, share: float, n: int) -> No
     assert k <= 4 or by_t >= low
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "limits"), [(30, (0.02, 0.1)), (300, (0.035, 0.065)), (1400, (0.035, 0.065))])
 def test_false_alarms_where_changes_are_lopsided(n: int, limits: tuple[float, float]) -> None:
     """A few large losses, many small gains, nothing lost on average: no p is exact then, but near 5 % with many units.
@@ -158,6 +160,7 @@ def test_false_alarms_where_changes_are_lopsided(n: int, limits: tuple[float, fl
         assert limits[0] <= np.mean(found <= 0.05) <= limits[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "share"), [(300, 0.3), (300, 1.0), (1400, 0.05), (1400, 0.3), (1400, 1.0)])
 def test_power_is_that_of_the_formula(n: int, share: float) -> None:
     """A true loss of the minimum detectable size is found four times in five, by either p."""
@@ -247,6 +250,7 @@ def test_the_twin_of_swaps_is_the_modules(metric: str, fewer_draws: None) -> Non
         assert (found.loss, found.gain) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("metric", CORRELATIONS)
 def test_false_alarms_of_swaps(metric: str, n: int) -> None:
@@ -270,6 +274,7 @@ def pairs(rng: np.random.Generator, n: int, child_gain: float = 1.5, parent_gain
     return gold, *(gain * gold + shared + 0.6 * rng.normal(size=n) for gain in (child_gain, parent_gain))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "repeats"), [(30, 1000), (300, 500), (1400, 150)])
 def test_false_alarms_of_average_precision(n: int, repeats: int, fewer_draws: None) -> None:
     """By the module itself, which stops early where p is clear."""
@@ -469,6 +474,7 @@ def comparisons(repeats: int, effect: float = 0.0) -> Iterator[Comparison]:
         )
 
 
+@pytest.mark.slow
 def test_ten_unchanged_tasks_are_seldom_called_regressed() -> None:
     """With the default margins well below 5 times in 100; by significance alone at most 5."""
     repeats, bare = 2000, Thresholds(Margins(default=1e-7, macro=1e-7))

@@ -190,6 +190,7 @@ def test_the_order_of_items_does_not_change_a_bit(metric: str) -> None:
     assert a.replicates.tobytes() == b.replicates.tobytes()
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_a_bit() -> None:
     program = (
         "import hashlib\nfrom test_spread import MEANS, OTHERS, items_of, made\n"

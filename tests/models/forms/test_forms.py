@@ -49,6 +49,7 @@ def test_near_fp32_and_not_the_same(folder: Path, form: str) -> None:
     assert other.space.fingerprint != full.space.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", NEAR)
 def test_a_text_has_one_vector(folder: Path, form: str) -> None:
     together = as_form(folder, form).encode(TEXTS, DOCUMENT)

@@ -59,6 +59,7 @@ def test_the_score_is_mtebs(evaluated, name):
     assert 0 < abs(e.outcome.score) < 1  # neither empty nor perfect: a score that could be wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MIRRORS)
 def test_the_score_is_the_metric_of_the_items(evaluated, name):
     e = evaluated(name)
@@ -266,6 +267,7 @@ def _change_gold(rows_path, key):
     jsonl(rows_path, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "key"),
     [
@@ -485,6 +487,7 @@ LIMITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_limited_run_equals_mteb_on_data_cut_by_hand(evaluated, tmp_path, name):
     limit, n_items, cut = LIMITS[name]

@@ -95,6 +95,7 @@ def test_exact_search_gives_what_mtebs_own_gives(window, top_k, monkeypatch):
     assert ours.figures(dropped=False) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SciFact", "ArguAna"])
 def test_the_score_of_exact_search_is_mtebs(name, hubs, exact, tmp_path):
     folder = hubs / "datasets/mteb" / name.lower()
@@ -155,6 +156,7 @@ def test_a_flat_index_gives_exact_searchs_score(name, text, hubs, exact):
     assert figures["index_bytes"] > 4 * 48 * figures["documents"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [APPROXIMATE, "lancedb:IVF_FLAT,num_partitions=16,nprobes=1", "milvus:IVF_SQ8,nlist=16,nprobe=1"]
 )

@@ -100,6 +100,7 @@ def test_what_is_taken_is_warned_of_in_both(name: str, cli: Run, tmp_path: Path,
         assert f"{told[0]}" in strict.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["1", "2", "60"])
 def test_a_limit_of_any_size_runs_on_every_type(limit: str, cli: Run, tmp_path: Path, model: Path) -> None:
     cases = [

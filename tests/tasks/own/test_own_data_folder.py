@@ -253,6 +253,7 @@ def k_means_v(texts, labels):
     return v_measure_score(labels, means.labels_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_clustering_in_rows(tmp_path, form):
     rows = [{"text": r["text"], "label": r["label_text"]} for r in made_up.labelled_rows(36, 14)]
