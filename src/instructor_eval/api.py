@@ -174,16 +174,15 @@ def run_training(options: TrainOptions, others: Sequence[str] | dict[str, Any], 
         select(list(options.evaluate), [])  # an unknown task is an error before anything is read
     from instructor_eval.training.run import train as train_here  # torch
 
-    def evaluator(encode: Callable[[Sequence[str], str], Any], name: str, label: str) -> Sequence[Score]:
+    def evaluator(encode: Callable[[Sequence[str], str], Any], name: str, label: str, note: str) -> Sequence[Score]:
+        from instructor_eval.models.objects import ObjectModel
+
         return evaluate(
-            encode,
+            ObjectModel(encode, name, family="instructor", label=label, trained_on=note),
             options.evaluate,
             instructions=options.instructions,
             limit=options.evaluate_limit,
             results=options.results,
-            name=name,
-            label=label,
-            family="instructor",
             progress=False,
             hub=options.hub,
             offline=options.offline,

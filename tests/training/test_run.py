@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -207,6 +208,10 @@ def test_evaluation_files_rows_and_ends_a_bad_run(
     results = ie.load_results("results")
     assert {score.model.name for score in results.scores} == {f"mine@step-{step}" for step in steps}
     assert all(len(one.items()) == one.score.n_items for one in results)
+    data = json.loads((folder / "out" / "training.json").read_text())["data"]
+    note = f"trained on {data['file']} (SHA-256 {data['sha256']})"
+    noted = {score.model.name: note in score.notes for score in results.scores}
+    assert noted == {f"mine@step-{step}": step > 0 for step in steps}
     compared = ie.compare("mine@step-0", "mine@step-8").to_dataframe()
     assert np.isfinite(compared["low"]).all()
     best = done.curve.best.step

@@ -14,11 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.errors import UserError
 from instructor_eval.core.outside import read_json
 from instructor_eval.core.paths import file_sha256
 from instructor_eval.models import family as family_rules
-from instructor_eval.models.description import TRAINED_ON, ModelDescription
+from instructor_eval.models.description import ModelDescription, trained_on
 from instructor_eval.models.folder import rules
 from instructor_eval.models.folder.files import (
     check_module_weights,
@@ -109,7 +109,7 @@ class Checkpoint(ModelDescription):
         """What it was trained on, where `evaluate train` has recorded it."""
         try:
             data = read_json(self.folder / "training.json")["data"]
-            return (f"{TRAINED_ON}{one_line(str(data['file']))[:200]} (SHA-256 {str(data['sha256'])[:64]})",)
+            return (trained_on(str(data["file"]), str(data["sha256"])),)
         except (OSError, ValueError, KeyError, TypeError):
             return ()
 

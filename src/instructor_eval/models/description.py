@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from instructor_eval.core.errors import one_line
 from instructor_eval.models.variant import BASELINE, Variant, form_of
 
 TRAINED_ON = "trained on "
 """Begins the note of a model whose own record names its training data."""
+
+
+def trained_on(file: str, sha256: str) -> str:
+    """Return the note of a model that was trained on a file of this name and hash."""
+    return f"{TRAINED_ON}{one_line(file)[:200]} (SHA-256 {sha256[:64]})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,13 +31,22 @@ class ObjectModel(ServedModel):
         family: instructor, prefix or plain; by default instructor where it takes an instruction, else plain.
         label: The caller's name for the state of its weights. With one its vectors are cached and its scores are
             reused; without, nothing says whether it is the same model as before, so neither is.
+        trained_on: The note that names its training data.
     """
 
     where = "python"
     limits = _IN_THIS_THREAD
 
-    def __init__(self, function: Callable[..., Any], name: str, *, family: str | None = None, label: str = "") -> None:
-        self._function = function
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        family: str | None = None,
+        label: str = "",
+        trained_on: str = "",
+    ) -> None:
+        self._function, self._trained_on = function, trained_on
         self._takes_instruction = _takes_instruction(function)
         usual = "instructor" if self._takes_instruction else "plain"
         if family is not None and family not in FAMILIES:
@@ -56,6 +65,10 @@ class ObjectModel(ServedModel):
         """
         given = (list(texts), instruction) if self._takes_instruction else (list(texts),)
         return as_vectors(self._function(*given), len(texts), self.name)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what it was trained on, where that is known."""
+        return (self._trained_on,) if self._trained_on else ()
 
 
 class SentenceTransformerModel(ObjectModel):

@@ -24,13 +24,15 @@ from instructor_eval.analysis.gate.quality import REGRESSED, judge
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Vectors
 from instructor_eval.core.whole_files import atomic_write
+from instructor_eval.models.description import trained_on
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.training.model import TrainedModel
 from instructor_eval.training.save import Provenance, save
 
-Evaluator: TypeAlias = Callable[[Callable[[Sequence[str], str], Vectors], str, str], Sequence[Score]]
-"""Given a function of (texts, instruction), the row's name and a name of its weights, files scores and returns them."""
+Evaluator: TypeAlias = Callable[[Callable[[Sequence[str], str], Vectors], str, str, str], Sequence[Score]]
+"""Given a function of (texts, instruction), the row's name, a name of its weights and a note of what they were trained
+on, files scores and returns them."""
 BEST = "best"
 _FILE = "best.json"
 
@@ -120,11 +122,17 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
             torch.distributed.broadcast(stopped, 0)
         control.should_training_stop = control.should_training_stop or bool(stopped)
 
+    def _note(self, step: int) -> str:
+        data = self._trainer.provenance.data
+        return trained_on(data.file, data.sha256) if step else ""
+
     def _judge(self, step: int) -> bool:
         """Evaluate, compare with the best step, and tell; return whether training is to end."""
         model: TrainedModel = self._trainer.trained
         with _same_draws():
-            scores = self._evaluator(model.encode, f"{self.curve.run}@step-{step}", f"step-{step}-{model.digest()}")
+            scores = self._evaluator(
+                model.encode, f"{self.curve.run}@step-{step}", f"step-{step}-{model.digest()}", self._note(step)
+            )
         failed = [s for s in scores if s.score is None]
         if failed:
             raise UserError(f"step {step}: {failed[0].task} cannot be evaluated: {failed[0].error}")
