@@ -192,9 +192,9 @@ def test_prompts_limits_and_variants(cli: Callable[..., Any], tmp_path: Path, cl
         *model, "--task", "DemoPictures", "--variant", "bf16", "--variant", "fp32+int8", "--variant", "fp32+binary"
     )
     assert done.code == 0, done.out + done.err
-    done = cli(*model, "--variant", "int8")
+    done = cli(*model, "--variant", "onnx-int8")
     assert (done.code, done.out) == (2, "")
-    assert "use --variant fp32, bf16, fp16, int8-dynamic" in done.err
+    assert "variant onnx-int8 is not possible for " in done.err
     assert cli("validate", "--results", "results").code == 0
 
 

@@ -21,6 +21,7 @@ from instructor_eval.models.engine import BaseEngine
 from instructor_eval.models.images.model import ImageModel
 
 if TYPE_CHECKING:
+    from instructor_eval.models.forms.base import Sizes
     from instructor_eval.models.images.model import Towers
 
 BATCH = 32
@@ -64,7 +65,7 @@ class ImageEngine(BaseEngine):
 
     def environment(self) -> dict[str, Any]:
         """Return where and with what products vectors are computed, for the score file."""
-        computed = {"computed": self._loaded.proof} if self._loaded else {}
+        computed = {"computed": self._loaded.proof()} if self._loaded else {}
         return super().environment() | computed
 
     def options(self) -> dict[str, Any]:
@@ -159,6 +160,7 @@ class _Network:
         import torch
 
         from instructor_eval.models.forms.float import DTYPES
+        from instructor_eval.models.images.forms import bring_into_form
         from instructor_eval.models.pending import use_cores
 
         self.device = torch.device(device)
@@ -166,16 +168,13 @@ class _Network:
             use_cores()
         self.towers: Towers = model.load()
         self._name = model.name
+        self.dtype = torch.float32
+        made = bring_into_form(self.towers.network, model.form, self.device, lambda: self._try(model))
+        self.towers.network = made.network
         self.dtype = DTYPES.get(model.form, torch.float32)
-        self.batch = BATCH if self.device.type == "cpu" else _GPU_BATCH
-        kinds = model.form
-        if model.form == "int8-dynamic":
-            from instructor_eval.models.forms.torch_dynamic import quantize
-
-            self.towers.network = quantize(self.towers.network)
-            self.batch = 1  # one scale for a whole batch: a vector would depend on its batch-mates
-        self.towers.network.to(device=self.device, dtype=self.dtype if model.form in DTYPES else None)
-        self.proof = f"{model.libraries[0]}, {kinds}"
+        self.batch = 1 if made.alone else BATCH if self.device.type == "cpu" else _GPU_BATCH
+        self.note = made.note
+        self._made, self._proof = made, f"{model.libraries[0]}: {made.proof}"
         self._try(model)
 
     def _try(self, model: ImageModel) -> None:
@@ -187,6 +186,14 @@ class _Network:
                     f"model {model.name}: it gives vectors {found.shape[1:]} and its configuration names {model.dim} "
                     "values: copy or download the checkpoint again"
                 )
+
+    def proof(self) -> str:
+        """Return one line about what runs, read off the loaded network."""
+        return self._proof
+
+    def sizes(self) -> Sizes:
+        """Return the bytes of the weights of both towers."""
+        return self._made.sizes
 
     def texts(self, tokens: Any) -> Vectors:
         """Return the vectors of tokenised texts."""
