@@ -55,6 +55,10 @@ class Totals:
     """Texts computed in batches on this machine."""
     computing: float = 0.0
     """Time spent on these batches: tokenising, computing and storing."""
+    pictures: int = 0
+    """Pictures computed in batches on this machine."""
+    picturing: float = 0.0
+    """Time spent on these: opening, resizing, computing and storing."""
 
 
 class BaseEngine(ABC):

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from instructor_eval.core.errors import OutOfMemory, UserError
 from instructor_eval.core.machine import usable_cores
 from instructor_eval.core.pictures import Item, Picture
 from instructor_eval.core.progress import Progress
+from instructor_eval.core.sample_texts import FIRST
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.device import pick_device
 from instructor_eval.models.engine import BaseEngine
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 BATCH = 32
 """Items of a batch on the CPU."""
 _GPU_BATCH = 256
+QUERIES = 10
+"""How often a query is timed."""
+_WARM_UP = 2
 _AHEAD = 2
 """Batches of pictures that are opened ahead: memory does not grow with their number."""
 
@@ -48,6 +53,7 @@ class ImageEngine(BaseEngine):
         self._wanted_device = device
         self._loaded: _Network | None = None
         self._batch: int | None = None
+        self._said = False
 
     @property
     def network(self) -> _Network:
@@ -95,8 +101,12 @@ class ImageEngine(BaseEngine):
     ) -> None:
         vectors, places = into
         network = self.network
+        if network.note and not self._said:
+            self._said = True
+            progress.note(network.note)
         progress.resume()  # the network is loaded now
         size = min(most or 2**31, self._batch or network.batch)
+        done = time.perf_counter()
         for at, found, tokens in self._computed(network, texts, instruction, size, progress):
             rows = self._rounded(self._checked(found, [texts[i] for i in at]))
             vectors[[places[i] for i in at]] = rows
@@ -104,6 +114,23 @@ class ImageEngine(BaseEngine):
                 self.cache.write(self.space, [keys[i] for i in at], rows)
             self.totals.tokens += tokens
             progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
+            before, done = done, time.perf_counter()
+            if isinstance(texts[at[0]], Picture):
+                self.totals.pictures += len(at)
+                self.totals.picturing += done - before
+            else:
+                self.totals.computed += len(at)
+                self.totals.computing += done - before
+
+    @cached_property
+    def query_seconds(self) -> tuple[float, ...]:
+        """The seconds of one short text, a batch of one, time by time."""
+        alone, seconds = self.uncached(), []
+        for _ in range(_WARM_UP + QUERIES):
+            started = time.perf_counter()
+            alone.encode([FIRST], "")
+            seconds.append(time.perf_counter() - started)
+        return tuple(seconds[_WARM_UP:])
 
     def _computed(
         self, network: _Network, items: list[Item], instruction: str, size: int, progress: Progress
