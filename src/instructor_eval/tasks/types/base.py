@@ -67,6 +67,8 @@ class TaskType:
     """Its documents are texts, which may be cut into chunks."""
     is_prompted: bool = False
     """A reader answers prompts with demonstrations that a model, or chance, chooses."""
+    reads_pictures: bool = False
+    """Its items are pictures, at least in part."""
     may_be_own: bool = True
 
     bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}
