@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from instructor_eval.core.schema import optional_record
+from instructor_eval.core.values import Items
 from instructor_eval.tasks.mteb.rows import split_of
 from instructor_eval.tasks.mteb.table import Data
-from instructor_eval.tasks.own.pictures import DIRECTIONS, TO_TEXT, read_captions
+from instructor_eval.tasks.own.pictures import DIRECTIONS, PATH, TO_TEXT, read_captions
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Name
+from instructor_eval.tasks.types.base import FindPictures, Name
 from instructor_eval.tasks.types.ranking import judged
 from instructor_eval.tasks.types.retrieval import Retrieval, depth_of
 
@@ -63,6 +65,22 @@ class ImageTextRetrieval(Retrieval):
         if card.options.get("direction") == TO_TEXT:
             pictures, captions = captions, pictures
         return f"{len(pictures):,} pictures, {len(captions):,} captions"
+
+    def pictures_of(self, card: Card) -> FindPictures:
+        """Return what finds a picture that searches captions, or those wanted and found for a caption."""
+        data = self.own_data(card)[0]
+        places = {row["id"]: Path(row[PATH]) for row in (*data.corpus, *data.queries) if PATH in row}
+
+        def find(items: Items, ids: Collection[str]) -> dict[str, list[tuple[str, Path]]]:
+            top = dict(zip(items["id"], items["top"], strict=True))
+            found = {}
+            for name in ids:
+                wanted = [("wanted", document) for document in data.qrels.get(name, {})][:1]
+                parts = [("picture", name), *wanted, *(("found", document) for document in top.get(name, [])[:1])]
+                found[name] = [(what, places[picture]) for what, picture in parts if picture in places]
+            return found
+
+        return find
 
     def calibrate(self, task: Any, card: Card, encoder: TaskEncoder) -> None:
         """Calibrate on what is searched."""

@@ -14,7 +14,7 @@ from instructor_eval.core.values import Items
 from instructor_eval.tasks.mteb import load as mirror
 from instructor_eval.tasks.own.pictures import LabelledPictures, read_classes
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Filed, Name, TaskType
+from instructor_eval.tasks.types.base import Filed, FindPictures, Name, TaskType
 from instructor_eval.tasks.values import folder_of, gold_hash, refuse_if_strict
 
 _WINDOW = 10_000
@@ -53,6 +53,12 @@ class ZeroShotClassification(TaskType):
     def describe(self, card: Card, *, shipped: bool) -> tuple[str, tuple[str, ...]]:
         data, warnings = self.read(card)
         return f"{len(data.paths):,} pictures in {len(data.classes):,} classes", warnings
+
+    def pictures_of(self, card: Card) -> FindPictures:
+        """Return what finds each picture itself."""
+        data = self.read(card)[0]
+        places = dict(zip(data.names, data.paths, strict=True))
+        return lambda _items, ids: {name: [("picture", places[name])] for name in ids if name in places}
 
     def count_items(self, card: Card, limit: int | None) -> int:
         return len(self.read(card)[0].paths[:limit])
