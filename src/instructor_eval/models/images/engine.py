@@ -21,6 +21,7 @@ from instructor_eval.core.values import Vectors
 from instructor_eval.models.device import pick_device
 from instructor_eval.models.engine import BaseEngine
 from instructor_eval.models.images.model import ImageModel
+from instructor_eval.models.missing import Missing
 
 if TYPE_CHECKING:
     from instructor_eval.models.forms.base import Sizes
@@ -90,32 +91,18 @@ class ImageEngine(BaseEngine):
         """
         raise UserError(f"{self.checkpoint.name} gives one vector a text, and no token_embeddings")
 
-    def _compute(
-        self,
-        texts: list[Item],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        vectors, places = into
-        network = self.network
+    def _compute(self, missing: Missing) -> None:
+        items, progress, network = missing.items, missing.progress, self.network
         if network.note and not self._said:
             self._said = True
             progress.note(network.note)
         progress.resume()  # the network is loaded now
-        size = min(most or 2**31, self._batch or network.batch)
+        size = min(missing.most or 2**31, self._batch or network.batch)
         done = time.perf_counter()
-        for at, found, tokens in self._computed(network, texts, instruction, size, progress):
-            rows = self._rounded(self._checked(found, [texts[i] for i in at]))
-            vectors[[places[i] for i in at]] = rows
-            if self.cache:
-                self.cache.write(self.space, [keys[i] for i in at], rows)
-            self.totals.tokens += tokens
-            progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
+        for at, found, tokens in self._computed(network, items, missing.instruction, size, progress):
+            self._store(missing, at, self._take(missing, at, found, tokens))
             before, done = done, time.perf_counter()
-            if isinstance(texts[at[0]], Picture):
+            if isinstance(items[at[0]], Picture):
                 self.totals.pictures += len(at)
                 self.totals.picturing += done - before
             else:
