@@ -115,9 +115,8 @@ def compare_forms(name: str, paths: list[Path]) -> None:
     texts = sample(len(paths))
     base = [plain.encode(paths), plain.encode(texts)]
     size = plain.engine.network.sizes().file
-    print(
-        "| form | MB | times smaller | pictures: mean cosine, least | texts: mean cosine, least |\n|---|---|---|---|---|"
-    )
+    print("| form | MB | times smaller | pictures: mean cosine, least | texts: mean cosine, least |")
+    print("|---|---|---|---|---|")
     for form in FORMS[1:]:
         other = load_encoder(name, device="cpu", variant=form)
         cells = [f"{other.engine.network.sizes().file / 1e6:.1f}", f"{size / other.engine.network.sizes().file:.2f}"]
