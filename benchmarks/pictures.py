@@ -1,10 +1,10 @@
 """Pictures a second of our engine and of a library's plain loop, in turns; and memory over many pictures.
 
-    python benchmarks/pictures.py [--library open_clip] [--memory 20000]
+    python benchmarks/pictures.py [--library open_clip] [--memory 20000] [--forms]
 
 The model is a small CLIP (vision: 12 layers of width 384, patches of 32) with random weights, the pictures are JPEGs of
 640 x 480 drawn here. The plain loop opens and prepares one picture after another and computes batches of as many as
-ours, as the libraries' own examples do.
+ours, as the libraries' own examples do. `--forms` shows instead how near the vectors of other numeric forms are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ import torch
 from PIL import Image
 
 from instructor_eval import load_encoder
+from instructor_eval.core.sample_texts import sample
 from instructor_eval.models.images.engine import BATCH
+from instructor_eval.models.images.model import FORMS
 
 ARCHITECTURE = "ViT-S-32-alt"
 
@@ -107,6 +109,24 @@ def open_clip_side(folder: Path) -> tuple[str, Callable[[list[Path]], Any]]:
     return f"open-clip:{ARCHITECTURE}/{folder / 'weights.safetensors'}", plain
 
 
+def compare_forms(name: str, paths: list[Path]) -> None:
+    """Print size, and cosines to fp32 of pictures and of texts, for each form."""
+    plain = load_encoder(name, device="cpu")
+    texts = sample(len(paths))
+    base = [plain.encode(paths), plain.encode(texts)]
+    size = plain.engine.network.sizes().file
+    print("| form | MB | times smaller | pictures: mean cosine, least | texts: mean cosine, least |")
+    print("|---|---|---|---|---|")
+    for form in FORMS[1:]:
+        other = load_encoder(name, device="cpu", variant=form)
+        cells = [f"{other.engine.network.sizes().file / 1e6:.1f}", f"{size / other.engine.network.sizes().file:.2f}"]
+        for before, items in zip(base, (paths, texts), strict=True):
+            now = other.encode(items)
+            cosines = (before * now).sum(1) / np.linalg.norm(before, axis=1) / np.linalg.norm(now, axis=1)
+            cells.append(f"{cosines.mean():.4f}, {cosines.min():.4f}")
+        print(f"| {form} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -116,6 +136,7 @@ def main() -> None:
     parser.add_argument(
         "--memory", type=int, default=0, help="pictures for a tiny CLIP instead, for the peak of memory"
     )
+    parser.add_argument("--forms", action="store_true", help="compare the vectors of numeric forms instead")
     asked = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # where the random models are made
     with tempfile.TemporaryDirectory() as made, torch.inference_mode():
@@ -124,6 +145,9 @@ def main() -> None:
             measure_memory(folder, asked.memory)
             return
         name, plain = (transformers_side if asked.library == "transformers" else open_clip_side)(folder)
+        if asked.forms:
+            compare_forms(name, written(folder, asked.count, (640, 480)))
+            return
         encoder = load_encoder(name, device="cpu")
         paths = written(folder, asked.count, (640, 480))
         apart = np.abs(encoder.encode(paths[:BATCH]) - plain(paths[:BATCH])).max()

@@ -35,8 +35,10 @@ from instructor_eval.results.reading import known
 from instructor_eval.run import child as measure_child
 from instructor_eval.run import cold_start as cold_start_module
 from instructor_eval.run import costs as measure_module
+from instructor_eval.run import samples
 from instructor_eval.run.cold_start import cold_start
-from instructor_eval.run.costs import How, forms_of, instruction_for, measure_run
+from instructor_eval.run.costs import How, forms_of, measure_run
+from instructor_eval.run.samples import instruction_for
 from instructor_eval.run.turns import PASS_SECONDS, fitting, take_turns
 
 SAMPLE_HASH = "b83b43d3e58f0d37"
@@ -243,7 +245,7 @@ def test_a_form_measured_later_takes_turns_with_the_baseline(both: list[Checkpoi
 
 
 def test_how_many_texts_is_found_out(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(measure_module.COUNT, "cpu", 16)
+    monkeypatch.setitem(samples.COUNT, "cpu", 16)
     assert measure_run([checkpoint], tmp_path, How(device="cpu", cold=False))["fp32"].texts == 16
 
 

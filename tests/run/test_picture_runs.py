@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import made_pictures
-import mteb
 import numpy as np
 import pytest
-import torch
 from datasets import Dataset, DatasetDict
 from datasets import Image as ImageFeature
 from differential import transformers_made
 from mteb import abstasks
 from mteb.abstasks.task_metadata import TaskMetadata
-from mteb.models.model_meta import ModelMeta
-from transformers import AutoTokenizer, CLIPModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from mteb_clip import MtebClip
 
 from instructor_eval.cache.vectors import keys_of
 from instructor_eval.core.paths import shipped
@@ -36,39 +32,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     transformers_made.clip(folder, seed=4)  # of few that do not call every drawing the same
     return folder
-
-
-class MtebClip:
-    """transformers' CLIP in mteb's form, written without a line of ours."""
-
-    def __init__(self, folder: Path, prompt: str) -> None:
-        self.model = CLIPModel.from_pretrained(folder)
-        self.processor, self.tokenizer = (
-            CLIPImageProcessorPil.from_pretrained(folder),
-            AutoTokenizer.from_pretrained(folder),
-        )
-        self.prompt = prompt
-        self.mteb_model_meta = ModelMeta.create_empty({"name": "own/clip", "revision": "1"})
-
-    def encode(self, inputs: Any, **_: Any) -> Any:
-        found = []
-        with torch.no_grad():
-            for batch in inputs:
-                if "image" in batch:
-                    pixels = self.processor([image.convert("RGB") for image in batch["image"]], return_tensors="pt")
-                    found.append(self.model.get_image_features(**pixels).pooler_output)
-                else:
-                    texts = [self.prompt.format(text) for text in batch["text"]]
-                    ids = self.tokenizer(texts, padding=True, return_tensors="pt")
-                    ids = {name: ids[name] for name in ("input_ids", "attention_mask")}
-                    found.append(self.model.get_text_features(**ids).pooler_output)
-        return torch.cat(found).numpy()
-
-    def similarity(self, a: Any, b: Any) -> Any:
-        return mteb.similarity_functions.cos_sim(a, b)
-
-    def similarity_pairwise(self, a: Any, b: Any) -> Any:
-        return mteb.similarity_functions.pairwise_cos_sim(a, b)
 
 
 def metadata(kind: str, category: str, score: str) -> TaskMetadata:
@@ -192,9 +155,9 @@ def test_prompts_limits_and_variants(cli: Callable[..., Any], tmp_path: Path, cl
         *model, "--task", "DemoPictures", "--variant", "bf16", "--variant", "fp32+int8", "--variant", "fp32+binary"
     )
     assert done.code == 0, done.out + done.err
-    done = cli(*model, "--variant", "int8")
+    done = cli(*model, "--variant", "onnx-int8")
     assert (done.code, done.out) == (2, "")
-    assert "use --variant fp32, bf16, fp16, int8-dynamic" in done.err
+    assert "variant onnx-int8 is not possible for " in done.err
     assert cli("validate", "--results", "results").code == 0
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from instructor_eval.analysis.gate.limits import Thresholds
     from instructor_eval.analysis.gate.outcome import Outcome, Plain
     from instructor_eval.analysis.gate.quality import Judgement
-    from instructor_eval.models.checkpoint import Checkpoint
+    from instructor_eval.run.samples import Loadable
 
 _GATES = ("quality", "drift", "speed")
 _DEFAULT = "baseline:main"
@@ -227,7 +227,7 @@ def _speed(options: argparse.Namespace, text: str, thresholds: Thresholds) -> Pl
         return of_speed(speed.compare_speed(pair[0], pair[1], how, say=say))
 
 
-def _checkpoint(options: argparse.Namespace, text: str) -> Checkpoint:
+def _checkpoint(options: argparse.Namespace, text: str) -> Loadable:
     """The model of a side: that of its scores, or a name that can be loaded."""
     from instructor_eval.run import speed
 

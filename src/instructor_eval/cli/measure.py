@@ -19,6 +19,7 @@ from instructor_eval.core.tables import render
 if TYPE_CHECKING:
     from instructor_eval.models.variant import Variant
     from instructor_eval.results.costs import Cost
+    from instructor_eval.run.samples import Loadable
 
 FORMATS = ("table", "md", "csv", "json")
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub")
@@ -27,7 +28,8 @@ _MB = 1e6
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `evaluate measure`."""
-    parser.add_argument("--model", required=True, metavar="MODEL", help="a hub id, a folder, or minilm")
+    parser.add_argument("--model", required=True, metavar="MODEL",
+                        help="a hub id, a folder, minilm, or hf-clip:FOLDER and the like")  # fmt: skip
     parser.add_argument(
         "--variant", action="append", type=listed, default=[], metavar="LIST",
         help="forms to measure beside fp32, the baseline, as bf16,int8, or auto: what suits the device; "
@@ -36,8 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1")
     parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="how often all take turns (default 3)")
     parser.add_argument("--texts", type=positive, metavar="N",
-                        help="texts of the fixed sample (default: what fp32 takes about 2 s for, 256 at most; "
-                             "on a GPU 4,096)")  # fmt: skip
+                        help="texts, or pictures, of the fixed sample (default: what fp32 takes about 2 s for, 256 at "
+                             "most; on a GPU 4,096, or 1,024)")  # fmt: skip
     parser.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in a batch, padding included")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
                         help="where costs are filed (default ./results)")  # fmt: skip
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from instructor_eval.models import variant as variants
     from instructor_eval.models.device import default_variant, pick_device
     from instructor_eval.models.find import ModelSpec, locate
+    from instructor_eval.models.images.find import is_image_model, read_image_model
     from instructor_eval.results.published import published
     from instructor_eval.results.store import Store
     from instructor_eval.run.costs import How, measure_run
@@ -71,13 +74,19 @@ def run(options: argparse.Namespace) -> int:
     variants.check_installed(forms)
     variants.check_device(forms, device)
     Store(options.results).check_writable()
-    checkpoint = locate(
-        ModelSpec.parse(options.model),
-        offline=options.offline,
-        known=list(published()),
-        family=options.family,
-        with_code=options.trust_remote_code,
-    )
+    checkpoint: Loadable
+    if is_image_model(options.model):
+        checkpoint = read_image_model(options.model, family=options.family, offline=options.offline)
+        for form in forms:
+            dataclasses.replace(checkpoint, variant=form).check_form()
+    else:
+        checkpoint = locate(
+            ModelSpec.parse(options.model),
+            offline=options.offline,
+            known=list(published()),
+            family=options.family,
+            with_code=options.trust_remote_code,
+        )
     _check_dims(asked, checkpoint.dim, checkpoint.name)
     say, problems = _say if options.format == "table" else _aside, _Problems()
     say(f"model {checkpoint.name} ({checkpoint.revision[:40]}) on {device}")
@@ -123,7 +132,12 @@ def closing(costs: Sequence[Cost], where: str) -> str:
     torch = machine.get("libraries", {}).get("torch")
     on = [machine.get("gpu"), machine.get("processor"), f"{machine.get('usable')} of {machine.get('cores')} cores"]
     on += [f"torch {torch}"] if torch else []
-    texts, tokens, rounds = (_range([getattr(cost, name) for cost in costs]) for name in ("texts", "tokens", "rounds"))
+    texts, tokens, rounds, pictures = (
+        _range([getattr(cost, name) for cost in costs]) for name in ("texts", "tokens", "rounds", "pictures")
+    )
+    what = f"{texts} made-up texts ({tokens} tokens)"
+    if costs[0].pictures:
+        what = f"{pictures} made-up pictures (JPEG, 640 x 480)"
     cold = [cost.cold for cost in costs if cost.cold]
     peak = "what torch allocated on the GPU"
     if not costs[0].device.startswith("cuda"):
@@ -132,7 +146,7 @@ def closing(costs: Sequence[Cost], where: str) -> str:
     unsteady = [cost.form for cost in costs if cost.unsteady]
     note = f"\nnote: times of {', '.join(unsteady)} vary from round to round: --again when the machine is not busy"
     return (
-        f"{texts} made-up texts ({tokens} tokens), {rounds} rounds in turn after a warm-up, on {costs[0].device} "
+        f"{what}, {rounds} rounds in turn after a warm-up, on {costs[0].device} "
         f"({', '.join(str(part) for part in on if part)}); filed in {where}\n"
         f"times faster than {costs[0].baseline}: median of the rounds [least-greatest]; peak: {peak}; "
         "cold start: new process to first vector, files in the system's cache; MB: 10^6 bytes"
@@ -141,7 +155,8 @@ def closing(costs: Sequence[Cost], where: str) -> str:
 
 
 def _table(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
-    headers = ["variant", "file MB", "resident MB", "peak MB", "cold start s", "texts/s", "tokens/s"]
+    headers = ["variant", "file MB", "resident MB", "peak MB", "cold start s"]
+    headers += ["pictures/s", "ms/query"] if rows[0][1].pictures else ["texts/s", "tokens/s"]
     headers += ["times faster", "times smaller"]
     stored = _stores_less(rows)
     return render(
@@ -153,8 +168,7 @@ def _table(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
                 _mb(cost.resident_bytes),
                 _mb(cost.cold.peak_bytes) if cost.cold else None,
                 f"{cost.cold.seconds:.1f}" if cost.cold else None,
-                f"{cost.texts_per_second:,.1f}",
-                f"{cost.tokens_per_second:,.0f}",
+                *_rates(cost),
                 f"{cost.speed_ratio:.2f} [{min(cost.ratios):.2f}-{max(cost.ratios):.2f}]",
                 f"{cost.size_ratio:.2f}",
                 *([f"{variant.bytes_per_vector(dim):,}"] * stored),
@@ -165,19 +179,28 @@ def _table(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
     )
 
 
+def _rates(cost: Cost) -> list[str | None]:
+    if not cost.pictures:
+        return [f"{cost.texts_per_second:,.1f}", f"{cost.tokens_per_second:,.0f}"]
+    query = cost.for_score().query_ms
+    return [f"{cost.pictures_per_second:,.1f}", f"{query.p50:.1f}" if query else None]
+
+
 def _data(rows: Sequence[tuple[Variant, Cost]], dim: int, form: str) -> str:
     """The same for programs: bytes and seconds, unrounded names."""
     columns = [
         "identity", "form", "baseline", "device", "file_bytes", "resident_bytes", "peak_memory_bytes",
         "memory_before_load_bytes", "memory_after_bytes", "cold_start_seconds", "texts_per_second",
         "tokens_per_second", "speed_ratio", "speed_ratio_min", "speed_ratio_max", "size_ratio", "texts", "tokens",
-        "rounds", "proof", "measured",
+        "rounds", "proof", "measured", "pictures", "pictures_per_second",
     ]  # fmt: skip
     body: list[list[Any]] = []
     for variant, cost in rows:
         known = cost.for_score()
-        body.append([cost.model, str(variant), variant.bytes_per_vector(dim), *(getattr(known, c) for c in columns)])
-    return render(["model", "variant", "bytes_per_vector", *columns], body, form)
+        query = known.query_ms.p50 if known.query_ms else None
+        figures = [getattr(known, column) for column in columns]
+        body.append([cost.model, str(variant), variant.bytes_per_vector(dim), *figures, query])
+    return render(["model", "variant", "bytes_per_vector", *columns, "query_ms"], body, form)
 
 
 def _stores_less(rows: Sequence[tuple[Variant, Cost]]) -> bool:

@@ -92,6 +92,13 @@ def scores_as(task: Any, base: str) -> bool:
     )
 
 
+def known_tasks() -> dict[str, Any]:
+    """Return the classes of all tasks of the installed mteb, by name."""
+    from mteb.get_tasks import _TASKS_REGISTRY
+
+    return dict(_TASKS_REGISTRY)
+
+
 def query_texts(queries: Any, task_metadata: Any) -> list[str]:
     """Return the texts that mteb embeds for a data set of queries."""
     from mteb._create_dataloaders import create_dataloader

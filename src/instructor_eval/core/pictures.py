@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,7 +35,7 @@ class Picture:
     name: str = field(compare=False)
     """What it is called in errors."""
     source: Any = field(compare=False, repr=False)
-    """A path, bytes, or a `PIL.Image.Image`."""
+    """A path, bytes, a `PIL.Image.Image`, or a function that reads the file's bytes again."""
 
     def __len__(self) -> int:
         return _WEIGHT
@@ -71,6 +72,17 @@ class Picture:
             f"an item of type {type(source).__name__}: give a text, or a picture's path, bytes or PIL image"
         )
 
+    @classmethod
+    def stored(cls, read: Callable[[], bytes], name: str) -> Picture:
+        """Return the picture of a file in another one: its bytes are read for their digest, and again when opened.
+
+        Raises:
+            UserError: it is too large.
+        """
+        data = read()
+        _check_size(len(data), name)
+        return cls(hashlib.sha256(data).digest(), name, read)
+
     def open(self) -> Any:
         """Return it decoded: a `PIL.Image.Image` of at most `MOST_PIXELS`, whatever its mode.
 
@@ -85,7 +97,7 @@ class Picture:
             _check(self.source, self.name)
             return self.source
         try:
-            data = self.source if isinstance(self.source, bytes) else read_bytes(self.source, MOST_BYTES)
+            data = self._bytes()
         except OSError as e:
             raise UserError(f"{self.name} cannot be read ({reason(e)}): correct the path, or leave it out") from e
         if hashlib.sha256(data).digest() != self.digest:
@@ -107,6 +119,12 @@ class Picture:
             why = str(e)[:120] or type(e).__name__
             raise UserError(f"{self.name} is broken ({why}): make it again, or leave it out") from e
         return image
+
+    def _bytes(self) -> bytes:
+        if isinstance(self.source, Path):
+            return read_bytes(self.source, MOST_BYTES)
+        data: bytes = self.source() if callable(self.source) else self.source
+        return data
 
 
 Item: TypeAlias = "str | Picture"

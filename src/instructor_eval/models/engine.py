@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -24,6 +24,7 @@ from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.device import pick_device
 from instructor_eval.models.inputs import OwnInputs
+from instructor_eval.models.missing import Missing
 from instructor_eval.models.precision import round_to
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Totals:
     """Texts computed in batches on this machine."""
     computing: float = 0.0
     """Time spent on these batches: tokenising, computing and storing."""
+    pictures: int = 0
+    """Pictures computed in batches on this machine."""
+    picturing: float = 0.0
+    """Time spent on these: opening, resizing, computing and storing."""
 
 
 class BaseEngine(ABC):
@@ -130,16 +135,8 @@ class BaseEngine(ABC):
         )
 
     @abstractmethod
-    def _compute(
-        self,
-        texts: list[Any],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        """Compute what the cache does not have: `into` is (vectors, places), row i of `texts` goes to places[i]."""
+    def _compute(self, missing: Missing) -> None:
+        """Compute what the cache does not have, and put it where it belongs (`_take`, `_store`)."""
 
     def encode(
         self, texts: Sequence[Item], instruction: str, *, progress: Progress | None = None, most: int | None = None
@@ -178,7 +175,8 @@ class BaseEngine(ABC):
                 progress.found(len(found), sum(found))
             missing += (np.flatnonzero(~hit) + start).tolist()
         if missing:
-            self._compute([unique[i] for i in missing], keys, instruction, (vectors, missing), progress, most)
+            wanted = [unique[i] for i in missing]
+            self._compute(Missing(wanted, keys, instruction, vectors, missing, progress, most))
         self.totals.texts += len(texts)
         self.totals.unique += len(unique)
         self.totals.hits += len(unique) - len(missing)
@@ -202,6 +200,19 @@ class BaseEngine(ABC):
                 f"model {self.model.name}: {texts:,} vectors of {self.dim:,} values need more memory than there is: "
                 "take fewer texts, or check the dimensions in its configuration"
             ) from e
+
+    def _take(self, missing: Missing, at: Sequence[int], found: Vectors, tokens: int) -> Vectors:
+        """Check and round the vectors of some inputs, put them where they belong, and return them."""
+        rows = self._rounded(self._checked(found, [missing.items[i] for i in at]))
+        missing.place(at, rows)
+        self.totals.tokens += tokens
+        missing.advance(at, tokens)
+        return rows
+
+    def _store(self, missing: Missing, at: Sequence[int], rows: Vectors) -> None:
+        """Write the vectors of some inputs to the cache."""
+        if self.cache:
+            self.cache.write(self.space, [missing.keys[i] for i in at], rows)
 
     def _checked(self, vectors: Vectors, texts: Sequence[Item]) -> Vectors:
         bad = ~np.isfinite(vectors).all(axis=1)
@@ -328,33 +339,15 @@ class Engine(BaseEngine):
         [ids] = self._own_inputs.rows([text], instruction)
         return cast("Network", self.network).token_vectors(ids)
 
-    def _compute(
-        self,
-        texts: list[str],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
+    def _compute(self, missing: Missing) -> None:
+        texts, instruction, progress = missing.items, missing.instruction, missing.progress
         skip = self.inputs.skip(instruction)
-        vectors, places = into
-
-        def done(at: list[int], rows: Vectors, tokens: int) -> Vectors:
-            rows = self._rounded(self._checked(rows, [texts[i] for i in at]))
-            vectors[[places[i] for i in at]] = rows
-            self.totals.tokens += tokens
-            progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
-            return rows
-
-        def store(at: list[int], rows: Vectors) -> None:
-            if self.cache:
-                self.cache.write(self.space, [keys[i] for i in at], rows)
 
         def tokenise(at: Sequence[int]) -> Sequence[Sized]:
             return self._tokenise([texts[i] for i in at], instruction, skip)
 
-        work = Work([len(t) for t in texts], tokenise, skip, done, store, most)
+        done, store = partial(self._take, missing), partial(self._store, missing)
+        work = Work([len(t) for t in texts], tokenise, skip, done, store, missing.most)
         computation = Computation(self.network, self.batch_tokens, progress.note)
         self._say_choice(progress.note)
         progress.resume()  # the network is loaded now

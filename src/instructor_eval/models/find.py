@@ -58,8 +58,8 @@ class ModelSpec:
             )
         if is_image_model(text):
             raise UserError(
-                f"'{text[:200]}' is a model of texts and pictures: a run (evaluate --model), evaluate plan, "
-                "load_encoder and the LanceDB function take it"
+                f"'{text[:200]}' is a model of texts and pictures: a run (evaluate --model), evaluate plan, measure, "
+                "the speed gate, load_encoder and the LanceDB function take it"
             )
         if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
             raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")

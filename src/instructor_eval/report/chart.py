@@ -98,6 +98,16 @@ def texts_per_second(line: Line) -> float | None:
     return line.row.cost.texts_per_second if line.row.cost else None
 
 
+def pictures_per_second(line: Line) -> float | None:
+    """Return its speed on pictures, which are opened and resized in that time."""
+    return line.row.cost.pictures_per_second if line.row.cost else None
+
+
+def peak_bytes(line: Line) -> float | None:
+    """Return the most memory that a process of its own took, on the device."""
+    return line.row.cost.peak_memory_bytes if line.row.cost else None
+
+
 def file_bytes(line: Line) -> float | None:
     """Return the size of its weights in a file of this form."""
     return line.row.cost.file_bytes if line.row.cost else None
@@ -120,6 +130,7 @@ def query_milliseconds(line: Line) -> float | None:
 
 AXES = (
     Axis("speed", "texts a second", "faster is to the right", texts_per_second, True, "texts a second"),
+    Axis("pictures", "pictures a second", "faster is to the right", pictures_per_second, True, "pictures a second"),
     Axis("size", "weights on disk, MB", "smaller is to the left", file_bytes, False, "MB on disk", 1e6),
     Axis("parameters", "million parameters", "smaller is to the left", parameters, False, "million parameters", 1e6),
     Axis("latency", "milliseconds of one query", "faster is to the left", query_milliseconds, False, "ms a query"),

@@ -16,6 +16,7 @@ from instructor_eval.models.served import usage_words
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
+from instructor_eval.report.thumbnails import Shown, Thumbnail, Thumbnails
 from instructor_eval.results.reading import known
 from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Instruction, Score, Shape
@@ -63,6 +64,10 @@ class Detail:
     """What the histogram is of, and from where to where."""
     worst: list[tuple[str, str]] = field(default_factory=list)
     best: list[tuple[str, str]] = field(default_factory=list)
+    pictures: list[Thumbnail] = field(default_factory=list)
+    """Of the lowest items."""
+    no_pictures: str = ""
+    """Why some, or all, are not shown."""
     further: str = ""
     """False positives, and what goes with them."""
     took: str = ""
@@ -132,15 +137,26 @@ class Shared:
         return self._known[key]
 
 
-def details(lines: Sequence[Line], columns: Sequence[Column], shared: Shared, evidence: Evidence) -> list[Detail]:
+def details(
+    lines: Sequence[Line],
+    columns: Sequence[Column],
+    shared: Shared,
+    evidence: Evidence,
+    thumbnails: Thumbnails | None = None,
+) -> list[Detail]:
     """Return what stands behind every measured cell, task by task: neighbours have most in common."""
-    return [
+    found = [
         _detail(line, column, score, shared, evidence)
         for column in columns
         if column.is_task
         for line in lines
         if (score := line.row.scores.get(column.name) or line.row.failures.get(column.name)) is not None
     ]
+    if thumbnails is not None:
+        for one in found:
+            shown = thumbnails.of(one.score, [name for name, _ in one.worst]) if one.worst else Shown()
+            one.pictures, one.no_pictures = shown.pictures, shown.why_not
+    return found
 
 
 def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence) -> Detail:

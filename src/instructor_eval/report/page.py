@@ -27,6 +27,7 @@ from instructor_eval.report import chart, details, pack, pairs, sections, steps,
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 from instructor_eval.report.studies import StudySection
+from instructor_eval.report.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,6 +54,8 @@ class Request:
     command: Sequence[str] = ()
     """The invocation that makes the page."""
     studies: Sequence[StudySection] = ()
+    thumbnails: Thumbnails | None = None
+    """Draws the pictures of the lowest items; None: they are not shown."""
 
 
 @dataclass
@@ -128,7 +131,7 @@ def render(request: Request) -> bytes:
     _fill_charts(page, board)
     page.steps = steps.step_charts(page.lines, [c.name for c in page.columns if c.is_task])
     parts = _Parts(page, environment)
-    _fill_sections(page, board, request.evidence, parts)
+    _fill_sections(page, request, parts)
     for drawn in page.charts[1:]:  # the first always lies open
         parts.chart(drawn)
     parts.decide()
@@ -313,9 +316,9 @@ def _fill_head(page: Page, board: Board) -> None:
         page.left_out = f"{what} of another protocol, limit or reader left out: give the same flags to see them."
 
 
-def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) -> None:
-    shared = details.Shared()
-    found = details.details(page.lines, page.columns, shared, evidence)
+def _fill_sections(page: Page, request: Request, parts: _Parts) -> None:
+    shared, board, evidence = details.Shared(), request.board, request.evidence
+    found = details.details(page.lines, page.columns, shared, evidence, request.thumbnails)
     for detail in found:
         parts.cell(detail)
     places = table.places(page.columns)

@@ -8,7 +8,7 @@ A record holds what was measured, round by round; rates and ratios are computed 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,10 +20,12 @@ from instructor_eval.core.outside import why
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import files_below, read_json, refuse_forbidden
 from instructor_eval.core.whole_files import atomic_write
-from instructor_eval.results.score import CostFigures, Prepare
+from instructor_eval.results.score import CostFigures, Percentiles, Prepare
 
 SCHEMA_VERSION = 1
 _STEADY = 1.25
+SHARES = (50, 95, 99)
+"""Percentiles of a query's time."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,11 @@ class Cost:
     machine: Mapping[str, Any]
     """processor, cores, threads, library versions"""
     texts: int
-    """of the fixed sample, from its start (`sample_texts`)"""
+    """of the fixed sample, from its start (`sample_texts`); 0 where a pass is over pictures"""
     tokens: int
     """of those texts as the model reads them, instruction and special tokens included"""
     seconds: tuple[float, ...]
-    """for one pass over the texts, round by round"""
+    """for one pass over the texts, or pictures, round by round"""
     baseline_seconds: tuple[float, ...]
     """for the baseline's pass in the same rounds"""
     resident_bytes: int
@@ -95,6 +97,10 @@ class Cost:
     """when, in ISO 8601"""
     cold: Cold | None = None
     """None: not measured, or that failed"""
+    pictures: int = 0
+    """of the fixed sample, from its start (`sample_pictures`), of a model of texts and pictures"""
+    query_seconds: tuple[float, ...] = ()
+    """for one short text, a batch of one, time by time; empty: not measured"""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -111,6 +117,11 @@ class Cost:
     def tokens_per_second(self) -> float:
         """By the median of the rounds; padding does not count."""
         return self.tokens / median(self.seconds)
+
+    @property
+    def pictures_per_second(self) -> float:
+        """By the median of the rounds; opening and resizing counts."""
+        return self.pictures / median(self.seconds)
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -142,13 +153,16 @@ class Cost:
             resident_bytes=self.resident_bytes,
             file_bytes=self.file_bytes,
             size_ratio=round(self.size_ratio, 4),
-            texts_per_second=round(self.texts_per_second, 3),
-            tokens_per_second=round(self.tokens_per_second, 1),
+            texts_per_second=round(self.texts_per_second, 3) or None,
+            tokens_per_second=round(self.tokens_per_second, 1) or None,
+            pictures_per_second=round(self.pictures_per_second, 3) or None,
             speed_ratio=round(self.speed_ratio, 4),
             speed_ratio_min=round(min(self.ratios), 4),
             speed_ratio_max=round(max(self.ratios), 4),
-            texts=self.texts,
-            tokens=self.tokens,
+            texts=self.texts or None,
+            tokens=self.tokens or None,
+            pictures=self.pictures or None,
+            query_ms=percentiles(self.query_seconds) if self.query_seconds else None,
             rounds=self.rounds,
             proof=self.proof,
             measured=self.measured,
@@ -178,7 +192,7 @@ class Cost:
             TypeError: a field is missing or of another kind than it should be.
         """
         fields = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
-        for name in ("seconds", "baseline_seconds"):
+        for name in ("seconds", "baseline_seconds", "query_seconds"):
             fields[name] = tuple(fields.get(name) or ())
         if fields.get("cold") is not None:
             fields["cold"] = Cold(**fields["cold"])
@@ -189,8 +203,9 @@ class Cost:
     def _check(self) -> None:
         """Check the fields that every reader relies on."""
         texts = [self.identity, self.model, self.form, self.fingerprint, self.baseline, self.proof, self.measured]
-        numbers: list[float] = [self.texts, self.tokens, self.resident_bytes, self.file_bytes, self.baseline_file_bytes]
-        numbers += [*self.seconds, *self.baseline_seconds]
+        numbers: list[float] = [self.resident_bytes, self.file_bytes, self.baseline_file_bytes]
+        numbers += [self.pictures] if self.pictures else [self.texts, self.tokens]
+        numbers += [*self.seconds, *self.baseline_seconds, *self.query_seconds]
         rounds = len(self.seconds) == len(self.baseline_seconds) > 0
         if not rounds or not all(isinstance(text, str) for text in texts) or not isinstance(self.machine, dict):
             raise TypeError("a value is of another type than expected")
@@ -199,6 +214,14 @@ class Cost:
         cold = [] if self.cold is None else [v for v in dataclasses.astuple(self.cold) if v is not None]
         if not all(isinstance(number, int | float) for number in cold):
             raise TypeError("a value of the cold start is no number")
+
+
+def percentiles(seconds: Sequence[float]) -> Percentiles:
+    """Return the percentiles of some times, in milliseconds."""
+    import numpy as np
+
+    p50, p95, p99 = (round(1000 * float(value), 4) for value in np.percentile(seconds, SHARES))
+    return Percentiles(p50, p95, p99, len(seconds))
 
 
 class CostStore:

@@ -7,7 +7,8 @@ a change of code or library). The score names it in `environment["probe"]`: fing
 knows them (of the numeric form, not of what an index keeps), and a digest of the vectors and all they were made with.
 The same vectors under the same circumstances are the same file; others never replace it.
 
-The file is NumPy's own, read without pickle: the array `vectors`, float32 [`COUNT`, dim], and `about`, JSON in UTF-8.
+The file is NumPy's own, read without pickle: the array `vectors`, float32 [`COUNT`, dim] (of a model of pictures
+`PICTURES` rows more), and `about`, JSON in UTF-8.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from instructor_eval.core.errors import DamagedFileError, UserError, one_line, r
 from instructor_eval.core.machine import machine
 from instructor_eval.core.outside import read_bytes
 from instructor_eval.core.paths import slug
+from instructor_eval.core.pictures import Item
+from instructor_eval.core.sample_pictures import sample as sample_pictures
 from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
 from instructor_eval.core.stored_files import parse_json
 from instructor_eval.core.values import Vectors
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 COUNT = 32
 """Texts of the sample: 3 to 200 words, about two seconds of a large model on a slow machine."""
+PICTURES = 8
+"""Pictures after them, of a model that reads pictures."""
 SUFFIX = ".npz"
 _NAME = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}")
 _LARGEST = 64 * 1024**2
@@ -149,7 +154,9 @@ class Prober:
 
 
 def take(engine: BaseEngine) -> Probe:
-    """Embed the sample, whatever the cache holds. The engine's totals do not count it.
+    """Embed the sample, whatever the cache holds; then some pictures, if the model reads them.
+
+    The engine's totals do not count it.
 
     Raises:
         UserError: the network cannot be loaded, or gives no usable vectors.
@@ -157,7 +164,10 @@ def take(engine: BaseEngine) -> Probe:
     checkpoint = engine.model
     instruction = "" if checkpoint.family == "plain" else INSTRUCTION
     fresh = engine.uncached()
-    vectors = fresh.encode(sample(COUNT), instruction)
+    items: list[Item] = list(sample(COUNT))
+    if checkpoint.reads_pictures:
+        items += sample_pictures(PICTURES)
+    vectors = fresh.encode(items, instruction)
     here = machine(fresh.device)
     return Probe(
         model=checkpoint.name,

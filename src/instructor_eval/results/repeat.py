@@ -99,13 +99,21 @@ def _model_text(score: Score) -> str:
 
 def _task(score: Score) -> list[str]:
     """Return what `--task` takes: the name, or the own card; all of them where none is called like the task."""
+    from instructor_eval.tasks import by_name
     from instructor_eval.tasks.cards import known_cards, shipped_cards
 
+    if score.benchmark == by_name.BENCHMARK and f"{by_name.PREFIX}{score.task}" in _given_tasks(score.command):
+        return [f"{by_name.PREFIX}{score.task}"]
     if score.task in shipped_cards() or score.task in known_cards():
         return [score.task]
     cards = [text for text in _given(score.command, "--task") if text.endswith((".yaml", ".yml"))]
     called = [card for card in cards if PurePath(card).stem.casefold() == score.task.casefold()]
     return called if len(called) == 1 else cards
+
+
+def _given_tasks(command: Sequence[str]) -> list[str]:
+    """Return what `--task` was given, lists taken apart."""
+    return [task for value in _given(command, "--task") for task in value.split(",")]
 
 
 def _instructions(score: Score) -> str | None:

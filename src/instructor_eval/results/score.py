@@ -188,11 +188,14 @@ class CostFigures:
     size_ratio: Positive | None = None
     texts_per_second: Positive | None = None
     tokens_per_second: Positive | None = None
+    pictures_per_second: Positive | None = None
+    """Of a model of texts and pictures, which are opened and resized in that time."""
     speed_ratio: Positive | None = None
     speed_ratio_min: Positive | None = None
     speed_ratio_max: Positive | None = None
     texts: Count | None = None
     tokens: Count | None = None
+    pictures: Count | None = None
     rounds: Count | None = None
     proof: Name = ""
     measured: Name = ""
@@ -203,7 +206,7 @@ class CostFigures:
     memory_before_load_bytes: Count | None = None
     memory_after_bytes: Count | None = None
     query_ms: Percentiles | None = None
-    """One query, text in and vector out (`evaluate study latency`)."""
+    """One query, text in and vector out (`evaluate study latency`; for models of pictures always)."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from instructor_eval.run.samples import Loadable
 
 
 def run(order: dict[str, Any]) -> dict[str, Any]:
@@ -26,37 +29,34 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from instructor_eval.core.environment import memory
-    from instructor_eval.core.sample_texts import FIRST, sample
+    from instructor_eval.core.sample_texts import FIRST
     from instructor_eval.models import variant
-    from instructor_eval.models.checkpoint import read_checkpoint
-    from instructor_eval.models.engine import Engine
+    from instructor_eval.models.images.engine import ImageEngine
+    from instructor_eval.models.images.find import LIBRARIES, is_image_model
+    from instructor_eval.run.costs import How, engine_of
+    from instructor_eval.run.samples import sample_of
 
+    reads_pictures = is_image_model(order["model"]) and not order["folder"]
     # What loading would import, with the form's own libraries: counted as import, not as load.
-    for module in ("instructor_eval.models.network", variant.form(order["form"]).build.partition(":")[0]):
+    modules = ["instructor_eval.models.network", variant.form(order["form"]).build.partition(":")[0]]
+    if reads_pictures:
+        modules = ["instructor_eval.models.images.forms", "PIL.Image", LIBRARIES[order["model"].partition(":")[0]]]
+    for module in modules:
         importlib.import_module(module)
     imported, (before, _) = time.monotonic(), memory()
-    checkpoint = read_checkpoint(
-        Path(order["folder"]),
-        name=order["model"],
-        revision=order["revision"],
-        family=order["family"],
-        trust_remote_code=order["trust_remote_code"],
-    )
-    checkpoint = dataclasses.replace(checkpoint, variant=order["form"])
+    checkpoint = dataclasses.replace(_model(order, reads_pictures=reads_pictures), variant=order["form"])
     # Hashing the weights names results; who only serves vectors does not do it, so the known hash is put in its place.
     vars(checkpoint)["fingerprint"] = vars(checkpoint)["cached_fingerprint"] = order["fingerprint"]
-    engine = Engine(
-        checkpoint,
-        device=order["device"],
-        batch_tokens=order["batch_tokens"],
-        trust_remote_code=order["trust_remote_code"],
-        compiled=order["compiled"],
-    )
-    _ = engine.network, engine.inputs  # the network is checked to be of its form when it is made
+    settings = ("device", "batch_tokens", "trust_remote_code", "compiled")
+    engine = engine_of(checkpoint, How(**{name: order[name] for name in settings}))
+    _ = engine.network  # it is checked to be of its form when it is made
+    if not isinstance(engine, ImageEngine):
+        _ = engine.inputs
     loaded = time.monotonic()
     engine.encode([FIRST], order["instruction"])
     first = time.monotonic()
-    engine.encode(sample(order["texts"]), order["instruction"])
+    items = sample_of(checkpoint)(order["texts"])
+    engine.encode(items, order["instruction"])
     after, peak = memory()
     on_gpu = engine.device.startswith("cuda")
     return {
@@ -68,6 +68,21 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "memory_peak_bytes": peak,
         "gpu_peak_bytes": torch.cuda.max_memory_allocated(engine.device) if on_gpu else None,
     }
+
+
+def _model(order: dict[str, Any], *, reads_pictures: bool) -> Loadable:
+    from instructor_eval.models.checkpoint import read_checkpoint
+    from instructor_eval.models.images.find import read_image_model
+
+    if reads_pictures:
+        return read_image_model(order["model"], family=order["family"], offline=True)
+    return read_checkpoint(
+        Path(order["folder"]),
+        name=order["model"],
+        revision=order["revision"],
+        family=order["family"],
+        trust_remote_code=order["trust_remote_code"],
+    )
 
 
 def main() -> int:

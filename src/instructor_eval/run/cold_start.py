@@ -10,8 +10,9 @@ import sys
 import time
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.results.costs import Cold
+from instructor_eval.run.samples import Loadable
 
 # -P: a file of the current folder must not stand in for a library's.
 _COMMAND = [sys.executable, "-P", "-m", "instructor_eval.run.child"]
@@ -20,7 +21,7 @@ _AGAIN = "what is measured is filed, `evaluate measure` tries this again"
 
 
 def cold_start(
-    checkpoint: Checkpoint,
+    checkpoint: Loadable,
     *,
     device: str,
     instruction: str,
@@ -29,13 +30,13 @@ def cold_start(
     trust_remote_code: bool = False,
     compiled: bool = False,
 ) -> Cold:
-    """Start a process, load the form of `checkpoint` in it and encode the first `texts` texts of the sample.
+    """Start a process, load the form of `checkpoint` in it and encode the sample's first `texts` texts or pictures.
 
     Raises:
         UserError: that process failed, or was killed; in one line.
     """
     order = {
-        "folder": os.fspath(checkpoint.folder),
+        "folder": "" if isinstance(checkpoint, ImageModel) else os.fspath(checkpoint.folder),
         "model": checkpoint.name,
         "revision": checkpoint.revision,
         "family": checkpoint.family,

@@ -26,21 +26,21 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import compilers, machine
-from instructor_eval.core.sample_texts import INSTRUCTION, SAMPLE_VERSION, sample
+from instructor_eval.core.pictures import Item
 from instructor_eval.models import variant
-from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.device import pick_device
 from instructor_eval.models.engine import Engine
+from instructor_eval.models.images.engine import ImageEngine
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.costs import Cold, Cost, CostStore
 from instructor_eval.run.cold_start import cold_start
+from instructor_eval.run.samples import Loadable, instruction_for, most_of, sample_of, sample_version
 from instructor_eval.run.turns import PASS_SECONDS, fitting, take_turns
 
 MEASUREMENT_VERSION = 2
 """Raised when the way of measuring changes: part of a cost's identity."""
-COUNT = {"cpu": 256, "cuda": 4096}
-"""Texts of the sample: a GPU wants several full batches."""
 ROUNDS = 3
 
 Say = Callable[[str], None]
@@ -67,7 +67,7 @@ class How:
 class _Timed:
     """One form, as its rounds left it: alone, or in turns with the baseline."""
 
-    texts: int
+    items: int
     tokens: int
     seconds: tuple[float, ...]
     baseline_seconds: tuple[float, ...]
@@ -75,18 +75,19 @@ class _Timed:
     file: int
     baseline_file: int
     proof: str
+    query_seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class _Ready:
     """A form in memory, warmed up."""
 
-    engine: Engine
+    engine: Engine | ImageEngine
     tokens: int
     """of the texts it is timed with"""
 
     @property
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> Loadable:
         return self.engine.checkpoint
 
 
@@ -99,7 +100,7 @@ class _FormError(UserError):
 
 
 def measure_run(
-    checkpoints: Sequence[Checkpoint],
+    checkpoints: Sequence[Loadable],
     root: Path,
     how: How | None = None,
     *,
@@ -156,7 +157,7 @@ def measure_run(
     return {form: costs[form] for form in forms if form in costs}
 
 
-def filed_costs(checkpoints: Sequence[Checkpoint], root: Path, how: How) -> dict[str, Cost] | None:
+def filed_costs(checkpoints: Sequence[Loadable], root: Path, how: How) -> dict[str, Cost] | None:
     """Return the cost of every form of one model that was measured in turns here; None if one was not."""
     forms, here = forms_of(checkpoints), machine(how.device)
     found = {
@@ -167,7 +168,7 @@ def filed_costs(checkpoints: Sequence[Checkpoint], root: Path, how: How) -> dict
     return costs if len(costs) == len(found) else None
 
 
-def forms_of(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
+def forms_of(checkpoints: Sequence[Loadable]) -> dict[str, Loadable]:
     """One model in each of its forms, its vectors as they are: form -> checkpoint, the baseline first."""
     plain = {c.form: c for c in checkpoints if (c.variant, c.stored) == (c.form, "float32")}
     return {
@@ -176,7 +177,7 @@ def forms_of(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
     }
 
 
-def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapping[str, Any]) -> str:
+def _identity(checkpoint: Loadable, baseline: Loadable, how: How, here: Mapping[str, Any]) -> str:
     """Rounds are not in it: more of them are the same measurement.
 
     Which kernel `int8` runs on depends on a compiler being there.
@@ -184,7 +185,7 @@ def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapp
     return identity(
         {
             "measurement": MEASUREMENT_VERSION,
-            "sample": SAMPLE_VERSION,
+            "sample": sample_version(checkpoint),
             "fingerprint": checkpoint.fingerprint,
             "baseline": baseline.fingerprint,
             "instruction": instruction_for(checkpoint),
@@ -199,15 +200,10 @@ def _identity(checkpoint: Checkpoint, baseline: Checkpoint, how: How, here: Mapp
     )
 
 
-def instruction_for(checkpoint: Checkpoint) -> str:
-    """Return the sample's instruction: empty where the model takes none."""
-    return "" if checkpoint.family == "plain" else INSTRUCTION
-
-
 def _cost(
     name: str,
-    checkpoint: Checkpoint,
-    baseline: Checkpoint,
+    checkpoint: Loadable,
+    baseline: Loadable,
     how: How,
     here: Mapping[str, Any],
     timed: _Timed,
@@ -222,7 +218,7 @@ def _cost(
         baseline_fingerprint=baseline.fingerprint,
         device=how.device,
         machine=here,
-        texts=timed.texts,
+        texts=0 if checkpoint.reads_pictures else timed.items,
         tokens=timed.tokens,
         seconds=timed.seconds,
         baseline_seconds=timed.baseline_seconds,
@@ -231,11 +227,13 @@ def _cost(
         baseline_file_bytes=timed.baseline_file,
         proof=timed.proof,
         measured=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        pictures=timed.items if checkpoint.reads_pictures else 0,
+        query_seconds=timed.query_seconds,
     )
 
 
 def _time_forms(
-    forms: Mapping[str, Checkpoint], wanted: Sequence[str], how: How, say: Say, warn: Say
+    forms: Mapping[str, Loadable], wanted: Sequence[str], how: How, say: Say, warn: Say
 ) -> Iterator[tuple[str, _Timed]]:
     """Time the forms `wanted`, one after another, each in turns with the baseline.
 
@@ -243,7 +241,7 @@ def _time_forms(
     """
     engine = _engine(forms[BASELINE], how, say)
     with _named(forms[BASELINE]):
-        texts = sample(_count(engine, instruction_for(forms[BASELINE]), how))
+        texts = sample_of(forms[BASELINE])(_count(engine, how))
     baseline = _warmed_up(engine, texts, say)
     pending = [BASELINE] if BASELINE in wanted else []
     for form in wanted:
@@ -264,30 +262,43 @@ def _time_forms(
         yield from _in_turns([baseline], texts, how, say).items()
 
 
-def _engine(checkpoint: Checkpoint, how: How, say: Say) -> Engine:
+def _engine(checkpoint: Loadable, how: How, say: Say) -> Engine | ImageEngine:
     """Without a cache: every text is computed in every round. The first text loads the network."""
     say(f"{checkpoint.form}: loading")
     with _named(checkpoint):
-        return Engine(
-            checkpoint,
-            device=how.device,
-            batch_tokens=how.batch_tokens,
-            trust_remote_code=how.trust_remote_code,
-            compiled=how.compiled,
-        )
+        return engine_of(checkpoint, how)
 
 
-def _warmed_up(engine: Engine, texts: Sequence[str], say: Say) -> _Ready:
+def engine_of(checkpoint: Loadable, how: How) -> Engine | ImageEngine:
+    """Return an engine without a cache.
+
+    Raises:
+        UserError: the form is not possible for the model.
+    """
+    if isinstance(checkpoint, ImageModel):
+        checkpoint.check_form(compiled=how.compiled)
+        return ImageEngine(checkpoint, device=how.device)
+    return Engine(
+        checkpoint,
+        device=how.device,
+        batch_tokens=how.batch_tokens,
+        trust_remote_code=how.trust_remote_code,
+        compiled=how.compiled,
+    )
+
+
+def _warmed_up(engine: Engine | ImageEngine, texts: Sequence[Item], say: Say) -> _Ready:
     """After one pass, which loads the network and chooses kernels."""
     checkpoint = engine.checkpoint
-    say(f"{checkpoint.form}: one pass to warm up ({len(texts):,} texts)")
+    what = "pictures" if checkpoint.reads_pictures else "texts"
+    say(f"{checkpoint.form}: one pass to warm up ({len(texts):,} {what})")
     with _named(checkpoint):
         before = engine.totals.tokens
         engine.encode(texts, instruction_for(checkpoint))
     return _Ready(engine, engine.totals.tokens - before)
 
 
-def _in_turns(ready: Sequence[_Ready], texts: Sequence[str], how: How, say: Say) -> dict[str, _Timed]:
+def _in_turns(ready: Sequence[_Ready], texts: Sequence[Item], how: How, say: Say) -> dict[str, _Timed]:
     """The baseline, which comes first, and another form beside it, or none.
 
     Raises:
@@ -311,7 +322,7 @@ def _in_turns(ready: Sequence[_Ready], texts: Sequence[str], how: How, say: Say)
         with _named(one.checkpoint):
             sizes, proof = one.engine.network.sizes(), one.engine.network.proof()
         timed[form] = _Timed(
-            texts=len(texts),
+            items=len(texts),
             tokens=one.tokens,
             seconds=tuple(seconds[form]),
             baseline_seconds=tuple(seconds[base.checkpoint.form]),
@@ -319,12 +330,13 @@ def _in_turns(ready: Sequence[_Ready], texts: Sequence[str], how: How, say: Say)
             file=sizes.file,
             baseline_file=base_file,
             proof=proof,
+            query_seconds=one.engine.query_seconds if isinstance(one.engine, ImageEngine) else (),
         )
     return timed
 
 
 @contextlib.contextmanager
-def _named(checkpoint: Checkpoint) -> Iterator[None]:
+def _named(checkpoint: Loadable) -> Iterator[None]:
     """Whatever a form's libraries raise, as one line that names the form."""
     form = checkpoint.form
     try:
@@ -339,10 +351,11 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
         ) from e
 
 
-def _count(engine: Engine, instruction: str, how: How) -> int:
-    """Return how many texts are measured with."""
-    most = COUNT.get(how.device.partition(":")[0], COUNT["cpu"])
-    return how.texts or fitting(engine, instruction, most, most_seconds=how.pass_seconds)
+def _count(engine: Engine | ImageEngine, how: How) -> int:
+    """Return how many texts or pictures are measured with."""
+    model = engine.checkpoint
+    most, items = most_of(how.device, model), sample_of(model)
+    return how.texts or fitting(engine, instruction_for(model), most, most_seconds=how.pass_seconds, sample=items)
 
 
 def _give_back(device: str) -> None:
@@ -354,7 +367,7 @@ def _give_back(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def _add_cold(costs: dict[str, Cost], checkpoint: Checkpoint, how: How, store: CostStore, say: Say, warn: Say) -> None:
+def _add_cold(costs: dict[str, Cost], checkpoint: Loadable, how: How, store: CostStore, say: Say, warn: Say) -> None:
     form = checkpoint.form
     say(f"{form}: cold start and memory, in a process of its own")
     try:
@@ -362,7 +375,7 @@ def _add_cold(costs: dict[str, Cost], checkpoint: Checkpoint, how: How, store: C
             checkpoint,
             device=how.device,
             instruction=instruction_for(checkpoint),
-            texts=costs[form].texts,
+            texts=costs[form].texts or costs[form].pictures,
             batch_tokens=how.batch_tokens,
             trust_remote_code=how.trust_remote_code,
             compiled=how.compiled,

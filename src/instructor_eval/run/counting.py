@@ -17,14 +17,13 @@ import numpy.typing as npt
 from instructor_eval.cache.blocks import VECTORS, present
 from instructor_eval.cache.database import FILE_NAME, check_version, connect, reason
 from instructor_eval.cache.vectors import Space
-from instructor_eval.core.pictures import Item
-from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import WINDOW
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import BaseEngine, Engine
 from instructor_eval.models.images.engine import ImageEngine
 from instructor_eval.models.images.model import ImageModel
+from instructor_eval.models.missing import Missing
 from instructor_eval.models.precision import Calibration, Precision
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.tasks.encoder import BoundEncoder
@@ -157,19 +156,12 @@ class CountingEngine(Engine):
         self.tokens = np.zeros(CLASSES, dtype=np.int64)
         """Tokens to compute so far, by class of length."""
 
-    def _compute(
-        self,
-        texts: list[str],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
+    def _compute(self, missing: Missing) -> None:
+        texts, instruction = missing.items, missing.instruction
         skip = self.inputs.skip(instruction)
         nothing = np.empty((0, self.dim), dtype=np.float32)
         for start in range(0, len(texts), WINDOW):
-            part, part_keys = texts[start : start + WINDOW], keys[start : start + WINDOW]
+            part, part_keys = texts[start : start + WINDOW], missing.keys[start : start + WINDOW]
             lengths = np.array([len(row) for row in self._tokenise(part, instruction, skip)])
             classes = np.searchsorted(LENGTHS, lengths)
             np.add.at(self.tokens, classes, lengths)
@@ -178,10 +170,19 @@ class CountingEngine(Engine):
             self.totals.tokens += int(lengths.sum())
             assert self.cache is not None
             self.cache.write(self.space, part_keys, nothing)
-            progress.advance(len(part), int(lengths.sum()), sum(len(instruction) + len(t) for t in part))
+            missing.advance(range(start, start + len(part)), int(lengths.sum()))
 
 
-class CountingServed(ServedEngine):
+class _CountsKeys(BaseEngine):
+    """Counts inputs, and no tokens."""
+
+    def _compute(self, missing: Missing) -> None:
+        assert self.cache is not None
+        self.cache.write(self.space, missing.keys, np.empty((0, self.dim), dtype=np.float32))
+        missing.advance(range(len(missing.items)), 0)
+
+
+class CountingServed(_CountsKeys, ServedEngine):
     """The same of a served model: it is asked for nothing, and its tokens are not known."""
 
     def __init__(self, served: Served, known: KnownKeys) -> None:
@@ -189,39 +190,13 @@ class CountingServed(ServedEngine):
         self.cache = known
         self.tokens = np.zeros(CLASSES, dtype=np.int64)
 
-    def _compute(
-        self,
-        texts: list[str],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        assert self.cache is not None
-        self.cache.write(self.space, keys, np.empty((0, self.dim), dtype=np.float32))
-        progress.advance(len(texts), 0, sum(len(instruction) + len(t) for t in texts))
 
-
-class CountingImages(ImageEngine):
+class CountingImages(_CountsKeys, ImageEngine):
     """The same of a model of texts and pictures: no picture is opened, and tokens are not counted."""
 
     def __init__(self, model: ImageModel, known: KnownKeys) -> None:
         super().__init__(model, device="cpu", cache=known)
         self.tokens = np.zeros(CLASSES, dtype=np.int64)
-
-    def _compute(
-        self,
-        texts: list[Item],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        assert self.cache is not None
-        self.cache.write(self.space, keys, np.empty((0, self.dim), dtype=np.float32))
-        progress.advance(len(texts), 0, sum(len(instruction) + len(t) for t in texts))
 
 
 class CountingEncoder(BoundEncoder):

@@ -33,7 +33,7 @@ from instructor_eval.run.counting import (
 from instructor_eval.run.plan import Planned, Request, plan_run
 from instructor_eval.run.rates import Rate, Seconds, estimate, measure_rates
 from instructor_eval.run.scores import filed, planned_score
-from instructor_eval.run.task import bound
+from instructor_eval.run.task import bound, refuse_pictures_of
 from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import NoModel
 from instructor_eval.tasks.task import Card
@@ -253,6 +253,7 @@ class _Counter:
 
     def _count(self, row: Row, plan: Planned, card: Card, engine: Counting | None) -> None:
         settings = dataclasses.replace(self._request.settings, **plan.settings)
+        refuse_pictures_of(card, plan)
         if engine is None:
             outcome = types.get(card.type).run(card, NoModel(plan.model.name), settings)
             row.questions = len(outcome.items["id"])

@@ -88,7 +88,7 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
                 say_score(score, plan, summary, say, kept=False)
             continue
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
-        ran = Ran.of(engine)
+        ran = Ran.of(engine, queries=request.cost != "off")
         if ran is not None and model is not None:
             summary.computed[model.cached_fingerprint] = ran
 

@@ -24,6 +24,8 @@ from instructor_eval.core.machine import machine
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.device import pick_device
 from instructor_eval.models.engine import BaseEngine, Engine
+from instructor_eval.models.images.engine import ImageEngine
+from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.variant import BASELINE
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.costs import Cost, CostStore
@@ -32,6 +34,7 @@ from instructor_eval.run.plan import Planned, Request
 
 if TYPE_CHECKING:
     from instructor_eval.run.costs import How
+    from instructor_eval.run.samples import Loadable
 
 SHARE = 0.1
 """The most of a run's time that `--cost auto` takes."""
@@ -43,7 +46,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Ran:
-    """What a form has computed in a run."""
+    """What a form has computed in a run: its pictures, or else its texts."""
 
     texts: int
     tokens: int
@@ -52,22 +55,40 @@ class Ran:
     resident: int
     file: int
     proof: str
+    pictures: int = 0
+    query_seconds: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, engine: BaseEngine | None) -> Ran | None:
-        """Return what an engine has computed so far; None if it is not of this machine, or computed nothing."""
-        if not isinstance(engine, Engine) or not engine.totals.computed or engine.totals.computing <= 0:
+    def of(cls, engine: BaseEngine | None, *, queries: bool = False) -> Ran | None:
+        """Return what an engine has computed so far; None if it is not of this machine, or computed nothing.
+
+        Args:
+            engine: The engine.
+            queries: Time single queries of a model of texts and pictures.
+        """
+        if not isinstance(engine, Engine | ImageEngine):
             return None
-        totals, sizes = engine.totals, engine.network.sizes()
-        proof = engine.network.proof()
-        return cls(
-            totals.computed, totals.tokens, totals.computing, totals.load, sizes.resident, sizes.file, proof
-        )  # fmt: skip
+        totals = engine.totals
+        computed = (totals.computed, totals.tokens, totals.computing)
+        if totals.pictures:
+            computed = (0, 0, totals.picturing)
+        if not (totals.pictures or totals.computed) or computed[2] <= 0:
+            return None
+        sizes, proof = engine.network.sizes(), engine.network.proof()
+        found = cls(*computed, totals.load, sizes.resident, sizes.file, proof, totals.pictures)
+        if queries and isinstance(engine, ImageEngine):
+            return dataclasses.replace(found, query_seconds=engine.query_seconds)
+        return found
+
+    @property
+    def count(self) -> tuple[int, int, int]:
+        """The pictures, texts and tokens that it has computed: of two runs, that with more counts."""
+        return self.pictures, self.texts, self.tokens
 
     @property
     def rate(self) -> float:
-        """Tokens a second."""
-        return self.tokens / self.seconds
+        """Pictures or tokens a second."""
+        return (self.pictures or self.tokens) / self.seconds
 
 
 def add_costs(
@@ -90,7 +111,7 @@ def add_costs(
         seconds: How long the run has taken.
         say: Called with what is being done.
     """
-    checkpoints = [p.checkpoint for p in plans if isinstance(p.checkpoint, Checkpoint)]
+    checkpoints = [p.checkpoint for p in plans if isinstance(p.checkpoint, Checkpoint | ImageModel)]
     prints = {c.fingerprint: c.form for c in checkpoints}
     full = request.cost == "full"
     wanted = [
@@ -118,7 +139,7 @@ def add_costs(
 
 def _costs(
     request: Request,
-    checkpoints: Sequence[Checkpoint],
+    checkpoints: Sequence[Loadable],
     wanted: set[str],
     ran: Mapping[str, Ran],
     seconds: float,
@@ -167,8 +188,8 @@ def _pass_seconds(ran: Mapping[str, Ran], most: float) -> float:
     return min(found, PASS_SECONDS) if found >= _LEAST_PASS else 0.0
 
 
-def own_costs(checkpoints: Sequence[Checkpoint], ran: Mapping[str, Ran], how: How, root: Path) -> Mapping[str, Cost]:
-    """Return what forms cost by a run's own batches, or as filed by an earlier run that computed more texts.
+def own_costs(checkpoints: Sequence[Loadable], ran: Mapping[str, Ran], how: How, root: Path) -> Mapping[str, Cost]:
+    """Return what forms cost by a run's own batches, or as filed by an earlier run that computed more.
 
     Args:
         checkpoints: One model in its forms.
@@ -185,11 +206,11 @@ def own_costs(checkpoints: Sequence[Checkpoint], ran: Mapping[str, Ran], how: Ho
         form, own = checkpoint.form, ran.get(checkpoint.form)
         name = identity({**made, "vectors": checkpoint.cached_fingerprint})
         filed = store.find(checkpoint.name, form, name)
-        if own is None or (filed is not None and filed.texts > own.texts):
+        if own is None or (filed is not None and (filed.pictures, filed.texts) > own.count[:2]):
             if filed is not None:
                 found[form] = filed
             continue
-        comparable = base is not None and baseline is not None and base.tokens == own.tokens
+        comparable = base is not None and baseline is not None and base.count == own.count
         against, beside = (base, baseline) if comparable and base and baseline else (own, checkpoint)
         found[form] = Cost(
             identity=name,
@@ -210,6 +231,8 @@ def own_costs(checkpoints: Sequence[Checkpoint], ran: Mapping[str, Ran], how: Ho
             baseline_file_bytes=against.file,
             proof=own.proof,
             measured=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+            pictures=own.pictures,
+            query_seconds=own.query_seconds,
         )
         with contextlib.suppress(UserError):  # a folder that cannot be written: the next run has its own batches
             store.write(found[form])

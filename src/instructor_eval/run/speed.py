@@ -11,7 +11,8 @@ and the greatest, of fifteen the fourth and the twelfth), so that one bad round 
 | OK           | the whole interval is at 1.10 or below                                        |
 | INCONCLUSIVE | the rounds straddle the limit, also after three times as many                 |
 
-The texts are those of `evaluate measure`, so many that one pass of the baseline takes about two seconds.
+The texts (or pictures, of two models that read them) are those of `evaluate measure`, so many that one pass of the
+baseline takes about two seconds.
 """
 
 from __future__ import annotations
@@ -30,18 +31,21 @@ from instructor_eval.analysis.gate.quality import INCONCLUSIVE
 from instructor_eval.analysis.gate.speed import Speed, decide
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import machine
-from instructor_eval.core.sample_texts import sample
+from instructor_eval.core.pictures import Item
+from instructor_eval.core.sample_texts import sample as sample_texts
 from instructor_eval.models import variant as variants
 from instructor_eval.models.device import pick_device
-from instructor_eval.models.engine import Engine, Totals
+from instructor_eval.models.engine import BaseEngine, Totals
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate
+from instructor_eval.models.images.find import is_image_model, read_image_model
 from instructor_eval.models.variant import Variant
-from instructor_eval.run.costs import COUNT, instruction_for
+from instructor_eval.run import costs
+from instructor_eval.run.samples import instruction_for, most_of, sample_of
 from instructor_eval.run.turns import Clock, Encodes, fitting, take_turns
 
 if TYPE_CHECKING:
-    from instructor_eval.models.checkpoint import Checkpoint
     from instructor_eval.results.score import Score
+    from instructor_eval.run.samples import Loadable
 
 ROUNDS = 5
 MOST = 3
@@ -67,7 +71,7 @@ class How:
 
 
 def compare_speed(
-    baseline: Checkpoint, candidate: Checkpoint, how: How | None = None, *, say: Say = lambda _line: None
+    baseline: Loadable, candidate: Loadable, how: How | None = None, *, say: Say = lambda _line: None
 ) -> Speed:
     """Load both, let them take turns, and judge. Both are in memory at once; nothing is read from a cache or filed.
 
@@ -81,22 +85,18 @@ def compare_speed(
     variants.check_installed(forms)
     variants.check_device(forms, device)
     engines: dict[str, Encodes] = {}
+    settings = costs.How(device, how.batch_tokens, how.trust_remote_code, how.compiled)
+    items = sample_of(*checkpoints.values())
     for side, checkpoint in checkpoints.items():
         say(f"{side} {label(checkpoint)}: loading")
         with _named(checkpoint):
-            engine = Engine(
-                checkpoint,
-                device=device,
-                batch_tokens=how.batch_tokens,
-                trust_remote_code=how.trust_remote_code,
-                compiled=how.compiled,
-            )
-            engines[side] = _Bound(engine, instruction_for(checkpoint))
-            engines[side].encode(sample(1), "")  # the network is loaded
+            engines[side] = _Bound(costs.engine_of(checkpoint, settings), instruction_for(checkpoint))
+            engines[side].encode(items(1), "")  # the network is loaded
     found = race(
         engines,
         how,
-        most=COUNT.get(device.partition(":")[0], COUNT["cpu"]),
+        most=most_of(device, *checkpoints.values()),
+        sample=items,
         turn=lambda side: _named(checkpoints[side]),
         say=say,
     )
@@ -122,6 +122,7 @@ def race(
     how: How,
     *,
     most: int,
+    sample: Callable[[int], Sequence[Item]] = sample_texts,
     clock: Clock = time.perf_counter,
     turn: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: contextlib.nullcontext(),
     say: Say = lambda _line: None,
@@ -131,13 +132,14 @@ def race(
     Args:
         engines: The two, by these names; each knows its own instruction.
         how: Rounds, texts and the limit.
-        most: Texts at most, where `how` does not say how many.
+        most: Items at most, where `how` does not say how many.
+        sample: Returns the first so many texts or pictures.
         clock: Seconds.
         turn: Each turn runs within `turn(name)`.
         say: Called with every batch of rounds.
     """
     with turn("baseline"):
-        count = how.texts or fitting(engines["baseline"], "", most, clock=clock)
+        count = how.texts or fitting(engines["baseline"], "", most, clock=clock, sample=sample)
     texts = sample(count)
     tokens = 0
     for side in _SIDES:
@@ -168,7 +170,7 @@ def race(
     )
 
 
-def label(checkpoint: Checkpoint) -> str:
+def label(checkpoint: Loadable) -> str:
     """`org/name@int8`."""
     return f"{checkpoint.name}@{checkpoint.variant}"
 
@@ -176,11 +178,11 @@ def label(checkpoint: Checkpoint) -> str:
 class _Bound:
     """An engine under its own model's instruction: two models seldom share one."""
 
-    def __init__(self, engine: Engine, instruction: str) -> None:
+    def __init__(self, engine: BaseEngine, instruction: str) -> None:
         self._engine, self._instruction = engine, instruction
         self.totals: Totals = engine.totals
 
-    def encode(self, texts: Sequence[str], _instruction: str) -> Any:
+    def encode(self, texts: Sequence[Item], _instruction: str) -> Any:
         return self._engine.encode(texts, self._instruction)
 
 
@@ -204,8 +206,8 @@ def split(text: str) -> tuple[str, str]:
 
 def by_name(
     text: str, *, offline: bool = False, family: str | None = None, trust_remote_code: bool = False
-) -> Checkpoint:
-    """The model of `MODEL[@REVISION][@VARIANT]`: a folder, a hub id or minilm.
+) -> Loadable:
+    """The model of `MODEL[@REVISION][@VARIANT]`: a folder, a hub id, minilm, or a model of texts and pictures.
 
     Raises:
         UserError: it cannot be had, or has fewer dimensions than the variant.
@@ -213,16 +215,19 @@ def by_name(
     from instructor_eval.results.published import published
 
     model, variant = split(text)
-    found = locate(
-        ModelSpec.parse(model), offline=offline, known=list(published()), family=family, with_code=trust_remote_code
-    )
+    found: Loadable
+    if is_image_model(model):
+        found = read_image_model(model, family=family, offline=offline)
+    else:
+        spec = ModelSpec.parse(model)
+        found = locate(spec, offline=offline, known=list(published()), family=family, with_code=trust_remote_code)
     dim = Variant.parse(variant).dim
     if dim and dim > found.dim:
         raise UserError(f"variant {variant}: vectors of {found.name} have {found.dim} values: give fewer")
     return dataclasses.replace(found, variant=variant)
 
 
-def by_score(score: Score, *, offline: bool = False, trust_remote_code: bool = False) -> Checkpoint:
+def by_score(score: Score, *, offline: bool = False, trust_remote_code: bool = False) -> Loadable:
     """The model that a stored score is of, if it can still be had and is the same.
 
     Raises:
@@ -232,7 +237,9 @@ def by_score(score: Score, *, offline: bool = False, trust_remote_code: bool = F
     name, revision = model.name, model.revision
     if model.fingerprint.startswith("selection-") or not revision:
         raise UserError(f"'{name}' is no model that can be loaded: the speed gate compares models")
-    text = EMBEDDED if revision.startswith("pypi:") else name if revision == "local" else f"{name}@{revision}"
+    text = EMBEDDED if revision.startswith("pypi:") else f"{name}@{revision}"
+    if revision == "local" or is_image_model(name):
+        text = name
     try:
         found = by_name(
             f"{text}@{model.variant}",
@@ -250,7 +257,7 @@ def by_score(score: Score, *, offline: bool = False, trust_remote_code: bool = F
 
 
 @contextlib.contextmanager
-def _named(checkpoint: Checkpoint) -> Iterator[None]:
+def _named(checkpoint: Loadable) -> Iterator[None]:
     """Whatever a model's libraries raise, as one line that names the model."""
     try:
         yield

@@ -27,7 +27,7 @@ from instructor_eval.run.scores import begin, filed, finish
 from instructor_eval.tasks import types
 from instructor_eval.tasks.encoder import BoundEncoder, NoModel
 from instructor_eval.tasks.protocol import relevant
-from instructor_eval.tasks.task import Card, Outcome, Resolved
+from instructor_eval.tasks.task import Card, Outcome, Resolved, RunSettings
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def run_task(
     settings = dataclasses.replace(request.settings, **plan.settings)
     kind = types.get(card.type)
     outcome: Outcome | None = None
-    key, error = _attempt(lambda: kind.data_key(card, settings), debug=request.debug)
+    key, error = _attempt(lambda: _key(card, plan, settings), debug=request.debug)
     score = begin(request, card, plan, key)
     if error is None:
         found = filed(request, score)
@@ -125,6 +125,24 @@ def run_task(
         embedding=record(Embedding, vectors) if vectors else None,
     )
     return request.store.write(score, outcome.items), False
+
+
+def _key(card: Card, plan: Planned, settings: RunSettings) -> str:
+    refuse_pictures_of(card, plan)
+    return types.get(card.type).data_key(card, settings)
+
+
+def refuse_pictures_of(card: Card, plan: Planned) -> None:
+    """Refuse a task of pictures for a model that reads texts alone, before any data is fetched.
+
+    Raises:
+        UserError: so it is.
+    """
+    if types.get(card.type).reads_pictures and plan.checkpoint is not None and not plan.checkpoint.reads_pictures:
+        raise UserError(
+            f"model {plan.model.name} reads texts alone, and {card.name} is a task of pictures: use a model of texts "
+            "and pictures (--model hf-clip:FOLDER or open-clip:ARCHITECTURE/TAG)"
+        )
 
 
 def _attempt(step: Callable[[], T], *, debug: bool) -> tuple[T | None, str | None]:

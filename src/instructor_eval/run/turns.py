@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from instructor_eval.core.sample_texts import sample
+from instructor_eval.core.pictures import Item
+from instructor_eval.core.sample_texts import sample as sample_texts
 from instructor_eval.models.engine import Totals
 
 PASS_SECONDS = 2.0
@@ -26,8 +27,8 @@ class Encodes(Protocol):
 
     totals: Totals
 
-    def encode(self, texts: Sequence[str], instruction: str) -> Any:
-        """Embed the texts; done when it returns."""
+    def encode(self, texts: Sequence[Item], instruction: str) -> Any:
+        """Embed texts or pictures; done when it returns."""
         ...
 
 
@@ -38,16 +39,18 @@ def fitting(
     *,
     most_seconds: float = PASS_SECONDS,
     clock: Clock = time.perf_counter,
+    sample: Callable[[int], Sequence[Item]] = sample_texts,
 ) -> int:
-    """Return how many texts of the sample one pass of about `most_seconds` takes, `most` at most.
+    """Return how many items of the sample one pass of about `most_seconds` takes, `most` at most.
 
-    A few texts are timed, then four times as many, until the time is long enough to tell. The better of two passes
+    A few items are timed, then four times as many, until the time is long enough to tell. The better of two passes
     counts: the first one over new lengths also chooses kernels for them.
     """
 
     def seconds(count: int) -> float:
+        items = sample(count)
         started = clock()
-        engine.encode(sample(count), instruction)
+        engine.encode(items, instruction)
         return clock() - started
 
     probe = min(LEAST_TEXTS, most)
@@ -64,7 +67,7 @@ def fitting(
 
 def take_turns(
     engines: Mapping[str, Encodes],
-    texts: Sequence[str],
+    texts: Sequence[Item],
     instruction: str,
     rounds: int,
     *,

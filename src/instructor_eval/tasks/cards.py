@@ -22,6 +22,7 @@ from instructor_eval.core.schema import Document, Keys
 from instructor_eval.core.values import Template
 from instructor_eval.core.yaml_file import read_yaml
 from instructor_eval.tasks import types
+from instructor_eval.tasks.by_name import PREFIX, card_of, hint_of, is_by_name
 from instructor_eval.tasks.card_file import CardsFile, given, shape_of
 from instructor_eval.tasks.own.suggest import is_data, suggest
 from instructor_eval.tasks.task import Card
@@ -85,6 +86,7 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         data_mirror=data.get("mirror"),
         folder=folder and document.file.parent / folder,
         domain=parsed.domain or "",
+        show_texts=parsed.show_texts,
         template=_template(kind, template),
         template_is_default=not template,
         instructions={r: {"default": i} if isinstance(i, str) else i for r, i in given(parsed.instructions).items()},
@@ -267,11 +269,14 @@ def _unknown(what: str, name: str, hint: str) -> UserError:
 
 
 def own_cards(task: str) -> list[Card]:
-    """Return cards that are not shipped: an installed package's by name, or all in the file that `--task` names.
+    """Return cards that are not shipped: a package's or mteb's by name, or all in the file that `--task` names.
 
     Raises:
         UserError: it is neither a name nor a card's path, or a card in the file cannot be an own task.
     """
+    if is_by_name(task):
+        ours = shipped_cards().get(task.removeprefix(PREFIX))
+        return [ours if ours is not None and ours.benchmark == "mteb" else card_of(task)]
     if not task.endswith((".yaml", ".yml")):
         known = known_cards()
         if task in known:
@@ -281,7 +286,7 @@ def own_cards(task: str) -> list[Card]:
             _check_own(found[0], shipped_cards())
             return found
         lists = ": `evaluate tasks` lists them; an own task is the path of a YAML card, or of its data"
-        raise _unknown("task", task, did_you_mean(task, known) or lists)
+        raise _unknown("task", task, hint_of(task) or did_you_mean(task, known) or lists)
     found = read_cards(Path(task))
     for card in found:
         _check_own(card, shipped_cards())

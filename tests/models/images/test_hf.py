@@ -69,9 +69,17 @@ def test_an_instruction_has_the_text_at_its_place_and_pictures_have_none(models:
     assert encoder.encode([[pictures[0].name, "x"]]).shape == (1, encoder.dim)  # a pair of texts stays one
 
 
-@pytest.mark.parametrize(("variant", "near"), [("bf16", 0.05), ("fp16", 0.01), ("int8-dynamic", 0.2)])
-def test_other_forms_are_near_and_another_model(models: Path, pictures: list[Path], variant: str, near: float) -> None:
-    plain, other = (load_encoder(f"hf-clip:{models / 'clip'}", device="cpu", variant=v) for v in ("fp32", variant))
+FORMS = [
+    ("bf16", 0.05), ("fp16", 0.01), ("int8", 0.1), ("int8-weight", 0.05), ("int4-weight", 0.7), ("int8-dynamic", 0.2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize(("variant", "near"), FORMS)
+def test_other_forms_are_near_and_another_model(
+    models: Path, pictures: list[Path], kind: str, variant: str, near: float
+) -> None:
+    plain, other = (load_encoder(f"hf-clip:{models / kind}", device="cpu", variant=v) for v in ("fp32", variant))
     assert plain.fingerprint != other.fingerprint
     for items in (pictures, TEXTS):
         a, b = plain.encode(items), other.encode(items)
@@ -81,9 +89,50 @@ def test_other_forms_are_near_and_another_model(models: Path, pictures: list[Pat
     assert np.abs(alone - other.encode(pictures)).max() < 0.05
 
 
-def test_forms_that_the_towers_do_not_have_are_refused(models: Path) -> None:
-    with pytest.raises(UserError, match="use --variant fp32, bf16, fp16, int8-dynamic"):
-        load_encoder(f"hf-clip:{models / 'clip'}", device="cpu", variant="int8")
+def _rounded_by_hand(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """The arithmetic of int8 as docs/variants.md has it, in float64: 7 bits, a scale a channel and a row."""
+    weight, rows = layer.weight.double(), x.double()
+    scale = weight.abs().amax(1, keepdim=True) / 63
+    low, high = rows.amin(-1, keepdim=True).clamp(max=0), rows.amax(-1, keepdim=True).clamp(min=0)
+    step = (high - low) / 127
+    zero = torch.round(-low / step)
+    values = ((torch.round(rows / step) + zero).clamp(0, 127) - zero) * step
+    out = values @ (torch.round(weight / scale) * scale).T
+    return (out if layer.bias is None else out + layer.bias.double()).float()
+
+
+def test_int8_is_the_text_engines_arithmetic(models: Path, pictures: list[Path]) -> None:
+    encoder = load_encoder(f"hf-clip:{models / 'clip'}", device="cpu", variant="int8")
+    model = CLIPModel.from_pretrained(models / "clip")
+    for layer in model.modules():
+        if type(layer) is torch.nn.Linear:
+            layer.register_forward_hook(lambda m, given, _: _rounded_by_hand(m, given[0]))
+    with torch.no_grad():
+        processor = CLIPImageProcessorPil.from_pretrained(models / "clip")
+        pixels = processor([load_image(str(p)) for p in pictures], return_tensors="pt")
+        wanted = model.get_image_features(**pixels).pooler_output.numpy()
+        ids = AutoTokenizer.from_pretrained(models / "clip")(TEXTS[:1], return_tensors="pt")
+        text = model.get_text_features(**{n: ids[n] for n in ("input_ids", "attention_mask")}).pooler_output.numpy()
+    plain = load_encoder(f"hf-clip:{models / 'clip'}", device="cpu")
+    for found, by_hand, exact in (
+        (encoder.encode(pictures), wanted, plain.encode(pictures)),
+        (encoder.encode(TEXTS[:1]), text, plain.encode(TEXTS[:1])),
+    ):
+        # A value that lies on the edge of two steps may be rounded either way: seldom, and by one step.
+        apart = np.linalg.norm(found - by_hand, axis=1)
+        assert np.median(apart) < 0.05 * np.median(np.linalg.norm(exact - by_hand, axis=1))
+    layers = sum(type(m) is torch.nn.Linear for m in model.modules())
+    network = encoder.engine.network
+    assert f"{layers} of {layers} products with weights in int8" in network.proof()
+    assert network.sizes().file < plain.engine.network.sizes().file
+    assert not [m for m in network.towers.network.modules() if isinstance(m, torch.nn.Linear)]
+
+
+@pytest.mark.parametrize("variant", ["onnx-int8", "openvino-int8"])
+def test_forms_that_the_towers_do_not_have_are_refused(models: Path, variant: str) -> None:
+    line = f"variant {variant} is not possible for hf-clip:.*, which transformers computes: use --variant fp32, bf16, "
+    with pytest.raises(UserError, match=line + "fp16, int8, int8-weight, int4-weight, int8-dynamic$"):
+        load_encoder(f"hf-clip:{models / 'clip'}", device="cpu", variant=variant)
 
 
 def test_a_torch_archive_of_plain_tensors_gives_the_same(models: Path, pictures: list[Path], tmp_path: Path) -> None:

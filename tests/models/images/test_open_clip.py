@@ -54,6 +54,30 @@ def test_a_folder_equals_open_clip(pictures: list[Path], tmp_path: Path, squash:
     _same(encoder, model.eval(), preprocess, open_clip.get_tokenizer(f"local-dir:{tmp_path}"), pictures)
 
 
+@pytest.mark.parametrize("architecture", ["RN50", ""], ids=["RN50", "folder"])
+@pytest.mark.parametrize(("variant", "near"), [("bf16", 0.1), ("int8", 0.15)])
+def test_other_forms_are_near(
+    pictures: list[Path], tmp_path: Path, architecture: str, variant: str, near: float
+) -> None:
+    from safetensors.torch import save_model
+
+    name = f"open-clip:{tmp_path}"
+    if architecture:
+        torch.manual_seed(5)
+        save_model(open_clip.create_model(architecture), tmp_path / "weights.safetensors")
+        name = f"open-clip:{architecture}/{tmp_path / 'weights.safetensors'}"
+    else:
+        made_pictures.write_open_clip(tmp_path)
+    plain, other = (load_encoder(name, device="cpu", variant=v) for v in ("fp32", variant))
+    for items in (pictures[:4], TEXTS):
+        a, b = plain.encode(items), other.encode(items)
+        apart = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a, axis=1)
+        assert apart.max() < near
+        # A ResNet has no product but convolutions, which stay in float32.
+        assert (apart.max() > 0) == ((architecture, variant) != ("RN50", "int8") or items is TEXTS)
+        assert np.abs(np.concatenate([other.encode([i]) for i in items]) - b).max() < 0.02 * np.abs(b).max()
+
+
 def test_another_preprocessing_is_another_model(tmp_path: Path) -> None:
     prints = set()
     for name, squash in (("a", False), ("b", True)):

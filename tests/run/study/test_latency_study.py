@@ -12,10 +12,10 @@ from model_fixtures import _one_thread, plain_folder
 
 import instructor_eval as ie
 from instructor_eval.analysis.study import files
-from instructor_eval.analysis.study.latency import percentiles
 from instructor_eval.analysis.study.text import format_latency
 from instructor_eval.core.errors import UserError
 from instructor_eval.report.chart import AXES
+from instructor_eval.results.costs import percentiles
 from instructor_eval.results.score import CostFigures
 from instructor_eval.results.store import Store
 from instructor_eval.run import latency

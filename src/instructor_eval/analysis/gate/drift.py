@@ -28,7 +28,7 @@ from instructor_eval.analysis.statistics import difference
 from instructor_eval.analysis.statistics.estimates import NotComparableError
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.results.probe import Probe, distance
+from instructor_eval.results.probe import COUNT, Probe, distance
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:
@@ -181,9 +181,15 @@ def compare_vectors(before: Probe | None, now: Probe | None, limit: float) -> Ve
     message = (
         f"{texts} vectors are the same, bit by bit"
         if exact
-        else f"largest 1 - cosine of {texts} texts is {_short(largest)}, {'over' if over else 'within'} {_short(limit)}"
+        else f"largest 1 - cosine of {_counted(texts)} is {_short(largest)}, "
+        f"{'over' if over else 'within'} {_short(limit)}"
     )
     return VectorDrift(REGRESSED if over else OK, message, largest, worst, texts, exact)
+
+
+def _counted(rows: int) -> str:
+    """Return what the rows of a probe are of."""
+    return f"{rows} texts" if rows <= COUNT else f"{COUNT} texts and {rows - COUNT} pictures"
 
 
 def changed(before: Probe, now: Probe) -> tuple[str, ...]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from instructor_eval.results.score import Percentiles
-
-SHARES = (50, 95, 99)
 
 
 @dataclass(frozen=True)
@@ -28,11 +25,3 @@ class Searched:
     vectors: int
     dim: int
     query: Percentiles
-
-
-def percentiles(seconds: Sequence[float]) -> Percentiles:
-    """Return the percentiles of some times, in milliseconds."""
-    import numpy as np
-
-    p50, p95, p99 = (round(1000 * float(value), 4) for value in np.percentile(seconds, SHARES))
-    return Percentiles(p50, p95, p99, len(seconds))

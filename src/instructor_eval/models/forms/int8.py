@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,24 +48,66 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
     Raises:
         UserError: the transformer has no linear layer.
     """
-    kind = _KINDS[checkpoint.form]
-    transformer = floats.load_encoder(checkpoint, kind.rest, trust_remote_code=options.trust_remote_code).to(device)
-    made: list[_Counted] = []
-    choice = choose() if checkpoint.form == "int8" and device.type == "cpu" else None
-    settings = {"engine": choice.engine} if choice else {}
-
-    def linear(weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Product:
-        made.append(_Counted(kind.linear(weight, bias, activation=activation, **settings)))
-        return made[-1]
-
-    arithmetic = Arithmetic(linear, products.Int8Table)
+    made = Products(checkpoint.form, device)
+    rest = _KINDS[checkpoint.form].rest
+    transformer = floats.load_encoder(checkpoint, rest, trust_remote_code=options.trust_remote_code).to(device)
+    arithmetic = Arithmetic(made.linear, products.Int8Table)
     network: FastT5 | FastBert | floats.PaddedNetwork | None = floats.fast_network(transformer, arithmetic)
     if network is None:
-        _replace(transformer, linear, {})
+        replace(transformer, made.linear)
         network = floats.PaddedNetwork(transformer)
-    if not made:
+    if not made.products:
         raise UserError(f"model {checkpoint.name} has no linear layer to quantize: use --variant fp32")
-    return QuantizedHidden(network, made, kind, device, note=_news(choice))
+    return QuantizedHidden(network, made, device)
+
+
+class Products:
+    """The products of a form: made one by one, and counted when they run.
+
+    Args:
+        form: One of `_KINDS`.
+        device: Its device.
+    """
+
+    def __init__(self, form: str, device: torch.device) -> None:
+        self._kind, self._device = _KINDS[form], device
+        choice = choose() if form == "int8" and device.type == "cpu" else None
+        self._settings = {"engine": choice.engine} if choice else {}
+        self.note = _news(choice)
+        """A line for the user about what was chosen."""
+        self.products: list[_Counted] = []
+
+    def linear(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Product:
+        """Return the product of a linear layer."""
+        self.products.append(_Counted(self._kind.linear(weight, bias, activation=activation, **self._settings)))
+        return self.products[-1]
+
+    def proof(self, run: Callable[[], object], left: Callable[[], int]) -> str:
+        """Run the network, and return one line about the products that ran in quantized form.
+
+        Args:
+            run: Computes something with every product.
+            left: Returns the number of linear layers of floats that should be none.
+
+        Raises:
+            RuntimeError: none ran, or there is a linear layer of floats.
+            UserError: torch has no such product on this device.
+        """
+        kind, before = self._kind, [p.calls for p in self.products]
+        try:
+            run()
+        except (RuntimeError, NotImplementedError) as e:
+            raise UserError(
+                f"{kind.linear.__name__} cannot run on {self._device} with torch {torch.__version__} "
+                f"({str(e)[:200]}): use --variant bf16"
+            ) from e
+        ran = sum(p.calls > b for p, b in zip(self.products, before, strict=True))
+        wrong = sum(p.product.weight.dtype != kind.weights for p in self.products) + left()
+        if not ran or wrong:
+            raise RuntimeError(f"{ran} products ran, {wrong} of them not in {kind.weights}")
+        name = str(kind.weights).removeprefix("torch.")
+        engines = ", ".join(sorted({p.product.engine for p in self.products}))
+        return f"{ran} of {len(self.products)} products with weights in {name}, multiplied by {engines}"
 
 
 _said: set[str] = set()
@@ -85,25 +128,15 @@ class QuantizedHidden:
     Args:
         network: The network.
         made: Its products.
-        kind: Their expected types.
         device: Its device.
-        note: A line for the user about what was chosen.
     """
 
     alone = False
 
-    def __init__(
-        self,
-        network: FastT5 | FastBert | floats.PaddedNetwork,
-        made: list[_Counted],
-        kind: _Kind,
-        device: torch.device,
-        *,
-        note: str = "",
-    ) -> None:
-        self.note = note
+    def __init__(self, network: FastT5 | FastBert | floats.PaddedNetwork, made: Products, device: torch.device) -> None:
+        self.note = made.note
         self.network, self.align = network, floats.alignment(network, device)
-        self._made, self._kind, self._device = made, kind, device
+        self._made, self._device = made, device
         self._size = floats.total_bytes(floats.tensors_of(network))
 
     def __call__(self, batch: Packed) -> Tensor:
@@ -116,29 +149,12 @@ class QuantizedHidden:
 
     @torch.inference_mode()
     def proof(self) -> str:
-        """Run one token, and return one line about the products that ran in quantized form.
-
-        Raises:
-            RuntimeError: none ran, or there is a linear layer of floats.
-            UserError: torch has no such product on this device.
-        """
-        before = [p.calls for p in self._made]
+        """Run one token, and return one line about the products that ran in quantized form (`Products.proof`)."""
         ids = torch.zeros(max(1, self.align), dtype=torch.int64, device=self._device)
-        try:
-            self.network(Packed(ids, (Segment(0, 1, len(ids)),)))
-        except (RuntimeError, NotImplementedError) as e:
-            raise UserError(
-                f"{self._kind.linear.__name__} cannot run on {self._device} with torch {torch.__version__} "
-                f"({str(e)[:200]}): use --variant bf16"
-            ) from e
-        ran = sum(p.calls > b for p, b in zip(self._made, before, strict=True))
-        wrong = [p for p in self._made if p.product.weight.dtype != self._kind.weights]
-        left = [m for m in _modules(self.network) if isinstance(m, nn.Linear)]
-        if not ran or wrong or left:
-            raise RuntimeError(f"{ran} products ran, {len(wrong) + len(left)} of them not in {self._kind.weights}")
-        name = str(self._kind.weights).removeprefix("torch.")
-        engines = ", ".join(sorted({p.product.engine for p in self._made}))
-        return f"{ran} of {len(self._made)} products with weights in {name}, multiplied by {engines}"
+        batch = Packed(ids, (Segment(0, 1, len(ids)),))
+        return self._made.proof(
+            lambda: self.network(batch), lambda: sum(isinstance(m, nn.Linear) for m in _modules(self.network))
+        )
 
 
 class _Counted:
@@ -158,6 +174,7 @@ class _Layer(nn.Module):
     """A product that replaces a `torch.nn.Linear`."""
 
     weight = bias = None  # some models read their type
+    int8_original_dtype = torch.float32  # open_clip reads it in place of the weight's
 
     def __init__(self, product: Product) -> None:
         super().__init__()
@@ -183,17 +200,27 @@ class _Words(nn.Module):
         return self.table(ids.flatten()).reshape(*ids.shape, -1)
 
 
-def _replace(module: nn.Module, linear: Any, made: dict[int, nn.Module]) -> None:
-    """Replace all linear layers by products and large embedding tables by int8 tables.
+def replace(module: nn.Module, linear: Callable[..., Product], among: Container[nn.Module] | None = None) -> None:
+    """Replace linear layers by products and large embedding tables by int8 tables.
 
-    `made` has the replacements by the id of a weight, which several modules may share.
+    Args:
+        module: The network.
+        linear: Makes a product of weight and bias.
+        among: Layers that may be replaced; None: all.
     """
+    _replace(module, linear, {}, among)
+
+
+def _replace(
+    module: nn.Module, linear: Callable[..., Product], made: dict[int, nn.Module], among: Container[nn.Module] | None
+) -> None:
+    """`made` has the replacements by the id of a weight, which several modules may share."""
     for name, child in list(module._modules.items()):  # named_children() lists shared modules only once
-        is_table = type(child) is nn.Embedding and child.num_embeddings >= _LARGE_TABLE
         if child is None:
             continue
-        if type(child) is not nn.Linear and not is_table:
-            _replace(child, linear, made)
+        is_table = type(child) is nn.Embedding and child.num_embeddings >= _LARGE_TABLE
+        if (type(child) is not nn.Linear and not is_table) or not (among is None or child in among):
+            _replace(child, linear, made, among)
             continue
         weight: Any = child.weight
         key = id(weight)

@@ -59,13 +59,7 @@ class DynamicHidden:
 
     def sizes(self) -> Sizes:
         """Return the bytes of all parameters and quantized matrices, and of the file that `torch.save` writes."""
-        size = sum(
-            p.nelement() * p.element_size() for p in (*self.transformer.parameters(), *self.transformer.buffers())
-        )
-        for module in self._quantized():
-            weight, bias = module._packed_params._weight_bias()
-            size += weight.nelement() + (bias.nelement() * bias.element_size() if bias is not None else 0)
-        return Sizes(resident=size, file=_saved_bytes(self.transformer))
+        return sizes_of(self.transformer)
 
     def proof(self) -> str:
         """Return one line about the linear layers that torch has quantized.
@@ -73,16 +67,27 @@ class DynamicHidden:
         Raises:
             RuntimeError: it has not quantized all of them.
         """
-        found = len(self._quantized())
+        found = len(quantized_layers(self.transformer))
         left = sum(type(m) is nn.Linear for m in self.transformer.modules())
         if left or found != self._wanted or not found:
             raise RuntimeError(f"torch.quantize_dynamic took {found} of {self._wanted} linear layers")
         return f"{found} of {self._wanted} linear layers quantized by torch ({torch.backends.quantized.engine})"
 
-    def _quantized(self) -> list[Any]:
-        from torch.ao.nn.quantized.dynamic import Linear
 
-        return [m for m in self.transformer.modules() if isinstance(m, Linear)]
+def quantized_layers(model: Any) -> list[Any]:
+    """Return the linear layers that torch has quantized."""
+    from torch.ao.nn.quantized.dynamic import Linear
+
+    return [m for m in model.modules() if isinstance(m, Linear)]
+
+
+def sizes_of(model: Any) -> Sizes:
+    """Return the bytes of all parameters and quantized matrices, and of the file that `torch.save` writes."""
+    size = sum(p.nelement() * p.element_size() for p in (*model.parameters(), *model.buffers()))
+    for module in quantized_layers(model):
+        weight, bias = module._packed_params._weight_bias()
+        size += weight.nelement() + (bias.nelement() * bias.element_size() if bias is not None else 0)
+    return Sizes(resident=size, file=_saved_bytes(model))
 
 
 class _Counting(io.BytesIO):

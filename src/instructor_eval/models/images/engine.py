@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +16,23 @@ from instructor_eval.core.errors import OutOfMemory, UserError
 from instructor_eval.core.machine import usable_cores
 from instructor_eval.core.pictures import Item, Picture
 from instructor_eval.core.progress import Progress
+from instructor_eval.core.sample_texts import FIRST
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.device import pick_device
 from instructor_eval.models.engine import BaseEngine
 from instructor_eval.models.images.model import ImageModel
+from instructor_eval.models.missing import Missing
 
 if TYPE_CHECKING:
+    from instructor_eval.models.forms.base import Sizes
     from instructor_eval.models.images.model import Towers
 
 BATCH = 32
 """Items of a batch on the CPU."""
 _GPU_BATCH = 256
+QUERIES = 10
+"""How often a query is timed."""
+_WARM_UP = 2
 _AHEAD = 2
 """Batches of pictures that are opened ahead: memory does not grow with their number."""
 
@@ -47,6 +54,7 @@ class ImageEngine(BaseEngine):
         self._wanted_device = device
         self._loaded: _Network | None = None
         self._batch: int | None = None
+        self._said = False
 
     @property
     def network(self) -> _Network:
@@ -64,7 +72,7 @@ class ImageEngine(BaseEngine):
 
     def environment(self) -> dict[str, Any]:
         """Return where and with what products vectors are computed, for the score file."""
-        computed = {"computed": self._loaded.proof} if self._loaded else {}
+        computed = {"computed": self._loaded.proof()} if self._loaded else {}
         return super().environment() | computed
 
     def options(self) -> dict[str, Any]:
@@ -83,26 +91,33 @@ class ImageEngine(BaseEngine):
         """
         raise UserError(f"{self.checkpoint.name} gives one vector a text, and no token_embeddings")
 
-    def _compute(
-        self,
-        texts: list[Item],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        vectors, places = into
-        network = self.network
+    def _compute(self, missing: Missing) -> None:
+        items, progress, network = missing.items, missing.progress, self.network
+        if network.note and not self._said:
+            self._said = True
+            progress.note(network.note)
         progress.resume()  # the network is loaded now
-        size = min(most or 2**31, self._batch or network.batch)
-        for at, found, tokens in self._computed(network, texts, instruction, size, progress):
-            rows = self._rounded(self._checked(found, [texts[i] for i in at]))
-            vectors[[places[i] for i in at]] = rows
-            if self.cache:
-                self.cache.write(self.space, [keys[i] for i in at], rows)
-            self.totals.tokens += tokens
-            progress.advance(len(at), tokens, sum(len(instruction) + len(texts[i]) for i in at))
+        size = min(missing.most or 2**31, self._batch or network.batch)
+        done = time.perf_counter()
+        for at, found, tokens in self._computed(network, items, missing.instruction, size, progress):
+            self._store(missing, at, self._take(missing, at, found, tokens))
+            before, done = done, time.perf_counter()
+            if isinstance(items[at[0]], Picture):
+                self.totals.pictures += len(at)
+                self.totals.picturing += done - before
+            else:
+                self.totals.computed += len(at)
+                self.totals.computing += done - before
+
+    @cached_property
+    def query_seconds(self) -> tuple[float, ...]:
+        """The seconds of one short text, a batch of one, time by time."""
+        alone, seconds = self.uncached(), []
+        for _ in range(_WARM_UP + QUERIES):
+            started = time.perf_counter()
+            alone.encode([FIRST], "")
+            seconds.append(time.perf_counter() - started)
+        return tuple(seconds[_WARM_UP:])
 
     def _computed(
         self, network: _Network, items: list[Item], instruction: str, size: int, progress: Progress
@@ -159,6 +174,7 @@ class _Network:
         import torch
 
         from instructor_eval.models.forms.float import DTYPES
+        from instructor_eval.models.images.forms import bring_into_form
         from instructor_eval.models.pending import use_cores
 
         self.device = torch.device(device)
@@ -166,16 +182,13 @@ class _Network:
             use_cores()
         self.towers: Towers = model.load()
         self._name = model.name
+        self.dtype = torch.float32
+        made = bring_into_form(self.towers.network, model.form, self.device, lambda: self._try(model))
+        self.towers.network = made.network
         self.dtype = DTYPES.get(model.form, torch.float32)
-        self.batch = BATCH if self.device.type == "cpu" else _GPU_BATCH
-        kinds = model.form
-        if model.form == "int8-dynamic":
-            from instructor_eval.models.forms.torch_dynamic import quantize
-
-            self.towers.network = quantize(self.towers.network)
-            self.batch = 1  # one scale for a whole batch: a vector would depend on its batch-mates
-        self.towers.network.to(device=self.device, dtype=self.dtype if model.form in DTYPES else None)
-        self.proof = f"{model.libraries[0]}, {kinds}"
+        self.batch = 1 if made.alone else BATCH if self.device.type == "cpu" else _GPU_BATCH
+        self.note = made.note
+        self._made, self._proof = made, f"{model.libraries[0]}: {made.proof}"
         self._try(model)
 
     def _try(self, model: ImageModel) -> None:
@@ -187,6 +200,14 @@ class _Network:
                     f"model {model.name}: it gives vectors {found.shape[1:]} and its configuration names {model.dim} "
                     "values: copy or download the checkpoint again"
                 )
+
+    def proof(self) -> str:
+        """Return one line about what runs, read off the loaded network."""
+        return self._proof
+
+    def sizes(self) -> Sizes:
+        """Return the bytes of the weights of both towers."""
+        return self._made.sizes
 
     def texts(self, tokens: Any) -> Vectors:
         """Return the vectors of tokenised texts."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from instructor_eval.models.images.model import ImageModel
 
-KINDS = ("hf-clip", "open-clip")
+LIBRARIES = {"hf-clip": "transformers", "open-clip": "open_clip"}
+"""What stands before the colon -> the package that computes."""
+KINDS = tuple(LIBRARIES)
 
 
 def is_image_model(text: str) -> bool:

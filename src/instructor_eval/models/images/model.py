@@ -15,11 +15,12 @@ from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.folder.files import ARCHIVE, check_transformer_weights, content_hash, pickle_only
 from instructor_eval.models.folder.safetensors_file import check_safetensors
 from instructor_eval.models.images.preprocessing import Preprocessing
+from instructor_eval.models.variant import form, form_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FORMS = ("fp32", "bf16", "fp16", "int8-dynamic")
+FORMS = ("fp32", "bf16", "fp16", "int8", "int8-weight", "int4-weight", "int8-dynamic")
 """Numeric forms of both towers."""
 PLACE = "{}"
 """Where an instruction has the text: "a photo of a {}."; without, the text comes after it."""
@@ -95,7 +96,8 @@ class ImageModel(ModelDescription):
         """
         if self.form not in FORMS:
             raise UserError(
-                f"variant {self.form}: {self.name} is computed by {self.libraries[0]}: use --variant {', '.join(FORMS)}"
+                f"variant {self.form} is not possible for {self.name}, which {self.libraries[0]} computes: "
+                f"use --variant {', '.join(FORMS)}"
             )
         if compiled:
             raise UserError(f"--compile: {self.name} is computed by {self.libraries[0]}: leave it out")
@@ -106,6 +108,9 @@ class ImageModel(ModelDescription):
 
     def _hash(self, variant: str) -> str:
         parts = {"version": 1, "pixels": self.preprocessing.describe(), "variant": variant, **self.parts}
+        recipe = form(form_of(variant)).recipe
+        if recipe:  # the same form may mean other numbers in a later release
+            parts["recipe"] = recipe
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from instructor_eval.cache.vectors import Cache, keys_of
 from instructor_eval.core.crew import Crew
 from instructor_eval.core.errors import ModelOutputError, UserError
-from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine
+from instructor_eval.models.missing import Missing
 from instructor_eval.models.served.asking import Requests, ServerLimit
 from instructor_eval.models.served.contract import ServedModel
 from instructor_eval.models.variant import BASELINE
@@ -170,25 +170,11 @@ class ServedEngine(BaseEngine):
                 "--label TEXT, under which it gets vectors and results of its own"
             )
 
-    def _compute(
-        self,
-        texts: list[str],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        vectors, places = into
-        used = self._used()
-        for at, found in self._asked(texts, instruction, min(self._limit.most, most or self._limit.most)):
-            rows = self._rounded(self._checked(found, [texts[i] for i in at]))
-            vectors[[places[i] for i in at]] = rows
-            if self.cache:
-                self.cache.write(self.space, [keys[i] for i in at], rows)
+    def _compute(self, missing: Missing) -> None:
+        used, limit = self._used(), self._limit.most
+        for at, found in self._asked(missing.items, missing.instruction, min(limit, missing.most or limit)):
             before, used = used, self._used()
-            self.totals.tokens += used - before
-            progress.advance(len(at), used - before, sum(len(instruction) + len(texts[i]) for i in at))
+            self._store(missing, at, self._take(missing, at, found, used - before))
 
     def used(self) -> dict[str, float]:
         """Return the use of the model's server so far, by all engines."""

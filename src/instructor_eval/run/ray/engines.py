@@ -20,6 +20,7 @@ from instructor_eval.models.batches import longest_first
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import EMBEDDED, ModelSpec, locate
+from instructor_eval.models.missing import Missing
 from instructor_eval.models.variant import check_device, check_installed
 from instructor_eval.results.probe import Probe, take
 from instructor_eval.run.ray.job import COUNTS, Setup
@@ -120,18 +121,10 @@ class WorkerEngine(Engine):
             torch.set_num_threads(self._setup.threads)
         return super()._load(device)
 
-    def _compute(
-        self,
-        texts: list[str],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
-        if self.most is not None and len(texts) > self.most:
+    def _compute(self, missing: Missing) -> None:
+        if self.most is not None and len(missing.items) > self.most:
             raise LongCorpusError
-        super()._compute(texts, keys, instruction, into, progress, most)
+        super()._compute(missing)
 
 
 class SpreadEngine(WorkerEngine):
@@ -172,20 +165,12 @@ class SpreadEngine(WorkerEngine):
             raise probe
         return probe
 
-    def _compute(
-        self,
-        texts: list[str],
-        keys: list[bytes],
-        instruction: str,
-        into: tuple[Vectors, list[int]],
-        progress: Progress,
-        most: int | None,
-    ) -> None:
+    def _compute(self, missing: Missing) -> None:
         """Cut the texts, longest first, into blocks; keep the vectors of each when they come."""
         import pyarrow as pa
         import ray.data
 
-        vectors, places = into
+        texts, instruction = missing.items, missing.instruction
         sizes = [len(instruction) + len(text) for text in texts]
         order = longest_first(sizes)
         share = min(_BLOCK_TEXTS, max(1, len(texts) // (8 * self._setup.workers)))
@@ -208,12 +193,11 @@ class SpreadEngine(WorkerEngine):
                 at, tokens = block["at"].tolist(), int(block["tokens"].sum())
                 if block["error"][0]:
                     raise (ModelOutputError if block["by_model"][0] else UserError)(str(block["error"][0]))
-                vectors[[places[i] for i in at]] = block["vector"]
-                if self.cache:
-                    self.cache.write(self.space, [keys[i] for i in at], block["vector"])
+                missing.place(at, block["vector"])
+                self._store(missing, at, block["vector"])
                 self.totals.tokens += tokens
                 self.drift = max(self.drift, float(block["drift"].max()))
-                progress.advance(len(at), tokens, sum(sizes[i] for i in at))
+                missing.advance(at, tokens)
         except ray.exceptions.RayError as e:
             raise UserError(lost(e)) from e
 

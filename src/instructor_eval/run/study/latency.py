@@ -10,10 +10,11 @@ from functools import partial
 
 from instructor_eval.analysis.study import files
 from instructor_eval.analysis.study.files import LatencyStudy
-from instructor_eval.analysis.study.latency import Searched, Timed, percentiles
+from instructor_eval.analysis.study.latency import Searched, Timed
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.sample_texts import sample
 from instructor_eval.models.engine import BaseEngine
+from instructor_eval.results.costs import percentiles
 from instructor_eval.results.store import Store
 from instructor_eval.run.latency import WARM_UP, search_seconds, seconds_of
 from instructor_eval.run.options import Options, read, request_of

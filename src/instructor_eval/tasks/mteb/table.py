@@ -131,6 +131,19 @@ class Table:
                 name, lambda v: isinstance(v, float) and not abs(v) <= LARGEST, "no finite number in column"
             )
 
+    def pictures(self, name: str) -> None:
+        """Check a column of pictures.
+
+        Raises:
+            ValueError: it is none of pictures, or one is missing.
+        """
+        from datasets import Image
+
+        self.column(name)
+        found = self.rows.features[name]
+        if type(found) is not Image:
+            raise ValueError(f"{found!r:.60} instead of pictures in column '{name}' of {self.what}")
+
     def same_lengths(self, a: str, b: str) -> None:
         """Check that two columns of lists have equally many values in every row.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
@@ -34,6 +35,8 @@ COSINE = (-1 - 1e-6, 1 + 1e-6)
 ANY_LENGTH = (0.0, math.inf)
 ItemCheck: TypeAlias = Callable[[Filed, Items], Iterator[str]]
 """Yields what is wrong with a result's items, with the numbers that disagree."""
+FindPictures: TypeAlias = Callable[[Items, Collection[str]], dict[str, list[tuple[str, Path]]]]
+"""Items, and the ids of some -> id -> the pictures behind it, each with the part it plays: wanted, found ..."""
 
 
 class TaskType:
@@ -67,6 +70,8 @@ class TaskType:
     """Its documents are texts, which may be cut into chunks."""
     is_prompted: bool = False
     """A reader answers prompts with demonstrations that a model, or chance, chooses."""
+    reads_pictures: bool = False
+    """Its items are pictures, at least in part."""
     may_be_own: bool = True
 
     bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}
@@ -146,6 +151,14 @@ class TaskType:
     def count(self, items: Items) -> int:
         """Return how many units of `--limit` the items are of."""
         return len(items["id"])
+
+    def pictures_of(self, card: Card) -> FindPictures | None:
+        """Read own data, and return what finds the pictures behind its items; None: they are texts.
+
+        Raises:
+            UserError: the data is missing or broken.
+        """
+        return None
 
     def item_checks(self) -> tuple[ItemCheck, ...]:
         """Return the checks of its items beside `bounds` and `flags`, whatever the model."""

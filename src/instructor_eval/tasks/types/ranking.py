@@ -105,7 +105,7 @@ class RankingType(MtebType):
         if len(documents) < len(corpus.rows):
             twice = count(len(corpus.rows) - len(documents), "document")
             found.append(f"corpus: {twice} with an id that another one has")
-        return found + _judged(split["relevant_docs"], asked, documents)
+        return found + judged(split["relevant_docs"], asked, documents)
 
     def first(self, task: Any, card: Card, rows: Any, n: int) -> Any:
         """Return the first n queries, every document judged for them, and the first 10 n others."""
@@ -206,7 +206,7 @@ def _rankings(ids: list[Any], results: Mapping[Any, Any], qrels: Mapping[Any, An
     }
 
 
-def _judged(qrels: dict[str, dict[str, int]], queries: set[str], documents: set[str]) -> list[str]:
+def judged(qrels: dict[str, dict[str, int]], queries: set[str], documents: set[str]) -> list[str]:
     """Return warnings about judgements; mteb counts a document that is not in the corpus as not found."""
     found = []
     strange = sorted(str(query) for query in qrels if query not in queries)

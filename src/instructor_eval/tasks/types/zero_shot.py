@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -11,13 +11,11 @@ from instructor_eval.core.errors import one_line
 from instructor_eval.core.hub import files_key
 from instructor_eval.core.schema import optional_record
 from instructor_eval.core.values import Items
+from instructor_eval.tasks.mteb import load as mirror
 from instructor_eval.tasks.own.pictures import LabelledPictures, read_classes
 from instructor_eval.tasks.task import Card, Outcome, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Filed, Name, TaskType
+from instructor_eval.tasks.types.base import Filed, FindPictures, Name, TaskType
 from instructor_eval.tasks.values import folder_of, gold_hash, refuse_if_strict
-
-if TYPE_CHECKING:
-    from instructor_eval.core.pictures import Picture
 
 _WINDOW = 10_000
 """Pictures embedded and compared at once."""
@@ -33,6 +31,7 @@ class ZeroShotClassification(TaskType):
     purpose = "classification"
     unit = "picture"
     flags = ("value",)
+    reads_pictures = True
 
     def options(self) -> type[msgspec.Struct]:
         """Return the record of its cards' options."""
@@ -40,7 +39,7 @@ class ZeroShotClassification(TaskType):
         return optional_record(f"{self.name}Options", {"columns": columns, "labels": dict[str, Name]})
 
     def data_key(self, card: Card, settings: RunSettings) -> str:
-        return files_key(folder_of(card))
+        return mirror.data_key(card, settings) if card.folder is None else files_key(folder_of(card))
 
     def read(self, card: Card) -> tuple[LabelledPictures, tuple[str, ...]]:
         """Read and check the data.
@@ -55,6 +54,12 @@ class ZeroShotClassification(TaskType):
         data, warnings = self.read(card)
         return f"{len(data.paths):,} pictures in {len(data.classes):,} classes", warnings
 
+    def pictures_of(self, card: Card) -> FindPictures:
+        """Return what finds each picture itself."""
+        data = self.read(card)[0]
+        places = dict(zip(data.names, data.paths, strict=True))
+        return lambda _items, ids: {name: [("picture", places[name])] for name in ids if name in places}
+
     def count_items(self, card: Card, limit: int | None) -> int:
         return len(self.read(card)[0].paths[:limit])
 
@@ -64,10 +69,15 @@ class ZeroShotClassification(TaskType):
         from instructor_eval import metrics
         from instructor_eval.core.pictures import Picture
 
-        data, warnings = self.read(card)
+        if card.folder is None:
+            from instructor_eval.tasks.mteb.zero_shot import labelled
+
+            data, pictures, warnings = labelled(card, settings)
+        else:
+            data, warnings = self.read(card)
+            pictures = [Picture.of(path) for path in data.paths[: settings.limit]]
         refuse_if_strict(card, warnings, strict=settings.strict)
         names, gold = data.names[: settings.limit], data.labels[: settings.limit]
-        pictures: list[Picture] = [Picture.of(path) for path in data.paths[: settings.limit]]
         words = list(data.classes.values())
         encoder.calibrate([*pictures, *words], "text")
         labels = list(data.classes)
@@ -78,6 +88,8 @@ class ZeroShotClassification(TaskType):
             vectors = encoder.encode(pictures[start : start + _WINDOW], "text", bare=True)
             if prompts is None:
                 prompts = encoder.encode(words, "text")
+                if settings.texts_only:  # these are no numbers
+                    continue
                 prompts = prompts / np.maximum(np.linalg.norm(prompts, axis=1, keepdims=True), 1e-12)
             if not settings.texts_only:
                 nearest += (vectors @ prompts.T).argmax(axis=1).tolist()
