@@ -16,14 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.analysis.board import text, variants_text
+from instructor_eval.analysis.board import advice_text, text, variants_text
+from instructor_eval.analysis.board.advice import advise
+from instructor_eval.analysis.board.advice_text import Reason
 from instructor_eval.analysis.board.evidence import Evidence
-from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.format import interval_text, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
-from instructor_eval.report import chart, details, pack, pairs, sections, steps, table, verdict
+from instructor_eval.report import chart, details, labels, pack, pairs, sections, steps, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 from instructor_eval.report.studies import StudySection
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 INLINE = 150_000
 """So many characters of parts lie open in the page; more are packed."""
 _ASSETS = Path(__file__).parent / "assets"
-_SHORT = 26
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Page:
     verdict_command: str = ""
     verdict_doubt: str = ""
     """What is said where the gate judged other scores than the table shows."""
+    advice: str = ""
+    """The sentence on top."""
+    reasons: list[Reason] = field(default_factory=list)
+    """The rows that it rests on."""
+    basis: str = ""
+    line_of: dict[Row, Line] = field(default_factory=dict)
     scores: int = 0
     lines: list[Line] = field(default_factory=list)
     columns: list[table.Column] = field(default_factory=list)
@@ -119,13 +126,18 @@ def render(request: Request) -> bytes:
     board = request.board
     page.columns = table.columns(board)
     page.lines = lines(board, request.evidence)
+    page.line_of = {line.row: line for line in page.lines}
     places = table.places(page.columns)
     if request.gate is not None:
         page.verdict = verdict.read_verdict(request.gate, places)
         page.verdict_command = shlex.join(page.verdict.command)
     _fill_table(page, board)
     page.verdict_doubt = _doubt(page)
-    _fill_charts(page, board)
+    advice = advise(board, request.evidence)
+    if advice is not None:
+        page.advice, page.reasons = advice_text.sentence(advice), advice_text.reasons(advice)
+        page.basis = advice_text.basis(advice)
+    _fill_charts(page, board, [option.row for option in (advice.pick, advice.best)] if advice else [])
     page.steps = steps.step_charts(page.lines, [c.name for c in page.columns if c.is_task])
     parts = _Parts(page, environment)
     _fill_sections(page, board, request.evidence, parts)
@@ -194,7 +206,7 @@ def _environment() -> Environment:
         "plain": lambda value: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
         "interval": interval_text,
         "rank": lambda row: "" if row.rank is None else str(text.rank_cell(row, "table")),
-        "short": lambda name: name if len(name) <= _SHORT else f"{name[:9]}…{name[10 - _SHORT :]}",  # the end tells
+        "short": labels.shortened,
         "breakable": breakable,
     }
     found.filters |= filters
@@ -269,8 +281,8 @@ def _differs(judged: pairs.PairRow, of: str, line: Line) -> bool:
     return bool(getattr(judged, of)) and shown is not None and getattr(judged, of) != shown
 
 
-def _fill_charts(page: Page, board: Board) -> None:
-    page.charts = chart.charts(board, page.lines)
+def _fill_charts(page: Page, board: Board, advised: Sequence[Row]) -> None:
+    page.charts = chart.charts(board, page.lines, list(dict.fromkeys(advised)))
     page.costs = sum(bool(line.row.cost) for line in page.lines)
     if not page.charts:
         return
