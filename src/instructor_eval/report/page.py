@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 INLINE = 150_000
 """So many characters of parts lie open in the page; more are packed."""
+_SIZES = (25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _ASSETS = Path(__file__).parent / "assets"
 
 
@@ -93,6 +94,13 @@ class Page:
     families: list[str] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)
     benchmarks: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    """Megabytes on disk that some rows are above and some not."""
+    megabytes: dict[Line, str] = field(default_factory=dict)
+    one_set: bool = True
+    """True where all rows have one instruction set, so that nobody needs to read it."""
     has_published: bool = False
     costs: int = 0
     """How many rows say what they cost."""
@@ -146,7 +154,7 @@ def render(request: Request) -> bytes:
     parts.decide()
     _fill_head(page, board)
     page.packed = _packed(page, board)
-    page.css, page.js = (_asset(name) for name in ("report.css", "report.js"))
+    page.css, page.js = _asset("report.css"), _asset("filters.js") + _asset("report.js")
     page.csp = "; ".join([
         "default-src 'none'", f"script-src {_hash(page.js)}", f"style-src {_hash(page.css)}", "img-src data:",
         "base-uri 'none'", "form-action 'none'",
@@ -257,6 +265,12 @@ def _fill_table(page: Page, board: Board) -> None:
     page.families = sorted({line.family for line in page.lines} - {""})
     page.variants = list(dict.fromkeys(line.row.variant for line in page.lines if line.kind != PUBLISHED))
     page.benchmarks = list(dict.fromkeys(c.benchmark for c in page.columns if c.is_task))
+    page.types = list(dict.fromkeys(c.type for c in page.columns if c.is_task))
+    page.domains = sorted({c.domain for c in page.columns} - {""})
+    page.one_set = len({line.row.instructions for line in page.lines if line.kind != PUBLISHED}) < 2
+    known = {line: size / 1e6 for line in page.lines if (size := chart.file_bytes(line))}
+    page.megabytes = {line: f"{size:.1f}" for line, size in known.items()}
+    page.sizes = [size for size in _SIZES if len({one <= size for one in known.values()}) == 2]
     page.has_published = any(line.kind == PUBLISHED for line in page.lines)
     for line in page.lines:
         row = line.row
