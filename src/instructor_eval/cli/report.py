@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from instructor_eval.cli.options import add_board_options, add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError, reason
 from instructor_eval.core.output import tell, tell_bytes, warn
+
+if TYPE_CHECKING:
+    from instructor_eval.report.texts import ItemTexts
+    from instructor_eval.results.store import Store
 
 _GATE = Path("gate/gate.json")
 _STDOUT = "-"
@@ -30,6 +35,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="where the page is written (default ./report.html); - is standard output")  # fmt: skip
     parser.add_argument("--open", action="store_true", help="show the page in the browser")
     parser.add_argument("--title", default=_TITLE, metavar="TEXT", help=f"the page's headline (default: {_TITLE})")
+    parser.add_argument("--texts", action="store_true",
+                        help="show texts of the lowest and highest items of tasks whose card has show_texts: "
+                        "true")  # fmt: skip
     gate = parser.add_mutually_exclusive_group()
     gate.add_argument("--gate", type=Path, metavar="FILE",
                       help="a gate.json whose verdict stands first (default RESULTS/gate/gate.json)")  # fmt: skip
@@ -59,8 +67,11 @@ def run(options: argparse.Namespace) -> int:
         say("writing the page")
         evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
         studies = sections_of(options.results)
+        texts = _texts(options, store) if options.texts else None
         page = render(
-            Request(board, evidence, str(options.results), options.title, _gate(options), options.command, studies)
+            Request(
+                board, evidence, str(options.results), options.title, _gate(options), options.command, studies, texts
+            )
         )
         kept.save()
     if str(output) == _STDOUT:
@@ -77,6 +88,19 @@ def run(options: argparse.Namespace) -> int:
     if options.open:
         _open(output)
     return EXIT_OK
+
+
+def _texts(options: argparse.Namespace, store: Store) -> ItemTexts:
+    """Return what finds the texts of shipped tasks' items, and of those that `--task` names.
+
+    Raises:
+        UserError: a card breaks the schema.
+    """
+    from instructor_eval.report.texts import ItemTexts
+    from instructor_eval.tasks.cards import select, shipped_cards
+
+    named = select(options.task, [], []) if options.task else []
+    return ItemTexts({**shipped_cards(), **{card.name: card for card in named}}, store.items)
 
 
 def _gate(options: argparse.Namespace) -> Path | None:

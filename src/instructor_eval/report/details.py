@@ -16,10 +16,12 @@ from instructor_eval.models.served import usage_words
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
+from instructor_eval.report.texts import ItemTexts
 from instructor_eval.results.reading import known
 from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Instruction, Score, Shape
 from instructor_eval.results.search_figures import phrases as of_search
+from instructor_eval.tasks.types.base import Texts
 
 HEIGHT = 16
 """Of a histogram, in its own units."""
@@ -63,6 +65,10 @@ class Detail:
     """What the histogram is of, and from where to where."""
     worst: list[tuple[str, str]] = field(default_factory=list)
     best: list[tuple[str, str]] = field(default_factory=list)
+    texts: list[tuple[str, Texts]] = field(default_factory=list)
+    """Id -> the texts behind it, of the lowest and the highest."""
+    no_texts: str = ""
+    """Why there are none although they were asked for."""
     further: str = ""
     """False positives, and what goes with them."""
     took: str = ""
@@ -132,10 +138,24 @@ class Shared:
         return self._known[key]
 
 
-def details(lines: Sequence[Line], columns: Sequence[Column], shared: Shared, evidence: Evidence) -> list[Detail]:
-    """Return what stands behind every measured cell, task by task: neighbours have most in common."""
+def details(
+    lines: Sequence[Line],
+    columns: Sequence[Column],
+    shared: Shared,
+    evidence: Evidence,
+    texts: ItemTexts | None = None,
+) -> list[Detail]:
+    """Return what stands behind every measured cell, task by task: neighbours have most in common.
+
+    Args:
+        lines: The page's lines.
+        columns: Its columns.
+        shared: Takes what several cells share.
+        evidence: Of the scores' items.
+        texts: Finds the texts of items; None: they were not asked for.
+    """
     return [
-        _detail(line, column, score, shared, evidence)
+        _detail(line, column, score, shared, evidence, texts)
         for column in columns
         if column.is_task
         for line in lines
@@ -143,7 +163,9 @@ def details(lines: Sequence[Line], columns: Sequence[Column], shared: Shared, ev
     ]
 
 
-def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence) -> Detail:
+def _detail(
+    line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence, texts: ItemTexts | None
+) -> Detail:
     task, row = column.name, line.row
     found = Detail(f"c-{line.index}-{column.index}", line, column, score, command=shlex.join(command_of(score)))
     instructions = shared.instructions(score, column)
@@ -172,6 +194,11 @@ def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: 
     except UnreadError:
         missing = "the items are missing or damaged, the command below makes them again"
         found.no_bars = missing if evidence.readable else "--no-intervals, so no items were read"
+    if texts is not None:
+        named = list(dict.fromkeys(name for name, _ in (*found.worst, *found.best)))
+        known = texts.of(score, named)
+        found.texts = [(name, known.by_id[name]) for name in named if name in known.by_id]
+        found.no_texts = known.why_not
     return found
 
 

@@ -29,6 +29,7 @@ from instructor_eval.report import chart, details, labels, pack, pairs, sections
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 from instructor_eval.report.studies import StudySection
+from instructor_eval.report.texts import ItemTexts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,6 +56,8 @@ class Request:
     command: Sequence[str] = ()
     """The invocation that makes the page."""
     studies: Sequence[StudySection] = ()
+    texts: ItemTexts | None = None
+    """Finds the texts of the lowest and highest items; None: only their ids are shown."""
 
 
 @dataclass
@@ -148,7 +151,7 @@ def render(request: Request) -> bytes:
     _fill_charts(page, board, [option.row for option in (advice.pick, advice.best)] if advice else [])
     page.steps = steps.step_charts(page.lines, [c.name for c in page.columns if c.is_task])
     parts = _Parts(page, environment)
-    _fill_sections(page, board, request.evidence, parts)
+    _fill_sections(page, board, request, parts)
     for drawn in page.charts[1:]:  # the first always lies open
         parts.chart(drawn)
     parts.decide()
@@ -339,9 +342,9 @@ def _fill_head(page: Page, board: Board) -> None:
         page.left_out = f"{what} of another protocol, limit or reader left out: give the same flags to see them."
 
 
-def _fill_sections(page: Page, board: Board, evidence: Evidence, parts: _Parts) -> None:
-    shared = details.Shared()
-    found = details.details(page.lines, page.columns, shared, evidence)
+def _fill_sections(page: Page, board: Board, request: Request, parts: _Parts) -> None:
+    shared, evidence = details.Shared(), request.evidence
+    found = details.details(page.lines, page.columns, shared, evidence, request.texts)
     for detail in found:
         parts.cell(detail)
     places = table.places(page.columns)

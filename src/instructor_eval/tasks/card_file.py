@@ -54,6 +54,8 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     subset: Name = "default"
     domain: Name | UnsetType = UNSET
     """What it is about, for `evaluate study domains`: medical, news, ..."""
+    show_texts: bool = False
+    """True where the data's licence lets its texts stand in a page (`evaluate report --texts`)."""
     template: Any = UNSET
     instructions: Any = UNSET
     parts: tuple[str, ...] = ()

@@ -85,6 +85,7 @@ def _card(document: Document, at: Keys, benchmark: str, source: str) -> Card:
         data_mirror=data.get("mirror"),
         folder=folder and document.file.parent / folder,
         domain=parsed.domain or "",
+        show_texts=parsed.show_texts,
         template=_template(kind, template),
         template_is_default=not template,
         instructions={r: {"default": i} if isinstance(i, str) else i for r, i in given(parsed.instructions).items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeAlias
 
@@ -34,6 +34,10 @@ COSINE = (-1 - 1e-6, 1 + 1e-6)
 ANY_LENGTH = (0.0, math.inf)
 ItemCheck: TypeAlias = Callable[[Filed, Items], Iterator[str]]
 """Yields what is wrong with a result's items, with the numbers that disagree."""
+Texts: TypeAlias = list[tuple[str, str]]
+"""The texts behind an item, each with what it is: query, gold, found ..."""
+FindTexts: TypeAlias = Callable[[Items, Collection[str]], dict[str, Texts]]
+"""Items, and the ids of some -> id -> texts."""
 
 
 class TaskType:
@@ -146,6 +150,14 @@ class TaskType:
     def count(self, items: Items) -> int:
         """Return how many units of `--limit` the items are of."""
         return len(items["id"])
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        """Read own data, and return what finds the texts behind the items of all of it; None: the type cannot say.
+
+        Raises:
+            UserError: the data is missing or broken.
+        """
+        return None
 
     def item_checks(self) -> tuple[ItemCheck, ...]:
         """Return the checks of its items beside `bounds` and `flags`, whatever the model."""

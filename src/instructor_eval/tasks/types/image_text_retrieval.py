@@ -11,7 +11,7 @@ from instructor_eval.core.schema import optional_record
 from instructor_eval.tasks.mteb.rows import split_of
 from instructor_eval.tasks.own.pictures import DIRECTIONS, PATH, TO_TEXT, read_captions
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import Name
+from instructor_eval.tasks.types.base import FindTexts, Name
 from instructor_eval.tasks.types.retrieval import Retrieval, depth_of
 
 
@@ -41,6 +41,10 @@ class ImageTextRetrieval(Retrieval):
         if card.options.get("direction") == TO_TEXT:
             pictures, captions = captions, pictures
         return f"{len(pictures):,} pictures, {len(captions):,} captions"
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        """Return None: pictures have no text."""
+        return None
 
     def calibrate(self, task: Any, card: Card, encoder: TaskEncoder) -> None:
         """Calibrate on what is searched."""
