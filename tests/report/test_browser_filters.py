@@ -194,3 +194,51 @@ def test_a_constant_instruction_set_is_not_said_on_a_phone(
         "return [...document.querySelectorAll('#board tbody th')].map(t => getComputedStyle(t, '::after').content)"
     )
     assert not any("paper" in text for text in said)
+
+
+# Rows by task type
+
+
+def lanes(browser: Browser) -> dict[str, str]:
+    """The rows that the drawing of types shows, with their classes."""
+    return browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('#profile g[data-p]')]"
+        ".filter(g => getComputedStyle(g).display !== 'none').map(g => [g.dataset.name, g.getAttribute('class')]))"
+    )
+
+
+def test_the_reader_chooses_the_rows_by_type(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    before = lanes(browser)
+    assert sorted(before.values()) == ["p0", "p1", "p2", "p3"]
+    browser.click("#profile .head summary")
+    boxes = browser.all("#profile-rows label")
+    gone = boxes[0].text
+    boxes[0].find_element(By.TAG_NAME, "input").click()
+    after = lanes(browser)
+    assert before.keys() - after.keys() == {gone}
+    assert sorted(after.values()) == ["p0", "p1", "p2"]
+    assert [item.text.strip() for item in browser.all("#profile ul li")] == sorted(after, key=lambda name: after[name])
+    state = browser.state
+    assert "profile=" in state
+    browser.open(page, state)
+    assert lanes(browser) == after
+    for link in ("profile=gone,gone", "profile=,"):
+        browser.open(page, link)
+        assert lanes(browser) == before
+    assert browser.console == []
+
+
+def test_at_most_five_rows_are_shown_by_type(
+    browser: Browser, tmp_path: Path, make_score: Callable[..., Score]
+) -> None:
+    fill(tmp_path / "results", make_score, 22)
+    page = tmp_path / "page.html"
+    page.write_text(page_of(tmp_path / "results"), encoding="utf-8")
+    browser.open(page)
+    assert len(lanes(browser)) == 5
+    assert len(browser.all("#profile-rows input:disabled")) == 17
+    browser.script(on=False)
+    browser.open(page)
+    assert len(lanes(browser)) == 5
+    assert not browser.one("#profile-rows").is_displayed()

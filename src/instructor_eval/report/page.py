@@ -25,7 +25,7 @@ from instructor_eval.analysis.format import interval_text, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
-from instructor_eval.report import chart, details, labels, pack, pairs, sections, steps, table, verdict
+from instructor_eval.report import chart, details, labels, pack, pairs, profile, sections, steps, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 from instructor_eval.report.studies import StudySection
@@ -115,6 +115,10 @@ class Page:
     chart_note: str = ""
     chart_reading: list[str] = field(default_factory=list)
     """What the variants show, in words, where they are of one model."""
+    by_types: profile.Profile | None = None
+    """Rows by task type."""
+    profile_names: dict[Line, str] = field(default_factory=dict)
+    profile_frame: Any = profile
     steps: list[steps.Steps] = field(default_factory=list)
     """Training runs, score against step."""
     notes: str = ""
@@ -148,7 +152,10 @@ def render(request: Request) -> bytes:
     if advice is not None:
         page.advice, page.reasons = advice_text.sentence(advice), advice_text.reasons(advice)
         page.basis = advice_text.basis(advice)
-    _fill_charts(page, board, [option.row for option in (advice.pick, advice.best)] if advice else [])
+    named = list(dict.fromkeys([advice.pick.row, advice.best.row])) if advice else []
+    _fill_charts(page, board, named)
+    page.by_types = profile.profile(page.lines, page.columns, named)
+    page.profile_names = lines_named([one.line for one in page.by_types.series]) if page.by_types else {}
     page.steps = steps.step_charts(page.lines, [c.name for c in page.columns if c.is_task])
     parts = _Parts(page, environment)
     _fill_sections(page, board, request, parts)
@@ -157,13 +164,19 @@ def render(request: Request) -> bytes:
     parts.decide()
     _fill_head(page, board)
     page.packed = _packed(page, board)
-    page.css, page.js = _asset("report.css"), _asset("filters.js") + _asset("report.js")
+    page.css, page.js = _asset("report.css"), _asset("filters.js") + _asset("profile.js") + _asset("report.js")
     page.csp = "; ".join([
         "default-src 'none'", f"script-src {_hash(page.js)}", f"style-src {_hash(page.css)}", "img-src data:",
         "base-uri 'none'", "form-action 'none'",
     ])  # fmt: skip
     written = environment.get_template("page.html.j2").render(page=page)
     return written.encode("utf-8", "replace")
+
+
+def lines_named(found: Sequence[Line]) -> dict[Line, str]:
+    """Return short names of lines, as the advice has them."""
+    named = advice_text.names([line.row for line in found])
+    return {line: named[line.row] for line in found}
 
 
 class _Parts:
@@ -299,7 +312,7 @@ def _differs(judged: pairs.PairRow, of: str, line: Line) -> bool:
 
 
 def _fill_charts(page: Page, board: Board, advised: Sequence[Row]) -> None:
-    page.charts = chart.charts(board, page.lines, list(dict.fromkeys(advised)))
+    page.charts = chart.charts(board, page.lines, advised)
     page.costs = sum(bool(line.row.cost) for line in page.lines)
     if not page.charts:
         return

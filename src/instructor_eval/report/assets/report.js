@@ -17,6 +17,7 @@
   const FIXED = 3; // model, rank, instructions
   const tableFilters = makeFilters(table, FIXED, names, (hide) => set({ hide }));
   const filters = tableFilters.fields;
+  const profile = makeProfile((rows) => set({ profile: rows }));
   let state = {};
   const usual = {}; // the two rows that are compared unasked
   let arranged = ""; // the sort and filters that the table shows
@@ -108,6 +109,7 @@
     }
     const axis = document.querySelector(`[name=axis][value="${CSS.escape(state.axis ?? "")}"]`);
     if (axis) axis.checked = true;
+    profile.apply(state.profile);
     openCell(state.open);
     for (const id of ["a", "b"]) $(id).value = $(`r-${state[id]}`) ? state[id] : usual[id];
     compare();
