@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -249,6 +250,34 @@ def test_rows_without_some_of_the_tasks_are_left_out_and_counted(made: Made) -> 
     assert found.best.row.model == "org/a"
     assert [n.text for n in reasons(found)[-1].rows] == ["1 tasks"]
     assert list(found.tasks) == sorted(TASKS, key=made.board().tasks.index)
+
+
+def test_a_variant_with_more_tasks_than_its_parent_hides_no_advice(made: Made) -> None:
+    add(made, "org/m", tasks=TASKS[:1], cost=cost())
+    add(made, "org/m", variant="int8", like="org/m", shift=-0.03, cost=cost(200))
+    found = advice_of(made)
+    assert list(found.tasks) == ["SciFact"]
+    assert sentence(found).startswith("No variant is safe yet")
+
+
+def test_variants_whose_parent_has_none_of_the_tasks_are_compared(made: Made) -> None:
+    add(made, "org/m", tasks=("STS12",))
+    add(made, "org/m", variant="int8", like="org/m", shift=-0.03)
+    add(made, "org/m", variant="bf16", like="org/m")
+    board = made.board()
+    board = dataclasses.replace(board, tasks=[task for task in board.tasks if task != "STS12"])
+    found = advise(board, Evidence(made.items))
+    assert found is not None
+    assert (found.best.row.variant, labels(found.worse)) == ("bf16", ["org/m (int8)"])
+
+
+def test_where_lower_is_better_the_lowest_is_best(made: Made) -> None:
+    add(made, "org/a", shift=0.05)
+    add(made, "org/b")
+    board = dataclasses.replace(made.board(), lower=True)
+    found = advise(board, Evidence(made.items))
+    assert found is not None
+    assert (found.best.row.model, labels(found.worse)) == ("org/b", ["org/a"])
 
 
 def test_instruction_sets_of_one_model_are_named_apart(made: Made) -> None:

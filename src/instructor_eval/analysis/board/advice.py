@@ -89,11 +89,13 @@ def advise(board: Board, evidence: Evidence) -> Advice | None:
     measured = [row for row in board.rows if row.source == "measured" and any(t in row.tasks for t in board.tasks)]
     if not measured:
         return None
+    parents = [row for row in measured if row.parent is None] or measured
     tasks = _tasks(measured, board.tasks)
     complete = [row for row in measured if all(task in row.tasks for task in tasks)]
-    candidates = [row for row in complete if row.parent is None or is_safe(row, lower=board.lower)]
-    if not candidates:  # the parent lacks a task that its variants have
-        return None
+    if not any(row in parents for row in complete):  # variants have tasks that their parents lack
+        tasks = _tasks(parents, board.tasks)
+        complete = [row for row in measured if all(task in row.tasks for task in tasks)]
+    candidates = [row for row in complete if row in parents or is_safe(row, lower=board.lower)]
     sign = -1 if board.lower else 1
     means = {row: sum(row.tasks[task] for task in tasks) / len(tasks) for row in candidates}
     best = max(candidates, key=lambda row: sign * means[row])
@@ -122,7 +124,7 @@ def advise(board: Board, evidence: Evidence) -> Advice | None:
         unknown,
         [row for row in complete if row not in means],
         [row for row in measured if row not in complete],
-        [row for row in measured if row.parent is None],
+        parents,
     )
 
 
