@@ -341,9 +341,9 @@ def test_rows_of_one_cost_and_score_have_a_place_too(made: Made) -> None:
     for found in drawn(made, items=None).values():
         [one, other] = found.dots
         assert (one.x, one.y) == (other.x, other.y)
-        assert one.label_y is not None
-        assert other.label_y is not None
-        assert abs(one.label_y - other.label_y) >= 12.9  # their names do not cover each other
+        assert one.label is not None
+        assert other.label is not None
+        assert not one.label.box.overlaps(other.label.box)
         assert found.x_ticks
         assert found.y_ticks
 
@@ -428,12 +428,12 @@ def test_with_many_dots_some_of_the_frontier_are_named(many: int, made: Made) ->
     for n in range(3):  # beaten
         add(made, f"org/w{n}", shift=-0.2, noise=0, cost={"file_bytes": round(1000 * 1.2 ** (many + n))})
     found = drawn(made, items=None)["size"]
-    named = [d for d in found.dots if d.label_y is not None]
+    named = [d for d in found.dots if d.label is not None]
     assert all(d.best for d in named)
     assert 2 <= len(named) <= 14
     assert {"m0", f"m{many - 1}"} <= {d.name for d in named}  # both ends
-    rising = sorted(d.label_y for d in named if d.label_y is not None)
-    assert all(b - a >= 12.9 for a, b in itertools.pairwise(rising))
+    boxes = [d.label.box for d in named if d.label is not None]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_few_dots_are_all_named(made: Made) -> None:
@@ -441,5 +441,7 @@ def test_few_dots_are_all_named(made: Made) -> None:
         add(made, f"org/m{n}", shift=-0.01 * n, cost={"file_bytes": 1000 + n})
     found = drawn(made)["size"]
     assert len(found.best) == 1
-    assert all(d.label_y is not None for d in found.dots)
-    assert [d.label_y for d in sorted(found.dots, key=lambda d: d.y)] == sorted(d.label_y or 0 for d in found.dots)
+    assert all(d.label is not None for d in found.dots)
+    boxes = [d.label.box for d in found.dots if d.label is not None]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert sum(d.narrow is not None for d in found.dots) == 1  # of one that nothing beats

@@ -12,6 +12,7 @@ from instructor_eval.core.errors import EXIT_OK, UserError, reason
 from instructor_eval.core.output import tell, tell_bytes, warn
 
 if TYPE_CHECKING:
+    from instructor_eval.report.texts import ItemTexts
     from instructor_eval.report.thumbnails import Thumbnails
     from instructor_eval.results.store import Store
 
@@ -36,7 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--open", action="store_true", help="show the page in the browser")
     parser.add_argument("--title", default=_TITLE, metavar="TEXT", help=f"the page's headline (default: {_TITLE})")
     parser.add_argument("--texts", action="store_true",
-                        help="show pictures of the lowest items of tasks whose card has show_texts: true")  # fmt: skip
+                        help="show texts and pictures of the lowest and highest items of tasks whose card has "
+                        "show_texts: true")  # fmt: skip
     gate = parser.add_mutually_exclusive_group()
     gate.add_argument("--gate", type=Path, metavar="FILE",
                       help="a gate.json whose verdict stands first (default RESULTS/gate/gate.json)")  # fmt: skip
@@ -75,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
                 _gate(options),
                 options.command,
                 studies,
-                thumbnails=_thumbnails(options, store) if options.texts else None,
+                *(_shown(options, store) if options.texts else ()),
             )
         )
         kept.save()
@@ -95,17 +97,19 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _thumbnails(options: argparse.Namespace, store: Store) -> Thumbnails:
-    """Return what draws the pictures of shipped tasks' items, and of those that `--task` names.
+def _shown(options: argparse.Namespace, store: Store) -> tuple[ItemTexts, Thumbnails]:
+    """Return what finds the texts and draws the pictures of shipped tasks' items, and of those that `--task` names.
 
     Raises:
         UserError: a card breaks the schema.
     """
+    from instructor_eval.report.texts import ItemTexts
     from instructor_eval.report.thumbnails import Thumbnails
     from instructor_eval.tasks.cards import select, shipped_cards
 
     named = select(options.task, [], []) if options.task else []
-    return Thumbnails({**shipped_cards(), **{card.name: card for card in named}}, store.items)
+    cards = {**shipped_cards(), **{card.name: card for card in named}}
+    return ItemTexts(cards, store.items), Thumbnails(cards, store.items)
 
 
 def _gate(options: argparse.Namespace) -> Path | None:

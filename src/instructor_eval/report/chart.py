@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.statistics.spreads import Spread, mean
 from instructor_eval.report import svg
+from instructor_eval.report.labels import Box, Label, Mark, place, shortened
 from instructor_eval.report.lines import VARIANT, Line
 
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 52, 590, 14, 334
-"""The frame that dots are drawn in; names stand to the right of it."""
+"""The frame that dots are drawn in; names may stand to the right of it too."""
 _FEW = 14
-"""With at most so many points all are named, with more only those on the frontier."""
-_GAP = 13
+"""With at most so many points all are named, with more only the advised ones and some on the frontier."""
+_LETTERS, _NARROW_LETTERS = 12, 21
+"""Sizes of the font: as drawn, and in a narrow window (report.css), where the drawing is small."""
+_STROKE, _NARROW_STROKE = 1.5, 3.5
+"""How far a dot's rim reaches beyond it, likewise."""
+_NARROW_FEW = 3
 
 
-@dataclass
+@dataclass(eq=False)
 class Dot:
     """A row on the chart; places are in the drawing's units."""
 
@@ -36,11 +42,18 @@ class Dot:
     """True where no complete dot is at least as good in both and better in one."""
     low: float | None = None
     high: float | None = None
-    label_y: float | None = None
-    """Where its name stands; None for none."""
+    label: Label | None = None
+    """Its name in its place; None where it has none."""
+    narrow: Label | None = None
+    """The same in the larger letters of a narrow window, where few are named."""
 
     name: str = ""
     """As short as the chart needs it."""
+
+    @property
+    def radius(self) -> int:
+        """Return how large it is drawn."""
+        return 4 if self.line.parent else 6
 
 
 @dataclass
@@ -67,6 +80,8 @@ class Chart:
     """Path data: a line from a model to each of its variants."""
     x_ticks: list[tuple[float, str]] = field(default_factory=list)
     y_ticks: list[tuple[float, str]] = field(default_factory=list)
+    advised: Sequence[Row] = ()
+    """The rows that the page's advice names, the one to take first."""
 
     @property
     def quality(self) -> str:
@@ -78,6 +93,20 @@ class Chart:
     def best(self) -> list[Dot]:
         """The frontier, the best first."""
         return sorted((d for d in self.dots if d.best), key=lambda d: (-d.quality, d.name))
+
+    @property
+    def cheapest(self) -> str:
+        """Return what its other end is: `fastest` or `smallest`."""
+        return "fastest" if self.hint.startswith("faster") else "smallest"
+
+    @property
+    def shown(self) -> list[Dot]:
+        """Return three of the frontier, the best first: both ends, and between them the advised one or the middle."""
+        best = self.best
+        if len(best) <= 3:
+            return best
+        between = [dot for dot in best[1:-1] if dot.line.row in self.advised]
+        return [best[0], between[0] if between else best[len(best) // 2], best[-1]]
 
 
 @dataclass(frozen=True)
@@ -137,11 +166,17 @@ AXES = (
 )
 
 
-def charts(board: Board, lines: Sequence[Line]) -> list[Chart]:
-    """Return a chart for each axis that two rows or more have a place on, in the order of `AXES`."""
+def charts(board: Board, lines: Sequence[Line], advised: Sequence[Row] = ()) -> list[Chart]:
+    """Return a chart for each axis that two rows or more have a place on, in the order of `AXES`.
+
+    Args:
+        board: The board.
+        lines: Its rows as the page has them.
+        advised: The rows that the page's advice names, which are named in the drawing too.
+    """
     tasks = set(board.tasks)  # a row may have parts of a task alone
     measured = [line for line in lines if line.row.source == "measured" and tasks & line.row.tasks.keys()]
-    found = (_chart(axis, board, measured) for axis in AXES)
+    found = (_chart(axis, board, measured, advised) for axis in AXES)
     return [chart for chart in found if chart is not None]
 
 
@@ -152,7 +187,7 @@ def quality(line: Line, tasks: Sequence[str]) -> tuple[float, Spread | None, boo
     return value, mean([line.row.spreads.get(t) for t in there]), len(there) == len(tasks)
 
 
-def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:
+def _chart(axis: Axis, board: Board, lines: Sequence[Line], advised: Sequence[Row]) -> Chart | None:
     costs = {line: cost for line in lines if (cost := axis.of(line))}
     if len(costs) < 2:
         return None
@@ -165,7 +200,7 @@ def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:
     y = svg.Scale(max(low - room, -1.0), min(high + room, 1.0), BOTTOM, TOP)
     units = [cost / axis.scale for cost in costs.values()]
     x = svg.Scale(min(units) / 1.15, max(units) * 1.15, LEFT, RIGHT, log=True)
-    chart = Chart(axis.key, axis.title, axis.hint, axis.unit, len(tasks), len(board.tasks))
+    chart = Chart(axis.key, axis.title, axis.hint, axis.unit, len(tasks), len(board.tasks), advised=advised)
     for line, cost in costs.items():
         value, spread, complete = known[line]
         dot = Dot(line, x(cost / axis.scale), y(value), cost / axis.scale, value, spread, complete)
@@ -180,7 +215,7 @@ def _chart(axis: Axis, board: Board, lines: Sequence[Line]) -> Chart | None:
         if dot.line.kind == VARIANT and dot.line.parent in by_line:
             chart.families.append(_path([by_line[dot.line.parent], dot]))
     _name(chart.dots)
-    _place_names(chart.dots)
+    _place_names(chart)
     places = svg.log_ticks(x.low, x.high)
     chart.x_ticks = [(x(v), f"{v:,.12g}") for v in (places if len(places) > 2 else svg.ticks(x.low, x.high, 5))]
     chart.y_ticks = [(y(v), f"{100 * v:.10g}") for v in svg.ticks(y.low, y.high, 6)]
@@ -219,13 +254,29 @@ def _name(dots: Sequence[Dot]) -> None:
             dot.name = dot.line.label
 
 
-def _place_names(dots: Sequence[Dot]) -> None:
-    """Place the names of all dots, or of some of the best where there are many; none over another."""
-    named = list(dots)
+def _place_names(chart: Chart) -> None:
+    """Place the names of all dots, or of the advised and some of the best where there are many."""
+    dots = chart.dots
+    important = [dot for row in chart.advised for dot in dots if dot.line.row is row]
+    by_x = sorted((dot for dot in dots if dot.best), key=lambda d: d.x)
     if len(dots) > _FEW:
-        best = sorted((d for d in dots if d.best), key=lambda d: d.x)
-        step = max(1.0, (len(best) - 1) / (_FEW - 3))  # both ends, and what lies evenly between
-        named = [best[i] for i in sorted({round(n * step) for n in range(_FEW)}) if i < len(best)]
-    places = svg.spread_apart([d.y for d in named], _GAP, TOP + 4, BOTTOM)
-    for dot, place in zip(named, places, strict=True):
-        dot.label_y = place
+        step = max(1.0, (len(by_x) - 1) / (_FEW - 3))  # both ends, and what lies evenly between
+        by_x = [by_x[i] for i in sorted({round(n * step) for n in range(_FEW)}) if i < len(by_x)]
+        named = list(dict.fromkeys([*important, *by_x]))[:_FEW]
+    else:
+        named = list(dict.fromkeys([*important, *by_x, *sorted(dots, key=lambda d: (d.line.level, -d.quality))]))
+    few = list(dict.fromkeys([*important, *chart.shown]))[:_NARROW_FEW]
+    for dot, label in zip(named, _labels(named, chart, _LETTERS, _STROKE), strict=True):
+        dot.label = label
+    for dot, label in zip(few, _labels(few, chart, _NARROW_LETTERS, _NARROW_STROKE), strict=True):
+        dot.narrow = label
+
+
+def _labels(named: Sequence[Dot], chart: Chart, size: int, stroke: float) -> list[Label | None]:
+    marks = {dot: Mark(dot.x, dot.y, dot.radius + stroke, dot.low, dot.high) for dot in chart.dots}
+    frontier = itertools.pairwise(sorted((d for d in chart.dots if d.best), key=lambda d: d.x))
+    by_line = {dot.line: dot for dot in chart.dots}
+    families = [(by_line[d.line.parent], d) for d in chart.dots if d.line.kind == VARIANT and d.line.parent in by_line]
+    lines = [((one.x, one.y), (other.x, other.y)) for one, other in (*frontier, *families)]
+    frame = Box(LEFT + 2, TOP - 12, WIDTH - 2, BOTTOM - 2)
+    return place([(marks[dot], shortened(dot.name)) for dot in named], list(marks.values()), lines, frame, size)

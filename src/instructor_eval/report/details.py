@@ -16,11 +16,13 @@ from instructor_eval.models.served import usage_words
 from instructor_eval.report import svg
 from instructor_eval.report.lines import Line
 from instructor_eval.report.table import Column
+from instructor_eval.report.texts import ItemTexts
 from instructor_eval.report.thumbnails import Shown, Thumbnail, Thumbnails
 from instructor_eval.results.reading import known
 from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Instruction, Score, Shape
 from instructor_eval.results.search_figures import phrases as of_search
+from instructor_eval.tasks.types.base import Texts
 
 HEIGHT = 16
 """Of a histogram, in its own units."""
@@ -64,6 +66,10 @@ class Detail:
     """What the histogram is of, and from where to where."""
     worst: list[tuple[str, str]] = field(default_factory=list)
     best: list[tuple[str, str]] = field(default_factory=list)
+    texts: list[tuple[str, Texts]] = field(default_factory=list)
+    """Id -> the texts behind it, of the lowest and the highest."""
+    no_texts: str = ""
+    """Why there are none although they were asked for."""
     pictures: list[Thumbnail] = field(default_factory=list)
     """Of the lowest items."""
     no_pictures: str = ""
@@ -142,11 +148,21 @@ def details(
     columns: Sequence[Column],
     shared: Shared,
     evidence: Evidence,
+    texts: ItemTexts | None = None,
     thumbnails: Thumbnails | None = None,
 ) -> list[Detail]:
-    """Return what stands behind every measured cell, task by task: neighbours have most in common."""
+    """Return what stands behind every measured cell, task by task: neighbours have most in common.
+
+    Args:
+        lines: The page's lines.
+        columns: Its columns.
+        shared: Takes what several cells share.
+        evidence: Of the scores' items.
+        texts: Finds the texts of items; None: they were not asked for.
+        thumbnails: Draws the pictures of the lowest items; None: they were not asked for.
+    """
     found = [
-        _detail(line, column, score, shared, evidence)
+        _detail(line, column, score, shared, evidence, texts)
         for column in columns
         if column.is_task
         for line in lines
@@ -159,7 +175,9 @@ def details(
     return found
 
 
-def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence) -> Detail:
+def _detail(
+    line: Line, column: Column, score: Score, shared: Shared, evidence: Evidence, texts: ItemTexts | None
+) -> Detail:
     task, row = column.name, line.row
     found = Detail(f"c-{line.index}-{column.index}", line, column, score, command=shlex.join(command_of(score)))
     instructions = shared.instructions(score, column)
@@ -188,6 +206,11 @@ def _detail(line: Line, column: Column, score: Score, shared: Shared, evidence: 
     except UnreadError:
         missing = "the items are missing or damaged, the command below makes them again"
         found.no_bars = missing if evidence.readable else "--no-intervals, so no items were read"
+    if texts is not None:
+        named = list(dict.fromkeys(name for name, _ in (*found.worst, *found.best)))
+        known = texts.of(score, named)
+        found.texts = [(name, known.by_id[name]) for name in named if name in known.by_id]
+        found.no_texts = known.why_not
     return found
 
 

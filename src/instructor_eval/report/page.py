@@ -16,17 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.analysis.board import text, variants_text
+from instructor_eval.analysis.board import advice_text, text, variants_text
+from instructor_eval.analysis.board.advice import advise
+from instructor_eval.analysis.board.advice_text import Reason
 from instructor_eval.analysis.board.evidence import Evidence
-from instructor_eval.analysis.board.rows import Board
+from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.format import interval_text, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
-from instructor_eval.report import chart, details, pack, pairs, sections, steps, table, verdict
+from instructor_eval.report import chart, details, labels, pack, pairs, profile, sections, steps, table, verdict
 from instructor_eval.report.details import counted
 from instructor_eval.report.lines import MODEL, PUBLISHED, Line, lines
 from instructor_eval.report.studies import StudySection
+from instructor_eval.report.texts import ItemTexts
 from instructor_eval.report.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
 INLINE = 150_000
 """So many characters of parts lie open in the page; more are packed."""
+_SIZES = (25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _ASSETS = Path(__file__).parent / "assets"
-_SHORT = 26
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Request:
     command: Sequence[str] = ()
     """The invocation that makes the page."""
     studies: Sequence[StudySection] = ()
+    texts: ItemTexts | None = None
+    """Finds the texts of the lowest and highest items; None: only their ids are shown."""
     thumbnails: Thumbnails | None = None
     """Draws the pictures of the lowest items; None: they are not shown."""
 
@@ -77,6 +82,12 @@ class Page:
     verdict_command: str = ""
     verdict_doubt: str = ""
     """What is said where the gate judged other scores than the table shows."""
+    advice: str = ""
+    """The sentence on top."""
+    reasons: list[Reason] = field(default_factory=list)
+    """The rows that it rests on."""
+    basis: str = ""
+    line_of: dict[Row, Line] = field(default_factory=dict)
     scores: int = 0
     lines: list[Line] = field(default_factory=list)
     columns: list[table.Column] = field(default_factory=list)
@@ -89,6 +100,13 @@ class Page:
     families: list[str] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)
     benchmarks: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    """Megabytes on disk that some rows are above and some not."""
+    megabytes: dict[Line, str] = field(default_factory=dict)
+    one_set: bool = True
+    """True where all rows have one instruction set, so that nobody needs to read it."""
     has_published: bool = False
     costs: int = 0
     """How many rows say what they cost."""
@@ -100,6 +118,10 @@ class Page:
     chart_note: str = ""
     chart_reading: list[str] = field(default_factory=list)
     """What the variants show, in words, where they are of one model."""
+    by_types: profile.Profile | None = None
+    """Rows by task type."""
+    profile_names: dict[Line, str] = field(default_factory=dict)
+    profile_frame: Any = profile
     steps: list[steps.Steps] = field(default_factory=list)
     """Training runs, score against step."""
     notes: str = ""
@@ -122,13 +144,21 @@ def render(request: Request) -> bytes:
     board = request.board
     page.columns = table.columns(board)
     page.lines = lines(board, request.evidence)
+    page.line_of = {line.row: line for line in page.lines}
     places = table.places(page.columns)
     if request.gate is not None:
         page.verdict = verdict.read_verdict(request.gate, places)
         page.verdict_command = shlex.join(page.verdict.command)
     _fill_table(page, board)
     page.verdict_doubt = _doubt(page)
-    _fill_charts(page, board)
+    advice = advise(board, request.evidence)
+    if advice is not None:
+        page.advice, page.reasons = advice_text.sentence(advice), advice_text.reasons(advice)
+        page.basis = advice_text.basis(advice)
+    named = list(dict.fromkeys([advice.pick.row, advice.best.row])) if advice else []
+    _fill_charts(page, board, named)
+    page.by_types = profile.profile(page.lines, page.columns, named)
+    page.profile_names = lines_named([one.line for one in page.by_types.series]) if page.by_types else {}
     page.steps = steps.step_charts(page.lines, [c.name for c in page.columns if c.is_task])
     parts = _Parts(page, environment)
     _fill_sections(page, request, parts)
@@ -137,13 +167,19 @@ def render(request: Request) -> bytes:
     parts.decide()
     _fill_head(page, board)
     page.packed = _packed(page, board)
-    page.css, page.js = (_asset(name) for name in ("report.css", "report.js"))
+    page.css, page.js = _asset("report.css"), _asset("filters.js") + _asset("profile.js") + _asset("report.js")
     page.csp = "; ".join([
         "default-src 'none'", f"script-src {_hash(page.js)}", f"style-src {_hash(page.css)}", "img-src data:",
         "base-uri 'none'", "form-action 'none'",
     ])  # fmt: skip
     written = environment.get_template("page.html.j2").render(page=page)
     return written.encode("utf-8", "replace")
+
+
+def lines_named(found: Sequence[Line]) -> dict[Line, str]:
+    """Return short names of lines, as the advice has them."""
+    named = advice_text.names([line.row for line in found])
+    return {line: named[line.row] for line in found}
 
 
 class _Parts:
@@ -197,7 +233,7 @@ def _environment() -> Environment:
         "plain": lambda value: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
         "interval": interval_text,
         "rank": lambda row: "" if row.rank is None else str(text.rank_cell(row, "table")),
-        "short": lambda name: name if len(name) <= _SHORT else f"{name[:9]}…{name[10 - _SHORT :]}",  # the end tells
+        "short": labels.shortened,
         "breakable": breakable,
     }
     found.filters |= filters
@@ -248,6 +284,12 @@ def _fill_table(page: Page, board: Board) -> None:
     page.families = sorted({line.family for line in page.lines} - {""})
     page.variants = list(dict.fromkeys(line.row.variant for line in page.lines if line.kind != PUBLISHED))
     page.benchmarks = list(dict.fromkeys(c.benchmark for c in page.columns if c.is_task))
+    page.types = list(dict.fromkeys(c.type for c in page.columns if c.is_task))
+    page.domains = sorted({c.domain for c in page.columns} - {""})
+    page.one_set = len({line.row.instructions for line in page.lines if line.kind != PUBLISHED}) < 2
+    known = {line: size / 1e6 for line in page.lines if (size := chart.file_bytes(line))}
+    page.megabytes = {line: f"{size:.1f}" for line, size in known.items()}
+    page.sizes = [size for size in _SIZES if len({one <= size for one in known.values()}) == 2]
     page.has_published = any(line.kind == PUBLISHED for line in page.lines)
     for line in page.lines:
         row = line.row
@@ -272,8 +314,8 @@ def _differs(judged: pairs.PairRow, of: str, line: Line) -> bool:
     return bool(getattr(judged, of)) and shown is not None and getattr(judged, of) != shown
 
 
-def _fill_charts(page: Page, board: Board) -> None:
-    page.charts = chart.charts(board, page.lines)
+def _fill_charts(page: Page, board: Board, advised: Sequence[Row]) -> None:
+    page.charts = chart.charts(board, page.lines, advised)
     page.costs = sum(bool(line.row.cost) for line in page.lines)
     if not page.charts:
         return
@@ -318,7 +360,7 @@ def _fill_head(page: Page, board: Board) -> None:
 
 def _fill_sections(page: Page, request: Request, parts: _Parts) -> None:
     shared, board, evidence = details.Shared(), request.board, request.evidence
-    found = details.details(page.lines, page.columns, shared, evidence, request.thumbnails)
+    found = details.details(page.lines, page.columns, shared, evidence, request.texts, request.thumbnails)
     for detail in found:
         parts.cell(detail)
     places = table.places(page.columns)

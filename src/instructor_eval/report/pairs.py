@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -130,25 +129,9 @@ def instructions_worth(lines: Sequence[Line], columns: Mapping[str, int], eviden
     if bare is None:
         found = [with_parent(line, columns) for line in others]
     else:  # the head's are as the table has them, seen from the other side
-        turned = {task: _turned(d) for task, d in bare.delta.items()}, bare.not_comparable
+        turned = {task: d.turned for task, d in bare.delta.items()}, bare.not_comparable
         found = [_lines(head, bare, turned, columns)]
         for line in others:
             if line is not bare:
                 found.append(_lines(line, bare, differences(line.row, bare.row, columns, evidence), columns))
     return [one for one in found if one is not None]
-
-
-def _turned(found: Difference) -> Difference:
-    """Return the same difference, seen from the other side."""
-
-    def minus(value: float | None) -> float | None:
-        return None if value is None else -value
-
-    return dataclasses.replace(
-        found,
-        delta=-found.delta,
-        low=minus(found.high),
-        high=minus(found.low),
-        lower=minus(found.upper),
-        upper=minus(found.lower),
-    )

@@ -16,6 +16,7 @@ from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.paths import slug
 from instructor_eval.report.lines import INSTRUCTIONS, Line
 from instructor_eval.results.published import BILLBOARD, PROMPTED
+from instructor_eval.tasks.cards import shipped_cards
 
 HEATS = 8
 """Shades of a column, from its lowest score to its highest; 0 is none."""
@@ -37,6 +38,8 @@ class Column:
     id: str = ""
     """Of the task's section on the page."""
     index: int = 0
+    domain: str = ""
+    """The domain that the task's card gives; empty where it gives none."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,14 @@ def columns(board: Board) -> list[Column]:
     types = ["", *MTEB_TYPES, *dict.fromkeys(c.type for c in found if c.type and c.type not in MTEB_TYPES)]
     found.sort(key=lambda c: (benchmarks.index(c.benchmark), types.index(c.type), c.is_task))
     return [
-        Column(c.name, c.benchmark, c.type, c.is_task, f"t-{slug(c.name)}" if c.is_task else "", i)
+        Column(c.name, c.benchmark, c.type, c.is_task, f"t-{slug(c.name)}" if c.is_task else "", i, _domain(c))
         for i, c in enumerate(found)
     ]
+
+
+def _domain(column: Column) -> str:
+    card = shipped_cards().get(column.name)
+    return card.domain if card is not None and column.is_task else ""
 
 
 def groups(found: Sequence[Column], *, by_type: bool) -> list[Group]:

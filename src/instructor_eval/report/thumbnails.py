@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.core.hub import files_key
 from instructor_eval.core.pictures import Picture
+from instructor_eval.report.shown_data import Source, source
 from instructor_eval.results.score import ReadItems, Score
 from instructor_eval.tasks import types
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.types.base import FindPictures
-from instructor_eval.tasks.values import folder_of
 
 SIDE = 96
 """Pixels of a thumbnail's longer side."""
@@ -63,7 +62,7 @@ class Thumbnails:
     def __init__(self, cards: Mapping[str, Card], read_items: ReadItems) -> None:
         self._cards = cards
         self._read_items = read_items
-        self._known: dict[str, tuple[FindPictures | None, str, str]] = {}
+        self._known: dict[str, Source[FindPictures]] = {}
         self._drawn: dict[Path, tuple[str, int, int]] = {}
         self._left = MOST
 
@@ -72,12 +71,14 @@ class Thumbnails:
         if not types.get(score.type).reads_pictures:
             return Shown()
         if score.task not in self._known:
-            self._known[score.task] = self._find(score.task)
-        find, key, why_not = self._known[score.task]
-        if find is None or score.data.key != key:
-            return Shown(why_not=why_not or "its data is not what was scored")
+            self._known[score.task] = source(
+                self._cards, score.task, lambda card: types.get(card.type).pictures_of(card)
+            )
+        found_by = self._known[score.task]
+        if found_by.find is None or score.data.key != found_by.key:
+            return Shown(why_not=found_by.why_not or "its data is not what was scored")
         try:
-            paths = find(self._read_items(score), ids)
+            paths = found_by.find(self._read_items(score), ids)
         except (UserError, LookupError, TypeError, ValueError):  # damaged items, or those of another version
             return Shown(why_not="its items are missing or damaged")
         shown = Shown()
@@ -95,21 +96,6 @@ class Thumbnails:
         if path not in self._drawn:
             self._drawn[path] = draw(Picture.of(path, path.name))
         return self._drawn[path]
-
-    def _find(self, task: str) -> tuple[FindPictures | None, str, str]:
-        """Return what finds a task's pictures, with the key of its data; or why there is none."""
-        card = self._cards.get(task)
-        if card is None:
-            return None, "", "its card is not known here: name it with --task CARD.yaml"
-        if not card.show_texts:
-            return None, "", "its card does not say show_texts: true"
-        if card.folder is None:
-            return None, "", "its data is no folder of your own"
-        try:
-            find, key = types.get(card.type).pictures_of(card), files_key(folder_of(card))
-        except UserError as e:
-            return None, "", str(e)
-        return find, key, "" if find else f"not known for tasks of type {card.type}"
 
 
 def draw(picture: Picture) -> tuple[str, int, int]:

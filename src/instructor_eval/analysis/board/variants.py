@@ -24,7 +24,7 @@ from instructor_eval.results.search_figures import of_parts
 from instructor_eval.tasks.cards import shipped_cards
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.board.rows import ComparedRow, ScoredRow, Scores
+    from instructor_eval.analysis.board.rows import ComparedRow, Row, ScoredRow, Scores
     from instructor_eval.analysis.statistics.spreads import Spread
 
 _SECOND_CHOICE = "bf16"
@@ -32,10 +32,24 @@ _SAME = 1e-9
 NOISE = 0.03
 """Ratios nearer to 1 than this count as equal, and speeds are compared as equal: a choice, not a measured noise."""
 
+MARGIN = 0.01
+"""The loss that a variant may leave room for and still be named as one to deploy: one point."""
+
 
 def alike(ratio: float) -> bool:
     """Return whether a positive ratio is within `NOISE` of 1, in either direction."""
     return max(ratio, 1 / ratio) < 1 + NOISE
+
+
+def is_safe(row: Row, *, lower: bool = False) -> bool:
+    """Return whether a variant shows no loss beside its parent, and leaves no room for one above `MARGIN`.
+
+    A difference without an interval, or with one of too few items, says neither.
+    """
+    delta = row.delta_macro.turned if lower and row.delta_macro else row.delta_macro
+    if delta is None or delta.weak or delta.low is None:
+        return False
+    return delta.verdict != "worse" and -delta.low <= MARGIN
 
 
 def families(rows: Iterable[ScoredRow]) -> list[list[ScoredRow]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from instructor_eval.analysis import format as difference_text
 from instructor_eval.analysis.board.rows import Board, Row
-from instructor_eval.analysis.board.variants import NOISE, alike
+from instructor_eval.analysis.board.variants import MARGIN, NOISE, alike, is_safe
 from instructor_eval.analysis.format import delta_header, mark, some
 from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.errors import printable
@@ -27,9 +27,8 @@ CSV_COLUMNS = [
     "times_faster", "device", "index_bytes_per_million_texts", "pareto",
 ]  # fmt: skip
 """The columns of CSV behind those of the score table; `delta` in points (x 100), as the scores are."""
-MARGIN = 0.01
-"""The loss that a variant may leave room for and still be named as one to deploy: one point."""
-_BOUNDED = f"without a loss shown, or room for one above {100 * MARGIN:.1f} points"
+_POINT = f"more than {100 * MARGIN:.1f} point"
+SAFE = f"Safe (no loss shown, at most {100 * MARGIN:.1f} point could be lost)"
 _MILLION = 1_000_000
 _MEANINGS = {
     "better": "▲ better.",
@@ -307,18 +306,27 @@ def deploy(parent: Row, children: Sequence[Row]) -> list[str]:
     ]
     if not judged:
         return []
-    without = [(c, delta) for c, delta in judged if delta.verdict != "worse"]
-    open_ones = [f"{c.short} (up to {_lost(delta)})" for c, delta in without if _risk(delta) > MARGIN]
+    safe = [child for child, _ in judged if is_safe(child)]
+    open_ones = [(c, delta) for c, delta in judged if delta.verdict != "worse" and c not in safe]
+    undecided = some([f"{c.short} (up to {_lost(delta)})" for c, delta in open_ones])
     return [
-        _choice(parent, [c for c, delta in without if _risk(delta) <= MARGIN]),
-        *([f"undecided, could lose more than {100 * MARGIN:.1f} points: {some(open_ones)}"] if open_ones else []),
+        _choice(parent, safe) if safe else none_safe(parent, children),
+        *([f"Undecided, could lose {_POINT}: {undecided}"] if undecided else []),
     ]
+
+
+def none_safe(parent: Row, children: Sequence[Row]) -> str:
+    """Return the advice where no child is safe, `No variant is safe yet: ... Keep fp32.` for example."""
+    risks = [c.delta_macro for c in children if c.delta_macro and c.delta_macro.low is not None]
+    if not risks:
+        return f"No variant can be judged yet: there are no intervals. Keep {parent.variant}."
+    large = all(_risk(delta) > MARGIN for delta in risks)
+    each = f"loses, or could lose, {_POINT}" if large else f"shows a loss, or could lose {_POINT}"
+    return f"No variant is safe yet: each {each}. Keep {parent.variant}."
 
 
 def _choice(parent: Row, chosen: Sequence[Row]) -> str:
     """Return the best in each respect, of the parent and the candidates."""
-    if not chosen:
-        return f"no variant is {_BOUNDED}: {parent.variant} stays"
     rows = [parent, *chosen]
     best = [
         _best("smallest", rows, lambda row: row.figures.smaller),
@@ -329,7 +337,7 @@ def _choice(parent: Row, chosen: Sequence[Row]) -> str:
     for what, answer in filter(None, best):
         lines.setdefault(answer, []).append(what)
     said = "; ".join(f"{' and '.join(whats)}: {answer}" for answer, whats in lines.items())
-    return f"{_BOUNDED}: {said or ', '.join(c.short for c in chosen)}"
+    return f"{SAFE}: {said or ', '.join(c.short for c in chosen)}"
 
 
 def _fastest(rows: Sequence[Row]) -> list[tuple[str, str] | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -42,6 +43,22 @@ class Difference:
     def lower_by_t(self) -> float | None:
         """Student's t's lower bound alone."""
         return None if self.upper is None else 2 * self.delta - self.upper
+
+    @property
+    def turned(self) -> Difference:
+        """Return the same difference, seen from the other side."""
+
+        def minus(value: float | None) -> float | None:
+            return None if value is None else -value
+
+        return dataclasses.replace(
+            self,
+            delta=-self.delta,
+            low=minus(self.high),
+            high=minus(self.low),
+            lower=minus(self.upper),
+            upper=minus(self.lower),
+        )
 
     @property
     def verdict(self) -> str:

@@ -15,7 +15,9 @@
   const heads = [...$("heads").cells];
   const names = heads.map((th) => (th.className === "mean" ? "mean " : "") + th.textContent);
   const FIXED = 3; // model, rank, instructions
-  const filters = ["q", "family", "variant", "benchmark", "published"];
+  const tableFilters = makeFilters(table, FIXED, names, (hide) => set({ hide }));
+  const filters = tableFilters.fields;
+  const profile = makeProfile((rows) => set({ profile: rows }));
   let state = {};
   const usual = {}; // the two rows that are compared unasked
   let arranged = ""; // the sort and filters that the table shows
@@ -81,6 +83,9 @@
   function section(hash) {
     try { return $(decodeURIComponent(hash.slice(1))); } catch { return null; }
   }
+  const unfold = (target) => { // what lies in closed details
+    for (let holder = target?.closest("details"); holder; holder = holder.parentElement.closest("details")) holder.open = true;
+  };
   const read = () => (section(location.hash) ? {} : Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
   function set(changes) {
     state = Object.fromEntries(Object.entries({ ...state, ...changes }).filter(([, value]) => value));
@@ -96,7 +101,7 @@
       if (field.type === "checkbox") field.checked = state[name] !== "off";
       else if (field !== document.activeElement || field.value !== (state[name] ?? "")) field.value = state[name] ?? "";
     }
-    const wanted = JSON.stringify([state.sort, state.dir, ...filters.map((name) => state[name])]);
+    const wanted = JSON.stringify([state.sort, state.dir, state.hide, ...filters.map((name) => state[name])]);
     if (wanted !== arranged) {
       arranged = wanted;
       filter();
@@ -104,16 +109,22 @@
     }
     const axis = document.querySelector(`[name=axis][value="${CSS.escape(state.axis ?? "")}"]`);
     if (axis) axis.checked = true;
+    profile.apply(state.profile);
     openCell(state.open);
     for (const id of ["a", "b"]) $(id).value = $(`r-${state[id]}`) ? state[id] : usual[id];
     compare();
   }
   addEventListener("hashchange", () => {
-    if (section(location.hash)) return;
+    if (section(location.hash)) return goTo();
     state = read();
     show();
-    if (state.at) $(state.at)?.scrollIntoView();
+    goTo(state.at);
   });
+  function goTo(id) {
+    const target = id ? $(id) : section(location.hash);
+    unfold(target);
+    target?.scrollIntoView();
+  }
   // Links inside the page scroll, and leave the state in the hash alone.
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#"]');
@@ -122,6 +133,7 @@
     event.preventDefault();
     if ($("panel").open) set({ open: "" });
     if (target === table && first) return first.focus();
+    unfold(target);
     target.tabIndex = -1;
     target.focus({ preventScroll: true });
     target.scrollIntoView();
@@ -176,39 +188,29 @@
     }
   }
 
-  // --- filtering
+  // --- filtering: which rows and columns are shown says filters.js
   for (const name of filters) {
     const field = $(name);
     const changed = () => set({ [name]: field.type === "checkbox" ? (field.checked ? "" : "off") : field.value });
     if (field) field.oninput = field.onchange = changed;
   }
   $("controls").addEventListener("submit", (event) => event.preventDefault());
-  $("reset").onclick = () => set({ ...Object.fromEntries(filters.map((f) => [f, ""])), sort: "", dir: "" });
+  $("reset").onclick = () => set({ ...Object.fromEntries(filters.map((f) => [f, ""])), hide: "", sort: "", dir: "" });
+  $("link").onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      $("link").textContent = "Copied";
+    } catch { $("link").textContent = "See the address bar"; }
+    setTimeout(() => ($("link").textContent = "Copy link"), 2000);
+  };
   function filter() {
-    const words = (state.q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-    const shown = new Set();
-    for (const row of rows) {
-      const published = row.dataset.k === "published";
-      const text = `${row.cells[0].textContent} ${row.dataset.side} ${row.cells[2].textContent}`.toLowerCase();
-      row.hidden = !words.every((w) => text.includes(w))
-        || (state.family && row.dataset.f !== state.family)
-        || (state.variant && (published || row.dataset.v !== state.variant))
-        || (published && state.published === "off");
-      if (!row.hidden) shown.add(row);
-    }
-    for (const cell of table.tHead.querySelectorAll("[data-b]")) {
-      cell.hidden = Boolean(state.benchmark) && ![state.benchmark, "all"].includes(cell.dataset.b);
-    }
-    heads.forEach((th, place) => {
-      if (place >= FIXED) for (const row of rows) row.cells[place].hidden = th.hidden;
-    });
+    tableFilters.apply(state);
     const reached = body.querySelector('td > button[tabindex="0"]');
     if (reached && !reached.offsetParent) {
       reached.tabIndex = -1;
       const next = [...body.querySelectorAll("td > button")].find((button) => button.offsetParent);
       if (next) next.tabIndex = 0;
     }
-    $("count").textContent = shown.size === rows.length ? "" : `${shown.size} of ${rows.length} rows`;
   }
 
   // --- cells: buttons, of which one is reached by Tab and the others by arrow keys
@@ -379,13 +381,15 @@
       part(holder.dataset.part).then((made) => {
         made.firstElementChild.id = holder.dataset.part;
         holder.replaceWith(made);
+        tableFilters.apply(state);
       });
     }
   }
   for (const radio of document.querySelectorAll("[name=axis]")) radio.onchange = () => set({ axis: radio.value });
   $("controls").hidden = false;
   $("compare").hidden = rows.length < 2;
+  if ($("tasklist") && matchMedia("(max-width: 640px)").matches) $("tasklist").open = rows.length < 2;
   state = read();
   show();
-  if (state.at) $(state.at)?.scrollIntoView();
+  if (state.at || section(location.hash)) goTo(state.at);
 })();

@@ -37,6 +37,10 @@ ItemCheck: TypeAlias = Callable[[Filed, Items], Iterator[str]]
 """Yields what is wrong with a result's items, with the numbers that disagree."""
 FindPictures: TypeAlias = Callable[[Items, Collection[str]], dict[str, list[tuple[str, Path]]]]
 """Items, and the ids of some -> id -> the pictures behind it, each with the part it plays: wanted, found ..."""
+Texts: TypeAlias = list[tuple[str, str]]
+"""The texts behind an item, each with what it is: query, gold, found ..."""
+FindTexts: TypeAlias = Callable[[Items, Collection[str]], dict[str, Texts]]
+"""Items, and the ids of some -> id -> texts."""
 
 
 class TaskType:
@@ -154,6 +158,14 @@ class TaskType:
 
     def pictures_of(self, card: Card) -> FindPictures | None:
         """Read own data, and return what finds the pictures behind its items; None: they are texts.
+
+        Raises:
+            UserError: the data is missing or broken.
+        """
+        return None
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        """Read own data, and return what finds the texts behind the items of all of it; None: the type cannot say.
 
         Raises:
             UserError: the data is missing or broken.

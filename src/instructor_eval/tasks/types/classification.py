@@ -15,7 +15,8 @@ from instructor_eval.tasks.mteb.rows import split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_labelled
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types.base import Filed
+from instructor_eval.tasks.types.base import Filed, FindTexts
+from instructor_eval.tasks.types.item_texts import of_labels
 from instructor_eval.tasks.types.mteb_type import MtebType
 
 
@@ -80,6 +81,9 @@ class Classification(MtebType):
         correct = [sum(p == g for p in row) / len(row) for row, g in zip(predictions, gold, strict=True)]
         items: Items = {"id": ids, "gold": gold, "value": correct, "predictions": predictions}
         return items, zip(ids, gold, strict=True)
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        return of_labels(self.own_data(card)[0][card.split])
 
     def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
         """Check that every item has as many predictions, and the share of right ones as its value."""

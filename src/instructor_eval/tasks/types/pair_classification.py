@@ -13,7 +13,8 @@ from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.rows import Row
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import ANY_LENGTH, COSINE
+from instructor_eval.tasks.types.base import ANY_LENGTH, COSINE, FindTexts
+from instructor_eval.tasks.types.item_texts import of_pairs
 from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 from instructor_eval.tasks.values import RowReader, cut
 
@@ -112,6 +113,9 @@ class PairClassification(MtebType):
         ids = [str(i) for i in range(len(gold))]
         values = {name: [float(x) for x in caught["predictions"][key]] for name, key in _SIMILARITIES.items()}
         return {"id": ids, "gold": gold, **values}, zip(ids, gold, strict=True)
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        return of_pairs(self.own_data(card)[0][card.split], "labels", "similarity")
 
 
 def _columns(task: Any) -> tuple[str, str, str]:

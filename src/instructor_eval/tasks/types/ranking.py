@@ -12,7 +12,8 @@ from instructor_eval.tasks.mteb.light import LightTask, Rows, table_of
 from instructor_eval.tasks.mteb.rows import documents_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, ChunkEncoder, Outcome, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import ItemCheck
+from instructor_eval.tasks.types.base import FindTexts, ItemCheck
+from instructor_eval.tasks.types.item_texts import of_rankings
 from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 from instructor_eval.tasks.values import count, cut
 
@@ -183,6 +184,9 @@ class RankingType(MtebType):
         if caught.get("rankings"):
             items |= _rankings(ids, results, qrels)
         return items, ((q, d, g) for q, docs in qrels.items() for d, g in docs.items())
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        return of_rankings(self.own_data(card)[0])
 
     def item_checks(self) -> tuple[ItemCheck, ...]:
         from instructor_eval.tasks.types.ranking_checks import CHECKS

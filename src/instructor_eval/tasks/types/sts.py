@@ -13,7 +13,8 @@ from instructor_eval.tasks.mteb.rows import first_of, pairs_of, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_pairs
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
-from instructor_eval.tasks.types.base import COSINE, Filed
+from instructor_eval.tasks.types.base import COSINE, Filed, FindTexts
+from instructor_eval.tasks.types.item_texts import of_pairs
 from instructor_eval.tasks.types.mteb_type import SEPARATION, MtebType
 
 
@@ -87,6 +88,9 @@ class STS(MtebType):
         ids = [str(i) for i in range(len(gold))]
         cosine = [float(x) for x in caught["predictions"]["cosine_scores"]]
         return {"id": ids, "gold": gold, "cosine": cosine}, zip(ids, gold, strict=True)
+
+    def texts_of(self, card: Card) -> FindTexts | None:
+        return of_pairs(self.own_data(card)[0][card.split], "score", "cosine")
 
     def check_items(self, filed: Filed, items: Items) -> Iterator[str]:
         """Check grades: they are scaled by the range that mteb's own tasks have; own data may have any."""
