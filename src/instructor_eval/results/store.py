@@ -24,11 +24,11 @@ from typing import Any
 from instructor_eval.core.errors import DamagedFileError, UserError, reason
 from instructor_eval.core.outside import read_bytes, why
 from instructor_eval.core.paths import file_sha256, slug
-from instructor_eval.core.stored_files import files_below, parse_json, refuse_forbidden
+from instructor_eval.core.stored_files import files_below, refuse_forbidden
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write, remove_left_behind
 from instructor_eval.results import items_files
-from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
+from instructor_eval.results.checksums import ITEMS, edit_in_items, json_bytes, read_sealed, sealed, sums_of
 from instructor_eval.results.reading import read, written
 from instructor_eval.results.score import SCHEMA_VERSION, Score
 from instructor_eval.tasks.types.ranking import RANKINGS
@@ -171,23 +171,7 @@ def read_score(path: Path) -> Score:
     Raises:
         UserError: it cannot be read, is not whole, was edited, or has an unknown schema version.
     """
-    try:
-        content = read_bytes(path)
-        raw = parse_json(content)
-    except (OSError, ValueError) as e:
-        refuse_forbidden(path, e)
-        raise DamagedFileError(f"{path}: not a readable score file ({why(e)}): delete it and run the task again") from e
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version not in _READ or isinstance(version, bool | float):
-        raise UserError(
-            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
-            "instructor-eval, use that one or another --results folder"
-        )
-    edit = edit_in(content, raw)
-    if edit is not None:
-        raise DamagedFileError(
-            f"{path}: edited since it was filed ({edit}): restore it, or delete it and run the task again"
-        )
+    raw = read_sealed(path, "score file", _READ, "run the task again", without_checksum=True)
     try:
         return read(raw)
     except ValueError as e:
