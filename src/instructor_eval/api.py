@@ -16,7 +16,7 @@ from instructor_eval.analysis.notebook import Compared, Results
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.results.store import Store
 from instructor_eval.run.options import Options, read, request_of
-from instructor_eval.tasks.cards import known_cards, own_cards, select
+from instructor_eval.tasks.cards import known_cards, own_cards
 from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
@@ -171,7 +171,16 @@ def run_training(options: TrainOptions, others: Sequence[str] | dict[str, Any], 
     libraries.require(("torch", "transformers", "tokenizers", "safetensors", "accelerate"), "train", "training")
     options.check()
     if options.evaluate:
-        select(list(options.evaluate), [])  # an unknown task is an error before anything is read
+        read(  # an unknown task, hub or instruction set is an error before anything is read
+            Options(
+                model=[str(options.model_name_or_path)],
+                task=list(options.evaluate),
+                instructions=options.instructions,
+                hub=options.hub,
+                offline=options.offline,
+                cost="off",
+            )
+        )
     from instructor_eval.training.run import train as train_here  # torch
 
     def evaluator(encode: Callable[[Sequence[str], str], Any], name: str, label: str, note: str) -> Sequence[Score]:

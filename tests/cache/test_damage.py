@@ -199,7 +199,9 @@ def test_only_the_newest_copy_stays(tmp_path: Path) -> None:
         for end in ("-wal", "-shm"):  # as a killed process leaves them
             (tmp_path / f"{FILE_NAME}{end}").write_text(f"{round_}")
         (tmp_path / FILE_NAME).write_bytes(b"%d" % round_ * 1000)
-        opened(tmp_path, warn=[].append).close()
+        cache = opened(tmp_path, warn=[].append)
+        assert not hits(cache, space(64), *made(3, 64, seed=round_)).any()
+        cache.close()
     [aside] = set_aside_in(tmp_path)
     assert aside.read_bytes() == b"2" * 1000
     ours = {FILE_NAME, aside.name, f"{aside.name}-wal", f"{aside.name}-shm"}
@@ -222,6 +224,7 @@ def test_nothing_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_database_damaged_twice_in_one_run(tmp_path: Path) -> None:
     lines: list[str] = []
     cache = opened(tmp_path, warn=lines.append)
+    cache.write(space(), *made(1))
     for there in (True, False):
         sql(tmp_path, "DROP TABLE blocks")
         cache.write(space(), *made(3))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -444,3 +445,19 @@ def test_a_missing_run_extra_is_one_line_with_what_to_install(cli: Run, monkeypa
 
 def test_the_hubs_own_offline_variable_counts_as_offline(cli: Run) -> None:
     assert "--offline is set" in cli("--model", "acme/never-cached", "--task", "DemoSTS").error
+
+
+def test_columns_and_digits_of_the_leaderboard(cli: Run, results: Path) -> None:
+    done = cli("leaderboard", "--format", "md", "--columns", "STSBenchmark,rank", "--precision", "1", "--no-published")
+    assert done.code == 0
+    head, _, first, *_ = done.out.splitlines()
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["model", "STSBenchmark", "rank"]
+    assert re.search(r"\d\d\.\d\b", first)
+    for flags, said in (
+        (("--columns", "STSBenchmark"), "--columns is of --format md and latex"),
+        (("--precision", "1", "--format", "csv"), "--precision is of --format md and latex"),
+        (("--precision", "9", "--format", "md"), "--precision"),
+        (("--columns", "STSBenchmark,", "--format", "md"), "empty part"),
+        (("--columns", "Nope", "--format", "latex"), "--columns Nope: there is no such column"),
+    ):
+        assert said in cli("leaderboard", *flags).error

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.core.stored_files import files_below, parse_json
+from instructor_eval.core.errors import DamagedFileError, UserError
+from instructor_eval.core.stored_files import files_below, parse_json, read_record
 
 
 @pytest.mark.parametrize("text", ['{"a": [1, -2.5, "x", null, true, {}]}', "123456789012345678", "-999999999999999999"])
@@ -53,3 +53,30 @@ def test_a_folder_that_cannot_be_looked_into_is_no_empty_one(tmp_path: Path, mon
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match="permission denied: let this user read it"):
         files_below(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (b'{"schema_version": 1', DamagedFileError, r"not a readable thing \(.*\): delete it and make it again$"),
+        (b"[1]", UserError, "schema version None is not 2: .*, or delete it and make it again$"),
+        (b'{"schema_version": 3}', UserError, "schema version 3 is not 2: "),
+        (b'{"schema_version": true}', UserError, "schema version True is not 2: "),
+        (b'{"schema_version": 1.0}', UserError, "schema version 1.0 is not 2: "),
+    ],
+)
+def test_a_record_of_another_kind_is_one_line(
+    tmp_path: Path, content: bytes, error: type[UserError], said: str
+) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(error, match=said) as caught:
+        read_record(path, "thing", (1, 2), "make it again")
+    assert type(caught.value) is error
+
+
+def test_a_record_of_either_version(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    for version in (1, 2):
+        path.write_text(f'{{"schema_version": {version}}}')
+        assert read_record(path, "thing", (1, 2), "make it again") == (path.read_bytes(), {"schema_version": version})

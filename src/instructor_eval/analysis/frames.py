@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.analysis.board import variants
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Scores
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
-from instructor_eval.analysis.board.text import format_board
 from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import types

@@ -62,7 +62,7 @@ class Database:
     file is set aside once; after any other failure nothing more is written, or nothing is read either.
 
     Args:
-        folder: Made by `open`. None: in memory, until `close`.
+        folder: Made at the first use. None: in memory, until `close`.
         schema: What it is.
         warn: Called with one line when it is set aside, cannot be written, or cannot be used, once for each. None: it
             is not set aside.
@@ -70,7 +70,8 @@ class Database:
 
     def __init__(self, folder: Path | None, schema: Schema, warn: Callable[[str], None] | None = None) -> None:
         self.schema = schema
-        self.reads = self.writes = False
+        self.reads = self.writes = True
+        self._opened = False
         self._folder = folder
         self._path = folder / schema.file if folder else None
         self._mode = "rwc" if folder else "memory"
@@ -81,8 +82,12 @@ class Database:
         self._identity: _Identity = None
         self._lock = threading.RLock()  # one thread reads, another writes
 
-    def open(self) -> None:
-        """Open it; only for reading where it cannot be written."""
+    def _open(self) -> None:
+        """Open it at its first use, so that a command that fails before leaves none; only for reading if need be."""
+        if self._opened:
+            return
+        self._opened = True
+        self.reads = self.writes = False
         try:
             if self._folder:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +133,7 @@ class Database:
     def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T | None:
         """Return what `work` finds, or None where the database cannot be read."""
         with self._lock:
+            self._open()
             if self.reads:
                 try:
                     return self.attempt(work)
@@ -143,6 +149,7 @@ class Database:
                 work(connection)
 
         with self._lock:
+            self._open()
             if self.writes:
                 try:
                     self.attempt(whole)

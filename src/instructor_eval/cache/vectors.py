@@ -102,7 +102,7 @@ class VectorCache:
     """The vectors of one folder on disk; a `Database` says what happens where they cannot be read or written.
 
     Args:
-        folder: Made if it is not there.
+        folder: Made at the first use if it is not there.
         limit: Bytes that vectors may take; the least recently used blocks go first. None: no limit.
         warn: Called with one line, once for each thing that goes wrong.
     """
@@ -112,7 +112,6 @@ class VectorCache:
         self.limit = limit
         self._written = limit or 0  # the first write looks whether the limit holds: earlier runs may have passed it
         self._database = Database(folder, VECTORS, warn)
-        self._database.open()
 
     @property
     def reads(self) -> bool:

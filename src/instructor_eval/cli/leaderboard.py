@@ -8,9 +8,12 @@ from pathlib import Path
 
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.by_metric import by_metric, direction
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.board.formats import PAPERS, format_board
+from instructor_eval.analysis.board.paper import Paper
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
-from instructor_eval.analysis.board.text import format_board
+from instructor_eval.cli.flags import listed
 from instructor_eval.cli.options import add_board_options, add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.output import tell, warn
@@ -38,15 +41,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME",
                         help="another figure of the same results, computed from their items: fpr_at_95, fnr_at_95, "
                         "threshold, separation (docs/studies.md), recall_at_10, cosine_pearson, ...")  # fmt: skip
-    parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
+    parser.add_argument("--format", choices=BOARD_FORMATS, default="table",
+                        help="md, latex: the best in bold, with a caption and notes")  # fmt: skip
+    parser.add_argument("--columns", type=listed, metavar="NAME,NAME,...",
+                        help="md, latex: rank, instructions, means, tasks, in this order, and no more")  # fmt: skip
+    parser.add_argument("--precision", type=int, choices=range(5), metavar="N",
+                        help="md, latex: digits of a score behind its point, 0 to 4 (default 2)")  # fmt: skip
     add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """`evaluate leaderboard`: the table of stored scores."""
+    paper = _paper(options)
     store = Store(options.results)
-    board = board_of(options, store, KeptStatistics.of(store))
-    tell(format_board(board, options.format))
+    statistics = KeptStatistics.of(store)
+    board = board_of(options, store, statistics)
+    evidence = None if options.no_intervals or options.metric else Evidence(store.items, statistics)
+    tell(format_board(board, options.format, paper=paper, evidence=evidence))
+    if options.format in PAPERS:
+        statistics.save()
     if options.format == "table":
         rows = [row for row in board.rows if row.source == "measured"]
         notes = ((r.model, [n for s in r.scores.values() for n in s.notes], r.tasks) for r in rows)
@@ -58,6 +71,20 @@ def run(options: argparse.Namespace) -> int:
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
         warn(f"\n{what} left out: give the same flags to see them")
     return EXIT_OK
+
+
+def _paper(options: argparse.Namespace) -> Paper:
+    """Return how Markdown and LaTeX are to look.
+
+    Raises:
+        UserError: a flag of theirs is given with another format.
+    """
+    given = {"--columns": options.columns, "--precision": options.precision}
+    wrong = [flag for flag, value in given.items() if value is not None and options.format not in PAPERS]
+    if wrong:
+        raise UserError(f"{wrong[0]} is of --format md and latex: give one of them, or leave it out")
+    digits = 2 if options.precision is None else options.precision
+    return Paper(options.columns or (), digits, bold=options.metric != "threshold")
 
 
 def check_results_folder(path: Path) -> None:

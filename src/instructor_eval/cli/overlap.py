@@ -10,6 +10,7 @@ from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
+from instructor_eval.core.hub import check_mirror
 from instructor_eval.core.output import tell, warn
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.results import overlaps
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if not 0.7 <= options.threshold <= 1:
         raise UserError(f"--threshold {options.threshold}: give a similarity from 0.7 to 1")
     cards = [card for card in select(options.task, options.benchmark) if not card.parts]
+    check_mirror(options.hub)
     libraries.require(("datasketch", "mteb", "torch"), "train", "evaluate overlap")
     from instructor_eval.cache.vectors import default_folder
     from instructor_eval.tasks.texts import texts_of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from instructor_eval import api
 from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
-from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.results.imported import rows_of

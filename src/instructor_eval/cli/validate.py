@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         warnings = [f"warning: {c.card.name}: {text}" for c in checks if c.card for text in c.warnings]
         closing += [*warnings, f"{len(rows) - bad} good, {bad} with errors"]
     if options.results is not None:
-        from instructor_eval.analysis.check.check import check_results  # numpy and scipy
+        from instructor_eval.analysis.check.check import check_results  # numpy
         from instructor_eval.analysis.check.imported import check_imported
 
         results = [*check_results(options.results, known), *check_imported(options.results)]

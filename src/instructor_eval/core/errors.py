@@ -27,6 +27,10 @@ class ModelOutputError(UserError):
     """A model gave vectors that no score can be computed from (NaN, infinite or zero)."""
 
 
+class UnknownNameError(UserError):
+    """A name that no one knows where it is looked up: what was typed is wrong, and nothing is wrong with the place."""
+
+
 class DamagedFileError(UserError):
     """A file of this program that is damaged; making it again corrects it."""
 

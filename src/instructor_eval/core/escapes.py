@@ -9,7 +9,7 @@ formula. Control characters, turned directions (U+202E) and characters of no wid
 | Markdown  | `markdown`         | markup, HTML, images, links, addresses that become links, mentions              |
 | CSV       | `csv_cell`         | formulas: a spreadsheet runs what begins with `=`, `+`, `-`, `@`, tab or return |
 | JSON      | `json_text`        | raw control characters: they stand as `\u001b`                                   |
-| LaTeX     | tabulate's own     | commands                                                                        |
+| LaTeX     | `latex`            | commands, comments, formulas, and what the end of a row takes for its argument  |
 | XML       | ElementTree's own  | elements; `errors.printable` what XML cannot hold                               |
 | HTML      | jinja2's own       | elements; `report.page` what is no text                                         |
 """
@@ -30,6 +30,13 @@ _MENTION = re.compile(r"(?<![A-Za-z0-9])@|@(?=[\w-]*\\?\.)|(?<=#)(?=\d)|(?<=\bGH
 _FIGURES = re.compile(r"[-+0-9., ±▲▼=]*( @\d+)?(\[[-+0-9., ]*\])?( ?\([-±0-9./]*\))?[ ±▲▼=*]*")
 _JOINER = "\u2060"
 """Invisible, and no part of a name or a number: what stands before it and behind it is not taken together."""
+_LATEX = str.maketrans({
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}", "|": r"\ensuremath{|}",
+    "±": r"$\pm$", "\u00d7": r"$\times$", "Δ": r"$\Delta$",
+})  # fmt: skip
+_DOUBLES = re.compile(r"-(?=-)|[`'?!](?=[`'])|,(?=,)")
+"""Characters that a font joins with the next one: `--` to a dash, ?` to an upside-down question mark."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d[\d,]*\.?\d*|\.\d+)([eE][+-]?\d+)?%?")
 
@@ -45,6 +52,15 @@ def markdown(text: str) -> str:
     clean = clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     clean = _ADDRESS.sub(r"\\\g<0>", _MARKUP.sub(r"\\\1", clean))
     return _MENTION.sub(lambda found: f"{found[0]}{_JOINER}", clean)
+
+
+def latex(text: str) -> str:
+    """Return `text` on one line, as LaTeX sets it literally. Letters beyond its fonts want XeLaTeX or LuaLaTeX."""
+    clean = printable(text).replace("\ufffd", "?")
+    if _FIGURES.fullmatch(clean):  # a minus is no hyphen
+        return clean.translate(_LATEX).replace("-", "$-$")
+    escaped = _DOUBLES.sub(lambda found: f"{found[0]}{{}}", clean.translate(_LATEX))
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # after the end of a row: its argument
 
 
 def csv_cell(value: Any) -> Any:

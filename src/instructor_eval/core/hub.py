@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.errors import UnknownNameError, UserError, one_line
 from instructor_eval.core.outside import check_regular, is_folder, walk, why
 from instructor_eval.core.packed_files import check_packed
 from instructor_eval.core.paths import folder_sha256
@@ -26,6 +26,20 @@ _DEPTH = 8
 """Folders in folders of a mirrored data set."""
 
 
+def check_mirror(hub: Path | None) -> None:
+    """Check that a mirror of data sets is one; None is no mirror, and right.
+
+    Raises:
+        UserError: there is no such folder, or no `datasets` in it.
+    """
+    if hub is None:
+        return
+    if not is_folder(hub):
+        raise UserError(f"--hub {hub}: there is no such folder: name a mirror of data sets, or leave it out")
+    if not is_folder(hub / "datasets"):
+        raise UserError(f"--hub {hub}: no folder 'datasets' in it: a mirror holds DIR/datasets/<org>/<name>/...")
+
+
 def mirror_folder(hub: Path | None, data_id: str) -> Path | None:
     """The folder `<hub>/datasets/<data id>`, if the mirror has it. An id never leads out of the mirror.
 
@@ -34,9 +48,8 @@ def mirror_folder(hub: Path | None, data_id: str) -> Path | None:
     """
     if hub is None:
         return None
+    check_mirror(hub)
     root = hub / "datasets"
-    if not is_folder(root):
-        raise UserError(f"--hub {hub}: no folder 'datasets' in it: a mirror holds DIR/datasets/<org>/<name>/...")
     if ".." in Path(data_id).parts or Path(data_id).is_absolute():
         raise UserError(f"data id '{data_id}' is no id of the form org/name")
     folder = root / data_id
@@ -175,10 +188,12 @@ def _hub_errors(what: str, revision: str | None, kind: str, hint: str) -> Iterat
         page = "accept its terms on its hub page, then log in with `hf auth login` or set HF_TOKEN"
         raise UserError(f"{what} is gated: {page}") from e
     except hf.RevisionNotFoundError as e:
-        raise UserError(f"{what} has no revision '{revision}': check what stands after @, or leave it out") from e
+        raise UnknownNameError(
+            f"{what} has no revision '{revision}': check what stands after @, or leave it out"
+        ) from e
     except hf.RepositoryNotFoundError as e:
         way = hint or ": check the name, or log in with `hf auth login`"
-        raise UserError(f"{what} is not on the hub, or is private{way}") from e
+        raise UnknownNameError(f"{what} is not on the hub, or is private{way}") from e
     except hf.LocalEntryNotFoundError as e:
         raise UserError(f"{what}{at}: the hub does not answer: check the network{_other_way(what, kind, hint)}") from e
     except hf.HfHubHTTPError as e:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from instructor_eval.core import outside
-from instructor_eval.core.errors import UserError, reason
+from instructor_eval.core.errors import DamagedFileError, UserError, reason
 
 LARGEST = 64 * 2**20
 """Bytes of a JSON file: a baseline of every task takes a thousandth of it."""
@@ -42,6 +42,34 @@ def parse_json(content: bytes | str) -> Any:
     value = outside.parse_json(text, parse_int=_whole, object_pairs_hook=_unique)
     _check_depth(value)
     return value
+
+
+def read_record(path: Path, kind: str, versions: Sequence[int], step: str) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes of a record that we filed as a JSON object, and the object.
+
+    Args:
+        path: The file.
+        kind: What it is, as "score file".
+        versions: The values of `schema_version` that are read; the last is today's.
+        step: How to get it again, as "run the task again".
+
+    Raises:
+        DamagedFileError: it cannot be read, or is no JSON.
+        UserError: its schema version is unknown, or this user may not read it.
+    """
+    try:
+        content = outside.read_bytes(path)
+        raw = parse_json(content)
+    except (OSError, ValueError) as e:
+        refuse_forbidden(path, e)
+        raise DamagedFileError(f"{path}: not a readable {kind} ({outside.why(e)}): delete it and {step}") from e
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version not in versions or isinstance(version, bool | float):
+        raise UserError(
+            f"{path}: schema version {version!r} is not {versions[-1]}: it was written by another version of "
+            f"instructor-eval, use that one or another --results folder, or delete it and {step}"
+        )
+    return content, raw
 
 
 def _whole(digits: str) -> int:

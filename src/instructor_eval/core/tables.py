@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from instructor_eval.core.errors import fitted, printable
-from instructor_eval.core.escapes import csv_cell, json_text, markdown
+from instructor_eval.core.escapes import csv_cell, json_text, latex, markdown
 
 LISTING_FORMATS = ("table", "json", "csv")
 BOARD_FORMATS = ("table", "md", "csv", "json", "latex")
 _LONGEST, _LONGEST_NAME = 1000, 100
 """Characters of a cell, and of one beside others that a terminal's width is shared with."""
-_TABULATE = {"table": "simple", "md": "github", "latex": "latex_booktabs"}
+_TABULATE = {"table": "simple", "md": "github"}
+
+
+class Markup(str):
+    """A cell that is Markdown or LaTeX already, its texts escaped."""
+
+    __slots__ = ()
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, left: int = 1) -> str:
@@ -30,9 +36,11 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, 
         writer = csv.writer(out, lineterminator="\n")
         writer.writerows([[csv_cell(v) for v in row] for row in (headers, *rows)])
         return out.getvalue().rstrip("\n")
-    from tabulate import tabulate  # not needed for JSON and CSV
+    shown = [["" if v is None else plain(v, form) for v in row] for row in rows]
+    if form == "latex":
+        return _tabular([plain(h, form) for h in headers], shown, left)
+    from tabulate import tabulate  # not needed for the others
 
-    shown = [["" if v is None else plain(str(v), form) for v in row] for row in rows]
     align = ["left"] * left + ["right"] * (len(headers) - left)
     return str(
         tabulate(shown, [plain(h, form) for h in headers], tablefmt=_TABULATE[form], colalign=align[: len(headers)],
@@ -40,9 +48,26 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]], form: str, *, 
     )  # fmt: skip
 
 
-def plain(text: str, form: str) -> str:
-    """`text` without what would break a table's layout, drive a terminal, or be markup; cut where it is endless."""
-    return markdown(fitted(text, _LONGEST)) if form == "md" else fitted(printable(text), _LONGEST)
+def _tabular(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Return LaTeX's `tabular` with the rules of booktabs, its columns below each other in the source too."""
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    lines = [
+        " & ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in (headers, *rows)
+    ]
+    head, *body = [rf"{line.rstrip()} \\" for line in lines]
+    spec = "".join("l" if i < left else "r" for i in range(len(headers)))
+    return "\n".join(
+        [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    )
+
+
+def plain(value: Any, form: str) -> str:
+    """A cell without what would break a table's layout, drive a terminal, or be markup; cut where it is endless."""
+    if isinstance(value, Markup):
+        return str(value)
+    text = fitted(str(value), _LONGEST)
+    return markdown(text) if form == "md" else latex(text) if form == "latex" else printable(text)
 
 
 def blocks(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int, width: int) -> str:

@@ -51,6 +51,17 @@ def atomic_write(path: Path, write: Any) -> None:
     _sync_folder(path.parent)
 
 
+def check_writable(folder: Path) -> None:
+    """Check that files can be written to a folder. One that is not there is not made: what is above it is tried.
+
+    Raises:
+        OSError: it is a file, or what would hold it cannot be written.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    with tempfile.TemporaryFile(dir=there):
+        pass
+
+
 def remove_left_behind(folder: Path, *, below: Iterable[str] = ()) -> None:
     """Remove the hidden files of dead writers in a folder; one that cannot be removed stays.
 

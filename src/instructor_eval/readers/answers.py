@@ -36,14 +36,13 @@ class AnswerCache:
     """The answers of one folder on disk; a `Database` says what happens where they cannot be read or written.
 
     Args:
-        folder: Made if it is not there. None: answers are in memory, until `close`.
+        folder: Made at the first use if it is not there. None: answers are in memory, until `close`.
         warn: Called with one line, once for each thing that goes wrong.
     """
 
     def __init__(self, folder: Path | None, *, warn: Callable[[str], None]) -> None:
         self.folder = folder
         self._database = Database(folder, ANSWERS, warn)
-        self._database.open()
 
     def find(self, fingerprint: str, questions: Sequence[Question]) -> dict[int, Answer]:
         """Return the answers known of the reader with this fingerprint, by their questions' places in `questions`."""

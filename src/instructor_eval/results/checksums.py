@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from instructor_eval.core.errors import DamagedFileError
 from instructor_eval.core.escapes import finite, json_text
+from instructor_eval.core.stored_files import read_record
 from instructor_eval.results.score import Score
 
 ITEMS = "items."
@@ -78,6 +81,29 @@ def sealed(record: Mapping[str, Any]) -> bytes:
 def columns_in(sums: Mapping[str, str]) -> dict[str, str]:
     """Return those of the sums that are of columns of the items."""
     return {name: value for name, value in sums.items() if name.startswith(ITEMS)}
+
+
+def read_sealed(
+    path: Path, kind: str, versions: Sequence[int], step: str, *, without_checksum: bool = False
+) -> dict[str, Any]:
+    """Return the record in a file that `sealed` wrote.
+
+    Args:
+        path: The file.
+        kind: What it is, as "score file".
+        versions: Schema versions that are read, today's last.
+        step: How to get it again, as "run the task again".
+        without_checksum: An earlier version had none, and is taken as it is.
+
+    Raises:
+        DamagedFileError: it cannot be read, or was edited.
+        UserError: its schema version is unknown, or this user may not read it.
+    """
+    content, raw = read_record(path, kind, versions, step)
+    edit = edit_in(content, raw) if without_checksum or "checksum" in raw else "checksum"
+    if edit is not None:
+        raise DamagedFileError(f"{path}: edited since it was filed ({edit}): restore it, or delete it and {step}")
+    return raw
 
 
 def edit_in(content: bytes, raw: Mapping[str, Any]) -> str | None:

@@ -16,9 +16,8 @@ from typing import Any
 
 from instructor_eval.core.errors import DamagedFileError, UserError, reason
 from instructor_eval.core.escapes import json_text
-from instructor_eval.core.outside import why
 from instructor_eval.core.paths import slug
-from instructor_eval.core.stored_files import files_below, read_json, refuse_forbidden
+from instructor_eval.core.stored_files import files_below, read_record
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.score import CostFigures, Percentiles, Prepare
 
@@ -278,17 +277,7 @@ def read_cost(path: Path) -> Cost:
         DamagedFileError: it cannot be read, or is not whole.
         UserError: its schema version is unknown.
     """
-    try:
-        raw = read_json(path)
-    except (OSError, ValueError) as e:
-        refuse_forbidden(path, e)
-        raise DamagedFileError(f"{path}: not a readable cost file ({why(e)}): delete it and measure again") from e
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
-            "instructor-eval, use that one or another --results folder"
-        )
+    _, raw = read_record(path, "cost file", (SCHEMA_VERSION,), "measure again")
     try:
         return Cost.from_json(raw)
     except TypeError as e:

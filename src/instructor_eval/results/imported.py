@@ -16,11 +16,10 @@ import msgspec
 from msgspec import Meta
 
 from instructor_eval.core.errors import DamagedFileError, UserError, reason
-from instructor_eval.core.outside import read_bytes, why
 from instructor_eval.core.paths import slug
-from instructor_eval.core.stored_files import files_below, parse_json, refuse_forbidden
+from instructor_eval.core.stored_files import files_below
 from instructor_eval.core.whole_files import atomic_write
-from instructor_eval.results.checksums import edit_in, identity, sealed
+from instructor_eval.results.checksums import identity, read_sealed, sealed
 from instructor_eval.results.published import Published
 from instructor_eval.results.reading import plain
 from instructor_eval.results.score import Name
@@ -100,22 +99,11 @@ def read(path: Path) -> Imported:
     Raises:
         UserError: it cannot be read, is not whole, was edited, or has an unknown schema version.
     """
-    try:
-        content = read_bytes(path)
-        raw = parse_json(content)
-    except (OSError, ValueError) as e:
-        refuse_forbidden(path, e)
-        raise DamagedFileError(f"{path}: not a readable file ({why(e)}): delete it and import again") from e
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != _VERSION or isinstance(version, bool | float):
-        raise UserError(f"{path}: schema version {version!r} is not {_VERSION}: delete it and import again")
-    edit = edit_in(content, raw) if "checksum" in raw else "checksum"
-    if edit is not None:
-        raise DamagedFileError(f"{path}: edited since it was filed ({edit}): delete it and import again")
+    raw = read_sealed(path, "file of imported scores", (_VERSION,), "import again")
     try:
         return msgspec.convert(raw, Imported)
     except ValueError as e:
-        raise DamagedFileError(f"{path}: not a whole file ({e}): delete it and import again") from e
+        raise DamagedFileError(f"{path}: not a whole file of imported scores ({e}): delete it and import again") from e
 
 
 def imported_in(root: Path) -> list[Imported]:

@@ -6,7 +6,9 @@ import io
 from collections.abc import Container
 from typing import Any
 
+from instructor_eval.core.libraries import missing
 from instructor_eval.core.values import Items
+from instructor_eval.results import parquet
 
 LARGEST = 2**30
 """Bytes of a file."""
@@ -31,7 +33,8 @@ def unpack(content: bytes, *, without: Container[str] = ()) -> Items:
     """Return the items in a Parquet file: column name -> one value an item.
 
     A few bytes can stand for a billion rows: they are read some at a time, and the file is refused once they are too
-    many. What the file says of itself beforehand is not asked: pyarrow ends the process over some damaged ones.
+    many. What the file says of itself beforehand is not asked: pyarrow ends the process over some damaged ones. Where
+    it is not installed, `parquet` reads what it wrote.
 
     Args:
         content: The file's bytes.
@@ -41,6 +44,8 @@ def unpack(content: bytes, *, without: Container[str] = ()) -> Items:
         OSError: it is no whole Parquet file, or holds more than fits.
         ValueError: a value in it is of no kind that Python has; pyarrow's own errors are of these two.
     """
+    if missing(["pyarrow"]):
+        return parquet.read(content, parquet.Bounds(_MOST_BYTES, _MOST_VALUES), without=without)
     import pyarrow as pa  # 0.2 s that listing commands need not pay
     import pyarrow.parquet as pq
 

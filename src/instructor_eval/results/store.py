@@ -3,6 +3,7 @@
     DIR/scores/<model>/<instruction set>/<task>.<identity>.json     the score (types.Score)
     DIR/scores/<model>/<instruction set>/<task>.<identity>.parquet  its items, one row each
     DIR/runs/<time>-<hash>.json                                     what one invocation planned and how it ended
+    DIR/.gitignore                                                  all of these but baselines/
 
 Beside these lie costs/ (`results/costs.py`), probes/ (`results/probe.py`), and what `analysis/` stores: statistics/ and
 baselines/.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import tempfile
+import os
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,11 @@ from typing import Any
 from instructor_eval.core.errors import DamagedFileError, UserError, reason
 from instructor_eval.core.outside import read_bytes, why
 from instructor_eval.core.paths import file_sha256, slug
-from instructor_eval.core.stored_files import files_below, parse_json, refuse_forbidden
+from instructor_eval.core.stored_files import files_below, refuse_forbidden
 from instructor_eval.core.values import Items
-from instructor_eval.core.whole_files import atomic_write, remove_left_behind
+from instructor_eval.core.whole_files import atomic_write, check_writable, remove_left_behind
 from instructor_eval.results import items_files
-from instructor_eval.results.checksums import ITEMS, edit_in, edit_in_items, json_bytes, sealed, sums_of
+from instructor_eval.results.checksums import ITEMS, edit_in_items, json_bytes, read_sealed, sealed, sums_of
 from instructor_eval.results.reading import read, written
 from instructor_eval.results.score import SCHEMA_VERSION, Score
 from instructor_eval.tasks.types.ranking import RANKINGS
@@ -36,6 +37,14 @@ from instructor_eval.tasks.types.ranking import RANKINGS
 _READ = (1, SCHEMA_VERSION)
 """Versions that are read."""
 _FOLDERS = ("scores", "runs", "costs", "probes", "statistics", "baselines", "imported")
+_GITIGNORE = b"""\
+# Written by instructor-eval's first run here. What it files can be computed again; baselines are for git (docs/ci.md).
+# Change it, or leave it empty, to commit more: it is not written a second time.
+*
+!/baselines/
+!/baselines/**
+.*.tmp
+"""
 _GO_ON = "correct that and run the same command again, finished results are filed"
 
 
@@ -46,15 +55,15 @@ class Store:
         self.root = root
 
     def check_writable(self) -> None:
-        """Make the folder and write to it once, before any model is loaded; remove what killed writes left in it.
+        """See that results can be filed, before any model is loaded; remove what killed writes left in the folder.
+
+        Where there is none yet, none is made: a flag may still be wrong.
 
         Raises:
             UserError: it cannot be made or written.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
+            check_writable(self.root)
         except OSError as e:
             raise UserError(f"cannot write results to {self.root}: {reason(e)}: choose another with --results") from e
         remove_left_behind(self.root, below=_FOLDERS)
@@ -126,10 +135,17 @@ class Store:
             self.path(score).unlink()
 
     def write_run(self, name: str, manifest: Mapping[str, Any]) -> None:
-        """File the manifest of one invocation under `runs/`."""
+        """File the manifest of one invocation under `runs/`; the first one puts a `.gitignore` beside `runs/`.
+
+        Raises:
+            UserError: the folder cannot be written, or the disk is full.
+        """
         path = self.root / "runs" / f"{slug(name)}.json"
         try:
+            first = not path.parent.exists()
             path.parent.mkdir(parents=True, exist_ok=True)
+            if first:  # and never again: who deletes or changes it has a reason
+                _write_gitignore(self.root)
             atomic_write(path, lambda f: f.write(json_bytes(manifest)))
         except OSError as e:
             raise UserError(f"cannot write {path}: {reason(e)}: {_GO_ON}") from e
@@ -160,6 +176,13 @@ class Store:
         return f"{found.st_size} {found.st_mtime_ns}"
 
 
+def _write_gitignore(root: Path) -> None:
+    """Keep what can be computed again out of git, as a virtual environment does; one that is there stays."""
+    path = root / ".gitignore"
+    if not os.path.lexists(path):
+        atomic_write(path, lambda f: f.write(_GITIGNORE))
+
+
 def has_rankings(score: Score) -> bool:
     """Return whether a score was filed with all that was found and judged (`--rankings`)."""
     return f"{ITEMS}{RANKINGS[0]}" in score.sums
@@ -171,23 +194,7 @@ def read_score(path: Path) -> Score:
     Raises:
         UserError: it cannot be read, is not whole, was edited, or has an unknown schema version.
     """
-    try:
-        content = read_bytes(path)
-        raw = parse_json(content)
-    except (OSError, ValueError) as e:
-        refuse_forbidden(path, e)
-        raise DamagedFileError(f"{path}: not a readable score file ({why(e)}): delete it and run the task again") from e
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version not in _READ or isinstance(version, bool | float):
-        raise UserError(
-            f"{path}: schema version {version!r} is not {SCHEMA_VERSION}: it was written by another version of "
-            "instructor-eval, use that one or another --results folder"
-        )
-    edit = edit_in(content, raw)
-    if edit is not None:
-        raise DamagedFileError(
-            f"{path}: edited since it was filed ({edit}): restore it, or delete it and run the task again"
-        )
+    raw = read_sealed(path, "score file", _READ, "run the task again", without_checksum=True)
     try:
         return read(raw)
     except ValueError as e:

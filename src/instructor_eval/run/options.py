@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError
-from instructor_eval.core.stored_files import is_folder
+from instructor_eval.core.hub import check_mirror
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import COSTS, Executor
@@ -125,8 +125,7 @@ def read(options: Options) -> Asked:
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    if options.hub is not None and not is_folder(options.hub):
-        raise UserError(f"--hub {options.hub}: there is no such folder: name a mirror of data sets, or leave it out")
+    check_mirror(options.hub)
     cards = select(options.task, options.benchmark, options.type)
     others = [card.name for card in cards if not types.get(card.type).is_prompted]
     if not options.model and others:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from instructor_eval.cache.vectors import Cache
-from instructor_eval.core.errors import UserError, fitted, one_line
+from instructor_eval.core.errors import UnknownNameError, UserError, fitted, one_line
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.device import default_variant, pick_device
@@ -157,10 +157,11 @@ def variants_of(request: Request, *, served: str = "") -> list[Variant]:
 def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
     """Find every model and work out every instruction, before anything is computed; says what it decided.
 
-    Of several models one that cannot be had does not end the others: its row has an `error`.
+    Of several models one that cannot be had does not end the others: its row has an `error`. A text that names none, or
+    one that the hub does not know, is a wrong flag, and ends all.
 
     Raises:
-        UserError: the only model, or an instruction, cannot be had.
+        UserError: the only model, or an instruction, cannot be had, or a model's name is none.
     """
     planned: list[Planned] = []
     baselines = [selection for selection in request.selections if not selection.embeds]
@@ -171,13 +172,14 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
             say(f"no model is used: --selection {' '.join(s.name for s in baselines)} chooses without one")
         return [_without_model(selection, prompted) for selection in baselines]
     models = list(dict.fromkeys(request.models))
+    _check_names(models)
     variants_by_model = {model: _variants_of(request, model) for model in models}
     for model, variants in variants_by_model.items():
         text = name_of(model)
         try:
             checkpoint = dataclasses.replace(_found(request, model), stored=request.stored)
         except UserError as e:
-            if len(models) == 1:
+            if len(models) == 1 or isinstance(e, UnknownNameError):
                 raise
             failed = Planned(None, request.instruction_sets[0].name, {}, cards, asked=text, error=str(e))
             say(f"model {failed.model.name} FAILED, the others go on: {e}")
@@ -230,6 +232,17 @@ def check_searches(searches: Sequence[SearchSpec], cards: Sequence[Card]) -> Non
         raise UserError(f"--search {stores[0]} is for retrieval tasks, and no --task or --benchmark names one")
     for search in stores:
         open_store(search)
+
+
+def _check_names(models: Sequence[Model]) -> None:
+    """Refuse a text that can name no model, wherever it stands among others.
+
+    Raises:
+        UserError: it is a path that leads nowhere, or neither a hub id nor a served model.
+    """
+    for model in models:
+        if isinstance(model, str) and not kind_of(model) and not is_image_model(model):
+            ModelSpec.parse(model)
 
 
 def name_of(model: Model) -> str:

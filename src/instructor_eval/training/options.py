@@ -63,6 +63,9 @@ class TrainOptions:
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value}: give a whole number of at least 1")
+        for flag, path in (("train_file", self.file), ("validation_file", self.validation_file)):
+            if path is not None and not path.exists():
+                raise UserError(f"{path}: there is no such file of rows: give another --{flag}")
         self._check_evaluation()
 
     def _check_evaluation(self) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instructor_eval.analysis.board.board import _ranks, build
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Board, Row, ScoredRow
-from instructor_eval.analysis.board.text import format_board
 from instructor_eval.core.errors import printable
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.results.published import CATEGORIES, Published, published
@@ -480,8 +480,9 @@ def test_csv(nasty: Board) -> None:
 
 
 def test_markdown(nasty: Board) -> None:
-    lines = format_board(nasty, "md").splitlines()
+    lines, caption, notes = (part.splitlines() for part in format_board(nasty, "md").split("\n\n"))
     assert len(lines) == 2 + len(NASTY) + 12
+    assert (len(caption), len(notes)) == (1, 1)
     columns = {line.replace("\\|", "").count("|") for line in lines}
     assert len(columns) == 1
     assert "<" not in "".join(lines)

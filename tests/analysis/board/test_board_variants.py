@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_boards import COSTS, FORUMS, Made, MakeScore, board, of
 
-from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import select

@@ -14,8 +14,8 @@ from scipy.stats import sem, t
 
 from instructor_eval import metrics
 from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Board
-from instructor_eval.analysis.board.text import format_board
 from instructor_eval.analysis.statistics.score_intervals import of_mean
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items

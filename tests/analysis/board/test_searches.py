@@ -9,7 +9,8 @@ import json
 import pytest
 from made_boards import FORUMS, board
 
-from instructor_eval.analysis.board.text import SEARCH_COLUMNS, format_board, search_figures
+from instructor_eval.analysis.board.formats import format_board
+from instructor_eval.analysis.board.text import SEARCH_COLUMNS, search_figures
 from instructor_eval.analysis.board.variants import searched
 from instructor_eval.tasks.cards import select
 

@@ -13,9 +13,9 @@ import pytest
 from instructor_eval import metrics
 from instructor_eval.analysis.board import statistics_files as module
 from instructor_eval.analysis.board.board import build
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
-from instructor_eval.analysis.board.text import format_board
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items

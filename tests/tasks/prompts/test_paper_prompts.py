@@ -35,7 +35,7 @@ CHOSEN = {
     ),
 }  # fmt: skip
 RAW = {"MultiRC": ["Yes.", "No."]}
-TOKENIZER = budget_tokenizer(offline=True)
+TOKENIZER = budget_tokenizer()
 
 
 @pytest.mark.parametrize("name", CHOSEN)

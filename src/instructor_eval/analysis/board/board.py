@@ -90,7 +90,7 @@ def build(
         for whole, e in entries
         if not columns or any(t in whole.tasks for t in columns) or (prompted and PROMPTED in whole.categories)
     ]
-    groups = _groups(measured)
+    groups = groups_of(measured)
     others = [
         Row(e.model, e.kind, e.kind, "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
         for _, e in wanted_entries
@@ -207,7 +207,7 @@ def kind_of(task: str, rows: Iterable[ScoredRow]) -> tuple[str, str]:
     return "own" if is_ours else score.benchmark, score.type
 
 
-def _groups(rows: Sequence[ScoredRow]) -> dict[str, Sequence[str]]:
+def groups_of(rows: Sequence[ScoredRow]) -> dict[str, Sequence[str]]:
     """Return the tasks of each mean; the nine categories' is of other means, and an own benchmark's of what was run."""
     known = shipped_cards()
     whole = [c for c in known.values() if c.part_of is None]

@@ -1,6 +1,6 @@
 """Intervals, differences and shapes of scores: as filed, or from items, computed once and kept (`statistics_files.py`).
 
-numpy and scipy are imported where something is computed: the board needs neither where all was computed before.
+numpy is imported where something is computed: the board does not need it where all was computed before.
 """
 
 from __future__ import annotations

@@ -11,9 +11,8 @@ from instructor_eval.analysis import format as difference_text
 from instructor_eval.analysis.board import variants_text
 from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.board.variants import searched
-from instructor_eval.analysis.format import MARKS, score_text, some
+from instructor_eval.analysis.format import MARKS, some
 from instructor_eval.core.errors import printable
-from instructor_eval.core.escapes import json_text
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.results.published import PROMPTED
 from instructor_eval.results.reading import known
@@ -29,6 +28,8 @@ SEARCH_COLUMNS = [
     "search_queries_per_second", "search_index_bytes",
 ]  # fmt: skip
 """CSV: beside the score table, where a row went through a store; scores are fractions of 1."""
+NOTHING = "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
+"""What stands for a board without rows."""
 _SEARCH_HEADERS = ["search", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
 _CHUNK_HEADERS = ["chunks", "k tokens"]
 _CHUNK_NOTE = "chunks, k tokens: what the documents were cut into, and thousands of tokens of these, overlaps counted."
@@ -38,33 +39,13 @@ _SEARCH_NOTE = (
 )
 
 
-def format_board(board: Board, form: str) -> str:
-    """Return the board as text in one of the board formats; scores times 100, means marked `(n/of)` where incomplete.
-
-    Intervals stand in the cells. Where variants stand below their baselines a second table tells what each loses,
-    weighs and gains. JSON and CSV have both in further fields.
-    """
-    if not board.rows and form not in ("csv", "json"):
-        return "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
-    if form == "json":
-        return json_text([_as_json(r, board) for r in board.rows])
-    means = means_shown(board)
-    headers, rows = _matrix(board, form)
-    if form == "table":
-        width = shutil.get_terminal_size((120, 40)).columns
-        text = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(notes(board, means))}"
-        return "\n\n".join([text, *_further(board, form), *variants_text.reading(board)])
-    if form == "csv":
-        return render(*csv_table(board), form)
-    table = render(headers, rows, form, left=3 + (board.reader is not None))
-    if form == "latex":
-        table = table.replace("±", r"$\pm$")
-    return "\n\n".join([table, *_further(board, form)])
-
-
-def _further(board: Board, form: str) -> list[str]:
-    """Return the tables of variants and of searches, where there are any."""
-    return [*variants_text.tables(board, form), *_search_tables(board, form)]
+def table(board: Board) -> str:
+    """Return the board for a terminal: scores, what must be known to read them, variants, searches, and advice."""
+    headers, rows = _matrix(board, "table")
+    width = shutil.get_terminal_size((120, 40)).columns
+    shown = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(notes(board, means_shown(board)))}"
+    further = [*variants_text.tables(board, "table"), *search_tables(board, "table")]
+    return "\n\n".join([shown, *further, *variants_text.reading(board)])
 
 
 def means_shown(board: Board) -> list[str]:
@@ -120,14 +101,21 @@ def rank_cell(row: Row, form: str) -> Any:
     return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
 
 
-def cell(row: Row, task: str, form: str) -> str | None:
+def number(value: float, places: int = 2) -> str:
+    """Return a score in points: `64.51`."""
+    return f"{100 * value:.{places}f}"
+
+
+def cell(row: Row, task: str, form: str, *, places: int = 2) -> str | None:
     """Return a row's score of a task: `▼ 64.51 ±4.1`, `failed`, or None; CSV has the bare number."""
     if task in row.failed:
         return "failed"
-    text = score_text(row.tasks.get(task))
-    if text is None or form == "csv":
+    if task not in row.tasks:
+        return None
+    text = number(row.tasks[task], places)
+    if form == "csv":
         return text
-    text += _half(row.spreads.get(task))
+    text += _half(row.spreads.get(task), places)
     mark = row.marks[task].verdict if task in row.marks else ""
     if mark not in ("better", "worse"):
         return text
@@ -135,23 +123,26 @@ def cell(row: Row, task: str, form: str) -> str | None:
     return f"{text} {mark}" if form == "latex" else f"{MARKS[mark]} {text}"
 
 
-def _half(spread: Spread | None) -> str:
-    """Return ` ±4.1`, half the interval in points; ` (±4.1)` where that is weak, nothing where there is none."""
+def _half(spread: Spread | None, places: int) -> str:
+    """Return ` ±4.1`, half the interval in points; ` (±4.1)` where that is weak, nothing where there is none.
+
+    It has a digit less than the score, but no less than one where that has any, and one more where it would be 0.
+    """
     if spread is None or spread.half is None:
         return ""
-    points = 100 * spread.half
-    text = f"±{points:.{1 if points >= 0.05 else 2}f}"
+    points, digits = 100 * spread.half, max(min(places, 1), places - 1)
+    text = f"±{points:.{digits if points >= 0.5 * 10**-digits else digits + 1}f}"
     return f" ({text})" if spread.weak else f" {text}"
 
 
-def mean_cell(row: Row, name: str, board: Board, form: str) -> str | None:
+def mean_cell(row: Row, name: str, board: Board, form: str, *, places: int = 2) -> str | None:
     """Return a row's mean: `74.16 ±3.8 (3/4)` where one of four tasks is missing; None where it has none."""
     mean = row.means.get(name)
     if mean is None:
         return None
     mark = "*" if _is_other_reader(row, name, board) else ""
-    half = "" if form == "csv" else _half(row.mean_spreads.get(name))
-    return f"{100 * mean.value:.2f}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+    half = "" if form == "csv" else _half(row.mean_spreads.get(name), places)
+    return f"{number(mean.value, places)}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
 
 
 def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:
@@ -188,13 +179,20 @@ def _is_other_reader(row: Row, mean: str, board: Board) -> bool:
     return row.source == "published" and board.reader is not None and mean in (PROMPTED, "Nine-category")
 
 
-def notes(board: Board, means: list[str]) -> list[str]:
-    """Return what must be known to read the score table, a sentence or two each."""
-    sentences = ["Scores x 100. rank: Borda count over the task columns, measured rows only."]
-    if board.families:
-        sentences[0] = (
-            "Scores x 100. rank: Borda count over the task columns, measured rows and baseline variants only."
-        )
+def notes(board: Board, means: Sequence[str], ranked: Sequence[str] | None = None) -> list[str]:
+    """Return what must be known to read the score table, a sentence or two each.
+
+    Args:
+        board: The board, with the tasks that are shown.
+        means: The means that are shown.
+        ranked: The tasks that ranks are of; none where no rank is shown.
+    """
+    ranked = board.tasks if ranked is None else ranked
+    sentences = ["Scores x 100."]
+    if ranked:
+        over = "the task columns" if list(ranked) == list(board.tasks) else f"{len(ranked)} tasks"
+        which = "measured rows and baseline variants only" if board.families else "measured rows only"
+        sentences[0] += f" rank: Borda count over {over}, {which}."
     if any(m in r.means and not r.means[m].complete for r in board.rows for m in means):
         sentences.append("(n/of): a mean over n of the tasks that belong to it.")
     if any(r.source == "published" for r in board.rows):
@@ -208,20 +206,19 @@ def notes(board: Board, means: list[str]) -> list[str]:
             "Published scores are of whole tasks and of mteb's protocol or the paper's: left out where these results "
             "are not."
         )
-    return sentences + _interval_notes(board) + _prompting_notes(board, means)
+    return sentences + _interval_notes(board, means, ranked) + _prompting_notes(board, means)
 
 
-def _interval_notes(board: Board) -> list[str]:
+def _interval_notes(board: Board, means: Sequence[str], ranked: Sequence[str]) -> list[str]:
     """Return what ±, the ranks' intervals and the marks mean, of those that are there."""
     sentences = []
-    spreads = [
-        s for row in board.rows for s in (*row.spreads.values(), *row.mean_spreads.values()) if s.half is not None
-    ]
+    shown = [(row.spreads, board.tasks) for row in board.rows] + [(row.mean_spreads, means) for row in board.rows]
+    spreads = [s for found, names in shown for name in names if (s := found.get(name)) and s.half is not None]
     if spreads:
         sentences.append("±: half of the 95 % interval, for other items of this kind.")
     if any(s.weak for s in spreads):
         sentences.append("(±): too few items to rely on it.")
-    if any(row.rank_low is not None for row in board.rows):
+    if ranked and any(row.rank_low is not None for row in board.rows):
         sentences.append("rank [a, b]: its 95 % interval, for other tasks and items of this kind.")
     marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
     if marks & {"better", "worse"}:
@@ -238,7 +235,7 @@ def _interval_notes(board: Board) -> list[str]:
     return [printable(note) for note in sentences]
 
 
-def _prompting_notes(board: Board, means: list[str]) -> list[str]:
+def _prompting_notes(board: Board, means: Sequence[str]) -> list[str]:
     if board.reader is None:
         return []
     sentences = [f"Prompt retrieval: answers by {board.reader}."]
@@ -252,7 +249,8 @@ def _prompting_notes(board: Board, means: list[str]) -> list[str]:
     return sentences
 
 
-def _as_json(row: Row, board: Board) -> dict[str, Any]:
+def as_json(row: Row, board: Board) -> dict[str, Any]:
+    """Return a row as JSON has it; fractions of 1, null where unknown."""
     return {
         "rank": row.rank,
         "model": row.model,
@@ -287,7 +285,7 @@ def search_figures(row: Row) -> Search | None:
     return of_parts([row.scores[task].search for task in searched(row)])
 
 
-def _search_tables(board: Board, form: str) -> list[str]:
+def search_tables(board: Board, form: str) -> list[str]:
     """Return the table of vector stores: what each finds of what exact search finds, and what it takes."""
     found = [(row, figures) for row in board.rows if (figures := search_figures(row))]
     if not found:

@@ -39,6 +39,7 @@ from instructor_eval.analysis.compare.baseline_files import (
 from instructor_eval.analysis.compare.compact import compact
 from instructor_eval.analysis.compare.side import BASELINES, Side, side_of
 from instructor_eval.core.errors import UserError, did_you_mean, reason
+from instructor_eval.core.libraries import require
 from instructor_eval.core.paths import slug
 from instructor_eval.core.stored_files import names_in
 from instructor_eval.core.values import Items
@@ -198,6 +199,7 @@ def set_baseline(
     target = folder_of(name, folder)
     if side.read is None:
         raise UserError(f"{side.label}: {side.kind} scores have no items: a baseline is made of results of a run")
+    require(["pyarrow"], "run", "writing a baseline")  # reading does without
     chosen = _chosen(side, tasks)
     kept = {task: (score, _compact(score, side.read)) for task, score in sorted(chosen.items())}
     pinned = manifest_path(target, PINNED)

@@ -275,7 +275,7 @@ def _from_items(
         NotComparableError: not the same items, gold values, or a value that is not a number.
         UserError: items that are not whole, or not those that the scores were computed from.
     """
-    from instructor_eval.analysis.statistics import matching  # numpy and scipy
+    from instructor_eval.analysis.statistics import matching  # numpy
 
     for score, items, what in ((mine, own, "candidate"), (theirs, others, "baseline")):
         matching.check(score, items, what)

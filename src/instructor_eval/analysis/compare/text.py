@@ -197,7 +197,7 @@ def _apart(comparison: Comparison, *, named: bool) -> str:
 def _beside(text: str, form: str) -> str:
     """Return what could not be compared, to stand below a table: a list in Markdown, remarks in LaTeX."""
     sign = {"md": "- ", "latex": "% "}[form]
-    lines = [f"{sign}{plain(line.strip(), form)}" for line in text.splitlines()]
+    lines = [f"{sign}{plain(line.strip(), form if form == 'md' else 'table')}" for line in text.splitlines()]
     return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
 
 

@@ -262,7 +262,7 @@ def _judge(mine: Score, theirs: Score, own: Items, others: Items, limits: DriftL
         UserError: they are not whole.
         LookupError: a column is missing.
     """
-    from instructor_eval.analysis.statistics import matching  # numpy and scipy
+    from instructor_eval.analysis.statistics import matching  # numpy
     from instructor_eval.analysis.statistics.contributions import contributions
 
     matching.check(mine, own, "candidate")

@@ -32,7 +32,7 @@ from instructor_eval.analysis.statistics.estimates import Chance, Difference
 from instructor_eval.analysis.statistics.matching import Moved
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import UserError, one_line, printable, reason
-from instructor_eval.core.whole_files import atomic_write
+from instructor_eval.core.whole_files import atomic_write, check_writable
 from instructor_eval.results.checksums import json_bytes
 
 SCHEMA_VERSION = 1
@@ -47,13 +47,13 @@ _ANNOTATION, _TITLE, _URL = 1000, 100, 2000
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, and delete what an earlier gate left in it: no one may take that for this one's.
+    """Delete what an earlier gate left in the folder: no one may take that for this one's. It is made by `write`.
 
     Raises:
         UserError: it cannot be made or written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
     except OSError as e:

@@ -33,6 +33,7 @@ from instructor_eval.analysis.gate.reasons import Adjustment, points
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics import unseen
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
+from instructor_eval.core.distributions import normal_quantile
 
 if TYPE_CHECKING:
     from instructor_eval.analysis.gate.limits import Thresholds
@@ -246,13 +247,11 @@ def _detectable(row: _Row, drawn: int) -> float | None:
 
 def _needed(row: _Row, alpha: float) -> int | None:
     """Return how many items would settle it, if difference and spread stayed the same."""
-    from scipy.special import ndtri
-
     difference, n = row.difference, row.tasks[0].n if len(row.tasks) == 1 else 0
     if n < 2 or difference.se is None or difference.delta == -row.margin:
         return None
     if difference.delta <= -row.margin:
-        z = float(ndtri(1 - alpha * row.p.raw / row.p.loss))  # what is left of alpha for this test
+        z = normal_quantile(1 - alpha * row.p.raw / row.p.loss)  # what is left of alpha for this test
         return math.ceil(n * (z * difference.se / difference.delta) ** 2) if difference.se else None
 
     def bound(growth: float) -> float:

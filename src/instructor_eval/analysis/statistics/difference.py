@@ -1,7 +1,7 @@
 """Paired comparison of two systems on the items of one task: the difference of their scores and its interval.
 
 Embeddings are deterministic, so a difference on these items is real; the interval says whether it would hold for other
-items of this kind. Pure functions: items in, `Difference` out. numpy and scipy are imported when items are compared,
+items of this kind. Pure functions: items in, `Difference` out. numpy is imported when items are compared,
 not before.
 
 An interval is Student's t around the difference. Its standard error is that of the units' paired values where the score
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from instructor_eval.analysis.statistics import unseen
 from instructor_eval.analysis.statistics.estimates import FEW, Chance, Difference
 from instructor_eval.analysis.statistics.unseen import Unseen
+from instructor_eval.core.distributions import t_chance, t_quantile
 from instructor_eval.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -147,13 +148,11 @@ def chance_of_mean(difference: Difference) -> Chance:
 
 def p_of_t(difference: Difference) -> float:
     """One-sided p of Student's t that nothing is lost: small where `delta` is far below 0; 1 without an interval."""
-    from scipy.special import stdtr
-
     if difference.se is None:
         return 1.0
     if difference.se == 0:
         return 0.0 if difference.delta < 0 else 1.0
-    return float(stdtr(min(difference.df, _MANY), difference.delta / difference.se))
+    return t_chance(min(difference.df, _MANY), difference.delta / difference.se)
 
 
 def holm(p: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
@@ -180,14 +179,7 @@ def minimum_detectable(se: float, *, level: float = 0.05, df: float = math.inf, 
         df: Degrees of freedom of `se`.
         margin: What the difference seen must reach too.
     """
-    if df == math.inf:
-        from scipy.special import ndtri
-
-        critical = -float(ndtri(level))
-    else:
-        from scipy.special import stdtrit
-
-        critical = -float(stdtrit(min(df, _MANY), level))
+    critical = -t_quantile(df if df == math.inf else min(df, _MANY), level)
     return max(critical * se, margin) + Z_80 * se
 
 
@@ -276,7 +268,5 @@ def _around(delta: float, found: Numbers, n: int, method: str) -> Difference:
 
 def _interval(delta: float, se: float, df: float, n: int, method: str, weak: bool) -> Difference:
     """Student's t around `delta`, two-sided and, as bounds, one-sided."""
-    from scipy.special import stdtrit
-
-    half, side = (float(stdtrit(min(df, _MANY), q)) * se for q in (0.975, 0.95))
+    half, side = (t_quantile(min(df, _MANY), q) * se for q in (0.975, 0.95))
     return Difference(delta, delta - half, delta + half, se, n, method, weak, delta - side, delta + side, df)

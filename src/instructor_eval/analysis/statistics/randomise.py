@@ -26,6 +26,7 @@ import numpy.typing as npt
 from instructor_eval import metrics
 from instructor_eval.analysis.statistics import resample
 from instructor_eval.analysis.statistics.estimates import Chance
+from instructor_eval.core.distributions import normal_chance
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.correlation import standard
 from instructor_eval.metrics.metric import Metric, Numbers, Statistic, summed
@@ -201,15 +202,13 @@ def _swap(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chanc
 
 def _swap_many(statistic: Statistic, n: int, seed_text: str, resamples: int) -> Chance:
     """The same of so many units that the difference under swaps, a sum of many small parts, is normal around 0."""
-    from scipy.special import ndtr  # 0.2 s, which an error before it need not wait for
-
     seen = float(_differences(statistic, np.zeros((n, 1)))[0])
     drawn = _drawn(statistic, n, max(_LEAST, min(_FIRST, _BUDGET // n)), _bits(seed_text))
     spread = float(np.sqrt(np.mean(drawn**2)))
     if spread < _SAME:
         return Chance(1.0, 1.0, len(drawn), False, "score swap")
     least = 1 / (resamples + 1)
-    loss, gain = (max(least, float(ndtr(sign * seen / spread))) for sign in (1, -1))
+    loss, gain = (max(least, normal_chance(sign * seen / spread)) for sign in (1, -1))
     return Chance(loss, gain, len(drawn), False, "score swap, normal")
 
 

@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from instructor_eval.core.distributions import t_quantile
 from instructor_eval.core.values import Items
 from instructor_eval.metrics.metric import Metric, Numbers
 
@@ -109,9 +110,7 @@ def _freedom(units: Numbers) -> float:
 
 
 def _t(df: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, 0.975))
+    return t_quantile(df, 0.975)
 
 
 def _logistic(x: float) -> float:

@@ -44,24 +44,24 @@ def study(
     from instructor_eval.run.plan import plan_run
 
     home = options.results
+    asked = read(dataclasses.replace(options, cost="off"))
+    cards = [card for card in asked.cards if types.get(card.type).is_cut and not card.parts]
+    if not cards:
+        raise UserError("a study of chunks is for retrieval and reranking tasks, and no --task names one")
+    asked = dataclasses.replace(asked, cards=cards)
+    with contextlib.ExitStack() as closing:
+        plain = plan_run(request_of(asked, closing, say, dry=True), lambda _line: None)
+    if len(plain) != 1 or plain[0].checkpoint is None:
+        raise UserError("a study is of one row: give one --variant, one --search and one --instructions")
+    most = plain[0].checkpoint.max_length
+    too_long = [text for text in order if (spec := parsed[text]) and most and spec.size > most]
+    for text in too_long:
+        say(f"left out: {text}, {plain[0].checkpoint.name} reads {most} tokens at most")
+    order = [text for text in order if text not in too_long]
+    if len(order) < 2:
+        raise UserError("--sizes: there are not two to compare: give more, as --sizes 64,128,256,whole")
+    asked = dataclasses.replace(asked, options=dataclasses.replace(asked.options, chunk=order))
     with files.alone(home):
-        asked = read(dataclasses.replace(options, cost="off"))
-        cards = [card for card in asked.cards if types.get(card.type).is_cut and not card.parts]
-        if not cards:
-            raise UserError("a study of chunks is for retrieval and reranking tasks, and no --task names one")
-        asked = dataclasses.replace(asked, cards=cards)
-        with contextlib.ExitStack() as closing:
-            plain = plan_run(request_of(asked, closing, say, dry=True), lambda _line: None)
-        if len(plain) != 1 or plain[0].checkpoint is None:
-            raise UserError("a study is of one row: give one --variant, one --search and one --instructions")
-        most = plain[0].checkpoint.max_length
-        too_long = [text for text in order if (spec := parsed[text]) and most and spec.size > most]
-        for text in too_long:
-            say(f"left out: {text}, {plain[0].checkpoint.name} reads {most} tokens at most")
-        order = [text for text in order if text not in too_long]
-        if len(order) < 2:
-            raise UserError("--sizes: there are not two to compare: give more, as --sizes 64,128,256,whole")
-        asked = dataclasses.replace(asked, options=dataclasses.replace(asked.options, chunk=order))
         with contextlib.ExitStack() as closing:
             scores = execute(request_of(asked, closing, say), say).scores
         store, tasks = Store(home), []

@@ -30,9 +30,12 @@ def study(options: Options, say: Callable[[str], None]) -> DomainStudy:
     if len(options.model) > _MOST:
         raise UserError("a study of domains is of one model, or of two beside each other: give --model once or twice")
     from instructor_eval.run.execute import execute
+    from instructor_eval.run.plan import plan_run
 
+    asked = read(options)
+    with contextlib.ExitStack() as closing:  # what is wrong with a flag shows before a folder is made
+        plan_run(request_of(asked, closing, say, dry=True), lambda _line: None)
     with files.alone(options.results), contextlib.ExitStack() as closing:
-        asked = read(options)
         found = execute(request_of(asked, closing, say), say).scores
     by_model: dict[str, list[Score]] = {}
     for score in found:

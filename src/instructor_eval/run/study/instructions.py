@@ -55,16 +55,19 @@ def study(options: Options, plan: Plan, say: Callable[[str], None]) -> Instructi
     asked = read(dataclasses.replace(options, results=home / files.FOLDER / KIND, cost="off", instructions=()))
     _check(asked.cards)
     own = read_candidates(plan.candidates, [card.name for card in asked.cards]) if plan.candidates else {}
+    name, variant, planned = _planned(asked)
+    tried = {
+        card.name: candidates(
+            card, planned[card.name], [*own.get(card.name, ()), *own.get("default", ())],
+            model=name, others=plan.others, roles=plan.roles, seed=plan.seed,
+        )
+        for card in asked.cards
+    }  # fmt: skip
     with files.alone(home):
-        name, variant, planned = _planned(asked)
         found = []
         for card in asked.cards:
-            tried = candidates(
-                card, planned[card.name], [*own.get(card.name, ()), *own.get("default", ())],
-                model=name, others=plan.others, roles=plan.roles, seed=plan.seed,
-            )  # fmt: skip
-            say(f"{card.name}: {len(tried)} candidates")
-            found.append(_run(asked, card, tried, plan, say))
+            say(f"{card.name}: {len(tried[card.name])} candidates")
+            found.append(_run(asked, card, tried[card.name], plan, say))
         made = InstructionStudy(name, variant, plan.seed, tuple(found), options.limit)
         say(f"filed in {files.write(home, KIND, name, made)}")
     return made

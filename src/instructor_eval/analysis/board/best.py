@@ -1,0 +1,79 @@
+"""The best of each column, and what cannot be told from it by the items that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from instructor_eval.analysis.board import variants
+from instructor_eval.analysis.board.board import groups_of
+from instructor_eval.analysis.board.evidence import Evidence
+from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.statistics import difference as stats
+from instructor_eval.analysis.statistics.estimates import Difference
+
+
+@dataclass(frozen=True)
+class Best:
+    """Column -> the rows in it that are best, of the columns that two rows or more have; the first has the value."""
+
+    tasks: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    means: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    tested: bool = False
+    """True where some row was compared with the best by items: then those within noise of it are best too."""
+
+
+def best_of(board: Board, evidence: Evidence) -> Best:
+    """Return the best rows of each column.
+
+    A row is best too where the paired 95 % interval of its difference from the best holds 0. Published and imported
+    scores have no items: they are best by their value alone.
+
+    Args:
+        board: The rows; where `lower`, the lowest score is best.
+        evidence: Of the scores' items; without any, only the value counts.
+    """
+    groups = groups_of(board.rows)
+    tested = False
+
+    def chosen(rows: Sequence[Row], value: Callable[[Row], float], names: Collection[str]) -> list[Row]:
+        nonlocal tested
+        order = sorted(rows, key=value, reverse=not board.lower)
+        lead = order[0]
+        found = [lead]
+        for row in order[1:]:
+            delta = _difference(row, lead, names, evidence)
+            tested |= delta is not None and delta.low is not None
+            if value(row) == value(lead) or (delta is not None and delta.verdict == "same"):
+                found.append(row)
+        return found
+
+    tasks = {
+        task: chosen(rows, lambda row, task=task: row.tasks[task], [task])  # type: ignore[misc] # mypy: a default
+        for task in board.tasks
+        if len(rows := [row for row in board.rows if task in row.tasks]) > 1
+    }
+    means = {
+        mean: chosen(rows, lambda row, mean=mean: row.means[mean].value, groups.get(mean, ()))  # type: ignore[misc] # as above
+        for mean in board.means
+        if len(rows := _of_the_same(board.rows, mean, groups.get(mean, ()))) > 1
+    }
+    return Best(tasks, means, tested)
+
+
+def _of_the_same(rows: Sequence[Row], mean: str, names: Collection[str]) -> list[Row]:
+    """Return the rows whose means are of the same tasks: all, or where no row has all, those that any row has."""
+    having = [row for row in rows if mean in row.means]
+    complete = [row for row in having if row.means[mean].complete]
+    most = {name for row in having for name in row.tasks if name in names}
+    return complete or [row for row in having if most <= row.tasks.keys()]
+
+
+def _difference(row: Row, lead: Row, names: Collection[str], evidence: Evidence) -> Difference | None:
+    """Return how a row differs from the best over these tasks; None where their items do not say of each."""
+    shared = [name for name in names if name in lead.scores or name in row.scores]
+    found = [variants.beside(row.scores, lead.scores, name, evidence, instructions=False) for name in shared]
+    differences = [one.difference for one in found if one.difference and not one.unread]
+    if not differences or len(differences) < len(found) or any(one.low is None for one in differences):
+        return None
+    return stats.mean(differences)
