@@ -274,17 +274,20 @@ def gate(
     return outcome
 
 
-def list_tasks(*, benchmark: str | None = None, type: str | None = None) -> list[str]:
+def list_tasks(*, benchmark: str | None = None, type: str | None = None, domain: str | None = None) -> list[str]:
     """Return the names of the known tasks.
 
     Args:
         benchmark: Only this benchmark's.
         type: Only this task type's.
+        domain: Only this domain's; `other` is of tasks that say none.
     """
     return [
         card.name
         for card in known_cards().values()
-        if (benchmark is None or card.benchmark == benchmark) and (type is None or card.type == type)
+        if (benchmark is None or card.benchmark == benchmark)
+        and (type is None or card.type == type)
+        and (domain is None or card.domain_name == domain)
     ]
 
 

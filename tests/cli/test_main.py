@@ -116,7 +116,7 @@ ERRORS = {
     "unknown flag": (["--modle", "x"], "unrecognized arguments: --modle x: did you mean --model? (see evaluate"),
     "unknown flag of a command": (["tasks", "--foo"], "unrecognized arguments: --foo (see evaluate tasks --help)"),
     "no model": (["--task", "ArguAna"], "no --model given: name a hub id, a folder, or minilm"),
-    "no task": (["--model", "minilm"], "no --task, --benchmark or --type given"),
+    "no task": (["--model", "minilm"], "no --task, --benchmark, --type or --domain given"),
     "flag without its value": (["--model"], "argument --model: expected one argument"),
     "unknown task": (["--model", "minilm", "--task", "ArguAn"], "unknown task 'ArguAn': did you mean ArguAna?"),
     "unknown benchmark": (["--model", "minilm", "--benchmark", "mtbe"], "unknown benchmark 'mtbe': did you mean mteb?"),
@@ -142,6 +142,7 @@ ERRORS = {
     "tasks: no such task": (["tasks", "xyzzy"], "unknown task 'xyzzy': `evaluate tasks` lists them"),
     "tasks: unknown benchmark": (["tasks", "--benchmark", "bilboard"], "unknown benchmark 'bilboard': did you mean"),
     "tasks: unknown type": (["tasks", "--type", "Cluster"], "unknown type 'Cluster': did you mean Clustering?"),
+    "tasks: unknown domain": (["tasks", "--domain", "medicla"], "unknown domain 'medicla': did you mean medical?"),
     "tasks: unknown format": (["tasks", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
     "leaderboard: no folder": (["leaderboard"], "no results folder at results: run something first (`evaluate demo`)"),
     "leaderboard: folder is elsewhere": (["leaderboard", "--results", "x"], "no results folder at x"),
@@ -254,7 +255,8 @@ def test_tasks(cli: Run) -> None:
     found = json.loads(cli("tasks", "--format", "json").out)
     assert [t["task"] for t in found] == list(shipped_cards())
     assert found[0] == {
-        "task": "ArguAna", "benchmark": "mteb", "type": "Retrieval", "metric": "ndcg_at_10", "split": "test",
+        "task": "ArguAna", "benchmark": "mteb", "type": "Retrieval", "domain": "social",
+        "metric": "ndcg_at_10", "split": "test",
         "roles": "query document", "data": "mteb/arguana", "part of": None,
     }  # fmt: skip
     by_name = {t["task"]: t for t in found}

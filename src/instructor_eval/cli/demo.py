@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the embedded model on the embedded tasks."""
     from instructor_eval.cli.run import run_tasks  # keeps --help light
 
-    options.model, options.task, options.benchmark, options.type = ["minilm"], [], ["demo"], []
+    options.model, options.task, options.benchmark, options.type, options.domain = ["minilm"], [], ["demo"], [], []
     options.instructions, options.protocol, options.limit, options.strict = [], [], None, False
     options.selection, options.reader, options.reader_dtype = [], None, "auto"
     options.offline = True

@@ -93,7 +93,7 @@ def board_of(
         say(f"reading items: {score.task} of {score.model.name} ({score.model.variant})")
         return store.items(score)
 
-    chosen = (options.task, options.benchmark, options.type)
+    chosen = (options.task, options.benchmark, options.type, options.domain)
     only = select(*chosen) if any(chosen) else None
     scores = list(store.scores())
     metric = getattr(options, "metric", None)

@@ -46,6 +46,7 @@ Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own
   evaluate --model hkunlp/instructor-large --task ArguAna
   evaluate --model minilm --task STSBenchmark,SciFact --hub ./mirror
   evaluate --model minilm --task 'STS*' --type STS
+  evaluate --model minilm,hkunlp/instructor-base --domain medical
   evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
 """
 _EXIT_CODES = """\
@@ -53,8 +54,8 @@ exit codes: 0 done, 2 an error or a failed task, 4 nothing could be compared, 13
 1 REGRESSED, 3 INCONCLUSIVE (with --fail-on-inconclusive), 4 NOT COMPARABLE"""
 
 
-_OF_A_RUN = ("--model", "--task", "--benchmark", "--type", "--instructions", "--variant", "--limit", "--device",
-             "--results", "--hub", "--offline", "--quiet")  # fmt: skip
+_OF_A_RUN = ("--model", "--task", "--benchmark", "--type", "--domain", "--instructions", "--variant", "--limit",
+             "--device", "--results", "--hub", "--offline", "--quiet")  # fmt: skip
 _COMMON = {
     "evaluate": _OF_A_RUN,
     "evaluate demo": ("--variant", "--device", "--results", "--quiet"),

@@ -53,7 +53,7 @@ def run_tasks(options: argparse.Namespace) -> int:
     Progress.enabled = not options.quiet
     asked = options_of(options)
     summary = api.run(asked, (lambda _line: None) if options.quiet else say, _warn)
-    store, cards = Store(options.results), select(options.task, options.benchmark, options.type)
+    store, cards = Store(options.results), select(options.task, options.benchmark, options.type, options.domain)
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for line in _lines(failures):
