@@ -39,6 +39,7 @@ COMMANDS = {
     "export": "write results for other tools: mteb, TREC, a model card, MLflow, Weights & Biases",
     "import": "take the scores of an mteb results folder in, beside those measured here",
     "cache": "show, check or shrink the cache of vectors and answers",
+    "completion": "print what lets bash, zsh or fish complete commands, flags, tasks and models",
 }
 _ROOT_DESCRIPTION = """\
 Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own.
@@ -149,6 +150,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The console script; what breaks it ends with 2, for Python's own 1 is what a gate says of a bad model."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell completes a command line
+        from instructor_eval.cli.completion import answer
+
+        answer(COMMANDS, lambda name: parser_of(name)[0] if name else root_parser())
     prepare_streams()
     try:
         code = main()
