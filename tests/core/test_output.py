@@ -51,3 +51,14 @@ def test_standard_output_that_is_full_is_said_at_the_end(monkeypatch: pytest.Mon
     output.say("a line of a run")
     with pytest.raises(UserError, match="cannot write to standard output: no space left on device: free some space"):
         output.tell("the table")
+
+
+def test_prose_is_broken_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"  {'word ' * 30}end\n\n{'x' * 60} short"
+    assert output.prose(text) == text
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = output.prose(text).split("\n")
+    assert max(map(len, lines)) == 60  # a word is never cut
+    assert all(line.startswith("    ") for line in lines[1:4])
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())

@@ -80,7 +80,7 @@ def _pin(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from instructor_eval.analysis.compare import baselines
-    from instructor_eval.core.tables import render
+    from instructor_eval.core.tables import listing
 
     if options.baselines != BASELINES and not is_folder(options.baselines):
         raise UserError(
@@ -107,7 +107,7 @@ def _show(options: argparse.Namespace) -> int:
         ]
         for b in found
     ]  # fmt: skip
-    tell(render(headers, rows, "table", left=5))
+    tell(listing(headers, rows, "table", left=5, rare=("size", "note", "set")))
     if options.name:
         tell()
         tell(_scores(found))

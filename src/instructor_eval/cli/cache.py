@@ -16,7 +16,7 @@ from instructor_eval.cli.options import add_debug_option, parse_size
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
-from instructor_eval.core.tables import render
+from instructor_eval.core.tables import listing, render
 from instructor_eval.readers import answers_upkeep
 
 _READERS = ("hf:", "endpoint:")
@@ -99,7 +99,7 @@ def _print_vectors(found: upkeep.Info) -> None:
          None if m.used is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(m.used))]
         for m in found.models
     ]  # fmt: skip
-    tell(render(headers, rows, "table", left=5))
+    tell(listing(headers, rows, "table", left=5, rare=("revision", "fingerprint", "form", "last used")))
     tell(
         f"\n{found.texts:,} texts, {size(found.bytes)}; {size(found.disk)} on disk "
         f"(version {found.version}, {one_line(str(found.path))})"

@@ -10,8 +10,8 @@ from typing import Any
 from instructor_eval.cli.leaderboard import RESULTS, check_results_folder
 from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK
-from instructor_eval.core.output import tell
-from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.core.output import prose, tell
+from instructor_eval.core.tables import LISTING_FORMATS, listing
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import shipped_cards
@@ -48,11 +48,13 @@ def run(options: argparse.Namespace) -> int:
             "paper, template" if is_instructor else None, shown, counts.get(name) or None,
         ])  # fmt: skip
     rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
-    tell(render(headers, rows, options.format, left=3))
+    tell(listing(headers, rows, options.format, left=3, rare=("instructions", "family")))
     if options.format == "table":
         tell(
-            "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; "
-            "minilm is the embedded\nsentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
-            "checkpoint's files when it is run."
+            prose(
+                "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; minilm "
+                "is the embedded sentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
+                "checkpoint's files when it is run."
+            )
         )
     return EXIT_OK

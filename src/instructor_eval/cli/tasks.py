@@ -14,7 +14,7 @@ from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
-from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.core.tables import LISTING_FORMATS, listing, render
 from instructor_eval.results.published import published
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import (
@@ -85,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
          c.data_id or (f"{len(c.parts)} tasks" if c.parts else "shipped" if c.name in ours else "plugin"), c.part_of]
         for c in chosen
     ]  # fmt: skip
-    tell(render(headers, rows, options.format, left=len(headers)))
+    rare = ("part of", "split", "data", "roles", "benchmark", "metric")
+    tell(listing(headers, rows, options.format, left=len(headers), rare=rare))
     if options.format == "table":
         whole = Counter(c.benchmark for c in chosen if c.part_of is None)
         parts = sum(c.part_of is not None for c in chosen)

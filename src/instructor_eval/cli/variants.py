@@ -7,8 +7,8 @@ import argparse
 from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.libraries import missing
-from instructor_eval.core.output import tell
-from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.core.output import prose, tell
+from instructor_eval.core.tables import LISTING_FORMATS, listing
 from instructor_eval.models.variant import EMBEDDINGS, Form, known_forms
 
 
@@ -21,11 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the list. Nothing heavy is imported."""
     rows = [[f.name, f.what, _needs(f)] for f in known_forms().values()]
-    tell(render(["form", "what", "needs"], rows, options.format, left=3))
+    tell(listing(["form", "what", "needs"], rows, options.format, left=3))
     if options.format == "table":
         tell(
-            "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, what "
-            f"vectors are stored as\n({', '.join(EMBEDDINGS)}), and how many of their values."
+            prose(
+                "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, "
+                f"what vectors are stored as ({', '.join(EMBEDDINGS)}), and how many of their values."
+            )
         )
     return EXIT_OK
 

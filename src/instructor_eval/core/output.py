@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +60,7 @@ def say(line: str) -> None:
     if sys.stdout is None:
         return
     try:
-        sys.stdout.write("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n")) + "\n")
+        sys.stdout.write(prose("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n"))) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         silence()
@@ -86,6 +88,33 @@ def _hint(text: str) -> None:
 def shown(text: str) -> str:
     """Return lines of text with everything replaced that would drive a terminal."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def columns() -> int:
+    """Return how many characters a line of a table may have: the terminal's, else 120."""
+    return shutil.get_terminal_size((120, 40)).columns
+
+
+def is_terminal() -> bool:
+    """Return whether what is printed is shown on a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def prose(text: str) -> str:
+    """Return lines broken between words where a terminal would break them within; elsewhere as they are.
+
+    Indentation stays.
+    """
+    if not is_terminal():
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(
+            line, max(columns(), 40), subsequent_indent=indent and f"{indent}  ", break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]  # fmt: skip
+    return "\n".join(lines)
 
 
 def flush() -> None:
