@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from instructor_eval.analysis.notebook import Compared, Results
 from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.progress import Progress, doing
 from instructor_eval.results.store import Store
 from instructor_eval.run.options import Options, read, request_of
 from instructor_eval.tasks.cards import known_cards, own_cards, select
@@ -77,7 +78,6 @@ def evaluate(  # noqa: PLR0913 # what a notebook asks for by name; the rest are 
     Raises:
         UserError: something cannot be had or done; one task that fails is among the results as failed.
     """
-    from instructor_eval.core.progress import Progress
     from instructor_eval.models.objects import as_model
 
     known = {field.name for field in dataclasses.fields(Options)} - {"command", "model", "task", "benchmark", "variant"}
@@ -118,7 +118,8 @@ def run(options: Options, say: Callable[[str], None], warn: Callable[[str], None
         UserError: something cannot be had or done.
     """
     asked = read(options)
-    from instructor_eval.run.execute import execute  # after what it needs was seen to be installed
+    with doing("importing torch"):
+        from instructor_eval.run.execute import execute  # after what it needs was seen to be installed
 
     with contextlib.ExitStack() as closing:
         return execute(request_of(asked, closing, warn or say), say)

@@ -14,6 +14,7 @@ from instructor_eval.analysis.board.text import format_board
 from instructor_eval.cli.options import add_board_options, add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.output import tell, warn
+from instructor_eval.core.progress import doing
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.core.values import Items
@@ -45,7 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """`evaluate leaderboard`: the table of stored scores."""
     store = Store(options.results)
-    board = board_of(options, store, KeptStatistics.of(store))
+    with doing("reading results"):
+        board = board_of(options, store, KeptStatistics.of(store))
     tell(format_board(board, options.format))
     if options.format == "table":
         rows = [row for row in board.rows if row.source == "measured"]

@@ -18,6 +18,7 @@ from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
 from instructor_eval.core.output import flush, prepare_streams, silence, warn
+from instructor_eval.core.progress import Progress, doing
 
 COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",
@@ -175,6 +176,7 @@ def _refused_by_the_system(e: OSError) -> UserError:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    Progress.enabled = "--quiet" not in arguments
     if arguments[:1] == ["help"]:  # as git and pip have it
         arguments = [*arguments[1:2], "--help"]
     if arguments[:1] == ["run"]:
@@ -201,7 +203,8 @@ def _dispatch(arguments: list[str]) -> int:
         _check_known("command", arguments[0], "commands", COMMANDS)
     options = parser.parse_args(arguments)
     options.command = ["evaluate", *arguments]
-    from instructor_eval.cli.run import run_root  # keeps --help light
+    with doing("starting"):
+        from instructor_eval.cli.run import run_root  # keeps --help light
 
     return run_root(options)
 
@@ -232,7 +235,8 @@ def parser_of(command: str) -> tuple[argparse.ArgumentParser, Callable[[argparse
     text = COMMANDS[command]
     parser = _Parser(prog=f"evaluate {command}", description=f"{text[0].upper()}{text[1:]}.")
     name = "import_results" if command == "import" else command  # a keyword is no module's name
-    module = importlib.import_module(f"instructor_eval.cli.{name}")
+    with doing("starting"):
+        module = importlib.import_module(f"instructor_eval.cli.{name}")
     module.add_options(parser)
     return parser, module.run
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import textwrap
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,25 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError, fitted, printable, reason
 
+_ERASED = "\r\x1b[K"
 _LONGEST, _LONGEST_SAID = 490, 1000
 """Characters of a line on standard error, and of one that says what goes on."""
+
+
+_lock = threading.RLock()
+"""Held while anything is printed: a line that passes by is drawn by a thread."""
+_passing: list[bool] = [False]
+"""Whether a line stands there that `pass_by` has put."""
+
+
+@contextmanager
+def _in_its_place() -> Iterator[None]:
+    """Print where a line that passes by stood."""
+    with _lock:
+        if _passing[0]:
+            _passing[0] = False
+            _hint(_ERASED)
+        yield
 
 
 def tell(text: str = "") -> None:
@@ -33,8 +51,9 @@ def tell(text: str = "") -> None:
     if sys.stdout is None:  # closed by whoever started us
         return
     try:
-        sys.stdout.write(f"{shown(text)}\n")
-        sys.stdout.flush()
+        with _in_its_place():
+            sys.stdout.write(f"{shown(text)}\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         silence()
     except OSError as e:
@@ -59,9 +78,11 @@ def say(line: str) -> None:
     """Print a line of what goes on. Where it cannot be written the work goes on, and `tell` says so at its end."""
     if sys.stdout is None:
         return
+    text = prose("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n")))
     try:
-        sys.stdout.write(prose("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n"))) + "\n")
-        sys.stdout.flush()
+        with _in_its_place():
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         silence()
     except OSError:  # it waits in the stream, and is tried again with what follows
@@ -70,12 +91,24 @@ def say(line: str) -> None:
 
 def warn(text: str) -> None:
     """Print lines on standard error; where that is closed or full, say nothing."""
-    _hint("\n".join(fitted(line, _LONGEST) for line in shown(text).split("\n")) + "\n")
+    with _in_its_place():
+        _hint("\n".join(fitted(line, _LONGEST) for line in shown(text).split("\n")) + "\n")
 
 
 def pass_by(line: str) -> None:
-    """Put a line in the place of the one that this put there before, on a terminal."""
-    _hint(f"\r\x1b[K{printable(line)}")
+    """Put a line in the place of the one that this put there before, on a terminal; an empty one takes it away."""
+    with _lock:
+        if line or _passing[0]:
+            _hint(_ERASED + fitted(printable(line), _width() - 1))
+        _passing[0] = bool(line)
+
+
+def _width() -> int:
+    """Return the width of the terminal that standard error is."""
+    try:
+        return max(20, os.get_terminal_size(2).columns)
+    except OSError:
+        return columns()
 
 
 def _hint(text: str) -> None:
