@@ -11,7 +11,7 @@ from instructor_eval.analysis.board.by_metric import by_metric, direction
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.analysis.board.text import format_board
-from instructor_eval.cli.options import add_board_options, add_debug_option
+from instructor_eval.cli.options import add_board_options, add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.output import tell, warn
 from instructor_eval.core.progress import doing
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME",
                         help="another figure of the same results, computed from their items: fpr_at_95, fnr_at_95, "
                         "threshold, separation (docs/studies.md), recall_at_10, cosine_pearson, ...")  # fmt: skip
-    parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
+    add_format_option(parser, BOARD_FORMATS)
     add_debug_option(parser)
 
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             tell(line)
     if options.metric and options.format == "table":
         tell(f"\nThe metric is {options.metric}, whatever a task's own. {direction(options.metric)}".rstrip())
-    if board.left_out and options.format == "table":
+    if board.left_out and not options.quiet and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
         warn(f"\n{what} left out: give the same flags to see them")
     return EXIT_OK

@@ -17,6 +17,7 @@ from typing import Any
 from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
+from instructor_eval.core.libraries import show_logs
 from instructor_eval.core.output import flush, prepare_streams, silence, warn
 from instructor_eval.core.progress import Progress, doing
 
@@ -156,6 +157,7 @@ def entry() -> None:
 
         answer(COMMANDS, lambda name: parser_of(name)[0] if name else root_parser())
     prepare_streams()
+    show_logs(verbose=not {"-v", "--verbose"}.isdisjoint(sys.argv[1:]))
     try:
         code = main()
     except Exception:  # noqa: BLE001 # shown in full: it is an error of this program

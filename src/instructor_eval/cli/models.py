@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.cli.leaderboard import RESULTS, check_results_folder
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.output import prose, tell
 from instructor_eval.core.tables import LISTING_FORMATS, listing
@@ -21,7 +21,7 @@ from instructor_eval.tasks.instructions import PAPER_MODELS
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evaluate models`."""
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         ])  # fmt: skip
     rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
     tell(listing(headers, rows, options.format, left=3, rare=("instructions", "family")))
-    if options.format == "table":
+    if options.format == "table" and not options.quiet:
         tell(
             prose(
                 "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; minilm "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from instructor_eval.cli.flags import amount, listed, names, positive, seconds
@@ -180,5 +181,14 @@ def add_board_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_debug_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--debug`, which `main` looks for before anything is parsed."""
+    """Add `--quiet` where there is none yet, `-v` and `--debug`, which `main` looks for before anything is parsed."""
+    if "--quiet" not in parser._option_string_actions:
+        parser.add_argument("--quiet", action="store_true", help="no progress, and no notes beside the result")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what libraries log")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_format_option(parser: argparse._ActionsContainer, formats: Sequence[str]) -> None:
+    """Add `--format`, and `--json` for its json: one document on standard output."""
+    parser.add_argument("--format", choices=formats, default="table")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")

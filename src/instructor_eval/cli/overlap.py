@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from instructor_eval.cli.options import add_choice_options, add_debug_option
+from instructor_eval.cli.options import add_choice_options, add_debug_option, add_format_option
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--results", type=Path, metavar="DIR",
                         help="file it there: the leaderboard marks rows of models trained on this file")  # fmt: skip
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         for s in shares
     ]
     tell(render(_HEADERS, lines, options.format, left=2))
-    if options.format == "table":
+    if options.format == "table" and not options.quiet:
         tell(
             f"\n{len(rows):,} rows of {rows.about.file}; verbatim: equal in lower case and white space; near: Jaccard "
             f"similarity of five-character pieces at least {options.threshold:g} (MinHash), and not verbatim"

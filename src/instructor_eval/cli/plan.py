@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.cli.options import add_run_options, add_task_options
+from instructor_eval.cli.options import add_format_option, add_run_options, add_task_options
 from instructor_eval.cli.run import options_of
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="where baseline:NAME is stored (default ./results/baselines)")  # fmt: skip
     group.add_argument("--thresholds", type=Path, metavar="FILE",
                        help="margins and level of the gate that is planned for (as for `evaluate gate`)")  # fmt: skip
-    group.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(group, LISTING_FORMATS)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.cli.flags import names
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                             help=f"only {what}; repeatable")  # fmt: skip
     parser.add_argument("--search", metavar="TEXT", help="only names that contain TEXT, in any case")
     parser.add_argument("--model", metavar="MODEL", help="with TASK: the instructions of this hub id only")
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     rare = ("part of", "split", "data", "roles", "benchmark", "metric")
     tell(listing(headers, rows, options.format, left=len(headers), rare=rare))
-    if options.format == "table":
+    if options.format == "table" and not options.quiet:
         whole = Counter(c.benchmark for c in chosen if c.part_of is None)
         parts = sum(c.part_of is not None for c in chosen)
         counts = ", ".join(f"{n} {name}" for name, n in whole.items())

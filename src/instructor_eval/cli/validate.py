@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import tell
 from instructor_eval.core.paths import shipped
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="check every result stored there; with CARD, against the card's data too")  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="a warning about the data is an error")
     parser.add_argument("--all", action="store_true", help="in the table, list good results however many there are")
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.libraries import missing
 from instructor_eval.core.output import prose, tell
@@ -14,7 +14,7 @@ from instructor_eval.models.variant import EMBEDDINGS, Form, known_forms
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evaluate variants`."""
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the list. Nothing heavy is imported."""
     rows = [[f.name, f.what, _needs(f)] for f in known_forms().values()]
     tell(listing(["form", "what", "needs"], rows, options.format, left=3))
-    if options.format == "table":
+    if options.format == "table" and not options.quiet:
         tell(
             prose(
                 "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, "
