@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -21,6 +22,11 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError, fitted, printable, reason
 
+_COLOURS = (
+    (re.compile(r"▼|✗( REGRESSED)?|\bREGRESSED\b|\bFAILED\b"), 31),
+    (re.compile(r"▲|✓( OK)?|\bIMPROVED\b"), 32),
+    (re.compile(r"\bINCONCLUSIVE\b|\bwarning\b(?=:)"), 33),
+)
 _ERASED = "\r\x1b[K"
 _LONGEST, _LONGEST_SAID = 490, 1000
 """Characters of a line on standard error, and of one that says what goes on."""
@@ -52,7 +58,7 @@ def tell(text: str = "") -> None:
         return
     try:
         with _in_its_place():
-            sys.stdout.write(f"{shown(text)}\n")
+            sys.stdout.write(f"{coloured(shown(text))}\n")
             sys.stdout.flush()
     except BrokenPipeError:
         silence()
@@ -81,7 +87,7 @@ def say(line: str) -> None:
     text = prose("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n")))
     try:
         with _in_its_place():
-            sys.stdout.write(f"{text}\n")
+            sys.stdout.write(f"{coloured(text)}\n")
             sys.stdout.flush()
     except BrokenPipeError:
         silence()
@@ -126,6 +132,18 @@ def shown(text: str) -> str:
 def columns() -> int:
     """Return how many characters a line of a table may have: the terminal's, else 120."""
     return shutil.get_terminal_size((120, 40)).columns
+
+
+def coloured(text: str) -> str:
+    """Return text with its verdicts in colour, on a terminal: red is worse, green better, yellow open.
+
+    Never with $NO_COLOR or on a dumb terminal, and never in JSON.
+    """
+    if not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or text[:1] in ("{", "["):
+        return text
+    for pattern, colour in _COLOURS:
+        text = pattern.sub(f"\x1b[{colour}m\\g<0>\x1b[0m", text)
+    return text
 
 
 def is_terminal() -> bool:
