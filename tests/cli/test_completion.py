@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import wait
 
 from instructor_eval.cli.completion import SHELLS
-from instructor_eval.cli.main import COMMANDS
+from instructor_eval.cli.main import COMMANDS, entry
 from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import shipped_cards
 
@@ -35,20 +36,25 @@ def folder(tmp_path: Path, make_score: MakeScore) -> Path:
     return tmp_path
 
 
-def answer(folder: Path, line: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Ask `evaluate` as the shells' scripts do."""
-    environment = {
+def asked(folder: Path, line: str) -> dict[str, str]:
+    """The variables by which the shells' scripts ask."""
+    return {
         "PATH": os.environ["PATH"], "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line,
         "COMP_POINT": str(len(line)), "_ARGCOMPLETE_STDOUT_FILENAME": str(folder / "answer"),
     }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, *flags, "-m", "instructor_eval"],
-        cwd=folder, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
 
 
 def completions(folder: Path, line: str) -> list[str]:
-    answer(folder, line)
+    """What `evaluate` answers, in a process that has everything imported."""
+    process = os.fork()
+    if not process:
+        try:
+            os.chdir(folder)
+            os.environ.update(asked(folder, line))
+            entry()  # leaves by os._exit
+        finally:
+            os._exit(1)
+    assert wait(process) == 0
     return (folder / "answer").read_text().rstrip().splitlines()
 
 
@@ -97,7 +103,11 @@ def test_a_damaged_results_folder_offers_what_else_there_is(folder: Path) -> Non
 
 def test_an_answer_needs_nothing_that_is_slow(folder: Path) -> None:
     for line in ("evaluate --task S", "evaluate --model m", "evaluate --variant f"):
-        loaded = {row.split("|")[-1].strip() for row in answer(folder, line, "-X", "importtime").stderr.splitlines()}
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "instructor_eval"],
+            cwd=folder, env=asked(folder, line), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        loaded = {row.split("|")[-1].strip() for row in done.stderr.splitlines()}
         assert "argcomplete" in loaded
         assert not loaded & {"torch", "mteb", "transformers", "scipy", "pyarrow"}
 
