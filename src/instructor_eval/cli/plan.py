@@ -12,6 +12,7 @@ from instructor_eval.cli.run import options_of
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import say, tell, warn
+from instructor_eval.core.progress import Progress, doing
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.run.options import read, request_of
 
@@ -56,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
 
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
     asked = read(asked_for)
-    from instructor_eval.core.progress import Progress
-    from instructor_eval.run.dry_run import dry_run
+    with doing("importing torch"):
+        from instructor_eval.run.dry_run import dry_run
 
     Progress.enabled = not options.quiet
-    with contextlib.ExitStack() as closing:
+    with contextlib.ExitStack() as closing, doing("counting and timing"):
         request = request_of(asked, closing, _warn, dry=True)
         lookup = _lookup(options, request)
         known = _known(options)

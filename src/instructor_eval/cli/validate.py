@@ -12,6 +12,7 @@ from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import tell
 from instructor_eval.core.paths import shipped
+from instructor_eval.core.progress import doing
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import SHIPPED, own_cards, read_cards, shipped_cards
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     warnings: list[str] = []
     bad = 0
     if options.cards or options.results is None:
-        checks = _cards(options.cards, strict=options.strict)
+        with doing("checking cards"):
+            checks = _cards(options.cards, strict=options.strict)
         bad = sum(check.is_bad for check in checks)
         known = {check.card.name: check.card for check in checks if check.card and not check.is_bad}
         listed = options.format == "table"
@@ -57,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
         from instructor_eval.analysis.check.check import check_results  # numpy and scipy
         from instructor_eval.analysis.check.imported import check_imported
 
-        results = [*check_results(options.results, known), *check_imported(options.results)]
+        with doing("checking results"):
+            results = [*check_results(options.results, known), *check_imported(options.results)]
         bad += sum(bool(r.errors) for r in results)
         every = options.all or options.format != "table"
         rows += [[r.file, r.task, r.type, r.verdict] for r in _shown(results, every=every)]
