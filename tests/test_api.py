@@ -178,7 +178,7 @@ def test_a_model_that_gives_no_vectors_is_one_error(model: Any, message: str) ->
     ("call", "message"),
     [
         (lambda: ie.evaluate([], "DemoSTS"), "no models given: name a hub id"),
-        (lambda: ie.evaluate("minilm"), "no tasks, benchmarks or type given"),
+        (lambda: ie.evaluate("minilm"), "no tasks, benchmarks, type or domain given"),
         (lambda: ie.evaluate("minilm", "DemoST"), "unknown task 'DemoST'"),
         (lambda: ie.evaluate("minilm", "DemoSTS", hubb="x"), "unknown argument 'hubb': did you mean hub"),
         (lambda: ie.evaluate("minilm", "DemoSTS", hub="nowhere"), "^hub nowhere: there is no such folder"),

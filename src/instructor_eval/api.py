@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from instructor_eval.analysis.notebook import Compared, Results
 from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.progress import Progress, doing
 from instructor_eval.results.store import Store
 from instructor_eval.run.options import Options, read, request_of
 from instructor_eval.tasks.cards import known_cards, own_cards
@@ -77,7 +78,6 @@ def evaluate(  # noqa: PLR0913 # what a notebook asks for by name; the rest are 
     Raises:
         UserError: something cannot be had or done; one task that fails is among the results as failed.
     """
-    from instructor_eval.core.progress import Progress
     from instructor_eval.models.objects import as_model
 
     known = {field.name for field in dataclasses.fields(Options)} - {"command", "model", "task", "benchmark", "variant"}
@@ -118,7 +118,8 @@ def run(options: Options, say: Callable[[str], None], warn: Callable[[str], None
         UserError: something cannot be had or done.
     """
     asked = read(options)
-    from instructor_eval.run.execute import execute  # after what it needs was seen to be installed
+    with doing("importing torch"):
+        from instructor_eval.run.execute import execute  # after what it needs was seen to be installed
 
     with contextlib.ExitStack() as closing:
         return execute(request_of(asked, closing, warn or say), say)
@@ -282,17 +283,20 @@ def gate(
     return outcome
 
 
-def list_tasks(*, benchmark: str | None = None, type: str | None = None) -> list[str]:
+def list_tasks(*, benchmark: str | None = None, type: str | None = None, domain: str | None = None) -> list[str]:
     """Return the names of the known tasks.
 
     Args:
         benchmark: Only this benchmark's.
         type: Only this task type's.
+        domain: Only this domain's; `other` is of tasks that say none.
     """
     return [
         card.name
         for card in known_cards().values()
-        if (benchmark is None or card.benchmark == benchmark) and (type is None or card.type == type)
+        if (benchmark is None or card.benchmark == benchmark)
+        and (type is None or card.type == type)
+        and (domain is None or card.domain_name == domain)
     ]
 
 

@@ -83,6 +83,7 @@ READING = [
 HELP = [Step(f"help of {name or 'evaluate'}".strip(), f"{name} --help".strip()) for name in (
     "", "tasks", "models", "measure", "variants", "leaderboard", "report", "compare", "gate", "baseline set", "plan",
     "validate", "cache prune", "demo", "export", "import", "train", "overlap", "study instructions",
+    "completion",
 )]  # fmt: skip
 _TICKETS = {
     "tickets.yaml": """\

@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from personas import PERSONAS
 from story import HELP, READING, WRITING, Step, write_files
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -109,6 +110,16 @@ def test_help(step: Step, folder: Path) -> None:
     ended = Ended(folder, step)
     compare(step.name, ended.shown(folder))
     assert ended.code == 0
+
+
+@pytest.mark.parametrize("persona", PERSONAS)
+@pytest.mark.usefixtures("written")
+def test_a_persona_gets_there(persona: str, folder: Path) -> None:
+    for typed in PERSONAS[persona]:
+        ended = Ended(folder, Step("", typed.command))
+        assert ended.code == typed.code, (typed.command, ended.out, ended.err)
+        for line in typed.lines:
+            assert line in ended.out + ended.err, typed.command
 
 
 def _scores(folder: Path) -> list[dict[str, Any]]:

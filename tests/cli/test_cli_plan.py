@@ -141,7 +141,7 @@ def test_a_task_without_data_fails_and_the_others_are_counted(cli: Run, models: 
     ("arguments", "said"),
     [
         (("--task", "DemoSTS"), "no --model given"),
-        (("--model", "minilm"), "no --task, --benchmark or --type given"),
+        (("--model", "minilm"), "no --task, --benchmark, --type or --domain given"),
         (("--model", "minilm", "--task", "DemoST"), "did you mean DemoSTS"),
         (("--model", "./nowhere", "--task", "DemoSTS"), "no model folder"),
         (("--model", "minilm", "--task", "DemoSTS", "--variant", "int3"), "int3"),

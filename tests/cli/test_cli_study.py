@@ -28,7 +28,7 @@ def test_without_a_study_it_says_what_there_is(cli) -> None:
     ("arguments", "said"),
     [
         (["instructions", "--task", "DemoSTS"], "no --model given"),
-        (["instructions", "--model", "minilm"], "no --task, --benchmark or --type given"),
+        (["instructions", "--model", "minilm"], "no --task, --benchmark, --type or --domain given"),
         ([*STS, "--instructions", "none"], "leave --instructions out"),
         (STS, "takes no instructions"),
         ([*STS, "--candidates", "no.yaml"], "no such file of candidates"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,13 +21,15 @@ Run = Callable[..., Any]
 
 def chosen(*arguments: str) -> list[str]:
     options = root_parser().parse_args(arguments)
-    return [card.name for card in select(options.task, options.benchmark, options.type)]
+    return [card.name for card in select(options.task, options.benchmark, options.type, options.domain)]
 
 
 def test_a_list_with_commas_is_the_flag_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen("--task", "STS12,STS13") == chosen("--task", "STS12", "--task", "STS13") == ["STS12", "STS13"]
     parse = root_parser().parse_args
     assert parse(["--model", "a/b, c/d", "--model", "e"]).model == ["a/b", "c/d", "e"]
+    assert parse(["--instructions", "paper,none"]).instructions == ["paper", "none"]
+    assert parse(["--selection", "bm25,random"]).selection == ["bm25", "random"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model,one").mkdir()
     assert parse(["--model", "model,one", "--model", "endpoint:http://host/v1#a,b"]).model == [
@@ -55,6 +58,37 @@ def test_a_type_filters_or_stands_alone() -> None:
         chosen("--type", "STS", "--task", "SciFact")
 
 
+def test_a_domain_filters_or_stands_alone() -> None:
+    alone = chosen("--domain", "medical")
+    assert alone == ["NFCorpus", "TRECCOVID", "BIOSSES"]  # the paper's
+    assert chosen("--domain", "medical,financial", "--type", "STS") == ["BIOSSES"]
+    assert chosen("--task", "Demo*", "--domain", "other") == chosen("--task", "Demo*")  # these say none
+    with pytest.raises(UserError, match="unknown domain 'medicla': did you mean medical"):
+        chosen("--domain", "medicla")
+    with pytest.raises(UserError, match="none of these tasks is of type STS and of domain medical"):
+        chosen("--domain", "medical", "--type", "STS", "--task", "STS12,NFCorpus")
+
+
+def test_parts_go_with_their_whole_into_its_domain() -> None:
+    of_web = chosen("--domain", "web")
+    assert of_web.count("CQADupstackRetrieval") == 1
+    assert len([name for name in of_web if name.startswith("CQADupstack")]) == 13
+    assert not [name for name in chosen("--domain", "programming") if name.startswith("CQADupstack")]
+    assert chosen("--task", "CQADupstackGisRetrieval", "--domain", "programming") == ["CQADupstackGisRetrieval"]
+
+
+def test_own_tasks_have_their_own_domains(tmp_path: Path) -> None:
+    card = tmp_path / "own.yaml"
+    card.write_text("name: mine\ntype: STS\ndata: x\ndomain: plumbing\n")
+    assert chosen("--task", str(card), "--domain", "plumbing") == ["mine"]
+
+
+@pytest.mark.parametrize("flags", [("--type", "STS,Retrieval"), ("--type", "STS", "--type", "Retrieval")])
+def test_the_list_of_tasks_takes_lists_too(cli: Run, flags: tuple[str, ...]) -> None:
+    found = json.loads(cli("tasks", *flags, "--domain", "medical", "--format", "json").out)
+    assert [task["task"] for task in found] == ["NFCorpus", "TRECCOVID", "BIOSSES"]
+
+
 @pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "all-minilm-l6-v2", "MiniLM"])
 def test_the_embedded_model_has_the_names_that_people_know(name: str) -> None:
     assert ModelSpec.parse(name) == ModelSpec("minilm")
@@ -75,7 +109,11 @@ def test_an_unknown_flag_names_the_near_one(cli: Run) -> None:
 
 def test_run_is_the_bare_command(cli: Run) -> None:
     bare, verb = (cli(*words, "--model", "minilm") for words in ((), ("run",)))
-    assert bare.error == verb.error == "evaluate: no --task, --benchmark or --type given: `evaluate tasks` lists them"
+    assert (
+        bare.error
+        == verb.error
+        == "evaluate: no --task, --benchmark, --type or --domain given: `evaluate tasks` lists them"
+    )
 
 
 @pytest.mark.parametrize(("files", "type_"), [

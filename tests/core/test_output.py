@@ -51,3 +51,36 @@ def test_standard_output_that_is_full_is_said_at_the_end(monkeypatch: pytest.Mon
     output.say("a line of a run")
     with pytest.raises(UserError, match="cannot write to standard output: no space left on device: free some space"):
         output.tell("the table")
+
+
+def test_prose_is_broken_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"  {'word ' * 30}end\n\n{'x' * 60} short"
+    assert output.prose(text) == text
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = output.prose(text).split("\n")
+    assert max(map(len, lines)) == 60  # a word is never cut
+    assert all(line.startswith("    ") for line in lines[1:4])
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+def test_verdicts_have_colours_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "✗ REGRESSED  task  ▼ 1.0\n▲ 2.0 REGRESSEDLY \x1b[31m"
+    output.tell(text)
+    plain = capsys.readouterr().out
+    assert "\x1b" not in plain
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output.tell(text)
+    assert capsys.readouterr().out == (
+        "\x1b[31m✗ REGRESSED\x1b[0m  task  \x1b[31m▼\x1b[0m 1.0\n\x1b[32m▲\x1b[0m 2.0 REGRESSEDLY \ufffd[31m\n"
+    )
+    output.tell('{"verdict": "REGRESSED"}')
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+        output.tell(text)
+        monkeypatch.delenv(name)
+    assert capsys.readouterr().out == '{"verdict": "REGRESSED"}\n' + 2 * plain

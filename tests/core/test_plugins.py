@@ -146,8 +146,8 @@ def test_what_reads_results_of_plugins(evaluate: Run) -> None:
     assert "items counted" not in checked.stdout  # their data is known, too
     assert evaluate("tasks", "AcmeMail").stdout.startswith("AcmeMail: Classification, benchmark acme")
     board = evaluate("leaderboard", "--benchmark", "acme")
-    header = next(line for line in board.stdout.splitlines() if line.startswith("rank"))
-    assert header.split() == ["rank", "model", "instructions", "acme", "AcmeMail"]  # a mean of its own
+    header = next(line for line in board.stdout.splitlines() if line.startswith(("rank", "model")))
+    assert header.split()[-2:] == ["acme", "AcmeMail"]  # a mean of its own
     assert evaluate("baseline", "set", "minilm@fp32").returncode == 0
     gate = evaluate("gate", "--candidate", "minilm@acme-fp32")
     assert gate.returncode == 0, gate.stdout

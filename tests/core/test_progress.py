@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from instructor_eval.core.progress import Progress
+from instructor_eval.core import output
+from instructor_eval.core.progress import Progress, doing
 
 
 class Clock:
@@ -292,3 +293,57 @@ def test_a_note_beside_a_bar(clock: Clock, shown: Show) -> None:
         assert terminal.getvalue().count("  memory is full\n") == 1
         assert re.fullmatch(r"task:  50%\|.*\| 5/10 texts", terminal.screens()[-1]), "the bar goes on below"
     assert terminal.getvalue().count("\n") == 1
+
+
+def test_what_goes_on_is_a_line_that_passes_by(clock: Clock, shown: Show) -> None:
+    terminal = shown(terminal=True)
+    with doing("task"):
+        assert terminal.getvalue() == "\r\x1b[Ktask ..."
+        with doing("loading \x1b[31mmodel"):
+            assert terminal.getvalue().endswith("\r\x1b[Kloading \ufffd[31mmodel ...")
+        output.warn("a line")
+        assert terminal.getvalue().endswith("\r\x1b[Ka line\n")  # and not behind what stood there
+    assert terminal.getvalue().endswith(("\n", "\r\x1b[K"))
+
+
+def test_its_seconds_move(clock: Clock, shown: Show) -> None:
+    terminal = shown(terminal=True)
+    with doing("importing mteb"):
+        clock.passes(75)
+        while "1 min 15 s" not in terminal.getvalue():
+            time.sleep(0.01)
+    assert terminal.getvalue().endswith("importing mteb ... 1 min 15 s\r\x1b[K")
+
+
+def test_what_goes_on_is_said_beside_a_bar(clock: Clock, shown: Show) -> None:
+    terminal = shown(terminal=True)
+    with Progress("STS12") as progress:
+        progress.expect(10, 100)
+        with doing("loading MiniLM"):
+            pass
+        assert terminal.screens()[-1].endswith("0/10 texts, loading MiniLM")
+        assert "\x1b[K" not in terminal.getvalue()
+    assert not Progress.bars
+
+
+def test_elsewhere_and_quietly_nothing_is_said(clock: Clock, shown: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = shown()
+    with doing("loading MiniLM"):
+        pass
+    terminal = shown(terminal=True)
+    monkeypatch.setattr(Progress, "enabled", False)
+    with doing("loading MiniLM"):
+        pass
+    assert plain.getvalue() + terminal.getvalue() == ""
+
+
+def test_a_narrow_terminal_has_room_for_the_bar(clock: Clock, shown: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = shown(terminal=True)
+    monkeypatch.setenv("COLUMNS", "80")
+    with Progress("STS12") as progress:
+        progress.expect(4000, 100_000)
+        clock.passes(10)
+        progress.advance(1000, 50_000, 40_000)
+        progress.expect(0, 0)  # drawn again
+        assert "100.0 texts/s" in terminal.screens()[-1]
+        assert "tokens/s" not in terminal.screens()[-1]

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+from instructor_eval.core import tables
 from instructor_eval.core.errors import printable
-from instructor_eval.core.tables import BOARD_FORMATS, LISTING_FORMATS, blocks, render
+from instructor_eval.core.tables import BOARD_FORMATS, LISTING_FORMATS, blocks, listing, render
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -99,3 +100,27 @@ def test_blocks_narrower_than_one_column_still_show_each_once() -> None:
 
 def test_blocks_without_right_columns() -> None:
     assert blocks(["rank", "model"], [[1, "m"]], left=2, width=80).split()[:2] == ["rank", "model"]
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(200, ""), (60, "empty, rare"), (45, "empty, rare, rarer")])
+def test_a_listing_loses_columns_where_a_terminal_is_narrow(
+    width: int, left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = ["name", "empty", "kind", "rarer", "rare"]
+    rows = [["a" * 20, None, "k" * 10, "b" * 12, "c" * 15], ["d", "", "e", "f", "g"]]
+    whole = listing(headers, rows, "table", left=5, rare=("rare", "rarer"))
+    assert whole == render(headers, rows, "table", left=5)  # in a file or a pipe all of it
+    monkeypatch.setattr(tables, "is_terminal", lambda: True)
+    monkeypatch.setattr(tables, "columns", lambda: width)
+    text, _, said = listing(headers, rows, "table", left=5, rare=("rare", "rarer")).partition("\n\n")
+    assert max(map(len, text.splitlines())) <= width
+    assert said == (f"left out for the terminal's width: {left_out} (--format json has all)" if left_out else "")
+    assert json.loads(listing(headers, rows, "json", left=5, rare=("rare",)))[0]["rare"] == "c" * 15
+
+
+def test_a_listing_breaks_its_widest_cells_where_nothing_more_can_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "is_terminal", lambda: True)
+    monkeypatch.setattr(tables, "columns", lambda: 50)
+    text = listing(["form", "what"], [["int8", "word " * 30]], "table", left=2)
+    assert max(map(len, text.splitlines())) <= 50
+    assert text.count("word") == 30

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.analysis.compare.side import BASELINES
 from instructor_eval.cli.compare import add_baselines_option, add_side_options, find_side
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
@@ -39,12 +40,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     keep.add_argument("--note", default="", metavar="TEXT", help="why, for people")
     add_side_options(keep)
     parsers["show"].add_argument("name", nargs="?", metavar="NAME", help="only this one, with its scores")
-    parsers["show"].add_argument("--format", choices=("table", "json"), default="table")
+    add_format_option(parsers["show"], ("table", "json"))
     parsers["pin"].add_argument("name", nargs="?", default="main", metavar="NAME", help="default main")
     for action in (parsers["show"], parsers["pin"]):
         add_baselines_option(action)
     for action in parsers.values():
-        action.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        add_debug_option(action)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,7 +81,7 @@ def _pin(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from instructor_eval.analysis.compare import baselines
-    from instructor_eval.core.tables import render
+    from instructor_eval.core.tables import listing
 
     if options.baselines != BASELINES and not is_folder(options.baselines):
         raise UserError(
@@ -107,7 +108,7 @@ def _show(options: argparse.Namespace) -> int:
         ]
         for b in found
     ]  # fmt: skip
-    tell(render(headers, rows, "table", left=5))
+    tell(listing(headers, rows, "table", left=5, rare=("size", "note", "set")))
     if options.name:
         tell()
         tell(_scores(found))

@@ -12,11 +12,11 @@ from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.upkeep import Verdict
 from instructor_eval.cache.vectors import default_folder
 from instructor_eval.cli.flags import positive
-from instructor_eval.cli.options import add_debug_option, parse_size
+from instructor_eval.cli.options import add_debug_option, add_format_option, parse_size
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
-from instructor_eval.core.tables import render
+from instructor_eval.core.tables import listing, render
 from instructor_eval.readers import answers_upkeep
 
 _READERS = ("hf:", "endpoint:")
@@ -41,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             "--cache", type=Path, metavar="DIR",
             help="its folder (default $INSTRUCTOR_EVAL_CACHE, else ~/.cache/instructor-eval)",
         )  # fmt: skip
-    parsers["info"].add_argument("--format", choices=("table", "json"), default="table")
+    add_format_option(parsers["info"], ("table", "json"))
+    add_format_option(parsers["verify"], ("table", "json"))
     prune = parsers["prune"]
     prune.add_argument("--size", type=parse_size, metavar="SIZE", help="until the cache takes no more, as 500M or 2T")
     prune.add_argument(
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "info":
         return _info(folder, options.format)
     if options.action == "verify":
-        return _verify(folder)
+        return _verify(folder, options.format)
     if options.action == "prune":
         return _prune(folder, options)
     return _clear(folder)
@@ -99,23 +100,28 @@ def _print_vectors(found: upkeep.Info) -> None:
          None if m.used is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(m.used))]
         for m in found.models
     ]  # fmt: skip
-    tell(render(headers, rows, "table", left=5))
+    tell(listing(headers, rows, "table", left=5, rare=("revision", "fingerprint", "form", "last used")))
     tell(
         f"\n{found.texts:,} texts, {size(found.bytes)}; {size(found.disk)} on disk "
         f"(version {found.version}, {one_line(str(found.path))})"
     )
 
 
-def _verify(folder: Path) -> int:
-    found = []
+def _verify(folder: Path, form: str) -> int:
+    found: dict[str, Verdict] = {}
     if _has_vectors(folder):
-        found.append(upkeep.verify(folder))
-        rows = f"{_count(found[-1].rows, 'block')} with {_count(found[-1].texts, 'text')}"
-        _print_verdict(f"cache {folder}", found[-1], rows)
+        verdict = found["vectors"] = upkeep.verify(folder)
+        if form != "json":
+            rows = f"{_count(verdict.rows, 'block')} with {_count(verdict.texts, 'text')}"
+            _print_verdict(f"cache {folder}", verdict, rows)
     if answers_upkeep.is_there(folder):
-        found.append(answers_upkeep.verify(folder))
-        _print_verdict(f"cache of answers {folder}", found[-1], _count(found[-1].rows, "answer"))
-    return EXIT_OK if all(verdict.sound for verdict in found) else EXIT_ERROR
+        verdict = found["answers"] = answers_upkeep.verify(folder)
+        if form != "json":
+            _print_verdict(f"cache of answers {folder}", verdict, _count(verdict.rows, "answer"))
+    if form == "json":
+        checked = {name: dataclasses.asdict(verdict) | {"sound": verdict.sound} for name, verdict in found.items()}
+        tell(json_text({"path": str(folder), **checked}))
+    return EXIT_OK if all(verdict.sound for verdict in found.values()) else EXIT_ERROR
 
 
 def _print_verdict(thing: str, found: Verdict, rows: str) -> None:

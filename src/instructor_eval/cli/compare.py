@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.compare.side import BASELINES
 from instructor_eval.cli.flags import names, not_negative, positive
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.output import pass_by, tell, warn
+from instructor_eval.core.progress import Progress
 from instructor_eval.core.tables import BOARD_FORMATS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--intersect", action="store_true",
                         help="leave out, and name, the items and tasks that one side lacks")  # fmt: skip
     parser.add_argument("--items", type=not_negative, metavar="N", help="items that moved most, a task (default 3)")
-    parser.add_argument("--format", choices=BOARD_FORMATS, default="table")
+    add_format_option(parser, BOARD_FORMATS)
     add_debug_option(parser)
 
 
@@ -128,7 +129,7 @@ def find_side(options: argparse.Namespace, text: str) -> Side:
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """On a terminal, one line that says what is being done and is gone at the end; else nothing."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty() or not Progress.enabled:
         yield lambda _line: None
         return
 

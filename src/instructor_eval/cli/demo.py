@@ -7,6 +7,7 @@ import argparse
 from instructor_eval.cli.options import add_run_options
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.output import tell
+from instructor_eval.core.progress import doing
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +17,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the embedded model on the embedded tasks."""
-    from instructor_eval.cli.run import run_tasks  # keeps --help light
+    with doing("starting"):
+        from instructor_eval.cli.run import run_tasks  # keeps --help light
 
-    options.model, options.task, options.benchmark, options.type = ["minilm"], [], ["demo"], []
+    options.model, options.task, options.benchmark, options.type, options.domain = ["minilm"], [], ["demo"], [], []
     options.instructions, options.protocol, options.limit, options.strict = [], [], None, False
     options.selection, options.reader, options.reader_dtype = [], None, "auto"
     options.offline = True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.format import some
-from instructor_eval.cli.flags import positive
+from instructor_eval.cli.flags import names, positive
 from instructor_eval.cli.leaderboard import check_results_folder
 from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, did_you_mean
@@ -39,7 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="the folder to write to; of model-index a file, by default what is printed")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="write over what is there")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
-    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="only these; repeatable")
+    parser.add_argument(
+        "--task", action="extend", type=names, default=[], metavar="TASK,...", help="only these; repeatable"
+    )
     parser.add_argument("--protocol", action="append", default=[], metavar="CHOICE", help="results made with these")
     parser.add_argument("--limit", type=positive, metavar="N", help="results made with this --limit")
     add_debug_option(parser)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.cli.compare import add_side_options, find_side, progress, tasks_of
 from instructor_eval.cli.options import add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError
+from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _GATES = ("quality", "drift", "speed")
 _DEFAULT = "baseline:main"
+UNTESTED = "UNTESTED"
+"""The verdict of `--json` where there is no baseline yet and that is allowed."""
 _EPILOG = """\
 quality  another checkpoint, variant or instruction set: paired statistics and a margin (1.0 point a task, 0.5 the mean)
 drift    the same model with other code, libraries or machine: vectors, top-10 lists and scores as they were
@@ -60,6 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="put a loss of 10 points into the candidate's items: the gate must fail")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="DIR",
                         help="for gate.json, junit.xml, summary.md, comment.md (default RESULTS/gate)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print what gate.json holds, and nothing else")
     parser.add_argument("--report", metavar="URL", help="a link that the summary shows")
     add_side_options(parser)
     speed = parser.add_argument_group("speed gate")
@@ -87,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("--self-test is of the quality gate: leave --gate out")
     texts = _baselines(options)
     if not texts:
-        tell("this run passes untested")
+        said = "this run passes untested"
+        tell(json_text({"verdict": UNTESTED, "exit_code": EXIT_OK, "headline": said}) if options.json else said)
         return EXIT_OK
     sides = [find_side(options, text) for text in texts] if set(gates) != {"speed"} else []
     candidate = find_side(options, options.candidate) if sides else None
@@ -107,13 +112,18 @@ def run(options: argparse.Namespace) -> int:
         report=report,
     )
     if options.self_test:
-        return _self_test(outcome)
+        return _self_test(outcome, as_json=options.json)
     text = render_text(outcome, files.write(output, outcome))
     problem = files.append_summary(outcome, os.environ)
     if problem:
         warn(f"evaluate: {problem}")
     line = files.annotation(outcome, os.environ)
-    tell(f"{text}\n{line}" if line else text)
+    if options.json:
+        tell(json_text(files.as_json(outcome)))
+        if line:
+            warn(line)  # a runner reads both streams
+    else:
+        tell(f"{text}\n{line}" if line else text)
     return outcome.exit_code
 
 
@@ -140,7 +150,7 @@ def _baselines(options: argparse.Namespace) -> list[str]:
             others = baselines.names(folder)
             there = f" (there are: {', '.join(others[:10])})" if others else ""
             said = f"no baseline '{name}' in {folder} yet{there}, and --allow-no-baseline: nothing was tested"
-            tell("\n".join([said, *files.warning(said, os.environ)]))
+            (warn if options.json else tell)("\n".join([said, *files.warning(said, os.environ)]))
         else:
             found.append(text)
             pinned = f"{text}/{baselines.PINNED}"
@@ -241,11 +251,16 @@ def _checkpoint(options: argparse.Namespace, text: str) -> Loadable:
     return speed.by_score(score, offline=options.offline, trust_remote_code=options.trust_remote_code)
 
 
-def _self_test(outcome: Outcome) -> int:
+def _self_test(outcome: Outcome, *, as_json: bool) -> int:
     """The gate must fail: what is not REGRESSED is an error of another kind."""
     from instructor_eval.analysis.gate.quality import REGRESSED
 
     if outcome.verdict == REGRESSED:
+        if as_json:
+            from instructor_eval.analysis.gate import files
+
+            tell(json_text(files.as_json(outcome)))
+            return outcome.exit_code
         tell(f"self-test passed, so the gate fails: a loss of 10 points was put in and found\n{outcome.headline}")
         return outcome.exit_code
     raise UserError(

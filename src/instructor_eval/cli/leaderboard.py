@@ -14,9 +14,10 @@ from instructor_eval.analysis.board.paper import Paper
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.cli.flags import listed
-from instructor_eval.cli.options import add_board_options, add_debug_option
+from instructor_eval.cli.options import add_board_options, add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.output import tell, warn
+from instructor_eval.core.progress import doing
 from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.core.values import Items
@@ -41,8 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME",
                         help="another figure of the same results, computed from their items: fpr_at_95, fnr_at_95, "
                         "threshold, separation (docs/studies.md), recall_at_10, cosine_pearson, ...")  # fmt: skip
-    parser.add_argument("--format", choices=BOARD_FORMATS, default="table",
-                        help="md, latex: the best in bold, with a caption and notes")  # fmt: skip
+    add_format_option(parser, BOARD_FORMATS)
     parser.add_argument("--columns", type=listed, metavar="NAME,NAME,...",
                         help="md, latex: rank, instructions, means, tasks, in this order, and no more")  # fmt: skip
     parser.add_argument("--precision", type=int, choices=range(5), metavar="N",
@@ -55,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
     paper = _paper(options)
     store = Store(options.results)
     statistics = KeptStatistics.of(store)
-    board = board_of(options, store, statistics)
+    with doing("reading results"):
+        board = board_of(options, store, statistics)
     evidence = None if options.no_intervals or options.metric else Evidence(store.items, statistics)
     tell(format_board(board, options.format, paper=paper, evidence=evidence))
     if options.format in PAPERS:
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             tell(line)
     if options.metric and options.format == "table":
         tell(f"\nThe metric is {options.metric}, whatever a task's own. {direction(options.metric)}".rstrip())
-    if board.left_out and options.format == "table":
+    if board.left_out and not options.quiet and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
         warn(f"\n{what} left out: give the same flags to see them")
     return EXIT_OK
@@ -120,7 +121,7 @@ def board_of(
         say(f"reading items: {score.task} of {score.model.name} ({score.model.variant})")
         return store.items(score)
 
-    chosen = (options.task, options.benchmark, options.type)
+    chosen = (options.task, options.benchmark, options.type, options.domain)
     only = select(*chosen) if any(chosen) else None
     scores = list(store.scores())
     metric = getattr(options, "metric", None)

@@ -17,7 +17,9 @@ from typing import Any
 from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
+from instructor_eval.core.libraries import show_logs
 from instructor_eval.core.output import flush, prepare_streams, silence, warn
+from instructor_eval.core.progress import Progress, doing
 
 COMMANDS = {
     "demo": "run the embedded model on the embedded tasks, with no network",
@@ -39,6 +41,7 @@ COMMANDS = {
     "export": "write results for other tools: mteb, TREC, a model card, MLflow, Weights & Biases",
     "import": "take the scores of an mteb results folder in, beside those measured here",
     "cache": "show, check or shrink the cache of vectors and answers",
+    "completion": "print what lets bash, zsh or fish complete commands, flags, tasks and models",
 }
 _ROOT_DESCRIPTION = """\
 Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own.
@@ -46,6 +49,7 @@ Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own
   evaluate --model hkunlp/instructor-large --task ArguAna
   evaluate --model minilm --task STSBenchmark,SciFact --hub ./mirror
   evaluate --model minilm --task 'STS*' --type STS
+  evaluate --model minilm,hkunlp/instructor-base --domain medical
   evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
 """
 _EXIT_CODES = """\
@@ -53,8 +57,8 @@ exit codes: 0 done, 2 an error or a failed task, 4 nothing could be compared, 13
 1 REGRESSED, 3 INCONCLUSIVE (with --fail-on-inconclusive), 4 NOT COMPARABLE"""
 
 
-_OF_A_RUN = ("--model", "--task", "--benchmark", "--type", "--instructions", "--variant", "--limit", "--device",
-             "--results", "--hub", "--offline", "--quiet")  # fmt: skip
+_OF_A_RUN = ("--model", "--task", "--benchmark", "--type", "--domain", "--instructions", "--variant", "--limit",
+             "--device", "--results", "--hub", "--offline", "--quiet")  # fmt: skip
 _COMMON = {
     "evaluate": _OF_A_RUN,
     "evaluate demo": ("--variant", "--device", "--results", "--quiet"),
@@ -148,7 +152,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The console script; what breaks it ends with 2, for Python's own 1 is what a gate says of a bad model."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell completes a command line
+        from instructor_eval.cli.completion import answer
+
+        answer(COMMANDS, lambda name: parser_of(name)[0] if name else root_parser())
     prepare_streams()
+    show_logs(verbose=not {"-v", "--verbose"}.isdisjoint(sys.argv[1:]))
     try:
         code = main()
     except Exception:  # noqa: BLE001 # shown in full: it is an error of this program
@@ -169,6 +178,7 @@ def _refused_by_the_system(e: OSError) -> UserError:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    Progress.enabled = "--quiet" not in arguments
     if arguments[:1] == ["help"]:  # as git and pip have it
         arguments = [*arguments[1:2], "--help"]
     if arguments[:1] == ["run"]:
@@ -195,7 +205,8 @@ def _dispatch(arguments: list[str]) -> int:
         _check_known("command", arguments[0], "commands", COMMANDS)
     options = parser.parse_args(arguments)
     options.command = ["evaluate", *arguments]
-    from instructor_eval.cli.run import run_root  # keeps --help light
+    with doing("starting"):
+        from instructor_eval.cli.run import run_root  # keeps --help light
 
     return run_root(options)
 
@@ -226,7 +237,8 @@ def parser_of(command: str) -> tuple[argparse.ArgumentParser, Callable[[argparse
     text = COMMANDS[command]
     parser = _Parser(prog=f"evaluate {command}", description=f"{text[0].upper()}{text[1:]}.")
     name = "import_results" if command == "import" else command  # a keyword is no module's name
-    module = importlib.import_module(f"instructor_eval.cli.{name}")
+    with doing("starting"):
+        module = importlib.import_module(f"instructor_eval.cli.{name}")
     module.add_options(parser)
     return parser, module.run
 

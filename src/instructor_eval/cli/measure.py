@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.cli.flags import listed, positive
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.output import say, tell, warn
@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="how the model takes instructions, where its files do not show it")  # fmt: skip
     parser.add_argument("--trust-remote-code", action="store_true", help="let a checkpoint run code of its own")
     parser.add_argument("--offline", action="store_true", help="never use the network")
-    parser.add_argument("--format", choices=FORMATS, default="table")
+    add_format_option(parser, FORMATS)
     add_debug_option(parser)
 
 

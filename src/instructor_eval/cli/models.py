@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.cli.leaderboard import RESULTS, check_results_folder
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK
-from instructor_eval.core.output import tell
-from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.core.output import prose, tell
+from instructor_eval.core.tables import LISTING_FORMATS, listing
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.tasks.cards import shipped_cards
@@ -21,7 +21,7 @@ from instructor_eval.tasks.instructions import PAPER_MODELS
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evaluate models`."""
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -48,11 +48,13 @@ def run(options: argparse.Namespace) -> int:
             "paper, template" if is_instructor else None, shown, counts.get(name) or None,
         ])  # fmt: skip
     rows += [[name, family, None, None, counts[name]] for name, family in families.items()]
-    tell(render(headers, rows, options.format, left=3))
-    if options.format == "table":
+    tell(listing(headers, rows, options.format, left=3, rare=("instructions", "family")))
+    if options.format == "table" and not options.quiet:
         tell(
-            "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; "
-            "minilm is the embedded\nsentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
-            "checkpoint's files when it is run."
+            prose(
+                "\nAny folder or hub id (org/name[@revision]) with safetensors weights can be given to --model; minilm "
+                "is the embedded sentence-transformers/all-MiniLM-L6-v2. Family and rule are decided from the "
+                "checkpoint's files when it is run."
+            )
         )
     return EXIT_OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from instructor_eval.cli.flags import amount, listed, names, positive, seconds
@@ -25,7 +26,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_choice_options(what, "")
     what.add_argument(
-        "--instructions", action="append", default=[], metavar="SET",
+        "--instructions", action="extend", type=names, default=[], metavar="SET,...",
         help="paper (default), paper:MODEL, template, none, or a YAML file; repeatable, results stand side by side",
     )  # fmt: skip
     what.add_argument("--protocol", action="append", default=[], metavar="CHOICE",
@@ -34,7 +35,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--strict", action="store_true", help="a warning about the data is an error")
     prompts = parser.add_argument_group("prompt retrieval")
     prompts.add_argument(
-        "--selection", action="append", default=[], metavar="HOW",
+        "--selection", action="extend", type=names, default=[], metavar="HOW,...",
         help="how demonstrations are chosen: similar (default), random[:SEED], bm25; repeatable",
     )  # fmt: skip
     prompts.add_argument(
@@ -48,13 +49,15 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_choice_options(group: argparse._ActionsContainer, what: str) -> None:
-    """Add the three flags that choose tasks; `what` begins their help."""
+    """Add the four flags that choose tasks; `what` begins their help."""
     group.add_argument("--task", action="extend", type=names, default=[], metavar="TASK,...",
                        help=f"{what}tasks, patterns ('STS*'), or cards (.yaml); repeatable")  # fmt: skip
     group.add_argument("--benchmark", action="extend", type=names, default=[], metavar="NAME,...",
                        help=f"{what}all of mteb, billboard, prompt-retrieval, demo or probe; repeatable")  # fmt: skip
     group.add_argument("--type", action="extend", type=names, default=[], metavar="TYPE,...",
                        help=f"{what}tasks of this type, as Retrieval or STS; repeatable")  # fmt: skip
+    group.add_argument("--domain", action="extend", type=names, default=[], metavar="NAME,...",
+                       help=f"{what}tasks of this domain, as medical or news; repeatable")  # fmt: skip
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -178,5 +181,14 @@ def add_board_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_debug_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--debug`, which `main` looks for before anything is parsed."""
+    """Add `--quiet` where there is none yet, `-v` and `--debug`, which `main` looks for before anything is parsed."""
+    if "--quiet" not in parser._option_string_actions:
+        parser.add_argument("--quiet", action="store_true", help="no progress, and no notes beside the result")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what libraries log")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_format_option(parser: argparse._ActionsContainer, formats: Sequence[str]) -> None:
+    """Add `--format`, and `--json` for its json: one document on standard output."""
+    parser.add_argument("--format", choices=formats, default="table")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_choice_options, add_debug_option, add_format_option
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
@@ -24,8 +24,7 @@ _HEADERS = ["task", "role", "texts", "verbatim", "near", "% in the training data
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The flags of `evaluate overlap`."""
     parser.add_argument("--train", type=Path, required=True, metavar="FILE", help="training rows, as of evaluate train")
-    parser.add_argument("--task", action="append", default=[], metavar="TASK", help="a task, or a card; repeatable")
-    parser.add_argument("--benchmark", action="append", default=[], metavar="NAME", help="all tasks of it; repeatable")
+    add_choice_options(parser, "")
     parser.add_argument("--threshold", type=float, default=0.8, metavar="J",
                         help="least Jaccard similarity of texts that are near, by pieces of five characters "
                         "(default 0.8)")  # fmt: skip
@@ -34,17 +33,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--results", type=Path, metavar="DIR",
                         help="file it there: the leaderboard marks rows of models trained on this file")  # fmt: skip
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and file."""
-    if not options.task and not options.benchmark:
-        raise UserError("no --task or --benchmark given: `evaluate tasks` lists them")
+    chosen = (options.task, options.benchmark, options.type, options.domain)
+    if not any(chosen):
+        raise UserError("no --task, --benchmark, --type or --domain given: `evaluate tasks` lists them")
     if not 0.7 <= options.threshold <= 1:
         raise UserError(f"--threshold {options.threshold}: give a similarity from 0.7 to 1")
-    cards = [card for card in select(options.task, options.benchmark) if not card.parts]
+    cards = [card for card in select(*chosen) if not card.parts]
     check_mirror(options.hub)
     libraries.require(("datasketch", "mteb", "torch"), "train", "evaluate overlap")
     from instructor_eval.cache.vectors import default_folder
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         for s in shares
     ]
     tell(render(_HEADERS, lines, options.format, left=2))
-    if options.format == "table":
+    if options.format == "table" and not options.quiet:
         tell(
             f"\n{len(rows):,} rows of {rows.about.file}; verbatim: equal in lower case and white space; near: Jaccard "
             f"similarity of five-character pieces at least {options.threshold:g} (MinHash), and not verbatim"

@@ -7,11 +7,12 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.cli.options import add_run_options, add_task_options
+from instructor_eval.cli.options import add_format_option, add_run_options, add_task_options
 from instructor_eval.cli.run import options_of
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import say, tell, warn
+from instructor_eval.core.progress import Progress, doing
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.run.options import read, request_of
 
@@ -42,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="where baseline:NAME is stored (default ./results/baselines)")  # fmt: skip
     group.add_argument("--thresholds", type=Path, metavar="FILE",
                        help="margins and level of the gate that is planned for (as for `evaluate gate`)")  # fmt: skip
-    group.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(group, LISTING_FORMATS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
 
     thresholds = read_thresholds(options.thresholds) if options.thresholds else Thresholds()
     asked = read(asked_for)
-    from instructor_eval.core.progress import Progress
-    from instructor_eval.run.dry_run import dry_run
+    with doing("importing torch"):
+        from instructor_eval.run.dry_run import dry_run
 
     Progress.enabled = not options.quiet
-    with contextlib.ExitStack() as closing:
+    with contextlib.ExitStack() as closing, doing("counting and timing"):
         request = request_of(asked, closing, _warn, dry=True)
         lookup = _lookup(options, request)
         known = _known(options)

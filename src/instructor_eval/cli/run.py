@@ -12,6 +12,7 @@ from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK
 from instructor_eval.core.output import say, tell, warn
+from instructor_eval.core.progress import Progress, doing
 from instructor_eval.results.imported import rows_of
 from instructor_eval.results.published import published
 from instructor_eval.results.score import UNSTARTED, Score
@@ -48,29 +49,28 @@ def options_of(flags: argparse.Namespace) -> Options:
 
 def run_tasks(options: argparse.Namespace) -> int:
     """Run what was asked for and print its table; the return value is the exit code."""
-    from instructor_eval.core.progress import Progress
-
     Progress.enabled = not options.quiet
     asked = options_of(options)
     summary = api.run(asked, (lambda _line: None) if options.quiet else say, _warn)
-    store, cards = Store(options.results), select(options.task, options.benchmark, options.type)
+    store, cards = Store(options.results), select(options.task, options.benchmark, options.type, options.domain)
     failures = [s for s in summary.scores if s.status == "failed"]
     if options.quiet:
         for line in _lines(failures):
             warn(f"evaluate: {line}")
     if len(failures) == len(summary.scores):
         return EXIT_ERROR
-    board = build(
-        store.scores(),
-        [*published().values(), *rows_of(store.root)],
-        protocol=protocol.parse(options.protocol),
-        limit=options.limit,
-        only=_columns(cards),
-        reader=summary.reader,
-        current={s.identity for s in summary.scores},
-        items=store.items,
-        kept=KeptStatistics.of(store),
-    )
+    with doing("reading results"):
+        board = build(
+            store.scores(),
+            [*published().values(), *rows_of(store.root)],
+            protocol=protocol.parse(options.protocol),
+            limit=options.limit,
+            only=_columns(cards),
+            reader=summary.reader,
+            current={s.identity for s in summary.scores},
+            items=store.items,
+            kept=KeptStatistics.of(store),
+        )
     tell()
     tell(format_board(board, "table"))
     if not options.quiet:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from instructor_eval.cli.flags import amount, listed, not_negative, positive
-from instructor_eval.cli.options import add_run_options, add_task_options
+from instructor_eval.cli.options import add_format_option, add_run_options, add_task_options
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, reason
 from instructor_eval.core.output import say, tell, warn
 
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for study in parsers.values():
         add_task_options(study)
         add_run_options(study)
-        study.add_argument("--format", choices=("table", "md", "json"), default="table")
+        add_format_option(study, ("table", "md", "json"))
     group = parsers["chunks"].add_argument_group("the study")
     group.add_argument("--sizes", type=listed, default=listed("64,100,128,200,256,512,whole"), metavar="N,N,...",
                        help="N or N:OVERLAP tokens, and whole (default 64,100,128,200,256,512,whole)")  # fmt: skip

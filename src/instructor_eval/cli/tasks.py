@@ -9,26 +9,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.flags import names
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK, UserError, did_you_mean
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell, warn
-from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.core.tables import LISTING_FORMATS, listing, render
 from instructor_eval.results.published import published
 from instructor_eval.tasks import types
-from instructor_eval.tasks.cards import benchmarks, known_cards, own_cards, plugin_cards, read_cards, shipped_cards
+from instructor_eval.tasks.cards import (
+    benchmarks,
+    domains,
+    known_cards,
+    own_cards,
+    plugin_cards,
+    read_cards,
+    shipped_cards,
+)
 from instructor_eval.tasks.instructions import PAPER_MODELS, InstructionSet, ModelRule, resolve
 from instructor_eval.tasks.task import Card
+
+_FILTERS = {"benchmark": "these benchmarks", "type": "these task types", "domain": "these domains, as medical or news"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evaluate tasks`."""
     parser.add_argument("name", nargs="?", metavar="TASK", help="show this task's card")
-    parser.add_argument("--benchmark", metavar="NAME", help="only this benchmark")
-    parser.add_argument("--type", metavar="TYPE", help="only this task type")
+    for flag, what in _FILTERS.items():
+        parser.add_argument(f"--{flag}", action="extend", type=names, default=[], metavar="NAME,...",
+                            help=f"only {what}; repeatable")  # fmt: skip
     parser.add_argument("--search", metavar="TEXT", help="only names that contain TEXT, in any case")
     parser.add_argument("--model", metavar="MODEL", help="with TASK: the instructions of this hub id only")
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -52,27 +64,30 @@ def run(options: argparse.Namespace) -> int:
     for error in plugin_cards().errors:
         warn(f"evaluate: {error}")
     for value, known, what in (
-        (options.benchmark, benchmarks(cards), "benchmark"),
-        (options.type, list(types.TYPES), "type"),
+        *((value, benchmarks(cards), "benchmark") for value in options.benchmark),
+        *((value, list(types.TYPES), "type") for value in options.type),
+        *((value, domains(cards.values()), "domain") for value in options.domain),
     ):
-        if value and value not in known:
+        if value not in known:
             hint = did_you_mean(value, known) or f": known are {', '.join(known)}"
             raise UserError(f"unknown {what} '{value}'{hint}")
     chosen = [
         c
         for c in cards.values()
-        if (not options.benchmark or c.benchmark == options.benchmark)
-        and (not options.type or c.type == options.type)
+        if (not options.benchmark or c.benchmark in options.benchmark)
+        and (not options.type or c.type in options.type)
+        and (not options.domain or cards.get(c.part_of or "", c).domain_name in options.domain)
         and (not options.search or options.search.lower() in c.name.lower())
     ]
-    headers = ["task", "benchmark", "type", "metric", "split", "roles", "data", "part of"]
+    headers = ["task", "benchmark", "type", "domain", "metric", "split", "roles", "data", "part of"]
     rows = [
-        [c.name, c.benchmark, c.type, c.metric, c.split, " ".join(() if c.parts else c.roles),
+        [c.name, c.benchmark, c.type, c.domain_name, c.metric, c.split, " ".join(() if c.parts else c.roles),
          c.data_id or (f"{len(c.parts)} tasks" if c.parts else "shipped" if c.name in ours else "plugin"), c.part_of]
         for c in chosen
     ]  # fmt: skip
-    tell(render(headers, rows, options.format, left=len(headers)))
-    if options.format == "table":
+    rare = ("part of", "split", "data", "roles", "benchmark", "metric")
+    tell(listing(headers, rows, options.format, left=len(headers), rare=rare))
+    if options.format == "table" and not options.quiet:
         whole = Counter(c.benchmark for c in chosen if c.part_of is None)
         parts = sum(c.part_of is not None for c in chosen)
         counts = ", ".join(f"{n} {name}" for name, n in whole.items())
@@ -82,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_together(options: argparse.Namespace) -> None:
     """Raise UserError for a flag that would be ignored."""
-    of_list = {"--benchmark": options.benchmark, "--type": options.type, "--search": options.search}
+    of_list = {f"--{flag}": getattr(options, flag) for flag in (*_FILTERS, "search")}
     given = [flag for flag, value in of_list.items() if value]
     if options.name and given:
         raise UserError(f"{given[0]} chooses from the list of tasks: leave it out, or leave '{options.name}' out")
@@ -144,6 +159,6 @@ def _card_lines(card: Card, rows: list[dict[str, str]], template: dict[str, str]
             if row["role"] == role:
                 by_text.setdefault(row["instruction"], []).append(row["model"].removeprefix("hkunlp/"))
         lines += ["", f"  {role}"]
-        lines += [f"    paper     {text!r} ({', '.join(names)})" for text, names in by_text.items()]
+        lines += [f"    paper     {text!r} ({', '.join(models)})" for text, models in by_text.items()]
         lines.append(f"    template  {wording!r}")
     return lines

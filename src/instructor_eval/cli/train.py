@@ -60,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     on_the_way.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     on_the_way.add_argument("--hub", type=Path, metavar="DIR", help="a mirror of data sets")
     on_the_way.add_argument("--offline", action="store_true", help="never use the network")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what libraries log")
     parser.add_argument("--debug", action="store_true", help="show where an error was raised")
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.output import tell
 from instructor_eval.core.paths import shipped
+from instructor_eval.core.progress import doing
 from instructor_eval.core.tables import LISTING_FORMATS, render
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import SHIPPED, own_cards, read_cards, shipped_cards
@@ -34,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="check every result stored there; with CARD, against the card's data too")  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="a warning about the data is an error")
     parser.add_argument("--all", action="store_true", help="in the table, list good results however many there are")
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     warnings: list[str] = []
     bad = 0
     if options.cards or options.results is None:
-        checks = _cards(options.cards, strict=options.strict)
+        with doing("checking cards"):
+            checks = _cards(options.cards, strict=options.strict)
         bad = sum(check.is_bad for check in checks)
         known = {check.card.name: check.card for check in checks if check.card and not check.is_bad}
         listed = options.format == "table"
@@ -57,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
         from instructor_eval.analysis.check.check import check_results  # numpy
         from instructor_eval.analysis.check.imported import check_imported
 
-        results = [*check_results(options.results, known), *check_imported(options.results)]
+        with doing("checking results"):
+            results = [*check_results(options.results, known), *check_imported(options.results)]
         bad += sum(bool(r.errors) for r in results)
         every = options.all or options.format != "table"
         rows += [[r.file, r.task, r.type, r.verdict] for r in _shown(results, every=every)]

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import argparse
 
-from instructor_eval.cli.options import add_debug_option
+from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK
 from instructor_eval.core.libraries import missing
-from instructor_eval.core.output import tell
-from instructor_eval.core.tables import LISTING_FORMATS, render
+from instructor_eval.core.output import prose, tell
+from instructor_eval.core.tables import LISTING_FORMATS, listing
 from instructor_eval.models.variant import EMBEDDINGS, Form, known_forms
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evaluate variants`."""
-    parser.add_argument("--format", choices=LISTING_FORMATS, default="table")
+    add_format_option(parser, LISTING_FORMATS)
     add_debug_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list. Nothing heavy is imported."""
     rows = [[f.name, f.what, _needs(f)] for f in known_forms().values()]
-    tell(render(["form", "what", "needs"], rows, options.format, left=3))
-    if options.format == "table":
+    tell(listing(["form", "what", "needs"], rows, options.format, left=3))
+    if options.format == "table" and not options.quiet:
         tell(
-            "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, what "
-            f"vectors are stored as\n({', '.join(EMBEDDINGS)}), and how many of their values."
+            prose(
+                "\nA variant is FORM[+EMBEDDING][@DIM], as int8, fp32+binary or bf16+int8@256: the form of the model, "
+                f"what vectors are stored as ({', '.join(EMBEDDINGS)}), and how many of their values."
+            )
         )
     return EXIT_OK
 

@@ -5,13 +5,17 @@ None is imported before it is used.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from instructor_eval.core.errors import UserError
+from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.output import warn
 
 
 def missing(modules: Sequence[str]) -> list[str]:
@@ -47,9 +51,37 @@ def folder_of(module: str) -> Path | None:
     return Path(places[0]) if places else None
 
 
+def show_logs(*, verbose: bool) -> None:
+    """Let libraries log errors only, or with `verbose` what goes on too, each a line of ours: once a process."""
+    logger = logging.getLogger()
+    logger.addHandler(_Lines())
+    logger.setLevel(logging.INFO if verbose else logging.ERROR)
+    for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
+        os.environ.setdefault(name, "info" if verbose else "error")
+
+
+def logs_are_shown() -> bool:
+    """Return whether `-v` was given."""
+    return any(isinstance(handler, _Lines) for handler in logging.getLogger().handlers) and logging.getLogger(
+        "instructor_eval"
+    ).isEnabledFor(logging.INFO)
+
+
+class _Lines(logging.Handler):
+    """Prints records on standard error, with nothing in them that drives a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        with contextlib.suppress(Exception):  # of a library's own format
+            warn(f"{record.name}: {one_line(record.getMessage())}")
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' log lines, progress bars and warnings, for as long as the block runs."""
+    """Silence transformers' log lines, progress bars and warnings, for as long as the block runs; not with `-v`."""
+    if logs_are_shown():
+        yield
+        return
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, get_args
 
+from instructor_eval.core.libraries import logs_are_shown
+
 _UNSAID = ("reference", "date", "domains", "task_subtypes", "license", "annotations_creators", "dialect",
            "sample_creation", "bibtex_citation")  # fmt: skip
 """Fields of `TaskMetadata` that must be there, and may be None."""
@@ -44,7 +46,10 @@ def own_metadata(kind: str, *, name: str = "OwnTask", split: str = "test", main_
 
 @contextmanager
 def quiet_mteb() -> Iterator[None]:
-    """Silence progress bars, warnings and log lines of mteb and datasets."""
+    """Silence progress bars, warnings and log lines of mteb and datasets; not with `-v`."""
+    if logs_are_shown():
+        yield
+        return
     import datasets
     from mteb._evaluators.text import summarization_evaluator  # its bar has no switch
 

@@ -10,7 +10,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import shutil
 import sys
+import textwrap
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +22,30 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError, fitted, printable, reason
 
+_COLOURS = (
+    (re.compile(r"▼|✗( REGRESSED)?|\bREGRESSED\b|\bFAILED\b"), 31),
+    (re.compile(r"▲|✓( OK)?|\bIMPROVED\b"), 32),
+    (re.compile(r"\bINCONCLUSIVE\b|\bwarning\b(?=:)"), 33),
+)
+_ERASED = "\r\x1b[K"
 _LONGEST, _LONGEST_SAID = 490, 1000
 """Characters of a line on standard error, and of one that says what goes on."""
+
+
+_lock = threading.RLock()
+"""Held while anything is printed: a line that passes by is drawn by a thread."""
+_passing: list[bool] = [False]
+"""Whether a line stands there that `pass_by` has put."""
+
+
+@contextmanager
+def _in_its_place() -> Iterator[None]:
+    """Print where a line that passes by stood."""
+    with _lock:
+        if _passing[0]:
+            _passing[0] = False
+            _hint(_ERASED)
+        yield
 
 
 def tell(text: str = "") -> None:
@@ -31,8 +57,9 @@ def tell(text: str = "") -> None:
     if sys.stdout is None:  # closed by whoever started us
         return
     try:
-        sys.stdout.write(f"{shown(text)}\n")
-        sys.stdout.flush()
+        with _in_its_place():
+            sys.stdout.write(f"{coloured(shown(text))}\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         silence()
     except OSError as e:
@@ -57,9 +84,11 @@ def say(line: str) -> None:
     """Print a line of what goes on. Where it cannot be written the work goes on, and `tell` says so at its end."""
     if sys.stdout is None:
         return
+    text = prose("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n")))
     try:
-        sys.stdout.write("\n".join(fitted(part, _LONGEST_SAID) for part in shown(line).split("\n")) + "\n")
-        sys.stdout.flush()
+        with _in_its_place():
+            sys.stdout.write(f"{coloured(text)}\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         silence()
     except OSError:  # it waits in the stream, and is tried again with what follows
@@ -68,12 +97,24 @@ def say(line: str) -> None:
 
 def warn(text: str) -> None:
     """Print lines on standard error; where that is closed or full, say nothing."""
-    _hint("\n".join(fitted(line, _LONGEST) for line in shown(text).split("\n")) + "\n")
+    with _in_its_place():
+        _hint("\n".join(fitted(line, _LONGEST) for line in shown(text).split("\n")) + "\n")
 
 
 def pass_by(line: str) -> None:
-    """Put a line in the place of the one that this put there before, on a terminal."""
-    _hint(f"\r\x1b[K{printable(line)}")
+    """Put a line in the place of the one that this put there before, on a terminal; an empty one takes it away."""
+    with _lock:
+        if line or _passing[0]:
+            _hint(_ERASED + fitted(printable(line), _width() - 1))
+        _passing[0] = bool(line)
+
+
+def _width() -> int:
+    """Return the width of the terminal that standard error is."""
+    try:
+        return max(20, os.get_terminal_size(2).columns)
+    except OSError:
+        return columns()
 
 
 def _hint(text: str) -> None:
@@ -86,6 +127,45 @@ def _hint(text: str) -> None:
 def shown(text: str) -> str:
     """Return lines of text with everything replaced that would drive a terminal."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def columns() -> int:
+    """Return how many characters a line of a table may have: the terminal's, else 120."""
+    return shutil.get_terminal_size((120, 40)).columns
+
+
+def coloured(text: str) -> str:
+    """Return text with its verdicts in colour, on a terminal: red is worse, green better, yellow open.
+
+    Never with $NO_COLOR or on a dumb terminal, and never in JSON.
+    """
+    if not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or text[:1] in ("{", "["):
+        return text
+    for pattern, colour in _COLOURS:
+        text = pattern.sub(f"\x1b[{colour}m\\g<0>\x1b[0m", text)
+    return text
+
+
+def is_terminal() -> bool:
+    """Return whether what is printed is shown on a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def prose(text: str) -> str:
+    """Return lines broken between words where a terminal would break them within; elsewhere as they are.
+
+    Indentation stays.
+    """
+    if not is_terminal():
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(
+            line, max(columns(), 40), subsequent_indent=indent and f"{indent}  ", break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]  # fmt: skip
+    return "\n".join(lines)
 
 
 def flush() -> None:

@@ -17,7 +17,7 @@ from instructor_eval.cache.vectors import Cache, Space, keys_of
 from instructor_eval.core.environment import hardware
 from instructor_eval.core.errors import ModelOutputError, UserError
 from instructor_eval.core.pictures import Item, Picture, shown
-from instructor_eval.core.progress import Progress
+from instructor_eval.core.progress import Progress, doing
 from instructor_eval.core.values import Vectors
 from instructor_eval.models.batches import Computation, Work
 from instructor_eval.models.checkpoint import Checkpoint
@@ -274,7 +274,8 @@ class Engine(BaseEngine):
         """The loaded network."""
         if self._network is None:
             started = time.perf_counter()
-            self._network = self._load(pick_device(self._wanted_device))
+            with doing(f"loading {self.model.name.rpartition('/')[2]}"):
+                self._network = self._load(pick_device(self._wanted_device))
             self.totals.load += time.perf_counter() - started
         return self._network
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import UserError
+from instructor_eval.core.progress import doing
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.device import pick_device
@@ -57,7 +58,8 @@ def _execute(request: Request, say: Callable[[str], None], run: Run) -> Summary:
     if request.executor.kind == "local":
         for model in dict.fromkeys(_model(p) for p in planned if p.checkpoint):
             plans = [p for p in planned if _model(p) == model]
-            add_costs(request, plans, summary.scores, summary.computed, time.perf_counter() - began, say)
+            with doing("measuring speed"):
+                add_costs(request, plans, summary.scores, summary.computed, time.perf_counter() - began, say)
     _write_manifest(request, name, started, summary, ended=now())
     return summary
 
@@ -135,7 +137,8 @@ def _run_model(
         else:
             if plan.checkpoint is not None:
                 say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
-            score, kept = run_task(request, card, plan, engine, prober)
+            with doing(card.name):
+                score, kept = run_task(request, card, plan, engine, prober)
         done[card.name] = score
         summary.scores.append(score)
         say_score(score, plan, summary, say, kept=kept)

@@ -46,6 +46,7 @@ class Options:
     task: Sequence[str] = ()
     benchmark: Sequence[str] = ()
     type: Sequence[str] = ()
+    domain: Sequence[str] = ()
     instructions: Sequence[str] = ()
     protocol: Sequence[str] = ()
     limit: int | None = None
@@ -94,8 +95,8 @@ class Options:
         without_model = self.selection and all(s not in ("similar", "") for s in self.selection)
         if not self.model and not without_model:
             raise UserError("no --model given: name a hub id, a folder, or minilm (the embedded model)")
-        if not self.task and not self.benchmark and not self.type:
-            raise UserError("no --task, --benchmark or --type given: `evaluate tasks` lists them")
+        if not (self.task or self.benchmark or self.type or self.domain):
+            raise UserError("no --task, --benchmark, --type or --domain given: `evaluate tasks` lists them")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def read(options: Options) -> Asked:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     check_mirror(options.hub)
-    cards = select(options.task, options.benchmark, options.type)
+    cards = select(options.task, options.benchmark, options.type, options.domain)
     others = [card.name for card in cards if not types.get(card.type).is_prompted]
     if not options.model and others:
         raise UserError(f"no --model given: {others[0]} needs one: a hub id, a folder, or minilm (the embedded model)")

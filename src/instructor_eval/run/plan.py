@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from instructor_eval.cache.vectors import Cache
 from instructor_eval.core.errors import UnknownNameError, UserError, fitted, one_line
+from instructor_eval.core.progress import doing
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.device import default_variant, pick_device
@@ -177,7 +178,8 @@ def plan_run(request: Request, say: Callable[[str], None]) -> list[Planned]:
     for model, variants in variants_by_model.items():
         text = name_of(model)
         try:
-            checkpoint = dataclasses.replace(_found(request, model), stored=request.stored)
+            with doing(f"reading {name_of(model)}"):
+                checkpoint = dataclasses.replace(_found(request, model), stored=request.stored)
         except UserError as e:
             if len(models) == 1 or isinstance(e, UnknownNameError):
                 raise

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.environment import hardware, installed, versions
 from instructor_eval.core.errors import UserError, one_line
+from instructor_eval.core.progress import doing
 from instructor_eval.core.redaction import environment_secrets, without_secrets
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.engine import BaseEngine, Totals
@@ -92,7 +93,8 @@ def run_task(
     settings = dataclasses.replace(request.settings, **plan.settings)
     kind = types.get(card.type)
     outcome: Outcome | None = None
-    key, error = _attempt(lambda: _key(card, plan, settings), debug=request.debug)
+    with doing(f"reading data of {card.name}"):
+        key, error = _attempt(lambda: _key(card, plan, settings), debug=request.debug)
     score = begin(request, card, plan, key)
     if error is None:
         found = filed(request, score)

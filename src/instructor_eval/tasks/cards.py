@@ -194,7 +194,10 @@ def benchmarks(cards: Mapping[str, Card]) -> list[str]:
 
 
 def select(
-    tasks: Collection[str], wanted_benchmarks: Collection[str] = (), wanted_types: Collection[str] = ()
+    tasks: Collection[str],
+    wanted_benchmarks: Collection[str] = (),
+    wanted_types: Collection[str] = (),
+    wanted_domains: Collection[str] = (),
 ) -> list[Card]:
     """Return the cards that `--task` and `--benchmark` name, each once; a task with parts comes after its parts.
 
@@ -202,13 +205,14 @@ def select(
         tasks: Names, patterns such as `STS*`, and paths of own cards.
         wanted_benchmarks: Names of benchmarks.
         wanted_types: Leave out tasks of other types; with neither a task nor a benchmark, choose from all of the paper.
+        wanted_domains: The same of domains. A part has that of its whole, where that is chosen too.
 
     Raises:
-        UserError: an unknown task, benchmark or type, with suggestions; a broken own card; an own card with the name of
-            a shipped task.
+        UserError: an unknown task, benchmark, type or domain, with suggestions; a broken own card; an own card with the
+            name of a shipped task.
     """
     _check_types(wanted_types)
-    if wanted_types and not tasks and not wanted_benchmarks:
+    if (wanted_types or wanted_domains) and not tasks and not wanted_benchmarks:
         wanted_benchmarks = _PAPER
     cards = shipped_cards()
     chosen: dict[str, Card] = {}
@@ -226,10 +230,27 @@ def select(
             if card.name in chosen and chosen[card.name].file != card.file:
                 raise UserError(f"task '{card.name}' is in {chosen[card.name].file} and in {card.file}: rename one")
             add(card)
+    _check_domains(wanted_domains, chosen.values())
     found = [card for card in chosen.values() if not wanted_types or card.type in wanted_types]
+    found = [c for c in found if not wanted_domains or chosen.get(c.part_of or "", c).domain_name in wanted_domains]
     if chosen and not found:
-        raise UserError(f"none of these tasks is of type {' or '.join(wanted_types)}: `evaluate tasks` lists them")
+        kinds = [("type", wanted_types), ("domain", wanted_domains)]
+        what = " and ".join(f"of {kind} {' or '.join(wanted)}" for kind, wanted in kinds if wanted)
+        raise UserError(f"none of these tasks is {what}: `evaluate tasks` lists them")
     return found
+
+
+def domains(cards: Iterable[Card]) -> list[str]:
+    """Return the domains' names, sorted."""
+    return sorted({card.domain_name for card in cards})
+
+
+def _check_domains(names: Iterable[str], chosen: Iterable[Card]) -> None:
+    known = domains([*known_cards().values(), *chosen]) if names else []
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f": known are {', '.join(known)}"
+            raise UserError(f"unknown domain '{name}'{hint}")
 
 
 def _check_types(names: Iterable[str]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Role = Literal["query", "document", "text", "reference", "hypothesis", "example"]
 ROLES: tuple[str, ...] = get_args(Role)
+OTHER = "other"
+"""The domain of cards that say none."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Card:
     notes: tuple[str, ...] = ()
     source: str = ""
     file: Path | None = None
+
+    @property
+    def domain_name(self) -> str:
+        """Return the domain that the task is chosen and grouped by."""
+        return self.domain or OTHER
 
     @property
     def roles(self) -> tuple[str, ...]:

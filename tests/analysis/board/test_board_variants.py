@@ -67,7 +67,7 @@ def test_one_row_alone_has_no_family(made: Made) -> None:
     [row] = found.rows
     assert (row.model, row.rank, row.pareto, found.families) == ("org/model (bf16)", 1, None, {})
     text = format_board(found, "table")
-    assert "org/model (bf16)" in text
+    assert "\nmodel (bf16) " in text
     assert "Variants" not in text
     assert "└" not in text
     assert "delta" not in format_board(found, "csv")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.analysis import format as difference_text
 from instructor_eval.analysis.board import variants_text
 from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.board.score_table import is_ranked, lay_out, short_names
 from instructor_eval.analysis.board.variants import searched
 from instructor_eval.analysis.format import MARKS, some
 from instructor_eval.core.errors import printable
+from instructor_eval.core.output import columns, prose
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.results.published import PROMPTED
 from instructor_eval.results.reading import known
@@ -42,15 +43,19 @@ _SEARCH_NOTE = (
 def table(board: Board) -> str:
     """Return the board for a terminal: scores, what must be known to read them, variants, searches, and advice."""
     headers, rows = _matrix(board, "table")
-    width = shutil.get_terminal_size((120, 40)).columns
-    shown = f"{blocks(headers, rows, left=3, width=width)}\n\n{' '.join(notes(board, means_shown(board)))}"
+    places = {row: i for i, row in enumerate(board.rows)}
+    families = [places.get(row.parent or row, i) for row, i in places.items()]
+    shown, left_out = lay_out(headers, rows, families=families, width=columns())
+    ranked = board.tasks if is_ranked(rows) else ()
+    said = [*notes(board, means_shown(board, measured=True), ranked), *map(printable, left_out)]
     further = [*variants_text.tables(board, "table"), *search_tables(board, "table")]
-    return "\n\n".join([shown, *further, *variants_text.reading(board)])
+    return "\n\n".join([shown, prose(" ".join(said)), *further, *map(prose, variants_text.reading(board))])
 
 
-def means_shown(board: Board) -> list[str]:
-    """Return the columns of means that some row has."""
-    return [m for m in board.means if any(m in r.means for r in board.rows)]
+def means_shown(board: Board, *, measured: bool = False) -> list[str]:
+    """Return the columns of means that some row has; with `measured` those of measured rows, where there are any."""
+    ours = [row for row in board.rows if row.source == "measured"] if measured else []
+    return [m for m in board.means if any(m in row.means for row in ours or board.rows)]
 
 
 def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
@@ -69,12 +74,13 @@ def csv_table(board: Board) -> tuple[list[str], list[list[Any]]]:
 
 def _matrix(board: Board, form: str) -> tuple[list[str], list[list[Any]]]:
     """Return the score table: rank, model, instructions, means, tasks."""
-    means = means_shown(board)
+    means = means_shown(board, measured=form == "table")
+    names = short_names(board.rows) if form == "table" else {}
     headers = ["rank", "model", "instructions", *means, *board.tasks]
     rows = [
         [
             rank_cell(r, form),
-            _label(r) if form == "table" else r.model,
+            names.get(r, r.model),
             r.instructions,
             *(mean_cell(r, m, board, form) for m in means),
             *(cell(r, t, form) for t in board.tasks),
@@ -86,12 +92,6 @@ def _matrix(board: Board, form: str) -> tuple[list[str], list[list[Any]]]:
         for row, shown in zip(board.rows, rows, strict=True):
             shown.insert(3, board.reader if row.source == "measured" else None)
     return headers, rows
-
-
-def _label(row: Row) -> str:
-    """Return what a table calls a row: a child is known by its place below its parent."""
-    # A drawn corner: tabulate strips blanks.
-    return row.model if row.parent is None else f"└ {row.short}"
 
 
 def rank_cell(row: Row, form: str) -> Any:
@@ -295,7 +295,7 @@ def search_tables(board: Board, form: str) -> list[str]:
     if form != "table":
         rows = [[row.name, row.instructions, *_search_line(row, figures, cut=cut)] for row, figures in found]
         return [render(["model", "instructions", *headers], rows, form, left=3)]
-    width = shutil.get_terminal_size((120, 40)).columns
+    width = columns()
     families: dict[str, list[list[str | None]]] = {}
     for row, figures in found:
         families.setdefault(f"{row.name}, instructions {row.instructions}", []).append(
@@ -306,7 +306,7 @@ def search_tables(board: Board, form: str) -> list[str]:
         what = "Searches through vector stores and chunks" if cut else "Searches through vector stores"
         blocks_of.append(printable(f"{what} of {family}"))
         blocks_of.append(blocks(headers, rows, left=1, width=width))
-    return [*blocks_of, f"{_SEARCH_NOTE} {_CHUNK_NOTE}" if cut else _SEARCH_NOTE]
+    return [*blocks_of, prose(f"{_SEARCH_NOTE} {_CHUNK_NOTE}" if cut else _SEARCH_NOTE)]
 
 
 def _search_cells(row: Row) -> list[float | int | None]:

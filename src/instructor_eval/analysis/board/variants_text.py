@@ -7,7 +7,6 @@ the words give the loss that could still hide in it, and call it undecided where
 from __future__ import annotations
 
 import math
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from instructor_eval.analysis.board.variants import MARGIN, NOISE, alike, is_saf
 from instructor_eval.analysis.format import delta_header, mark, some
 from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.core.errors import printable
+from instructor_eval.core.output import columns
 from instructor_eval.core.tables import blocks, render
 from instructor_eval.models.variant import BASELINE, canonical
 from instructor_eval.results.reading import known
@@ -73,13 +73,12 @@ def csv_cells(row: Row) -> list[Any]:
 def tables(board: Board, form: str) -> list[str]:
     """The variants: in a terminal a title and a table for each parent, elsewhere one table of all."""
     if form == "table":
-        width = shutil.get_terminal_size((120, 40)).columns
         found = []
         for parent, children in board.families.items():
             headers, rows = _table([parent, *children], form)
             title = f"Variants of {parent.model}, instructions {parent.instructions}"
             found.append(printable("; ".join(filter(None, [title, _without_baseline(parent, children)]))))
-            found.append(blocks(headers, rows, left=1, width=width))
+            found.append(blocks(headers, rows, left=1, width=columns()))
         return found
     if not board.families:
         return []

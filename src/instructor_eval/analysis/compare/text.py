@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from instructor_eval.analysis.statistics.estimates import Chance, Difference
 from instructor_eval.analysis.statistics.matching import Moved
 from instructor_eval.core.errors import printable
 from instructor_eval.core.escapes import json_text
+from instructor_eval.core.output import columns, prose
 from instructor_eval.core.tables import blocks, plain, render
 
 MACRO = "all tasks"
@@ -103,14 +103,13 @@ def format_comparisons(comparisons: Sequence[Comparison], form: str, *, items: i
     if form != "table":
         why = "\n".join(text for c in comparisons if (text := _apart(c, named=len(comparisons) > 1)))
         return render(headers, rows, form, left=1) + _beside(why, form)
-    width = shutil.get_terminal_size((120, 40)).columns
     first = comparisons[0]
     sides = [("baseline", first.baseline, first.baseline_source)]
     sides += [("candidate", c.candidate, c.candidate_source) for c in comparisons]
     lines = ["\n".join(printable(f"{what:<10}{label}  ({source})") for what, label, source in sides)]
-    lines.append(blocks(headers, rows, left=1, width=width))
+    lines.append(blocks(headers, rows, left=1, width=columns()))
     lines += [text for c in comparisons if (text := _apart(c, named=len(comparisons) > 1))]
-    lines.append(_legend(comparisons))
+    lines.append(prose(_legend(comparisons)))
     lines += [text for c in comparisons if (text := _moved(c, items, named=len(comparisons) > 1))]
     return "\n\n".join(lines)
 
@@ -137,12 +136,12 @@ def _single(comparison: Comparison, form: str) -> tuple[list[str], list[list[str
 
 def _pivot(comparisons: Sequence[Comparison], form: str) -> tuple[list[str], list[list[str | None]]]:
     """Rows are tasks and means, columns the candidates."""
-    columns = [{(line.level, _bare(line.name)): line for line in lines(c)} for c in comparisons]
-    order = list(dict.fromkeys(key for level in ("macro", "type", "task") for c in columns for key in c
+    by_line = [{(line.level, _bare(line.name)): line for line in lines(c)} for c in comparisons]
+    order = list(dict.fromkeys(key for level in ("macro", "type", "task") for c in by_line for key in c
                                if key[0] == level))  # fmt: skip
     rows: list[list[str | None]] = []
     for key in order:
-        cells = [column.get(key) for column in columns]
+        cells = [column.get(key) for column in by_line]
         # A mean's baseline is of the tasks that can be compared with that candidate: several means have no one value.
         bases = {score_text(line.baseline) for line in cells if line is not None}
         rows.append(

@@ -32,6 +32,7 @@ from instructor_eval.analysis.gate.quality import (
     TaskVerdict,
 )
 from instructor_eval.core.errors import one_line
+from instructor_eval.core.output import columns
 from instructor_eval.core.tables import render
 
 MARKS = {REGRESSED: "✗", NOT_COMPARABLE: "!", INCONCLUSIVE: "?", IMPROVED: "▲", OK: "✓"}
@@ -53,7 +54,7 @@ def render_text(outcome: Outcome, files: Sequence[Path] = ()) -> str:
     blocks += [_quality(judgement) for judgement in outcome.judgements]
     blocks += [_plain(plain) for plain in outcome.plain]
     blocks += [_lost(judgement) for judgement in outcome.judgements]
-    blocks += list(dict.fromkeys(textwrap.fill(j.sentence, _WIDTH) for j in outcome.judgements))
+    blocks += list(dict.fromkeys(textwrap.fill(j.sentence, min(_WIDTH, columns())) for j in outcome.judgements))
     last = [f"report: {outcome.report}"] if outcome.report else []
     if files:
         last.append(f"written: {', '.join(map(str, files))}")

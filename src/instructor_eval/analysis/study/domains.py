@@ -16,9 +16,6 @@ from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
 from instructor_eval.tasks.task import Card
 
-OTHER = "other"
-"""The domain of cards that say none."""
-
 
 @dataclass(frozen=True)
 class ModelMean:
@@ -57,7 +54,7 @@ def domains(
     by_domain: dict[str, list[Card]] = {}
     for card in cards:
         if card.part_of not in names:
-            by_domain.setdefault(card.domain or OTHER, []).append(card)
+            by_domain.setdefault(card.domain_name, []).append(card)
     by_task = {model: {score.task: score for score in several} for model, several in scores.items()}
     return tuple(_domain(name, by_domain[name], by_task, items) for name in sorted(by_domain))
 

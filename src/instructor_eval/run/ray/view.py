@@ -68,13 +68,14 @@ class View(Progress):
         """Nothing came for a second: the line may be due."""
         self._show(0)
 
-    def rates(self) -> str:
+    def rates(self, *, tokens: bool = True) -> str:
         """Tasks done, workers alive, texts and tokens a second."""
         parts = [f"{self.tasks_done} of {self.tasks} tasks", f"{self.workers} worker{'s' * (self.workers != 1)}"]
-        texts, tokens = (sum(entry[i] for entry in self._last_minute) for i in (1, 2))
+        texts, of_tokens = (sum(entry[i] for entry in self._last_minute) for i in (1, 2))
         seconds = min(time.monotonic() - self._began, _WINDOW_SECONDS) if self._began else 0.0
         if texts and seconds > 0:
-            parts += [f"{texts / seconds:,.1f} texts/s", f"{tokens / seconds:,.0f} tokens/s"]
+            parts.append(f"{texts / seconds:,.1f} texts/s")
+            parts += [f"{of_tokens / seconds:,.0f} tokens/s"] if tokens else []
         if self.hits and self.done:
             parts.append(f"{100 * self.hits / self.done:.0f} % from the cache")
         return ", ".join(parts)

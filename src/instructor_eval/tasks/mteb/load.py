@@ -9,6 +9,7 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import datasets_cache, files_key, mirror_folder, snapshot
+from instructor_eval.core.progress import doing
 from instructor_eval.tasks.mteb.mirror_files import diagnose, literal_csv
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.task import Card, RunSettings
@@ -41,7 +42,8 @@ def load(
         "dataset", str(card.data_id), card.data_revision, offline=settings.offline
     )
     folder = folder.resolve()
-    import mteb  # four seconds
+    with doing("importing mteb"):
+        import mteb  # four seconds
 
     subsets = None if card.subset == "default" else [card.subset]
     with warnings_module.catch_warnings():
@@ -52,7 +54,8 @@ def load(
     task.metadata = task.metadata.model_copy(update={"dataset": where})
     with datasets_cache(data_key(card, settings)), literal_csv():
         try:
-            task.load_data()
+            with doing(f"reading data of {card.name}"):
+                task.load_data()
         except Exception as e:  # from `datasets`, polars or a task's own code: the files are the cause
             raise _unreadable(folder, card, diagnose(folder, e)) from e
         try:
