@@ -7,9 +7,9 @@ import re
 
 import pytest
 
+from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.board.score_table import lay_out, short_names
-from instructor_eval.analysis.board.formats import format_board
 
 HEADERS = ["rank", "model", "instructions", "mean", "TaskOne", "TaskTwo", "TaskThree"]
 OURS = [
