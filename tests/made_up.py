@@ -417,3 +417,7 @@ MIRRORS = {
     "STS22": sts22,
     "SummEval": summeval,
 }
+
+
+def rows_without(file, key):
+    return lambda f: jsonl(f / file, [{k: v for k, v in r.items() if k != key} for r in read_jsonl(f / file)])

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import signal
-import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,18 +17,17 @@ import numpy as np
 import pytest
 import tiny
 from clocks import Clock
+from made_costs import COLD, COST
 
-from instructor_eval.core import machine as machine_module
 from instructor_eval.core.environment import memory
 from instructor_eval.core.errors import UserError
-from instructor_eval.core.machine import usable_cores
 from instructor_eval.core.sample_texts import INSTRUCTION, LONGEST, sample, words_of
 from instructor_eval.models import variant
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.engine import Engine, Totals
 from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.variant import Form
-from instructor_eval.results.costs import Cold, Cost, CostStore
+from instructor_eval.results.costs import Cold, CostStore
 from instructor_eval.results.reading import known
 from instructor_eval.run import child as measure_child
 from instructor_eval.run import cold_start as cold_start_module
@@ -43,28 +40,6 @@ from instructor_eval.run.turns import PASS_SECONDS, fitting, take_turns
 
 SAMPLE_HASH = "b83b43d3e58f0d37"
 QUICK = How(device="cpu", texts=8, cold=False)
-COLD = Cold(3.0, 2.0, 0.5, 400_000_000, 500_000_000, 600_000_000)
-COST = Cost(
-    identity="0123456789abcdef",
-    model="org/model",
-    revision="main",
-    form="int8",
-    fingerprint="a" * 16,
-    baseline="fp32",
-    baseline_fingerprint="b" * 16,
-    device="cpu",
-    machine={"processor": "a processor", "cores": 8, "usable": 2, "libraries": {"torch": "2.0"}},
-    texts=100,
-    tokens=5000,
-    seconds=(2.0, 4.0, 5.0),
-    baseline_seconds=(4.0, 12.0, 5.0),
-    resident_bytes=30_000_000,
-    file_bytes=25_000_000,
-    baseline_file_bytes=100_000_000,
-    proof="72 of 72 products in int8",
-    measured="2026-01-01T00:00:00+00:00",
-    cold=COLD,
-)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -557,101 +532,3 @@ def test_a_process_that_cannot_be_started_or_does_not_end(
     monkeypatch.setattr(cold_start_module, "_TIMEOUT", 0.1)
     with pytest.raises(UserError, match=r"could not be measured .*timed out"):
         cold_start(checkpoint, **order(checkpoint))
-
-
-# The machine
-
-
-def test_memory_where_proc_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, peak = memory()
-    assert 0 < now <= peak
-    monkeypatch.setattr("sys.platform", "freebsd")
-    now, peak = memory()
-    assert 1024**2 < now == peak
-
-
-def test_cores_granted_by_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_module.Path, "read_text", lambda *_args, **_: "150000 100000\n")
-    monkeypatch.setattr(machine_module.os, "sched_getaffinity", lambda _: range(64), raising=False)
-    assert usable_cores() == 2
-    monkeypatch.setattr(machine_module.Path, "read_text", lambda *_args, **_: "max 100000\n")
-    assert usable_cores() == 64
-
-
-# The store
-
-
-def test_a_cost_comes_back_as_it_was(tmp_path: Path) -> None:
-    store = CostStore(tmp_path)
-    for cost in (COST, dataclasses.replace(COST, identity="1" * 16, cold=None)):
-        path = store.write(cost)
-        assert path == tmp_path / "costs" / "org__model" / f"int8.{cost.identity}.json"
-        assert store.find(cost.model, cost.form, cost.identity) == cost
-    assert len(list(store.all())) == 2
-    assert store.find("org/model", "int8", "2" * 16) is None
-    assert list(CostStore(tmp_path / "none").all()) == []
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda _raw: "{",
-        lambda raw: json.dumps({k: v for k, v in raw.items() if k != "proof"}),
-        lambda raw: json.dumps(raw | {"seconds": []}),
-        lambda raw: json.dumps(raw | {"seconds": [1.0]}),
-        lambda raw: json.dumps(raw | {"seconds": None}),
-        lambda raw: json.dumps(raw | {"seconds": 3}),
-        lambda raw: json.dumps(raw | {"file_bytes": 0}),
-        lambda raw: json.dumps(raw | {"texts": "many"}),
-        lambda raw: json.dumps(raw | {"model": 3}),
-        lambda raw: json.dumps(raw | {"cold": {"import_seconds": 1.0}}),
-        lambda raw: json.dumps(raw | {"cold": raw["cold"] | {"load_seconds": "long"}}),
-        lambda raw: json.dumps(raw | {"cold": 7}),
-    ],
-)
-def test_a_damaged_cost_is_no_cost(tmp_path: Path, damage: Callable[[dict[str, Any]], str]) -> None:
-    store = CostStore(tmp_path)
-    path = store.write(COST)
-    path.write_text(damage(json.loads(path.read_text())))
-    assert store.find(COST.model, COST.form, COST.identity) is None
-    with pytest.raises(UserError, match=r"not a (readable|whole) cost file .*: delete it and measure again"):
-        list(store.all())
-    store.write(COST)
-    assert store.find(COST.model, COST.form, COST.identity) == COST
-
-
-def test_an_unknown_schema_is_an_error_and_left_alone(tmp_path: Path) -> None:
-    store = CostStore(tmp_path)
-    path = store.write(COST)
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    before = path.read_bytes()
-    for read in (lambda: store.find(COST.model, COST.form, COST.identity), lambda: list(store.all())):
-        with pytest.raises(UserError, match="schema version 2 is not 1"):
-            read()
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "a b\n\u202e", "..", "", "\udcff", "x" * 300])
-def test_names_stay_in_their_folder(tmp_path: Path, name: str) -> None:
-    store = CostStore(tmp_path / "results")
-    cost = dataclasses.replace(COST, model=name, form=name)
-    path = store.write(cost)
-    assert path.resolve().parent.parent == (tmp_path / "results" / "costs").resolve()
-    assert store.find(name, name, cost.identity) is not None
-    assert [p.name for p in tmp_path.iterdir()] == ["results"]
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "costs").write_text("a file")
-    with pytest.raises(UserError, match=r"cannot write .*int8.*json: .*: correct that"):
-        CostStore(tmp_path).write(COST)
-
-
-def test_looking_for_costs_is_light() -> None:
-    program = (
-        "import sys, instructor_eval.run.costs, instructor_eval.cli.measure, instructor_eval.results.costs\n"
-        "print(sorted({'torch', 'transformers', 'mteb'} & set(sys.modules)))"
-    )
-    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
-    program = "import sys, instructor_eval.cli.measure; print('numpy' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"

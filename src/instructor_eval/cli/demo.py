@@ -24,7 +24,6 @@ def run(options: argparse.Namespace) -> int:
     options.instructions, options.protocol, options.limit, options.strict = [], [], None, False
     options.selection, options.reader, options.reader_dtype = [], None, "auto"
     options.offline = True
-    options.cost = "off"  # its numbers should be there at once
     options.command = ["evaluate", "demo"]
     code = run_tasks(options)
     if code == EXIT_OK and not options.quiet:
@@ -33,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
             "\nThis was all-MiniLM-L6-v2 on four small sets that ship with the tool. Next:\n"
             f"  evaluate report{results} --open\n"
             "      all of it as one HTML page, with what stands behind each score\n"
+            f"  evaluate --model minilm --variant fp32,int8 --benchmark demo{results}\n"
+            "      int8 beside it: what it loses and what it gains, as a chart of the page too\n"
             f"  evaluate leaderboard{results} --format md\n"
             "      the same table for a document\n"
             "  evaluate tasks DemoRetrieval\n"
