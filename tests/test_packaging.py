@@ -118,6 +118,8 @@ def test_the_wheel_holds_the_sources_the_data_and_nothing_else(wheel: Path) -> N
     for folder in ("tasks", "results/reference"):
         files = (p for p in (ROOT / folder).rglob("*") if p.is_file())
         expected |= {f"instructor_eval/_data/{p.relative_to(ROOT).as_posix()}": p for p in files}
+    merges = source / "instructor_eval" / "tasks" / "prompts" / "gpt2"
+    expected |= {p.relative_to(source).as_posix(): p for p in merges.iterdir()}
     assert names == set(expected)
     assert "instructor_eval/py.typed" in names
     assert all(contents[n] == p.read_bytes() for n, p in expected.items())
@@ -129,13 +131,15 @@ def test_its_metadata(wheel: Path) -> None:
     assert project["version"] == instructor_eval.__version__
     assert wheel.name == f"instructor_eval-{project['version']}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as z:
-        texts = {n.rpartition("/")[2]: z.read(n).decode() for n in z.namelist() if ".dist-info/" in n}
+        about = {n.partition(".dist-info/")[2]: z.read(n).decode() for n in z.namelist() if ".dist-info/" in n}
+    texts = {name.rpartition("/")[2]: text for name, text in about.items()}
     assert "evaluate = instructor_eval.cli.main:entry" in texts["entry_points.txt"]
     needed = [line for line in texts["METADATA"].splitlines() if line.startswith("Requires-Dist: ")]
     core = [line.split()[1] for line in needed if "extra ==" not in line]
     assert not any(name.startswith(("torch", "mteb", "transformers", "datasets", "pandas")) for name in core)
     assert any(line.startswith("Requires-Dist: torch") for line in needed)
-    assert texts["LICENSE"] == (ROOT / "LICENSE").read_text("utf-8")
+    licences = {name.partition("licenses/")[2]: text for name, text in about.items() if name.endswith("LICENSE")}
+    assert licences == {name: (ROOT / name).read_text("utf-8") for name in project["license-files"]}
 
 
 @pytest.mark.realdata

@@ -439,7 +439,7 @@ def test_a_refused_write_is_one_line_and_the_old_page_stays(
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "report.html").write_text("old")
-    monkeypatch.setattr("instructor_eval.results.store.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("instructor_eval.core.whole_files.tempfile.mkstemp", refuse)
     error = cli("report").error
     assert "cannot write the page to report.html: permission denied: choose another file with -o" in error
     assert (tmp_path / "report.html").read_text() == "old"

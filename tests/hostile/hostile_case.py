@@ -73,7 +73,9 @@ def check(case: Case, folder: Path, forks: Forks) -> Ended:
         assert not any(word in text for text in shown), f"{word!r} is shown{told}"
     lost = set(before) - set(_files(folder))
     assert not lost, f"lost: {lost}{told}"
-    half = [f for f in _files(folder) if f not in before and Path(f).name.startswith(".")]
+    half = [
+        f for f in _files(folder) if f not in before and Path(f).name.startswith(".") and Path(f).name != ".gitignore"
+    ]
     assert not half, f"left behind: {half}{told}"
     return ended
 

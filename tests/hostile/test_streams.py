@@ -42,8 +42,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         change(score_file(root, "STS12", variant), put("notes", value=["Δ ± 日本"]))
     evaluate(made, "baseline", "set", "minilm")
     (made / "cache").mkdir()
-    program = "from pathlib import Path; from instructor_eval.cache.vectors import VectorCache\n"
-    program += "VectorCache(Path('cache'), warn=print).close()"
+    program = "from pathlib import Path; import numpy as np\n"
+    program += "from instructor_eval.cache.vectors import Space, VectorCache\n"
+    program += "cache = VectorCache(Path('cache'), warn=print)\n"
+    program += "cache.write(Space('f' * 16, 'Δ', 'main', 'fp32', 2), [b'k' * 32], np.ones((1, 2), np.float32))\n"
+    program += "cache.close()"
     subprocess.run([sys.executable, "-c", program], cwd=made, check=True)
     return made
 

@@ -181,7 +181,7 @@ def test_every_cell_is_the_terminals(
                 if column.is_task
                 else text.mean_cell(line.row, column.name, board, "table")
             )
-            assert ours == (by_hand or "") == printed[line.index][headers.index(column.name)]
+            assert ours == (by_hand or "") == printed[line.index][headers.index(column.name)].replace("**", "")
             told += bool(ours)
     assert told > 25
     assert any(cell.main == "failed" for row in made.values() for cell in row)

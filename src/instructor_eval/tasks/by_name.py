@@ -18,6 +18,8 @@ _SEARCHES = ("Any2AnyRetrieval", "Retrieval", "DocumentUnderstanding")
 """mteb's types that are retrieval."""
 _CATEGORIES = ("t2i", "i2t")
 """mteb's letters for queries and documents: of texts and pictures."""
+_LONGEST = 100
+"""Characters of a name that is looked for among mteb's files."""
 _WORK = f"types that work by name are {', '.join(_SEARCHES)} of {', '.join(_CATEGORIES)}, and {ZERO_SHOT} of pictures"
 
 
@@ -29,7 +31,7 @@ def is_by_name(task: str) -> bool:
 def hint_of(task: str) -> str:
     """Return the end of an error about an unknown task: that mteb has it; empty if not. mteb is not imported."""
     package = folder_of("mteb")
-    if package is None or not task.replace("-", "_").replace(".", "_").isidentifier():
+    if package is None or len(task) > _LONGEST or not task.replace("-", "_").replace(".", "_").isidentifier():
         return ""
     there = any((package / "descriptive_stats" / "Image").glob(f"*/{task}.json"))
     return f": mteb has it, as --task {PREFIX}{task}" if there else ""
