@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-from types import SimpleNamespace
 
 import by_type
 import made_up
@@ -25,27 +24,6 @@ from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
 from instructor_eval.tasks.values import gold_hash
 
 QUICK = [n for n in MIRRORS if n not in ("EmotionClassification", "AmazonCounterfactualClassification")]
-
-
-@pytest.fixture(scope="session")
-def evaluated(tmp_path_factory):
-    """Name -> the task's mirror, our outcome on it and mteb's scores; each computed once."""
-    done = {}
-
-    def evaluate(name):
-        if name not in done:
-            hub = tmp_path_factory.mktemp(name)
-            folder = MIRRORS[name](hub)
-            encoder, c = FakeEncoder(), card(name)
-            outcome = by_type.run(c, encoder, settings(hub))
-            subset = None if c.subset == "default" else c.subset
-            theirs = run_mteb(name, folder, tmp_path_factory.mktemp("cache"), subset=subset)
-            done[name] = SimpleNamespace(
-                hub=hub, folder=folder, encoder=encoder, card=c, outcome=outcome, theirs=theirs
-            )
-        return done[name]
-
-    return evaluate
 
 
 @pytest.mark.parametrize(
