@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,9 @@ def test_the_command_and_the_mark_on_the_board(
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("!")]
     assert line.startswith("! trained")
     assert f"which holds {100 * share['verbatim'] / share['texts']:.1f} % of DemoSTS (text)" in line
+    assert main(["report", "--no-intervals"]) == 0
+    [shown] = re.findall(r"<p class=note><b>Overlap:</b> (.*?)\.</p>", Path("report.html").read_text(encoding="utf-8"))
+    assert html.unescape(shown) == line.removeprefix("! ")
 
 
 @pytest.mark.parametrize("options", [[], ["--task", "DemoSTS", "--threshold", "0.1"], ["--task", "DemoST"]])

@@ -10,6 +10,7 @@ from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.by_metric import by_metric, direction
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.formats import PAPERS, format_board
+from instructor_eval.analysis.board.overlaps import overlap_marks
 from instructor_eval.analysis.board.paper import Paper
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
@@ -22,7 +23,6 @@ from instructor_eval.core.stored_files import is_folder
 from instructor_eval.core.tables import BOARD_FORMATS
 from instructor_eval.core.values import Items
 from instructor_eval.results.imported import rows_of
-from instructor_eval.results.overlaps import marks
 from instructor_eval.results.published import published
 from instructor_eval.results.readers import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
@@ -62,10 +62,8 @@ def run(options: argparse.Namespace) -> int:
     if options.format in PAPERS:
         statistics.save()
     if options.format == "table":
-        rows = [row for row in board.rows if row.source == "measured"]
-        notes = ((r.model, [n for s in r.scores.values() for n in s.notes], r.tasks) for r in rows)
-        for line in marks(options.results, notes):
-            tell(line)
+        for line in overlap_marks(board, options.results):
+            tell(f"! {line}")
     if options.metric and options.format == "table":
         tell(f"\nThe metric is {options.metric}, whatever a task's own. {direction(options.metric)}".rstrip())
     if board.left_out and not options.quiet and options.format == "table":

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instructor_eval.analysis.board.overlaps import overlap_marks
 from instructor_eval.cli.options import add_board_options, add_debug_option
 from instructor_eval.core.errors import EXIT_OK, UserError, reason
 from instructor_eval.core.output import tell, tell_bytes, warn
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         say("writing the page")
         evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
         studies = sections_of(options.results)
+        texts, thumbnails = _shown(options, store) if options.texts else (None, None)
         page = render(
             Request(
                 board,
@@ -77,7 +79,9 @@ def run(options: argparse.Namespace) -> int:
                 _gate(options),
                 options.command,
                 studies,
-                *(_shown(options, store) if options.texts else ()),
+                texts,
+                thumbnails,
+                overlap_marks(board, options.results),
             )
         )
         kept.save()

@@ -61,6 +61,8 @@ class Request:
     """Finds the texts of the lowest and highest items; None: only their ids are shown."""
     thumbnails: Thumbnails | None = None
     """Draws the pictures of the lowest items; None: they are not shown."""
+    overlaps: Sequence[str] = ()
+    """Which rows were trained on texts of their tasks."""
 
 
 @dataclass
@@ -126,6 +128,7 @@ class Page:
     """Training runs, score against step."""
     notes: str = ""
     left_out: str = ""
+    overlaps: Sequence[str] = ()
     worth: list[tuple[str, str]] = field(default_factory=list)
     studies: Sequence[StudySection] = ()
     models: list[sections.ModelSection] = field(default_factory=list)
@@ -166,6 +169,7 @@ def render(request: Request) -> bytes:
         parts.chart(drawn)
     parts.decide()
     _fill_head(page, board)
+    page.overlaps = request.overlaps
     page.packed = _packed(page, board)
     page.css, page.js = _asset("report.css"), _asset("filters.js") + _asset("profile.js") + _asset("report.js")
     page.csp = "; ".join([

@@ -43,7 +43,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def marks(results: Path, rows: Iterable[tuple[str, Iterable[str], Iterable[str]]]) -> list[str]:
-    """Return a line for each row whose model was trained on a file that holds texts of its tasks.
+    """Return a sentence for each row whose model was trained on a file that holds texts of its tasks.
 
     Args:
         results: The results folder.
@@ -55,5 +55,5 @@ def marks(results: Path, rows: Iterable[tuple[str, Iterable[str], Iterable[str]]
             shares = [s for s in _read(results / FOLDER / f"{sha256}.json") if s["task"] in set(tasks) and s["found"]]
             if shares:
                 parts = ", ".join(f"{100 * s['found'] / s['texts']:.1f} % of {s['task']} ({s['role']})" for s in shares)
-                lines.append(f"! {label} was trained on {file}, which holds {parts}")
+                lines.append(f"{label} was trained on {file}, which holds {parts}")
     return lines
