@@ -56,6 +56,7 @@ def test_every_documented_task_is_valid_and_runs(written: Path, capsys: pytest.C
     assert by_template.text == "Represent the support question for retrieving articles: "
 
 
+@pytest.mark.slow
 def test_every_library_example_runs_and_prints_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_every_library_example_runs_and_prints_what_it_says(
         assert printed.err == ""
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cell by cell, as a kernel does: the last expression of each is shown as text and as HTML."""
     monkeypatch.chdir(tmp_path)

@@ -80,6 +80,7 @@ def test_the_scores_of_the_same_model_run_here(
         assert a == pytest.approx(b, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_after_a_kill_only_what_was_not_answered_is_asked(
     lm: TinyLM, card: Path, tmp_path: Path, bare_environment: Callable[[Path], dict[str, str]]
 ) -> None:

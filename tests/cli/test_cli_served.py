@@ -53,6 +53,7 @@ def of(results: Path, name: str = "endpoint") -> dict[str, Score]:
     return {s.task: s for s in Store(results).scores() if s.model.name.startswith(name)}
 
 
+@pytest.mark.slow
 def test_the_scores_of_the_same_model_run_here(cli: Callable[..., Any], minilm: LibraryEncoder, tmp_path: Path) -> None:
     with EmbeddingsServer(lambda texts: minilm.encode(texts), faults=FAULTS.copy()) as server:
         done = cli(

@@ -80,6 +80,7 @@ def test_the_example_of_the_class(folder: Path, tmp_path: Path) -> None:
     assert np.abs(vectors - expected(folder, inputs)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_example_of_quantization(folder: Path, tmp_path: Path) -> None:
     inputs, vectors = run(Path(sys.executable), "quantized", folder, tmp_path)
     assert 0 < np.abs(vectors - expected(folder, inputs)).max() < 0.1

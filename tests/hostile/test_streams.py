@@ -205,6 +205,7 @@ def test_a_run_is_not_ended_by_standard_error(how: str, own_task: Path) -> None:
     assert len(list((own_task / "results" / "scores").rglob("*.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_its_lines_cannot_be_written(own_task: Path) -> None:
     env = bare(own_task, HF_HUB_OFFLINE="1", INSTRUCTOR_EVAL_COST="off")
     with FULL.open("wb") as full:

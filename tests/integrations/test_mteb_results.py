@@ -69,6 +69,7 @@ def test_mteb_load_results_reads_them(results: Path, exported: Path, monkeypatch
     assert found == pytest.approx(ours, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_mtebs_leaderboard_takes_them(results: Path, exported: Path, tmp_path: Path) -> None:
     """It shows models of mteb's registry alone, so that the model has to be called like one."""
     shutil.copytree(exported / "results" / "local__tiny", tmp_path / "results" / "intfloat__e5-small-v2")

@@ -111,6 +111,7 @@ def test_loading_is_counted_apart(instructor_folder: Path, monkeypatch: pytest.M
     assert encoder.totals.load == load
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are counted in /proc")
 def test_many_calls_leave_no_open_file_and_no_thread(tmp_path: Path, instructor: Engine) -> None:
     encoder = Engine(instructor.checkpoint, device="cpu", cache=VectorCache(tmp_path, warn=pytest.fail))

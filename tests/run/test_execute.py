@@ -343,6 +343,7 @@ def _wait_for_the_second_task(process: subprocess.Popen[str]) -> None:
     wait_for(lambda: kept(cache) > 2 * len(STS_ROWS) or process.poll() is not None, "the slow task began")
 
 
+@pytest.mark.slow
 def test_after_a_kill_finished_tasks_are_not_run_again(tmp_path: Path) -> None:
     arguments = _two_tasks(tmp_path)
     process = _start(tmp_path, *arguments)
@@ -370,6 +371,7 @@ def test_after_a_kill_finished_tasks_are_not_run_again(tmp_path: Path) -> None:
     assert not list((tmp_path / "results" / "scores").rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:
     process = _start(tmp_path, *_two_tasks(tmp_path))
     _wait_for_first_result(process)

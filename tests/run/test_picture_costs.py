@@ -59,6 +59,7 @@ def test_the_sample_is_drawn_the_same_way_every_time() -> None:
     assert Image.open(io.BytesIO(pictures[1].source)).size == (640, 480)
 
 
+@pytest.mark.slow
 def test_forms_are_measured_on_pictures_and_filed(model: ImageModel, tmp_path: Path) -> None:
     lines: list[str] = []
     forms = [dataclasses.replace(model, variant=v) for v in ("fp32", "bf16", "int8+int8")]

@@ -105,6 +105,7 @@ def test_billboard_by_a_plain_computation(engine, mirror, plain_model, name, row
     assert outcome.score == pytest.approx(pearsonr(values, human)[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_cnndm_published_rouge_is_reproduced(mirror):
     """No model: ROUGE-L as the hypothesis' value in place of the cosine.
 

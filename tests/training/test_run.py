@@ -66,6 +66,7 @@ def test_a_tiny_t5_learns_64_rows_by_heart(folder: Path, train: Train) -> None:
     assert done.losses[160] < 0.1 * done.losses[20]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_a_kill_with_the_same_losses(folder: Path, train: Train) -> None:
     whole = train("whole", warmup_ratio=0.1, max_steps=12)
     command = [
@@ -241,6 +242,7 @@ def test_two_processes_train_one_model(folder: Path) -> None:
     assert found(folder, "out") > 0
 
 
+@pytest.mark.slow
 def test_evaluation_changes_nothing_of_training(folder: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     alone = train("alone", save_strategy="no")

@@ -156,6 +156,7 @@ def test_the_folder_is_that_of_datasets(own_datasets_cache, monkeypatch):
         assert done.stdout == "True\n", name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "heavy"),
     [("DemoSTS", {"mteb", "torch", "datasets", "sklearn"}),
