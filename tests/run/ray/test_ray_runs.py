@@ -124,6 +124,8 @@ def scores(folder: Path) -> dict[str, Score]:
 def vectors(folder: Path) -> dict[bytes, np.ndarray]:
     """Every key of a cache with its vector."""
     found: dict[bytes, np.ndarray] = {}
+    if not (folder / FILE_NAME).exists():  # it comes with its first vector
+        return found
     with sqlite3.connect(folder / FILE_NAME) as connection:
         query = "SELECT keys, vectors, dim FROM blocks b JOIN uses u ON u.block = b.id JOIN spaces s ON s.id = u.space"
         for keys, data, dim in connection.execute(query):
