@@ -12,6 +12,7 @@ from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
+from instructor_eval.results.published import Published
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
 from instructor_eval.tasks.cards import shipped_cards
@@ -26,8 +27,8 @@ COSTS = {
 }
 
 
-def board(scores: Iterable[Score], **fields: Any) -> Board:
-    return build(scores, **({"protocol": DEFAULT} | fields))
+def board(scores: Iterable[Score], published: Iterable[Published] = (), **fields: Any) -> Board:
+    return build(scores, published, **({"protocol": DEFAULT} | fields))
 
 
 class Made:

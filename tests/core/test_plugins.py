@@ -89,7 +89,9 @@ def scores(evaluate: Run) -> dict[tuple[str, str], tuple[dict[str, Any], dict[st
         assert (done.returncode, done.stderr) == (0, "")
     listed = evaluate(*commands[0].split()[1:])
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert re.search(r"^AcmeMail +acme +Classification +other +balanced_accuracy +test +text +plugin", listed.stdout, re.M)
+    assert re.search(
+        r"^AcmeMail +acme +Classification +other +balanced_accuracy +test +text +plugin", listed.stdout, re.M
+    )
     found = {}
     for path in (evaluate.folder / "results" / "scores").rglob("*.json"):
         score = json.loads(path.read_text(encoding="utf-8"))
