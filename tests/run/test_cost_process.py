@@ -20,7 +20,7 @@ from instructor_eval.run import child as measure_child
 from instructor_eval.run import cold_start as cold_start_module
 from instructor_eval.run.cold_start import cold_start
 
-# The process of its own
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def order(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -20,7 +20,7 @@ THEIRS = [[None, f"of-others-{n}", "published", None, "50.00", None, None] for n
 
 
 def row(model: str, **values: object) -> Row:
-    return Row(model=model, instructions="none", source="measured", **values)  # type: ignore[arg-type]
+    return Row(model=model, instructions="none", source="measured", **values)  # type: ignore[arg-type] # any field of a row
 
 
 def blocks_of(text: str) -> list[list[str]]:
