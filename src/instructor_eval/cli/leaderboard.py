@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from instructor_eval import metrics
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.by_metric import by_metric, direction
 from instructor_eval.analysis.board.evidence import Evidence
@@ -83,7 +84,7 @@ def _paper(options: argparse.Namespace) -> Paper:
     if wrong:
         raise UserError(f"{wrong[0]} is of --format md and latex: give one of them, or leave it out")
     digits = 2 if options.precision is None else options.precision
-    return Paper(options.columns or (), digits, bold=options.metric != "threshold")
+    return Paper(options.columns or (), digits, bold=options.metric is None or not metrics.is_neutral(options.metric))
 
 
 def check_results_folder(path: Path) -> None:

@@ -103,6 +103,11 @@ def is_lower(name: str) -> bool:
     return name in BUILTIN and BUILTIN[name].lower
 
 
+def is_neutral(name: str) -> bool:
+    """Return whether neither high nor low is better; no package is loaded to know."""
+    return name in BUILTIN and BUILTIN[name].neutral
+
+
 def is_of_parts(name: str) -> bool:
     """Return whether a metric is the mean of other tasks' scores; no package is loaded to know."""
     return name in BUILTIN and BUILTIN[name].of_parts

@@ -75,6 +75,8 @@ class Metric:
     """True if its items are merged from those that mteb scores."""
     lower: bool = False
     """True if a lower value is better."""
+    neutral: bool = False
+    """True if neither a high nor a low value is better: it is one to set, not to rank by."""
     mteb: str = ""
     """mteb's own name of the number that it is checked against; empty: the same."""
 

@@ -124,7 +124,12 @@ def _moments(side: _Side, counts: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _figure(
-    name: str, of: Callable[[_Side, _Side, Numbers], Numbers], bounds: tuple[float, float], *, lower: bool = False
+    name: str,
+    of: Callable[[_Side, _Side, Numbers], Numbers],
+    bounds: tuple[float, float],
+    *,
+    lower: bool = False,
+    neutral: bool = False,
 ) -> Metric:
     """Return a figure of the two sides as a metric."""
 
@@ -136,14 +141,16 @@ def _figure(
         with np.errstate(invalid="ignore", divide="ignore"):  # nothing on one side: NaN
             return float(weighted(items)(np.ones((len(items["id"]), 1)))[0])
 
-    return Metric(name, formula, bounds=bounds, weighted=weighted, lower=lower)
+    return Metric(name, formula, bounds=bounds, weighted=weighted, lower=lower, neutral=neutral)
 
 
 FPR_AT_95 = _figure("fpr_at_95", _false_positives, (0.0, 1.0), lower=True)
 """The share of irrelevant items at or above the similarity at which 95 % of the relevant are found."""
 FNR_AT_95 = _figure("fnr_at_95", _misses, (0.0, 1.0), lower=True)
 """The reverse: the share of relevant items lost above the similarity that 95 % of the irrelevant do not exceed."""
-THRESHOLD = _figure("threshold", lambda relevant, _other, counts: _passing(relevant, counts, SHARE), (-np.inf, np.inf))
+THRESHOLD = _figure(
+    "threshold", lambda relevant, _other, counts: _passing(relevant, counts, SHARE), (-np.inf, np.inf), neutral=True
+)
 """The similarity at which 95 % of the relevant are found: what to set in a search."""
 SEPARATION = _figure("separation", _d_prime, (-np.inf, np.inf))
 """d': the difference of the two sides' means, in their common standard deviation (Green and Swets 1966)."""

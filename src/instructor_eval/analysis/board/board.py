@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from instructor_eval import metrics
 from instructor_eval.analysis.board import intervals, variants
 from instructor_eval.analysis.board.evidence import Evidence
-from instructor_eval.analysis.board.rows import Board, ComparedRow, Mean, Row, ScoredRow
+from instructor_eval.analysis.board.rows import Board, ComparedRow, Figures, Mean, Row, ScoredRow
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.results.published import BILLBOARD, CATEGORIES, PROMPTED, Published, beside
 from instructor_eval.results.readers import default_reader, reader_label, readers_of
@@ -101,6 +101,7 @@ def build(
     others.sort(key=lambda row: (-lead.value if (lead := leads[row]) else 0.0, row.model))
     families = variants.families(measured)
     lower = any(metrics.is_lower(score.metric) for score in shown)
+    neutral = any(metrics.is_neutral(score.metric) for score in shown)
     ranked = sorted(
         zip(_ranks([family[0] for family in families], columns, lower=lower), families, strict=True),
         key=lambda found: (found[0][1], found[1][0].model, found[1][0].instructions),
@@ -111,7 +112,12 @@ def build(
     rows = [
         row
         for (rank, _), family, its_ends in zip(ranked, compared, ends, strict=True)
-        for row in _rows(family, (*rank, *its_ends), columns, groups)
+        for row in _rows(
+            variants.weigh(family, columns, 0 if neutral else -1 if lower else 1),
+            family,
+            (None,) * 4 if neutral else (*rank, *its_ends),
+            groups,
+        )
     ]
     if kept is not None:
         kept.save()
@@ -123,6 +129,7 @@ def build(
         reader_label(readers[reader]) if reader in readers else None,
         baseline=next((row for row in rows if row.key == baseline), None),
         lower=lower,
+        neutral=neutral,
         imported=list(sources),
         published_apart=any(whole != e for whole, e in wanted_entries),
         **gaps,
@@ -168,14 +175,14 @@ def _row_of(key: Key, group: Sequence[Score], current: Collection[str], wanted: 
 
 
 def _rows(
+    weighed: Sequence[tuple[Figures, bool | None]],
     family: Sequence[ComparedRow],
     ranks: tuple[float | None, int | None, int | None, int | None],
-    columns: Sequence[str],
     groups: Mapping[str, Sequence[str]],
 ) -> Iterator[Row]:
     """Yield the rows of a family, the parent first: it alone has a rank."""
     parent = None
-    for row, (figures, pareto) in zip(family, variants.weigh(family, columns), strict=True):
+    for row, (figures, pareto) in zip(family, weighed, strict=True):
         means = _means(row.tasks, groups)
         borda, rank, low, high = (None,) * 4 if parent else ranks
         whole = Row(

@@ -33,11 +33,10 @@ def by_metric(scores: Iterable[Score], name: str, read: ReadItems | None) -> lis
 
 
 def direction(name: str) -> str:
-    """Return how to read marks and ranks of a metric, a sentence; empty where higher is better."""
-    metric = metrics.get(name)
-    if metric.lower:
-        return f"{name}: lower is better, and ranked so; ▲ and ▼ mean more and less."
-    return f"{name}: what to set, neither high nor low is good; ranks mean nothing." if name == "threshold" else ""
+    """Return how to read a metric, a sentence; empty where higher is better."""
+    if metrics.is_lower(name):
+        return f"{name}: lower is better, and ranked so."
+    return f"{name}: what to set, neither high nor low is good; nothing is ranked." if metrics.is_neutral(name) else ""
 
 
 def _as(score: Score, name: str, read: ReadItems | None) -> Score | None:

@@ -152,6 +152,8 @@ class Board:
     """Scores that cannot be compared with the baseline row's, each as "task (model: why)"."""
     lower: bool = False
     """True where lower scores are better."""
+    neutral: bool = False
+    """True where neither high nor low scores are better: nothing is ranked."""
     imported: Sequence[str] = ()
     """Models whose scores were imported, each with revision and source."""
     published_apart: bool = False

@@ -223,7 +223,8 @@ def _interval_notes(board: Board, means: Sequence[str], ranked: Sequence[str]) -
     marks = {row.marks[t].verdict for row in board.rows for t in board.tasks if t in row.marks}
     if marks & {"better", "worse"}:
         whom = "the variant's baseline" if board.baseline is None else f"{board.baseline.model}, the baseline row"
-        sentences.append(f"▲ ▼: better or worse than {whom}, by the paired 95 % interval, each task alone.")
+        means_of = "higher or lower" if board.lower or board.neutral else "better or worse"
+        sentences.append(f"▲ ▼: {means_of} than {whom}, by the paired 95 % interval, each task alone.")
     elif board.baseline is not None and marks:
         sentences.append(
             f"No score differs from that of {board.baseline.model}, the baseline row, beyond its interval."

@@ -196,8 +196,14 @@ def _bare(child: Score, parent: Score) -> Difference:
     return Difference((child.score or 0.0) - (parent.score or 0.0), n=child.n_items)
 
 
-def weigh(family: Sequence[ComparedRow], tasks: Sequence[str]) -> list[tuple[Figures, bool | None]]:
-    """Return size and speed of a parent and its children, and whether nothing beats them; quality is over `tasks`."""
+def weigh(family: Sequence[ComparedRow], tasks: Sequence[str], sign: int = 1) -> list[tuple[Figures, bool | None]]:
+    """Return size and speed of a parent and its children, and whether nothing beats them; quality is over `tasks`.
+
+    Args:
+        family: The parent, then its children.
+        tasks: What quality is the mean of.
+        sign: 1 where higher scores are better, -1 where lower ones are, 0 where neither: nothing is beaten then.
+    """
     parent, *children = family
     if not children:
         return [(Figures(), None)]
@@ -207,7 +213,8 @@ def weigh(family: Sequence[ComparedRow], tasks: Sequence[str]) -> list[tuple[Fig
     smaller, faster = 1.0 if base.file_bytes else None, 1.0 if timed else None
     figures = [Figures(base.file_bytes, smaller, faster, _vector_bytes(parent), base.device), *figures]
     known = dict(zip(family, figures, strict=True))
-    weighed = [row for row, f in known.items() if row.tasks and None not in (f.file_bytes, f.faster, f.vector_bytes)]
+    whole = [row for row, f in known.items() if row.tasks and None not in (f.file_bytes, f.faster, f.vector_bytes)]
+    weighed = whole if sign else []
 
     def beats(one: ComparedRow, other: ComparedRow) -> bool:
         """Return whether `one` is at least as good in quality, size, speed and index bytes, and better in one of them.
@@ -223,7 +230,7 @@ def weigh(family: Sequence[ComparedRow], tasks: Sequence[str]) -> list[tuple[Fig
             return False
         mine, theirs = a.faster or 0.0, b.faster or 0.0  # both known and positive: they are weighed
         gains = (
-            sum(one.tasks[t] - other.tasks[t] for t in shared),
+            sign * sum(one.tasks[t] - other.tasks[t] for t in shared),
             (b.file_bytes or 0) - (a.file_bytes or 0),
             0.0 if alike(mine / theirs) else mine - theirs,
             (b.vector_bytes or 0) - (a.vector_bytes or 0),

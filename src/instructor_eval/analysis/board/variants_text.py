@@ -180,9 +180,14 @@ def _megabytes(size: int | None, times: int = 1) -> str | None:
 
 
 def reading(board: Board) -> list[str]:
-    """Return what the tables of variants show, in paragraphs: the marks, a line a child, what to deploy."""
+    """Return what the tables of variants show, in paragraphs: the marks, a line a child, what to deploy.
+
+    The marks alone where higher is not better.
+    """
     if not board.families:
         return []
+    if board.lower or board.neutral:  # what to deploy is a question of quality
+        return [" ".join(_legend(board))]
     return [" ".join(_legend(board)), *(_reading_of(parent, of) for parent, of in board.families.items())]
 
 
@@ -192,7 +197,8 @@ def _legend(board: Board) -> list[str]:
     whom = "the row compared with" if any(canonical(p.variant) != BASELINE for p in board.families) else "the baseline"
     lines = [f"Δ: mean difference from {whom} over the tasks both have, and its 95 % interval, in points."]
     marks = {delta.verdict for delta in deltas}
-    lines += [text for verdict, text in _MEANINGS.items() if verdict in marks]
+    meanings = _MEANINGS | ({"better": "▲ higher.", "worse": "▼ lower."} if board.lower or board.neutral else {})
+    lines += [text for verdict, text in meanings.items() if verdict in marks]
     if any(delta.weak for delta in deltas):
         lines.append("weak: too few items to rely on the interval.")
     if any(row.delta_macro and row.delta_macro.n < _shared(row) for row in rows):
