@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--rows", type=int, default=4000, help="of a task at most")
     parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS, help="that are evaluated")
+    parser.add_argument("--seed", type=int, default=42, help="of the order of rows")
     parser.add_argument("--limit", type=int, help="cut every task to so many items, for a quick look")
     given = parser.parse_args()
     started = time.perf_counter()
@@ -127,6 +128,7 @@ def main() -> None:
         save_strategy="no",
         logging_steps=20,
         overwrite_output_dir=True,
+        seed=given.seed,
         say=lambda line: print(line, flush=True),
     )
     print(f"trained {trained.steps} steps: {time.perf_counter() - started:.0f} s", flush=True)
