@@ -403,7 +403,14 @@ def test_bootstrap_intervals_hold_the_truth(make: Sides, truth: float, n: int, r
     assert bounded_below / repeats >= (low if n > 30 else low - 0.02)
 
 
-@pytest.mark.parametrize("sizes", [(30,) * 3, (5, 10, 10), (30, 60, 100, 300, 300, 1400)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param((30,) * 3, marks=pytest.mark.slow),
+        (5, 10, 10),
+        pytest.param((30, 60, 100, 300, 300, 1400), marks=pytest.mark.slow),
+    ],
+)
 def test_intervals_and_p_of_a_mean_of_tasks(sizes: tuple[int, ...]) -> None:
     """Tasks of other sizes and spreads (Welch): by the module, from standard errors that are computed at once."""
     rng = np.random.default_rng(sum(sizes))
