@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -35,22 +34,6 @@ _RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+|[^/]+)/resolve/([^/]+)/(.+)")
 _LFS_SUFFIXES = frozenset(
     {".arrow", ".bin", ".bz2", ".ckpt", ".gz", ".h5", ".model", ".msgpack", ".npy", ".npz", ".onnx"}
     | {".parquet", ".pickle", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".xz", ".zip", ".zst"}
-)
-_HUB_VARIABLES = (
-    "HF_HUB_CACHE",
-    "HUGGINGFACE_HUB_CACHE",
-    "HF_DATASETS_CACHE",
-    "HF_MODULES_CACHE",
-    "HF_ASSETS_CACHE",
-    "HF_XET_CACHE",
-    "TRANSFORMERS_CACHE",
-    "HF_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
-    "HF_TOKEN_PATH",
-    "HF_HUB_OFFLINE",
-    "HF_DATASETS_OFFLINE",
-    "TRANSFORMERS_OFFLINE",
-    "HUGGINGFACE_CO_STAGING",
 )
 
 
@@ -86,7 +69,6 @@ class _Faults:
     gated: int | None = None
     failing: int | None = None
     cut: set[str] = field(default_factory=set)
-    stalled: set[str | None] = field(default_factory=set)
 
 
 class _Problem(Exception):
@@ -195,15 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
         """The repository and the commit that a request is about, unless a fault comes first."""
         repo_id, revision = unquote(repo_id), unquote(revision)
         faults = hub._faults.get(repo_id, _Faults())
-        if None in faults.stalled:
-            hub._stopped.wait()
-            raise ConnectionAbortedError
         if faults.failing is not None:
             raise _Problem(faults.failing, None, "The hub is not available")
         repo = hub._repos.get((kind, repo_id))
         if repo is None:
-            message = "Repository not found" if hub.unknown_status == 404 else "Invalid username or password."
-            raise _Problem(hub.unknown_status, "RepoNotFound", message)
+            raise _Problem(401, "RepoNotFound", "Invalid username or password.")  # to a client without a token
         if faults.gated is not None:
             noun = kind.removesuffix("s")
             message = f"Access to {noun} {repo_id} is restricted"
@@ -292,13 +270,10 @@ class _Handler(BaseHTTPRequestHandler):
             status = 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
         faults = hub._faults.get(repo.repo_id, _Faults())
-        cut, stalled = name in faults.cut, name in faults.stalled
-        limit = min(end, file.size // 2) if cut or stalled else end
+        limit = min(end, file.size // 2) if name in faults.cut else end
         body = b"" if self.command == "HEAD" else file.path.read_bytes()[start : max(start, limit)]
         self._send(body, status, headers, length=end - start)
         if self.command != "HEAD" and limit < end:
-            if stalled:
-                hub._stopped.wait()
             self.close_connection = True
 
     def _send_json(self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
@@ -326,21 +301,17 @@ class HubServer:
     """A hub on 127.0.0.1 that serves folders as model and data set repositories.
 
     `url` is its address (also after it stopped, for a hub that is down), and `requests` lists the method and
-    the path with its query string of all requests so far, in order. Repositories that it does not have are
-    answered with `unknown_status`: 401, as the real hub answers a client without a token, or 404.
+    the path with its query string of all requests so far, in order.
     """
 
-    def __init__(self, *, unknown_status: Literal[401, 404] = 401) -> None:
+    def __init__(self) -> None:
         self.url = ""
         self.requests: list[tuple[str, str]] = []
-        self.unknown_status = unknown_status
         self._repos: dict[tuple[str, str], _Repo] = {}
         self._faults: dict[str, _Faults] = {}
-        self._stopped = threading.Event()
         self._server: LoopbackServer | None = None
 
     def __enter__(self) -> HubServer:
-        self._stopped.clear()
         self._server = LoopbackServer(_Handler, self)
         self.url = self._server.url
         # The poll interval bounds how long `stop` takes.
@@ -355,7 +326,6 @@ class HubServer:
         """Take the hub down: the port refuses connections from now on, and the open ones end."""
         if self._server is None:
             return
-        self._stopped.set()
         self._server.stop()
         self._server = None
 
@@ -390,10 +360,6 @@ class HubServer:
         """Never send the file's second half: the connection ends there, whatever its headers promised."""
         self._fault(repo_id).cut.add(filename)
 
-    def stall(self, repo_id: str, filename: str | None = None) -> None:
-        """Fall silent halfway through the file or, with no file name, at every request about it."""
-        self._fault(repo_id).stalled.add(filename)
-
     def fail(self, repo_id: str, *, status: int = 503) -> None:
         """Answer every request about the repository with this status."""
         self._fault(repo_id).failing = status
@@ -404,8 +370,8 @@ class HubServer:
 
     def env(self, hf_home: Path | str, **more: str) -> dict[str, str]:
         """The environment for a subprocess that shall see this hub, and no cache but `hf_home`."""
-        names = {name: value for name, value in os.environ.items() if name not in _HUB_VARIABLES}
-        return names | {
+        inherited = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
+        return inherited | {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(hf_home),
             "NO_PROXY": "127.0.0.1,localhost",

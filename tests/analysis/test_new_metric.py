@@ -94,8 +94,8 @@ def test_compare_has_its_interval_its_p_and_its_unit(cli: Run) -> None:
     assert (found["low"], found["high"]) == pytest.approx(tuple(interval), abs=1e-11)
     differ = mine != theirs
     expected = permutation_test(
-        (mine[differ], theirs[differ]), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf,
-        alternative="less",
+        (mine[differ], theirs[differ]), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
+        n_resamples=np.inf, alternative="less", vectorized=True,
     )  # fmt: skip
     assert chance["exact"]
     assert chance["loss"] == pytest.approx(expected.pvalue, abs=1e-12)

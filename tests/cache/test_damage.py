@@ -67,7 +67,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[bytes], 
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 8))])
 def test_a_run_on_a_damaged_cache(
     tmp_path: Path, whole: tuple[Path, list[bytes], np.ndarray], kind: str, seed: int
 ) -> None:

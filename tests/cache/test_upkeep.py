@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -261,15 +259,6 @@ while not select.select([sys.stdin], [], [], 0)[0]:  # until its input ends
     assert upkeep.verify(tmp_path).sound
     keys = keys_of("f" * 16, "0", ["0"])
     read(opened(tmp_path), space(64, name="org/w"), keys)
-
-
-def test_it_is_light() -> None:
-    heavy = ("torch", "mteb", "transformers", "datasets", "pandas", "pyarrow", "scipy")
-    code = (
-        "import sys, instructor_eval.cache.upkeep, instructor_eval.cli.cache\n"
-        f"print([m for m in {heavy!r} if m in sys.modules])"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 def test_upkeep_never_raises_but_user_errors(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import made_results
-import pyarrow.parquet as pq
 import pytest
-from rewritten import as_before, rewrite
+from rewritten import rewrite
 
 from instructor_eval.analysis.compare.text import CSV_COLUMNS
 from instructor_eval.results.score import Score
@@ -167,16 +166,6 @@ def test_published_scores_have_differences_without_intervals(cli: Run, results: 
     assert "ArguAna  " not in done.out
 
 
-def test_tasks_of_one_side_are_named(cli: Run, results: Path, make_score: Any) -> None:
-    made_results.file(results, make_score, tasks={"STS12": FEW["STS12"]}, variant="fp16")
-    done = cli("compare", "minilm", "minilm@fp16")
-    assert done.code == 0
-    assert "SciFact, RTE: not comparable: only in the baseline" in done.out
-    done = cli("compare", "minilm", "minilm@fp16", "--intersect")
-    assert "not comparable" not in done.out
-    assert "only on one side, left out: SciFact, RTE" in done.out
-
-
 def test_nothing_comparable_is_an_exit_code_of_its_own(cli: Run, results: Path, make_score: Any) -> None:
     made_results.file(results, make_score, tasks={"STS12": FEW["STS12"]}, variant="fp16", seed=2, n=200)
     done = cli("compare", "minilm", "minilm@fp16", "--task", "STS12")
@@ -194,26 +183,6 @@ def test_errors_are_one_line(cli: Run, results: Path) -> None:
     assert "did you mean" in cli("compare", "minilm", "minilm@int9").error
     assert "required" in cli("compare", "minilm").error
     assert "not a whole number" in cli("compare", "minilm", "minilm@int8", "--items", "-1").error
-
-
-def test_a_truncated_items_file_is_told_and_no_comparison(cli: Run, results: Path) -> None:
-    [path] = [p for p in results.rglob("SciFact.*.parquet") if "int8" in p.with_suffix(".json").read_text()]
-    path.write_bytes(path.read_bytes()[:200])
-    done = cli("compare", "minilm", "minilm@int8")
-    assert done.code == 0
-    assert "SciFact: not comparable: " in done.out
-    assert "cut short" in done.out
-
-
-def test_changed_items_are_told(cli: Run, results: Path) -> None:
-    [path] = [p for p in results.rglob("SciFact.*.parquet") if "int8" in p.with_suffix(".json").read_text()]
-    table = pq.read_table(path)
-    pq.write_table(table.set_column(1, "ndcg_at_10", [[1.0] * len(table)]), path)
-    done = cli("compare", "minilm", "minilm@int8")
-    assert f"SciFact: not comparable: {path.relative_to(results.parent)}: not the items that were filed" in done.out
-    as_before(path.with_suffix(".json"))
-    done = cli("compare", "minilm", "minilm@int8")
-    assert "SciFact: not comparable: the items of the candidate give 1.0" in done.out
 
 
 def test_no_model_library_is_imported(results: Path) -> None:

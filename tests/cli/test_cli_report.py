@@ -15,7 +15,7 @@ from typing import Any
 import made_results
 import pytest
 from parsed_page import Page, read
-from rewritten import as_before, rewrite
+from rewritten import as_before
 
 from instructor_eval.report import page as pages
 from instructor_eval.results.score import Score
@@ -226,14 +226,6 @@ def test_an_empty_folder_is_a_page_that_says_so(cli: Run, tmp_path: Path) -> Non
         assert "No results yet" in read().text
 
 
-def test_one_result(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
-    made_results.file(tmp_path / "results", make_score, tasks={"STS12": FEW["STS12"]}, n=30)
-    done = cli("report", "--no-published")
-    assert (done.code, done.out[:18]) == (0, "report.html: 1 row")
-    page = read()
-    assert len(rows(page)) == len(page.of("article")) == 1
-
-
 def test_one_item(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
     made_results.file(tmp_path / "results", make_score, tasks={"SciFact": FEW["SciFact"]}, n=1)
     assert cli("report").code == 0
@@ -258,12 +250,6 @@ def test_items_deleted_by_hand(cli: Run, results: Path) -> None:
     assert text.count("No histogram: the items are missing or damaged") == 4
 
 
-def test_items_cut_short(cli: Run, results: Path) -> None:
-    json_of(results, "STS12").with_suffix(".parquet").write_bytes(b"PAR1")
-    assert cli("report", "--no-published").code == 0
-    assert read().text.count("No histogram: the items are missing or damaged") == 1
-
-
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_a_score_that_is_no_number_is_a_failed_cell(value: str, cli: Run, results: Path) -> None:
     path = json_of(results, "SciFact")
@@ -275,39 +261,6 @@ def test_a_score_that_is_no_number_is_a_failed_cell(value: str, cli: Run, result
     assert sum(a.get("class") == "x" for a in page.of("td")) == 2  # and the one that failed before
     headers, *lines = csv.reader(io.StringIO(cli("leaderboard", "--format", "csv", "--no-published").out))
     assert [line[headers.index("SciFact")] for line in lines].count("failed") == 1
-
-
-def test_an_unknown_schema_version(cli: Run, results: Path, tmp_path: Path) -> None:
-    path = json_of(results, "SciFact")
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 9'))
-    assert "schema version 9 is not 2" in cli("report").error
-    assert not (tmp_path / "report.html").exists()
-
-
-@pytest.mark.parametrize("command", ["report", "leaderboard"])
-@pytest.mark.parametrize(
-    "change",
-    [{"counts": None}, {"timings": []}, {"environment": []}, {"environment": {"hardware": "x"}}, {"reader": []},
-     {"notes": [{}]}, {"command": [1, 2]}, {"command": "abc"}, {"n_items": "abc"}, {"counts": {"texts": "many"}},
-     {"status": "failed", "error": 5}, {"metric": None}, {"instructions": {"set": "paper", "roles": []}},
-     {"instructions": {"set": "paper", "roles": {"query": "text"}}}, {"data": None}],
-    ids=str,
-)  # fmt: skip
-def test_a_score_file_of_another_shape_is_one_line(
-    cli: Run, results: Path, change: dict[str, Any], command: str
-) -> None:
-    path = json_of(results, "SciFact")
-    rewrite(path, **change)
-    error = cli(command, "--results", results).error
-    assert str(path) in error
-    assert "delete it and run the task again" in error
-
-
-@pytest.mark.parametrize("change", [{"score": 1e308}, {"cost": {"file_bytes": 10**400}}], ids=["score", "cost"])
-def test_numbers_that_nobody_reckons_with(cli: Run, results: Path, change: dict[str, Any]) -> None:
-    path = json_of(results, "SciFact")
-    rewrite(path, **change)
-    assert f"{path}: not a" in cli("report", "--results", results).error
 
 
 def test_a_page_of_limited_results_has_no_published_scores(cli: Run, tmp_path: Path, make_score: MakeScore) -> None:
@@ -376,12 +329,6 @@ def test_a_gate_of_other_scores_is_told(cli: Run, gated: Path) -> None:
     path.write_text(json.dumps(raw))
     assert cli("report", "--results", gated).code == 0
     assert f"other scores of {raw['quality'][0]['candidate']['label']} than the table shows" in read().text
-
-
-def test_a_damaged_score_file(cli: Run, results: Path) -> None:
-    path = json_of(results, "SciFact")
-    path.write_bytes(path.read_bytes()[:50])
-    assert "not a readable score file" in cli("report").error
 
 
 # The gate

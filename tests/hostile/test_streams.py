@@ -15,20 +15,17 @@ from made_hostile_names import ESCAPES
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "leaderboard": ("leaderboard", "--results", "results"),
-    "leaderboard as CSV": ("leaderboard", "--results", "results", "--format", "csv"),
     "models": ("models", "--results", "results"),
-    "tasks": ("tasks",),
-    "a task": ("tasks", "ArguAna"),
-    "variants": ("variants",),
     "compare": ("compare", "minilm", "minilm@int8"),
     "gate": ("gate", "--baseline", "minilm", "--candidate", "minilm@int8", "--output", "out"),
-    "baseline show": ("baseline", "show"),
     "validate": ("validate", "--results", "results"),
     "cache info": ("cache", "info", "--cache", "cache"),
     "report": ("report", "--results", "results", "-o", "page.html"),
     "report to standard output": ("report", "--results", "results", "-o", "-"),
     "help": ("--help",),
 }
+ONE_OF_EACH = ("leaderboard", "gate", "report to standard output", "help")
+"""Through `tell`, with an exit code of its own, as bytes, by argparse."""
 RUN = [sys.executable, "-m", "instructor_eval.cli.main"]
 FULL = Path("/dev/full")
 
@@ -100,15 +97,14 @@ def test_odd_surroundings(name: str, surroundings: str, folder: Path) -> None:
         assert done.stdout.isascii() or name == "report to standard output"
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "abc", "99999999999", "1e3", ""])
+@pytest.mark.parametrize("columns", ["0", "abc", "99999999999"])
 def test_columns(columns: str, folder: Path) -> None:
-    for name in ("leaderboard", "compare"):
-        done = evaluate(folder, *COMMANDS[name], env=bare(folder, COLUMNS=columns))
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert b"Retrieval" in done.stdout or b"SciFact" in done.stdout
+    done = evaluate(folder, *COMMANDS["leaderboard"], env=bare(folder, COLUMNS=columns))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Retrieval" in done.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_a_full_disk_behind_standard_output(name: str, folder: Path) -> None:
     with FULL.open("wb") as full:
         done = evaluate(folder, *COMMANDS[name], stdout=full)
@@ -126,7 +122,7 @@ def closing(*numbers: int) -> Callable[[], None]:
     return close
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ONE_OF_EACH[:3])
 def test_standard_error_closed_or_full_is_no_matter(name: str, folder: Path) -> None:
     closed = evaluate(folder, *COMMANDS[name], preexec_fn=closing(2))
     with FULL.open("wb") as full:
@@ -136,7 +132,7 @@ def test_standard_error_closed_or_full_is_no_matter(name: str, folder: Path) -> 
     assert is_clean(closed.stdout) or name == "report to standard output"
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if "standard output" not in name])
+@pytest.mark.parametrize("name", ["compare", "cache info", "report"])
 def test_all_streams_closed(name: str, folder: Path) -> None:
     """The exit code is all there is; no file of ours gets a stream's number."""
     done = evaluate(folder, *COMMANDS[name], preexec_fn=closing(0, 1, 2))
@@ -151,7 +147,7 @@ def test_an_error_with_a_stream_closed(close: Sequence[int], folder: Path) -> No
     assert done.stderr.count(b"\n") == (2 not in close)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["models", "report", "help"])
 def test_a_folder_that_is_gone(name: str, folder: Path, tmp_path: Path) -> None:
     """Commands that need no folder work, others say in a line what is wrong."""
     gone = tmp_path / "gone"

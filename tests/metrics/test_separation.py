@@ -101,6 +101,7 @@ def test_nothing_on_one_side_is_no_number() -> None:
     assert all(math.isnan(value) for value in compute(items).values())
 
 
+@pytest.mark.slow
 def test_intervals_stay_within_bounds_and_hold_what_others_draw() -> None:
     random = np.random.default_rng(3)
 

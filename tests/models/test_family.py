@@ -7,6 +7,8 @@ import pytest
 import tiny
 from checkpoints import copy, edit_json, one_line, read
 
+from instructor_eval.models.pooling import POOLED
+
 T5, BERT = "tiny-t5", "tiny-bert"
 INSTRUCTOR, PREFIX, PLAIN = "instructor", "prefix", "plain"
 
@@ -118,7 +120,7 @@ def test_each_sign(tmp_path: Path, folders: dict[str, Path], kind: str, change, 
     checkpoint = read(folder)
     assert checkpoint.family == family
     assert rule in checkpoint.family_rule
-    assert checkpoint.skips_instruction is (family == INSTRUCTOR)
+    assert (checkpoint.prompt_rule == POOLED) is (family != INSTRUCTOR)
     assert checkpoint.describe()["family_rule"] == checkpoint.family_rule
 
 

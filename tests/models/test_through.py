@@ -17,6 +17,7 @@ from instructor_eval.cache.vectors import MemoryCache
 from instructor_eval.core.errors import ModelOutputError
 from instructor_eval.models.checkpoint import read_checkpoint
 from instructor_eval.models.engine import Engine
+from instructor_eval.models.pooling import EXCLUDED
 
 TEXTS = ["the river and the city", "A. B? C!", "  two  blanks ", "question " * 200, "naïve 日本"]
 PROMPTS = ["", "Represent the question: "]
@@ -216,7 +217,7 @@ def test_a_prompt_left_out_of_pooling(tmp_path: Path, plain_folder: Path, templa
     tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
     tokenizer.save(str(folder / "tokenizer.json"))
     encoder = engine(folder, family=family)
-    assert encoder.checkpoint.skips_instruction
+    assert encoder.checkpoint.prompt_rule == EXCLUDED
     for prompt in (*PROMPTS, "query"):
         assert largest(encoder.encode(TEXTS, prompt), theirs(folder, prompt)) < TOLERANCE
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instructor_eval.readers.answers import ANSWERS, AnswerCache
@@ -66,6 +66,7 @@ def _bits(answer: Answer) -> tuple[bytes, bytes]:
 # What is stored, and found
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_boards import Made
-from made_scores import edited, score_of
+from made_scores import score_of
 
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Row
@@ -64,13 +64,6 @@ def test_an_axis_needs_two_rows(made: Made) -> None:
         "parameters": ["a", "d"],
     }
     assert list(found) == ["speed", "size", "parameters"]
-
-
-def test_a_row_without_a_score_is_not_drawn(made: Made) -> None:
-    for name in ("org/a", "org/b"):
-        add(made, name, cost=EVERY)
-    made.scores[-1] = edited(add(made, "org/c", cost=EVERY), score=None, status="failed")
-    assert sorted(dots(drawn(made)["size"])) == ["a", "b"]
 
 
 def test_published_rows_are_not_drawn(made: Made) -> None:
@@ -129,12 +122,6 @@ def line_of(**cost: Any) -> Line:
 )
 def test_parameters_are_counted_by_the_fp32_file(cost: dict[str, Any], found: float | None) -> None:
     assert chart.parameters(line_of(**cost)) == pytest.approx(found)
-
-
-def test_costs_as_filed() -> None:
-    line = line_of(file_bytes=7, texts_per_second=2.5)
-    assert (chart.file_bytes(line), chart.texts_per_second(line)) == (7, 2.5)
-    assert (chart.file_bytes(line_of()), chart.texts_per_second(line_of())) == (None, None)
 
 
 def test_dots_tell_costs_in_the_units_of_the_axis(made: Made) -> None:
@@ -215,14 +202,6 @@ def test_which_tasks_the_mean_is_over(of_a: str, of_b: str, over: int, complete:
     for dot in found.dots:
         there = shared if 2 * len(shared) >= found.of else list(dot.line.row.tasks)
         assert dot.quality == pytest.approx(sum(dot.line.row.tasks[t] for t in there) / len(there))
-
-
-def test_rows_of_another_axis_do_not_narrow_the_tasks(made: Made) -> None:
-    for task in ("SciFact", "ArguAna"):
-        for name in ("org/a", "org/b"):
-            add(made, name, task, cost=EVERY)
-    add(made, "org/c", cost={"texts_per_second": 3})
-    assert {key: c.tasks for key, c in drawn(made).items()} == {"speed": 1, "size": 2, "parameters": 2}
 
 
 # The frontier

@@ -20,7 +20,7 @@ from instructor_eval.results.score import Score
 FRAME = Box(52, 0, 760, 334)
 
 
-@pytest.fixture(scope="module", params=[4, 22, 50])
+@pytest.fixture(scope="module", params=[4, 22, pytest.param(50, marks=pytest.mark.slow)])
 def drawings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
              make_score: Callable[..., Score]) -> list[ET.Element]:  # fmt: skip
     """The drawings that lie open in the page of so many rows."""

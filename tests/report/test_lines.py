@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -143,14 +142,6 @@ def test_what_cannot_be_compared_says_why(fields: dict[str, object], why: str, m
     assert list(other.delta) == ["STS12"]
 
 
-def test_other_items_cannot_be_compared(made: Made) -> None:
-    made.add(n=40)
-    made.add(n=30, instructions="none")
-    _, other = made.lines()
-    assert (other.delta, other.delta_macro) == ({}, None)
-    assert other.not_comparable == {"SciFact": "other items"}
-
-
 def test_other_instruction_texts_are_what_sets_are_for(made: Made) -> None:
     made.add(roles={"query": {"text": "Represent the query: ", "rule": "card"}})
     made.add(instructions="none", roles={"query": {"text": "", "rule": "none"}})
@@ -167,15 +158,6 @@ def test_without_items_the_difference_is_bare(made: Made) -> None:
     assert other.delta["SciFact"] == Difference(bare, n=lost.n_items)
     assert other.delta["SciFact"].verdict == "unknown"
     assert other.delta_macro == Difference(**(vars(other.delta["STS12"]) | {"n": 1}))
-
-
-def test_no_intervals_asked_for_no_intervals_given(made: Made) -> None:
-    made.add("SciFact", "STS12")
-    made.add("SciFact", "STS12", instructions="none", seed=2)
-    head, other = lines(made.board(items=None), Evidence(None))
-    assert {d.verdict for d in (*other.delta.values(), other.delta_macro)} == {"unknown"}
-    means = [sum(line.row.tasks.values()) / 2 for line in (other, head)]
-    assert other.delta_macro.delta == pytest.approx(means[0] - means[1])
 
 
 def test_only_tasks_that_both_have_are_compared(made: Made) -> None:
@@ -247,15 +229,3 @@ def test_a_row_that_failed_everywhere_has_a_line(made: Made) -> None:
     head, other = made.lines()
     assert (head.row.failed, head.family) == ({"SciFact"}, "plain")
     assert (other.delta, other.not_comparable, other.delta_macro) == ({}, {}, None)
-
-
-def test_no_rows_no_lines() -> None:
-    assert lines(Board([], [], []), Evidence(None)) == []
-
-
-def test_an_interval_holds_its_difference(made: Made) -> None:
-    made.add("SciFact", "STS12", "RTE")
-    made.add("SciFact", "STS12", "RTE", instructions="none", seed=3)
-    for found in made.lines()[1].delta.values():
-        assert found.low <= found.delta <= found.high
-        assert not math.isnan(found.delta)

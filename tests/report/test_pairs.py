@@ -71,17 +71,6 @@ def test_intervals_widen_the_axis() -> None:
     assert (row.verdict, row.delta) == ("same", "-10.00 [-30.00, +10.00]")
 
 
-def test_an_axis_of_losses_alone_ends_at_zero() -> None:
-    found = plain({"a": Difference(-0.2, -0.3, -0.1)})
-    assert found.rows[0].high < found.zero < 200
-    assert found.zero > 180
-
-
-def test_no_difference_at_all_is_in_the_middle() -> None:
-    found = plain({"a": Difference(0.0, 0.0, 0.0)})
-    assert (found.zero, found.rows[0].at, found.rows[0].delta) == (100, 100, "+0.00 [+0.00, +0.00]")
-
-
 def test_scores_words_and_what_is_left_out() -> None:
     found = pair(
         "c", "b", {"a": Difference(0.025)}, ({"a": 0.5, "x": 1.0}, {"a": 0.475}), columns={},
@@ -97,10 +86,6 @@ def test_the_empty_name_has_the_means_word() -> None:
     deltas = {"a": Difference(0.1), "b": Difference(0.2)}
     found = plain(deltas, macro=Difference(0.15, n=2), words={"": ("OK", "whole")})
     assert [(row.word, row.note) for row in found.rows] == [("OK", "whole"), ("", ""), ("", "")]
-
-
-def test_a_pair_of_nothing_is_empty() -> None:
-    assert plain({}, not_comparable={"a": "other data"}).rows == []
 
 
 # Lines

@@ -145,7 +145,14 @@ def test_every_edit_of_a_score_files_text_is_found(filed: Path) -> None:
     assert errors(filed) == []
 
 
-@pytest.mark.parametrize("filed", [name for name in RESULTS if name != "failed"], indirect=True)
+@pytest.mark.parametrize(
+    "filed",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("SciFact", "SummEval", "DemoPrompts")))
+        for name in RESULTS if name != "failed"
+    ],
+    indirect=True,
+)  # fmt: skip
 def test_every_edit_of_items_is_found_and_its_column_named(filed: Path) -> None:
     path = filed.with_suffix(".parquet")
     table = pq.ParquetFile(path).read()

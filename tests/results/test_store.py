@@ -265,6 +265,9 @@ def test_an_unknown_schema_version_is_an_error(version: object, tmp_path: Path, 
         {"counts": {"texts": "many"}}, {"n_items": -1}, {"identity": "../x"}, {"identity": "a\u202eb"}, {"seed": -1},
         {"cost": {"file_bytes": "big"}}, {"cost": {"speed_ratio": 0}}, {"cost": {"speed_ratio": True}},
         {"environment": {"probe": "../../etc/passwd"}}, {"metrics": {"a": "1"}}, {"timings": {"total": 1e300}},
+        {"notes": [{}]}, {"command": "abc"}, {"command": [1]}, {"status": "failed", "error": 5}, {"reader": []},
+        {"instructions": {"set": "paper", "roles": {"query": "text"}}}, {"environment": {"hardware": "x"}},
+        {"score": 1e308},
     ],
 )  # fmt: skip
 def test_a_score_with_values_of_another_kind(change: dict[str, Any], tmp_path: Path, make_score: MakeScore) -> None:

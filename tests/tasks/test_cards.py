@@ -161,28 +161,17 @@ def test_a_list_of_tasks_and_their_benchmarks(tmp_path: Path) -> None:
 
 BROKEN_TASKS = {
     "unknown key": (GOOD + "metrik: x", "metrik: unknown key: did you mean metric?"),
-    "unlike any key": (GOOD + "zzz: x", "zzz: unknown key: known are name,"),
-    "key that is a number": (GOOD + "7: x", "7: a key should be a text: put it in quotes"),
     "no type": ("name: mine\ndata: x", "type: it is missing: known are Retrieval, Reranking, Clustering,"),
     "unknown type": ("name: mine\ntype: Retreival\ndata: x", "'Retreival': did you mean Retrieval or PromptRetrieval?"),
     "type in a list": ("name: mine\ntype: [STS]\ndata: x", "type: unknown value ['STS']: did you mean STS?"),
     "metric of another type": (GOOD + "metric: ndcg_at_10", "metric: unknown value 'ndcg_at_10'"),
     "metric that none has": (GOOD + "metric: cosine_spearmann", "did you mean cosine_spearman or cosine_pearson?"),
-    "metric of another k": ("name: mine\ntype: Retrieval\ndata: x\nmetric: ndcg_at_7", "metric: unknown value"),
     "split that is a number": (GOOD + "split: 2024", "split: expected a text, found int 2024: put it in quotes"),
     "subset that YAML takes for false": (GOOD + "subset: no", "subset: expected a text, found bool False"),
     "no data": ("name: mine\ntype: STS", "data: it is missing: expected a folder, or {id: ..., revision: ...}"),
-    "no data but an empty list of parts": (
-        "name: mine\ntype: STS\nparts: []",
-        "data: it is missing: expected a folder, or {id: ..., revision: ...}",
-    ),
-    "data is a list": ("name: mine\ntype: STS\ndata: [x]", "data: expected a text or a mapping, found list ['x']"),
     "data of both kinds": ("name: mine\ntype: STS\ndata: {id: a/b, folder: c}", "data: give either a folder or an id"),
     "folder with a mirror": ("name: mine\ntype: STS\ndata: {folder: x, mirror: y}", "data: a folder has no revision"),
-    "data of no kind": ("name: mine\ntype: STS\ndata: {revision: x}", "data: give either a folder or an id"),
     "data with an unknown key": ("name: mine\ntype: STS\ndata: {path: x}", "data.path: unknown key"),
-    "revision that is a number": ("name: mine\ntype: STS\ndata: {id: a/b, revision: 1}", "revision: expected a text"),
-    "empty id": ("name: mine\ntype: STS\ndata: {id: ''}", "data.id: expected a text, it is empty"),
     "empty folder": ("name: mine\ntype: STS\ndata: ''", "data: expected a text, it is empty"),
     "parts and data": (GOOD + "parts: [a]", "data: a task has either parts or data of its own"),
     "parts that are no list": ("name: mine\ntype: STS\nparts: a", "parts: expected a list, found str 'a'"),
@@ -192,12 +181,6 @@ BROKEN_TASKS = {
         GOOD + "template: {text: [a, b, c]}",
         "template.text: expected at most 2 values, it has 3",
     ),
-    "template of none": (GOOD + "template: {text: []}", "template.text: expected a list, it is empty"),
-    "template of numbers": (
-        GOOD + "template: {text: [1]}",
-        "template.text.0: expected a text, found int 1: put it in quotes",
-    ),
-    "domain that is a list": (GOOD + "template: {domain: [a]}", "domain: expected a text, found list"),
     "instructions are no mapping": (GOOD + "instructions: x", "instructions: expected a mapping, found str"),
     "instruction of another role": (GOOD + "instructions: {query: x}", "instructions.query: unknown key"),
     "instruction for no model": (
@@ -214,12 +197,6 @@ BROKEN_TASKS = {
     ),
     "unknown option": (GOOD + "options: {colums: {}}", "options.colums: unknown key: did you mean columns?"),
     "option of another type": (GOOD + "options: {n_experiments: 3}", "options.n_experiments: unknown key"),
-    "options are no mapping": (GOOD + "options: [a]", "options: expected a mapping, found list"),
-    "columns are no mapping": (GOOD + "options: {columns: [a]}", "options.columns: expected a mapping"),
-    "column that is a number": (
-        GOOD + "options: {columns: {score: 3}}",
-        "options.columns.score: expected a text, found int 3: put it in quotes",
-    ),
     "columns that are a list": (GOOD + "options: {columns: [score]}", "options.columns: expected a mapping"),
     "a column that is none": (
         GOOD + "options: {columns: {scroe: gold}}",
@@ -229,15 +206,6 @@ BROKEN_TASKS = {
         "name: mine\ntype: Classification\ndata: x\noptions: {n_experiments: 0}",
         "options.n_experiments: 0 is not at least 1",
     ),
-    "samples that are a yes": (
-        "name: mine\ntype: Classification\ndata: x\noptions: {samples_per_label: yes}",
-        "options.samples_per_label: expected a whole number",
-    ),
-    "mirror that is a number": (
-        "name: mine\ntype: STS\ndata: {id: a/b, mirror: 1}",
-        "mirror: expected a text, found int",
-    ),
-    "empty mirror": ("name: mine\ntype: STS\ndata: {id: a/b, mirror: ''}", "data.mirror: expected a text, it is empty"),
     "prompts of nothing": (
         "name: mine\ntype: PromptRetrieval\ndata: x",
         "options: it is missing",
@@ -246,15 +214,11 @@ BROKEN_TASKS = {
         "name: mine\ntype: PromptRetrieval\ndata: x\noptions: {input: x, label: [a, b]}",
         "options.label: unknown key: did you mean labels?",
     ),
-    "option of prompts in another type": (GOOD + "options: {budget: 3}", "options.budget: unknown key"),
     "metric of another type in prompts": (
         "name: mine\ntype: PromptRetrieval\ndata: x\nmetric: accuracy\noptions: {input: x}",
         "metric: unknown value 'accuracy': known are rougeL",
     ),
     "notes are a text": (GOOD + "notes: x", "notes: expected a list, found str 'x'"),
-    "source is a number": (GOOD + "source: 5", "source: expected a text, found int 5"),
-    "benchmark is a number": (GOOD + "benchmark: 5", "benchmark: expected a text, found int 5"),
-    "part of a number": (GOOD + "part_of: 5", "part_of: expected a text, found int 5"),
 }
 
 
@@ -294,11 +258,9 @@ def test_a_broken_name(case: str, tmp_path: Path) -> None:
 BROKEN_FILES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "expected a mapping with `name`, `type` and `data`"),
     "blank": ("\n# nothing\n", "expected a mapping"),
-    "a list": ("- a\n- b\n", "expected a mapping"),
     "a text": ("hello", "expected a mapping"),
     "not YAML": ("name: [a\n", "not readable as YAML"),
     "a tab": ("name: a\n\ttype: STS", "not readable as YAML"),
-    "two documents": (f"{GOOD}---\n{GOOD}", "not readable as YAML"),
     "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe", "not readable as YAML"),
     "Latin-1": ("name: Größe".encode("latin-1"), "not readable as YAML"),
     "a null byte": (b"name: a\0b", "not readable as YAML"),
@@ -312,8 +274,6 @@ BROKEN_FILES: dict[str, tuple[str | bytes, str]] = {
     "name twice": ("tasks:\n- {name: a, type: STS, data: x}\n- {name: a, type: STS, data: y}", "'a': name: used twice"),
     "bad date": (GOOD + "notes: [2024-99-99]", "not readable as YAML"),
     "bad int": ("name: !!int abc", "not readable as YAML"),
-    "bad bool": ("name: !!bool abc", "not readable as YAML"),
-    "bad timestamp": ("name: !!timestamp abc", "not readable as YAML"),
     "a number of 5,000 digits": (f"name: {'1' * 5000}", "not readable as YAML"),
     "contains itself": ("&a {name: *a}", "not readable as YAML"),
     "unknown alias": ("name: *nobody", "not readable as YAML"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_eval.analysis.compare.side import BASELINES
 from instructor_eval.cli.compare import add_baselines_option, add_side_options, find_side
-from instructor_eval.cli.options import add_debug_option, add_format_option
+from instructor_eval.cli.options import add_actions, add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
@@ -25,12 +25,7 @@ _ACTIONS = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The flags of `evaluate baseline`."""
-    parser.set_defaults(show_help=parser.print_help)
-    choice = parser.add_subparsers(dest="action", metavar="ACTION", title="actions (evaluate baseline ACTION --help)")
-    parsers = {
-        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        for name, text in _ACTIONS.items()
-    }
+    parsers = add_actions(parser, _ACTIONS)
     keep = parsers["set"]
     keep.add_argument(
         "side", metavar="SIDE",

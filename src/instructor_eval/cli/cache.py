@@ -12,7 +12,7 @@ from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.upkeep import Verdict
 from instructor_eval.cache.vectors import default_folder
 from instructor_eval.cli.flags import positive
-from instructor_eval.cli.options import add_debug_option, add_format_option, parse_size
+from instructor_eval.cli.options import add_actions, add_debug_option, add_format_option, parse_size
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.output import tell
@@ -30,12 +30,7 @@ ACTIONS = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the actions of `evaluate cache` with their flags."""
-    parser.set_defaults(show_help=parser.print_help)
-    choice = parser.add_subparsers(dest="action", metavar="ACTION", title="actions (evaluate cache ACTION --help)")
-    parsers = {
-        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        for name, text in ACTIONS.items()
-    }
+    parsers = add_actions(parser, ACTIONS)
     for action in parsers.values():
         action.add_argument(
             "--cache", type=Path, metavar="DIR",

@@ -13,6 +13,7 @@ from instructor_eval.cli.flags import listed, positive
 from instructor_eval.cli.options import add_debug_option, add_format_option
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, one_line
+from instructor_eval.core.hub import offline_asked
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.tables import render
 
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, file, print; 2 where a form could not be measured."""
     libraries.require(_NEEDED, "run", "measuring a model")
-    options.offline = options.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    options.offline = options.offline or offline_asked()
     if options.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

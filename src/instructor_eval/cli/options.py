@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from instructor_eval.cli.flags import amount, listed, names, positive, seconds
@@ -178,6 +178,19 @@ def add_board_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="ROW",
                        help="mark what differs from this row: MODEL[@VARIANT][:INSTRUCTIONS]")  # fmt: skip
     parser.add_argument("--no-intervals", action="store_true", help="scores alone; no file of items is read")
+
+
+def add_actions(
+    parser: argparse.ArgumentParser, actions: Mapping[str, str], one: str = "action", many: str = "actions"
+) -> dict[str, argparse.ArgumentParser]:
+    """Return a parser for each of a command's actions; without one, `run` finds None under `one`, and `show_help`."""
+    parser.set_defaults(show_help=parser.print_help)
+    title = f"{many} ({parser.prog} {one.upper()} --help)"
+    choice = parser.add_subparsers(dest=one, metavar=one.upper(), title=title)
+    return {
+        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        for name, text in actions.items()
+    }
 
 
 def add_debug_option(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from instructor_eval.cli.flags import amount, listed, not_negative, positive
-from instructor_eval.cli.options import add_format_option, add_run_options, add_task_options
+from instructor_eval.cli.options import add_actions, add_format_option, add_run_options, add_task_options
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError, reason
 from instructor_eval.core.output import say, tell, warn
 
@@ -21,12 +21,7 @@ STUDIES = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the studies of `evaluate study` with their flags."""
-    parser.set_defaults(show_help=parser.print_help)
-    choice = parser.add_subparsers(dest="study", metavar="STUDY", title="studies (evaluate study STUDY --help)")
-    parsers = {
-        name: choice.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        for name, text in STUDIES.items()
-    }
+    parsers = add_actions(parser, STUDIES, "study", "studies")
     for study in parsers.values():
         add_task_options(study)
         add_run_options(study)

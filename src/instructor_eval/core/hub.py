@@ -26,6 +26,11 @@ _DEPTH = 8
 """Folders in folders of a mirrored data set."""
 
 
+def offline_asked() -> bool:
+    """Return whether the hub's own variable says never to use the network."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
 def check_mirror(hub: Path | None) -> None:
     """Check that a mirror of data sets is one; None is no mirror, and right.
 

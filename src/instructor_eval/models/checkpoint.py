@@ -100,11 +100,6 @@ class Checkpoint(ModelDescription):
         return f"pooling {self.pooling}, {self.dim}{cut} values, {limit}{prompt}, {self.computed}"
 
     @property
-    def skips_instruction(self) -> bool:
-        """True if pooling leaves the instruction's tokens out."""
-        return self.prompt_rule != POOLED
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What it was trained on, where `evaluate train` has recorded it."""
         try:

@@ -8,7 +8,6 @@ loaded models stay in this module.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from instructor_eval.core.errors import UserError, did_you_mean
+from instructor_eval.core.hub import offline_asked
 from instructor_eval.core.pictures import Picture, as_item
 from instructor_eval.core.values import FAMILIES, Template
 from instructor_eval.models.find import ModelSpec, is_folder
@@ -299,10 +299,9 @@ def _load(key: tuple[str, str, str, str]) -> _Loaded:
     from instructor_eval.models.library import load_encoder
 
     name, device, variant, family = key
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     with _loading:
         if key not in _loaded:
-            encoder = load_encoder(name, device=device, variant=variant, family=family or None, offline=offline)
+            encoder = load_encoder(name, device=device, variant=variant, family=family or None, offline=offline_asked())
             _loaded[key] = _Loaded(encoder)
         _loaded.move_to_end(key)
         while len(_loaded) > _MOST_LOADED:

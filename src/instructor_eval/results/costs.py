@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import msgspec
+
 from instructor_eval.core.errors import DamagedFileError, UserError, reason
 from instructor_eval.core.escapes import json_text
 from instructor_eval.core.paths import slug
@@ -190,29 +192,18 @@ class Cost:
         Raises:
             TypeError: a field is missing or of another kind than it should be.
         """
-        fields = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
-        for name in ("seconds", "baseline_seconds", "query_seconds"):
-            fields[name] = tuple(fields.get(name) or ())
-        if fields.get("cold") is not None:
-            fields["cold"] = Cold(**fields["cold"])
-        cost = cls(**fields)
-        cost._check()
+        try:
+            cost = msgspec.convert(raw, cls)
+        except msgspec.ValidationError as e:
+            raise TypeError(str(e)) from e
+        if not len(cost.seconds) == len(cost.baseline_seconds) > 0:
+            raise TypeError("not a pass of each form in every round")
+        numbers: list[float] = [cost.resident_bytes, cost.file_bytes, cost.baseline_file_bytes]
+        numbers += [cost.pictures] if cost.pictures else [cost.texts, cost.tokens]
+        numbers += [*cost.seconds, *cost.baseline_seconds, *cost.query_seconds]
+        if not all(number > 0 for number in numbers):
+            raise TypeError("a number is not above 0")
         return cost
-
-    def _check(self) -> None:
-        """Check the fields that every reader relies on."""
-        texts = [self.identity, self.model, self.form, self.fingerprint, self.baseline, self.proof, self.measured]
-        numbers: list[float] = [self.resident_bytes, self.file_bytes, self.baseline_file_bytes]
-        numbers += [self.pictures] if self.pictures else [self.texts, self.tokens]
-        numbers += [*self.seconds, *self.baseline_seconds, *self.query_seconds]
-        rounds = len(self.seconds) == len(self.baseline_seconds) > 0
-        if not rounds or not all(isinstance(text, str) for text in texts) or not isinstance(self.machine, dict):
-            raise TypeError("a value is of another type than expected")
-        if not all(isinstance(number, int | float) and number > 0 for number in numbers):
-            raise TypeError("a number is missing or not above 0")
-        cold = [] if self.cold is None else [v for v in dataclasses.astuple(self.cold) if v is not None]
-        if not all(isinstance(number, int | float) for number in cold):
-            raise TypeError("a value of the cold start is no number")
 
 
 def percentiles(seconds: Sequence[float]) -> Percentiles:

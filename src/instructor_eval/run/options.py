@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError
-from instructor_eval.core.hub import check_mirror
+from instructor_eval.core.hub import check_mirror, offline_asked
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import COSTS, Executor
@@ -119,7 +119,7 @@ def read(options: Options) -> Asked:
     libraries.require(_NEEDED, "run", "running a model")
     if options.cost not in COSTS:
         raise UserError(f"INSTRUCTOR_EVAL_COST is '{options.cost}': give one of {', '.join(COSTS)}, or unset it")
-    if options.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if options.offline or offline_asked():
         options = dataclasses.replace(options, offline=True)
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
     # No telemetry: `datasets` asks a statistics host at every look-up.

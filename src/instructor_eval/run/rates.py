@@ -7,13 +7,11 @@ and little within a class. What is timed is a random sample of the very inputs, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from instructor_eval.core.values import Vectors
-from instructor_eval.models.engine import Totals
 from instructor_eval.run.counting import CLASSES, Sample
+from instructor_eval.run.turns import Clock, Encodes
 
 PASS_SECONDS = 0.6
 PASSES = 3
@@ -23,18 +21,6 @@ _SHARE = 0.03
 SPREAD = (0.9, 1.2)
 """The factor by which an estimate's ends lie beyond the fastest and slowest pass: a long run is neither. On busy or hot
 machines it takes longer, hardly ever less."""
-
-Clock = Callable[[], float]
-
-
-class Encodes(Protocol):
-    """An encoder that is timed: an `Engine`, or a stand-in."""
-
-    totals: Totals
-
-    def encode(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """Embed the texts; done when it returns."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,7 @@ class How:
     """Settings of a speed comparison, and its limit."""
 
     device: str = "auto"
-    batch_tokens: int | None = None
     trust_remote_code: bool = False
-    compiled: bool = False
     rounds: int = ROUNDS
     """At first; up to `MOST` times as many where they straddle the limit."""
     texts: int | None = None
@@ -85,7 +83,7 @@ def compare_speed(
     variants.check_installed(forms)
     variants.check_device(forms, device)
     engines: dict[str, Encodes] = {}
-    settings = costs.How(device, how.batch_tokens, how.trust_remote_code, how.compiled)
+    settings = costs.How(device, trust_remote_code=how.trust_remote_code)
     items = sample_of(*checkpoints.values())
     for side, checkpoint in checkpoints.items():
         say(f"{side} {label(checkpoint)}: loading")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from instructor_eval.core.values import Items, Template, Vectors
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 Role = Literal["query", "document", "text", "reference", "hypothesis", "example"]
-ROLES: tuple[str, ...] = get_args(Role)
 OTHER = "other"
 """The domain of cards that say none."""
 

@@ -80,12 +80,6 @@ def test_another_model_or_set_is_another_family(field: str, made: Made) -> None:
     assert made.board().families == {}
 
 
-def test_another_revision_is_another_family(made: Made) -> None:
-    made.add("fp32")
-    made.add("int8", revision="v2")
-    assert made.board().families == {}
-
-
 def test_a_variant_of_two_like_named_checkpoints_has_no_parent(made: Made) -> None:
     made.add("fp32", fingerprint="a" * 16, identity="a")
     made.add("fp32", fingerprint="b" * 16, identity="b", shift=0.1)
@@ -93,13 +87,6 @@ def test_a_variant_of_two_like_named_checkpoints_has_no_parent(made: Made) -> No
     found = made.board()
     assert found.families == {}
     assert [row.model for row in found.rows] == ["org/model #bbbbbb", "org/model #aaaaaa", "org/model (int8)"]
-
-
-def test_two_checkpoints_without_fp32_are_no_family_either(made: Made) -> None:
-    made.add("bf16", fingerprint="a" * 16, identity="a")
-    made.add("bf16", fingerprint="b" * 16, identity="b")
-    made.add("int8")
-    assert made.board().families == {}
 
 
 def test_a_score_that_names_its_checkpoint_joins_that_one_only(made: Made) -> None:
@@ -263,15 +250,6 @@ def test_a_mean_of_parts_is_compared_part_by_part(alone: bool, made: Made) -> No
     assert made.board().without_interval == ["CQADupstackRetrieval (int8)"]
 
 
-@pytest.mark.parametrize("ids", [[], ["CQADupstackRetrieval"], ["gone"]])
-def test_a_whole_whose_items_name_no_parts(ids: list[str], made: Made) -> None:
-    for name in ("fp32", "int8"):
-        whole = {"id": ["a"], "value": [0.5]}
-        score = made.add(name, "CQADupstackRetrieval", items=whole, metric="mean_of_parts")
-        made.kept[score.identity] = {"id": ids, "value": [0.5] * len(ids)}
-    assert made.board().without_interval == ["CQADupstackRetrieval (int8)"]
-
-
 @pytest.mark.parametrize("noise", [0.05, 0.0])
 def test_a_part_without_an_interval_leaves_the_whole_without(noise: float, made: Made) -> None:
     for name in ("fp32", "int8"):
@@ -385,13 +363,6 @@ def test_words_say_why_a_speed_is_not_compared(parent: dict[str, Any], why: str,
     assert all(row.figures.faster is None for row in found.rows[1:])
     line = f"\n  speed not compared: fp16, int8 ({why}); int8-weight (no speed among its figures)"
     assert format_board(found, "table").count(line) == 1
-
-
-def test_a_figure_that_was_not_filed_is_unknown(made: Made) -> None:
-    made.add("fp32", cost=COSTS["fp32"])
-    made.add("int8", cost={"form": "int8"})
-    figures = of(made.board())["int8"].figures
-    assert (figures.faster, figures.file_bytes, figures.smaller) == (None, None, None)
 
 
 # Pareto

@@ -161,20 +161,6 @@ def test_what_is_not_finite_has_no_shape(metric: str, value: float) -> None:
         shape_of(metric, items)
 
 
-@pytest.mark.parametrize("metric", ["cosine_spearman", "cosine_pearson"])
-def test_a_correlation_with_a_nan_has_no_shape(metric: str) -> None:
-    items = items_of(metric)
-    items["cosine"][7] = float("nan")
-    with pytest.raises(ValueError, match="not finite"):
-        shape_of(metric, items)
-
-
-@pytest.mark.parametrize("metric", [*T_METRICS, "cosine_ap", "cosine_spearman", "pearson", "summeval_v1"])
-def test_nothing_has_no_shape(metric: str) -> None:
-    with pytest.raises(ValueError, match=r"no items|zero-size"):
-        shape_of(metric, {name: [] for name in items_of(metric)})
-
-
 def test_a_missing_column_and_an_unknown_metric() -> None:
     with pytest.raises(KeyError, match="ndcg_at_10"):
         shape_of("ndcg_at_10", {"id": ["a"]})
@@ -199,11 +185,6 @@ def saved(made: Made, kept: Kept) -> Shape:
     first.save()
     assert made.asked == [score.identity]
     return found
-
-
-def test_without_anything_kept_it_is_computed(made: Made) -> None:
-    score = made.add("fp32")
-    assert Evidence(made.items).shape(score) == shape_of("ndcg_at_10", made.kept[score.identity])
 
 
 def test_what_is_kept_is_what_was_computed(made: Made, kept: Kept, saved: Shape) -> None:
@@ -262,13 +243,6 @@ def test_missing_or_damaged_items(items: Items | None, with_kept: bool, made: Ma
     with pytest.raises(UnreadError):
         evidence.shape(score)
     assert before.get(before.key("statistics", score)) is None
-
-
-def test_without_a_reader_nothing_can_be_had(made: Made, kept: Kept) -> None:
-    score = made.add("fp32")
-    for evidence in (Evidence(None), Evidence(None, kept())):
-        with pytest.raises(UnreadError):
-            evidence.shape(score)
 
 
 def test_an_interval_keeps_the_shape_too(made: Made, kept: Kept) -> None:

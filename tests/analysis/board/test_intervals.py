@@ -19,7 +19,6 @@ from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.statistics.score_intervals import of_mean
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
-from instructor_eval.results.published import published
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
@@ -207,13 +206,6 @@ def test_without_items_the_board_is_as_it_was(three: Made) -> None:
     told = rows(format_board(found, "json"))["good"]
     assert (told["rank"], told["rank_low"], told["rank_high"], told["intervals"]) == (1, None, None, {})
     assert found.without_items == []
-
-
-def test_published_rows_have_no_intervals(three: Made) -> None:
-    found = three.board(published=published().values())
-    others = [row for row in found.rows if row.source == "published"]
-    assert others
-    assert all(not row.spreads and not row.mean_spreads and row.rank_low is None for row in others)
 
 
 # Ranks

@@ -16,7 +16,6 @@ from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Board
 from instructor_eval.analysis.board.statistics_files import KeptStatistics
-from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
@@ -203,16 +202,6 @@ def test_a_changed_score_is_computed_again_and_no_other(results: Store, make_sco
     assert set(by_model["b"]["intervals"]) == {"SciFact"}
 
 
-def test_damaged_statistics_change_no_figure(results: Store) -> None:
-    first, _ = look(results)
-    path = results.root / "statistics" / "board.v2"
-    for change in DAMAGES.values():
-        path.write_bytes(change(path.read_bytes()))
-        found, asked = look(results)
-        assert found == first
-        assert len(asked) == 6
-
-
 def test_an_entry_of_another_shape_is_computed_again(results: Store) -> None:
     first, _ = look(results)
     one = KeptStatistics.of(results)
@@ -236,17 +225,6 @@ def test_a_folder_that_takes_nothing(number: int, results: Store, monkeypatch: p
     monkeypatch.setattr(module, "atomic_write", full)
     assert look(results)[0] == first
     assert list((results.root / "statistics").iterdir()) == []
-
-
-def test_differences_are_those_of_stats(results: Store) -> None:
-    look(results)
-    kept_board = {row["model"]: row for row in json.loads(look(results)[0])}
-    scores = {(s.model.variant, s.task): s for s in results.scores() if s.model.name == "a"}
-    child, parent = scores["int8", "STS12"], scores["fp32", "STS12"]
-    seed = f"{child.identity} {parent.identity} STS12"
-    found = difference.paired("cosine_spearman", results.items(child), results.items(parent), seed_text=seed)
-    told = kept_board["a (int8)"]["deltas"]["STS12"]
-    assert (told["low"], told["high"], told["se"]) == (found.low, found.high, found.se)
 
 
 def test_a_missing_file_of_items_is_named(results: Store) -> None:

@@ -260,27 +260,15 @@ def edited(path: Path, change: Callable[[dict[str, Any]], object], *, signed: bo
     path.write_text(json.dumps(raw))
 
 
-EDITS: list[Callable[[dict[str, Any]], object]] = [
-    lambda raw: raw["tasks"]["T"].update(score=0.1),
-    lambda raw: raw["tasks"].pop("T"),
-    lambda raw: raw["tasks"].update(U=raw["tasks"]["T"]),
-    lambda raw: raw["tasks"]["T"]["items"].update(sha256="0" * 64),
-    lambda raw: raw["tasks"]["T"]["data"].update(hash="x"),
-    lambda raw: raw["model"].update(fingerprint="x"),
-    lambda raw: raw.update(note="a better one"),
-    lambda raw: raw.update(more=1),
-    lambda raw: raw.update(checksum="0" * 64),
-    lambda raw: raw.pop("checksum"),
-]
-
-
-@pytest.mark.parametrize("change", EDITS)
-def test_a_manifest_edited_by_hand(manifest: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    edited(manifest, change)
-    message = error(lambda: read(manifest))
-    assert message.startswith(f"{manifest}: edited by hand or damaged")
-    assert "set it again" in message
-    assert message in error(lambda: pin(folder=manifest.parents[1]))
+def test_a_manifest_edited_by_hand(manifest: Path) -> None:
+    whole = manifest.read_bytes()
+    for change in (lambda raw: raw["tasks"]["T"].update(score=0.1), lambda raw: raw.pop("checksum")):
+        manifest.write_bytes(whole)
+        edited(manifest, change)
+        message = error(lambda: read(manifest))
+        assert message.startswith(f"{manifest}: edited by hand or damaged")
+        assert "set it again" in message
+        assert message in error(lambda: pin(folder=manifest.parents[1]))
 
 
 def test_every_field_of_a_manifest_and_every_byte_of_its_items(manifest: Path) -> None:
@@ -334,29 +322,20 @@ def set_entry(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
     return lambda raw: raw["tasks"]["T"].__setitem__(key, value)
 
 
-WRONG: list[Callable[[dict[str, Any]], object]] = [
-    lambda raw: raw.pop("tasks"),
-    lambda raw: raw.update(tasks=[]),
-    lambda raw: raw.update(tasks={}),
-    lambda raw: raw.update(tasks={"T": None}),
-    lambda raw: raw.update(model={}),
-    lambda raw: raw.pop("label"),
-    set_entry("score", "high"),
-    set_entry("score", None),
-    set_entry("metric", 1),
-    set_entry("instructions", {}),
-    set_entry("items", {}),
-    set_entry("items", {"file": "../../T.0123456789ab.parquet", "sha256": "0"}),
-    set_entry("items", {"file": "/etc/passwd", "sha256": "0"}),
-    set_entry("items", {"file": None, "sha256": "0"}),
-    set_entry("items", {"file": "T.0123456789ab.parquet\n", "sha256": "0"}),
-]
-
-
-@pytest.mark.parametrize("change", WRONG)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.pop("tasks"),
+        lambda raw: raw.update(tasks={"T": None}),
+        lambda raw: raw.pop("label"),
+        set_entry("score", None),
+        set_entry("items", {"file": "T.0123456789ab.parquet\n", "sha256": "0"}),
+    ],
+)
 def test_a_manifest_of_another_shape_is_refused_despite_its_sum(
     manifest: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
+    """More of them stand in tests/hostile."""
     edited(manifest, change, signed=True)
     assert f"{manifest}: not a whole baseline" in error(lambda: read(manifest))
 

@@ -68,7 +68,10 @@ def without_segments(items: Items, metric: str) -> Items:
 
 
 @pytest.mark.usefixtures("plugged")
-@pytest.mark.parametrize("metric", SAME)
+@pytest.mark.parametrize(
+    "metric",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m in ("cosine_pearson", "cosine_ap"))) for m in SAME],
+)
 def test_intervals_are_near_those_of_the_metric_that_it_is(metric: str) -> None:
     """By resampling, as nothing is known of a package's metric; near what the metric's own influence says."""
     a, b = (without_segments(made(seed=seed), metric) for seed in (1, 2))

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import by_type
 import pytest
 import tiny
+from made_up import FakeEncoder, settings
 from own_inputs import (
     LABELLED,
     RANKED,
@@ -27,7 +29,10 @@ from own_inputs import (
     sts,
 )
 
+from instructor_eval.core.errors import UserError
 from instructor_eval.results.store import Store
+from instructor_eval.tasks.cards import own_cards
+from instructor_eval.tasks.task import Card
 
 Run = Callable[..., Any]
 
@@ -51,6 +56,35 @@ def write(root: Path, case: Case) -> str:
     return "own.yaml"
 
 
+def card_of(root: Path, case: Case) -> Card:
+    [card] = own_cards(str(root / write(root, case)))
+    return card
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_one_line(name: str, tmp_path: Path) -> None:
+    case, why = REFUSED[name]
+    card, said = card_of(tmp_path, case), []
+    for attempt in (by_type.describe, lambda card: by_type.run(card, FakeEncoder(), settings())):
+        with pytest.raises(UserError) as error:
+            attempt(card)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+    assert why in said[0]
+    assert said[0].isprintable()
+    assert len(said[0]) <= 500 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_taken_is_warned_of(name: str, tmp_path: Path) -> None:
+    case, wanted = TAKEN[name]
+    card = card_of(tmp_path, case)
+    warnings = by_type.describe(card)[1]
+    assert by_type.run(card, FakeEncoder(), settings()).warnings == warnings
+    assert len(warnings) == len(wanted)
+    assert all(part in warning for warning, part in zip(warnings, wanted, strict=True))
+
+
 def both(cli: Run, card: str, model: Path, *flags: str) -> tuple[Any, Any]:
     """What `validate` and the run say of a card."""
     checked = cli("validate", card, *flags)
@@ -59,8 +93,8 @@ def both(cli: Run, card: str, model: Path, *flags: str) -> tuple[Any, Any]:
     )
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_one_line_in_both(name: str, cli: Run, tmp_path: Path, model: Path) -> None:
+@pytest.mark.parametrize("name", ["null as document", "null among references", "no letter in the answer", "parquet"])
+def test_both_commands_refuse_the_same(name: str, cli: Run, tmp_path: Path, model: Path) -> None:
     case, why = REFUSED[name]
     checked, ran = both(cli, write(tmp_path, case), model)
     assert (checked.code, ran.code) == (2, 2)
@@ -68,14 +102,13 @@ def test_what_is_refused_is_one_line_in_both(name: str, cli: Run, tmp_path: Path
     [failed] = [line.partition("FAILED: ")[2] for line in ran.out.splitlines() if "FAILED: " in line]
     assert verdict == failed
     assert why in verdict
-    assert len(verdict) <= 500 + len(str(tmp_path))
     for text in (checked.out, checked.err, ran.out, ran.err):
         assert "Traceback" not in text
         assert "unexpected" not in text
 
 
-@pytest.mark.parametrize("name", TAKEN)
-def test_what_is_taken_is_warned_of_in_both(name: str, cli: Run, tmp_path: Path, model: Path) -> None:
+@pytest.mark.parametrize("name", ["plain", "other case", "empty example", "below 0"])
+def test_both_commands_warn_of_the_same(name: str, cli: Run, tmp_path: Path, model: Path) -> None:
     case, wanted = TAKEN[name]
     card = write(tmp_path, case)
     checked, ran = both(cli, card, model)

@@ -167,19 +167,11 @@ def test_examples_that_do_not_fit_the_card(recipe: Recipe, row: dict, message: s
 
 BAD = {
     "input is missing": ("{labels: [a, b]}", "options.input: it is missing"),
-    "no text": ("{input: 3}", "options.input: expected a text, found int"),
-    "no number": ("{input: x, budget: many}", "options.budget: expected a whole number, found str 'many'"),
     "nought": ("{input: x, most: 0}", "options.most: 0 is not at least 1"),
-    "centre": ("{input: x, centre: all}", "options.centre: unknown value 'all': known are both, none, pool"),
     "layout": ("{input: x, layout: exel}", "options.layout: unknown value 'exel': known are rows, hub,"),
-    "sampling": ("{input: x, sampling: y}", "options.sampling: unknown value 'y': known are splits, one,"),
     "stop": ("{input: x, stop: []}", "options.stop: expected a list, it is empty"),
     "one label": ("{input: x, labels: [a]}", "options.labels: expected two or more, each with a word of its own"),
     "equal words": ("{input: x, labels: {0: a, 1: a}}", "options.labels: expected two or more, each with a word"),
-    "labels no texts": (
-        "{input: x, labels: {0: 1, 1: 2}}",
-        "options.labels.0: expected a text, found int 1: put it in quotes",
-    ),
     "two kinds": ("{input: x, labels: [a, b], output: y}", "options.output: a task has labels, choices or an output"),
     "choices and output": ("{input: x, choices: c, output: y}", "options.output: a task has labels, choices or an"),
     "idle": (
@@ -187,7 +179,6 @@ BAD = {
         "options.stop: it is for answers that are generated: this task has",
     ),
     "blanks": ("{input: x, labels: {0: a, 1: ' a'}}", "options.labels: expected two or more, each with a word of its"),
-    "lists of labels": ("{input: x, labels: [[a], b]}", "options.labels.0: expected a text, found list ['a']"),
     "labels of YAML": (
         "{input: x, labels: [yes, no]}",
         "options.labels.0: expected a text, found bool True: put it in quotes",
@@ -203,11 +194,6 @@ BAD = {
     ),
     "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it shows the answer: leave {label} out"),
     "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it shows the answer: leave {o} out"),
-    "sampling list": ("{input: x, sampling: [one]}", "options.sampling: expected a text, found list ['one']"),
-    "retired": (
-        "{input: x, retired_reader: maybe}",
-        "options.retired_reader: expected true or false, found str 'maybe'",
-    ),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +30,6 @@ from instructor_eval.analysis.gate.outcome import (
 from instructor_eval.analysis.gate.quality import INCONCLUSIVE, NOT_COMPARABLE, REGRESSED, Judgement, TaskVerdict
 from instructor_eval.analysis.gate.reasons import Adjustment
 from instructor_eval.analysis.statistics.estimates import Chance, Difference
-from instructor_eval.analysis.statistics.matching import Moved
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import UserError, one_line, printable, reason
 from instructor_eval.core.whole_files import atomic_write, check_writable
@@ -138,7 +138,7 @@ def _plain(found: Plain) -> dict[str, Any]:
         "baseline": {"label": found.baseline},
         "candidate": {"label": found.candidate},
         "line": found.line,
-        "parts": [{"name": p.name, "verdict": p.verdict, "message": p.message} for p in found.parts],
+        "parts": [asdict(p) for p in found.parts],
         "notes": list(found.notes),
         "details": dict(found.raw),
     }
@@ -161,8 +161,8 @@ def _task(row: TaskVerdict) -> dict[str, Any]:
         "ties": task.ties,
         "losses": task.losses,
         "changed": task.changed,
-        "lost": [_moved(m) for m in task.lost],
-        "gained": [_moved(m) for m in task.gained],
+        "lost": [asdict(m) for m in task.lost],
+        "gained": [asdict(m) for m in task.gained],
         "not_comparable": task.not_comparable,
         "notes": list(task.notes),
         "command": list(task.command),
@@ -204,10 +204,6 @@ def _difference(found: Difference) -> dict[str, Any]:
         "method": found.method,
         "weak": found.weak,
     }
-
-
-def _moved(item: Moved) -> dict[str, Any]:
-    return {"id": item.id, "baseline": item.baseline, "candidate": item.candidate, "delta": item.delta}
 
 
 def _not_written(folder: Path, e: OSError) -> UserError:

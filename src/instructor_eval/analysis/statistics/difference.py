@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 Z_95 = 1.6448536269514722
 """The normal distribution's one-sided 95 % point."""
 Z_80 = 0.8416212335729143
-_Z_DETECT = Z_95 + Z_80
-"""The true difference, in standard errors, that one test at 5 % finds four times in five."""
 _SAME = 1e-9
 _PLACES = 12
 """Sums of the same items in another order differ beyond these."""
@@ -197,11 +195,6 @@ def drawn_level(level: float, drawn: int) -> float:
         return level
     most = math.ceil(level * (drawn + 1)) - 1
     return max(0.0, (most - 1 / 3) / drawn)
-
-
-def items_needed(sd: float, effect: float) -> int:
-    """Return how many items find `effect` with 80 % power, one-sided at 5 %; `sd` is of the paired differences."""
-    return math.ceil((_Z_DETECT * sd / effect) ** 2)
 
 
 def _by_units(delta: float, metric: Metric, child: Items, parent: Items, seed_text: str) -> Difference:
