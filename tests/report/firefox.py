@@ -16,6 +16,7 @@ from browsing import Window
 
 _CALL = "async text => JSON.stringify(await (function () {{ {} }}).apply(null, JSON.parse(text)))"
 _SECONDS = 60
+_EMPTY = "data:text/html,"
 
 
 class Firefox(Window):
@@ -45,7 +46,7 @@ class Firefox(Window):
                 self._requests.append(said["params"]["request"]["url"])
 
     def open(self, page: Path | str, state: str = "") -> None:
-        self._send("browsingContext.navigate", **self._tab, url="about:blank", wait="complete")
+        self._send("browsingContext.navigate", **self._tab, url=_EMPTY, wait="complete")
         self._said.clear()
         self._requests.clear()
         url = page if isinstance(page, str) else page.as_uri()
@@ -109,7 +110,7 @@ def firefox() -> Iterator[Firefox]:
             profile,
             "--remote-debugging-port",
             "0",
-            "about:blank",
+            _EMPTY,
         ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
