@@ -8,6 +8,7 @@ from pathlib import Path
 
 import folders
 import made_results
+import made_studies
 import pytest
 from browsing import NODE_MODULES, Browser, chromium
 
@@ -36,12 +37,14 @@ def hostile(root: Path, make_score: Callable[..., Score]) -> None:
         made_results.Store(root).write(
             make_score("STS13", None, model=f"failed {name}", fingerprint=f"{n:016x}", identity=f"{n:016x}", error=name)
         )
+    made_studies.chunks(root, ["64", "128", "128:32", *HOSTILE], model=HOSTILE[0])
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory, make_score: Callable[..., Score]) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("validity")
     folders.fill(root / "usual", make_score)
+    made_studies.chunks(root / "usual", ["64", "100", "100:20", "512", "whole"])
     hostile(root / "hostile", make_score)
     (root / "empty").mkdir()
     made_results.file(root / "single", make_score, tasks={"STS12": ("STS", "cosine_spearman")})

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
             f"  evaluate report{results} --open\n"
             "      all of it as one HTML page, with what stands behind each score\n"
             f"  evaluate --model minilm --variant fp32,int8 --benchmark demo{results}\n"
-            "      int8 beside it: what it loses and what it gains, as a chart of the page too\n"
+            "      int8 beside it: what it loses and gains, as a chart of the page too\n"
             f"  evaluate leaderboard{results} --format md\n"
             "      the same table for a document\n"
             "  evaluate tasks DemoRetrieval\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -286,6 +287,17 @@ def test_the_terminal_is_120_columns_wide() -> None:
     rows = [verdict(f"{'x' * 60}{i}", kind, repeat=()) for i, kind in enumerate([REGRESSED, OK, NOT_COMPARABLE])]
     text = render_text(outcome(judgement(*rows, macro=NOT_COMPARABLE)))
     assert max(len(line) for line in text.splitlines()[1:]) <= 120
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_breaks_no_line_but_the_command(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = render_text(mixed(), [Path("out/gate.json"), Path("out/junit.xml")]).splitlines()
+    assert max(len(line) for line in lines if "run it again" not in line) <= width
+    tables = [line for line in lines if line.startswith("verdict")]
+    assert len(tables) == {60: 3, 80: 2, 120: 1}[width]
+    assert all(line.split()[1] == "task" for line in tables)
 
 
 @pytest.mark.parametrize("kind", [REGRESSED, NOT_COMPARABLE, OK])

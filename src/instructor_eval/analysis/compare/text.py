@@ -108,7 +108,7 @@ def format_comparisons(comparisons: Sequence[Comparison], form: str, *, items: i
     sides += [("candidate", c.candidate, c.candidate_source) for c in comparisons]
     lines = ["\n".join(printable(f"{what:<10}{label}  ({source})") for what, label, source in sides)]
     lines.append(blocks(headers, rows, left=1, width=columns()))
-    lines += [text for c in comparisons if (text := _apart(c, named=len(comparisons) > 1))]
+    lines += [prose(text) for c in comparisons if (text := _apart(c, named=len(comparisons) > 1))]
     lines.append(prose(_legend(comparisons)))
     lines += [text for c in comparisons if (text := _moved(c, items, named=len(comparisons) > 1))]
     return "\n\n".join(lines)
@@ -229,7 +229,7 @@ def _moved(comparison: Comparison, items: int | None, *, named: bool) -> str:
                 lines.append(f"  {task.task}, {plural(task.unit, 2)} that {what} most: {_named(moved)}")
     if lines:
         lines.insert(0, f"{comparison.candidate}, what moved:" if named else "What moved (id: baseline -> candidate):")
-    return "\n".join(map(printable, lines))
+    return prose("\n".join(map(printable, lines)))
 
 
 def _named(moved: Sequence[Moved]) -> str:

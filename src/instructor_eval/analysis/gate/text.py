@@ -1,9 +1,10 @@
-"""A gate's outcome for the terminal: one verdict line, a table, what lost most, the files; 120 columns."""
+"""A gate's outcome for the terminal: a line, a table, what lost most, the files; 120 columns, or its own."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +33,9 @@ from instructor_eval.analysis.gate.quality import (
     TaskVerdict,
 )
 from instructor_eval.core.errors import one_line
-from instructor_eval.core.output import columns
-from instructor_eval.core.tables import render
+from instructor_eval.core.output import columns, is_terminal, prose
+from instructor_eval.core.tables import blocks as in_blocks
+from instructor_eval.core.tables import listing
 
 MARKS = {REGRESSED: "✗", NOT_COMPARABLE: "!", INCONCLUSIVE: "?", IMPROVED: "▲", OK: "✓"}
 _WIDTH, _NAME, _MOST_ROWS, _MOST_SECTIONS, _MOST_NOTES = 120, 34, 40, 10, 10
@@ -48,16 +50,16 @@ def render_text(outcome: Outcome, files: Sequence[Path] = ()) -> str:
         outcome: What was decided.
         files: Those written, for the last line.
     """
-    blocks = [outcome.headline]
+    blocks = [prose(outcome.headline)]
     if len(outcome.lines) > 1:
-        blocks.append("\n".join(f"{MARKS[v]} {v}: {said}" for v, said in outcome.lines))
+        blocks.append(prose("\n".join(f"{MARKS[v]} {v}: {said}" for v, said in outcome.lines)))
     blocks += [_quality(judgement) for judgement in outcome.judgements]
     blocks += [_plain(plain) for plain in outcome.plain]
     blocks += [_lost(judgement) for judgement in outcome.judgements]
-    blocks += list(dict.fromkeys(textwrap.fill(j.sentence, min(_WIDTH, columns())) for j in outcome.judgements))
+    blocks += list(dict.fromkeys(textwrap.fill(j.sentence, _width()) for j in outcome.judgements))
     last = [f"report: {outcome.report}"] if outcome.report else []
     if files:
-        last.append(f"written: {', '.join(map(str, files))}")
+        last.append(prose(f"written: {', '.join(map(str, files))}"))
     return no_commands("\n\n".join(b for b in [*blocks, "\n".join(last)] if b))
 
 
@@ -79,7 +81,8 @@ def _quality(judgement: Judgement) -> str:
     blocks = ["\n".join(f"{what}{cut(label, 100)}  ({cut(source, 100)})" for what, label, source in sides)]
     if shown:
         table = [[f"{MARKS[r.verdict]} {r.verdict}", cut(r.name, _NAME), *cells(r)] for r in shown]
-        blocks.append(render(_HEAD, table, "table", left=2))
+        width = columns() if is_terminal() else sys.maxsize
+        blocks.append(in_blocks(_HEAD, table, left=2, width=width))
     if hidden:
         blocks.append(left_out(hidden))
     if any(r.p_adjusted is not None for r in rows):
@@ -95,7 +98,7 @@ def _plain(plain: Plain) -> str:
     parts = sorted(plain.parts, key=lambda p: ORDER.index(p.verdict))
     room = max(_MOST_ROWS, sum(p.verdict not in (OK, IMPROVED) for p in parts))
     rows = [[f"{MARKS[p.verdict]} {p.verdict}", cut(p.name, _NAME), cut(p.message, 60)] for p in parts[:room]]
-    blocks = [render(("verdict", plain.gate, "found"), rows, "table", left=3)] if rows else []
+    blocks = [listing(("verdict", plain.gate, "found"), rows, "table", left=3)] if rows else []
     if parts[room:]:
         blocks.append(left_out(parts[room:]))
     reasons = [f"{cut(p.name, _NAME)}: {p.message}" for p in parts[:room] if len(p.message) > 60 and p.verdict != OK]
@@ -117,7 +120,7 @@ def _section(row: TaskVerdict, task: TaskComparison) -> str:
     lines = [f"{cut(row.name, 80)}: {task.losses:,} of {units} lost, {task.wins:,} gained"]
     if task.lost:
         ids = ", ".join(cut(m.id, 60) for m in task.lost)
-        lines.append(textwrap.indent(textwrap.fill(f"lost most: {ids}", _WIDTH - 2, break_on_hyphens=False), "  "))
+        lines.append(textwrap.indent(textwrap.fill(f"lost most: {ids}", _width() - 2, break_on_hyphens=False), "  "))
     command = repeat_command(row)
     if command:  # not wrapped: it is there to be copied
         lines.append(f"  run it again: {one_line(shlex.join(command))}")
@@ -125,4 +128,11 @@ def _section(row: TaskVerdict, task: TaskComparison) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(one_line(text), _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    return textwrap.fill(
+        one_line(text), _width(), initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )
+
+
+def _width() -> int:
+    """Return how many characters a line of sentences may have."""
+    return min(_WIDTH, max(columns(), 40))

@@ -46,6 +46,11 @@ class TaskChunks:
     smallest: str
     """The smallest size that is shown to be at most the margin behind the best."""
 
+    @property
+    def base(self) -> Size:
+        """Return the size that gains are measured from: whole documents, or the first where these were not run."""
+        return next((one for one in self.sizes if one.size == WHOLE), self.sizes[0])
+
 
 def compare(task: str, found: Sequence[tuple[str, Score, Items]], margin: float) -> TaskChunks:
     """Return the study of one task.

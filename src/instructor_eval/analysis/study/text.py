@@ -32,9 +32,6 @@ def format_instructions(study: InstructionStudy, form: str) -> str:
     )
 
 
-_CHUNK_HEADERS = ["chunk", "score", "Δ whole [95 %]", "Δ best [95 %]", "chunks", "index MB", "k tokens", "search ms"]
-
-
 def format_chunks(study: ChunkStudy, form: str) -> str:
     """Return a study of chunk sizes in one of `FORMATS`."""
     if form == "json":
@@ -42,10 +39,16 @@ def format_chunks(study: ChunkStudy, form: str) -> str:
     title = "## " if form == "md" else ""
     return "\n\n".join(
         f"{title}{task.task}: {study.model} ({study.variant})\n\n"
-        f"{render(_CHUNK_HEADERS, list(map(_size_cells, task.sizes)), form)}\n\n"
-        + "\n".join(chunk_sentences(task, study.margin))
+        f"{render(*chunk_table(task), form)}\n\n" + "\n".join(chunk_sentences(task, study.margin))
         for task in study.tasks
     )
+
+
+def chunk_table(task: TaskChunks) -> tuple[list[str], list[list[str | None]]]:
+    """Return a task's sizes as a table: headers and rows."""
+    base = f"Δ {task.base.size} [95 %]"
+    headers = ["chunk", "score", base, "Δ best [95 %]", "chunks", "index MB", "k tokens", "search ms"]
+    return headers, list(map(_size_cells, task.sizes))
 
 
 def _size_cells(one: Size) -> list[str | None]:
