@@ -55,6 +55,28 @@ def write_siglip(folder: Path, *, seed: int = 0) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
 
 
+def write_imagebind(file: Path, **sizes: object) -> object:
+    """Write an ImageBind of all six towers with random weights; return it, of the package's own class."""
+    from instructor_eval.models.images.imagebind import _modules
+
+    others = {"audio": 2, "depth": 2, "thermal": 2, "imu": 2}
+    small = {f"{tower}_{key}": n for tower in others for key, n in (("embed_dim", 8), ("num_blocks", 1))}
+    small |= {f"{tower}_num_heads": n for tower, n in others.items()}
+    towers = {"vision_embed_dim": 48, "vision_num_blocks": 2, "text_embed_dim": 32, "text_num_blocks": 3}
+    towers |= {"kernel_size": (2, 56, 56), "vision_num_heads": 16, "text_num_heads": 16, "out_embed_dim": 12}
+    torch.manual_seed(7)
+    model = _modules()[0].ImageBindModel(**small, **towers | sizes)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    if file.suffix == ".safetensors":
+        save_file(state, file)
+    else:
+        torch.save(state, file)
+    return model.eval()
+
+
 OPEN_CLIP = {
     "embed_dim": 12,
     "vision_cfg": {"image_size": 16, "layers": 2, "width": 16, "head_width": 8, "patch_size": 4},

@@ -32,6 +32,8 @@ def test_without_a_study_it_says_what_there_is(cli) -> None:
         ([*STS, "--instructions", "none"], "leave --instructions out"),
         (STS, "takes no instructions"),
         ([*STS, "--candidates", "no.yaml"], "no such file of candidates"),
+        ([*STS, "--write", "."], "--write . is a folder: name a file in it"),
+        ([*STS, "--others", "-1"], "'-1' is not a whole number of at least 0"),
         (["chunks", "--model", "minilm", "--task", "DemoRetrieval", "--chunk", "64"], "leave --chunk out"),
         (["chunks", "--model", "minilm", "--task", "DemoRetrieval", "--sizes", "64,x"], "cannot be read"),
         (["latency", "--model", "minilm", "--vectors", "ten"], "--vectors: 'ten' is not a whole number"),

@@ -75,6 +75,24 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path, name: str) -> None:
         assert "\n" not in str(e.value)
 
 
+OPENED = [
+    *("half a png", "flipped bits", "a little too large", "gif of three frames", "png of three frames"),
+    *("webp of three frames", "16 bits of grey", "32 bits in a tiff", "long and narrow"),
+]
+"""What Pillow opens: it looks at no pixel before it must."""
+
+
+@pytest.mark.parametrize("name", [*OPENED, "closed"])
+def test_a_picture_of_pillow_that_cannot_be_used_is_one_line(name: str) -> None:
+    data, line = REFUSED.get(name, (PLAIN, "is broken .*closed"))
+    image = Image.open(io.BytesIO(data))
+    if name == "closed":
+        image.close()
+    with pytest.raises(UserError, match=line) as e:
+        CLIP.pixels(Picture.of(image))
+    assert "\n" not in str(e.value)
+
+
 def test_what_is_no_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path, line in (

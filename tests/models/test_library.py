@@ -13,6 +13,7 @@ import pytest
 import torch
 from checkpoints import TOLERANCE, copy, largest, one_line
 from golden.cases import CASES, DOCUMENT, QUESTION, SENTENCE, STATEMENT
+from PIL import Image
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics.pairwise import cosine_similarity
 from transformers import BertModel, T5EncoderModel
@@ -233,6 +234,11 @@ def test_names_of_instructor_embedding(model: LibraryEncoder) -> None:
         (["a", None], ["input 1 is of type NoneType"]),
         (["a", b"b"], ["input 1 is of type bytes"]),
         (np.array([1.5, 2.5]), ["input 0 is of type float"]),
+        (np.zeros((4, 4, 3)), ["input 0 is an array of 3 dimensions", "PIL.Image.fromarray"]),
+        ([np.zeros((4, 4, 3))], ["input 0 is an array of 3 dimensions"]),
+        ([Path("a.png")], ["reads texts alone, and a PosixPath is none"]),
+        (Path("a.png"), ["reads texts alone"]),
+        (["a", Image.new("RGB", (4, 4))], ["reads texts alone, and a Image is none"]),
         (b"bytes", ["texts of type bytes"]),
         ({"a": 1}, ["texts of type dict"]),
     ],

@@ -12,6 +12,7 @@ from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.instructions import (
     InstructionSet,
     ModelRule,
+    check_roles,
     effective_name,
     parse_set,
     resolve,
@@ -270,3 +271,15 @@ def test_a_directory_named_like_a_set_does_not_hide_it(tmp_path: Path, monkeypat
 def test_a_mistyped_paper_model_gets_a_suggestion() -> None:
     with pytest.raises(UserError, match=r"unknown model 'hkunlp/instructor-x1'.*did you mean hkunlp/instructor-xl"):
         parse_set("paper:hkunlp/instructor-x1", NAMES)
+
+
+def test_a_role_that_a_task_does_not_have_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("ArguAna: {query: q, documents: d}\ndefault: {text: t}\n")
+    with pytest.raises(UserError):
+        parse_set(str(path), NAMES)  # nowhere is there such a role
+    path.write_text("ArguAna: {query: q, text: t}\nSTS12: {'*': any}\ndefault: {hypothesis: h}\n")
+    chosen = parse_set(str(path), NAMES)
+    check_roles(chosen, [shipped_cards()["STS12"]])
+    with pytest.raises(UserError, match=r"f\.yaml: ArguAna has no role 'text': it has query, document"):
+        check_roles(chosen, shipped_cards().values())

@@ -29,7 +29,10 @@ def not_negative(text: str) -> int:
     Raises:
         ArgumentTypeError: it is none.
     """
-    return 0 if text.strip() == "0" else positive(text)
+    try:
+        return 0 if text.strip() == "0" else positive(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0") from None
 
 
 def amount(text: str) -> float:

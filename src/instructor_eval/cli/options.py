@@ -22,7 +22,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
         "--model", action="extend", type=names, default=[], metavar="MODEL,...",
         help="a hub id (org/name[@revision]), a folder, minilm (the embedded model), or one that is served "
         "(docs/model-servers.md): endpoint:URL[#MODEL], hosted:PROVIDER/MODEL, mteb:NAME; or one of texts and pictures "
-        "(docs/images.md): hf-clip:FOLDER, open-clip:ARCHITECTURE/TAG; repeatable",
+        "(docs/images.md): hf-clip:FOLDER, open-clip:ARCHITECTURE/TAG, imagebind:FILE; repeatable",
     )  # fmt: skip
     add_choice_options(what, "")
     what.add_argument(

@@ -80,6 +80,8 @@ def _instructions(options: argparse.Namespace) -> int:
         raise UserError("a study tries instructions of its own: leave --instructions out, and give --candidates FILE")
     if options.write is not None and not options.write.absolute().parent.is_dir():
         raise UserError(f"--write {options.write}: there is no folder {options.write.parent}: make it first")
+    if options.write is not None and options.write.is_dir():
+        raise UserError(f"--write {options.write} is a folder: name a file in it")
     plan = Plan(options.candidates, options.others, options.roles, options.seed, options.force)
     found = study(options_of(options), plan, _speaker(options))
     if options.write is not None:

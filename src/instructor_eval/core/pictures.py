@@ -63,6 +63,10 @@ class Picture:
             return cls(hashlib.sha256(data).digest(), name, data)
         if is_picture(source):
             _check(source, name or "a picture")
+            try:
+                source.load()
+            except Exception as e:  # a decoder's, or of one that is closed
+                raise _broken(e, name or "a picture") from e
             shape = f"{source.mode} {source.size} {source.getexif().get(_ORIENTATION, 1)} "
             palette = source.getpalette("RGBA") if source.mode == "P" else None
             state = hashlib.sha256(f"pixels {shape}{palette} {source.info.get('transparency')!r} ".encode())
@@ -116,8 +120,7 @@ class Picture:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise _too_large(self.name) from None
         except Exception as e:  # a decoder's: OSError, SyntaxError, ValueError, struct.error, zlib.error and others
-            why = str(e)[:120] or type(e).__name__
-            raise UserError(f"{self.name} is broken ({why}): make it again, or leave it out") from e
+            raise _broken(e, self.name) from e
         return image
 
     def _bytes(self) -> bytes:
@@ -162,6 +165,10 @@ def _check_size(size: int, name: str) -> None:
 
 def _too_large(name: str, size: str = "") -> UserError:
     return UserError(f"{name} has more than {MOST_PIXELS // 10**6} megapixels{size}: make it smaller, or leave it out")
+
+
+def _broken(e: Exception, name: str) -> UserError:
+    return UserError(f"{name} is broken ({str(e)[:120] or type(e).__name__}): make it again, or leave it out")
 
 
 def _check(image: Any, name: str) -> None:

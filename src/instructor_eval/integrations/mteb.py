@@ -18,7 +18,7 @@ from instructor_eval.models.library import load_encoder
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import known_cards
 from instructor_eval.tasks.encoder import BoundEncoder
-from instructor_eval.tasks.instructions import ModelRule, parse_set, resolve_all
+from instructor_eval.tasks.instructions import ModelRule, check_roles, parse_set, resolve_all
 from instructor_eval.tasks.mteb.encoder import MtebEncoder
 from instructor_eval.tasks.protocol import parse, relevant
 from instructor_eval.tasks.task import Card
@@ -54,6 +54,7 @@ class Encoder:
         self._engine, self._variant = encoder.engine, encoder.precision.variant
         self._cards = known_cards()
         self._set = parse_set(instructions, set(self._cards))
+        check_roles(self._set, self._cards.values())
         self._bound: dict[str, MtebEncoder] = {}
         model = self._engine.model
         known = {"name": _mteb_name(model.name), "revision": model.revision, "embed_dim": encoder.dim}

@@ -51,25 +51,11 @@ class ModelSpec:
             return cls(text)
         if text.lower() in _EMBEDDED_NAMES | {EMBEDDED}:
             return cls(EMBEDDED)
-        if kind_of(text):
-            raise UserError(
-                f"'{text[:200]}' is no model that can be loaded here: only a run (evaluate --model) and evaluate plan "
-                "ask served models"
-            )
-        if is_image_model(text):
-            raise UserError(
-                f"'{text[:200]}' is a model of texts and pictures: a run (evaluate --model), evaluate plan, measure, "
-                "the speed gate, load_encoder and the LanceDB function take it"
-            )
+        _refuse_other_kinds(text)
         if text.startswith((".", "/", "~")) or text.partition("@")[0].count("/") > 1 or "\\" in text:
             raise UserError(f"no model folder at '{text}': check the path (a hub id looks like org/name)")
+        _refuse_unknown_kind(text)
         name, at, revision = text.partition("@")
-        if ":" in name:
-            kinds = " or ".join(f"{kind}:..." for kind in KINDS)
-            images = " or ".join(f"{kind}:..." for kind in IMAGE_KINDS)
-            raise UserError(
-                f"'{text[:200]}' is no model: a served model is {kinds}, one of texts and pictures {images}"
-            )
         if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name or len(name) > 96 or name.endswith(".git"):
             raise UserError(
                 f"'{text[:200]}' is no model: give a folder, a hub id (org/name[@revision]) or '{EMBEDDED}'"
@@ -81,6 +67,36 @@ class ModelSpec:
         if at and (name == EMBEDDED or is_folder(name)):
             raise UserError(f"'{text}': {name} is no hub id and has no revisions: leave @{revision} out")
         return cls(name, revision or None)
+
+
+def _refuse_other_kinds(text: str) -> None:
+    """Refuse models behind a server, those of texts and pictures, and what is written like one of them.
+
+    Raises:
+        UserError: the text names one.
+    """
+    if kind_of(text):
+        raise UserError(
+            f"'{text[:200]}' is no model that can be loaded here: only a run (evaluate --model) and evaluate plan "
+            "ask served models"
+        )
+    if text in IMAGE_KINDS:
+        raise UserError(f"'{text}' names no weights: give {text}:... (docs/images.md)")
+    if is_image_model(text):
+        raise UserError(
+            f"'{text[:200]}' is a model of texts and pictures: a run (evaluate --model), evaluate plan, measure, "
+            "the speed gate, load_encoder and the LanceDB function take it"
+        )
+
+
+def _refuse_unknown_kind(text: str) -> None:
+    kind, colon, _ = text.partition("@")[0].partition(":")
+    if colon:
+        kinds = " or ".join(f"{kind}:..." for kind in KINDS)
+        images = " or ".join(f"{kind}:..." for kind in IMAGE_KINDS)
+        near = did_you_mean(kind, [*KINDS, *IMAGE_KINDS])
+        known = near or f": a served model is {kinds}, one of texts and pictures {images}"
+        raise UserError(f"'{text[:200]}' is no model{known}")
 
 
 def is_folder(text: str) -> bool:

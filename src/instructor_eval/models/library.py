@@ -13,7 +13,7 @@ import numpy as np
 
 from instructor_eval.cache.vectors import DEFAULT_LIMIT, VectorCache
 from instructor_eval.core.errors import UserError
-from instructor_eval.core.pictures import Item, Picture, as_item
+from instructor_eval.core.pictures import Item, Picture, as_item, is_picture
 from instructor_eval.core.progress import Progress
 from instructor_eval.core.values import FAMILIES, Vectors
 from instructor_eval.models.device import default_variant, pick_device
@@ -43,7 +43,15 @@ class LibraryEncoder:
         )
         self.dim = self.precision.dim
         self.fingerprint = engine.fingerprint
-        self._item: Callable[[Any], Any] = as_item if engine.checkpoint.reads_pictures else _as_given
+        self._item: Callable[[Any], Any] = as_item if engine.checkpoint.reads_pictures else self._text
+
+    def _text(self, value: Any) -> Any:
+        if isinstance(value, Path) or is_picture(value):
+            raise UserError(
+                f"model {self.engine.checkpoint.name} reads texts alone, and a {type(value).__name__} is none: give "
+                "its text, or use a model of texts and pictures"
+            )
+        return value
 
     def calibrate(self, texts: Iterable[str], instruction: str | None = None) -> None:
         """Take every dimension's range, which int8 and uint8 need, from at most 10,000 of these texts.
@@ -172,7 +180,7 @@ def _pairs(
         UserError: inputs of mixed or unknown kinds, or two instructions for one text.
     """
     if isinstance(texts, np.ndarray):
-        texts = texts.tolist()
+        texts = texts.tolist() if texts.ndim < 3 else [texts]
     shared = _instruction(instruction, default)
     texts = item(texts)
     if isinstance(texts, Picture):
@@ -195,10 +203,6 @@ def _check_many(texts: Any) -> None:
         raise UserError(f"texts of type {type(texts).__name__}: give a list of texts, or of pairs [instruction, text]")
 
 
-def _as_given(value: Any) -> Any:
-    return value
-
-
 def _strings(inputs: Iterable[Any], item: Callable[[Any], Any]) -> Iterator[Item]:
     for i, text in enumerate(map(item, inputs)):
         if isinstance(text, Picture):
@@ -216,6 +220,8 @@ def pair_of(i: int, given: Any) -> tuple[str, str]:
         UserError: it is no pair of texts.
     """
     if isinstance(given, np.ndarray):
+        if given.ndim > 1:
+            raise UserError(f"input {i} is an array of {given.ndim} dimensions: of a picture, give PIL.Image.fromarray")
         given = given.tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):
         what = "a text" if isinstance(given, str) else f"of type {type(given).__name__}"

@@ -94,10 +94,12 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def all_weights() -> Iterator[None]:
-    """Refuse a checkpoint that lacks weights: transformers would fill them at random and only log it.
+    """Refuse a checkpoint that lacks weights, which transformers would fill at random, or has them in other shapes.
+
+    transformers says which in its log alone.
 
     Raises:
-        ValueError: some are.
+        ValueError: some are missing, or of another shape.
     """
     from transformers import modeling_utils
 
@@ -107,6 +109,9 @@ def all_weights() -> Iterator[None]:
     def note(*args: Any, **kwargs: Any) -> None:
         info = kwargs["loading_info"] if "loading_info" in kwargs else args[3]
         missing.extend(sorted(key for key in info.missing_keys if not key.startswith(UNUSED_WEIGHTS)))
+        if info.mismatched_keys:
+            key, found, wanted = min(info.mismatched_keys)
+            raise ValueError(f"{key} is of {_shape(found)}, and the configuration wants {_shape(wanted)}")
         report(*args, **kwargs)
 
     modeling_utils.log_state_dict_report = note
@@ -116,6 +121,10 @@ def all_weights() -> Iterator[None]:
         modeling_utils.log_state_dict_report = report
     if missing:
         raise ValueError(f"it lacks {missing[0]} ({len(missing)} such weights): this is not a whole checkpoint")
+
+
+def _shape(sizes: Any) -> str:
+    return " x ".join(str(int(n)) for n in sizes) or "a single number"
 
 
 @contextlib.contextmanager

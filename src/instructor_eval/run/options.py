@@ -21,7 +21,7 @@ from instructor_eval.results.store import Store
 from instructor_eval.run.executor import COSTS, Executor
 from instructor_eval.tasks import protocol, types
 from instructor_eval.tasks.cards import known_cards, select
-from instructor_eval.tasks.instructions import InstructionSet, parse_set
+from instructor_eval.tasks.instructions import InstructionSet, check_roles, parse_set
 from instructor_eval.tasks.task import SIMILAR, Card, RunSettings, Selection
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def read(options: Options) -> Asked:
     choices = protocol.parse(list(options.protocol))
     names = {*known_cards(), *(c.name for c in cards)}
     sets = [parse_set(text, names) for text in options.instructions or ["paper"]]
+    for one in sets:
+        check_roles(one, cards)
     if len({s.name for s in sets}) < len({(s.name, s.path) for s in sets}):
         raise UserError("two --instructions files have the same name: rename one, results are filed under it")
     Executor.parse(options.executor)

@@ -8,7 +8,7 @@ own checkpoint (`models/family.py`); the rule is stored beside the literal text.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -94,6 +94,18 @@ def _read_file(path: Path, task_names: set[str]) -> dict[str, dict[str, str]]:
         task: {"*": value} if isinstance(value, str) else {str(role): text for role, text in value.items()}
         for task, value in parsed.items()
     }
+
+
+def check_roles(chosen: InstructionSet, cards: Iterable[Card]) -> None:
+    """Refuse a file's instruction for a role that its task does not have: nothing would look at it.
+
+    Raises:
+        UserError: there is one.
+    """
+    for card in cards:
+        for role in chosen.entries.get(card.name, {}):
+            if role != "*" and role not in card.roles:
+                raise UserError(f"{chosen.path}: {card.name} has no role '{role}': it has {', '.join(card.roles)}")
 
 
 def effective_name(chosen: InstructionSet, model: ModelRule) -> str:

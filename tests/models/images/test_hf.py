@@ -1,5 +1,7 @@
 """Vectors of texts and pictures equal transformers' own, whatever pictures there are."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +138,6 @@ def test_forms_that_the_towers_do_not_have_are_refused(models: Path, variant: st
 
 
 def test_a_torch_archive_of_plain_tensors_gives_the_same(models: Path, pictures: list[Path], tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "archive"
     shutil.copytree(models / "clip", folder)
     state = CLIPModel.from_pretrained(folder).state_dict()
@@ -152,3 +152,37 @@ def test_a_torch_archive_of_plain_tensors_gives_the_same(models: Path, pictures:
     torch.save(state, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"lacks visual_projection\.weight"):
         load_encoder(f"hf-clip:{folder}", device="cpu").encode(pictures[:3])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line"),
+    [
+        (
+            "config.json",
+            {"projection_dim": 13},
+            r"_projection.weight is of 12 x \d+, and the configuration wants 13 x ",
+        ),
+        ("config.json", {"vision_config": {}}, r"class_embedding is of 16, and the configuration wants 768"),
+        (
+            "tokenizer.json",
+            None,
+            "tokenizer.json or vocab.json or spiece.model is missing from .*: this is not a whole",
+        ),
+        ("tokenizer.json", "{", r"tokenizer.json cannot be read .*: copy or download the checkpoint again"),
+        ("tokenizer_config.json", "[]", r"tokenizer_config.json is not a JSON mapping"),
+        ("preprocessor_config.json", None, "preprocessor_config.json is missing from"),
+    ],
+)
+def test_files_that_are_wrong_are_one_line(
+    models: Path, tmp_path: Path, file: str, content: str | dict[str, object] | None, line: str
+) -> None:
+    place = shutil.copytree(models / "clip", tmp_path / "clip") / file
+    if isinstance(content, dict):
+        place.write_text(json.dumps(json.loads(place.read_text()) | content))
+    elif content is None:
+        place.unlink()
+    else:
+        place.write_text(content)
+    with pytest.raises(UserError, match=line) as e:
+        load_encoder(f"hf-clip:{tmp_path / 'clip'}", device="cpu").encode("a")
+    assert "\n" not in str(e.value)

@@ -57,7 +57,7 @@ def test_twenty_patterns_and_a_control() -> None:
 def test_own_candidates(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("ArguAna: ['Find the reply: ', {query: 'Q: ', document: 'D: '}]\ndefault: ['x ']\n")
-    own = read_candidates(path, ["ArguAna"])
+    own = read_candidates(path, [CARD])
     found = {one.name: one.texts for one in tried(own=own["ArguAna"])}
     assert found["yours 1"] == {"query": "Find the reply: ", "document": "Find the reply: "}
     assert found["yours 2 (document only)"] == {**PAPER, "document": "D: "}
@@ -69,10 +69,12 @@ def test_own_candidates(tmp_path: Path) -> None:
         ("", "it has no candidates"), ("{}", "it has no candidates"), ("ArguAna: []", "it has no candidates"),
         ("[a]", "it has no candidates"), ("SciFact: [a]", "'SciFact' is no task of this study"),
         ("ArguAna: a", "ArguAna"), ("ArguAna: [{nobody: a}]", "nobody"), ("ArguAna: [3]", "ArguAna"),
+        ("ArguAna: [{text: a}]", r"line 1: ArguAna has no role 'text': it has query, document"),
+        ("default: [{text: a}]", r"default has no role 'text': it has document, query"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_none(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=said):
-        read_candidates(path, ["ArguAna"])
+        read_candidates(path, [CARD])

@@ -83,3 +83,20 @@ def test_what_cannot_be_studied(tmp_path: Path, model: ObjectModel) -> None:
         study(dataclasses.replace(asked, limit=20), Plan(), quiet)
     with files.alone(tmp_path / "results"), pytest.raises(UserError, match="another study is running"):
         study(asked, Plan(), quiet)
+
+
+def test_a_model_of_prefixes_without_prompts_is_compared_with_none(
+    tmp_path: Path, model: ObjectModel, plain_folder: Path
+) -> None:
+    asked = dataclasses.replace(options(tmp_path, model), model=[str(plain_folder)], family="prefix")
+    said: list[str] = []
+    [task] = study(asked, Plan(others=0), said.append).tasks
+    assert task.tried[0].candidate.name == "paper"
+    assert task.tried[0].candidate.texts == {"text": ""}
+    assert "none" not in [one.candidate.name for one in task.tried]
+    assert "  Words text: '' (--instructions none)" in said
+
+
+def test_a_half_without_a_score_is_one_line(tmp_path: Path, model: ObjectModel) -> None:
+    with pytest.raises(UserError, match=r"Words: half of its 2 pairs has no cosine_spearman: take more"):
+        study(dataclasses.replace(options(tmp_path, model), limit=2), Plan(force=True), lambda _line: None)

@@ -1,6 +1,7 @@
 """A user's pictures: captions and classes that are read, and what is wrong with them in one line."""
 
 import json
+import os
 from pathlib import Path
 
 import made_pictures
@@ -95,8 +96,46 @@ def test_classes_are_folders_or_rows_of_a_table(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=line):
             read_classes(card(tmp_path), tmp_path)
     (tmp_path / "test.csv").unlink()
-    with pytest.raises(UserError, match=r"expected test.jsonl, test.tsv or test.csv"):
+    with pytest.raises(UserError, match=r"expected test.jsonl, test.tsv or test.csv.*, nor a folder test with"):
         read_classes(card(tmp_path), tmp_path)
     (tmp_path / "test").mkdir()
     with pytest.raises(UserError, match="expected a folder of pictures for each class"):
         read_classes(card(tmp_path), tmp_path)
+
+
+def test_what_classes_leave_out_is_said(tmp_path: Path) -> None:
+    for name in ("test/cat/1.png", "test/cat/more/2.png", "test/dog/1.png", "test/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        made_pictures.picture(3).save(tmp_path / name)
+    data, warnings = read_classes(card(tmp_path, labels={"dog": "pet", "cat": "pet"}), tmp_path)
+    assert data.names == ["test/cat/1.png", "test/dog/1.png"]
+    assert warnings == [
+        "2 pictures outside the classes' folders (the first: '3.png')",
+        "classes 'cat' and 'dog' have the same words, 'pet'",
+    ]
+    (tmp_path / "test.tsv").write_text("image\tlabel\ntest/cat/1.png\tcat\n")
+    with pytest.raises(UserError, match=r"the folder test and test\.tsv are both there: remove one"):
+        read_classes(card(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"dog/1\xff.png", b"d\xff/1.png", b"d\xffg/more/1.png"])
+def test_names_that_are_no_texts_are_one_line(tmp_path: Path, name: bytes) -> None:
+    for path in (b"cat/1.png", b"dog/1.png", name):
+        file = tmp_path / "test" / os.fsdecode(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made_pictures.picture(3).save(file)
+    write_captions(tmp_path, {"image": "test/cat/1.png", "caption": "a cat"})
+    for read in (read_classes, read_captions):
+        with pytest.raises(UserError, match=r"its name is not UTF-8: rename it"):
+            read(card(tmp_path), tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="everything can be read by root")
+def test_a_folder_that_cannot_be_read_is_one_line(folder: Path) -> None:
+    write_captions(folder, {"image": "a.png", "caption": "a cat"})
+    (folder / "more").chmod(0)
+    try:
+        with pytest.raises(UserError, match=r"more cannot be read \(permission denied\)"):
+            read_captions(card(folder), folder)
+    finally:
+        (folder / "more").chmod(0o755)

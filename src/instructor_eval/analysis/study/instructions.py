@@ -7,6 +7,7 @@ gain is unbiased, and its interval is that of any paired comparison. The gain on
 from __future__ import annotations
 
 import hashlib
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ def choose(
     halves = split(names, task, seed)
     items = [[_of_units(known, one, half) for half in halves] for _, one in found]
     on = [[known.compute(half) for half in both] for both in items]
+    if any(math.isnan(score) for scores in on for score in scores):
+        raise UserError(f"{task}: half of its {len(names)} {plural(known.unit, len(names))} has no {metric}: take more")
     tried = tuple(
         Tried(candidate, known.compute(whole), on[i][0], _gain(task, metric, items, i, 1))
         for i, (candidate, whole) in enumerate(found)

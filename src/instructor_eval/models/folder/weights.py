@@ -10,6 +10,8 @@ from __future__ import annotations
 import pickletools
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,27 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     return _read_archive(path)
 
 
+def archive_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of a torch zip archive, none of which is read.
+
+    Raises:
+        UserError: the file is damaged, or has anything but plain tensors.
+    """
+    with _opened(path) as (_, tensors):
+        return {name: tuple(map(int, shape)) for name, (_, _, _, shape, _) in tensors.items()}
+
+
 def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
+    with _opened(path) as (read, tensors):
+        return {
+            name: _tensor(read(key), dtype, offset, shape, strides)
+            for name, (dtype, key, offset, shape, strides) in tensors.items()
+        }
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Callable[[str], bytes], dict[str, tuple[str, str, int, Any, Any]]]]:
+    """Give what reads a storage by its key, and what `_disassemble` returns."""
     try:
         with open_outside(path) as file, zipfile.ZipFile(file) as archive:
             program = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
@@ -52,10 +74,7 @@ def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
             tensors = _disassemble(archive.read(program))
             if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
                 raise ValueError("it is not in little-endian byte order")
-            return {
-                name: _tensor(archive.read(f"{root}data/{key}"), dtype, offset, shape, strides)
-                for name, (dtype, key, offset, shape, strides) in tensors.items()
-            }
+            yield lambda key: archive.read(f"{root}data/{key}"), tensors
     except _DAMAGE as e:
         raise UserError(f"{path} is no archive of plain tensors ({e}): convert the checkpoint to safetensors") from e
 

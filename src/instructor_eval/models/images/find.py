@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from instructor_eval.models.images.model import ImageModel
 
-LIBRARIES = {"hf-clip": "transformers", "open-clip": "open_clip"}
-"""What stands before the colon -> the package that computes."""
+LIBRARIES = {"hf-clip": "transformers", "open-clip": "open_clip", "imagebind": "timm.layers"}
+"""What stands before the colon -> the package that computes, or what takes the longest to import of it."""
 KINDS = tuple(LIBRARIES)
 
 
@@ -29,6 +29,10 @@ def read_image_model(text: str, *, family: str | None = None, offline: bool = Fa
         from instructor_eval.models.images import hf
 
         return hf.read(rest, family=family, offline=offline)
+    if kind == "imagebind":
+        from instructor_eval.models.images import imagebind
+
+        return imagebind.read(rest, family=family)
     from instructor_eval.models.images import open_clip
 
     return open_clip.read(rest, family=family, offline=offline)

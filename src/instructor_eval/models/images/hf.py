@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _KINDS = {"clip": "CLIP", "siglip": "Siglip"}
 """config.json's model_type -> transformers' name."""
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "spiece.model")
 _LAYOUT = "give the folder of a CLIP or SigLIP in transformers' layout, or of sentence-transformers' clip-ViT-*"
 
 
@@ -114,6 +115,7 @@ def read(text: str, *, family: str | None, offline: bool) -> HfModel:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 2**20:
             raise UserError(f"model {name}: config.json: {key} is {value!r:.40}, no whole number that is possible")
     processor, file = _processor(folder, name)
+    _check_tokenizer(folder, name)
     weights = tuple(weights_of(folder, name))
     return HfModel(
         name=name,
@@ -143,6 +145,21 @@ def _inner(folder: Path, name: str) -> Path:
     if len(modules) != 1 or modules[0].kind not in ("CLIPModel", "Transformer"):
         raise UserError(f"model {name}: modules.json names other modules than one CLIPModel: {_LAYOUT}")
     return folder / modules[0].path
+
+
+def _check_tokenizer(folder: Path, name: str) -> None:
+    """Refuse a tokenizer without files, or with broken ones: transformers does not say which it fails on.
+
+    Raises:
+        UserError: so it is.
+    """
+    if not any((folder / file).exists() for file in _TOKENIZERS):
+        raise UserError(
+            f"model {name}: {' or '.join(_TOKENIZERS)} is missing from {folder}: this is not a whole checkpoint"
+        )
+    for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json"):
+        if (folder / file).exists():
+            read_mapping(folder / file, name)
 
 
 def _processor(folder: Path, name: str) -> tuple[dict[str, Any], Path]:

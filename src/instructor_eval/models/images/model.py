@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.description import ModelDescription
-from instructor_eval.models.folder.files import ARCHIVE, check_transformer_weights, content_hash, pickle_only
+from instructor_eval.models.folder.files import ARCHIVE, check_transformer_weights, content_hash
 from instructor_eval.models.folder.safetensors_file import check_safetensors
 from instructor_eval.models.images.preprocessing import Preprocessing
 from instructor_eval.models.variant import form, form_of
@@ -160,8 +160,16 @@ def read_state(files: Sequence[Path], name: str) -> dict[str, Tensor]:
         elif file.suffix in (".bin", ".pt", ".pth"):
             state |= {key: torch.from_numpy(array.copy()) for key, array in read_tensors(file).items()}
         else:
-            raise pickle_only(name, file.name)
+            raise of_unknown_kind(file, name)
     return state
+
+
+def of_unknown_kind(file: Path, name: str) -> UserError:
+    """Return the error for a file of weights in neither layout."""
+    return UserError(
+        f"model {name}: weights are read from .safetensors, or a torch archive (.bin, .pt, .pth), not from "
+        f"{file.name}: convert them"
+    )
 
 
 def hashes(files: Sequence[Path]) -> list[list[str]]:

@@ -30,9 +30,10 @@ FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 class Preprocessing:
     """What happens to a picture before the network."""
 
-    rules: Literal["transformers", "open_clip"]
+    rules: Literal["transformers", "open_clip", "imagebind"]
     """Where two libraries differ. transformers turns a picture as its EXIF says and converts it to RGB first; open_clip
-    does not turn, converts last, and rounds the place of the crop instead of cutting it off."""
+    does not turn, converts last, and rounds the place of the crop instead of cutting it off; ImageBind converts first,
+    and does the rest as open_clip."""
     height: int
     width: int
     shortest: int | None
@@ -65,9 +66,10 @@ class Preprocessing:
         """
         from PIL import Image, ImageOps
 
-        first = self.rules == "transformers"
-        if first:
+        if self.rules == "transformers":
             image = ImageOps.exif_transpose(image)
+        first = self.rules != "open_clip"
+        if first:
             image = _rgb(image)
         method = Image.Resampling(FILTERS.index(self.interpolation))
         if self.shortest is None:
@@ -87,7 +89,7 @@ class Preprocessing:
 
     def _cropped(self, image: Image.Image) -> Image.Image:
         left, top = (image.width - self.width) / 2, (image.height - self.height) / 2
-        if self.rules == "open_clip":
+        if self.rules != "transformers":
             left, top = round(left), round(top)
         else:
             left, top = math.floor(left), math.floor(top)
@@ -184,6 +186,11 @@ def of_open_clip(config: Mapping[str, Any], size: Any, name: str) -> Preprocessi
     return Preprocessing(
         "open_clip", height, width, height if mode == "shortest" else None, filter_, tuple(mean), tuple(std)
     )
+
+
+def of_imagebind() -> Preprocessing:
+    """Return the preprocessing of ImageBind, which has no settings."""
+    return Preprocessing("imagebind", 224, 224, 224, "bicubic", _CLIP_MEAN, _CLIP_STD)
 
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -46,12 +46,15 @@ _PLAIN = {"domain": "general", "text type": "text", "objective": "any purpose"}
 """What a part of the template is replaced by."""
 
 
-def read_candidates(path: Path, tasks: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+def read_candidates(path: Path, cards: Sequence[Card]) -> dict[str, list[dict[str, str]]]:
     """Read a user's candidates: task (or `default`) -> role (or `*`) -> text.
 
     Raises:
-        UserError: the file cannot be read, has another layout, names a task that is not studied, or has no candidate.
+        UserError: the file cannot be read, has another layout, names a task that is not studied or a role that a task
+            does not have, or has no candidate.
     """
+    roles = {card.name: card.roles for card in cards}
+    tasks = list(roles)
     document = read_yaml(path, "no such file of candidates")
     if not isinstance(document.value, dict) or not any(document.value.values()):
         raise document.error((), "it has no candidates: write `TASK: [instruction, ...]`, or `default: [...]`")
@@ -60,7 +63,13 @@ def read_candidates(path: Path, tasks: Sequence[str]) -> dict[str, list[dict[str
             hint = did_you_mean(str(task), tasks) or f": this study is of {', '.join(tasks)}"
             raise document.error((str(task),), f"'{task}' is no task of this study{hint}")
     parsed = document.parse(CandidatesFile)
-    return {task: [_by_role(one) for one in several] for task, several in parsed.items()}
+    found = {task: [_by_role(one) for one in several] for task, several in parsed.items()}
+    for task, several in found.items():
+        known = roles.get(task) or sorted({role for one in roles.values() for role in one})  # of `default`, all
+        strange = next((role for one in several for role in one if role not in ("*", *known)), None)
+        if strange:
+            raise document.error((task,), f"{task} has no role '{strange}': it has {', '.join(known)}")
+    return found
 
 
 def _by_role(given: object) -> dict[str, str]:

@@ -54,8 +54,8 @@ def study(options: Options, plan: Plan, say: Callable[[str], None]) -> Instructi
     home = options.results
     asked = read(dataclasses.replace(options, results=home / files.FOLDER / KIND, cost="off", instructions=()))
     _check(asked.cards)
-    own = read_candidates(plan.candidates, [card.name for card in asked.cards]) if plan.candidates else {}
-    name, variant, planned = _planned(asked)
+    own = read_candidates(plan.candidates, asked.cards) if plan.candidates else {}
+    asked, name, variant, planned = _planned(asked)
     tried = {
         card.name: candidates(
             card, planned[card.name], [*own.get(card.name, ()), *own.get("default", ())],
@@ -82,8 +82,10 @@ def _check(cards: list[Card]) -> None:
         raise UserError(f"{prompted}: a study of instructions is for tasks that embed, not for prompt retrieval")
 
 
-def _planned(asked: Asked) -> tuple[str, str, dict[str, dict[str, str]]]:
-    """Return the model's name, its variant, and what instruction each task has without a study, by role.
+def _planned(asked: Asked) -> tuple[Asked, str, str, dict[str, dict[str, str]]]:
+    """Return what is run, the model's name, its variant, and what instruction each task has without a study, by role.
+
+    A model of prefixes that has no prompts is compared with itself without one.
 
     Raises:
         UserError: the model takes none, or there are several variants.
@@ -91,7 +93,16 @@ def _planned(asked: Asked) -> tuple[str, str, dict[str, dict[str, str]]]:
     from instructor_eval.run.plan import plan_run
 
     with contextlib.ExitStack() as closing:
-        found = plan_run(request_of(asked, closing, lambda _line: None, dry=True), lambda _line: None)
+        try:
+            found = plan_run(request_of(asked, closing, _nothing, dry=True), _nothing)
+        except UserError:
+            asked = dataclasses.replace(asked, sets=[InstructionSet("none", "none")])
+            found = plan_run(request_of(asked, closing, _nothing, dry=True), _nothing)
+            if any(
+                row.checkpoint is not None and (row.checkpoint.family != "prefix" or row.checkpoint.prompts)
+                for row in found
+            ):
+                raise
     if len(found) != 1 or found[0].checkpoint is None:
         raise UserError("a study is of one row: give one --variant and one --search")
     model = found[0].checkpoint
@@ -101,7 +112,10 @@ def _planned(asked: Asked) -> tuple[str, str, dict[str, dict[str, str]]]:
             "--family prefix to put them before its texts"
         )
     texts = {task: {role: given.text for role, given in roles.items()} for task, roles in found[0].instructions.items()}
-    return model.name, str(found[0].variant), texts
+    return asked, model.name, str(found[0].variant), texts
+
+
+def _nothing(_line: str) -> None: ...
 
 
 def _run(asked: Asked, card: Card, tried: list[Candidate], plan: Plan, say: Callable[[str], None]) -> TaskStudy:
@@ -124,7 +138,7 @@ def _scores(asked: Asked, card: Card, tried: list[Candidate], say: Callable[[str
     if not tried:
         return []
     sets = [
-        InstructionSet(PAPER, "paper") if one.name == PAPER else
+        dataclasses.replace(asked.sets[0], name=PAPER) if one.name == PAPER else
         InstructionSet(one.name, "file", entries={card.name: one.texts}, path=Path(one.name))
         for one in tried
     ]  # fmt: skip

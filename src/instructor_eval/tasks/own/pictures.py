@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instructor_eval.core.errors import UserError
+from instructor_eval.core.errors import UserError, did_you_mean, reason
 from instructor_eval.core.pictures import SUFFIXES
 from instructor_eval.tasks.own.ranking_data import RankingData
+from instructor_eval.tasks.rows import SUFFIXES as TABLES
 from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.values import RowReader, count, cut
@@ -79,9 +80,8 @@ def read_classes(card: Card, folder: Path) -> tuple[LabelledPictures, list[str]]
     Raises:
         UserError: something is missing or broken; the line has file and line.
     """
-    warnings: list[str] = []
     if (folder / card.split).is_dir():
-        found = _of_folders(folder / card.split)
+        found, warnings = _of_folders(folder / card.split)
     else:
         found, warnings = _of_table(card, folder)
     words: Mapping[str, str] = card.options.get("labels", {})
@@ -91,6 +91,12 @@ def read_classes(card: Card, folder: Path) -> tuple[LabelledPictures, list[str]]
         raise UserError(f"task {card.name}: labels: there is no class {cut(strange[0])}: correct the card")
     if len(classes) < 2:
         raise UserError(f"{folder}: fewer than two different classes")
+    classes_of: dict[str, list[str]] = {}
+    for label in classes:
+        classes_of.setdefault(words.get(label, label), []).append(label)
+    for word, same in classes_of.items():
+        if len(same) > 1:
+            warnings.append(f"classes {' and '.join(map(cut, same[:3]))} have the same words, {cut(word)}")
     # In turns of the classes: the first of them, which --limit leaves, are not all of one class.
     turn: dict[str, int] = {}
     order = []
@@ -106,9 +112,13 @@ def read_classes(card: Card, folder: Path) -> tuple[LabelledPictures, list[str]]
     ), warnings
 
 
-def _of_folders(place: Path) -> list[tuple[str, Path, str]]:
-    found = []
+def _of_folders(place: Path) -> tuple[list[tuple[str, Path, str]], list[str]]:
+    table = next((f for f in (place.with_name(place.name + s) for s in TABLES) if os.path.lexists(f)), None)
+    if table:
+        raise UserError(f"{place.parent}: the folder {place.name} and {table.name} are both there: remove one")
+    found: list[tuple[str, Path, str]] = []
     for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        _check_text(folder)
         files = _pictures(folder)
         if not files:
             kinds = ", ".join(s.removeprefix(".") for s in SUFFIXES)
@@ -116,11 +126,17 @@ def _of_folders(place: Path) -> list[tuple[str, Path, str]]:
         found += [(f"{place.name}/{folder.name}/{name}", file, folder.name) for name, file in files.items()]
     if not found:
         raise UserError(f"{place}: expected a folder of pictures for each class, found none")
-    return found
+    elsewhere = sorted(set(_pictures(place, most_deep=True)) - {f"{label}/{file.name}" for _, file, label in found})
+    if not elsewhere:
+        return found, []
+    return found, [f"{count(len(elsewhere), 'picture')} outside the classes' folders (the first: {cut(elsewhere[0])})"]
 
 
 def _of_table(card: Card, folder: Path) -> tuple[list[tuple[str, Path, str]], list[str]]:
-    path = find_file(folder, card.split)
+    try:
+        path = find_file(folder, card.split)
+    except UserError as e:
+        raise UserError(f"{e}, nor a folder {card.split} with a folder of pictures for each class") from None
     reader = RowReader(path, card.options.get("columns", {}))
     there = _pictures(folder, most_deep=True)
     found = {}
@@ -136,15 +152,31 @@ def _of_table(card: Card, folder: Path) -> tuple[list[tuple[str, Path, str]], li
 
 
 def _pictures(folder: Path, *, most_deep: bool = False) -> dict[str, Path]:
-    """Return the pictures of a folder by their names in it, sorted; links that lead nowhere count, and fail later."""
+    """Return the pictures of a folder by their names in it, sorted; links that lead nowhere count, and fail later.
+
+    Raises:
+        UserError: a folder cannot be read, or a name is not UTF-8.
+    """
+
+    def refuse(e: OSError) -> None:
+        raise UserError(f"{e.filename} cannot be read ({reason(e)}): change its permissions, or leave it out") from e
+
     found: dict[str, Path] = {}
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if most_deep and not name.startswith("."))
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 path = Path(place) / name
+                _check_text(path)
                 found[path.relative_to(folder).as_posix()] = path
     return dict(sorted(found.items()))
+
+
+def _check_text(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: its name is not UTF-8: rename it, or leave it out") from None
 
 
 def _check_name(reader: RowReader, line: int, image: str, there: Mapping[str, Path]) -> None:
@@ -153,7 +185,5 @@ def _check_name(reader: RowReader, line: int, image: str, there: Mapping[str, Pa
     if not image.lower().endswith(SUFFIXES):
         kinds = ", ".join(s.removeprefix(".") for s in SUFFIXES)
         raise reader.fail(line, f"{cut(image)} in 'image' is not the name of a picture ({kinds})")
-    from instructor_eval.core.errors import did_you_mean
-
     hint = did_you_mean(image, there) or ": names are relative to the folder of the data"
     raise reader.fail(line, f"there is no picture {cut(image)}{hint}")
