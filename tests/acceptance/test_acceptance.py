@@ -13,17 +13,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from forks import Forks
 from personas import PERSONAS
 from story import HELP, READING, WRITING, Step, write_files
 
 EXPECTED = Path(__file__).parent / "expected"
 EVALUATE = Path(sys.executable).with_name("evaluate")
 ACCEPT = os.environ.get("ACCEPT") == "1"
+SECONDS = 600
+LOADED = ("torch", "transformers", "tokenizers", "safetensors.torch", "datasets", "numpy", "jinja2", "yaml", "tabulate")
 _CHANGES = (
     (r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?(\+00:00|Z)?", "DATE"),
     (r"\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b|(?<=#)[0-9a-f]{6,8}\b", "HASH"),
@@ -42,13 +46,15 @@ _CHANGES = (
 class Ended:
     """How a command ended."""
 
-    def __init__(self, folder: Path, step: Step) -> None:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "120", "LC_ALL": "C.UTF-8",
-                       "INSTRUCTOR_EVAL_COST": "off", "INSTRUCTOR_EVAL_CACHE": str(folder / "cache"),
-                       "HF_HUB_OFFLINE": "1"}  # fmt: skip
+    def __init__(self, folder: Path, step: Step, forks: Forks | None = None) -> None:
+        """Run it: in a process of its own, or in a fork of one that has loaded what others wrote."""
+        if forks:
+            ended = forks.run(step.command.split(), folder)
+            self.code, self.out, self.err = ended.code, ended.out.decode(), ended.err.decode()
+            return
         done = subprocess.run(
-            [EVALUATE, *step.command.split()], cwd=folder, env=environment, capture_output=True, text=True,
-            encoding="utf-8", timeout=600, check=False,
+            [EVALUATE, *step.command.split()], cwd=folder, env=environment(folder), capture_output=True, text=True,
+            encoding="utf-8", timeout=SECONDS, check=False,
         )  # fmt: skip
         self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
 
@@ -67,19 +73,34 @@ def steady(text: str, folder: Path) -> str:
     return text
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """All variables of a command."""
+    return {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "120", "LC_ALL": "C.UTF-8",
+            "INSTRUCTOR_EVAL_COST": "off", "INSTRUCTOR_EVAL_CACHE": str(folder / "cache"),
+            "HF_HUB_OFFLINE": "1"}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("story")
 
 
 @pytest.fixture(scope="module")
-def written(folder: Path) -> dict[str, Ended]:
+def forks(folder: Path) -> Iterator[Forks]:
+    """What runs every command but the first; no module of ours is loaded before it is asked for."""
+    started = Forks(environment(folder), libraries=LOADED, package="", kill_after=SECONDS)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def written(folder: Path, forks: Forks) -> dict[str, Ended]:
     """The folder after all commands that write, and how each of them ended."""
     write_files(folder)
     if ACCEPT:
         shutil.rmtree(EXPECTED, ignore_errors=True)
         EXPECTED.mkdir()
-    return {step.name: Ended(folder, step) for step in WRITING}
+    return {step.name: Ended(folder, step, forks if place else None) for place, step in enumerate(WRITING)}
 
 
 def compare(name: str, found: str) -> None:
@@ -98,25 +119,25 @@ def test_a_command_that_writes(step: Step, folder: Path, written: dict[str, Ende
 
 @pytest.mark.parametrize("step", READING, ids=lambda step: step.name)
 @pytest.mark.usefixtures("written")
-def test_a_command_that_reads(step: Step, folder: Path) -> None:
-    ended = Ended(folder, step)
+def test_a_command_that_reads(step: Step, folder: Path, forks: Forks) -> None:
+    ended = Ended(folder, step, forks)
     compare(step.name, ended.shown(folder))
     assert ended.code == step.code
 
 
 @pytest.mark.parametrize("step", HELP, ids=lambda step: step.name)
 @pytest.mark.usefixtures("written")
-def test_help(step: Step, folder: Path) -> None:
-    ended = Ended(folder, step)
+def test_help(step: Step, folder: Path, forks: Forks) -> None:
+    ended = Ended(folder, step, forks)
     compare(step.name, ended.shown(folder))
     assert ended.code == 0
 
 
 @pytest.mark.parametrize("persona", PERSONAS)
 @pytest.mark.usefixtures("written")
-def test_a_persona_gets_there(persona: str, folder: Path) -> None:
+def test_a_persona_gets_there(persona: str, folder: Path, forks: Forks) -> None:
     for typed in PERSONAS[persona]:
-        ended = Ended(folder, Step("", typed.command))
+        ended = Ended(folder, Step("", typed.command), forks)
         assert ended.code == typed.code, (typed.command, ended.out, ended.err)
         for line in typed.lines:
             assert line in ended.out + ended.err, typed.command
@@ -206,11 +227,11 @@ class _Text(html.parser.HTMLParser):
 
 
 @pytest.mark.usefixtures("written")
-def test_the_page_has_the_numbers_of_the_leaderboard(folder: Path) -> None:
+def test_the_page_has_the_numbers_of_the_leaderboard(folder: Path, forks: Forks) -> None:
     page = _Text()
     page.feed((folder / "report.html").read_text(encoding="utf-8"))
     text = " ".join(" ".join(page.parts).split())
-    rows = list(csv.DictReader(Ended(folder, Step("", "leaderboard --format csv")).out.splitlines()))
+    rows = list(csv.DictReader(Ended(folder, Step("", "leaderboard --format csv"), forks).out.splitlines()))
     scores = [float(row["DemoSTS"]) for row in rows if row.get("DemoSTS")]
     assert len(scores) >= 5
     for score in scores:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 from hostile_results import change, put, results, score_file
 from made_hostile_names import ESCAPES
 
@@ -24,8 +25,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "report to standard output": ("report", "--results", "results", "-o", "-"),
     "help": ("--help",),
 }
-ONE_OF_EACH = ("leaderboard", "gate", "report to standard output", "help")
-"""Through `tell`, with an exit code of its own, as bytes, by argparse."""
 RUN = [sys.executable, "-m", "instructor_eval.cli.main"]
 FULL = Path("/dev/full")
 
@@ -46,6 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program += "cache.close()"
     subprocess.run([sys.executable, "-c", program], cwd=made, check=True)
     return made
+
+
+@pytest.fixture(scope="module")
+def forks(folder: Path) -> Iterator[Forks]:
+    """Commands in forks; what depends on how Python itself begins is a process of its own."""
+    started = Forks(bare(folder), libraries=())
+    yield started
+    started.close()
 
 
 def bare(folder: Path, **variables: str | None) -> dict[str, str]:
@@ -97,21 +104,21 @@ def test_odd_surroundings(name: str, surroundings: str, folder: Path) -> None:
         assert done.stdout.isascii() or name == "report to standard output"
 
 
-@pytest.mark.parametrize("columns", ["0", "abc", "99999999999"])
-def test_columns(columns: str, folder: Path) -> None:
-    done = evaluate(folder, *COMMANDS["leaderboard"], env=bare(folder, COLUMNS=columns))
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"Retrieval" in done.stdout
+@pytest.mark.parametrize("columns", ["0", "1", "abc", "99999999999", "1e3", ""])
+def test_columns(columns: str, folder: Path, forks: Forks) -> None:
+    for name in ("leaderboard", "compare"):
+        done = forks.run(COMMANDS[name], folder, environment={"COLUMNS": columns})
+        assert (done.code, done.err) == (0, b"")
+        assert b"Retrieval" in done.out or b"SciFact" in done.out
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_a_full_disk_behind_standard_output(name: str, folder: Path) -> None:
-    with FULL.open("wb") as full:
-        done = evaluate(folder, *COMMANDS[name], stdout=full)
-    assert done.returncode == 2
-    assert done.stderr.startswith(b"evaluate: cannot write ")
-    assert b"no space left on device" in done.stderr
-    assert done.stderr.count(b"\n") == 1
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk_behind_standard_output(name: str, folder: Path, forks: Forks) -> None:
+    done = forks.run(COMMANDS[name], folder, streams={1: str(FULL)})
+    assert done.code == 2
+    assert done.err.startswith(b"evaluate: cannot write ")
+    assert b"no space left on device" in done.err
+    assert done.err.count(b"\n") == 1
 
 
 def closing(*numbers: int) -> Callable[[], None]:
@@ -122,22 +129,22 @@ def closing(*numbers: int) -> Callable[[], None]:
     return close
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH[:3])
-def test_standard_error_closed_or_full_is_no_matter(name: str, folder: Path) -> None:
-    closed = evaluate(folder, *COMMANDS[name], preexec_fn=closing(2))
-    with FULL.open("wb") as full:
-        filled = evaluate(folder, *COMMANDS[name], stderr=full)
-    assert [d.returncode for d in (closed, filled)] == [0, 0]
-    assert closed.stdout == filled.stdout != b""
-    assert is_clean(closed.stdout) or name == "report to standard output"
+@pytest.mark.parametrize("name", COMMANDS)
+def test_standard_error_closed_or_full_is_no_matter(name: str, folder: Path, forks: Forks) -> None:
+    closed = forks.run(COMMANDS[name], folder, streams={2: None})
+    filled = forks.run(COMMANDS[name], folder, streams={2: str(FULL)})
+    assert [d.code for d in (closed, filled)] == [0, 0]
+    assert closed.out == filled.out != b""
+    assert is_clean(closed.out) or name == "report to standard output"
 
 
-@pytest.mark.parametrize("name", ["compare", "cache info", "report"])
-def test_all_streams_closed(name: str, folder: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in COMMANDS if "standard output" not in name])
+def test_all_streams_closed(name: str, folder: Path, forks: Forks) -> None:
     """The exit code is all there is; no file of ours gets a stream's number."""
-    done = evaluate(folder, *COMMANDS[name], preexec_fn=closing(0, 1, 2))
-    assert done.returncode == 0
-    assert done.stdout == done.stderr == b""
+    assert forks.run(COMMANDS[name], folder, streams={0: None, 1: None, 2: None}).code == 0
+    if name == "leaderboard":
+        done = evaluate(folder, *COMMANDS[name], preexec_fn=closing(0, 1, 2))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize("close", [(1,), (0,), (0, 2), (1, 2)], ids=str)
@@ -147,23 +154,16 @@ def test_an_error_with_a_stream_closed(close: Sequence[int], folder: Path) -> No
     assert done.stderr.count(b"\n") == (2 not in close)
 
 
-@pytest.mark.parametrize("name", ["models", "report", "help"])
-def test_a_folder_that_is_gone(name: str, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_folder_that_is_gone(name: str, tmp_path: Path, forks: Forks) -> None:
     """Commands that need no folder work, others say in a line what is wrong."""
     gone = tmp_path / "gone"
     gone.mkdir()
-
-    def leave() -> None:
-        os.chdir(gone)
-        gone.rmdir()
-
-    done = subprocess.run(
-        [sys.executable, "-c", "from instructor_eval.cli.main import entry; entry()", *COMMANDS[name]],
-        env=bare(folder), capture_output=True, preexec_fn=leave, check=False,
-    )  # fmt: skip
-    assert is_clean(done.stdout, done.stderr), done
-    assert done.returncode in (0, 2)
-    assert done.stderr.count(b"\n") == (done.returncode == 2)
+    streams = {1: str(tmp_path / "out"), 2: str(tmp_path / "err")}
+    done = forks.run(COMMANDS[name], gone, streams=streams, leave=True)
+    assert is_clean(done.out, done.err), done
+    assert done.code in (0, 2)
+    assert done.err.count(b"\n") == (done.code == 2)
 
 
 def test_a_reader_that_leaves(folder: Path) -> None:

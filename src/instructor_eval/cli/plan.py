@@ -211,7 +211,7 @@ def _basis(found: DryRun, options: argparse.Namespace) -> list[str]:
         lines.append(f"  if the candidate differs from the baseline as {pairs[0][0]} does from {pairs[0][1]}")
     elif pairs:
         to = f"from {pairs[0][1]}" if options.baseline else "from each other"
-        names = dict.fromkeys(name for pair in pairs for name in (pair[:1] if options.baseline else pair))
+        names = sorted({name for pair in pairs for name in (pair[:1] if options.baseline else pair)})
         lines.append(f"  if the candidate differs from the baseline as these do {to} (the median): {', '.join(names)}")
     if any(d.at_most for d in known):
         lines.append("  ≤: from one system's items, as if the candidate's errors had nothing to do with its: at most")
