@@ -23,11 +23,50 @@ _FLAGS = (
 )  # fmt: skip
 
 
-class Browser:
+class Window:
+    """What is asked of a page in any browser: `run` and what is built on it. Firefox: firefox.py."""
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """What the body of a function returns in the page."""
+        raise NotImplementedError
+
+    def text(self, css: str) -> str:
+        """All text of the one element, seen or not."""
+        return str(self.run("return document.querySelector(arguments[0]).textContent", css))
+
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        return WebDriverWait(self, 10, 0.02).until(lambda _window: condition())
+
+    @property
+    def state(self) -> str:
+        return str(self.run("return location.hash")).removeprefix("#")
+
+    def choose(self, css: str, text: str) -> None:
+        """Select an option by what it says."""
+        self.run(
+            "const e = document.querySelector(arguments[0]);"
+            "e.value = [...e.options].find(o => o.text.trim() == arguments[1]).value;"
+            "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind, {bubbles: true}))",
+            css,
+            text,
+        )
+
+    def axe(self) -> list[str]:
+        """What axe-core finds that is serious or critical."""
+        self.run((NODE_MODULES / "axe-core" / "axe.min.js").read_text("utf-8"))
+        found = self.run(
+            "return axe.run(document, {resultTypes: ['violations']}).then(r => r.violations"
+            ".map(v => [v.impact, v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join(' ')]))"
+        )
+        return [f"{rule}: {nodes}" for impact, rule, nodes in found if impact in ("serious", "critical")]
+
+
+class Browser(Window):
     """A Chromium with the questions that the tests ask."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
+        driver.set_script_timeout(120)
 
     def open(self, page: Path | str, state: str = "") -> None:
         """Load a page anew, whatever was open; the log of before is forgotten."""
@@ -48,20 +87,12 @@ class Browser:
         assert len(found) == 1, (css, len(found))
         return found[0]
 
-    def text(self, css: str) -> str:
-        """All text of the one element, seen or not."""
-        return str(self.run("return document.querySelector(arguments[0]).textContent", css))
-
-    def wait(self, condition: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.driver, 10, 0.02).until(lambda _driver: condition())
-
     def click(self, css: str) -> None:
         self.run("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", self.one(css))
         self.one(css).click()
 
-    @property
-    def state(self) -> str:
-        return self.driver.current_url.partition("#")[2]
+    def press(self, keys: str) -> None:
+        self.driver.switch_to.active_element.send_keys(keys)
 
     @property
     def console(self) -> list[str]:
@@ -86,16 +117,6 @@ class Browser:
 
     def script(self, *, on: bool) -> None:
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not on})
-
-    def axe(self) -> list[str]:
-        """What axe-core finds that is serious or critical."""
-        self.driver.set_script_timeout(120)
-        self.run((NODE_MODULES / "axe-core" / "axe.min.js").read_text("utf-8"))
-        found = self.driver.execute_async_script(
-            "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations"
-            ".map(v => [v.impact, v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join(' ')])))"
-        )
-        return [f"{rule}: {nodes}" for impact, rule, nodes in found if impact in ("serious", "critical")]
 
 
 @contextlib.contextmanager

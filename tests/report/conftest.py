@@ -15,7 +15,7 @@ from instructor_eval.report import page as pages
 from instructor_eval.results.score import Score
 
 if TYPE_CHECKING:  # tests without a browser need no selenium
-    from browsing import Browser
+    from browsing import Browser, Window
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,13 @@ def browser(one_browser: Browser) -> Iterator[Browser]:
     one_browser.size(1400)
     one_browser.media()
     one_browser.script(on=True)
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def either(request: pytest.FixtureRequest) -> Iterator[Window]:
+    """A browser of either kind, for what both must do."""
+    from browsing import chromium
+    from firefox import firefox
+
+    with {"chromium": chromium, "firefox": firefox}[request.param]() as window:
+        yield window

@@ -12,7 +12,7 @@ from instructor_eval.report import svg
 from instructor_eval.report.labels import width_of
 
 WIDTH, LEFT, RIGHT = 760, 76, 744
-SCORES, INDEXES = (30, 220), (264, 344)
+SCORES, INDEXES = (34, 224), (276, 356)
 """Top and bottom of the panels; each panel's title stands above it."""
 _NAMED = 76
 """Width of the place of a size that is no number of tokens."""
@@ -78,7 +78,7 @@ class ChunkChart:
     @property
     def height(self) -> int:
         """Return the drawing's height."""
-        return self.bottom + 28 + max((24 * (row + 1) for _, row, _ in self.narrow), default=0)
+        return self.bottom + 42 + max((34 * row + 24 for _, row, _ in self.narrow), default=0)
 
 
 def chunk_chart(task: TaskChunks) -> ChunkChart | None:
@@ -95,7 +95,7 @@ def chunk_chart(task: TaskChunks) -> ChunkChart | None:
     y = svg.Scale(max(min(values) - room, -1.0), min(max(values) + room, 1.0), SCORES[1], SCORES[0])
     most = max((one.index_bytes or 0 for one in sizes), default=0)
     scale, unit = (1e9, "GB") if most >= 1e10 else (1e6, "MB")
-    down = svg.Scale(0.0, 1.05 * most / scale, INDEXES[1], INDEXES[0])
+    down = svg.Scale(0.0, 1.1 * most / scale, INDEXES[1], INDEXES[0])
     points = [
         Point(one, x, y(one.score), one.size == task.best, *(y(min(max(v, y.low), y.high)) for v in pair))
         for one, x, pair in zip(sizes, _places(sizes), ends, strict=True)
