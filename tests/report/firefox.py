@@ -13,16 +13,18 @@ from typing import Any
 
 import websocket
 from browsing import Window
+from waiting import wait_for
 
 _CALL = "async text => JSON.stringify(await (function () {{ {} }}).apply(null, JSON.parse(text)))"
 _SECONDS = 60
-_EMPTY = "data:text/html,"
 
 
 class Firefox(Window):
     """A Firefox with one tab."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, empty: str) -> None:
+        self._empty = empty
+        """A page that is open before another: a link into the same page would not load it."""
         self._socket = websocket.create_connection(address, timeout=_SECONDS, suppress_origin=True)
         self._number = 0
         self._said: list[str] = []
@@ -46,7 +48,7 @@ class Firefox(Window):
                 self._requests.append(said["params"]["request"]["url"])
 
     def open(self, page: Path | str, state: str = "") -> None:
-        self._send("browsingContext.navigate", **self._tab, url=_EMPTY, wait="complete")
+        self._send("browsingContext.navigate", **self._tab, url=self._empty, wait="complete")
         self._said.clear()
         self._requests.clear()
         url = page if isinstance(page, str) else page.as_uri()
@@ -102,24 +104,23 @@ def firefox() -> Iterator[Firefox]:
     path = shutil.which("firefox-esr") or shutil.which("firefox")
     assert path, "Firefox is needed: apt-get install firefox-esr"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [
-            path,
-            "--headless",
-            "--no-remote",
-            "--profile",
-            profile,
-            "--remote-debugging-port",
-            "0",
-            _EMPTY,
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        empty = Path(profile, "empty.html")
+        empty.write_text("<!doctype html><title>empty</title>", encoding="utf-8")
+        command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
+        process = subprocess.Popen([*command, empty.as_uri()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            assert process.stderr is not None
-            said = next((line for line in process.stderr if "BiDi listening on" in line), "")
-            assert said, "Firefox ended without listening"
-            with contextlib.closing(Firefox(f"{said.split()[-1]}/session")) as found:
+            address = wait_for(lambda: _address(Path(profile)), "Firefox listens")
+            with contextlib.closing(Firefox(address, empty.as_uri())) as found:
                 found.size(1400)
                 yield found
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
+
+
+def _address(profile: Path) -> str:
+    """Where it listens, which it writes into its profile when it does; empty before."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((profile / "WebDriverBiDiServer.json").read_text(encoding="utf-8"))
+        return f"ws://{found['ws_host']}:{found['ws_port']}/session"
+    return ""
