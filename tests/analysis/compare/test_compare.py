@@ -370,7 +370,7 @@ def everything(shuffle: int) -> str:
             rng = np.random.default_rng(shuffle + seed)
             items = {n: take(columns, rng.permutation(sizes[n]).tolist()) for n, columns in items.items()}
             # A score of rounded mean stays the same; the others may change in the last bits only.
-        sides.append(Side(label, values, scores, read=lambda s, kept=items: kept[s.task], source="here", failed={}))
+        sides.append(Side(label, values, scores, read=lambda s, known=items: known[s.task], source="here", failed={}))
     judgement = quality.judge(compare(*sides), Thresholds())
     return json.dumps(dataclasses.asdict(judgement), sort_keys=True)
 
