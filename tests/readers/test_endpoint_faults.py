@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("bare")
 FAULTS: list[Fault] = ["429", "429:0", "408", "500", "503:0", "truncated", "malformed", "html", "no-members"]
 
 
-@pytest.mark.parametrize("spread", [1, 2, 3])
+@pytest.mark.parametrize("spread", [1, 3])
 def test_same_answers_whatever_fails(model: TinyLM, expected: list[Answer], spread: int) -> None:
     """Faults one after another, and between answers; the first requests are met as well as the later ones."""
     script: list[Fault] = [fault for name in FAULTS for fault in (name, *[None] * (spread - 1))]
@@ -63,12 +63,8 @@ def test_echo_refused(model: TinyLM) -> None:
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
-        ("429", "HTTP 429 (told to answer 429)"),
         ("500", "HTTP 500 (told to answer 500)"),
         ("hang", "no answer within 0.2 s"),
-        ("truncated", "the connection ended before the reply did"),
-        ("malformed", "the reply is not JSON"),
-        ("html", "the reply is not JSON"),
         ("no-members", 'no reply to /completions ({"choices": []})'),
     ],
 )
@@ -98,13 +94,6 @@ def test_answers_before_an_error_are_stored(model: TinyLM) -> None:
             "refuses the prompt (8 characters, 'The catx'...): HTTP 400 (told to answer 400): change what the server "
             "names, or use hf: or nearest",
         ),
-        (
-            "404",
-            "HTTP 404 (told to answer 404): check the URL (the API's root, as in http://localhost:8000/v1; "
-            "some servers have theirs without /v1) "
-            "and the model",
-        ),
-        ("403", "HTTP 403 (told to answer 403): set INSTRUCTOR_EVAL_API_KEY to its key"),
         (
             "redirect:https://elsewhere.example/v1",
             "redirects to https://elsewhere.example/v1, which is not followed: give the URL meant",
@@ -145,16 +134,6 @@ def test_retry_after_is_honoured(model: TinyLM, waited: list[float]) -> None:
     # What is no number of seconds to come is waited for as ever.
     assert 0.75 * 0.8 <= waited[2] <= 1.25 * 0.8 <= 0.75 * 1.6 <= waited[3] <= 1.25 * 1.6
     assert len(waited) == 4
-
-
-def test_waits_grow_and_have_a_limit(model: TinyLM, waited: list[float]) -> None:
-    faults: list[Fault] = [*["500"] * 8, "429:3600"]
-    with CompletionsServer(model, faults=faults) as server:
-        read(EndpointReader(f"{server.url}#tiny", tries=10), [BARE])
-    assert len(waited) == 9
-    for attempt in range(5):
-        assert 0.75 * 2**attempt <= waited[attempt] <= 1.25 * 2**attempt
-    assert waited[7:] == [60.0, 60.0]
 
 
 def test_many_at_once_but_bounded(model: TinyLM) -> None:

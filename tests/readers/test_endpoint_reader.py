@@ -125,9 +125,8 @@ def test_models_are_not_listed(model: TinyLM) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "localhost:8000/v1", "ftp://h/v1", "http://", "http:///v1", "http://h:port/v1", "http://[::1/v1", "//h/v1",
-     "http://h/v1\n", "http://h /v1", "#m"],
-)  # fmt: skip
+    ["localhost:8000/v1", "ftp://h/v1", "http:///v1", "http://h:port/v1", "http://[::1/v1", "http://h /v1", "#m"],
+)
 def test_bad_specs(spec: str) -> None:
     with pytest.raises(UserError, match="not a URL that can be used: give the root of an API") as caught:
         EndpointReader(spec)

@@ -7,8 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 RUN = ("--model", "minilm", "--task", "DemoSTS", "--limit", "12")
 
 
@@ -22,19 +20,15 @@ def git(folder: Path, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.fixture
-def work(tmp_path: Path, cli: Any) -> Path:
-    """A repository with a run, a page's statistics, a gate and a baseline."""
-    git(tmp_path, "init")
-    (tmp_path / ".gitignore").write_text("/cache/\n")
+def test_only_baselines_are_for_git(tmp_path: Path, cli: Any) -> None:
+    """After a run, a page's statistics, a gate and a baseline."""
+    work = tmp_path
+    git(work, "init")
+    (work / ".gitignore").write_text("/cache/\n")
     assert cli(*RUN).code == 0
     assert cli("baseline", "set", "minilm", "--limit", "12").code == 0
     assert cli("gate", "--candidate", "minilm", "--limit", "12").code in (0, 3)
     assert cli("leaderboard", "--limit", "12").code == 0
-    return tmp_path
-
-
-def test_only_baselines_are_for_git(work: Path, cli: Any) -> None:
     shown = git(work, "status", "--porcelain", "--untracked-files=all")
     named = {line[3:] for line in shown} - {".gitignore"}
     made = {str(path.relative_to(work)) for path in (work / "results" / "baselines").rglob("*") if path.is_file()}
@@ -55,16 +49,15 @@ def test_only_baselines_are_for_git(work: Path, cli: Any) -> None:
     assert git(work / "cloned", "status", "--porcelain", "--untracked-files=all") == []
     assert cli("gate", "--candidate", "minilm", "--limit", "12").code in (0, 3)
 
+    (work / "cloned" / "results" / ".gitignore").unlink()
+    assert cli(*RUN).code == 0
+    assert not (work / "cloned" / "results" / ".gitignore").exists(), "one that was deleted is not written again"
+    shown = git(work / "cloned", "status", "--porcelain", "--untracked-files=all")
+    assert any("results/scores/" in line for line in shown)
+
 
 def test_a_gitignore_that_is_there_stays(tmp_path: Path, cli: Any) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / ".gitignore").write_text("mine\n")
     assert cli(*RUN).code == 0
     assert (tmp_path / "results" / ".gitignore").read_text() == "mine\n"
-
-
-def test_one_that_was_deleted_is_not_written_again(work: Path, cli: Any) -> None:
-    (work / "results" / ".gitignore").unlink()
-    assert cli(*RUN).code == 0
-    assert not (work / "results" / ".gitignore").exists()
-    assert any("results/scores/" in line for line in git(work, "status", "--porcelain", "--untracked-files=all"))

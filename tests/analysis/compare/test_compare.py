@@ -370,11 +370,7 @@ def everything(shuffle: int) -> str:
             rng = np.random.default_rng(shuffle + seed)
             items = {n: take(columns, rng.permutation(sizes[n]).tolist()) for n, columns in items.items()}
             # A score of rounded mean stays the same; the others may change in the last bits only.
-        fields = {"root"} & {f.name for f in dataclasses.fields(Side)}
-        sides.append(
-            Side(label=label, values=values, scores=scores, read=lambda s, kept=items: kept[s.task], source="here",
-                 failed={}, **dict.fromkeys(fields, None))
-        )  # fmt: skip
+        sides.append(Side(label, values, scores, read=lambda s, known=items: known[s.task], source="here", failed={}))
     judgement = quality.judge(compare(*sides), Thresholds())
     return json.dumps(dataclasses.asdict(judgement), sort_keys=True)
 

@@ -92,7 +92,7 @@ def test_unchanged_items_of_every_metric_leave_room_for_a_loss(metric: str) -> N
     assert found.lower_by_t == 0
 
 
-@pytest.mark.parametrize("n", [30, 100, 300])
+@pytest.mark.parametrize("n", [30, 100, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
 def test_ok_is_seldom_said_of_a_true_loss_of_the_margin(n: int, share: float) -> None:
     """A share of the items is lost whole, which is the margin: t says OK of it up to 75 times in 100."""

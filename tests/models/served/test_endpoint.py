@@ -207,6 +207,7 @@ def test_how_long_a_server_asks_to_wait(monkeypatch: pytest.MonkeyPatch) -> None
     assert [seconds_of(text) for text in (None, "", "soon", "nan", past)] == [None] * 5
     assert pause_after(0, 1.0, PassingError("", 7.0)) == 7
     assert pause_after(0, 1.0, PassingError("", 7000.0)) == 60
+    assert pause_after(8, 1.0, PassingError("")) == 60
     for attempt in range(5):
         pauses = {pause_after(attempt, 1.0, PassingError("")) for _ in range(50)}
         assert 0.75 * 2**attempt <= min(pauses) < max(pauses) <= 1.25 * 2**attempt
