@@ -55,6 +55,10 @@ def shard(folder: Path) -> None:
     tiny.write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
 
 
+def pickle_only(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
 def text(path: str, content: str | bytes):
     def write(folder: Path) -> None:
         (folder / path).parent.mkdir(exist_ok=True)
@@ -78,14 +82,24 @@ def gone(path: str):
 DAMAGE = {
     "empty folder": (lambda f: [p.unlink() for p in f.rglob("*") if p.is_file()], "config.json is missing"),
     "config.json missing": (gone("config.json"), "config.json is missing"),
+    "config.json cut": (lambda f: cut(f / "config.json", 20), "config.json cannot be read"),
+    "config.json is a list": (text("config.json", "[]"), "config.json"),
+    "config.json is nested too deep": (text("config.json", "[" * 200_000), "config.json"),
+    "config.json in another encoding": (text("config.json", b'{"a": "\xff"}'), "config.json"),
     "no width": (changed("config.json", "d_model"), "hidden_size"),
     "modules.json cut": (lambda f: cut(f / "modules.json", 20), "modules.json"),
+    "modules.json is a mapping": (text("modules.json", '{"idx": 0}'), "modules.json"),
+    "modules.json is a number": (text("modules.json", "3"), "modules.json"),
     "modules.json without type": (text("modules.json", '[{"idx": 0, "path": ""}]'), "modules.json"),
     "modules.json without path": (text("modules.json", '[{"idx": 0, "type": "a.Transformer"}]'), "modules.json"),
+    "modules.json is empty": (text("modules.json", "[]"), "(none)"),
     "module without weights": (set_modules("Transformer", "Pooling", "LayerNorm"), "2_LayerNorm"),
     "module of someone's own": (set_modules("evil.Code", "Pooling"), "Code"),
+    "path out of the folder": (set_modules("Transformer", "Pooling", path="../1_Pooling"), "outside"),
     "path out and in": (set_modules("Transformer", "Pooling", path="1_Pooling/../../x"), "outside"),
+    "absolute path": (set_modules("Transformer", "Pooling", path="/etc"), "outside"),
     "pooling missing": (gone("1_Pooling/config.json"), "1_Pooling"),
+    "activation of someone's own": (changed("2_Dense/config.json", activation_function="evil.Tanh"), "evil.Tanh"),
     "Dense without sizes": (changed("2_Dense/config.json", "in_features"), "in_features"),
     "Dense of another width": (changed("2_Dense/config.json", in_features=48), "2_Dense"),
     "Dense without weights": (gone("2_Dense/model.safetensors"), "2_Dense"),
@@ -93,11 +107,20 @@ DAMAGE = {
     "weights missing": (gone("model.safetensors"), "no model.safetensors"),
     "weights cut short": (lambda f: cut(f / "model.safetensors", 1), "cut short"),
     "weights cut within the header": (lambda f: cut(f / "model.safetensors", 200_000), "cut short"),
+    "weights empty": (text("model.safetensors", b""), "cut short"),
     "weights are a pointer of git-lfs": (
         text("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 90868376\n"),
         "cut short",
     ),
+    "weights' header is no mapping": (text("model.safetensors", (2).to_bytes(8, "little") + b"[]"), "cut short"),
+    "pickled weights only": (pickle_only, "pytorch_model.bin"),
     "a shard missing": (shard, "model-00002-of-00002.safetensors"),
+    "an index without a map": (text("model.safetensors.index.json", "{}"), "weight_map"),
+    "an index of lists": (text("model.safetensors.index.json", '{"weight_map": []}'), "weight_map"),
+    "an index out of the folder": (
+        text("model.safetensors.index.json", '{"weight_map": {"a": "../model.safetensors"}}'),
+        "../model.safetensors",
+    ),
     "sentence_bert_config.json cut": (lambda f: cut(f / "sentence_bert_config.json", 9), "sentence_bert_config.json"),
 }
 
@@ -234,6 +257,14 @@ CHANGES = {
     "ids of two pieces": swap_pieces,
     "tokenizer of 2022": other_form,
 }
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_changes_a_vector_changes_the_fingerprint(tmp_path: Path, instructor_folder: Path, change) -> None:
+    folder = copy(instructor_folder, tmp_path / "model")
+    before = read(folder).fingerprint
+    change(folder)
+    assert read(folder).fingerprint != before
 
 
 def test_the_fingerprints_of_all_changes_differ(tmp_path: Path, instructor_folder: Path) -> None:
