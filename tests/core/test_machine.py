@@ -20,6 +20,17 @@ def test_no_container(tmp_path: Path) -> None:
     assert machine.cores_of_container(tmp_path / "none") is None
 
 
+def test_memory_that_is_free_is_the_least_of_system_and_container(tmp_path: Path) -> None:
+    system = tmp_path / "meminfo"
+    assert machine.available_memory(system, tmp_path) is None
+    system.write_text("MemTotal:       99 kB\nMemAvailable:    5 kB\n")
+    assert machine.available_memory(system, tmp_path) == 5 * 1024
+    (tmp_path / "memory.current").write_text("1000\n")
+    for most, left in (("max\n", 5 * 1024), ("3000\n", 2000), ("900\n", 0)):
+        (tmp_path / "memory.max").write_text(most)
+        assert machine.available_memory(system, tmp_path) == left
+
+
 def test_flags_of_the_processor(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("processor : 0\nmodel name\t: X\nflags\t\t: fpu avx2 fma\nprocessor : 1\nflags\t\t: other\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -40,6 +41,18 @@ def cores_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | Non
         return max(1, -(-int(quota) // int(period)))
     except (OSError, ValueError):  # no such file, or "max"
         return None
+
+
+def available_memory(system: Path = Path("/proc/meminfo"), container: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that a process can still take, by the system and by the bound of cgroup v2; None where neither says it."""
+    found = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        line = next(x for x in system.read_text(encoding="ascii").splitlines() if x.startswith("MemAvailable:"))
+        found.append(1024 * int(line.split()[1]))
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        most, used = ((container / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        found.append(max(0, int(most) - int(used)))
+    return min(found, default=None)
 
 
 def compilers() -> list[list[str]]:

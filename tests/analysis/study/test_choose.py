@@ -123,6 +123,20 @@ def test_two_studies_at_once_are_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_damaged_lock_is_not_taken_for_another_study(tmp_path: Path) -> None:
+    lock = tmp_path / files.FOLDER / ".lock"
+    lock.parent.mkdir()
+    lock.write_text("no database")
+    with (
+        pytest.raises(UserError, match=r"\.lock: .*not a database: delete it while no study runs"),
+        files.alone(tmp_path),
+    ):
+        pass
+    lock.unlink()
+    with files.alone(tmp_path):
+        pass
+
+
 def test_the_text_says_who_won_and_by_how_much() -> None:
     text = format_instructions(study(), "table")
     assert "c2 ← winner" in text

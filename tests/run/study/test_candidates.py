@@ -49,9 +49,19 @@ def test_twenty_patterns_and_a_control() -> None:
     found = tried(roles="both")
     assert len(PATTERNS) == 20 == len(set(PATTERNS))
     assert sum(one.source == "pattern" for one in found) >= 19
-    assert 1 <= [one.is_control for one in found].count(True) <= 3  # one whose text is tried anyway is none
+    assert [one.is_control for one in found].count(True) == 3
     assert found != tried(roles="both", seed=1)
     assert not any(one.is_control for one in tried(others=0))
+
+
+def test_a_task_whose_text_is_tried_anyway_is_no_control() -> None:
+    card = shipped_cards()["DemoSTS"]
+    found = candidates(card, {"text": ""}, [], model="hkunlp/instructor-large", others=6)
+    [*_, last] = [one.texts for one in found if one.is_control]
+    assert [one.is_control for one in found].count(True) == 6
+    others = candidates(card, {"text": ""}, [last], model="hkunlp/instructor-large", others=6)
+    assert [one.is_control for one in others].count(True) == 6
+    assert [one.texts for one in others].count(last) == 1
 
 
 def test_own_candidates(tmp_path: Path) -> None:

@@ -92,3 +92,8 @@ def test_a_search_of_more_vectors_is_timed_as_one() -> None:
     found = search_seconds(500, 8, rounds=5)
     assert len(found) == 5
     assert all(second > 0 for second in found)
+
+
+def test_one_size_in_two_ways_is_one(plain_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there are not two to compare"):
+        study(options(plain_folder, tmp_path), ["16", "16:0"], 0.01, lambda _line: None)

@@ -72,6 +72,8 @@ def test_one_model_has_means_alone(tasks: list[str], tmp_path: Path) -> None:
         Options(model=[model("sharp", 0.1)], task=tasks, results=tmp_path / "r", no_cache=True), lambda _: None
     )
     assert {d.gain for d in found.domains} == {None}
+    with pytest.raises(UserError, match="both models are minilm: give --model once"):
+        study(Options(model=["minilm", "minilm"], task=tasks, results=tmp_path / "r"), lambda _: None)
     with pytest.raises(UserError, match="of one model, or of two"):
         study(Options(model=[model(n, 0.1) for n in "xyz"], task=tasks, results=tmp_path / "r"), lambda _: None)
 

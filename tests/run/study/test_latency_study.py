@@ -66,6 +66,16 @@ def test_every_form_has_its_turn_and_costs_get_it(plain_folder: Path, tmp_path: 
     assert [axis.key for axis in AXES][-1] == "latency"
 
 
+def test_more_vectors_than_memory_has_room_for_are_one_line(
+    plain_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "available_memory", lambda: 10**9)
+    with pytest.raises(UserError, match=r"100,000,000 vectors of \d+ values take .* GB, and 1.0 GB of memory are free"):
+        study(options(plain_folder, tmp_path), [10, 10**8], 2, quiet)
+    monkeypatch.setattr(latency, "available_memory", lambda: None)
+    latency.check_room(10**12, 1)
+
+
 def test_the_order_turns_in_every_other_round() -> None:
     asked: list[str] = []
 

@@ -127,6 +127,10 @@ def alone(results: Path) -> Iterator[None]:
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as e:
+            if e.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise UserError(
+                    f"{folder / '.lock'}: {e}: delete it while no study runs, or choose another folder with --results"
+                ) from e
             step = "wait for it to end, or choose another folder with --results"
             raise UserError(f"{results}: another study is running in this folder: {step}") from e
         yield

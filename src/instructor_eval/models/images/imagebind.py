@@ -136,7 +136,9 @@ def read(text: str, *, family: str | None) -> ImageBindModel:
         UserError: a package is missing, or the file is not there or holds no ImageBind.
     """
     name = f"imagebind:{text}"
-    require(["imagebind", "einops", "ftfy", "iopath", "regex", "timm", "torchvision"], "imagebind", name[:200])
+    require(
+        ["imagebind", "einops", "ftfy", "iopath", "regex", "timm", "torchvision"], "imagebind", f"model {name[:200]}"
+    )
     file = _file(text, name)
     with as_user_error(
         "imagebind cannot be imported", "install the torchvision that belongs to your torch (docs/images.md)"

@@ -103,7 +103,11 @@ def candidates(
     if roles not in ("all", "both", *card.roles):
         raise UserError(f"--roles {roles}: {card.name} has {', '.join(card.roles)}: give one of them, both, or all")
     found = {tuple(sorted(paper.items())): Candidate(PAPER, PAPER, dict(paper))}
-    for name, source, texts in _sources(card, own, model=model, others=others, seed=seed):
+    controls = 0
+    for name, source, texts in _sources(card, own, model=model, seed=seed):
+        if source == CONTROL and controls == others:
+            break
+        before = len(found)
         whole = {role: texts.get(role, texts.get("*", paper[role])) for role in card.roles}
         for role in (None, *card.roles) if len(card.roles) > 1 else (None,):
             if roles not in ("all", "both" if role is None else role):
@@ -111,13 +115,14 @@ def candidates(
             tried = whole if role is None else {**paper, role: whole[role]}
             label = name if role is None else f"{name} ({role} only)"
             found.setdefault(tuple(sorted(tried.items())), Candidate(label, source, tried))
+        controls += source == CONTROL and len(found) > before  # a text that is tried anyway is no control
     return list(found.values())
 
 
 def _sources(
-    card: Card, own: Sequence[Mapping[str, str]], *, model: str, others: int, seed: int
+    card: Card, own: Sequence[Mapping[str, str]], *, model: str, seed: int
 ) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-    """Yield (name, source, texts by role)."""
+    """Yield (name, source, texts by role); other tasks', all of them, come last."""
     for n, texts in enumerate(own, 1):
         yield f"yours {n}", "yours", texts
     for size in PAPER_MODELS:
@@ -132,7 +137,7 @@ def _sources(
     seen: set[str] = set()
     for other in cards:
         texts = {} if other.parts or card.name in (other.name, other.part_of) else _papers(other, model)
-        if len(seen) < others and texts and not seen & set(texts.values()):
+        if texts and not seen & set(texts.values()):
             seen.add(next(iter(texts.values())))
             yield (
                 f"of {other.name}",

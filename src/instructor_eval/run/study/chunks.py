@@ -38,7 +38,10 @@ def study(
     options.check()
     if len(options.model) != 1:
         raise UserError("a study is of one model: give one --model")
-    parsed = {text: ChunkSpec.parse(text, options.chunk_by, options.chunk_score) for text in sizes}
+    by_spec: dict[ChunkSpec | None, str] = {}  # 64 and 64:0 are one size
+    for text in sizes:
+        by_spec.setdefault(ChunkSpec.parse(text, options.chunk_by, options.chunk_score), text)
+    parsed = {text: spec for spec, text in by_spec.items()}
     order = sorted(parsed, key=lambda text: (parsed[text] is None, *_key(parsed[text])))
     from instructor_eval.run.execute import execute
     from instructor_eval.run.plan import plan_run

@@ -29,6 +29,8 @@ def study(options: Options, say: Callable[[str], None]) -> DomainStudy:
     options.check()
     if len(options.model) > _MOST:
         raise UserError("a study of domains is of one model, or of two beside each other: give --model once or twice")
+    if len(options.model) == _MOST and options.model[0] == options.model[1]:
+        raise UserError(f"a study of domains: both models are {options.model[0]}: give --model once, or another one")
     from instructor_eval.run.execute import execute
     from instructor_eval.run.plan import plan_run
 

@@ -16,7 +16,7 @@ from instructor_eval.core.sample_texts import sample
 from instructor_eval.models.engine import BaseEngine
 from instructor_eval.results.costs import percentiles
 from instructor_eval.results.store import Store
-from instructor_eval.run.latency import WARM_UP, search_seconds, seconds_of
+from instructor_eval.run.latency import WARM_UP, check_room, search_seconds, seconds_of
 from instructor_eval.run.options import Options, read, request_of
 
 KIND = "latency"
@@ -52,13 +52,14 @@ def study(options: Options, sizes: Sequence[int], rounds: int, say: Callable[[st
         roles = next(iter(planned[0].instructions.values()))
         instruction = (roles.get("query") or next(iter(roles.values()))).text
         engines = [engine_of(plan.loaded, request).uncached() for plan in forms.values() if plan.loaded]
+        dim = engines[0].dim
+        check_room(max(sizes), dim)
         texts = [" ".join(text.split()[:_WORDS]) for text in sample(rounds + WARM_UP)]
         say(f"{rounds} queries of at most {_WORDS} words, one at a time, {', '.join(forms)} in turns")
         times = _in_turns(engines, texts, instruction)
         rows = tuple(
             Timed(form, percentiles(own), _ratio(own, times[0])) for form, own in zip(forms, times, strict=True)
         )
-        dim = engines[0].dim
         searches = []
         for vectors in sizes:
             say(f"exact search among {vectors:,} vectors of {dim} values")
