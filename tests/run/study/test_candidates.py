@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_the_template_is_there_with_each_part_left_out_or_plain() -> None:
         texts["template, objective left out"]
         == f"Represent the {' '.join((CARD.template.domain, CARD.template.roles['query'][0])).strip()}: "
     )
+
+
+def test_a_template_with_no_word_left_is_not_tried() -> None:
+    """Without a domain, leaving the text type out would leave "Represent the : "."""
+    bare = dataclasses.replace(CARD, template=dataclasses.replace(CARD.template, domain=""))
+    found = candidates(bare, PAPER, [], model="hkunlp/instructor-large", others=0, roles="both")
+    assert "template, text type left out" not in {one.name for one in found}
+    assert "template, objective left out" in {one.name for one in found}
+    assert not any("the :" in text for one in found for text in one.texts.values())
 
 
 def test_twenty_patterns_and_a_control() -> None:

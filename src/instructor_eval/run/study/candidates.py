@@ -167,7 +167,8 @@ def _templates(template: Template) -> Iterator[tuple[str, Template]]:
                 at = ("text type", "objective").index(part)
                 parts = {r: (new, words[1]) if at == 0 else (words[0], new) for r, words in template.roles.items()}
                 changed = dataclasses.replace(template, roles=parts)
-            yield f"template, {part} {what}", changed
+            if changed.domain or all(text_type for text_type, _ in changed.roles.values()):  # else "Represent the : "
+                yield f"template, {part} {what}", changed
 
 
 def _filled(pattern: str, template: Template, role: str) -> str:
