@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import os
@@ -28,6 +29,7 @@ from instructor_eval.core.progress import Progress
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
 
+gc.disable()  # a million objects are made by imports, and none of them is garbage
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 RANDOM_VARIABLE = "INSTRUCTOR_EVAL_RANDOM"
 _HUB = os.environ.get(HUB_VARIABLE, "")
@@ -74,6 +76,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def _is_one_of(names: set[str]) -> Callable[..., bool]:
     return lambda name, **_: name in names
+
+
+def pytest_collection_finish() -> None:
+    """What was imported so far stays: from here on, no search for garbage looks through it again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

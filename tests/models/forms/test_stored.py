@@ -113,12 +113,12 @@ def test_other_arithmetic_is_left_to_transformers(tmp_path: Path, request, kind:
     assert read_encoder(other, torch.float32) is None
 
 
-@pytest.mark.parametrize("form", ["fp32", "int8"])
-def test_the_small_model_runs_without_transformers(form: str) -> None:
+def test_the_small_model_runs_without_transformers() -> None:
     program = (
         "import sys, instructor_eval as ie\n"
-        f"model = ie.load_encoder('minilm', variant={form!r}, device='cpu')\n"
-        "print(model.encode(['a text']).shape, sorted({'transformers', 'torch._dynamo'} & set(sys.modules)))"
+        "for form in ('fp32', 'int8'):\n"
+        "    model = ie.load_encoder('minilm', variant=form, device='cpu')\n"
+        "    print(model.encode(['a text']).shape, sorted({'transformers', 'torch._dynamo'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "(1, 384) []"
+    assert done.stdout.splitlines()[-2:] == ["(1, 384) []"] * 2
