@@ -78,6 +78,11 @@ def _is_one_of(names: set[str]) -> Callable[..., bool]:
     return lambda name, **_: name in names
 
 
+def pytest_configure() -> None:
+    """Let files reach the disk when they will: no power is cut here, and waiting for it outlasts most tests."""
+    os.fsync = lambda _file: None
+
+
 def pytest_collection_finish() -> None:
     """What was imported so far stays: from here on, no search for garbage looks through it again."""
     gc.freeze()
