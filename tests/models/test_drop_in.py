@@ -34,8 +34,13 @@ def furthest(a: object, b: object) -> float:
     return float(np.abs(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)).max())
 
 
-@pytest.mark.parametrize(("batch_size", "which"), [(1, "alone"), (len(CASES), "mixed"), (7, "mixed")])
-@pytest.mark.parametrize("hub_tokenizer", [False, True])
+@pytest.mark.parametrize(
+    ("hub_tokenizer", "batch_size", "which"),
+    [
+        (False, 1, "alone"), (False, len(CASES), "mixed"), (False, 7, "mixed"), (True, 1, "alone"), (True, 7, "mixed"),
+        pytest.param(True, len(CASES), "mixed", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_the_vectors_of_1_0_1(tmp_path: Path, batch_size: int, which: str, hub_tokenizer: bool) -> None:
     made = tiny.build_instructor(tmp_path / "tiny", hub_tokenizer=hub_tokenizer)
     with np.load(GOLDEN, allow_pickle=False) as stored:
