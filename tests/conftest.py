@@ -70,8 +70,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not marks & LANES:
         return None
     asked = Expression.compile(config.option.markexpr)
-    choices = (marks, marks | {"slow"}, marks | {"realdata"})  # a test in it may have these
-    return None if any(asked.evaluate(_is_one_of(choice)) for choice in choices) else True
+    more = set(re.findall(r"\w+", config.option.markexpr)) - LANES  # which a test in it may have, too
+    return None if any(asked.evaluate(_is_one_of(choice)) for choice in (marks, marks | more)) else True
 
 
 def _is_one_of(names: set[str]) -> Callable[..., bool]:
