@@ -59,7 +59,10 @@ def test_bits_are_those_of_transformers_weights(folder: Path, dtype: torch.dtype
     check_same(folder, dtype)
 
 
-@pytest.mark.parametrize("stored_as", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "stored_as",
+    [torch.float32, *(pytest.param(t, marks=pytest.mark.slow) for t in (torch.float16, torch.bfloat16))],
+)
 @pytest.mark.parametrize("name", MADE)
 def test_folders_that_transformers_writes(tmp_path: Path, folder: Path, name: str, stored_as: torch.dtype) -> None:
     made = copy(folder, tmp_path / "model")
