@@ -23,8 +23,8 @@ test:
 
 test-all: lint test
 	$(BIN)/python -m pytest -m "slow or stores or forms or ray or browser"
-	$(BIN)/python -m pytest -m "servers or clients"
-	$(BIN)/python -m pytest -m fuzz -n 5 --dist load
+	$(BIN)/python -m pytest -m "servers or clients" tests/servers tests/clients
+	$(BIN)/python -m pytest -m fuzz -n 5 --dist load tests/hostile
 	$(BIN)/tox -q -e parity
 
 bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import os
@@ -14,7 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import few_threads
 import pytest
+from _pytest.mark.expression import Expression
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from made_scores import score_of
@@ -26,6 +29,7 @@ from instructor_eval.core.progress import Progress
 from instructor_eval.results.score import Score
 from instructor_eval.tasks import protocol
 
+gc.disable()  # a million objects are made by imports, and none of them is garbage
 HUB_VARIABLE, COST_VARIABLE = "INSTRUCTOR_EVAL_HUB", "INSTRUCTOR_EVAL_COST"
 RANDOM_VARIABLE = "INSTRUCTOR_EVAL_RANDOM"
 _HUB = os.environ.get(HUB_VARIABLE, "")
@@ -33,6 +37,7 @@ _OURS = {
     HUB_VARIABLE, RANDOM_VARIABLE, "INSTRUCTOR_EVAL_SCREENSHOTS", "INSTRUCTOR_EVAL_SERVERS",
     "INSTRUCTOR_EVAL_FUZZ_SECONDS", "INSTRUCTOR_EVAL_FUZZ_SEED",
 }  # fmt: skip
+LANES = {"browser", "clients", "forms", "fuzz", "ray", "servers", "stores"}
 _CACHES, _NUMBERS = Path(tempfile.mkdtemp(prefix="instructor-eval-tests-")), itertools.count()
 # What is set where the tests run is none of their business: a hub's cache and token, a CI's summary, a narrow terminal.
 _SETTINGS = re.compile(
@@ -54,6 +59,34 @@ else:
     # Hypothesis also draws constants that stand in the modules imported so far: what these are depends on the tests
     # that ran before in this process, and so, with several processes, on how fast each is. `test_same_examples` looks.
     providers._get_local_constants = providers.Constants
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave unread a file whose lane is not asked for: LanceDB's import alone takes seconds in each process."""
+    if collection_path.suffix != ".py" or not config.option.markexpr:
+        return None
+    line = re.search(r"^pytestmark = .*", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
+    marks = set(re.findall(r"pytest\.mark\.(\w+)", line[0])) if line else set()
+    if not marks & LANES:
+        return None
+    asked = Expression.compile(config.option.markexpr)
+    more = set(re.findall(r"\w+", config.option.markexpr)) - LANES  # which a test in it may have, too
+    return None if any(asked.evaluate(_is_one_of(choice)) for choice in (marks, marks | more)) else True
+
+
+def _is_one_of(names: set[str]) -> Callable[..., bool]:
+    return lambda name, **_: name in names
+
+
+def pytest_configure() -> None:
+    """Let files reach the disk when they will: no power is cut here, and waiting for it outlasts most tests."""
+    os.fsync = lambda _file: None
+
+
+def pytest_collection_finish() -> None:
+    """What was imported so far stays: from here on, no search for garbage looks through it again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -179,6 +212,7 @@ def _bare_environment(home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HF_HUB_OFFLINE": "1",
         COST_VARIABLE: "off",
+        **few_threads.ONE,
     }
 
 

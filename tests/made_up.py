@@ -3,6 +3,7 @@
 Nothing here calls the package's adapters or scorers: it is the other side of every comparison.
 """
 
+import functools
 import hashlib
 import json
 import random
@@ -63,10 +64,13 @@ class Writer:
         return self.random.choice(list(TOPICS))
 
 
+@functools.cache  # seeding a generator takes far longer than drawing from it
 def word_vector(word: str) -> np.ndarray:
     """A fixed random direction a word."""
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "little")
-    return np.random.RandomState(seed).standard_normal(DIM)
+    vector = np.random.RandomState(seed).standard_normal(DIM)
+    vector.flags.writeable = False
+    return vector
 
 
 def embed(texts, instruction: str) -> np.ndarray:

@@ -42,16 +42,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(environments: Path) -> Iterator[Path]:
     """An interpreter that has the clients, and below them everything that this one has."""
     place = environments / "clients"
-    interpreter = place / "bin" / "python"
-    if not (place / "ready").exists():
+    interpreter, mark = place / "bin" / "python", place / "installed.txt"
+    files = [HERE / "clients.txt", HERE / "without_dependencies.txt"]
+    below = f"{sysconfig.get_paths()['purelib']}\n{Path(ie.__file__).parent.parent}\n"
+    wanted = below + "".join(file.read_text() for file in files)
+    if not mark.exists() or mark.read_text() != wanted:
         venv.create(place, with_pip=True, clear=True)
-        own = next(place.glob("lib/python*/site-packages"))
-        source = Path(ie.__file__).parent.parent
-        (own / "below.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{source}\n")
+        (next(place.glob("lib/python*/site-packages")) / "below.pth").write_text(below)
         pip = [str(interpreter), "-m", "pip", "install", "-q"]
-        subprocess.run([*pip, "-r", str(HERE / "clients.txt")], check=True)
-        subprocess.run([*pip, "--no-deps", "-r", str(HERE / "without_dependencies.txt")], check=True)
-        (place / "ready").touch()
+        subprocess.run([*pip, "-r", str(files[0])], check=True)
+        subprocess.run([*pip, "--no-deps", "-r", str(files[1])], check=True)
+        mark.write_text(wanted)
     yield interpreter
 
 

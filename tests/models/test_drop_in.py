@@ -35,8 +35,12 @@ def furthest(a: object, b: object) -> float:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "which", "hub_tokenizer"), [(1, "alone", False), (len(CASES), "mixed", True), (7, "mixed", False)]
-)
+    ("hub_tokenizer", "batch_size", "which"),
+    [
+        (False, 1, "alone"), (False, len(CASES), "mixed"), (False, 7, "mixed"), (True, 1, "alone"), (True, 7, "mixed"),
+        pytest.param(True, len(CASES), "mixed", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_the_vectors_of_1_0_1(tmp_path: Path, batch_size: int, which: str, hub_tokenizer: bool) -> None:
     made = tiny.build_instructor(tmp_path / "tiny", hub_tokenizer=hub_tokenizer)
     with np.load(GOLDEN, allow_pickle=False) as stored:

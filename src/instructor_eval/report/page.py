@@ -8,6 +8,7 @@ packed (`pack.py`: JSON, DEFLATE, base64), and the browser unpacks it when it is
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import shlex
@@ -214,6 +215,7 @@ class _Parts:
         return Markup(getattr(self._macros, name)(*arguments).strip())  # noqa: S704 # a template's own output
 
 
+@functools.cache  # templates are compiled once in a process
 def _environment() -> Environment:
     """Return templates that escape every text and stop at a name they do not know."""
     import jinja2

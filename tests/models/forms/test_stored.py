@@ -59,7 +59,10 @@ def test_bits_are_those_of_transformers_weights(folder: Path, dtype: torch.dtype
     check_same(folder, dtype)
 
 
-@pytest.mark.parametrize("stored_as", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "stored_as",
+    [torch.float32, *(pytest.param(t, marks=pytest.mark.slow) for t in (torch.float16, torch.bfloat16))],
+)
 @pytest.mark.parametrize("name", MADE)
 def test_folders_that_transformers_writes(
     tmp_path: Path, plain_folder: Path, name: str, stored_as: torch.dtype
@@ -118,9 +121,9 @@ def test_other_arithmetic_is_left_to_transformers(tmp_path: Path, request, kind:
 def test_the_small_model_runs_without_transformers() -> None:
     program = (
         "import sys, instructor_eval as ie\n"
-        "models = [ie.load_encoder('minilm', variant=form, device='cpu') for form in ('fp32', 'int8')]\n"
-        "shapes = [model.encode(['a text']).shape for model in models]\n"
-        "print(shapes, sorted({'transformers', 'torch._dynamo'} & set(sys.modules)))"
+        "for form in ('fp32', 'int8'):\n"
+        "    model = ie.load_encoder('minilm', variant=form, device='cpu')\n"
+        "    print(model.encode(['a text']).shape, sorted({'transformers', 'torch._dynamo'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[(1, 384), (1, 384)] []"
+    assert done.stdout.splitlines()[-2:] == ["(1, 384) []"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -112,10 +113,13 @@ def test_chunked_scores_are_those_of_a_plain_loop(
         result = found[name]
         documents, queries, candidates = corpus_of(name, folder)
         pieces = {d: chunks_of(text, tokenizer) for d, text in documents.items()}
-        vectors = {d: model.encode(parts, normalize_embeddings=True) for d, parts in pieces.items()}
+        every = list(itertools.chain.from_iterable(pieces.values()))
+        ends = np.cumsum([len(parts) for parts in pieces.values()])[:-1]
+        vectors = dict(zip(pieces, np.split(model.encode(every, normalize_embeddings=True), ends), strict=True))
+        asked = dict(zip(queries, model.encode(list(queries.values()), normalize_embeddings=True), strict=True))
         items = result.items()
         for row in items.to_dict("records"):
-            query = model.encode([queries[row["id"]]], normalize_embeddings=True)[0]
+            query = asked[row["id"]]
             values = {}
             for d in candidates[row["id"]]:
                 best = sorted((vectors[d] @ query).tolist())[-(1 if score == "max" else 3) :]

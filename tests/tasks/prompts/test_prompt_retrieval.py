@@ -20,6 +20,8 @@ from instructor_eval.tasks.prompts import adapter
 from instructor_eval.tasks.prompts.adapter import describe, rouge_l
 from instructor_eval.tasks.task import Selection
 
+ALIKE = ("SST-5", "MRPC", "DBpedia-14", "CivilComments", "MultiRC")
+"""Labels as answers, as RTE and Amazon have them; each layout of files has tests of its own in `test_layout*`."""
 ELEVEN = [c.name for c in shipped_cards().values() if c.benchmark == "prompt-retrieval"]
 
 
@@ -157,7 +159,7 @@ def mirror(tmp_path, name):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ELEVEN)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in ELEVEN])
 def test_every_task_of_the_paper_runs(name, tmp_path):
     card, hub = shipped_cards()[name], mirror(tmp_path, name)
     assert by_type.data_key(card, settings(hub)).startswith("files:sha256:")
