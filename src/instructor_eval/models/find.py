@@ -94,9 +94,10 @@ def _refuse_unknown_kind(text: str) -> None:
     if colon:
         kinds = " or ".join(f"{kind}:..." for kind in KINDS)
         images = " or ".join(f"{kind}:..." for kind in IMAGE_KINDS)
-        near = did_you_mean(kind, [*KINDS, *IMAGE_KINDS])
-        known = near or f": a served model is {kinds}, one of texts and pictures {images}"
-        raise UserError(f"'{text[:200]}' is no model{known}")
+        near = did_you_mean(kind, [*KINDS, *IMAGE_KINDS]).replace(": ", "; ", 1)
+        raise UserError(
+            f"'{text[:200]}' is no model: a served model is {kinds}, one of texts and pictures {images}{near}"
+        )
 
 
 def is_folder(text: str) -> bool:
