@@ -100,6 +100,8 @@ def test_what_is_worse_is_not_taken_however_fast(made: Made) -> None:
     found = advice_of(made)
     assert labels(found.worse) == ["org/small"]
     assert sentence(found) == "Take large: it scores higher than the other row, beyond noise."
+    add(made, "org/tiny", cost=cost(2000, 5e6))
+    assert sentence(advice_of(made)) == "Take large: it scores higher than both others, beyond noise."
 
 
 def test_what_is_clearly_worse_needs_no_items(made: Made) -> None:

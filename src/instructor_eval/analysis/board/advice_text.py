@@ -172,7 +172,7 @@ def _within(near: Sequence[Option]) -> str:
 
 
 def _the_others(n: int) -> str:
-    return "the other row" if n == 1 else f"all {n} others"
+    return {1: "the other row", 2: "both others"}.get(n, f"all {n} others")
 
 
 def _points(value: float) -> str:
