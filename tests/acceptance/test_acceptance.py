@@ -38,6 +38,7 @@ _CHANGES = (
     (r"(\d\.\d{13})\d+", r"\1"),  # `sum` of Python 3.12 rounds once, and of 3.11 at each number
     (r"\b\d+ blocks\b", "BLOCKS"),  # one a commit, and commits come by the clock, too
     (r"(@10 +\S+) .*", r"\1 MEASURED"),  # the last columns of a table of searches
+    (r"(-\w) [A-Z]+, (--\S+ [A-Z]+)\s+", r"\1, \2  "),  # argparse of 3.13 says FILE once
     (r" {2,}", "  "),  # a column is as wide as its longest time
     (r"-{3,}", "---"),
     (r"[ \t]+\n", "\n"),

@@ -82,6 +82,12 @@ class Database:
         self._identity: _Identity = None
         self._lock = threading.RLock()  # one thread reads, another writes
 
+    def __del__(self) -> None:
+        """Close what its user has not, as Python 3.13 asks; without the lock, which whoever is interrupted may hold."""
+        connection: sqlite3.Connection | None = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.close()
+
     def _open(self) -> None:
         """Open it at its first use, so that a command that fails before leaves none; only for reading if need be."""
         if self._opened:
