@@ -64,8 +64,7 @@ class Database:
     Args:
         folder: Made at the first use. None: in memory, until `close`.
         schema: What it is.
-        warn: Called with one line when it is set aside, cannot be written, or cannot be used, once for each. None: it
-            is not set aside.
+        warn: Called once each with a line, where it is set aside, not written, or not used. None: it is not set aside.
     """
 
     def __init__(self, folder: Path | None, schema: Schema, warn: Callable[[str], None] | None = None) -> None:
@@ -84,8 +83,7 @@ class Database:
 
     def __del__(self) -> None:
         """Close what its user has not, as Python 3.13 asks; without the lock, which whoever is interrupted may hold."""
-        connection: sqlite3.Connection | None = getattr(self, "_connection", None)
-        if connection is not None:
+        if connection := getattr(self, "_connection", None):
             connection.close()
 
     def _open(self) -> None:
