@@ -31,7 +31,7 @@ def fail(line: str) -> None:
 
 
 def opened(folder: Path, *, warn: Callable[[str], object] = fail, **settings: object) -> VectorCache:
-    return VectorCache(folder, warn=warn, **settings)  # type: ignore[arg-type]
+    return VectorCache(folder, warn=warn, **settings)  # type: ignore[arg-type]  # fields by name
 
 
 def made(n: int, dim: int = 16, *, seed: int = 0, fingerprint: str = "f" * 16) -> tuple[list[bytes], np.ndarray]:
@@ -104,7 +104,7 @@ class Clock:
 
 def space_of(fingerprint: str, **changes: object) -> Space:
     fields = {"name": f"org/{fingerprint[0]}", "revision": "r1", "variant": "bf16", "dim": 32, "dtype": "float32"}
-    return Space(fingerprint, **{**fields, **changes})  # type: ignore[arg-type]
+    return Space(fingerprint, **{**fields, **changes})  # type: ignore[arg-type]  # fields by name
 
 
 def fill(folder: Path, of: Space, *, writes: int = 4, rows: int = 25, seed: int = 0) -> tuple[list[bytes], np.ndarray]:

@@ -86,7 +86,7 @@ class Driver:
                     time.sleep(LONGEST)
                 return self.start(rows, skip)
 
-            self.engine.network.start = start  # type: ignore[method-assign]
+            self.engine.network.start = start  # type: ignore[method-assign]  # counts calls
             out = (place / f"{name}{OUT}").open("wb")
             report = (place / f"{name}report.json").open("w")
             before()
@@ -223,7 +223,7 @@ def full(driver: Driver) -> dict[str, Any]:
 
         def before(size: int = room * 1024) -> None:
             # The log of texts would not fit either.
-            driver.engine.network.start = driver.start  # type: ignore[method-assign]
+            driver.engine.network.start = driver.start  # type: ignore[method-assign]  # counts calls
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 
@@ -251,7 +251,7 @@ def read_only(driver: Driver) -> dict[str, Any]:
     cache.close()
 
     def before() -> None:
-        driver.engine.network.start = driver.start  # type: ignore[method-assign]
+        driver.engine.network.start = driver.start  # type: ignore[method-assign]  # counts calls
         (place / FILE_NAME).chmod(0o444)
         place.chmod(0o555)
         drop_privileges()

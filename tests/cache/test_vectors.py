@@ -156,7 +156,7 @@ def test_it_is_a_mapping(tmp_path_factory: pytest.TempPathFactory, steps: list[t
                 hit, out = read(cache, space(5, fingerprint=fingerprint), keys)
                 assert hit.tolist() == [key in model for key in keys]
                 assert all((model[keys[i]] == out[i]).all() for i in np.flatnonzero(hit))
-    caches[0].close()  # type: ignore[union-attr]
+    caches[0].close()  # type: ignore[union-attr]  # it has one
     shutil.rmtree(folder)
 
 

@@ -22,8 +22,8 @@ from InstructorEmbedding import INSTRUCTOR
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from cases import CASES  # noqa: E402
-from tiny import write_t5_tokenizer  # noqa: E402
+from cases import CASES  # noqa: E402 - the path is set first
+from tiny import write_t5_tokenizer  # noqa: E402 - the path is set first
 
 TOLERANCE = 1e-5
 

@@ -28,8 +28,8 @@ from safetensors.torch import load_file
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from cases import CASES, FAILING  # noqa: E402
-from tiny import build_instructor  # noqa: E402
+from cases import CASES, FAILING  # noqa: E402 - the path is set first
+from tiny import build_instructor  # noqa: E402 - the path is set first
 
 GOLDEN = HERE / "instructor_1_0_1.npz"
 TOLERANCE = 1e-5

@@ -72,7 +72,7 @@ class Nothing:
 
 
 def hashed(encoder: object, *calls: tuple[str, list[str]]) -> str:
-    task = bound(encoder)  # type: ignore[arg-type]
+    task = bound(encoder)  # type: ignore[arg-type]  # a stand-in
     for role, texts in calls:
         task.encode(texts, role)
     return task.texts_hash()

@@ -144,7 +144,7 @@ def attacks(sentinel: Path) -> dict[str, bytes]:
     """Pickles that make the file `sentinel` when they are loaded."""
     touch, python = f"touch {sentinel}", f"open({str(sentinel)!r}, 'w').close()"
     system, run = Calls(os.system, touch), Calls(builtins.exec, python)
-    short = lambda text: b"X" + struct.pack("<I", len(text)) + text.encode()  # noqa: E731
+    short = lambda text: b"X" + struct.pack("<I", len(text)) + text.encode()  # noqa: E731 - one line, used below
     return {
         **{f"os.system, protocol {p}": pickle.dumps(system, p) for p in range(6)},
         "builtins.eval": pickle.dumps({"linear.weight": Calls(builtins.eval, python)}, 2),

@@ -105,7 +105,7 @@ def test_a_subquery_task_has_one_item_a_reader(evaluated):
         vectors = embed([q["text"] for q in queries if q["_id"].startswith(f"{reader}_")], "ask ")
         candidates = next(t["corpus-ids"] for t in top if t["query-id"] == f"{reader}_0")
         docs = embed([texts[d] for d in candidates], "tell ")
-        unit = lambda m: m / np.linalg.norm(m, axis=1, keepdims=True)  # noqa: E731
+        unit = lambda m: m / np.linalg.norm(m, axis=1, keepdims=True)  # noqa: E731 - one line, used twice
         best = (unit(vectors) @ unit(docs).T).max(axis=0)
         ranked = [candidates[i] for i in np.argsort(-best, kind="stable")]
         hits = [k for k, d in enumerate(ranked, 1) if d[-1] in "01"]

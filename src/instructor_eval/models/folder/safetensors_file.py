@@ -82,7 +82,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _tensor(name: str, entry: Any) -> Tensor:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"tensor {name[:60]!r} is no object")  # noqa: TRY004
+        raise ValueError(f"tensor {name[:60]!r} is no object")  # noqa: TRY004 - what a file says, not a caller
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise ValueError(f"tensor {name[:60]!r} has the unknown dtype {str(dtype)[:20]!r}")
