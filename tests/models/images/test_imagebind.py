@@ -1,7 +1,6 @@
 """Vectors of texts and pictures equal ImageBind's own.
 
-Its package needs the torchvision that belongs to the installed torch, as open_clip does (docs/images.md): but for what
-is said where it is missing, these tests run where somebody has installed both.
+But for what is said where it is missing: a lane of their own, `pictures`, which needs what stands in pictures.txt.
 """
 
 import importlib
@@ -24,9 +23,6 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.models.images import imagebind
 
 NEEDED = ("imagebind", "einops", "ftfy", "iopath", "timm", "torchvision")
-installed = pytest.mark.skipif(
-    any(find_spec(name) is None for name in NEEDED), reason="imagebind-unofficial and its torchvision are not installed"
-)
 TEXTS = ["a photo of a cat", "two red circles", "", "the river and the city by night " * 20, "Ünïcödé &amp; 日本"]
 
 
@@ -44,7 +40,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> object:
         del sys.modules[name]
 
 
-@installed
+@pytest.mark.pictures
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_vectors_equal_imagebind(pictures: list[Path], tmp_path: Path, data: object, suffix: str) -> None:
     file = tmp_path / f"tiny{suffix}"
@@ -64,7 +60,7 @@ def test_vectors_equal_imagebind(pictures: list[Path], tmp_path: Path, data: obj
     assert encoder.dim == found.shape[1] == 12
 
 
-@installed
+@pytest.mark.pictures
 def test_sizes_of_the_published_model_are_read_off_its_shapes() -> None:
     networks, _ = imagebind._modules()
     huge = imagebind._empty(lambda **_: networks.imagebind_huge(), {})
@@ -77,14 +73,14 @@ def test_sizes_of_the_published_model_are_read_off_its_shapes() -> None:
     assert heads["vision"] == heads["text"] == imagebind.HEADS
 
 
-@installed
+@pytest.mark.pictures
 def test_the_package_can_still_be_imported(tmp_path: Path, data: object) -> None:
     made_pictures.write_imagebind(tmp_path / "tiny.safetensors")
     load_encoder(f"imagebind:{tmp_path / 'tiny.safetensors'}", device="cpu").encode("a")
     assert sys.modules["imagebind"].data is data
 
 
-@installed
+@pytest.mark.pictures
 @pytest.mark.parametrize(("variant", "near"), [("bf16", 0.1), ("int8", 0.15), ("int8-dynamic", 0.15)])
 def test_other_forms_are_near(pictures: list[Path], tmp_path: Path, variant: str, near: float) -> None:
     made_pictures.write_imagebind(tmp_path / "tiny.safetensors")
@@ -97,7 +93,7 @@ def test_other_forms_are_near(pictures: list[Path], tmp_path: Path, variant: str
         assert "22 of" in str(other.engine.environment()["computed"])
 
 
-@installed
+@pytest.mark.pictures
 def test_a_fingerprint_holds_the_weights(tmp_path: Path) -> None:
     prints = set()
     for name in ("a.safetensors", "b.safetensors"):
@@ -110,7 +106,7 @@ def test_a_fingerprint_holds_the_weights(tmp_path: Path) -> None:
     assert len(prints) == 2
 
 
-@installed
+@pytest.mark.pictures
 def test_the_licence_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_pictures.write_imagebind(tmp_path / "tiny.safetensors")
     imagebind._say_licence.cache_clear()
@@ -124,7 +120,7 @@ class _Call:
         return print, ("run",)
 
 
-@installed
+@pytest.mark.pictures
 def test_files_that_are_wrong_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_pictures.write_imagebind(tmp_path / "tiny.safetensors")
     made_pictures.write_imagebind(tmp_path / "thin.safetensors", text_embed_dim=32, vision_embed_dim=32)

@@ -1,7 +1,6 @@
 """Vectors of texts and pictures equal open_clip's own.
 
-open_clip needs the torchvision that belongs to the installed torch. Of torch without CUDA no package registry has one:
-these tests run where somebody has installed both (docs/images.md says how).
+A lane of their own, `pictures`: what it needs stands in pictures.txt.
 """
 
 import json
@@ -16,8 +15,7 @@ from PIL import Image
 from instructor_eval import load_encoder
 from instructor_eval.core.errors import UserError
 
-open_clip = pytest.importorskip("open_clip", reason="open_clip_torch and its torchvision are not installed")
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+pytestmark = [pytest.mark.pictures, pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")]
 TEXTS = ["a photo of a cat", "two red circles", "a", "the river and the city by night " * 20, "Ünïcödé 日本"]
 ARCHITECTURES = ("ViT-S-32-alt", "RN50", "coca_base")
 
@@ -36,6 +34,8 @@ def _same(encoder: object, model: object, preprocess: object, tokenizer: object,
 def test_architectures_with_a_file_of_weights_equal_open_clip(
     pictures: list[Path], tmp_path: Path, architecture: str
 ) -> None:
+    import open_clip
+
     torch.manual_seed(5)
     model, _, preprocess = open_clip.create_model_and_transforms(architecture)
     file = tmp_path / "weights.safetensors"
@@ -48,6 +48,8 @@ def test_architectures_with_a_file_of_weights_equal_open_clip(
 
 @pytest.mark.parametrize(("squash", "archive"), [(False, False), (True, False), (False, True)])
 def test_a_folder_equals_open_clip(pictures: list[Path], tmp_path: Path, squash: bool, archive: bool) -> None:
+    import open_clip
+
     made_pictures.write_open_clip(tmp_path, squash=squash, archive=archive)
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
     encoder = load_encoder(f"open-clip:{tmp_path}", device="cpu")
@@ -59,6 +61,7 @@ def test_a_folder_equals_open_clip(pictures: list[Path], tmp_path: Path, squash:
 def test_other_forms_are_near(
     pictures: list[Path], tmp_path: Path, architecture: str, variant: str, near: float
 ) -> None:
+    import open_clip
     from safetensors.torch import save_model
 
     name = f"open-clip:{tmp_path}"
