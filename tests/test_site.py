@@ -123,7 +123,8 @@ def test_the_tutorial_of_choosing_runs_and_prints_what_it_shows(
 def test_every_document_is_in_the_navigation() -> None:
     """mkdocs says so itself (`validation`); here for whoever adds a document without building the site."""
     named = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(named) == sorted(file.relative_to(DOCS).as_posix() for file in DOCS.rglob("*.md"))
+    files = (file.relative_to(DOCS).as_posix() for file in DOCS.rglob("*.md"))
+    assert sorted(named) == sorted(name for name in files if not name.startswith("changes/"))
 
 
 def test_the_python_reference_names_all_that_is_public() -> None:
@@ -192,12 +193,26 @@ def test_a_workflow_reads_only_and_runs_what_the_makefile_has(name: str) -> None
     assert set(words) <= set(targets)
 
 
+def test_a_release_publishes_what_was_tried_and_holds_no_key() -> None:
+    workflow = of_github("workflows/release.yml")
+    assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads `on` as true
+    assert workflow["permissions"] == {"contents": "read"}
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert publish["needs"] == "build"
+    assert publish["permissions"] == {"id-token": "write"}
+    assert "secrets." not in (GITHUB / "workflows" / "release.yml").read_text(encoding="utf-8")
+    [given] = [step["with"]["name"] for step in build["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert [step["with"]["name"] for step in publish["steps"] if "with" in step] == [given]
+
+
 def test_the_tests_run_on_every_python_that_is_promised() -> None:
     versions = of_github("workflows/test.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     promised = [c.rpartition(" ")[2] for c in project["classifiers"] if re.search(r":: 3\.\d+$", c)]
     assert promised
-    assert set(promised) <= set(versions)
+    assert promised == versions
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    assert re.findall(r"py3(\d+)", tox.partition("\n\n")[0]) == [version.removeprefix("3.") for version in promised]
     assert project["requires-python"] == f">={versions[0]}"
 
 
