@@ -75,7 +75,8 @@ def quiet_mteb() -> Iterator[None]:
 
 _SAID = frozenset({"metadata", "min_score", "max_score", "column_names", "ignore_identical_ids", "fast_loading",
                    "abstask_prompt", "load_data", "dataset_transform", "_abc_impl", "input1_column_name",
-                   "input2_column_name", "label_column_name"})  # fmt: skip
+                   "input2_column_name", "label_column_name", "input_column_name", "train_split", "samples_per_label",
+                   "n_experiments"})  # fmt: skip
 """Attributes that a task's class may set: they are read of the object, or shape its data before it is scored."""
 
 

@@ -15,11 +15,15 @@ from made_up import MIRRORS, FakeEncoder, card, settings
 from instructor_eval.core.hub import tables_folder
 from instructor_eval.core.mteb import scores_as
 from instructor_eval.models.variant import Variant
+from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.mteb import light
 from instructor_eval.tasks.mteb import load as mirror
 from instructor_eval.tasks.types.mteb_type import MtebType
 
-LIGHT = ["BIOSSES", "STS22", "SciFact", "AskUbuntuDupQuestions", "TwitterSemEval2015"]
+LIGHT = ["BIOSSES", "STS22", "SciFact", "AskUbuntuDupQuestions", "TwitterSemEval2015", "EmotionClassification",
+         "MTOPDomainClassification", "AmazonCounterfactualClassification"]  # fmt: skip
+
+CLASSIFICATION = [card.name for card in shipped_cards().values() if card.type == "Classification" and not card.parts]
 
 
 def refuse(*_args, **_kwargs):
@@ -43,7 +47,7 @@ def test_mteb_reads_a_data_set_once(tmp_path, own_datasets_cache, monkeypatch, n
 
 
 @pytest.mark.parametrize("variant", ["binary", "ubinary", "binary-rescore", "int8", "float16"])
-@pytest.mark.parametrize("name", ["AskUbuntuDupQuestions", "TwitterSemEval2015"])
+@pytest.mark.parametrize("name", ["AskUbuntuDupQuestions", "TwitterSemEval2015", "AmazonCounterfactualClassification"])
 def test_scores_without_mteb_are_those_with_it(tmp_path, monkeypatch, name, variant):
     class Bound(FakeEncoder):
         def encode(self, texts, role, *, bare=False):
@@ -59,7 +63,7 @@ def test_scores_without_mteb_are_those_with_it(tmp_path, monkeypatch, name, vari
     assert by_type.run(card(name), Bound(), settings(tmp_path)) == without
 
 
-@pytest.mark.parametrize("name", ["AskUbuntuDupQuestions", "TwitterSemEval2015"])
+@pytest.mark.parametrize("name", ["AskUbuntuDupQuestions", "TwitterSemEval2015", "MTOPDomainClassification"])
 def test_a_dry_run_without_mteb_passes_the_same_texts(tmp_path, monkeypatch, name):
     MIRRORS[name](tmp_path)
     without, using = FakeEncoder(), FakeEncoder()
@@ -129,6 +133,7 @@ def test_a_branch_is_not_stored():
         ("SprintDuplicateQuestions", "AbsTaskPairClassification", True),
         ("TwitterSemEval2015", "AbsTaskPairClassification", True),
         ("TwitterURLCorpus", "AbsTaskPairClassification", True),
+        *((name, "AbsTaskClassification", True) for name in CLASSIFICATION),
         ("SciFact", "AbsTaskSTS", False),
     ],
 )
