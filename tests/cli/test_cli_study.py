@@ -35,7 +35,7 @@ def test_without_a_study_it_says_what_there_is(cli) -> None:
         ([*STS, "--write", "."], "--write . is a folder: name a file in it"),
         ([*STS, "--others", "-1"], "'-1' is not a whole number of at least 0"),
         (["chunks", "--model", "minilm", "--task", "DemoRetrieval", "--chunk", "64"], "leave --chunk out"),
-        (["chunks", "--model", "minilm", "--task", "DemoRetrieval", "--sizes", "64,x"], "cannot be read"),
+        (["chunks", "--model", "minilm", "--task", "DemoRetrieval", "--sizes", "64,x"], "--sizes 'x' cannot be read"),
         (["latency", "--model", "minilm", "--vectors", "ten"], "--vectors: 'ten' is not a whole number"),
         (["domains", "--model", "a", "--model", "b", "--model", "c", "--task", "DemoSTS"], "of one model, or of two"),
         (["prices"], "prices"),

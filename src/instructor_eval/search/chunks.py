@@ -42,8 +42,8 @@ class ChunkSpec:
         return f"chunk={','.join(words)}"
 
     @classmethod
-    def parse(cls, text: str, by: str = BY[0], score: str = SCORES[0]) -> ChunkSpec | None:
-        """Parse `--chunk`: N, N:OVERLAP, or `whole`, which is None.
+    def parse(cls, text: str, by: str = BY[0], score: str = SCORES[0], flag: str = "--chunk") -> ChunkSpec | None:
+        """Parse what a flag says: N, N:OVERLAP, or `whole`, which is None.
 
         Raises:
             UserError: it is none of these, or too small, or the overlap is not below the size.
@@ -53,11 +53,11 @@ class ChunkSpec:
         size, colon, overlap = text.partition(":")
         numbers = [size, *([overlap] if colon else [])]
         if not all(part.isascii() and part.isdigit() and len(part) <= 9 for part in numbers):
-            raise UserError(f"--chunk {text[:60]!r} cannot be read: give N, N:OVERLAP (tokens), or {WHOLE}")
+            raise UserError(f"{flag} {text[:60]!r} cannot be read: give N, N:OVERLAP (tokens), or {WHOLE}")
         if int(size) < LEAST:
-            raise UserError(f"--chunk {text}: fewer than {LEAST} tokens say too little: give {LEAST} or more")
+            raise UserError(f"{flag} {text}: fewer than {LEAST} tokens say too little: give {LEAST} or more")
         if colon and int(overlap) >= int(size):
-            raise UserError(f"--chunk {text}: the overlap must be below the size, else no chunk gets on: give less")
+            raise UserError(f"{flag} {text}: the overlap must be below the size, else no chunk gets on: give less")
         return cls(int(size), int(overlap) if colon else 0, by, score)
 
 

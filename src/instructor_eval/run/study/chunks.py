@@ -40,7 +40,7 @@ def study(
         raise UserError("a study is of one model: give one --model")
     by_spec: dict[ChunkSpec | None, str] = {}  # 64 and 64:0 are one size
     for text in sizes:
-        by_spec.setdefault(ChunkSpec.parse(text, options.chunk_by, options.chunk_score), text)
+        by_spec.setdefault(ChunkSpec.parse(text, options.chunk_by, options.chunk_score, "--sizes"), text)
     parsed = {text: spec for spec, text in by_spec.items()}
     order = sorted(parsed, key=lambda text: (parsed[text] is None, *_key(parsed[text])))
     from instructor_eval.run.execute import execute
