@@ -4,7 +4,8 @@
 
 The model is a small CLIP (vision: 12 layers of width 384, patches of 32) with random weights, the pictures are JPEGs of
 640 x 480 drawn here. The plain loop opens and prepares one picture after another and computes batches of as many as
-ours, as the libraries' own examples do. `--forms` shows instead how near the vectors of other numeric forms are.
+ours, as the libraries' own examples do. open_clip needs what stands in tests/models/images/pictures.txt. `--forms`
+shows instead how near the vectors of other numeric forms are.
 """
 
 from __future__ import annotations
@@ -92,6 +93,9 @@ def transformers_side(folder: Path) -> tuple[str, Callable[[list[Path]], Any]]:
 
 def open_clip_side(folder: Path) -> tuple[str, Callable[[list[Path]], Any]]:
     """Write weights of an architecture of open_clip; return its name for us, and the plain loop."""
+    import torchvision_operators
+
+    torchvision_operators.declare()
     import open_clip
     from safetensors.torch import save_model
 

@@ -1,28 +1,12 @@
 """Folders of models of texts and pictures, made once."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import torch
+import torchvision_operators
 
-
-def _declare_operators() -> torch.library.Library | None:
-    """Declare what a torchvision for CUDA asks for beside a torch for the CPU, where its own library cannot be loaded.
-
-    No package registry has a torchvision for the CPU. The transforms of pictures call neither operator.
-    """
-    found = find_spec("torchvision")
-    if found is None or torch.version.cuda or "+cu" not in Path(found.origin).with_name("version.py").read_text():
-        return None
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
-
-
-_OPERATORS = _declare_operators()  # declared as long as this is held; transformers imports torchvision where it is
+torchvision_operators.declare()
 
 
 @pytest.fixture(scope="session")
