@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import itertools
 import math
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,28 @@ else:
     # Hypothesis also draws constants that stand in the modules imported so far: what these are depends on the tests
     # that ran before in this process, and so, with several processes, on how fast each is. `test_same_examples` looks.
     providers._get_local_constants = providers.Constants
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--share K/N`: one share of the tests, the same at every call; N shares are all of them."""
+    parser.addoption("--share", metavar="K/N", type=_share, help="run one of N shares of the tests, K from 1 to N")
+
+
+def _share(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if not found or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give K/N, as 1/6")
+    return int(found[1]), int(found[2])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not of the share asked for."""
+    if config.option.share is None:
+        return
+    number, count = config.option.share
+    drawn = {item: zlib.crc32(item.nodeid.encode()) % count == number - 1 for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not drawn[item]])
+    items[:] = [item for item in items if drawn[item]]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

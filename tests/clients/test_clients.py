@@ -76,6 +76,7 @@ def expected(folder: Path, inputs: list[list[str]]) -> np.ndarray:
     return vectors
 
 
+@pytest.mark.slow
 def test_the_example_of_the_class(folder: Path, tmp_path: Path) -> None:
     inputs, vectors = run(Path(sys.executable), "model", folder, tmp_path)
     assert np.abs(vectors - expected(folder, inputs)).max() < 1e-6
