@@ -6,13 +6,13 @@ it between runs.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +39,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def python(environments: Path) -> Iterator[Path]:
+def python(environments: Path) -> Path:
     """An interpreter that has the clients, and below them everything that this one has."""
     place = environments / "clients"
     interpreter, mark = place / "bin" / "python", place / "installed.txt"
     files = [HERE / "clients.txt", HERE / "without_dependencies.txt"]
     below = f"{sysconfig.get_paths()['purelib']}\n{Path(ie.__file__).parent.parent}\n"
     wanted = below + "".join(file.read_text() for file in files)
-    if not mark.exists() or mark.read_text() != wanted:
-        venv.create(place, with_pip=True, clear=True)
-        (next(place.glob("lib/python*/site-packages")) / "below.pth").write_text(below)
-        pip = [str(interpreter), "-m", "pip", "install", "-q"]
-        subprocess.run([*pip, "-r", str(files[0])], check=True)
-        subprocess.run([*pip, "--no-deps", "-r", str(files[1])], check=True)
-        mark.write_text(wanted)
-    yield interpreter
+    environments.mkdir(parents=True, exist_ok=True)
+    with (environments / "clients.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the trackers' tests, in another process, need it too
+        if not mark.exists() or mark.read_text() != wanted:
+            venv.create(place, with_pip=True, clear=True)
+            (next(place.glob("lib/python*/site-packages")) / "below.pth").write_text(below)
+            pip = [str(interpreter), "-m", "pip", "install", "-q"]
+            subprocess.run([*pip, "-r", str(files[0])], check=True)
+            subprocess.run([*pip, "--no-deps", "-r", str(files[1])], check=True)
+            mark.write_text(wanted)
+    return interpreter
 
 
 def run(python: Path, name: str, folder: Path, tmp_path: Path, **changes: str) -> tuple[list[list[str]], np.ndarray]:

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def forks(folder: Path) -> Iterator[Forks]:
     """Commands in forks; what depends on how Python itself begins is a process of its own."""
-    started = Forks(bare(folder), libraries=())
+    started = Forks(bare(folder), libraries=("numpy", "jinja2", "tabulate", "msgspec"), package="instructor_eval.cli")
     yield started
     started.close()
 
