@@ -12,10 +12,15 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.task import Card
 
 
-def split_of(task: Any, card: Card) -> Any:
-    """Return the data of the scored split: `dataset[subset][split]`, or `dataset[split]` without subsets."""
-    data = task.dataset
-    return data[card.subset][card.split] if card.subset in data else data[card.split]
+def split_of(task: Any, card: Card, split: str = "") -> Any:
+    """Return the data of a split: `dataset[subset][split]`, or `dataset[split]` without subsets.
+
+    Args:
+        task: A loaded task.
+        card: Its card.
+        split: Its name; the scored one without.
+    """
+    return task.dataset.get(card.subset, task.dataset)[split or card.split]
 
 
 # These are generators: int8 is calibrated on their texts, and if nothing needs calibration, no text is read.

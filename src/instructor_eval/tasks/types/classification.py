@@ -72,14 +72,14 @@ class Classification(MtebType):
 
     def parts(self, task: Any, card: Card) -> dict[str, Any]:
         columns = (task.input_column_name, task.label_column_name)
-        return {split: table_of(_rows(task, card, split), columns) for split in (task.train_split, card.split)}
+        return {split: table_of(split_of(task, card, split), columns) for split in (task.train_split, card.split)}
 
     def measure(self, task: LightTask, card: Card, bridge: Any, settings: RunSettings, caught: dict[str, Any]) -> Any:
         """Return the figures of classifiers that learn from the drawn texts, as mteb's `AbsTaskClassification` does."""
         from instructor_eval.metrics.classifier import draw, figures_of_labels, predict
 
         seed = task.seed if card.folder is None else settings.seed
-        learnt, asked = _rows(task, card, task.train_split), split_of(task, card)
+        learnt, asked = split_of(task, card, task.train_split), split_of(task, card)
         texts, labels = learnt[task.input_column_name], learnt[task.label_column_name]
         draws = list(draw(labels, task.samples_per_label, task.n_experiments, seed))
         drawn = sorted(set().union(*draws))
@@ -126,11 +126,6 @@ class Classification(MtebType):
         rows = zip(items["predictions"], items["gold"], strict=True)
         right = numbers([sum(p == g for p in row) / max(len(row), 1) for row, g in rows])
         yield from equal(items, numbers(items["value"]), right, "value", "the share of correct predictions")
-
-
-def _rows(task: Any, card: Card, split: str) -> Any:
-    """Return the rows of a split."""
-    return task.dataset.get(card.subset, task.dataset)[split]
 
 
 def _numbered(data: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
