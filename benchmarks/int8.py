@@ -4,7 +4,8 @@ r"""The form int8 against fp32 on this processor, one batch after the other in t
     python benchmarks/int8.py --shape base               # INSTRUCTOR's T5-base shape, random weights
     python benchmarks/int8.py --engine avx2 --engine onednn --engine float32
 
-fp32 can be held to AVX2, as on an older processor, with the variables of torch and oneDNN:
+fp32 can be held to AVX2, as on an older processor, with the variables of torch and oneDNN; this package's attention
+then is as well:
 
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
         python benchmarks/int8.py --engine avx2
@@ -32,7 +33,7 @@ from instructor_eval.models.batches import DEFAULT_BATCH_TOKENS, token_batches
 from instructor_eval.models.checkpoint import read_checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.find import ModelSpec, locate
-from instructor_eval.models.forms import int8, int8_choice
+from instructor_eval.models.forms import attention_kernel, int8, int8_choice
 
 
 def main() -> None:
@@ -43,6 +44,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, help="batches in a round (default 6, or 2 with --shape)")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
+    if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2":
+        attention_kernel.NATIVE["x86_64"] = "-march=haswell"
     with tempfile.TemporaryDirectory() as scratch:
         run(options, Path(scratch))
 

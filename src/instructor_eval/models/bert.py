@@ -5,6 +5,7 @@ Devlin et al. 2019, "BERT", 3; post-norm, learned absolute positions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.models.packed import LAID_OUT, Arithmetic, Packed, attend
+from instructor_eval.models.packed import LAID_OUT, Arithmetic, Packed, attend_all
 
 
 class FastBert:
@@ -21,6 +22,7 @@ class FastBert:
     def __init__(self, model: Any, arithmetic: Arithmetic = LAID_OUT) -> None:
         config = model.config
         self.heads = int(config.num_attention_heads)
+        self._scale = 1 / math.sqrt(config.hidden_size // self.heads)
         self.eps = float(config.layer_norm_eps)
         embeddings = model.embeddings
         self.words = arithmetic.table(embeddings.word_embeddings.weight)
@@ -28,6 +30,7 @@ class FastBert:
         self.positions: Tensor = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
         self.norm = embeddings.LayerNorm
         self.layers = [_Layer(layer, arithmetic) for layer in model.encoder.layer]
+        self._attend = arithmetic.attend
 
     @staticmethod
     def supports(config: Any) -> bool:
@@ -45,7 +48,8 @@ class FastBert:
         x = self._norm(x, self.norm)
         masks = [s.attended[:, None, None, :] if s.attended is not None else None for s in batch.segments]
         for number, layer in enumerate(self.layers):
-            x = self._norm(layer.out(self._attend(layer.qkv(x), batch, masks), added=x), layer.norm_1)
+            attended = attend_all(self._attend, layer.qkv(x), batch, self.heads, masks, self._scale)
+            x = self._norm(layer.out(attended, added=x), layer.norm_1)
             if watch:
                 watch(f"the attention of block {number}", x)
             x = self._norm(layer.down(layer.up(x), added=x), layer.norm_2)
@@ -55,16 +59,6 @@ class FastBert:
 
     def _norm(self, x: Tensor, norm: Any) -> Tensor:
         return functional.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias, self.eps)
-
-    def _attend(self, qkv: Tensor, batch: Packed, masks: list[Tensor | None]) -> Tensor:
-        width = qkv.shape[1] // 3
-        out = qkv.new_empty((len(qkv), width))
-        for segment, mask in zip(batch.segments, masks, strict=True):
-            shape = (segment.rows, segment.width, 3, self.heads, width // self.heads)
-            q, k, v = qkv[segment.start : segment.end].view(shape).permute(2, 0, 3, 1, 4)
-            attended = attend(q, k, v, mask)
-            out[segment.start : segment.end] = attended.transpose(1, 2).reshape(-1, width)
-        return out
 
 
 class _Layer:

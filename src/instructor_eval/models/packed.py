@@ -156,15 +156,44 @@ def _close(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scale: float | None = None) -> Tensor:
-    """Compute attention [rows, heads, width, head width]; in float32 if the CPU has no instructions for the type."""
-    if q.device.type != "cpu" or is_native(q.dtype):
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-    wide = None if mask is None or mask.dtype == torch.bool else mask.float()
-    out = functional.scaled_dot_product_attention(
-        q.float(), k.float(), v.float(), attn_mask=mask if wide is None else wide, scale=scale
-    )
-    return out.to(q.dtype)
+class Attend(Protocol):
+    """The attention of neighbouring rows of one width."""
+
+    def __call__(
+        self, qkv: Tensor, out: Tensor, segment: Segment, heads: int, mask: Tensor | None, scale: float
+    ) -> None:
+        """Write [tokens, heads * head width] to `out`.
+
+        Args:
+            qkv: Queries, keys and values of the segment's tokens, [tokens, 3 * heads * head width].
+            out: The segment's part of the result.
+            segment: The rows.
+            heads: Their number.
+            mask: True where a score counts, or a number to be added to it; [rows or 1, heads or 1, width or 1, width].
+            scale: A factor for the scores, before the mask.
+        """
+        ...
+
+
+def attend(qkv: Tensor, out: Tensor, segment: Segment, heads: int, mask: Tensor | None, scale: float) -> None:
+    """Compute attention with torch (`Attend`); in float32 if the CPU has no instructions for the type."""
+    q, k, v = qkv.view(segment.rows, segment.width, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    if q.device.type == "cpu" and not is_native(q.dtype):
+        q, k, v = q.float(), k.float(), v.float()
+        mask = mask if mask is None or mask.dtype == torch.bool else mask.float()
+    found = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    out.copy_(found.to(out.dtype).transpose(1, 2).reshape(out.shape))
+
+
+def attend_all(
+    attend: Attend, qkv: Tensor, batch: Packed, heads: int, masks: Sequence[Tensor | None], scale: float
+) -> Tensor:
+    """Compute the attention of a batch, one segment after another, each with its mask: [tokens, width]."""
+    out = qkv.new_empty((len(qkv), qkv.shape[1] // 3))
+    for segment, mask in zip(batch.segments, masks, strict=True):
+        tokens = slice(segment.start, segment.end)
+        attend(qkv[tokens], out[tokens], segment, heads, mask, scale)
+    return out
 
 
 @cache
@@ -191,12 +220,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """The two kinds of layers that a forward pass is made of."""
+    """What a forward pass is made of."""
 
     linear: Callable[..., Product]
     """(weight, bias, activation=none|relu|gelu) -> a linear layer."""
     table: Callable[[Tensor], Callable[[Tensor], Tensor]]
     """(weight of the large embedding table) -> a function from ids to vectors."""
+    attend: Attend = attend
 
 
 LAID_OUT = Arithmetic(Linear, Table)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from instructor_eval.models.packed import LAID_OUT, Arithmetic, Packed, Segment, attend
+from instructor_eval.models.packed import LAID_OUT, Arithmetic, Packed, Segment, attend_all
 
 # What `feed_forward_proj` may say, with the activation of each: T5 1.0 and 1.1.
 _ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
@@ -25,7 +25,7 @@ class FastT5:
 
     def __init__(self, model: Any, arithmetic: Arithmetic = LAID_OUT) -> None:
         config = model.config
-        self.heads, self.head_width = int(config.num_heads), int(config.d_kv)
+        self.heads = int(config.num_heads)
         self.eps = float(config.layer_norm_epsilon)
         self.embedding = arithmetic.table(model.shared.weight)
         stack = model.encoder
@@ -33,6 +33,7 @@ class FastT5:
         self.far = int(config.relative_attention_max_distance)
         self._bias: Tensor | None = None
         self.layers = [_Layer(block, arithmetic, gated=bool(config.is_gated_act)) for block in stack.block]
+        self._attend = arithmetic.attend
         self.final_norm: Tensor = stack.final_layer_norm.weight
 
     @staticmethod
@@ -46,7 +47,7 @@ class FastT5:
         biases = [self._segment_bias(s) for s in batch.segments]
         for number, layer in enumerate(self.layers):
             qkv = layer.qkv(self._norm(x, layer.norm_1))
-            x = layer.out(self._attend(qkv, batch, biases), added=x)
+            x = layer.out(attend_all(self._attend, qkv, batch, self.heads, biases, 1.0), added=x)
             if watch:
                 watch(f"the attention of block {number}", x)
             hidden = layer.up(self._norm(x, layer.norm_2))
@@ -64,16 +65,6 @@ class FastT5:
             scale = torch.rsqrt(length.square_().div_(x.shape[-1]).add_(self.eps))
             return (x * scale.to(x.dtype)).mul_(weight)
         return functional.rms_norm(x, (x.shape[-1],), weight, self.eps)
-
-    def _attend(self, qkv: Tensor, batch: Packed, biases: list[Tensor]) -> Tensor:
-        inner = self.heads * self.head_width
-        out = qkv.new_empty((len(qkv), inner))
-        for segment, bias in zip(batch.segments, biases, strict=True):
-            shape = (segment.rows, segment.width, 3, self.heads, self.head_width)
-            q, k, v = qkv[segment.start : segment.end].view(shape).permute(2, 0, 3, 1, 4)
-            attended = attend(q, k, v, bias, scale=1.0)
-            out[segment.start : segment.end] = attended.transpose(1, 2).reshape(-1, inner)
-        return out
 
     def _segment_bias(self, segment: Segment) -> Tensor:
         """Return the position bias [1 or rows, heads, width, width], minus infinity at padding."""

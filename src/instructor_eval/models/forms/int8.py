@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from instructor_eval.core.errors import UserError
 from instructor_eval.models.bert import FastBert
 from instructor_eval.models.checkpoint import Checkpoint
+from instructor_eval.models.forms import attention_kernel, products
 from instructor_eval.models.forms import float as floats
-from instructor_eval.models.forms import products
 from instructor_eval.models.forms.base import Options, Sizes
 from instructor_eval.models.forms.int8_choice import Choice, choose
-from instructor_eval.models.packed import Arithmetic, Packed, Product, Segment
+from instructor_eval.models.packed import Arithmetic, Packed, Product, Segment, attend
 from instructor_eval.models.t5 import FastT5
 
 _LARGE_TABLE = 4096  # an embedding table with fewer rows is for positions or types, not for words
@@ -51,7 +51,8 @@ def build(checkpoint: Checkpoint, device: torch.device, options: Options) -> Qua
     made = Products(checkpoint.form, device)
     rest = _KINDS[checkpoint.form].rest
     transformer = floats.load_encoder(checkpoint, rest, trust_remote_code=options.trust_remote_code).to(device)
-    arithmetic = Arithmetic(made.linear, products.Int8Table)
+    attention = attention_kernel.kernel() if checkpoint.form == "int8" and device.type == "cpu" else None
+    arithmetic = Arithmetic(made.linear, products.Int8Table, attention or attend)
     network: FastT5 | FastBert | floats.PaddedNetwork | None = floats.fast_network(transformer, arithmetic)
     if network is None:
         replace(transformer, made.linear)

@@ -287,6 +287,10 @@ static int block_of(const struct layer *layer, const float *x, const float *adde
         for (long r = 0; r < here; r += ROWS) {
             const uint8_t *rows[ROWS];
             for (long j = 0; j < ROWS; j++) rows[j] = q + (r + j < here ? r + j : here - 1) * padded;
+            /* The lines of the result are on their way while the tile is computed. */
+            for (long j = 0; j < ROWS && r + j < here; j++)
+                for (long c = channel; c < n && c < channel + WIDE; c += PANEL)
+                    __builtin_prefetch(out + (first + r + j) * n + c, 1);
             tile(rows, panels, padded, sums);
             for (long j = 0; j < ROWS && r + j < here; j++)
                 for (long p = 0, c = channel; p < PANELS && c < n; p++, c += PANEL) {
