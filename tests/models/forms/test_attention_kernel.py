@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import platform
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from instructor_eval.core.machine import processor_flags
 from instructor_eval.models import packed
 from instructor_eval.models.bert import FastBert
 from instructor_eval.models.forms import attention_kernel, compiled
-from instructor_eval.models.forms.attention_kernel import CONTRACTED, SOURCE, KernelAttention
+from instructor_eval.models.forms.attention_kernel import CONTRACTED, NATIVE, SOURCE, KernelAttention
 from instructor_eval.models.packed import Arithmetic, Linear, Segment, Table, pack
 from instructor_eval.models.t5 import FastT5
 
@@ -93,6 +96,22 @@ def test_each_width_of_vectors_gives_the_same_bits(texts: int, tokens: int, head
     found = [attended(one, qkv, tokens, heads, bias, 0.7) for one in widths()]
     assert len(found) > 1
     assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def ran_as_program(folder: Path, compiler: str, *emulator: str) -> bytes:
+    made, source = folder / Path(compiler).name, Path(__file__).with_name("attention_program.c")
+    flags = ["-O3", "-fwrapv", "-static", CONTRACTED, *([] if emulator else [NATIVE[platform.machine()]])]
+    subprocess.run([compiler, *flags, "-I", str(SOURCE.parent), str(source), "-o", str(made)], check=True)
+    return subprocess.run([*emulator, str(made)], check=True, capture_output=True).stdout
+
+
+def test_arm_in_an_emulator(tmp_path: Path) -> None:
+    compiler, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
+    if not compiler or not emulator:
+        pytest.skip("no compiler for ARM, or no qemu-aarch64: apt install gcc-aarch64-linux-gnu qemu-user")
+    found = ran_as_program(tmp_path, compiler, emulator)
+    assert np.isfinite(np.frombuffer(found, dtype=np.float32)).all()
+    assert found == ran_as_program(tmp_path, "cc")
 
 
 def test_a_text_does_not_depend_on_its_mates(kernel: KernelAttention) -> None:
