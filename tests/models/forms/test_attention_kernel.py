@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import platform
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoints import read
 from models.test_forward import LENGTHS, MODELS, fast
 from torch import Tensor
 from transformers import BertModel
@@ -19,6 +21,7 @@ from transformers import BertModel
 from instructor_eval.core.machine import processor_flags
 from instructor_eval.models import packed
 from instructor_eval.models.bert import FastBert
+from instructor_eval.models.engine import Engine
 from instructor_eval.models.forms import attention_kernel, compiled
 from instructor_eval.models.forms.attention_kernel import CONTRACTED, NATIVE, SOURCE, KernelAttention
 from instructor_eval.models.packed import Arithmetic, Linear, Segment, Table, pack
@@ -153,6 +156,19 @@ def test_networks_with_it_and_with_torchs(kernel: KernelAttention, name: str) ->
         expected = fast(transformer)(batch)
     assert len(calls) == 2 * len(batch.segments)
     assert (ours - expected).abs().max() < 2e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("form", "expected"), [("int8", True), ("int8-weight", False), ("fp32", False)])
+def test_forms_that_use_it(
+    form: str, instructor_folder: Path, monkeypatch: pytest.MonkeyPatch, *, expected: bool
+) -> None:
+    """Where products are as slow as floats, it would save less than its compiler takes."""
+    ran: list[object] = []
+    own = KernelAttention.__call__
+    monkeypatch.setattr(KernelAttention, "__call__", lambda *args: ran.append(own(*args)))
+    checkpoint = dataclasses.replace(read(instructor_folder), variant=form)
+    Engine(checkpoint, device="cpu").network.forward([np.array([5, 6, 1], dtype=np.int32)], 0)
+    assert bool(ran) == expected
 
 
 def test_what_it_was_not_written_for_is_left_to_torch(kernel: KernelAttention) -> None:
