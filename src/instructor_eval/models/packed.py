@@ -182,7 +182,7 @@ def attend(qkv: Tensor, out: Tensor, segment: Segment, heads: int, mask: Tensor 
         q, k, v = q.float(), k.float(), v.float()
         mask = mask if mask is None or mask.dtype == torch.bool else mask.float()
     found = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-    out.copy_(found.to(out.dtype).transpose(1, 2).reshape(out.shape))
+    out.view(segment.rows, segment.width, heads, -1).copy_(found.transpose(1, 2))
 
 
 def attend_all(
