@@ -378,9 +378,10 @@ def test_a_text_that_cannot_be_tokenised_ends_the_call(
     assert known(encoder, TEXTS).sum() == 64
 
 
-@pytest.mark.parametrize("commits_before", [0, 3])
-def test_an_error_while_storing_is_raised(small: None, commits_before: int) -> None:
-    job = Job(LENGTHS, FakeNetwork())
+@pytest.mark.parametrize(("lengths", "commits_before"), [(LENGTHS, 0), (LENGTHS, 3), ([4, 5], 0)])
+def test_an_error_while_storing_is_raised(small: None, lengths: list[int], commits_before: int) -> None:
+    """In the last commit too: the one that two texts make."""
+    job = Job(lengths, FakeNetwork())
 
     def store(at: list[int], rows: Vectors) -> None:
         if len(job.commits) == commits_before:
@@ -389,13 +390,3 @@ def test_an_error_while_storing_is_raised(small: None, commits_before: int) -> N
 
     with one_line("no room for vectors"):
         job.run(400, store=store)
-
-
-def test_an_error_in_the_last_commit_is_raised() -> None:
-    job = Job([4, 5], FakeNetwork())
-
-    def store(at: list[int], rows: Vectors) -> None:
-        raise UserError("no room for vectors")
-
-    with one_line("no room for vectors"):
-        job.run(store=store)
