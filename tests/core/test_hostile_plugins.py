@@ -51,7 +51,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     clear()
 
 
-def fault(call: Callable[[], Any]) -> str:
+def refusal(call: Callable[[], Any]) -> str:
     with pytest.raises(UserError) as caught:
         call()
     text = str(caught.value)
@@ -83,7 +83,7 @@ def test_names_of_ours_cannot_be_taken(install: Install) -> None:
     assert load_reader("nearest").fingerprint == "nearest-1"
     assert cards.select(["STSBenchmark"], ["demo"])
     assert not (site / "loaded").exists()
-    assert "unknown metric 'rougeLsum'" in fault(lambda: metrics.compute("rougeLsum", ITEMS))
+    assert "unknown metric 'rougeLsum'" in refusal(lambda: metrics.compute("rougeLsum", ITEMS))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_scorers_that_are_none(install: Install, code: str, words: str) -> None:
     install("evil", {"scorers": {"f1": "evil:f1"}}, code)
     assert metrics.is_plugged("f1")  # by name: nothing is loaded for it
     assert "evil" not in sys.modules
-    assert words in fault(lambda: metrics.compute("f1", ITEMS))
+    assert words in refusal(lambda: metrics.compute("f1", ITEMS))
 
 
 def test_a_scorer_has_items_of_its_own(install: Install) -> None:
@@ -120,7 +120,7 @@ def test_a_scorer_has_items_of_its_own(install: Install) -> None:
 def test_two_packages_with_one_name(install: Install) -> None:
     install("evil_one", {"scorers": {"f1": "evil_one:f1"}}, "def f1(items): return 1.0")
     install("evil_two", {"scorers": {"f1": "evil_two:f1"}}, "def f1(items): return 2.0")
-    text = fault(lambda: metrics.compute("f1", ITEMS))
+    text = refusal(lambda: metrics.compute("f1", ITEMS))
     assert "evil" in text
     assert "brings one of that name too" in text
 
@@ -166,8 +166,8 @@ def test_tasks_that_are_none(install: Install, cli: Run, code: str, files: dict[
     for name, text in files.items():
         (site / name).write_text(text, encoding="utf-8")
     assert [c.name for c in cards.select(["ArguAna"])] == ["ArguAna"]  # what does not need it goes on
-    assert words in fault(lambda: cards.select(["NoSuchTask"]))
-    assert words in fault(lambda: cards.select([], ["evil"]))
+    assert words in refusal(lambda: cards.select(["NoSuchTask"]))
+    assert words in refusal(lambda: cards.select([], ["evil"]))
     listed = cli("tasks")
     assert listed.code == 0
     assert words in listed.err
@@ -198,14 +198,14 @@ class Reader:
     is_cheap = True
     name, fingerprint = {name!r}, {fingerprint!r}
     def __init__(self, rest, **how): pass
-    def describe(self): return {told}
+    def describe(self): return {described}
     def read(self, questions): yield from ()
     def close(self): pass
 """
 GOOD = {
     "name": "odd:x",
     "fingerprint": "0123456789abcdef",
-    "told": "{'name': self.name, 'fingerprint': self.fingerprint}",
+    "described": "{'name': self.name, 'fingerprint': self.fingerprint}",
 }
 
 
@@ -219,13 +219,13 @@ GOOD = {
         (READER.format(**GOOD | {"name": "nearest"}), "is called 'nearest': a name must start with 'odd:'"),
         (READER.format(**GOOD | {"name": "odd:\x1b[2J"}), "is called"),
         (READER.format(**GOOD | {"fingerprint": "nearest-1"}), "fingerprint is 'nearest-1': give 16 hex digits"),
-        (READER.format(**GOOD | {"told": "{'name': 'hf:other'}"}), "lacks its name or fingerprint"),
-        (READER.format(**GOOD | {"told": "1 / 0"}), "cannot describe itself (ZeroDivisionError"),
+        (READER.format(**GOOD | {"described": "{'name': 'hf:other'}"}), "lacks its name or fingerprint"),
+        (READER.format(**GOOD | {"described": "1 / 0"}), "cannot describe itself (ZeroDivisionError"),
     ],
 )
 def test_readers_that_are_none(install: Install, code: str, words: str) -> None:
     install("evil", {"readers": {"odd": "evil:Reader"}}, code)
-    assert words in fault(lambda: load_reader("odd:x"))
+    assert words in refusal(lambda: load_reader("odd:x"))
 
 
 def test_a_reader_that_answers_badly_fails_its_task_alone(install: Install, cli: Run) -> None:
@@ -234,9 +234,9 @@ def test_a_reader_that_answers_badly_fails_its_task_alone(install: Install, cli:
     assert done.code == 2
     assert "reader odd:x answered 0 of" in done.err
     assert "Traceback" not in done.err
-    text = fault(lambda: load_reader("od:x"))
+    text = refusal(lambda: load_reader("od:x"))
     assert "did you mean odd" in text
-    assert "known are nearest, paper, hf:MODEL, endpoint:URL, odd:..." in fault(lambda: load_reader("zzzz"))
+    assert "known are nearest, paper, hf:MODEL, endpoint:URL, odd:..." in refusal(lambda: load_reader("zzzz"))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_models_that_are_none(install: Install, code: str, words: str) -> None:
     assert kinds.kind_of("evil:x") == "evil"
     assert kinds.kind_of("./evil:x") is None
     assert "evil" not in sys.modules
-    assert words in fault(lambda: kinds.load("evil:x", Serving()))
+    assert words in refusal(lambda: kinds.load("evil:x", Serving()))
 
 
 @pytest.mark.parametrize(
@@ -272,6 +272,6 @@ def test_searches_that_are_none(install: Install, code: str, words: str) -> None
     install("evil", {"search": {"evil": "evil:make", "faiss": "evil:make", "exact": "evil:make"}}, code)
     spec = SearchSpec.parse("evil:a,b=1")
     assert "evil" not in sys.modules
-    assert words in fault(lambda: open_store(spec))
+    assert words in refusal(lambda: open_store(spec))
     assert type(open_store(SearchSpec.parse("faiss:Flat"))).__name__ == "FaissStore"
-    assert "unknown search 'evli'" in fault(lambda: SearchSpec.parse("evli"))
+    assert "unknown search 'evli'" in refusal(lambda: SearchSpec.parse("evli"))

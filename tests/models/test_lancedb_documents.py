@@ -51,8 +51,8 @@ def test_a_table_is_opened_by_another_process(
     monkeypatch.chdir(tmp_path / "here")
     made = function(name="tiny", quantize=True, device="$var:device:cpu", query_instruction=QUERY)
     table = table_of(made, tmp_path / "db")
-    [kept] = json.loads(table.schema.metadata[b"embedding_functions"])
-    assert kept["model"] == {
+    [stored] = json.loads(table.schema.metadata[b"embedding_functions"])
+    assert stored["model"] == {
         "name": str(tmp_path / "here" / "tiny"), "quantize": "int8", "device": "$var:device:cpu", "family": None,
         "normalize_embeddings": True, "source_instruction": SOURCE, "query_instruction": QUERY,
         "fingerprint": load_encoder("tiny", device="cpu", variant="int8").fingerprint,

@@ -30,6 +30,7 @@ def with_layer_norm(folder: Path, *, safe: bool = True) -> None:
     tiny.write_json(folder / "2_LayerNorm" / "config.json", {"dimension": 32})
     shapes = {"norm.weight": ((32,), 1.0), "norm.bias": ((32,), 0.5)}
     tiny.write_weights(folder / "2_LayerNorm", tiny.fill(shapes, seed=6), safetensors=safe)
+    assert (folder / "2_LayerNorm" / "model.safetensors").exists() == safe
 
 
 def only(kind: str, folder: Path, *rest: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rewritten import rewrite
 
@@ -60,31 +60,22 @@ def item_tables(draw: st.DrawFn) -> Items:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(items=item_tables())
-def test_items_come_back_as_they_were(items: Items, tmp_path: Path, make_score: MakeScore) -> None:
-    store, score = Store(tmp_path), make_score()
-    store.write(score, items)
-    back = store.items(score)
-    assert list(back) == list(items)
-    assert all(same(back[name], items[name]) for name in items)
-
-
-def test_items_that_are_typical(tmp_path: Path, make_score: MakeScore) -> None:
-    items: Items = {
+@example(items={"id": [], "value": []})
+@example(
+    items={
         "id": ["q/1", "日本 🎉"],
         "value": [math.nan, 0.1 + 0.2],
         "maybe": [None, -0.0],
         "top": [["d1", "d2"], []],
         "predictions": [[1, 2], [3, 4]],
     }
-    score = make_score()
-    Store(tmp_path).write(score, items)
-    assert all(same(v, items[k]) for k, v in Store(tmp_path).items(score).items())
-
-
-def test_no_items_at_all(tmp_path: Path, make_score: MakeScore) -> None:
-    score = make_score()
-    Store(tmp_path).write(score, {"id": [], "value": []})
-    assert Store(tmp_path).items(score) == {"id": [], "value": []}
+)
+def test_items_come_back_as_they_were(items: Items, tmp_path: Path, make_score: MakeScore) -> None:
+    store, score = Store(tmp_path), make_score()
+    store.write(score, items)
+    back = store.items(score)
+    assert list(back) == list(items)
+    assert all(same(back[name], items[name]) for name in items)
 
 
 def test_a_folder_whose_name_looks_like_a_partition(tmp_path: Path, make_score: MakeScore) -> None:

@@ -205,7 +205,7 @@ def test_instruction_sets_and_variants_have_their_own_rows(make_score: MakeScore
     scores = [make_score("STS12", 0.9), make_score("STS12", 0.8, instructions="none")]
     scores.append(make_score("STS12", 0.7, variant="bf16", fingerprint="e" * 16))
     found = board(scores)
-    # A variant stands below its baseline (test_siblings.py), whatever its score.
+    # A variant stands below its baseline (test_board_variants.py), whatever its score.
     assert [(r.model, r.instructions, r.variant) for r in found.rows] == [
         ("org/model", "paper", "fp32"),
         ("org/model (bf16)", "paper", "bf16"),

@@ -155,7 +155,7 @@ def test_a_damaged_last_baseline_is_replaced_a_pinned_one_not(make_side: MakeSid
     assert "pinned.json: edited by hand or damaged" in message
     assert "delete it and `evaluate baseline pin`" in message
     assert files(folder) == before
-    assert read(pin(folder=folder)).values  # pinning writes it anew
+    assert read(pin(folder=folder)).values  # pinning writes it again
 
 
 def test_what_is_not_there(manifest: Path) -> None:

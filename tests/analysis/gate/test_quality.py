@@ -355,7 +355,9 @@ def test_the_detectable_loss_is_that_of_the_verdict(tasks: int, level: float) ->
     assert found.tasks[0].minimum_detectable == pytest.approx(critical + float(norm.ppf(0.8)) * 0.01)
     small = judge(comparison(*(task(f"T{k}", 0.0, 0.001) for k in range(tasks))), Thresholds())
     assert small.tasks[0].minimum_detectable == pytest.approx(0.01 + float(norm.ppf(0.8)) * 0.001)
-    if found.macro is not None and found.macro.difference is not None:
+    assert (found.macro is None) == (tasks == 1)
+    if found.macro is not None:
+        assert found.macro.difference is not None
         se, df = found.macro.difference.se or 0, found.macro.difference.df
         expected = max(0.005, float(t.ppf(0.975, df)) * se) + float(norm.ppf(0.8)) * se
         assert found.macro.minimum_detectable == pytest.approx(expected)

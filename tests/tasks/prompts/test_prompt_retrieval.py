@@ -124,18 +124,6 @@ def test_an_own_task(tmp_path):
         assert describe(card, with_prompts=with_prompts) == ("60 examples in the pool, 12 test items", ())
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"options": "  most: 60\n  budget: 100000"}, "task mine: the pool's 60 examples all fit into one prompt"),
-        ({"options": "  budget: 3"}, "task mine: test item test/0 alone takes 13 GPT-2 tokens of a budget of 3"),
-    ],
-)
-def test_what_no_run_would_take_is_found_beforehand(change, message, tmp_path):
-    with pytest.raises(UserError, match=message):
-        describe(own(tmp_path, **change), with_prompts=True)
-
-
 class Untouched(FakeEncoder):
     """Fails where anything is embedded."""
 
@@ -270,10 +258,12 @@ def test_baselines_embed_nothing(selection, tmp_path):
         ({"pool": [{"label": "alpha"}]}, "pool.jsonl, line 1: no 'text': it has label"),
     ],
 )
-def test_what_cannot_be_run(change, message, tmp_path):
-    with pytest.raises(UserError) as error:
-        by_type.run(own(tmp_path, **change), FakeEncoder(), settings())
-    assert message in str(error.value)
+def test_what_cannot_be_run_is_found_beforehand_too(change, message, tmp_path):
+    card = own(tmp_path, **change)
+    for use in (lambda: describe(card, with_prompts=True), lambda: by_type.run(card, FakeEncoder(), settings())):
+        with pytest.raises(UserError) as error:
+            use()
+        assert message in str(error.value)
 
 
 def test_items_over_budget_can_be_asked_without_demonstrations(tmp_path):
