@@ -110,10 +110,7 @@ def test_quality_is_a_plain_mean(made: Made) -> None:
         assert dot.quality == pytest.approx(np.mean([np.mean(v) for v in values]), abs=1e-5)  # nDCG is rounded
         assert dot.complete
         se = math.sqrt(sum(np.var(v, ddof=1) / len(v) for v in values)) / 3
-        assert dot.spread is not None
         assert dot.spread.se == pytest.approx(se)
-        assert dot.low is not None
-        assert dot.high is not None
         assert dot.high < dot.y < dot.low  # upwards in a drawing
 
 
@@ -127,7 +124,6 @@ def test_quality_of_some_tasks(made: Made) -> None:
     assert quality(line, ["SciFact", "ArguAna"])[::2] == (pytest.approx(both), True)
     value, spread, complete = quality(line, ["SciFact", "NFCorpus"])
     assert (value, complete) == (one, False)
-    assert spread is not None
     assert (spread.low, spread.high) == (row.spreads["SciFact"].low, row.spreads["SciFact"].high)
     del row.spreads["ArguAna"]
     assert quality(line, ["SciFact", "ArguAna"])[1] is None  # not of half of it
@@ -203,8 +199,6 @@ def test_rows_of_one_cost_and_score_have_a_place_too(made: Made) -> None:
     for found in drawn(made, items=None).values():
         [one, other] = found.dots
         assert (one.x, one.y) == (other.x, other.y)
-        assert one.label is not None
-        assert other.label is not None
         assert not one.label.box.overlaps(other.label.box)
         assert found.x_ticks
         assert found.y_ticks

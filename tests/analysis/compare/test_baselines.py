@@ -31,8 +31,6 @@ def test_every_metric_comes_back(make_side: MakeSide, tmp_path: Path) -> None:
     back = read(path)
     assert (back.label, back.values, back.failed, back.source) == (side.label, side.values, {}, str(path))
     assert read_named("main", folder=tmp_path).values == read(path.parent).values == side.values
-    assert side.read is not None
-    assert back.read is not None
     for task, score in side.scores.items():
         kept = back.scores[task]
         assert difference.why_not(score, kept) is None
@@ -101,7 +99,6 @@ def test_what_did_not_change_is_stored_once_whatever_wrote_it(
 
     monkeypatch.setattr(baseline_files, "to_parquet", other)
     side = make_side("accuracy", "pearson")
-    assert side.read is not None
     assert other(compact("accuracy", whole_items("accuracy", 1))) != real(
         compact("accuracy", whole_items("accuracy", 1))
     )
@@ -228,8 +225,6 @@ def test_vectors_come_along(with_probe: Callable[[float], Side], tmp_path: Path)
     side = with_probe(1.0)
     path, _ = set_baseline(side, folder=tmp_path / "b")
     found, before = read(path).probe(), side.probe()
-    assert found is not None
-    assert before is not None
     assert (found.name, found.vectors.tobytes()) == (before.name, before.vectors.tobytes())
     [score] = read(path).scores.values()
     assert score.environment == Environment(probe=found.name, fresh=True)  # the rest changes where nothing else does

@@ -109,9 +109,6 @@ def test_bootstrap_intervals_hold_the_truth(make: Sides, truth: float, n: int, r
         delta = float((first(ones) - second(ones))[0])
         drawn = resample.differences(first, second, n, seed_text=str(k))
         found = difference._around(delta, drawn, n, "bootstrap")  # as of metrics of which nothing is known
-        assert found.low is not None
-        assert found.high is not None
-        assert found.lower is not None
         held += found.low <= truth <= found.high
         bounded_below += found.lower <= truth
     low, high = band(0.95, repeats)
@@ -147,8 +144,6 @@ def test_intervals_and_p_of_a_mean_of_tasks(sizes: tuple[int, ...]) -> None:
                 for m, e, n in zip(means, errors, sizes, strict=True)
             ]
         )
-        assert found.low is not None
-        assert found.high is not None
         held += found.low <= truth <= found.high
         centred = Difference(found.delta - truth, se=found.se, df=found.df)
         alarms += difference.chance_of_mean(centred).loss <= 0.05
