@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from made_up import write_retrieval
 
 ARGUANA_REPO = "mteb/arguana"
 ARGUANA_REVISION = "c22ab2a51041ffd869aaddef7af8d8215647e41a"
@@ -63,69 +63,6 @@ _ARGUMENTS = (
     ),
 )
 
-_ARGUANA_CARD = """\
----
-language:
-- en
-task_categories:
-- text-retrieval
-dataset_info:
-- config_name: default
-  features:
-  - name: query-id
-    dtype: string
-  - name: corpus-id
-    dtype: string
-  - name: score
-    dtype: float64
-  splits:
-  - name: test
-    num_bytes: 500
-    num_examples: 6
-- config_name: corpus
-  features:
-  - name: _id
-    dtype: string
-  - name: title
-    dtype: string
-  - name: text
-    dtype: string
-  splits:
-  - name: corpus
-    num_bytes: 3000
-    num_examples: 12
-- config_name: queries
-  features:
-  - name: _id
-    dtype: string
-  - name: text
-    dtype: string
-  splits:
-  - name: queries
-    num_bytes: 1500
-    num_examples: 6
-configs:
-- config_name: default
-  data_files:
-  - split: test
-    path: qrels/test.jsonl
-- config_name: corpus
-  data_files:
-  - split: corpus
-    path: corpus.jsonl
-- config_name: queries
-  data_files:
-  - split: queries
-    path: queries.jsonl
----
-A made-up data set in the layout of mteb/arguana.
-"""
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
 
 def write_arguana(folder: Path) -> None:
     """Write a small made-up data set in mteb/arguana's layout: 12 documents, 6 queries, 6 judgements."""
@@ -137,7 +74,4 @@ def write_arguana(folder: Path) -> None:
         corpus.append({"_id": f"{name}b", "title": title, "text": reply})
         queries.append({"_id": f"{name}a", "text": claim})
         qrels.append({"query-id": f"{name}a", "corpus-id": f"{name}b", "score": 1.0})
-    _write_lines(folder / "corpus.jsonl", corpus)
-    _write_lines(folder / "queries.jsonl", queries)
-    _write_lines(folder / "qrels" / "test.jsonl", qrels)
-    (folder / "README.md").write_text(_ARGUANA_CARD, encoding="utf-8")
+    write_retrieval(folder, corpus, queries, qrels)
