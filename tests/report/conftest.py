@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import folders
 import pytest
-from made_boards import Made
 from made_results import MINILM
 
 from instructor_eval.cli.main import main
@@ -65,8 +64,3 @@ def either(request: pytest.FixtureRequest) -> Iterator[Window]:
 
     with {"chromium": chromium, "firefox": firefox}[request.param]() as window:
         yield window
-
-
-@pytest.fixture
-def made(make_score: Callable[..., Score]) -> Made:
-    return Made(make_score)

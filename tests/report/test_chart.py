@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,14 @@ from instructor_eval.report import chart
 from instructor_eval.report.chart import charts, quality
 from instructor_eval.report.lines import lines
 from instructor_eval.results.published import Published
+from instructor_eval.results.score import Score
 
 EVERY = {"file_bytes": 4 * 10**8, "texts_per_second": 100.0, "size_ratio": 1.0, "baseline": "fp32"}
+
+
+@pytest.fixture
+def made(make_score: Callable[..., Score]) -> Made:
+    return Made(make_score)
 
 
 # Which charts there are

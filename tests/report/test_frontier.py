@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,12 @@ from made_charts import add, drawn, line_of, points
 
 from instructor_eval.report import chart
 from instructor_eval.report.chart import Dot
+from instructor_eval.results.score import Score
+
+
+@pytest.fixture
+def made(make_score: Callable[..., Score]) -> Made:
+    return Made(make_score)
 
 
 def beaten(dot: Dot, others: list[Dot], sign: int) -> bool:

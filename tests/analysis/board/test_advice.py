@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,8 @@ from instructor_eval.analysis.board.advice import Advice, advise
 from instructor_eval.analysis.board.advice_text import basis, reasons, sentence
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Row
-from instructor_eval.results.score import Score
 
 TASKS = ("SciFact", "ArguAna", "NFCorpus")
-
-
-@pytest.fixture
-def made(make_score: Callable[..., Score]) -> Made:
-    return Made(make_score)
 
 
 def cost(speed: float | None = 100.0, size: float | None = 400e6, device: str = "cpu") -> dict[str, Any]:
