@@ -174,7 +174,7 @@ def test_only_these_tasks(cli: Run, results: Path) -> None:
     assert "did you mean SciFact?" in cli("report", "--task", "SciFakt").error
 
 
-def test_published_rows_are_shown_unless_left_out(cli: Run, results: Path) -> None:
+def test_published_rows_are_shown_beside_measured_ones(cli: Run, results: Path) -> None:
     cli("report")
     assert {a["data-k"] for a in rows(read())} == {"model", "variant", "instructions", "published"}
 
