@@ -41,7 +41,7 @@ def made(n: int, dim: int = 16, *, seed: int = 0, fingerprint: str = "f" * 16) -
 
 def read(cache: object, of: Space, keys: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     out = np.full((len(keys), of.dim), np.nan, dtype=np.float32)
-    hit = cache.read(of, keys, out)  # type: ignore[attr-defined]
+    hit = cache.read(of, keys, out)  # type: ignore[attr-defined] # any kind of cache
     assert hit.shape == (len(keys),)
     assert np.isnan(out[~hit]).all(), "a place without a hit was written to"
     return hit, out

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from instructor_eval.analysis.format import as_json, interval_text, mark, p_cell, score_text, some
+from instructor_eval.analysis.format import as_json, interval_text, mark, p_cell, plural, score_text, some
 from instructor_eval.analysis.statistics.estimates import Difference
 
 
@@ -37,3 +37,11 @@ def test_scores_p_values_and_names() -> None:
     assert (score_text(0.63254), score_text(None)) == ("63.25", None)
     assert (p_cell(0.00099), p_cell(0.0123)) == ("<0.001", "0.012")
     assert (some(["a", "b", "c"]), some(["a", "b", "c", "d"]), some([])) == ("a, b, c", "a, b, c and 1 more", "")
+
+
+@pytest.mark.parametrize(
+    ("unit", "n", "text"),
+    [("query", 1, "query"), ("query", 2, "queries"), ("test item", 3, "test items"), ("", 2, "items")],
+)
+def test_plurals(unit: str, n: int, text: str) -> None:
+    assert plural(unit, n) == text

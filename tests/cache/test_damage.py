@@ -1,4 +1,4 @@
-"""The cache damaged, read-only, locked or full: it costs speed, and no vector is ever wrong."""
+"""The cache damaged: it costs speed, and no vector is ever wrong."""
 
 from __future__ import annotations
 
@@ -15,14 +15,10 @@ from checkpoints import one_line
 
 from instructor_eval.cache import database, upkeep
 from instructor_eval.cache import vectors as module
-from instructor_eval.cache.blocks import VECTORS
-from instructor_eval.cache.database import FILE_NAME, open_existing
+from instructor_eval.cache.database import FILE_NAME
 from instructor_eval.cache.vectors import Space, VectorCache
 
 PAGE = 32 * 1024
-
-
-# Damage
 
 
 def _flip(data: bytearray, dice: random.Random, first: int, last: int, times: int) -> None:
@@ -176,13 +172,15 @@ def test_a_damaged_database_is_set_aside(tmp_path: Path, damage: Callable[[Path]
     cache = opened(tmp_path, warn=lines.append)
     if first == "read":
         hit, _ = read(cache, space(64), keys)
-        assert not hit.any() or damage is _cannot_be_written
+        assert hit.any() == (damage is _cannot_be_written)
     cache.write(space(64), *made(5, 64, seed=5))
     assert hits(cache, space(64), *made(5, 64, seed=5)).all()
     assert not hits(cache, space(64), keys, vectors).any()
     cache.close()
     [aside] = set_aside_in(tmp_path)
-    assert why in lines[0] or first == "verify"
+    if (first, damage) == ("verify", _no_index):
+        why = "is damaged (*** in database main *** page "  # it asks SQLite's own check, which names the page
+    assert why in lines[0]
     assert [line.split(": set aside as ")[1] for line in lines] == [f"{aside.name}, all vectors are computed again"]
     assert aside.read_bytes() == damaged, "as it was"
     assert upkeep.verify(tmp_path).sound
@@ -360,54 +358,3 @@ def test_a_space_that_lost_its_shape_gets_it_back(tmp_path: Path) -> None:
     assert hits(cache, space(64), keys, vectors).all()
     cache.write(space(64), *made(1, 64, seed=5))
     assert sql(tmp_path, "SELECT dim FROM spaces") == [(64,)]
-
-
-# Folders that cannot be written
-
-
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        lines: list[str] = []
-        cache = opened(folder, warn=lines.append)
-        keys, vectors = made(3)
-        cache.write(space(), keys, vectors)
-        assert not hits(cache, space(), keys, vectors).any()
-        assert len(lines) == 1
-        assert str(folder) in lines[0]
-        cache.close()
-
-
-def test_a_lock_of_another_process_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys, vectors = filled(tmp_path, blocks=1)
-    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
-    lines: list[str] = []
-    cache = opened(tmp_path, warn=lines.append)
-    with open_existing(tmp_path, VECTORS) as other:
-        other.execute("BEGIN IMMEDIATE")
-        cache.write(space(64), *made(3, 64, seed=5))
-        assert hits(cache, space(64), keys, vectors).all()
-        other.execute("ROLLBACK")
-    [line] = lines
-    assert "locked" in line
-
-
-def test_a_full_database_costs_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys, vectors = filled(tmp_path)
-    real = database.connect
-
-    def connect(path: Path, mode: str) -> sqlite3.Connection:
-        connection = real(path, mode)
-        connection.execute("PRAGMA max_page_count = 1")  # SQLite makes it what there is
-        return connection
-
-    monkeypatch.setattr(database, "connect", connect)
-    lines: list[str] = []
-    cache = opened(tmp_path, warn=lines.append)
-    for seed in (5, 6):
-        new = made(3000, 64, seed=seed)
-        cache.write(space(64), *new)
-        assert not hits(cache, space(64), *new).any()
-    assert hits(cache, space(64), keys, vectors).all()
-    [line] = lines
-    assert "full" in line

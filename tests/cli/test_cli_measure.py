@@ -40,7 +40,7 @@ Measure = Callable[..., tuple[int, str, str]]
 def measure(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Measure]:
-    """`measure("--variant", ...)`: exit code, output, errors. No process is started: test_measure.py does that."""
+    """`measure("--variant", ...)`: exit code, output, errors. No process is started: test_cost_process.py does that."""
     before = dict(os.environ)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(measure_module, "cold_start", lambda _checkpoint, **_: COLD)

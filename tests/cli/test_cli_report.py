@@ -174,11 +174,9 @@ def test_only_these_tasks(cli: Run, results: Path) -> None:
     assert "did you mean SciFact?" in cli("report", "--task", "SciFakt").error
 
 
-def test_published_rows_are_left_out_where_asked(cli: Run, results: Path) -> None:
+def test_published_rows_are_shown_beside_measured_ones(cli: Run, results: Path) -> None:
     cli("report")
     assert {a["data-k"] for a in rows(read())} == {"model", "variant", "instructions", "published"}
-    cli("report", "--no-published")
-    assert {a["data-k"] for a in rows(read())} == {"model", "variant", "instructions"}
 
 
 def test_a_baseline_row_marks_and_pairs(cli: Run, results: Path) -> None:

@@ -1,4 +1,4 @@
-"""`evaluate validate --results`: what is printed, and how it ends. The checks are tested in test_consistency."""
+"""`evaluate validate --results`: what is printed, and how it ends. The checks are tested in tests/analysis/check."""
 
 import csv
 import json

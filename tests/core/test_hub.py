@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import tiny
-from hub_server import ARGUANA_REPO, ARGUANA_REVISION, HubServer, write_arguana
+from hub_server import HubServer
+from made_arguana import ARGUANA_REPO, ARGUANA_REVISION, write_arguana
 
 from instructor_eval.results.store import Store
 

@@ -10,7 +10,7 @@ normalisation ``nmt_nfkc`` of SentencePiece, and the ``T5Converter`` of transfor
 of SentencePiece itself, rule by rule): the whole table is 240 kB, most of it Hangul syllables.
 """
 
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001 - letters that look like others are what it is about
 
 import argparse
 import csv

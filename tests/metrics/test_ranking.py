@@ -22,7 +22,7 @@ def test_five_places() -> None:
 
 def test_mteb_rounds_the_same_way() -> None:
     """mteb: `scores = {f"ndcg_at_{k}": round(sum(...) / len(queries), 5)}` over pytrec_eval's values per query."""
-    pytest.importorskip("pytrec_eval")
+    pytest.importorskip("pytrec_eval")  # it comes with mteb
     import pytrec_eval
 
     qrels = {f"q{i}": {f"d{i}": 1, f"d{i + 1}": 2} for i in range(7)}
@@ -52,7 +52,7 @@ _STEPS = st.integers(0, 4).map(lambda i: i / 3) | st.sampled_from([0.5, 0.5 + 1e
 @given(st.dictionaries(_IDS, st.tuples(_STEPS, st.integers(-1, 3)), min_size=1, max_size=30))
 def test_trec_eval_ranks_so_where_scores_tie(drawn: dict[str, tuple[float, int]]) -> None:
     """Each of its figures follows from our order; one document alone being relevant shows every document's rank."""
-    pytrec_eval = pytest.importorskip("pytrec_eval")
+    pytrec_eval = pytest.importorskip("pytrec_eval")  # it comes with mteb
     run = {doc: score for doc, (score, _) in drawn.items()}
     grades = {doc: grade for doc, (_, grade) in drawn.items()}
     order = [doc for doc, _ in ranked(run, len(run))]

@@ -240,7 +240,6 @@ def test_the_next_call_starts_from_what_memory_has_taught(
     refused = sum(size > 80 for size in sizes)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == refused > 0
-    assert encoder.batch_tokens is not None
     assert encoder.batch_tokens <= 80
     sizes.clear()
     assert largest(encoder.encode(texts[::-1], ""), first[::-1]) < TOLERANCE
@@ -378,9 +377,10 @@ def test_a_text_that_cannot_be_tokenised_ends_the_call(
     assert known(encoder, TEXTS).sum() == 64
 
 
-@pytest.mark.parametrize("commits_before", [0, 3])
-def test_an_error_while_storing_is_raised(small: None, commits_before: int) -> None:
-    job = Job(LENGTHS, FakeNetwork())
+@pytest.mark.parametrize(("lengths", "commits_before"), [(LENGTHS, 0), (LENGTHS, 3), ([4, 5], 0)])
+def test_an_error_while_storing_is_raised(small: None, lengths: list[int], commits_before: int) -> None:
+    """In the last commit too: the one that two texts make."""
+    job = Job(lengths, FakeNetwork())
 
     def store(at: list[int], rows: Vectors) -> None:
         if len(job.commits) == commits_before:
@@ -389,13 +389,3 @@ def test_an_error_while_storing_is_raised(small: None, commits_before: int) -> N
 
     with one_line("no room for vectors"):
         job.run(400, store=store)
-
-
-def test_an_error_in_the_last_commit_is_raised() -> None:
-    job = Job([4, 5], FakeNetwork())
-
-    def store(at: list[int], rows: Vectors) -> None:
-        raise UserError("no room for vectors")
-
-    with one_line("no room for vectors"):
-        job.run(store=store)

@@ -9,8 +9,8 @@ import pytest
 import tiny
 import torch
 from checkpoints import NAME, copy, edit_json, edit_weights, engine, largest, one_line, read
-from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
+from through_folders import edited, set_modules, set_pooling, with_dense, with_layer_norm, with_static, with_words
 
 from instructor_eval import load_encoder
 from instructor_eval.cache.vectors import MemoryCache
@@ -21,76 +21,13 @@ from instructor_eval.models.pooling import EXCLUDED
 
 TEXTS = ["the river and the city", "A. B? C!", "  two  blanks ", "question " * 200, "naïve 日本"]
 PROMPTS = ["", "Represent the question: "]
-MODULES = "sentence_transformers.models."
 TOLERANCE = 2e-6
-WORDS = ["PADDING_TOKEN", "river", "city", "question", "two"]
 
 
 def theirs(folder: Path, prompt: str, **settings: object) -> np.ndarray:
     """What sentence-transformers gives each text alone."""
     peer = SentenceTransformer(str(folder), device="cpu", local_files_only=True, **settings)
     return np.concatenate([peer.encode([t], prompt=prompt, show_progress_bar=False) for t in TEXTS])
-
-
-def set_modules(folder: Path, *kinds: str) -> None:
-    tiny.write_modules(folder, list(kinds))
-
-
-def with_dense(folder: Path, **config: object) -> None:
-    set_modules(folder, "Transformer", "Pooling", "Dense")
-    given = {"in_features": 32, "out_features": 8, "bias": True, "activation_function": "torch.nn.Tanh", **config}
-    tiny.write_json(folder / "2_Dense" / "config.json", given)
-    shapes = {"linear.weight": ((8, 32), 0.2), "linear.bias": ((8,), 0.5)}
-    if given.get("use_residual"):
-        shapes["residual.weight"] = ((8, 32), 0.2)
-    tiny.write_weights(folder / "2_Dense", tiny.fill(shapes, seed=5), safetensors=True)
-
-
-def with_layer_norm(folder: Path, *, safe: bool = True) -> None:
-    set_modules(folder, "Transformer", "Pooling", "LayerNorm")
-    tiny.write_json(folder / "2_LayerNorm" / "config.json", {"dimension": 32})
-    shapes = {"norm.weight": ((32,), 1.0), "norm.bias": ((32,), 0.5)}
-    tiny.write_weights(folder / "2_LayerNorm", tiny.fill(shapes, seed=6), safetensors=safe)
-
-
-def only(kind: str, folder: Path, *rest: str) -> Path:
-    """The folder with `kind` in the transformer's place."""
-    for file in ("model.safetensors", "config.json", "sentence_bert_config.json"):
-        (folder / file).unlink()
-    modules = [{"idx": 0, "name": "0", "path": f"0_{kind}", "type": MODULES + kind}]
-    modules += [{"idx": i, "name": str(i), "path": f"{i}_{k}", "type": MODULES + k} for i, k in enumerate(rest, 1)]
-    tiny.write_json(folder / "modules.json", modules)
-    (folder / f"0_{kind}").mkdir()
-    return folder / f"0_{kind}"
-
-
-def with_static(folder: Path) -> None:
-    place = only("StaticEmbedding", folder)
-    (folder / "tokenizer.json").rename(place / "tokenizer.json")
-    pieces = len(tiny.word_pieces())
-    save_file(tiny.fill({"embedding.weight": ((pieces, 8), 1.0)}, seed=7), place / "model.safetensors")
-
-
-def with_words(folder: Path, *, safe: bool = True) -> None:
-    place = only("WordEmbeddings", folder, "WordWeights", "Pooling")
-    kind = "sentence_transformers.sentence_transformer.modules.tokenizer.whitespace.WhitespaceTokenizer"
-    tiny.write_json(place / "wordembedding_config.json", {"tokenizer_class": kind, "update_embeddings": False})
-    tiny.write_json(
-        place / "whitespacetokenizer_config.json", {"vocab": WORDS, "stop_words": [], "do_lower_case": True}
-    )
-    tiny.write_weights(place, tiny.fill({"emb_layer.weight": ((len(WORDS), 8), 1.0)}, seed=8), safetensors=safe)
-    weights = {"vocab": WORDS, "word_weights": {"river": 2.0}, "unknown_word_weight": 1}
-    tiny.write_json(folder / "1_WordWeights" / "config.json", weights)
-    tiny.write_json(folder / "2_Pooling" / "config.json", {"embedding_dimension": 8, "pooling_mode": "mean"})
-
-
-def set_pooling(mode: object):
-    config = {"embedding_dimension": 32, "pooling_mode": mode}
-    return lambda folder: tiny.write_json(folder / "1_Pooling" / "config.json", config)
-
-
-def edited(file: str, **changes: object):
-    return lambda folder: edit_json(folder / file, **changes)
 
 
 OWN = "sentence_bert_config.json"
@@ -126,8 +63,6 @@ COMPUTED = {
 def test_vectors_are_those_of_sentence_transformers(tmp_path: Path, plain_folder: Path, change, why, dim: int) -> None:
     folder = copy(plain_folder, tmp_path / "model")
     change(folder)
-    if (folder / "2_LayerNorm" / "pytorch_model.bin").exists():
-        assert not (folder / "2_LayerNorm" / "model.safetensors").exists()
     encoder = engine(folder)
     assert why in encoder.checkpoint.through
     assert "by sentence-transformers 6" in encoder.checkpoint.about

@@ -98,7 +98,7 @@ def test_a_loss_that_is_no_number_and_one_of_numpy(cache: AnswerCache) -> None:
     import numpy as np
 
     small = np.float32(0.1)
-    cache.keep(FINGERPRINT, NAME, QUESTION, Answer("a", (math.nan, small)))  # type: ignore[arg-type]
+    cache.keep(FINGERPRINT, NAME, QUESTION, Answer("a", (math.nan, small)))  # type: ignore[arg-type] # as a network gives it
     nan, kept = cache.find(FINGERPRINT, [QUESTION])[0].losses
     assert math.isnan(nan)
     assert (kept, type(kept)) == (float(small), float)

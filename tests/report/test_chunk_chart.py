@@ -89,8 +89,8 @@ def test_no_dot_and_no_name_covers_another(names: list[str]) -> None:
 def test_intervals_that_are_not_there_or_too_wide(gain: Gain) -> None:
     point = drawn(size("64", 0.4, gain=gain), size("whole", 0.5)).points[0]
     known = gain.low == -9
-    assert (point.low is not None) is known
-    if point.low is not None and point.high is not None:
+    assert (point.low is not None) == (point.high is not None) == known
+    if known:
         assert ChunkChart.scores[0] <= point.high < point.low <= ChunkChart.scores[1]
 
 

@@ -170,12 +170,13 @@ def test_variants_have_the_boards_differences(made: Made) -> None:
     for name in ("paper", "none"):
         made.add("SciFact", "STS12", instructions=name)
         made.add("SciFact", "STS12", instructions=name, variant="int8", seed=4)
-    for line in made.lines():
-        if line.kind == VARIANT:
-            assert line.delta is line.row.delta
-            assert line.delta_macro == line.row.delta_macro
-            assert set(line.delta) == {"SciFact", "STS12"}
-            assert line.parent.row is line.row.parent
+    variants = [line for line in made.lines() if line.kind == VARIANT]
+    assert len(variants) == 2
+    for line in variants:
+        assert line.delta is line.row.delta
+        assert line.delta_macro == line.row.delta_macro
+        assert set(line.delta) == {"SciFact", "STS12"}
+        assert line.parent.row is line.row.parent
 
 
 def test_two_checkpoints_of_one_name_are_two_models(made: Made) -> None:

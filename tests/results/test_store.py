@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rewritten import rewrite
 
@@ -20,7 +20,6 @@ from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results import items_files
-from instructor_eval.results.checksums import identity
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store, read_items, read_score
 
@@ -61,31 +60,22 @@ def item_tables(draw: st.DrawFn) -> Items:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(items=item_tables())
-def test_items_come_back_as_they_were(items: Items, tmp_path: Path, make_score: MakeScore) -> None:
-    store, score = Store(tmp_path), make_score()
-    store.write(score, items)
-    back = store.items(score)
-    assert list(back) == list(items)
-    assert all(same(back[name], items[name]) for name in items)
-
-
-def test_items_that_are_typical(tmp_path: Path, make_score: MakeScore) -> None:
-    items: Items = {
+@example(items={"id": [], "value": []})
+@example(
+    items={
         "id": ["q/1", "日本 🎉"],
         "value": [math.nan, 0.1 + 0.2],
         "maybe": [None, -0.0],
         "top": [["d1", "d2"], []],
         "predictions": [[1, 2], [3, 4]],
     }
-    score = make_score()
-    Store(tmp_path).write(score, items)
-    assert all(same(v, items[k]) for k, v in Store(tmp_path).items(score).items())
-
-
-def test_no_items_at_all(tmp_path: Path, make_score: MakeScore) -> None:
-    score = make_score()
-    Store(tmp_path).write(score, {"id": [], "value": []})
-    assert Store(tmp_path).items(score) == {"id": [], "value": []}
+)
+def test_items_come_back_as_they_were(items: Items, tmp_path: Path, make_score: MakeScore) -> None:
+    store, score = Store(tmp_path), make_score()
+    store.write(score, items)
+    back = store.items(score)
+    assert list(back) == list(items)
+    assert all(same(back[name], items[name]) for name in items)
 
 
 def test_a_folder_whose_name_looks_like_a_partition(tmp_path: Path, make_score: MakeScore) -> None:
@@ -134,46 +124,6 @@ def test_manifests(tmp_path: Path) -> None:
     Store(tmp_path).write_run("2026-01-01T00:00:00 x", {"tasks": ["ü"], "nan": math.nan, ("a", "b")[0]: (1, 2)})
     [path] = (tmp_path / "runs").iterdir()
     assert json.loads(path.read_text("utf-8")) == {"tasks": ["ü"], "nan": None, "a": [1, 2]}
-
-
-# Identity
-
-PARTS = {"fingerprint": "ab", "instructions": {"query": "ü ", "document": ""}, "limit": None, "seed": 42}
-PARTS["path"] = Path("x")
-
-
-def test_identity_is_the_same_in_every_process() -> None:
-    program = (
-        "from pathlib import Path; from instructor_eval.results.checksums import identity\n"
-        f"from pathlib import PosixPath, WindowsPath\nprint(identity({PARTS!r}))"
-    )
-    made = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed, "PYTHONUTF8": "1"},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("0", "1")
-    }
-    assert made == {identity(PARTS)}
-
-
-def test_identity_is_pinned() -> None:
-    assert identity({"b": [1, 2.5, None], "a": "é\ud800"}) == identity({"a": "é\ud800", "b": [1, 2.5, None]})
-    assert identity({"task": "ArguAna", "limit": None}) == "dec77f3ec7585767"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"fingerprint": "ac"}, {"limit": 0}, {"limit": "None"}, {"seed": 43}, {"seed": "42"}, {"more": None},
-        {"instructions": {"query": "ü", "document": ""}}, {"instructions": {"query": "", "document": "ü "}},
-    ],
-)  # fmt: skip
-def test_identity_changes_with_every_part(change: dict[str, Any]) -> None:
-    assert identity(PARTS | change) != identity(PARTS)
 
 
 # Looking up

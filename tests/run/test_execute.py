@@ -386,5 +386,7 @@ def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:
 
 
 def test_read_cards_of_the_demo_run_from_their_own_folder() -> None:
-    folders = {c.name: c.folder for c in read_cards(shipped_cards()["DemoSTS"].file)}  # type: ignore[arg-type]
+    file = shipped_cards()["DemoSTS"].file
+    assert file is not None
+    folders = {c.name: c.folder for c in read_cards(file)}
     assert all(folder is not None and folder.is_dir() for folder in folders.values())

@@ -234,7 +234,7 @@ def tables_folder(key: str) -> Path:
     else:
         cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
         home = os.environ.get("HF_HOME", os.path.join(cache, "huggingface"))  # noqa: PTH118 # as `datasets` joins them
-        root = Path(os.environ.get("HF_DATASETS_CACHE", os.path.join(home, "datasets"))).expanduser()  # noqa: PTH118
+        root = Path(os.environ.get("HF_DATASETS_CACHE", os.path.join(home, "datasets"))).expanduser()  # noqa: PTH118 # the same
     return root / "instructor-eval" / key.rpartition(":")[2].replace("/", "__")
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,8 @@ from instructor_eval.analysis.board.advice import Advice, advise
 from instructor_eval.analysis.board.advice_text import basis, reasons, sentence
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Row
-from instructor_eval.results.score import Score
 
 TASKS = ("SciFact", "ArguAna", "NFCorpus")
-
-
-@pytest.fixture
-def made(make_score: Callable[..., Score]) -> Made:
-    return Made(make_score)
 
 
 def cost(speed: float | None = 100.0, size: float | None = 400e6, device: str = "cpu") -> dict[str, Any]:
@@ -235,7 +228,7 @@ def test_of_many_rows_three_are_named_and_the_rest_counted(rows: int, made: Made
     for n in range(rows):
         add(made, f"org/m{n:02d}", shift=0.00001 * n, tasks=("SciFact",), n=60, cost=cost(100 + 10 * n))
     found = advice_of(made)
-    assert sentence(found).startswith("Take m") or rows == 4
+    assert sentence(found).startswith("Take m")
     for reason in reasons(found):
         assert 1 <= len(reason.rows) <= 3
     counted = sum(len(reason.rows) + reason.more for reason in reasons(found))

@@ -33,7 +33,7 @@ class Server(EmbeddingsServer):
         super().__init__(hashed)
         ours = self
 
-        class Handler(self._handler):  # type: ignore[name-defined,misc]
+        class Handler(self._handler):  # type: ignore[name-defined,misc] # a base chosen at run time
             def _embed(self, *given: Any) -> None:
                 found = ours.refuses(given[1]["input"])
                 if found is None:

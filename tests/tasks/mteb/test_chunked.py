@@ -159,7 +159,7 @@ def test_a_size_is_a_row_under_its_baseline(plain_folder: Path, tasks: list[str]
 
 
 def test_a_flat_store_finds_what_exact_search_finds(plain_folder: Path, tasks: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss")  # an extra
     exact, store = (
         run(plain_folder, [tasks[0], tasks[2]], tmp_path, chunk="12", search=s) for s in ("exact", "faiss:Flat")
     )

@@ -99,7 +99,8 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path, own_datasets_cache, damage)
     else:
         path.write_bytes({"cut": content[:100], "a bit": content, "empty": b""}[damage])
     assert by_type.run(card("SciFact"), FakeEncoder(), settings(tmp_path)) == outcome
-    assert path.is_dir() or light.read(card("SciFact"), by_type.data_key(card("SciFact"), settings(tmp_path)))
+    read = light.read(card("SciFact"), by_type.data_key(card("SciFact"), settings(tmp_path)))
+    assert path.is_dir() == (read is None) == (damage == "a folder")
 
 
 def test_warnings_about_the_data_stay(tmp_path):

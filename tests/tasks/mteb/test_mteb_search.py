@@ -7,10 +7,11 @@ import datasets
 import mteb
 import numpy as np
 import pytest
-from made_up import FakeEncoder, OwnMtebModel, card, embed, retrieval_rows, run_mteb, settings, write_retrieval
+from made_up import FakeEncoder, card, embed, retrieval_rows, settings, write_retrieval
 from mteb._create_dataloaders import create_dataloader
 from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.types import PromptType
+from mteb_alone import OwnMtebModel, run_mteb
 from ranks import check_lists
 
 from instructor_eval.core.errors import UserError

@@ -56,7 +56,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         text = f.read(length).decode("utf-8")
     raw = parse_json(text, object_pairs_hook=_once)
     if not isinstance(raw, dict):
-        raise ValueError("its header is no object")  # noqa: TRY004 - as every refusal here # one type of error for every refusal
+        raise ValueError("its header is no object")  # noqa: TRY004 - one type of error for every refusal
     metadata = raw.pop("__metadata__", None)
     if metadata is not None and not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
         raise ValueError("its __metadata__ is no mapping of texts")

@@ -292,7 +292,9 @@ def _probe(address: str) -> None:
     """Connect in a process of its own first: where something is wrong, Ray tries for minutes, or ends its process."""
     command = [sys.executable, "-m", "instructor_eval.run.ray.probe", address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603 # our own module, no shell; the address is one argument
+            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as e:
         raise UserError(
             f"what listens at {address} is no Ray cluster that answers in {PROBE_SECONDS:.0f} s: check the port and "
