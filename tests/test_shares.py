@@ -32,6 +32,12 @@ def test_each_test_is_in_one_share(plugin: object) -> None:
     assert len(left_out) == 9 * len(items)
 
 
+def test_what_shares_an_environment_is_in_one_share(plugin: object) -> None:
+    drawn = {plugin._drawn_by(f"tests/clients/test_one.py::test_{i}") for i in range(9)}
+    assert len(drawn) == 1
+    assert plugin._drawn_by("tests/core/test_one.py::test_1") != plugin._drawn_by("tests/core/test_one.py::test_2")
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3"])
 def test_what_is_no_share_is_refused(plugin: object, text: str) -> None:
     assert plugin._share("3/3") == (3, 3)
