@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -38,6 +39,15 @@ def schema(name: str) -> Any:
     return json.loads((DOCS / name).read_text())
 
 
+@functools.cache
+def checker(name: str) -> Any:
+    """Make what checks a document; that the schema is one itself is checked once, for this takes longest."""
+    made = schema(name)
+    kind = jsonschema.validators.validator_for(made)
+    kind.check_schema(made)
+    return kind(made)
+
+
 def test_the_files_are_those_of_the_records() -> None:
     spec = importlib.util.spec_from_file_location("make", DOCS / "make.py")
     assert spec is not None
@@ -51,17 +61,17 @@ def test_the_files_are_those_of_the_records() -> None:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_cards_fit_and_name_their_schema(file: Path) -> None:
-    jsonschema.validate(_as_json(yaml.safe_load(file.read_text())), schema("card.json"))
+    checker("card.json").validate(_as_json(yaml.safe_load(file.read_text())))
     first = file.read_text().split("\n", 1)[0]
     assert (file.parent / first.partition("$schema=")[2]).resolve() == DOCS / "card.json"
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_what_the_parser_refuses_the_schema_refuses(change: dict[str, Any], tmp_path: Path) -> None:
-    jsonschema.validate(GOOD, schema("card.json"))
+    checker("card.json").validate(GOOD)
     card = GOOD | change
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(card, schema("card.json"))
+        checker("card.json").validate(card)
     file = tmp_path / "card.yaml"
     file.write_text(yaml.safe_dump(card))
     with pytest.raises(UserError):
@@ -69,21 +79,21 @@ def test_what_the_parser_refuses_the_schema_refuses(change: dict[str, Any], tmp_
 
 
 def test_thresholds_and_instructions() -> None:
-    jsonschema.validate({"margins": {"tasks": {"STS*": 2}}, "alpha": 0.01}, schema("thresholds.json"))
+    checker("thresholds.json").validate({"margins": {"tasks": {"STS*": 2}}, "alpha": 0.01})
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"margin": {}}, schema("thresholds.json"))
-    jsonschema.validate({"STS12": "Represent: ", "default": {"query": "a", "*": "b"}}, schema("instructions.json"))
+        checker("thresholds.json").validate({"margin": {}})
+    checker("instructions.json").validate({"STS12": "Represent: ", "default": {"query": "a", "*": "b"}})
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"STS12": {"querry": "a"}}, schema("instructions.json"))
+        checker("instructions.json").validate({"STS12": {"querry": "a"}})
 
 
 def test_every_score_of_a_run_fits(tmp_path: Path) -> None:
     ie.evaluate(lambda texts: [[len(t), 1.0] for t in texts], "DemoSTS", results=tmp_path, name="lengths", cost="off")
     [file] = tmp_path.rglob("scores/**/*.json")
     score = json.loads(file.read_text())
-    jsonschema.validate(score, schema("score.json"))
+    checker("score.json").validate(score)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(score | {"counts": {"texts": -1}}, schema("score.json"))
+        checker("score.json").validate(score | {"counts": {"texts": -1}})
 
 
 def _as_json(value: Any) -> Any:

@@ -23,11 +23,10 @@ class Step:
 WRITING = [
     Step("demo", "demo --device cpu"),
     Step("demo again", "demo --device cpu --quiet"),
-    Step(
-        "instructions",
-        "--model minilm --family instructor --task DemoSTS --task DemoRetrieval --instructions paper "
-        "--instructions template --instructions mine.yaml --device cpu",
-    ),
+    Step("instructions", "--model minilm --family instructor --task DemoSTS --instructions paper "
+         "--instructions template --instructions mine.yaml --device cpu"),
+    Step("instructions of two roles", "--model minilm --family instructor --task DemoRetrieval --instructions paper "
+         "--instructions template --instructions mine.yaml --limit 20 --device cpu --results limited"),
     Step("variants", "--model minilm --task DemoSTS --task DemoRetrieval --variant fp32,fp32@64 "
          "--embedding float32,binary --device cpu"),
     Step("searches", "--model minilm --task DemoRetrieval --search exact --search faiss:Flat --device cpu "

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import few_threads
 import pyarrow.parquet as pq
 import pytest
 from forks import Forks
@@ -79,7 +80,7 @@ def environment(folder: Path) -> dict[str, str]:
     """All variables of a command."""
     return {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "120", "LC_ALL": "C.UTF-8",
             "INSTRUCTOR_EVAL_COST": "off", "INSTRUCTOR_EVAL_CACHE": str(folder / "cache"),
-            "HF_HUB_OFFLINE": "1"}  # fmt: skip
+            "HF_HUB_OFFLINE": "1", **few_threads.ONE}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-DEMO = ("--model", "minilm", "--task", "DemoSTS", "--device", "cpu")
+DEMO = ("--model", "tiny-bert", "--task", "DemoSTS", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _model(tmp_path: Path, plain_folder: Path) -> None:
+    (tmp_path / "tiny-bert").symlink_to(plain_folder)
 
 
 def score_of(folder: Path) -> dict[str, Any]:

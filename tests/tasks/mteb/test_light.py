@@ -148,18 +148,26 @@ def test_a_method_of_its_own_leaves_a_task_to_mteb():
     assert not scores_as(task, "AbsTaskSTS")
 
 
-def test_the_folder_is_that_of_datasets(own_datasets_cache, monkeypatch):
+def test_the_folder_is_that_of_datasets(own_datasets_cache):
+    """Of its own settings alone: what else it imports takes a second, for each environment."""
     assert tables_folder("files:sha256:ab").parents[1] == own_datasets_cache
     program = (
-        "from instructor_eval.core.hub import tables_folder as f; a = f('hub:o/n@c')\n"
-        "import datasets; print(a == f('hub:o/n@c'))"
+        "import os, sys, types, importlib.util as u; from instructor_eval.core.hub import tables_folder as f\n"
+        "places, was = list(u.find_spec('datasets').submodule_search_locations), dict(os.environ)\n"
+        "for name, value in (('HF_HOME', '/somewhere'), ('XDG_CACHE_HOME', '~/x'), ('HF_DATASETS_CACHE', '/tables')):\n"
+        "    os.environ.clear(); os.environ.update(was | {name: value}); a = f('hub:o/n@c')\n"
+        "    sys.modules['datasets'] = types.ModuleType('datasets'); sys.modules['datasets'].__path__ = places\n"
+        "    import datasets.config; print(a == f('hub:o/n@c'), a)\n"
+        "    del sys.modules['datasets'], sys.modules['datasets.config']"
     )
-    for name, value in (("HF_HOME", "/somewhere"), ("XDG_CACHE_HOME", "~/x"), ("HF_DATASETS_CACHE", "/tables")):
-        environment = {k: v for k, v in os.environ.items() if k not in ("HF_HOME", "HF_DATASETS_CACHE")}
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=environment | {name: value}, capture_output=True, text=True, check=True
-        )
-        assert done.stdout == "True\n", name
+    environment = {k: v for k, v in os.environ.items() if k not in ("HF_HOME", "HF_DATASETS_CACHE")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment | {"HOME": "/home"}, capture_output=True, text=True, check=True
+    )
+    end = "instructor-eval/o__n@c"
+    assert done.stdout.splitlines() == [
+        f"True /somewhere/datasets/{end}", f"True /home/x/huggingface/datasets/{end}", f"True /tables/{end}",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
