@@ -182,8 +182,7 @@ def _run(asked: dict[str, Any], command: importlib.metadata.EntryPoint, seconds:
     writes = mmap.mmap(-1, 4)  # shared with the fork, which may not live to say it
     started, pid = time.monotonic(), os.fork()
     if not pid:
-        _count_writes(asked, writes)
-        _be_the_command(asked, command)
+        _be_the_command(asked, command, writes)
     ended, watch = True, os.pidfd_open(pid)
     if not select.select([watch], [], [], seconds)[0]:
         ended = False
@@ -218,7 +217,7 @@ def _count_writes(asked: dict[str, Any], counter: mmap.mmap) -> None:
     sys.addaudithook(on_event)
 
 
-def _be_the_command(asked: dict[str, Any], command: importlib.metadata.EntryPoint) -> None:
+def _be_the_command(asked: dict[str, Any], command: importlib.metadata.EntryPoint, writes: mmap.mmap) -> None:
     """Run it, and never come back."""
     code = 99
     try:
@@ -245,6 +244,7 @@ def _be_the_command(asked: dict[str, Any], command: importlib.metadata.EntryPoin
                 os.close(number)
                 setattr(sys, ("stdin", "stdout", "stderr")[number], None)
         try:
+            _count_writes(asked, writes)
             command.load()()
         except SystemExit as e:
             code = int(e.code or 0)
