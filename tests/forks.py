@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib.metadata
 import json
+import mmap
 import os
 import pkgutil
 import resource
@@ -43,13 +44,17 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: exit code (-9: killed), what it printed, wall seconds, megabytes beyond the libraries."""
+    """How a command ended: exit code (-9: killed), what it printed, wall seconds, megabytes beyond the libraries.
+
+    Last is how often it made, opened for writing, renamed or removed something in its folder or the cache.
+    """
 
     code: int
     out: bytes
     err: bytes
     seconds: float
     megabytes: float
+    writes: int
 
 
 class Forks:
@@ -92,6 +97,8 @@ class Forks:
         user: int | None = None,
         streams: Mapping[int, str | None] | None = None,
         leave: bool = False,
+        kill_at: int | None = None,
+        kill_with: signal.Signals = signal.SIGKILL,
     ) -> Ended:
         """Run `evaluate ARGUMENTS` in `folder`; its cache is a folder `cache` there unless `environment` says else.
 
@@ -102,6 +109,8 @@ class Forks:
             user: The number of another user who runs it, which root alone can ask for.
             streams: Number of a standard stream -> the file it is, None where it is closed from the start.
             leave: The folder, which is empty then, is removed once it was entered.
+            kill_at: Just before its write of this number, from 1, it is sent a signal.
+            kill_with: This one.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -112,14 +121,15 @@ class Forks:
             "user": user,
             "streams": {1: str(folder / "stdout"), 2: str(folder / "stderr")} | dict(streams or {}),
             "leave": leave,
+            "kill": [kill_at, kill_with],
         }
         if user is not None:
             _let_through(folder)
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
-        told = json.loads(self._process.stdout.readline())
+        answer = json.loads(self._process.stdout.readline())
         out, err = (_taken(asked["streams"][number]) for number in (1, 2))
-        return Ended(told["code"], out, err, told["seconds"], told["megabytes"])
+        return Ended(answer["code"], out, err, answer["seconds"], answer["megabytes"], answer["writes"])
 
     def close(self) -> None:
         """End the warm process."""
@@ -169,9 +179,10 @@ def _modules(package: str) -> Iterator[str]:
 
 
 def _run(asked: dict[str, Any], command: importlib.metadata.EntryPoint, seconds: float) -> dict[str, Any]:
+    writes = mmap.mmap(-1, 4)  # shared with the fork, which may not live to say it
     started, pid = time.monotonic(), os.fork()
     if not pid:
-        _be_the_command(asked, command)
+        _be_the_command(asked, command, writes)
     ended, watch = True, os.pidfd_open(pid)
     if not select.select([watch], [], [], seconds)[0]:
         ended = False
@@ -181,10 +192,32 @@ def _run(asked: dict[str, Any], command: importlib.metadata.EntryPoint, seconds:
     code = os.waitstatus_to_exitcode(status) if ended else -signal.SIGKILL
     # A fork begins with its parent's pages counted as its own.
     beyond = max(0, used.ru_maxrss - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
-    return {"code": code, "seconds": time.monotonic() - started, "megabytes": beyond}
+    return {"code": code, "seconds": time.monotonic() - started, "megabytes": beyond, "writes": _number(writes)}
 
 
-def _be_the_command(asked: dict[str, Any], command: importlib.metadata.EntryPoint) -> None:
+def _number(counter: mmap.mmap) -> int:
+    return int.from_bytes(counter[:4], "little")
+
+
+def _count_writes(asked: dict[str, Any], counter: mmap.mmap) -> None:
+    """Count this process's writes below its folder as Python sees them; send it the signal where it is asked for."""
+    folder, (kill_at, kill_with), process = f"{asked['folder']}/", asked["kill"], os.getpid()
+
+    def on_event(event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "sqlite3.connect") or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        )
+        if not writes or os.getpid() != process or not isinstance(arguments[0], str | bytes | os.PathLike):
+            return
+        if os.path.abspath(os.fsdecode(arguments[0])).startswith(folder):  # noqa: PTH100 # Path has an event of its own
+            counter[:4] = (_number(counter) + 1).to_bytes(4, "little")
+            if _number(counter) == kill_at:
+                os.kill(process, kill_with)
+
+    sys.addaudithook(on_event)
+
+
+def _be_the_command(asked: dict[str, Any], command: importlib.metadata.EntryPoint, writes: mmap.mmap) -> None:
     """Run it, and never come back."""
     code = 99
     try:
@@ -211,6 +244,7 @@ def _be_the_command(asked: dict[str, Any], command: importlib.metadata.EntryPoin
                 os.close(number)
                 setattr(sys, ("stdin", "stdout", "stderr")[number], None)
         try:
+            _count_writes(asked, writes)
             command.load()()
         except SystemExit as e:
             code = int(e.code or 0)

@@ -92,7 +92,7 @@ def _model_index(options: argparse.Namespace, sides: Sequence[Side]) -> int:
     if options.output is None:
         tell(text.rstrip("\n"))
     else:
-        refuse_existing([options.output], force=options.force)
+        refuse_existing({options.output: text.encode}, force=options.force)
         write_file(options.output, text.encode())
         tell(f"{options.output}: put it between the --- lines of the model's README.md")
     return EXIT_OK

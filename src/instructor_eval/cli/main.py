@@ -69,6 +69,10 @@ _COMMON = {
                        "--cl_temperature", "--evaluate", "--evaluate_steps", "--stop_if", "--keep", "--results"),
 }  # fmt: skip
 """What `--help` of a command with many flags shows; `--help-all` shows every one."""
+_FILED = "finished results are filed, the same command goes on from there"
+_INTERRUPTED = {
+    "train": "what is called checkpoint-N is whole, the same command with --resume_from_checkpoint goes on from there"
+}
 
 
 class _HelpAll(argparse.Action):
@@ -137,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        warn("evaluate: interrupted: finished results are filed, the same command goes on from there")
+        warn(f"evaluate: interrupted: {_INTERRUPTED.get(arguments[0], _FILED) if arguments else _FILED}")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.

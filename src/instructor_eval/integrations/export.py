@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,23 +30,36 @@ class Export:
             force: Write over what is there.
 
         Raises:
-            UserError: a file is there already, or cannot be written.
+            UserError: a file is there already with other content, or cannot be written.
         """
-        refuse_existing([output / name for name in self.files], force=force)
+        refuse_existing({output / name: content for name, content in self.files.items()}, force=force)
         for name, content in self.files.items():
             write_file(output / name, content())
 
 
-def refuse_existing(paths: list[Path], *, force: bool) -> None:
-    """Refuse to write over files.
+def refuse_existing(files: Mapping[Path, Callable[[], bytes]], *, force: bool) -> None:
+    """Refuse to write over files; not over those of an export of the same that was killed, which goes on then.
+
+    Args:
+        files: Path -> what makes its content.
+        force: Refuse nothing.
 
     Raises:
-        UserError: one is there, and `force` is not given.
+        UserError: one is there with other content, and `force` is not given.
     """
-    there = [path for path in paths if os.path.lexists(path)]
-    if there and not force:
+    there = [] if force else [path for path, content in files.items() if _is_other(path, content)]
+    if there:
         others = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
         raise UserError(f"{there[0]}{others} already there: give --force to write over, or another --output")
+
+
+def _is_other(path: Path, content: Callable[[], bytes]) -> bool:
+    if not os.path.lexists(path):
+        return False
+    try:
+        return not path.is_file() or path.read_bytes() != content()
+    except OSError:
+        return True
 
 
 def write_file(path: Path, content: bytes) -> None:

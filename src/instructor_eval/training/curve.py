@@ -34,7 +34,8 @@ Evaluator: TypeAlias = Callable[[Callable[[Sequence[str], str], Vectors], str, s
 """Given a function of (texts, instruction), the row's name, a name of its weights and a note of what they were trained
 on, files scores and returns them."""
 BEST = "best"
-_FILE = "best.json"
+FILE = "best.json"
+"""In the output folder: what each evaluation showed, so that a resumed run knows the best step so far."""
 
 
 @dataclass
@@ -101,13 +102,12 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
         self._task, self._stop, self._thresholds, self._keep = best_task, stop, thresholds, keep
         self._store, self._say = Store(results), say
         self.curve = Curve(run)
+        self._record: list[dict[str, Any]] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Evaluate the model that training begins with; of a resumed run the best step so far is found again."""
+        """Evaluate the model that training begins with."""
         if state.global_step == 0:
             self._evaluate(state, control)
-            return
-        self._remember(Path(args.output_dir))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Evaluate where its turn has come."""
@@ -151,8 +151,8 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
         if self._stop and best is not None and point.verdict == REGRESSED:
             self.curve.stopped = f"step {step} is REGRESSED against step {best.step}"
             self._say(f"{self.curve.stopped}: training stops")
-            return True
-        return False
+        self._write_down(step)
+        return bool(self.curve.stopped)
 
     def _log(self, values: dict[str, Any]) -> None:
         """Log for TensorBoard and others; the step's own log, its loss, still follows."""
@@ -179,30 +179,58 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
         folder.mkdir(parents=True, exist_ok=True)
         if self._keep:
             save_whole(trainer.trained, folder / BEST, trainer.provenance, point.step)
-        record = {"step": point.step, "scores": [s.identity for s in point.scores], "tied": self.curve.tied}
-        atomic_write(folder / _FILE, lambda file: file.write(json.dumps(record).encode()))
 
-    def _remember(self, folder: Path) -> None:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            record = json.loads(Path(folder, _FILE).read_text(encoding="utf-8"))
-            scores = [s for s in self._store.scores() if s.identity in record["scores"]]
-            if len(scores) == len(record["scores"]):
-                self.curve.best, self.curve.tied = Point(int(record["step"]), scores), list(record["tied"])
+    def _write_down(self, step: int) -> None:
+        best = self.curve.best
+        assert best is not None
+        scores = [s.identity for s in best.scores]
+        now = {"best": best.step, "scores": scores, "tied": list(self.curve.tied), "stopped": self.curve.stopped}
+        self._record.append({"step": step, **now})
+        content = json.dumps({"evaluations": self._record}).encode()
+        atomic_write(Path(self._trainer.args.output_dir, FILE), lambda file: file.write(content))
+
+    def remember(self, step: int) -> bool:
+        """Find out again what was known at a step that training goes on from; return whether it was to end there.
+
+        What was evaluated behind that step is evaluated again: it must not be compared with itself, or with what came
+        later.
+        """
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            text = Path(self._trainer.args.output_dir, FILE).read_text(encoding="utf-8")
+            before = [one for one in json.loads(text)["evaluations"] if one["step"] <= step]
+            last = before[-1]
+            scores = [s for s in self._store.scores() if s.identity in last["scores"]]
+            if len(scores) == len(last["scores"]):
+                self._record = before
+                self.curve.best, self.curve.tied = Point(int(last["best"]), scores), list(last["tied"])
+                self.curve.stopped = str(last["stopped"]) if self._stop else ""
+        return bool(self.curve.stopped)
 
 
 def save_whole(model: TrainedModel, folder: Path, provenance: Provenance, step: int) -> None:
     """Write a checkpoint so that the folder holds the old one or the whole new one."""
-    beside, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    beside, old = _beside(folder)
+    put_right(folder)
     try:
-        for leftover in (beside, old):
-            shutil.rmtree(leftover, ignore_errors=True)
         save(model, beside, provenance, step)
         if folder.exists():
             folder.rename(old)
         beside.rename(folder)
     finally:
-        for leftover in (beside, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        put_right(folder)
+
+
+def put_right(folder: Path) -> None:
+    """Bring a checkpoint back that a killed `save_whole` was about to replace, and remove what else that left."""
+    beside, old = _beside(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for leftover in (beside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
 
 
 def _line(point: Point, best: Point | None) -> str:

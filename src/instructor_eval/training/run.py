@@ -20,12 +20,19 @@ from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.pooling import EXCLUDED, INSTRUCTOR
 from instructor_eval.training.arguments import parse_arguments
 from instructor_eval.training.batches import Batches
-from instructor_eval.training.curve import BEST, Curve, Evaluation, Evaluator
+from instructor_eval.training.curve import BEST, FILE, Curve, Evaluation, Evaluator, put_right
 from instructor_eval.training.data import Rows, load_rows
 from instructor_eval.training.model import TrainedModel
 from instructor_eval.training.options import LAST, TrainOptions
-from instructor_eval.training.save import Provenance, dense_folders
-from instructor_eval.training.trainer import UNFINISHED, ContrastiveTrainer, last_checkpoint
+from instructor_eval.training.save import Provenance, dense_folders, saved_step
+from instructor_eval.training.trainer import (
+    UNFINISHED,
+    ContrastiveTrainer,
+    discard,
+    is_checkpoint,
+    last_checkpoint,
+    step_of,
+)
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from instructor_eval.training.inputs import Collator
 
 _MOST_NAMED = 5
+_BEFORE_A_CHECKPOINT = (BEST, FILE, "runs")
+"""What a run may leave that is killed before its first checkpoint; `runs` is TensorBoard's."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,10 @@ def train(
             say=say,
         )
         trainer.add_callback(evaluation)
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    if resumed and evaluation is not None and evaluation.remember(step_of(resumed)):
+        trainer.go_back_to(resumed)  # it had stopped, and was killed before the end
+    else:
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     curve = evaluation.curve if evaluation else None
     _finish(trainer, options, curve, say)
     losses = {int(one["step"]): float(one["loss"]) for one in trainer.state.log_history if "loss" in one}
@@ -128,28 +140,40 @@ def _prepare(options: TrainOptions, arguments: TrainingArguments, say: Callable[
         raise UserError(f"--output_dir {folder}: it is a file: name a folder")
     if arguments.process_index == 0:
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)  # of a run that was killed
+        put_right(folder / BEST)
     if options.resume_from_checkpoint is not None:
         given = options.resume_from_checkpoint
         found = last_checkpoint(folder) if given == LAST else Path(given)
-        if found is None or not (found / "trainer_state.json").is_file():
+        if found is not None and is_checkpoint(found):
+            say(f"going on from {found}")
+            return found
+        if given != LAST or not _is_begun(folder):
             raise UserError(
                 f"--resume_from_checkpoint: {folder if given == LAST else given} holds no whole checkpoint: name one, "
                 "or begin without it"
             )
-        say(f"going on from {found}")
-        return found
+        say(f"{folder}: no checkpoint was saved yet: beginning again")
     held = [path for path in folder.iterdir()] if folder.is_dir() else []
-    if held and not options.overwrite_output_dir:
+    if held and not options.overwrite_output_dir and options.resume_from_checkpoint is None:
         raise UserError(
             f"--output_dir {folder}: it is not empty: name another, or give --resume_from_checkpoint or "
             "--overwrite_output_dir"
         )
     if arguments.process_index == 0:
         for path in held:  # else a later --resume_from_checkpoint would find them
-            if path.name == BEST or (path.name.startswith("checkpoint-") and (path / "trainer_state.json").is_file()):
+            if path.name == BEST or (path.name.startswith("checkpoint-") and is_checkpoint(path)):
                 say(f"removing {path} of an earlier run")
-                shutil.rmtree(path)
+                discard(path)
+        (folder / FILE).unlink(missing_ok=True)
     return None
+
+
+def _is_begun(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but what a run leaves that was killed before its first checkpoint."""
+    hidden = (UNFINISHED, f".{BEST}.", f".{FILE}.")
+    return folder.is_dir() and all(
+        path.name in _BEFORE_A_CHECKPOINT or path.name.startswith(hidden) for path in folder.iterdir()
+    )
 
 
 def _start(options: TrainOptions) -> Checkpoint:
@@ -225,7 +249,7 @@ def _finish(
     if best is not None:
         folder = options.output_dir / BEST
         trainer.trained.load(folder, dense_folders(folder))
-        step = best.step
+        step = saved_step(folder)
         tied = [str(n) for n in curve.tied] if curve else []
         say(f"best: step {step:,}" + (f"; within noise of it: step {', '.join(tied)}" if tied else ""))
     trainer.save_final(step)

@@ -24,6 +24,7 @@ from instructor_eval.training.data import About
 if TYPE_CHECKING:
     from instructor_eval.training.model import TrainedModel
 
+_CONFIG = "config.json"
 RECORD = "training.json"
 """Beside the card: the same for programs."""
 _TOKENIZER = (
@@ -116,6 +117,28 @@ def save(model: TrainedModel, folder: Path, provenance: Provenance, steps: int) 
     _write_card(folder, provenance, steps)
 
 
+def move_whole(made: Path, folder: Path) -> None:
+    """Move a checkpoint into a folder that holds other things too, in the place of one that may be there.
+
+    Its config.json comes last: until then the folder is no model, rather than one of some of these files.
+
+    Args:
+        made: The checkpoint, on the same disk.
+        folder: Where it is to be.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    (folder / _CONFIG).unlink(missing_ok=True)
+    for path in sorted(made.rglob("*")):
+        place = folder / path.relative_to(made)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        elif place != folder / _CONFIG:
+            path.replace(place)
+    (made / _CONFIG).replace(folder / _CONFIG)
+
+
 def _save_dense(layer: Any, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     linear, activation = layer
@@ -167,6 +190,11 @@ def _plain(text: str) -> str:
 def _block(lines: Any) -> str:
     """Indent lines: nothing in such a block is Markdown."""
     return "\n".join(f"    {line}" for line in lines)
+
+
+def saved_step(folder: Path) -> int:
+    """Return the number of steps that a saved checkpoint was trained for."""
+    return int(json.loads((folder / RECORD).read_text(encoding="utf-8"))["steps"])
 
 
 def dense_folders(folder: Path) -> Sequence[Path]:

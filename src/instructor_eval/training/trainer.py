@@ -11,17 +11,19 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 
 from instructor_eval.core.errors import UserError, reason
 from instructor_eval.training.batches import Batches
 from instructor_eval.training.loss import contrastive_loss
 from instructor_eval.training.model import TrainedModel
-from instructor_eval.training.save import Provenance, dense_folders, save
+from instructor_eval.training.save import Provenance, dense_folders, move_whole, save
 
 UNFINISHED = ".saving"
-"""The folder of a checkpoint that is being written."""
+"""The folder of what is being written, or removed."""
+_STATE = "trainer_state.json"
+_OLD = "old"
 
 
 class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no types here
@@ -124,10 +126,14 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no t
             return
         folder = Path(self.args.output_dir)
         try:
-            save(self.trained, folder, self.provenance, step)
+            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+            save(self.trained, folder / UNFINISHED, self.provenance, step)
+            move_whole(folder / UNFINISHED, folder)
         except (OSError, SafetensorError) as e:
             why = reason(e) if isinstance(e, OSError) else str(e)[:200]
             raise UserError(f"the model cannot be saved in {folder} ({why}); {self._whole()}: make room") from e
+        finally:
+            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(Path(self.args.output_dir, self._into))
@@ -142,7 +148,8 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no t
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                shutil.rmtree(folder / name, ignore_errors=True)
+                if (folder / name).exists():
+                    (folder / name).rename(folder / UNFINISHED / _OLD)
                 (folder / UNFINISHED / name).rename(folder / name)
                 rotate_checkpoints(str(folder), save_total_limit=self.args.save_total_limit, use_mtime=False)
         except UserError as e:
@@ -162,9 +169,32 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc] # transformers has no t
         found = last_checkpoint(Path(self.args.output_dir))
         return f"{found.name} is whole" if found else "no checkpoint was saved yet"
 
+    def go_back_to(self, checkpoint: Path) -> None:
+        """Be as this run was when it saved a checkpoint, with nothing left to train."""
+        self.state = TrainerState.load_from_json(str(checkpoint / _STATE))
+        self._load_from_checkpoint(str(checkpoint))
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         folder = Path(resume_from_checkpoint)
         self.trained.load(folder, dense_folders(folder))
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Tell whether a folder is a checkpoint that training can go on from."""
+    return (folder / _STATE).is_file()
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that a checkpoint was saved at."""
+    return int(TrainerState.load_from_json(str(checkpoint / _STATE)).global_step)
+
+
+def discard(checkpoint: Path) -> None:
+    """Remove a checkpoint; killed on the way, this leaves no part of it under its name."""
+    aside = checkpoint.parent / UNFINISHED
+    aside.mkdir(exist_ok=True)
+    checkpoint.rename(aside / _OLD)
+    shutil.rmtree(aside)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -172,7 +202,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     found = [
         path
         for path in folder.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdecimal() and (path / "trainer_state.json").is_file()
+        if path.name.removeprefix("checkpoint-").isdecimal() and is_checkpoint(path)
     ]
     return max(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
 
