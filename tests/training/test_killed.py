@@ -157,12 +157,12 @@ def test_the_best_checkpoint_is_there_after_a_kill_between_two_renames(
     killed(
         monkeypatch, Path, "rename", lambda path, _: path.name == ".best.new" and (folder / "out/.best.old").exists()
     )
-    monkeypatch.setattr(curve, "put_right", lambda folder: None)  # a kill lets nobody clean up
+    monkeypatch.setattr(curve, "recover", lambda folder: None)  # a kill lets nobody clean up
     with pytest.raises(KilledError):
         train(evaluate_steps=1, keep="best")
     assert not (folder / "out" / "best").exists()
     monkeypatch.undo()
-    curve.put_right(folder / "out" / "best")
+    curve.recover(folder / "out" / "best")
     assert ie.load_encoder(folder / "out" / "best", device="cpu").encode(["x"], "").shape == (1, 24)
     assert not list((folder / "out").glob(".best*"))
 
@@ -226,7 +226,6 @@ def test_an_interrupt_says_how_to_go_on(folder: Path, forks: Forks) -> None:
     ended = forks.run(_FLAGS, folder, kill_at=250, kill_with=signal.SIGINT)
     assert ended.code == 130
     assert ended.err.decode() == (
-        "evaluate: interrupted: what is called checkpoint-N is whole, the same command with "
-        "--resume_from_checkpoint goes on from there\n"
+        "evaluate: interrupted: the same command with --resume_from_checkpoint goes on from the last whole checkpoint\n"
     )
     assert forks.run([*_FLAGS, "--resume_from_checkpoint"], folder).code == 0

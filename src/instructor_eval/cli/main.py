@@ -70,9 +70,7 @@ _COMMON = {
 }  # fmt: skip
 """What `--help` of a command with many flags shows; `--help-all` shows every one."""
 _FILED = "finished results are filed, the same command goes on from there"
-_INTERRUPTED = {
-    "train": "what is called checkpoint-N is whole, the same command with --resume_from_checkpoint goes on from there"
-}
+_INTERRUPTED = {"train": "the same command with --resume_from_checkpoint goes on from the last whole checkpoint"}
 
 
 class _HelpAll(argparse.Action):

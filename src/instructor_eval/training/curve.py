@@ -210,17 +210,17 @@ class Evaluation(TrainerCallback):  # type: ignore[misc] # transformers has no t
 def save_whole(model: TrainedModel, folder: Path, provenance: Provenance, step: int) -> None:
     """Write a checkpoint so that the folder holds the old one or the whole new one."""
     beside, old = _beside(folder)
-    put_right(folder)
+    recover(folder)
     try:
         save(model, beside, provenance, step)
         if folder.exists():
             folder.rename(old)
         beside.rename(folder)
     finally:
-        put_right(folder)
+        recover(folder)
 
 
-def put_right(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Bring a checkpoint back that a killed `save_whole` was about to replace, and remove what else that left."""
     beside, old = _beside(folder)
     if old.exists() and not folder.exists():

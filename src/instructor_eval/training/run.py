@@ -20,7 +20,7 @@ from instructor_eval.models.find import ModelSpec, locate
 from instructor_eval.models.pooling import EXCLUDED, INSTRUCTOR
 from instructor_eval.training.arguments import parse_arguments
 from instructor_eval.training.batches import Batches
-from instructor_eval.training.curve import BEST, FILE, Curve, Evaluation, Evaluator, put_right
+from instructor_eval.training.curve import BEST, FILE, Curve, Evaluation, Evaluator, recover
 from instructor_eval.training.data import Rows, load_rows
 from instructor_eval.training.model import TrainedModel
 from instructor_eval.training.options import LAST, TrainOptions
@@ -140,7 +140,7 @@ def _prepare(options: TrainOptions, arguments: TrainingArguments, say: Callable[
         raise UserError(f"--output_dir {folder}: it is a file: name a folder")
     if arguments.process_index == 0:
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)  # of a run that was killed
-        put_right(folder / BEST)
+        recover(folder / BEST)
     if options.resume_from_checkpoint is not None:
         given = options.resume_from_checkpoint
         found = last_checkpoint(folder) if given == LAST else Path(given)
