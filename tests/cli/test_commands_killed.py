@@ -76,11 +76,22 @@ def test_after_a_kill_the_same_command_ends_as_ever(command: str, start: Path, f
         how = dice.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
         folder = shutil.copytree(start, tmp_path / f"killed-{kill_at}")
         killed = forks.run(arguments, folder, kill_at=kill_at, kill_with=how)
-        assert killed.code == {signal.SIGINT: 130}.get(how, -how), killed.err
+        assert killed.code == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(how, -how), killed.err
         assert b"Traceback" not in killed.err
         again = forks.run(arguments, folder)
         assert again.code == 0, (kill_at, again.err)
         assert files(folder) == files(whole), kill_at
+
+
+def test_what_is_terminated_says_so_and_goes_on(start: Path, forks: Forks) -> None:
+    arguments = ["export", "--format", "mteb", "--output", "out"]
+    ended = forks.run(arguments, start, kill_at=4, kill_with=signal.SIGTERM)
+    assert ended.code == 143
+    assert ended.err.decode().splitlines() == [
+        "evaluate: terminated: finished results are filed, the same command goes on from there"
+    ]
+    assert not list(start.rglob("*.tmp"))
+    assert forks.run(arguments, start).code == 0
 
 
 def test_a_killed_export_is_no_reason_to_refuse(start: Path, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import difflib
 import importlib
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,15 @@ from typing import Any
 
 from instructor_eval.cli.options import add_run_options, add_task_options
 from instructor_eval.core.environment import VERSION
-from instructor_eval.core.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, UserError, did_you_mean, reason
+from instructor_eval.core.errors import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TERMINATED,
+    UserError,
+    did_you_mean,
+    reason,
+)
 from instructor_eval.core.libraries import show_logs
 from instructor_eval.core.output import flush, prepare_streams, silence, warn
 from instructor_eval.core.progress import Progress, doing
@@ -53,8 +62,8 @@ Score text embedding models on the tasks of the INSTRUCTOR paper, or on your own
   evaluate --model ./my-checkpoint --task ./my-task.yaml --instructions paper --instructions none
 """
 _EXIT_CODES = """\
-exit codes: 0 done, 2 an error or a failed task, 4 nothing could be compared, 130 interrupted; of gate also
-1 REGRESSED, 3 INCONCLUSIVE (with --fail-on-inconclusive), 4 NOT COMPARABLE"""
+exit codes: 0 done, 2 an error or a failed task, 4 nothing could be compared, 130 interrupted, 143 terminated;
+of gate also 1 REGRESSED, 3 INCONCLUSIVE (with --fail-on-inconclusive), 4 NOT COMPARABLE"""
 
 
 _OF_A_RUN = ("--model", "--task", "--benchmark", "--type", "--domain", "--instructions", "--variant", "--limit",
@@ -71,6 +80,10 @@ _COMMON = {
 """What `--help` of a command with many flags shows; `--help-all` shows every one."""
 _FILED = "finished results are filed, the same command goes on from there"
 _INTERRUPTED = {"train": "the same command with --resume_from_checkpoint goes on from the last whole checkpoint"}
+
+
+class _Terminated(KeyboardInterrupt):
+    """A scheduler or the host of a container ends us: clean up what an interrupt would."""
 
 
 class _HelpAll(argparse.Action):
@@ -136,11 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         warn(f"evaluate: {e}")
         return EXIT_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         if debug:
             raise
-        warn(f"evaluate: interrupted: {_INTERRUPTED.get(arguments[0], _FILED) if arguments else _FILED}")
-        return EXIT_INTERRUPTED
+        ended = isinstance(e, _Terminated)
+        way_on = _INTERRUPTED.get(arguments[0], _FILED) if arguments else _FILED
+        warn(f"evaluate: {'terminated' if ended else 'interrupted'}: {way_on}")
+        return EXIT_TERMINATED if ended else EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing more to say, and nothing to say it to.
         silence()
@@ -158,6 +173,7 @@ def entry() -> None:
         from instructor_eval.cli.completion import answer
 
         answer(COMMANDS, lambda name: parser_of(name)[0] if name else root_parser())
+    signal.signal(signal.SIGTERM, _terminate)
     prepare_streams()
     show_logs(verbose=not {"-v", "--verbose"}.isdisjoint(sys.argv[1:]))
     try:
@@ -167,6 +183,10 @@ def entry() -> None:
             traceback.print_exc()
         code = EXIT_ERROR
     sys.exit(code)
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise _Terminated
 
 
 def _refused_by_the_system(e: OSError) -> UserError:

@@ -10,6 +10,7 @@ EXIT_OK = 0
 EXIT_ERROR = 2
 EXIT_NOT_COMPARABLE = 4
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 _LONGEST = 480
 """Characters of an error: what is longer nobody reads to its end, where the next step stands."""
 

@@ -115,11 +115,12 @@ def connected(executor: Executor, device: str, *, debug: bool = False) -> Iterat
         if ray.is_initialized():
             raise UserError("this process uses Ray already: call ray.shutdown() before a run with executor ray")
         closing.callback(ray.shutdown)
+        handler = signal.getsignal(signal.SIGTERM)
         if folder is None:
             _join(executor)
         else:
             _start(folder)
-        closing.enter_context(_cleanly_terminated())
+        closing.enter_context(_cleanly_terminated(handler))
         yield Cluster(device)
 
 
@@ -137,8 +138,12 @@ def _quiet_environment() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _cleanly_terminated() -> Iterator[None]:
-    """On SIGTERM end as after an interrupt, so that what Ray started ends too; Ray's own handler prints a stack."""
+def _cleanly_terminated(before: Any) -> Iterator[None]:
+    """On SIGTERM end as after an interrupt, so that what Ray started ends too; Ray's own handler prints a stack.
+
+    Args:
+        before: The handler that stood before Ray's.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -146,11 +151,11 @@ def _cleanly_terminated() -> Iterator[None]:
     def terminated(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    signal.signal(signal.SIGTERM, terminated)
+    signal.signal(signal.SIGTERM, before if callable(before) else terminated)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
