@@ -99,6 +99,19 @@ def test_mlflow(python: Path, results: Path) -> None:
     assert len(read(python, MLFLOW, results)) == 2
 
 
+def test_a_killed_export_to_mlflow_does_not_count(python: Path, results: Path) -> None:
+    out = results.parent / "out"
+    words = ["export", "--format", "mlflow", "--results", str(results), "--output", str(out)]
+    killed = (
+        "import os, mlflow; mlflow.MlflowClient.log_metric = lambda *_, **__: os._exit(9);"
+        f"from instructor_eval.cli.main import main; main({words})"
+    )
+    assert run(python, "-c", killed).returncode == 9
+    assert export(python, "mlflow", results).returncode == 0
+    assert sorted(status for _, status, *_ in read(python, MLFLOW, results)) == ["FINISHED", "RUNNING"]
+    assert export(python, "mlflow", results).returncode == 2
+
+
 def test_a_file_that_is_no_database_is_one_line(python: Path, results: Path) -> None:
     (results.parent / "out").mkdir()
     (results.parent / "out" / "mlflow.db").write_text("no database" * 200)

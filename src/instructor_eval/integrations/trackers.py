@@ -49,7 +49,7 @@ def to_mlflow(side: Side, folder: Path, *, force: bool) -> str:
         at = found.experiment_id if found else client.create_experiment(_EXPERIMENT, (folder / "artifacts").as_uri())
         if not force and client.search_runs([at], f"tags.`instructor_eval.scores` = '{key}'"):
             raise _there(side, folder)
-        run = client.create_run(at, run_name=side.label[:_LONGEST], tags={"instructor_eval.scores": key})
+        run = client.create_run(at, run_name=side.label[:_LONGEST])
         for name, value in _about(side).items():
             client.log_param(run.info.run_id, name, value[:_LONGEST])
         for task, figures in _figures(side).items():
@@ -57,6 +57,7 @@ def to_mlflow(side: Side, folder: Path, *, force: bool) -> str:
                 client.log_metric(run.info.run_id, _key_of(f"{task}/{name}"), figure)
             for role, text in side.scores[task].instructions.texts.items():
                 client.set_tag(run.info.run_id, _key_of(f"instruction.{task}.{role}"), text[:_LONGEST])
+        client.set_tag(run.info.run_id, "instructor_eval.scores", key)  # last: a killed export does not count
         client.set_terminated(run.info.run_id)
     except (MlflowException, SQLAlchemyError) as e:
         raise UserError(f"{folder}: MLflow cannot write there ({e}): choose another --output") from e
