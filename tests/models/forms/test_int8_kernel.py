@@ -120,8 +120,8 @@ def test_avx2_in_an_emulator(tmp_path: Path) -> None:
 @pytest.mark.skipif(not X86, reason="the compiler here makes no x86 programs")
 @pytest.mark.parametrize("engine", ["avxvnni", "avx512vnni", "avx512vnni-256"])
 def test_vnni_compiles_to_its_instruction(engine: str, tmp_path: Path) -> None:
-    """Compiled on any x86. AVX-VNNI is the source of avx512vnni-256, encoded differently: the emulator of Debian 12 does
-    not know that encoding, and few processors have it."""
+    """Compiled on any x86. AVX-VNNI is the source of avx512vnni-256, encoded differently: few processors have that
+    encoding, and the emulator of Debian 12 does not know it."""
     made = program(engine, "cc", tmp_path)
     found = [line for line in disassembled(made, "objdump").splitlines() if b"vpdpbusd" in line]
     assert found
