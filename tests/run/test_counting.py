@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,22 @@ def listing(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
+OPENED: list[KnownKeys] = []
+
+
+@pytest.fixture(autouse=True)
+def _all_closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def known(folder: Path | None, **more: object) -> KnownKeys:
     def fail(line: str) -> None:
         raise AssertionError(line)
 
-    return KnownKeys(folder, **({"warn": fail} | more))
+    OPENED.append(KnownKeys(folder, **({"warn": fail} | more)))
+    return OPENED[-1]
 
 
 def hits(cache: KnownKeys, keys: list[bytes]) -> list[bool]:
