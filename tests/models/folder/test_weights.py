@@ -127,7 +127,7 @@ class Calls:
 
 
 class Victim(pickle.Unpickler):
-    """What happens to who unpickles."""
+    """Unpickles, as a victim would."""
 
     def persistent_load(self, pid: object) -> object:
         del pid
