@@ -144,7 +144,7 @@ def captured(command: list[str]) -> str:
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         evaluate(command)
-    return re.sub(r"; kept in \S+", "", text.getvalue().strip())
+    return re.sub(r"; filed in \S+", "", text.getvalue().strip())
 
 
 def put(document: Path, name: str, text: str) -> None:
