@@ -1,4 +1,4 @@
-"""Shared by all tests: real data where it is, the command line in and out of this process, made-up scores."""
+"""Fixtures for all tests: real data where it is, the command line in and out of this process, made-up scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared by the adapter tests: made-up data sets in hub layout and a fake encoder.
+"""Helpers for the adapter tests: made-up data sets in hub layout and a fake encoder.
 
 Nothing here calls the package's adapters or scorers: it is the other side of every comparison.
 """

@@ -57,7 +57,7 @@ class Made:
     refused: str = ""
     """A pattern of what the refusing line must name; none where the folder must be computed."""
     either: bool = False
-    """To be computed as sentence-transformers does is as good as to be refused."""
+    """The vectors of sentence-transformers are as good as a refusal."""
     half: bool = False
     """Weights are stored in half precision: fp32 computes with them in float32, and so does the peer here."""
     family: str | None = "prefix"

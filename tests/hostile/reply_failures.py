@@ -1,4 +1,4 @@
-"""Errors that a server may make on the wire and in JSON, by name; each sends its key back wherever it can.
+"""Errors that a server may make on the wire and in JSON, by name; each repeats the key wherever it can.
 
 Each failure comes with what the one line must say of it.
 """

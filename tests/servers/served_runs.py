@@ -1,4 +1,4 @@
-"""Shared by the tests of real servers of embeddings: the same model run here and there, odd texts, a kill."""
+"""Helpers for the tests of real servers of embeddings: the same model run here and there, odd texts, a kill."""
 
 from __future__ import annotations
 

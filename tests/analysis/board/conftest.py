@@ -1,4 +1,4 @@
-"""Shared by the tests of the board."""
+"""Fixtures for the tests of the board."""
 
 from __future__ import annotations
 

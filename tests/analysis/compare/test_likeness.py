@@ -1,4 +1,4 @@
-"""The likeness of two results, whether they are of one model: fingerprints, and the vectors of probes."""
+"""The likeness of two results, by fingerprints and the vectors of probes."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Calls:
 
 
 class Victim(pickle.Unpickler):
-    """Unpickles, as a victim would."""
+    """A victim: it unpickles."""
 
     def persistent_load(self, pid: object) -> object:
         del pid
