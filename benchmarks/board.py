@@ -1,11 +1,11 @@
-"""How long `evaluate leaderboard` takes, with its intervals and comparisons computed and out of what is kept of them.
+"""How long `evaluate leaderboard` takes, with its intervals and comparisons computed, or stored by an earlier call.
 
     python benchmarks/board.py
 
 A made-up results folder: 3 models in 5 forms each, 30 tasks of the types that MTEB has, 1,500 items each (clustering:
 20 splits). Every call is a process of its own, imports and reading included. The sides take turns: `computed` has no
-kept differences, `kept` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The
-output of the first two is compared: what is kept must say what is computed. With `--wide` there are 50 models in one
+stored differences, `stored` has those of a call before, `scores alone` is `--no-intervals`, which reads no items. The
+output of the first two is compared: what is stored must say what is computed. With `--wide` there are 50 models in one
 form on 69 tasks of 200 items, and so no differences: no call reads items.
 """
 
@@ -56,18 +56,18 @@ def main() -> None:
         chosen = wide_tasks() if options.wide else some_tasks()
         count = fill(Store(folder), models, forms, chosen, n)
         print(f"{count} scores: {models} models x {len(forms)} forms x {len(chosen)} tasks of {n:,} items")
-        times: dict[str, list[float]] = {"computed": [], "kept": [], "scores alone": []}
+        times: dict[str, list[float]] = {"computed": [], "stored": [], "scores alone": []}
         for _ in range(rounds):
             for file in folder.glob("statistics/*"):
                 file.unlink()
             said = {side: timed(folder, times, side) for side in times}
-            if said["computed"] != said["kept"]:
-                sys.exit("what is kept says something else than what is computed")
+            if said["computed"] != said["stored"]:
+                sys.exit("what is stored says something else than what is computed")
         size = sum(file.stat().st_size for file in folder.glob("statistics/*"))
         middle = {side: statistics.median(seconds) for side, seconds in times.items()}
         for side, seconds in middle.items():
             print(f"  {side:13} {seconds:7.2f} s  (of {', '.join(f'{t:.2f}' for t in sorted(times[side]))})")
-        print(f"kept: {middle['computed'] / middle['kept']:.1f} times as fast as computed, {size / 1e6:.1f} MB")
+        print(f"stored: {middle['computed'] / middle['stored']:.1f} times as fast as computed, {size / 1e6:.1f} MB")
 
 
 def timed(folder: Path, times: dict[str, list[float]], side: str) -> str:

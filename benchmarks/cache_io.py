@@ -76,7 +76,7 @@ def write_mteb(order: dict[str, Any], texts: list[str], vectors: np.ndarray) -> 
 
 
 def ours_reader(order: dict[str, Any], texts: list[str]) -> Callable[[], Read]:
-    """What opens our cache and gives a function that reads."""
+    """Return a function that opens our cache and gives one that reads."""
     engine = our_engine(order)
 
     def read(texts: list[str]) -> np.ndarray:
@@ -95,7 +95,7 @@ def ours_reader(order: dict[str, Any], texts: list[str]) -> Callable[[], Read]:
 
 
 def mteb_reader(order: dict[str, Any], texts: list[str]) -> Callable[[], Read]:
-    """What opens mteb's store and gives a function that reads."""
+    """Return a function that opens mteb's store and gives one that reads."""
     from datasets import Dataset
     from mteb.models.cache_wrappers import CachedEmbeddingWrapper
     from mteb.models.cache_wrappers.cache_backends.numpy_cache import NumpyCache

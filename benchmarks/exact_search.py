@@ -65,7 +65,7 @@ def flat(queries: Any, options: argparse.Namespace) -> tuple[Any, float]:
 
 
 def child(options: argparse.Namespace) -> None:
-    """One of the two, told as JSON."""
+    """One of the two, printed as JSON."""
     [queries] = vectors(2, options.queries, options.dim)
     run = {"ours": ours, "faiss": flat}[options.only]
     run(queries[:2], argparse.Namespace(count=BLOCK, dim=options.dim, k=options.k))  # imports, threads

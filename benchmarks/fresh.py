@@ -26,7 +26,7 @@ def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> 
 
 
 def worker(script: str, order: Mapping[str, Any], env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What `script` prints as its last line when started as `script --worker ORDER`, with the wall time as `wall`."""
+    """The last line that `script` prints when started as `script --worker ORDER`, with the wall time as `wall`."""
     seconds, out = run([sys.executable, script, "--worker", json.dumps(order)], env)
     return {**json.loads(out.strip().splitlines()[-1]), "wall": seconds}
 
@@ -40,7 +40,7 @@ def order_given() -> dict[str, Any] | None:
 
 
 def serve(part: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
-    """Whether `worker` started this process; if so its order has been carried out by `part`, and the result printed."""
+    """Return whether `worker` started this process; if so `part` has done its order, and the result is printed."""
     order = order_given()
     if order is not None:
         print(json.dumps(part(order)))

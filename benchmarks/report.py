@@ -4,8 +4,8 @@
 
 A made-up results folder as runs leave it: 38 models, 7 of them in int8 too and 5 under a second instruction set, on the
 70 tasks of the paper with their literal instructions; 200 items a task (clustering: 20 splits), versions, hardware,
-costs and commands. Every build is a process of its own, imports and reading included: `computed` has no kept
-statistics, `kept` has those of an earlier call. The page of an empty folder is measured beside it. First paint needs
+costs and commands. Every build is a process of its own, imports and reading included: `computed` has no stored
+statistics, `stored` has those of an earlier call. The page of an empty folder is measured beside it. First paint needs
 chromium, chromium-driver and selenium: the median of the rounds, of a fresh browser each, from the file on disk.
 """
 
@@ -57,7 +57,7 @@ def main() -> None:
         empty.mkdir()
         build(empty, page)
         print(f"empty folder: {page.stat().st_size / 1000:.1f} kB")
-        times: dict[str, list[float]] = {"computed": [], "kept": []}
+        times: dict[str, list[float]] = {"computed": [], "stored": []}
         pages = set()
         for _ in range(options.rounds):
             for file in folder.glob("statistics/*"):

@@ -1,4 +1,4 @@
-"""What an embedder's demonstrations are worth beside BM25's and random ones, from stored prompt-retrieval results.
+"""The worth of an embedder's demonstrations beside BM25's and random ones, from stored prompt-retrieval results.
 
     python benchmarks/selections.py --results DIR --model sentence-transformers/all-MiniLM-L6-v2
 

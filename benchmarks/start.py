@@ -1,4 +1,4 @@
-"""What common commands cost before they do anything: CPU seconds, wall time, modules imported.
+"""The costs of common commands before they do anything: CPU seconds, wall time, modules imported.
 
     python benchmarks/start.py [--rounds 3]
 

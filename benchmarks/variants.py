@@ -1,9 +1,9 @@
-"""What every numeric form costs and saves, on real weights and real tasks: the tables of docs/variants.md.
+"""The costs and savings of every numeric form, on real weights and real tasks: the tables of docs/variants.md.
 
     python benchmarks/variants.py --hub DIR --write docs/variants.md     # all-MiniLM-L6-v2, three tasks: about an hour
     python benchmarks/variants.py --shape base                            # INSTRUCTOR's T5-base shape, random weights
 
-The first runs `evaluate` twice, on the forms and on what vectors are kept as, then counts how much of each text's ten
+The first runs `evaluate` twice, on the forms and on the precisions of vectors, then counts how much of each text's ten
 nearest neighbours a form keeps: 1,000 texts, 400 of SciFact's documents and 300 each of STSBenchmark and Banking77,
 every text against all others, by cosine. It stops and goes on as `evaluate` does. The second has speed, size and memory
 only: random weights say nothing of quality.
@@ -98,16 +98,16 @@ def neighbours(forms: Sequence[str], hub: Path, cache: Path) -> str:
     texts = sample(hub)
     checkpoint = locate(ModelSpec.parse("minilm"), offline=True, known=[])
     rows = []
-    kept = VectorCache(cache, warn=print)
+    vectors_cache = VectorCache(cache, warn=print)
     vectors = {}
     for form in dict.fromkeys(("fp32", *forms)):
-        engine = Engine(dataclasses.replace(checkpoint, variant=form), device="cpu", cache=kept)
+        engine = Engine(dataclasses.replace(checkpoint, variant=form), device="cpu", cache=vectors_cache)
         vectors[form] = engine.encode(texts, "")
         cosine = np.einsum("ij,ij->i", vectors[form], vectors["fp32"])
         overlap = np.mean([len(set(a) & set(b)) / NEAREST for a, b in
                            zip(nearest(vectors[form]), nearest(vectors["fp32"]), strict=True)])  # fmt: skip
         rows.append([form, f"{cosine.mean():.4f}", f"{cosine.min():.4f}", f"{overlap:.3f}"])
-    kept.close()
+    vectors_cache.close()
     return render(["form", "mean cosine to fp32", "least", f"top-{NEAREST} overlap"], rows, "md", left=1)
 
 
@@ -140,11 +140,11 @@ def run(command: list[str]) -> None:
 
 
 def captured(command: list[str]) -> str:
-    """What `evaluate ...` prints, without the folders of this machine."""
+    """The output of `evaluate ...`, without the folders of this machine."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         evaluate(command)
-    return re.sub(r"; kept in \S+", "", text.getvalue().strip())
+    return re.sub(r"; filed in \S+", "", text.getvalue().strip())
 
 
 def put(document: Path, name: str, text: str) -> None:

@@ -45,7 +45,7 @@ def means(before: Numbers, after: Numbers, metric: str = "ndcg_at_10") -> tuple[
 
 
 def compared(metric: str, parent: dict[str, Any], child: dict[str, Any]) -> Difference:
-    """What `stats.paired` makes of items that are in one order."""
+    """The difference that `stats.paired` makes of items that are in one order."""
     known = metrics.get(metric)
     mine, theirs = (known.influences(side) for side in (child, parent))
     assert mine is not None
@@ -209,7 +209,7 @@ def task(k: int, difference: Difference, d: Numbers, seed: int, *, flipped: bool
 
 
 def gate(tasks: list[TaskComparison]) -> Comparison:
-    """What `compare` makes of tasks."""
+    """The comparison that `compare` makes of tasks."""
     mean = stats.mean([t.difference for t in tasks if t.difference is not None])
     chance = tasks[0].chance if len(tasks) == 1 else stats.chance_of_mean(mean)
     return Comparison("a", "b", tasks, macro=mean, macro_chance=chance)

@@ -3,7 +3,7 @@
     python benchmarks/warm.py                                # INSTRUCTOR of T5-base shape: 0.1 s a text on two cores
     python benchmarks/warm.py --model minilm --count 20000   # the embedded model
 
-    cold   a process with an empty cache: one call of `Engine.encode`, vectors kept; loading the model is not counted
+    cold   a process with an empty cache: one call of `Engine.encode`, vectors stored; loading the model is not counted
     warm   a new process with that cache: the same call, keys included
 
 Texts are of mixed lengths (log-normal, median 40 words). Medians over the repeats, each with a cache of its own. The

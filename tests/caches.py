@@ -1,4 +1,4 @@
-"""What the cache's tests do with caches: open, fill, read and look into them, alone and from other processes."""
+"""Steps of the cache's tests: open, fill, read and look into caches, alone and from other processes."""
 
 from __future__ import annotations
 

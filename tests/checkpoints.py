@@ -1,4 +1,4 @@
-"""What the encoder's tests do with checkpoints: load them, change one thing in them."""
+"""Steps of the encoder's tests with checkpoints: load them, change one thing in them."""
 
 import json
 import re

@@ -1,7 +1,7 @@
-"""A loopback server of OpenAI-compatible completions, answering from a tiny language model, and failing as told to.
+"""A loopback server of OpenAI-compatible completions, answering from a tiny language model, and failing on request.
 
-Faults: `429` or any other status, `429:0.2` with a Retry-After; `hang`, `truncated`, `malformed`, `html`, `no-members`,
-`huge`, `redirect:URL`; or a function that reshapes the reply; None: nothing.
+Failures: `429` or any other status, `429:0.2` with a Retry-After; `hang`, `truncated`, `malformed`, `html`,
+`no-members`, `huge`, `redirect:URL`; or a function that reshapes the reply; None: nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from openai_server import ApiHandler, ApiServer, Fault, Reshape, error
+from openai_server import ApiHandler, ApiServer, Failure, Reshape, error
 
 
 def no_logprobs(reply: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def with_bos(reply: dict[str, Any]) -> None:
 
 
 def no_spaces(reply: dict[str, Any]) -> None:
-    """As a server that decodes each token by itself with a tokenizer that then drops the blank before it."""
+    """As a server that decodes each token by itself with a tokenizer that then drops the space before it."""
     logprobs = reply["choices"][0]["logprobs"]
     logprobs["tokens"] = [token.lstrip(" ") for token in logprobs["tokens"]]
     summed_offsets(reply)
@@ -90,7 +90,7 @@ class TinyLM:
             return self.model(torch.tensor([list(ids)])).logits[0].float().log_softmax(-1)
 
     def complete(self, prompt: str, tokens: int) -> tuple[str, list[int]]:
-        """What follows the prompt, and its ids, the end not counted."""
+        """The text that follows the prompt, and its ids, the end not counted."""
         ids, new = self.tokenizer(prompt)["input_ids"], list[int]()
         while len(new) < tokens and (best := int(self.logprobs(ids + new)[-1].argmax())) != 0:
             new.append(best)
@@ -111,12 +111,12 @@ class TinyLM:
 
 
 class _Handler(ApiHandler):
-    def _reply(self, ours: CompletionsServer, body: dict[str, Any], fault: Fault) -> None:
-        if isinstance(fault, str):
-            kind, _, detail = fault.partition(":")
+    def _reply(self, ours: CompletionsServer, body: dict[str, Any], failure: Failure) -> None:
+        if isinstance(failure, str):
+            kind, _, detail = failure.partition(":")
             if kind.isdecimal():
                 headers = {"Retry-After": detail} if detail else {}
-                self._send(error(f"told to answer {kind}"), int(kind), headers)
+                self._send(error(f"asked to answer {kind}"), int(kind), headers)
             elif kind == "redirect":
                 self._send(b"", 307, {"Location": detail})
             elif kind == "hang":
@@ -137,7 +137,7 @@ class _Handler(ApiHandler):
             listed = [{"id": name, "object": "model"} for name in ours.models]
             self._send(json.dumps({"object": "list", "data": listed}).encode())
         elif (self.command, path) == ("POST", "/v1/completions"):
-            self._complete(ours, body, fault)
+            self._complete(ours, body, failure)
         else:
             self._send(json.dumps({"detail": "Not Found"}).encode(), 404)
 
@@ -172,7 +172,7 @@ class CompletionsServer(ApiServer):
 
     Args:
         model: Answers.
-        faults: What happens to each request, in order, then nothing more; or a function of the request's number.
+        failures: What happens to each request, in order, then nothing more; or a function of the request's number.
         models: What the server says it has; all of them are `model`.
         key: The API key without which it refuses; none by default.
         echoes: Whether it knows `echo`, or answers 400.
@@ -184,14 +184,14 @@ class CompletionsServer(ApiServer):
         self,
         model: TinyLM,
         *,
-        faults: list[Fault] | Callable[[int], Fault] | None = None,
+        failures: list[Failure] | Callable[[int], Failure] | None = None,
         models: Sequence[str] = ("tiny",),
         key: str = "",
         echoes: bool = True,
         reshape: Reshape | None = None,
         delay: float = 0.0,
     ) -> None:
-        super().__init__(_Handler, faults=faults, models=models, key=key, delay=delay)
+        super().__init__(_Handler, failures=failures, models=models, key=key, delay=delay)
         self.model, self.echoes, self.reshape = model, echoes, reshape
 
     def asked(self, name: str = "completions") -> int:

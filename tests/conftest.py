@@ -1,4 +1,4 @@
-"""What all tests share: real data where it is, the command line in and out of this process, made-up scores."""
+"""Fixtures for all tests: real data where it is, the command line in and out of this process, made-up scores."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported so far stays: from here on, no search for garbage looks through it again."""
+    """Freeze what was imported so far: from here on, no search for garbage looks through it again."""
     gc.freeze()
     gc.enable()
 

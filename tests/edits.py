@@ -17,7 +17,7 @@ def edits(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...
 
 
 def inner_of(value: Any, at: tuple[Any, ...]) -> Any:
-    """What stands at a place."""
+    """The value at a place."""
     for key in at:
         value = value[key]
     return value

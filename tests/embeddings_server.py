@@ -1,6 +1,6 @@
-"""A loopback server of OpenAI-compatible embeddings, answering from a real model, and failing as told to.
+"""A loopback server of OpenAI-compatible embeddings, answering from a real model, and failing on request.
 
-Faults: `429` or any other status, `429:0.2` with a Retry-After; `hang`, `reset`, `truncated`, `html`; or a function
+Failures: `429` or any other status, `429:0.2` with a Retry-After; `hang`, `reset`, `truncated`, `html`; or a function
 that reshapes the reply; None: nothing.
 """
 
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from openai_server import ApiHandler, ApiServer, Fault, Reshape, error
+from openai_server import ApiHandler, ApiServer, Failure, Reshape, error
 
 Embed = Callable[[list[str]], Any]
 """Texts to vectors [n, dim]."""
@@ -80,11 +80,11 @@ def no_usage(reply: dict[str, Any]) -> None:
 
 
 class _Handler(ApiHandler):
-    def _reply(self, ours: EmbeddingsServer, body: dict[str, Any], fault: Fault) -> None:
-        if isinstance(fault, str):
-            kind, _, detail = fault.partition(":")
+    def _reply(self, ours: EmbeddingsServer, body: dict[str, Any], failure: Failure) -> None:
+        if isinstance(failure, str):
+            kind, _, detail = failure.partition(":")
             if kind.isdecimal():
-                self._send(error(f"told to answer {kind}"), int(kind), {"Retry-After": detail} if detail else {})
+                self._send(error(f"asked to answer {kind}"), int(kind), {"Retry-After": detail} if detail else {})
             elif kind in ("hang", "reset"):
                 if kind == "hang":
                     ours._stopped.wait()
@@ -100,7 +100,7 @@ class _Handler(ApiHandler):
         elif (self.command, self.path) == ("GET", "/v1/models"):
             self._send(json.dumps({"data": [{"id": name} for name in ours.models]}).encode())
         elif (self.command, self.path) == ("POST", "/v1/embeddings"):
-            self._embed(ours, body, fault)
+            self._embed(ours, body, failure)
         else:
             self._send(json.dumps({"detail": "Not Found"}).encode(), 404)
 
@@ -134,7 +134,7 @@ class EmbeddingsServer(ApiServer):
 
     Args:
         embed: Texts to vectors.
-        faults: What happens to each request, in order, then nothing more; or a function of the request's number.
+        failures: What happens to each request, in order, then nothing more; or a function of the request's number.
         models: What the server says it has; all of them are `embed`.
         key: The API key without which it refuses; none by default.
         reshape: Changes every reply.
@@ -146,14 +146,14 @@ class EmbeddingsServer(ApiServer):
         self,
         embed: Embed,
         *,
-        faults: list[Fault] | Callable[[int], Fault] | None = None,
+        failures: list[Failure] | Callable[[int], Failure] | None = None,
         models: Sequence[str] = ("tiny",),
         key: str = "",
         reshape: Reshape | None = None,
         most_texts: int = 10**9,
         most_characters: int = 10**9,
     ) -> None:
-        super().__init__(_Handler, faults=faults, models=models, key=key)
+        super().__init__(_Handler, failures=failures, models=models, key=key)
         self.embed, self.reshape = embed, reshape
         self.most_texts, self.most_characters = most_texts, most_characters
         self.embedded: list[str] = []

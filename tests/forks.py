@@ -1,4 +1,4 @@
-"""Command lines, each run in a fork of one warm process: its libraries are loaded once, its faults stay its own.
+"""Command lines, each run in a fork of one warm process: its libraries are loaded once, its crashes stay its own.
 
     forks = Forks()
     ended = forks.run(["leaderboard", "--results", "x"], folder)
@@ -28,18 +28,18 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 10.0
-"""What a command may take that computes nothing."""
+"""The time that a command may take that computes nothing."""
 MEGABYTES = 400
-"""What it may take beyond the loaded libraries."""
+"""The memory that it may take beyond the loaded libraries."""
 KILL_AFTER = 20.0
-"""What takes so long is reported with its time, and not waited for."""
+"""A command that takes so long is reported with its time, and not waited for."""
 _ADDRESS_SPACE = 6 * 2**30  # beyond what is mapped: a runaway must not take the machine with it
 LIBRARIES = (
     "torch", "transformers", "sentence_transformers", "safetensors.torch", "mteb", "datasets", "pandas", "scipy.stats",
     "polars", "yaml", "requests", "jinja2", "tabulate", "litellm", "openai.resources", "httpcore",
     "encodings.unicode_escape", "encodings.idna",
 )  # fmt: skip
-"""What others wrote, and runs load."""
+"""The libraries that runs load."""
 
 
 @dataclass(frozen=True)

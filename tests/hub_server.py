@@ -60,8 +60,8 @@ class _Repo:
 
 
 @dataclass
-class _Faults:
-    """What goes wrong with the requests about one repository id."""
+class _Failures:
+    """The failures of requests about one repository id."""
 
     gated: int | None = None
     failing: int | None = None
@@ -171,22 +171,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _commit(
         self, hub: HubServer, kind: str, repo_id: str, revision: str, name: str | None = None
     ) -> tuple[_Repo, str]:
-        """The repository and the commit that a request is about, unless a fault comes first."""
+        """The repository and the commit that a request is about, unless it fails first."""
         repo_id, revision = unquote(repo_id), unquote(revision)
-        faults = hub._faults.get(repo_id, _Faults())
-        if faults.failing is not None:
-            raise _Problem(faults.failing, None, "The hub is not available")
+        failures = hub._failures.get(repo_id, _Failures())
+        if failures.failing is not None:
+            raise _Problem(failures.failing, None, "The hub is not available")
         repo = hub._repos.get((kind, repo_id))
         if repo is None:
             raise _Problem(401, "RepoNotFound", "Invalid username or password.")  # to a client without a token
-        if faults.gated is not None:
+        if failures.gated is not None:
             noun = kind.removesuffix("s")
             message = f"Access to {noun} {repo_id} is restricted"
-            if faults.gated == 401:
+            if failures.gated == 401:
                 message += ". You must have access to it and be authenticated to access it. Please log in."
             else:
                 message += " and you are not in the authorized list. Ask for access on its page."
-            raise _Problem(faults.gated, "GatedRepo", message)
+            raise _Problem(failures.gated, "GatedRepo", message)
         commit = repo.main if revision == "main" else revision
         if commit not in repo.commits:
             raise _Problem(404, "RevisionNotFound", f"Invalid rev id: {revision}")
@@ -266,8 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             status = 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
-        faults = hub._faults.get(repo.repo_id, _Faults())
-        limit = min(end, file.size // 2) if name in faults.cut else end
+        failures = hub._failures.get(repo.repo_id, _Failures())
+        limit = min(end, file.size // 2) if name in failures.cut else end
         body = b"" if self.command == "HEAD" else file.path.read_bytes()[start : max(start, limit)]
         self._send(body, status, headers, length=end - start)
         if self.command != "HEAD" and limit < end:
@@ -305,7 +305,7 @@ class HubServer:
         self.url = ""
         self.requests: list[tuple[str, str]] = []
         self._repos: dict[tuple[str, str], _Repo] = {}
-        self._faults: dict[str, _Faults] = {}
+        self._failures: dict[str, _Failures] = {}
         self._server: LoopbackServer | None = None
 
     def __enter__(self) -> HubServer:
@@ -346,24 +346,24 @@ class HubServer:
         repo.main = sha
         return sha
 
-    def _fault(self, repo_id: str) -> _Faults:
-        return self._faults.setdefault(repo_id, _Faults())
+    def _failures_of(self, repo_id: str) -> _Failures:
+        return self._failures.setdefault(repo_id, _Failures())
 
     def gate(self, repo_id: str, *, status: Literal[401, 403] = 401) -> None:
         """Close the repository to a client without a token (401), or to one without access (403)."""
-        self._fault(repo_id).gated = status
+        self._failures_of(repo_id).gated = status
 
     def cut(self, repo_id: str, filename: str) -> None:
         """Never send the file's second half: the connection ends there, whatever its headers promised."""
-        self._fault(repo_id).cut.add(filename)
+        self._failures_of(repo_id).cut.add(filename)
 
     def fail(self, repo_id: str, *, status: int = 503) -> None:
         """Answer every request about the repository with this status."""
-        self._fault(repo_id).failing = status
+        self._failures_of(repo_id).failing = status
 
     def heal(self, repo_id: str) -> None:
-        """End all of the repository's faults."""
-        self._faults.pop(repo_id, None)
+        """End all of the repository's failures."""
+        self._failures.pop(repo_id, None)
 
     def env(self, hf_home: Path | str, **more: str) -> dict[str, str]:
         """The environment for a subprocess that shall see this hub, and no cache but `hf_home`."""

@@ -1,4 +1,4 @@
-"""Scores of variants with items, kept in memory, and the board of them."""
+"""Scores of variants with items, held in memory, and the board of them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def board(scores: Iterable[Score], published: Iterable[Published] = (), **fields
 
 
 class Made:
-    """Scores with items, made from (variant, task) and kept in memory."""
+    """Scores with items, made from (variant, task) and held in memory."""
 
     def __init__(self, make_score: MakeScore) -> None:
         self._make = make_score
         self.scores: list[Score] = []
-        self.kept: dict[str, Items] = {}
+        self.stored: dict[str, Items] = {}
         self.asked: list[str] = []
 
     def add(self, variant: str, task: str = "SciFact", *, shift: float = 0.0, noise: float = 0.05, n: int = 80,
@@ -51,14 +51,14 @@ class Made:
                  "fingerprint": f"{variant}{'.' * 16}"[:16], "variant": variant} | fields  # fmt: skip
         score = self._make(task, metrics.compute(metric, items), **({"dim": 64} | given))
         self.scores.append(score)
-        self.kept[score.identity] = items
+        self.stored[score.identity] = items
         return score
 
     def items(self, score: Score) -> Items:
         self.asked.append(score.identity)
-        if score.identity not in self.kept:
+        if score.identity not in self.stored:
             raise UserError(f"{score.task}: items missing or cut short: run the task again")
-        return self.kept[score.identity]
+        return self.stored[score.identity]
 
     def board(self, **fields: Any) -> Board:
         return board(self.scores, **({"items": self.items} | fields))

@@ -1,4 +1,4 @@
-"""What the adapter tests share: made-up data sets in hub layout and a fake encoder.
+"""Helpers for the adapter tests: made-up data sets in hub layout and a fake encoder.
 
 Nothing here calls the package's adapters or scorers: it is the other side of every comparison.
 """
@@ -341,7 +341,7 @@ def biosses(hub: Path) -> Path:
 
 
 def sts22(hub: Path) -> Path:
-    """Several languages in one file, told apart by the column `lang`."""
+    """Several languages in one file, distinguished by the column `lang`."""
     folder = hub / "datasets/mteb/sts22-crosslingual-sts"
     english, german = sts_rows(21, 19, 1.0, 4.0, lang="en"), sts_rows(15, 23, 1.0, 4.0, lang="de")
     mixed = [row for pair in zip(english, german, strict=False) for row in pair] + english[15:]

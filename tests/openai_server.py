@@ -1,4 +1,4 @@
-"""What loopback servers of OpenAI-compatible APIs share: requests noted, faults in turn, replies, the key."""
+"""The common part of OpenAI-compatible loopback servers: requests noted, failures in turn, replies, the key."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from loopback import LoopbackServer
 
 Reshape = Callable[[dict[str, Any]], None]
 """Changes a reply before it is sent."""
-Fault = str | Reshape | None
-"""What happens to one request: a word that the server knows, a function that reshapes the reply, or nothing."""
+Failure = str | Reshape | None
+"""The answer to one request: a word that the server knows, a function that reshapes the reply, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Asked:
 
 
 class ApiHandler(BaseHTTPRequestHandler):
-    """Notes a request and its fault; `_reply` answers it."""
+    """Notes a request and its failure; `_reply` answers it."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -51,11 +51,11 @@ class ApiHandler(BaseHTTPRequestHandler):
             ours.requests.append(Asked(self.command, self.path, body, dict(self.headers)))
             ours._now.add(self)
             ours.most_at_once = max(ours.most_at_once, len(ours._now))
-            faults = ours.faults
-            fault = faults(number) if callable(faults) else faults.pop(0) if faults else None
+            failures = ours.failures
+            failure = failures(number) if callable(failures) else failures.pop(0) if failures else None
         try:
             ours._stopped.wait(ours.delay)
-            self._reply(ours, body, fault)
+            self._reply(ours, body, failure)
         except ConnectionError:
             self.close_connection = True
         finally:
@@ -66,7 +66,7 @@ class ApiHandler(BaseHTTPRequestHandler):
         with self.server.owner._lock:
             self.server.owner._now.discard(self)
 
-    def _reply(self, ours: Any, body: dict[str, Any], fault: Fault) -> None:
+    def _reply(self, ours: Any, body: dict[str, Any], failure: Failure) -> None:
         raise NotImplementedError
 
     def _send(
@@ -91,7 +91,7 @@ class ApiServer:
 
     Args:
         handler: Answers.
-        faults: What happens to each request, in order, then nothing more; or a function of the request's number.
+        failures: What happens to each request, in order, then nothing more; or a function of the request's number.
         models: What the server says it has.
         key: The API key without which it refuses; none by default.
         delay: Seconds before each answer.
@@ -101,13 +101,13 @@ class ApiServer:
         self,
         handler: type[ApiHandler],
         *,
-        faults: list[Fault] | Callable[[int], Fault] | None,
+        failures: list[Failure] | Callable[[int], Failure] | None,
         models: Sequence[str],
         key: str,
         delay: float = 0.0,
     ) -> None:
         self._handler, self.models, self.key, self.delay = handler, models, key, delay
-        self.faults: list[Fault] | Callable[[int], Fault] = faults or []
+        self.failures: list[Failure] | Callable[[int], Failure] = failures or []
         self.url = ""
         self.requests: list[Asked] = []
         self.most_at_once = 0

@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"\\([A-Za-z]+) ?|\\(.)|(.)", re.DOTALL)
 
 @dataclass
 class Parsed:
-    """What a reader of the printed page sees."""
+    """The parts that a reader of the printed page sees."""
 
     captions: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Parsed:
 
 
 class LatexError(ValueError):
-    """What would not compile, or not print what it says."""
+    """Raised for what would not compile, or not print what it says."""
 
 
 def parse(text: str) -> Parsed:

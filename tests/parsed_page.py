@@ -17,7 +17,7 @@ MakeScore = Callable[..., Score]
 
 
 class Page(HTMLParser):
-    """What a browser would see: elements in order, with their attributes and texts."""
+    """A page as a browser would see it: elements in order, with their attributes and texts."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(convert_charrefs=True)
@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
     @property
     def packed(self) -> dict[str, Any]:
-        """What the page holds as JSON, DEFLATE, base64: its columns as lists, its parts by key."""
+        """The data that the page holds as JSON, DEFLATE, base64: its columns as lists, its parts by key."""
         [script] = [raw for raw, kind in zip(self.raw["script"], self.of("script"), strict=True) if kind.get("type")]
         found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(script)))
         return {**found, "values": [column.split("\x7f") for column in found["values"]], "parts": parts_of(found)}

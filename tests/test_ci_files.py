@@ -183,7 +183,7 @@ def test_the_scripts_exit_code_is_the_gates(
     assert ("self-test of the gate ended with" in done.stderr) == (calls == 3 and self_test > 1)
 
 
-def test_the_script_asks_for_what_it_is_told(gate_sh: Script, tmp_path: Path) -> None:
+def test_the_script_asks_for_what_it_is_given(gate_sh: Script, tmp_path: Path) -> None:
     gate_sh(
         "--offline", "--hub", "my mirror", evaluate=STAND_IN, RUN="0", GATE="0", SELF_TEST="1", MODEL="./my model",
         TASKS="STS12 ./mine.yaml", BASELINE="other", OUTPUT="out", GATE_FLAGS="--thresholds t.yaml",

@@ -1,4 +1,4 @@
-"""What hypothesis draws in the default run: the same, whatever this process imported and ran before."""
+"""The examples that hypothesis draws in the default run: the same, whatever this process imported and ran before."""
 
 import importlib
 from pathlib import Path

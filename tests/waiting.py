@@ -28,7 +28,7 @@ def wait_for(what: Callable[[], _T], why: str) -> _T:
     raise AssertionError(f"in vain: {why}")
 
 
-def kept(cache: Path) -> int:
+def vectors_in(cache: Path) -> int:
     """Return how many vectors are in a cache that another process writes."""
     from instructor_eval.cache.database import FILE_NAME
 

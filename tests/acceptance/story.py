@@ -1,4 +1,4 @@
-"""What users do with the command line, in order: one line each, as README and docs have it.
+"""The steps of users with the command line, in order: one line each, as README and docs have it.
 
 Nothing of the package is imported here or in the tests beside it: they hold for every way in which it may be built.
 """

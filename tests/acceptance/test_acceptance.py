@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def forks(folder: Path) -> Iterator[Forks]:
-    """What runs every command but the first; no module of ours is loaded before it is asked for."""
+    """Runs every command but the first; no module of ours is loaded before it is asked for."""
     started = Forks(environment(folder), libraries=LOADED, package="", kill_after=SECONDS)
     yield started
     started.close()
@@ -216,8 +216,8 @@ def _numbers(value: Any) -> list[float]:
 def test_what_a_gate_files(name: str, folder: Path) -> None:
     files = sorted(path.name for path in (folder / "gate" / name).iterdir())
     gate = json.loads((folder / "gate" / name / "gate.json").read_text())
-    kept = {k: gate[k] for k in ("verdict", "exit_code", "headline", "gates", "quality", "thresholds")}
-    compare(f"gate files {name}", steady(json.dumps([files, _rounded(kept)], indent=1) + "\n", folder))
+    chosen = {k: gate[k] for k in ("verdict", "exit_code", "headline", "gates", "quality", "thresholds")}
+    compare(f"gate files {name}", steady(json.dumps([files, _rounded(chosen)], indent=1) + "\n", folder))
 
 
 class _Text(html.parser.HTMLParser):

@@ -22,11 +22,11 @@ from test_acceptance import ACCEPT, EVALUATE, steady
 DOCUMENT = Path(__file__).parents[2] / "docs" / "terminal.md"
 WIDTH = 80
 _ROOM = 500
-"""What the command leaves to the terminal to break is left whole: it is there to be copied."""
+"""A line that the command leaves to the terminal to break stays whole: it is there to be copied."""
 
 
 def session(command: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """What stands on the terminal when a command has ended, without what passed by."""
+    """The text on the terminal when a command has ended, without what passed by."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
     process = subprocess.Popen(

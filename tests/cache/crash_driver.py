@@ -105,7 +105,7 @@ class Driver:
             os._exit(code)
 
     def read(self, place: Path) -> tuple[np.ndarray, np.ndarray]:
-        """What the cache of `place` has: which texts, and their vectors."""
+        """The content of the cache of `place`: which texts it has, and their vectors."""
         out = np.zeros_like(self.expected)
         cache = VectorCache(place, warn=sys.exit)
         hit = cache.read(self.engine.space, self.keys, out)
@@ -117,7 +117,7 @@ class Driver:
         return float(np.abs(vectors[hit] - self.expected[hit]).max(initial=0.0))
 
     def report(self, place: Path, name: str = "") -> dict[str, Any]:
-        """What a child left."""
+        """A child's report."""
         left = json.loads((place / f"{name}report.json").read_text())
         return {**left, "off": self.off(np.load(place / f"{name}{OUT}"))}
 
@@ -128,8 +128,8 @@ def computed(place: Path) -> int:
     return sum(map(int, log.read_text().split())) if log.exists() else 0
 
 
-def faults(place: Path) -> list[str]:
-    """What is wrong with a database: pages, checksums, entries that lead nowhere."""
+def errors(place: Path) -> list[str]:
+    """Errors of a database: pages, checksums, entries that lead nowhere."""
     with closing(sqlite3.connect(place / FILE_NAME)) as connection:
         found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
         keys = {}
@@ -149,7 +149,7 @@ def kills(driver: Driver) -> dict[str, Any]:
     draw = random.Random(20)
     done = rounds = worst_loss = 0
     off, reach = 0.0, 0.25 * driver.seconds
-    result: dict[str, Any] = {"faults": [], "changed": 0, "lost": 0, "excess": []}
+    result: dict[str, Any] = {"errors": [], "changed": 0, "lost": 0, "excess": []}
     while done < KILLS:
         place = driver.folder / f"round-{rounds}"
         rounds += 1
@@ -171,7 +171,7 @@ def kills(driver: Driver) -> dict[str, Any]:
             begun, seen, seen_vectors = computed(place), hit, vectors
         left = driver.report(place)
         off = max(off, left["off"])
-        result["faults"] += [*faults(place), *left["warnings"], *([f"exit {code}"] if code else [])]
+        result["errors"] += [*errors(place), *left["warnings"], *([f"exit {code}"] if code else [])]
         result["excess"].append(computed(place) - len(TEXTS) - killed * batches.chunk())
         result["lost"] += int((~seen).sum())
     return {**result, "kills": done, "rounds": rounds, "off": off, "worst_loss": worst_loss}
@@ -187,8 +187,8 @@ def together(driver: Driver) -> dict[str, Any]:
     return {
         "codes": codes,
         "reports": reports,
-        "faults": faults(place),
-        "kept": int(hit.sum()),
+        "errors": errors(place),
+        "stored": int(hit.sum()),
         "off": driver.off(vectors),
     }
 
@@ -207,9 +207,9 @@ def interrupt(driver: Driver) -> dict[str, Any]:
     return {
         "code": code,
         "begun": begun,
-        "kept": int(hit.sum()),
+        "stored": int(hit.sum()),
         "off": driver.off(vectors, hit),
-        "faults": faults(place),
+        "errors": errors(place),
         "resumed": driver.report(place),
     }
 
@@ -235,9 +235,9 @@ def full(driver: Driver) -> dict[str, Any]:
         results[str(room)] = {
             "code": code,
             **driver.report(place),
-            "kept": int(hit.sum()),
-            "kept_off": driver.off(vectors, hit),
-            "faults": faults(place),
+            "stored": int(hit.sum()),
+            "stored_off": driver.off(vectors, hit),
+            "errors": errors(place),
         }
     return results
 
@@ -258,7 +258,7 @@ def read_only(driver: Driver) -> dict[str, Any]:
 
     code = wait(driver.child(place, before=before))
     place.chmod(0o755)
-    return {"code": code, **driver.report(place), "faults": faults(place)}
+    return {"code": code, **driver.report(place), "errors": errors(place)}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ SCENARIOS = ["kills", "together", "interrupt", "full", "read_only"]
 
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory, instructor_folder: Path) -> dict[str, Any]:
-    """What came of each scenario."""
+    """The report of each scenario."""
     done = subprocess.run(
         [
             sys.executable,
@@ -52,14 +52,14 @@ def test_no_kill_leaves_a_wrong_vector(driven: dict[str, Any]) -> None:
     kills = driven["kills"]
     assert kills["off"] < SAME
     assert (kills["changed"], kills["lost"]) == (0, 0), "what was read once stays, bit for bit"
-    assert kills["faults"] == []
+    assert kills["errors"] == []
 
 
 def test_several_at_once_on_one_cache(driven: dict[str, Any]) -> None:
     together = driven["together"]
     assert together["codes"] == [0, 0, 0]
-    assert together["kept"] == driven["texts"]
-    assert together["faults"] == []
+    assert together["stored"] == driven["texts"]
+    assert together["errors"] == []
     for report in [together, *together["reports"]]:
         assert report["off"] < SAME
     assert [r["warnings"] for r in together["reports"]] == [[], [], []]
@@ -69,32 +69,32 @@ def test_an_interrupt_keeps_what_was_done(driven: dict[str, Any]) -> None:
     interrupt = driven["interrupt"]
     assert interrupt["code"] == 130
     assert 500 <= interrupt["begun"] < driven["texts"]
-    assert interrupt["begun"] - driven["chunk"] <= interrupt["kept"] <= interrupt["begun"]
+    assert interrupt["begun"] - driven["chunk"] <= interrupt["stored"] <= interrupt["begun"]
     assert interrupt["off"] < SAME
-    assert interrupt["faults"] == []
+    assert interrupt["errors"] == []
     resumed = interrupt["resumed"]
-    assert (resumed["hits"], resumed["warnings"]) == (interrupt["kept"], [])
+    assert (resumed["hits"], resumed["warnings"]) == (interrupt["stored"], [])
     assert resumed["off"] < SAME
 
 
 def test_a_full_disk_costs_one_warning(driven: dict[str, Any]) -> None:
-    kept = []
+    stored = []
     for room, report in driven["full"].items():
         assert report["code"] == 0, room
         [line] = report["warnings"]
         assert "cannot be" in line
         assert "\n" not in line
         assert report["off"] < SAME
-        assert report["kept_off"] < SAME
-        assert report["faults"] == []
-        kept.append(report["kept"])
-    assert kept[0] == 0
-    assert 0 < kept[-1] < driven["texts"], "some transactions ended before the disk was full"
+        assert report["stored_off"] < SAME
+        assert report["errors"] == []
+        stored.append(report["stored"])
+    assert stored[0] == 0
+    assert 0 < stored[-1] < driven["texts"], "some transactions ended before the disk was full"
 
 
 def test_a_read_only_cache_serves_what_it_has(driven: dict[str, Any]) -> None:
     report = driven["read_only"]
-    assert (report["code"], report["hits"], report["faults"]) == (0, 600, [])
+    assert (report["code"], report["hits"], report["errors"]) == (0, 600, [])
     [line] = report["warnings"]
     assert "cannot be written" in line
     assert "\n" not in line

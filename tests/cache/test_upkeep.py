@@ -176,10 +176,10 @@ def test_prune_by_size_drops_what_was_used_least(
     assert (dropped.rows, dropped.bytes) == (full.texts - left.texts, full.bytes - left.bytes)
     assert upkeep.verify(tmp_path).sound
     cache = opened(tmp_path)
-    kept = [float(hits(cache, *part).mean()) for part in parts if model is None or part[0].name == model]
-    assert kept == sorted(kept)
-    assert kept[0] == 0
-    assert kept[-1] == 1
+    left_of = [float(hits(cache, *part).mean()) for part in parts if model is None or part[0].name == model]
+    assert left_of == sorted(left_of)
+    assert left_of[0] == 0
+    assert left_of[-1] == 1
     if model:
         assert all(hits(cache, *part).all() for part in parts if part[0].name != model)
     cache.close()

@@ -235,7 +235,7 @@ def test_memory_is_bounded_and_the_oldest_go() -> None:
     cache.write(space(), *made(1, seed=7))
     assert hits(cache, space(), keys, vectors).tolist() == [i >= 16 for i in range(25)]
     vectors_before = vectors.copy()
-    vectors[:] = 0  # what is kept is a copy
+    vectors[:] = 0  # the cache holds a copy
     hits(cache, space(), keys, vectors_before)
     big = MemoryCache(limit=10)
     big.write(space(), keys, vectors)

@@ -178,14 +178,14 @@ def test_info_lists_answers_by_reader(cli: Run, folder: Path) -> None:
         "hf:org/lm                                1,500      1.4 MiB",
     ]
     assert cli("cache", "info").out == vectors + "\n" + "\n".join(table) + "\n"
-    kept = [
+    readers = [
         {"reader": "endpoint:http://127.0.0.1:8000/v1#m", "answers": 1, "bytes": 1000},
         {"reader": "hf:org/lm", "answers": 1500, "bytes": 1500000},
     ]
-    assert json.loads(cli("cache", "info", "--format", "json").out) == value | {"answers": kept}
+    assert json.loads(cli("cache", "info", "--format", "json").out) == value | {"answers": readers}
     (folder / FILE_NAME).unlink()
     assert cli("cache", "info").out.splitlines() == table, "a folder may have answers alone"
-    assert json.loads(cli("cache", "info", "--format", "json").out) == {"answers": kept}
+    assert json.loads(cli("cache", "info", "--format", "json").out) == {"answers": readers}
 
 
 def test_verify_checks_answers(cli: Run, folder: Path) -> None:

@@ -35,7 +35,7 @@ def results(tmp_path: Path, make_score: Callable[..., Score], monkeypatch: pytes
     return root
 
 
-def test_one_candidate_is_told_in_full(cli: Run, results: Path) -> None:
+def test_one_candidate_is_shown_in_full(cli: Run, results: Path) -> None:
     done = cli("compare", "minilm", "minilm@int8")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()

@@ -20,7 +20,7 @@ from instructor_eval.results.store import Store
 
 KINDS = ("apple", "bread", "cheese")
 N = 40
-FAULTS = ["429", None, "500", "truncated", None, "malformed", None, None, "429", "500"]
+FAILURES = ["429", None, "500", "truncated", None, "malformed", None, None, "429", "500"]
 """All but a silent server, whose time limit an honest answer on a slow machine could exceed too."""
 THREADS = 8
 
@@ -65,12 +65,12 @@ def test_the_scores_of_the_same_model_run_here(
     monkeypatch.setattr(
         openai.EndpointReader, "__init__", lambda self, spec, **_: make(self, spec, timeout=300.0, wait=0.01)
     )
-    with CompletionsServer(lm, faults=list(FAULTS)) as server:
+    with CompletionsServer(lm, failures=list(FAILURES)) as server:
         asked = ("--selection", "bm25", "--task", card, "--results", "there", "--reader", f"endpoint:{server.url}")
         there = cli(*asked)
         assert there.code == 0, there.out
         # An option each, one question after the models, and again what failed.
-        assert len(server.requests) == 3 * N + 1 + sum(fault is not None for fault in FAULTS)
+        assert len(server.requests) == 3 * N + 1 + sum(failure is not None for failure in FAILURES)
         assert f"answers by endpoint:{server.url}#tiny." in there.out.replace("\n", " ")
     one, other = items(tmp_path / "here"), items(tmp_path / "there")
     assert one["score"] == other["score"]
@@ -86,7 +86,7 @@ def test_after_a_kill_only_what_was_not_answered_is_asked(
 ) -> None:
     # After so many answers it is silent: every thread waits for one, and nothing more happens until the kill.
     answered = 1 + 3 * N // 2
-    with CompletionsServer(lm, faults=lambda number: "hang" if number >= answered else None) as server:
+    with CompletionsServer(lm, failures=lambda number: "hang" if number >= answered else None) as server:
         command = [sys.executable, "-m", "instructor_eval.cli.main", "--selection", "bm25", "--task", str(card)]
         command += ["--reader", f"endpoint:{server.url}"]
         with subprocess.Popen(
@@ -96,7 +96,7 @@ def test_after_a_kill_only_what_was_not_answered_is_asked(
             process.kill()
         first = server.asked()
         assert first == answered - 1 + THREADS
-        server.faults = []
+        server.failures = []
         assert not list((tmp_path / "results").rglob("*.parquet"))
         done = subprocess.run(
             command,
@@ -109,9 +109,9 @@ def test_after_a_kill_only_what_was_not_answered_is_asked(
         )
         assert done.returncode == 0, done.stdout + done.stderr
         found = items(tmp_path / "results")
-        kept, asked = int(found["metrics"]["answers_cached"]), int(found["metrics"]["asked"])
-        assert kept + asked == N
-        # Eight questions were in flight, and as many answers may have waited to be kept.
-        assert kept >= first // 3 - 16
-        assert kept > 0
+        cached, asked = int(found["metrics"]["answers_cached"]), int(found["metrics"]["asked"])
+        assert cached + asked == N
+        # Eight questions were in flight, and as many answers may have waited to be stored.
+        assert cached >= first // 3 - 16
+        assert cached > 0
         assert server.asked() - first == 3 * asked

@@ -64,9 +64,9 @@ def test_it_leaves_no_trace(cli: Run, models: tuple[Path, Path], tmp_path: Path)
     assert set(tmp_path.rglob("*")) == before
     run = ("--model", models[0], *DEMO, "--cache", "c", "--results", "r")
     assert cli(*run, "--limit", "9").code == 0
-    kept = listing(tmp_path)
+    listed = listing(tmp_path)
     assert cli("plan", *run).code == 0
-    assert listing(tmp_path) == kept
+    assert listing(tmp_path) == listed
     cache = VectorCache(tmp_path / "c", warn=lambda line: pytest.fail(line))
     cache.write(_space(), [b"k" * 16], _vectors())  # a run is going on in the same folder
     names = set(tmp_path.rglob("*"))
@@ -105,8 +105,8 @@ def test_other_results_say_what_can_be_detected(cli: Run, models: tuple[Path, Pa
 
 def test_a_baseline_is_what_differences_are_taken_from(cli: Run, models: tuple[Path, Path], tmp_path: Path) -> None:
     one, other = models
-    assert cli("--model", one, *DEMO, "--results", "kept").code == 0
-    plan = ("plan", "--model", other, *DEMO, "--no-calibration", "--baseline", "kept")
+    assert cli("--model", one, *DEMO, "--results", "base").code == 0
+    plan = ("plan", "--model", other, *DEMO, "--no-calibration", "--baseline", "base")
     done = cli(*plan)
     assert done.code == 0, done.err
     assert "≤: from one system's items" in done.out

@@ -1,4 +1,4 @@
-"""Prompt retrieval from the command line: selections, readers, what is kept, and what is said."""
+"""Prompt retrieval from the command line: selections, readers, what is stored, and what is said."""
 
 from __future__ import annotations
 

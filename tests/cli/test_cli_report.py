@@ -318,7 +318,7 @@ def test_a_link_is_followed_and_a_device_written_to(cli: Run, results: Path, tmp
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_gate_of_other_scores_is_told(cli: Run, gated: Path) -> None:
+def test_a_gate_of_other_scores_is_named(cli: Run, gated: Path) -> None:
     assert cli("report", "--results", gated).code == 0
     assert "judged other scores" not in read().text
     path = gated / "gate" / "gate.json"

@@ -54,7 +54,7 @@ def put(value: Any, text: str) -> Any:
 
 
 def name_is_broken(text: str) -> bool:
-    """Whether no Parquet file can hold it."""
+    """Return whether no Parquet file can hold it."""
     return any("\ud800" <= c <= "\udfff" for c in text)
 
 
@@ -117,7 +117,7 @@ def made_of(text: str, name: str, cli: Run, make_score: MakeScore, gate: dict[st
 
 
 def cleaned(text: str) -> str:
-    """What is no text is shown as such."""
+    """Show characters that are no text as such."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 

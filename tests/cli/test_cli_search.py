@@ -149,10 +149,10 @@ def test_the_command_of_a_score_makes_it_again(store: str, made: Path, cli: Run)
 def test_plan_knows_what_is_there(made: Path, cli: Run) -> None:
     done = cli("plan", *RUN[:-1], "--search", "lancedb:FLAT", "--search", "faiss:HNSW8", "--cache", "cache")
     assert done.code == 0, done.err
-    kept = {
+    done_by_form = {
         line.split()[1].partition("@")[2]: "done" in line for line in done.out.splitlines() if line.startswith("DemoR")
     }
-    assert kept == {"fp32/lancedb:FLAT:none": True, "fp32/faiss:HNSW8:none": False}
+    assert done_by_form == {"fp32/lancedb:FLAT:none": True, "fp32/faiss:HNSW8:none": False}
 
 
 def test_a_store_alone_leaves_exact_search_out(made: Path, cli: Run) -> None:
@@ -173,14 +173,14 @@ def test_one_failing_store_costs_no_other(made: Path, cli: Run) -> None:
     assert cli("leaderboard", "--results", "new").code == 0
 
 
-def test_an_index_is_kept_where_it_is_asked_for(made: Path, cli: Run) -> None:
+def test_an_index_is_stored_where_it_is_asked_for(made: Path, cli: Run) -> None:
     for name in ("one", "two"):
-        done = cli(*RUN, "--search", "faiss:Flat,path=kept", "--cache", "cache", "--results", name)
+        done = cli(*RUN, "--search", "faiss:Flat,path=index", "--cache", "cache", "--results", name)
         assert done.code == 0
     built = {name: next(Store(made / name).scores()).search.build_seconds for name in ("one", "two")}
     assert built["one"] is not None
     assert built["two"] is None
-    assert sorted(path.suffix for path in (made / "kept").iterdir()) == [".faiss", ".json"]
+    assert sorted(path.suffix for path in (made / "index").iterdir()) == [".faiss", ".json"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from instructor_eval.results import probe
 from instructor_eval.results.score import Score
 from instructor_eval.results.store import Store
 
-FAULTS: list[Any] = [
+FAILURES: list[Any] = [
     None, "429:0", None, "500", es.fewer, es.reordered, "reset", es.nan, None, es.duplicate, "truncated", es.shorter,
     es.null, es.unnumbered, None,
 ]  # fmt: skip
@@ -55,13 +55,13 @@ def of(results: Path, name: str = "endpoint") -> dict[str, Score]:
 
 @pytest.mark.slow
 def test_the_scores_of_the_same_model_run_here(cli: Callable[..., Any], minilm: LibraryEncoder, tmp_path: Path) -> None:
-    with EmbeddingsServer(lambda texts: minilm.encode(texts), faults=FAULTS.copy()) as server:
+    with EmbeddingsServer(lambda texts: minilm.encode(texts), failures=FAILURES.copy()) as server:
         done = cli(
             *("--model", "minilm", "--model", server.model, "--task", "DemoSTS", "--device", "cpu"),
             *("--request-texts", "40", "--price", "0.02", "--results", "r"),
         )
         assert done.code == 0, done.out + done.err
-        assert not server.faults
+        assert not server.failures
         here, there = of(tmp_path / "r", "sentence"), of(tmp_path / "r")
         score = there["DemoSTS"]
         assert score.score == pytest.approx(here["DemoSTS"].score, abs=1e-5)
@@ -100,16 +100,16 @@ def test_after_a_lasting_error_the_next_run_asks_for_the_rest(
     cli: Callable[..., Any], server: EmbeddingsServer, tmp_path: Path
 ) -> None:
     run = ("--model", server.model, "--task", "DemoSTS", "--results", "r", "--request-texts", "40", "--tries", "2")
-    server.faults = lambda number: es.fewer if number > 5 else None
+    server.failures = lambda number: es.fewer if number > 5 else None
     failed = cli(*run, "--concurrency", "1", "--quiet")
     assert failed.error == (
         f"evaluate: DemoSTS failed: endpoint:{server.url}: 39 vectors for 40 texts, asked 2 times: see that the server "
         "runs there and is not overloaded, then run again"
     )
     assert of(tmp_path / "r")["DemoSTS"].served["retries"] == 1
-    kept = {text for text in server.embedded if text not in PROBES}
-    assert len(kept) >= 5 * 40
-    server.faults, server.embedded = [], []
+    answered = {text for text in server.embedded if text not in PROBES}
+    assert len(answered) >= 5 * 40
+    server.failures, server.embedded = [], []
     assert cli(*run).code == 0
     done = of(tmp_path / "r")["DemoSTS"]
     assert done.status == "ok"

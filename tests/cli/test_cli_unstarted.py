@@ -80,10 +80,10 @@ def test_none_of_several(cli: Callable[..., Any], tmp_path: Path) -> None:
 def test_what_was_filed_goes_when_it_starts(cli: Callable[..., Any], tmp_path: Path) -> None:
     with EmbeddingsServer(hashed) as server:
         run = ("--model", server.model, "--model", "minilm", "--task", "DemoSTS", "--limit", "4", "--results", "r")
-        server.faults = lambda _number: "404"
+        server.failures = lambda _number: "404"
         assert cli(*run).code == 2
         assert by_model(tmp_path / "r")[server.model] == [("DemoSTS", "failed")]
-        server.faults = []
+        server.failures = []
         assert cli(*run).code == 0
         assert by_model(tmp_path / "r")[server.model] == [("DemoSTS", "ok")]
 

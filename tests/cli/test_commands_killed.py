@@ -52,7 +52,7 @@ def start(tmp_path: Path, make_score: Any) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What is in a folder, without times and checksums of what holds them."""
+    """The files of a folder, without times and checksums of what holds them."""
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))

@@ -45,7 +45,7 @@ def asked(folder: Path, line: str) -> dict[str, str]:
 
 
 def completions(folder: Path, line: str) -> list[str]:
-    """What `evaluate` answers, in a process that has everything imported."""
+    """The answers of `evaluate`, in a process that has everything imported."""
     process = os.fork()
     if not process:
         try:

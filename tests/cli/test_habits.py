@@ -1,4 +1,4 @@
-"""What people type out of habit: verbs, lists with commas, patterns, near names."""
+"""Commands that people type out of habit: verbs, lists with commas, patterns, near names."""
 
 from __future__ import annotations
 

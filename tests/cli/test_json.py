@@ -28,7 +28,7 @@ COMMAND = {
     "evaluate gate": ("gate", "--candidate", "minilm@int8"),
     "evaluate plan": ("plan", "--model", "minilm", "--task", "DemoSTS", "--limit", "5", "--device", "cpu"),
 }
-"""What is run, where the name alone lacks arguments."""
+"""The command to run, where the name alone lacks arguments."""
 ELSEWHERE = {"evaluate overlap", "evaluate measure"}
 """These read training data, or compute: tests/training/test_overlap.py, tests/cli/test_cli_measure.py."""
 

@@ -1,4 +1,4 @@
-"""Threads that ask: all is done, in bounds, faults last, and nothing goes on after the iterator is closed."""
+"""Threads that ask: all is done, in bounds, errors last, and nothing goes on after the iterator is closed."""
 
 import itertools
 import subprocess
@@ -44,7 +44,7 @@ def test_a_slow_consumer_is_not_run_ahead_of() -> None:
     answers.close()
 
 
-def test_a_fault_comes_after_the_results_that_are_there() -> None:
+def test_an_error_comes_after_the_results_that_are_there() -> None:
     gate = threading.Event()
 
     def work(place: int) -> int:

@@ -20,7 +20,7 @@ def test_line_breaks_become_spaces_and_escapes_are_removed() -> None:
     assert one_line("\x1b[31mred\x1b[0m") == "\ufffd[31mred\ufffd[0m"
 
 
-def test_model_faults_are_user_errors() -> None:
+def test_model_errors_are_user_errors() -> None:
     assert issubclass(ModelOutputError, UserError)
 
 

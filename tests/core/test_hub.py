@@ -1,4 +1,4 @@
-"""The mission's very command against a loopback hub: download, pins, cache, instructions, score, and every fault."""
+"""The mission's very command against a loopback hub: download, pins, cache, instructions, score, and every failure."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_mission_command_end_to_end(server: HubServer, tmp_path: Path) -> No
     assert not any(p.endswith("pytorch_model.bin") for p in paths)
 
 
-def test_everything_is_cached_and_the_result_is_kept(server: HubServer, tmp_path: Path) -> None:
+def test_everything_is_cached_and_the_result_is_reused(server: HubServer, tmp_path: Path) -> None:
     first = evaluate(server, tmp_path, *MISSION)
     assert first.returncode == 0, first.stderr
     server.stop()
@@ -168,22 +168,22 @@ def test_unknown_model_is_suggested(server: HubServer, tmp_path: Path) -> None:
     assert "did you mean hkunlp/instructor-large" in line
 
 
-@pytest.mark.parametrize("fault", ["gate", "down", "cut", "fail"])
-def test_data_faults_fail_the_task_with_one_line(server: HubServer, tmp_path: Path, fault: str) -> None:
-    if fault == "gate":
+@pytest.mark.parametrize("error", ["gate", "down", "cut", "fail"])
+def test_data_errors_fail_the_task_with_one_line(server: HubServer, tmp_path: Path, error: str) -> None:
+    if error == "gate":
         server.gate(ARGUANA_REPO)
-    elif fault == "cut":
+    elif error == "cut":
         server.cut(ARGUANA_REPO, "corpus.jsonl")
-    elif fault == "fail":
+    elif error == "fail":
         server.fail(ARGUANA_REPO, status=503)
     arguments = list(MISSION)
-    if fault == "down":
+    if error == "down":
         assert evaluate(server, tmp_path, "--model", MODEL, "--task", "DemoSTS", "--limit", "5").returncode == 0
         server.stop()
     done = evaluate(server, tmp_path, *arguments)
     assert done.returncode == 2
     [line] = [x for x in done.stdout.splitlines() if "FAILED" in x]
-    expected = {"gate": "gated", "down": "--hub DIR", "cut": "cut short", "fail": "503"}[fault]
+    expected = {"gate": "gated", "down": "--hub DIR", "cut": "cut short", "fail": "503"}[error]
     assert "mteb/arguana" in line
     assert expected in line
     assert "Traceback" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""What the machine is: its cores, its processor's instructions."""
+"""The machine's facts: its cores, its processor's instructions."""
 
 from pathlib import Path
 

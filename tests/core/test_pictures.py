@@ -79,7 +79,7 @@ OPENED = [
     *("half a png", "flipped bits", "a little too large", "gif of three frames", "png of three frames"),
     *("webp of three frames", "16 bits of grey", "32 bits in a tiff", "long and narrow"),
 ]
-"""What Pillow opens: it looks at no pixel before it must."""
+"""The files that Pillow opens: it looks at no pixel before it must."""
 
 
 @pytest.mark.parametrize("name", [*OPENED, "closed"])

@@ -165,6 +165,6 @@ def test_results_are_read_without_the_package_too(evaluate: Run) -> None:
 
 
 def test_without_plugins_nothing_is_found() -> None:
-    """What is installed beside the tests is ours alone: no entry of ours takes part in other tests."""
+    """The plugins installed beside the tests are ours alone: no entry of ours takes part in other tests."""
     for group in (plugins.FORMS, plugins.TASKS, plugins.SCORERS, plugins.READERS):
         assert plugins.found(group) == {}

@@ -1,4 +1,4 @@
-"""What is shown of a task's progress: a bar on a terminal, a quiet line every half minute elsewhere."""
+"""The progress of a task as shown: a bar on a terminal, a quiet line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from instructor_eval.core.progress import Progress, doing
 
 
 class Clock:
-    """Stands in for `time.monotonic`; time passes only when told."""
+    """Stands in for `time.monotonic`; time passes only when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -179,7 +179,7 @@ def test_time_between_calls_is_not_counted(clock: Clock, shown: Show) -> None:
 
 
 def test_many_small_calls_are_shown_too(clock: Clock, shown: Show) -> None:
-    """Each call is done in one batch, so that nothing is ever left when it is told of."""
+    """Each call is done in one batch, so that nothing is ever left when it reports."""
     plain = shown()
     progress = Progress("task")
     for _ in range(61):

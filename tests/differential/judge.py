@@ -1,4 +1,4 @@
-"""What a folder's vectors are here and in sentence-transformers, and how the two differ."""
+"""A folder's vectors here and in sentence-transformers, and how the two differ."""
 
 import functools
 import re
@@ -27,7 +27,7 @@ TEXTS = (
     "na\u00efve caf\u00e9 \ufb01ne",
     "日本語 текст العربية",
     "😀👍🏽 in the sky",
-    " \t two  blanks\tand tabs ",
+    " \t two  spaces\tand tabs ",
     "line one\nline two\r\nthree",
     "e\u0301 combining a\u0308\u0323 marks",
     "a",
@@ -57,7 +57,7 @@ class Made:
     refused: str = ""
     """A pattern of what the refusing line must name; none where the folder must be computed."""
     either: bool = False
-    """Whether being computed as sentence-transformers does is as good as being refused."""
+    """The vectors of sentence-transformers are as good as a refusal."""
     half: bool = False
     """Weights are stored in half precision: fp32 computes with them in float32, and so does the peer here."""
     family: str | None = "prefix"
@@ -76,9 +76,9 @@ PADDED: dict[str, Any] = {"either": True, "refused": "padding"}
 
 @dataclass
 class Outcome:
-    """What came of a folder."""
+    """The result of judging a folder."""
 
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     refusal: str | None = None
     fingerprint: str | None = None
     theirs: dict[tuple[str, str], Vector | None] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def far(got: Vector, want: Vector) -> float:
 
 
 def judge(made: Made, folder: Path) -> Outcome:
-    """Compare all that the two give of a folder: every fault is a line."""
+    """Compare all that the two give of a folder: every error is a line."""
     outcome = Outcome()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -155,37 +155,37 @@ def _ours(made: Made, folder: Path, outcome: Outcome, model: Any, *, why: str) -
     except UserError as e:
         outcome.refusal = str(e)
     except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
-        outcome.faults.append(f"raw {type(e).__name__}: {str(e)[:200]!r}")
+        outcome.errors.append(f"raw {type(e).__name__}: {str(e)[:200]!r}")
         return
     if outcome.refusal is not None:
-        outcome.faults += _faults_of(outcome.refusal, made, computed=computed)
+        outcome.errors += _errors_of(outcome.refusal, made, computed=computed)
         return
     if not computed:
-        outcome.faults.append(f"sentence-transformers refuses it ({why}); ours gives vectors")
+        outcome.errors.append(f"sentence-transformers refuses it ({why}); ours gives vectors")
         return
     if made.refused and not made.either:
-        outcome.faults.append(f"must be refused (naming {made.refused!r}); ours gives vectors")
+        outcome.errors.append(f"must be refused (naming {made.refused!r}); ours gives vectors")
         return
     outcome.fingerprint = encoder.fingerprint
-    outcome.faults += _by_default(encoder, model)
-    outcome.faults += _differences(encoder, outcome.theirs, made)
+    outcome.errors += _by_default(encoder, model)
+    outcome.errors += _differences(encoder, outcome.theirs, made)
 
 
-def _faults_of(line: str, made: Made, *, computed: bool) -> list[str]:
-    faults = []
+def _errors_of(line: str, made: Made, *, computed: bool) -> list[str]:
+    errors = []
     if "\n" in line or len(line) > LONGEST_LINE:
-        faults.append(f"refused in {len(line.splitlines())} lines, {len(line)} characters")
+        errors.append(f"refused in {len(line.splitlines())} lines, {len(line)} characters")
     if computed and not made.refused:
-        faults.append(f"refused, though sentence-transformers computes it: {line[:300]}")
+        errors.append(f"refused, though sentence-transformers computes it: {line[:300]}")
     if made.refused and not re.search(made.refused, line.replace(made.name, "")):
-        faults.append(f"the refusal does not name {made.refused!r}: {line[:300]}")
+        errors.append(f"the refusal does not name {made.refused!r}: {line[:300]}")
     if "Traceback" in line:
-        faults.append(f"the refusal is a raw error: {line[:200]}")
-    return faults
+        errors.append(f"the refusal is a raw error: {line[:200]}")
+    return errors
 
 
 def _differences(encoder: Any, theirs: dict[tuple[str, str], Vector | None], made: Made) -> list[str]:
-    faults = []
+    errors = []
     for prompt in PROMPTS:
         texts = [text for text in texts_of(made) if theirs[prompt, text] is not None]
         want = [theirs[prompt, text] for text in texts]
@@ -196,20 +196,20 @@ def _differences(encoder: Any, theirs: dict[tuple[str, str], Vector | None], mad
             try:
                 got = encoder.encode(texts, prompt, batch_size=size)
             except Exception as e:  # noqa: BLE001 - a raw error is one of the things looked for
-                faults.append(f"{how} under {prompt!r}: {type(e).__name__}: {str(e)[:200]!r}")
+                errors.append(f"{how} under {prompt!r}: {type(e).__name__}: {str(e)[:200]!r}")
                 break
             off = [far(g, w) for g, w in zip(got, want, strict=True)]
             worst = int(np.argmax(off))
             if off[worst] > TOLERANCE:
                 wrong = sum(o > TOLERANCE for o in off)
-                faults.append(
+                errors.append(
                     f"{how} under {prompt!r}: {wrong} of {len(off)} texts differ, by {off[worst]:.1e} of its length "
                     f"in {texts[worst][:40]!r} (shapes {got.shape[1:]}, {want[worst].shape})"
                 )
         for text in texts_of(made):
             if theirs[prompt, text] is None and not made.loose:
-                faults += _given_for_nothing(encoder, prompt, text)
-    return faults
+                errors += _given_for_nothing(encoder, prompt, text)
+    return errors
 
 
 def _by_default(encoder: Any, model: Any) -> list[str]:
@@ -234,10 +234,10 @@ def _compare_facts(model: Any, outcome: Outcome, folder: Path, made: Made) -> No
     encoder = ours(folder, made)
     dim = next(len(v) for v in outcome.theirs.values() if v is not None)
     if encoder.dim != dim:
-        outcome.faults.append(f"dim {encoder.dim}, theirs {dim}")
+        outcome.errors.append(f"dim {encoder.dim}, theirs {dim}")
     theirs, here = model.max_seq_length, encoder.engine.checkpoint.max_length
     if isinstance(theirs, int) and theirs < 1_000_000 and here != theirs and not made.loose:
-        outcome.faults.append(f"maximum length {here}, theirs {theirs}")
+        outcome.errors.append(f"maximum length {here}, theirs {theirs}")
 
 
 def _together(model: Any, texts: Sequence[str]) -> dict[str, Vector]:
@@ -255,7 +255,7 @@ def _moved_by_padding(together: dict[str, Vector], outcome: Outcome) -> float:
 
 
 def same(one: Outcome, other: Outcome) -> bool:
-    """Whether sentence-transformers' vectors of both folders are the same, text by text."""
+    """Return whether sentence-transformers' vectors of both folders are the same, text by text."""
     pairs: Sequence[tuple[Any, Any]] = [(one.theirs[key], other.theirs[key]) for key in one.theirs]
     return all((a is None) == (b is None) and (a is None or far(a, b) <= TOLERANCE) for a, b in pairs)
 

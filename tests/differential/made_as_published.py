@@ -183,7 +183,7 @@ BESIDE = [
         "links-through-sentence-transformers",
         chain(ending("gpt2", "LayerNorm"), saved("2_LayerNorm", _layer_norm), _linked),
     ),
-    Made("a name (with) blanks, ümläuts", usual("bert")),
+    Made("a name (with) spaces, ümläuts", usual("bert")),
     Made("a name [that] is a pattern*", usual("gpt2", "lasttoken")),
     Made("paths-with-dots", chain(usual("bert"), _paths("./{}"))),
     Made("paths-with-slashes", chain(usual("bert"), _paths("{}/")), either=True, refused="modules.json|path"),

@@ -77,7 +77,7 @@ def _slow(folder: Path) -> None:
 
 
 def _spaces(folder: Path) -> None:
-    """Spaces are kept, which the class would split at."""
+    """Leave spaces in, which the class would split at."""
     _change(folder, lambda t: t.update(pre_tokenizer=t["pre_tokenizer"]["pretokenizers"][1]))
 
 

@@ -20,7 +20,7 @@ def _computed() -> list[tuple[Made, Outcome]]:
 
 @pytest.mark.parametrize("made", FOLDERS, ids=lambda made: made.name)
 def test_a_folder_equals_sentence_transformers_or_is_refused(made: Made) -> None:
-    assert outcome_of(made).faults == []
+    assert outcome_of(made).errors == []
 
 
 @pytest.mark.parametrize("made", FOLDERS, ids=lambda made: made.name)

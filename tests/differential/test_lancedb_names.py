@@ -17,7 +17,7 @@ def test_every_name_falls_into_one_class() -> None:
 @pytest.mark.parametrize("made", FOLDERS.values(), ids=lambda made: made.name)
 def test_every_class_is_computed(made: Made) -> None:
     outcome = outcome_of(made)
-    assert outcome.faults == []
+    assert outcome.errors == []
     if made.refused:  # CLIP where Pillow is missing, without which sentence-transformers loads none
         assert "illow" in (outcome.refusal or "")
     else:

@@ -14,4 +14,4 @@ def test_the_folders_are_many_and_each_has_its_name() -> None:
 
 @pytest.mark.parametrize("made", SOME, ids=lambda made: made.name)
 def test_some_folders_equal_sentence_transformers_or_are_refused(made: Made) -> None:
-    assert outcome_of(made).faults == []
+    assert outcome_of(made).errors == []

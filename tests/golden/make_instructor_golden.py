@@ -47,7 +47,7 @@ def load(folder: Path) -> INSTRUCTOR:
 
 
 def behaviour(model: INSTRUCTOR, instruction: str, text: str) -> str:
-    """What 1.0.1 does with one pair: "assertion", "zero" (a vector of zeros) or "vector"."""
+    """The result of 1.0.1 for one pair: "assertion", "zero" (a vector of zeros) or "vector"."""
     try:
         vector = model.encode([[instruction, text]], batch_size=1)
     except AssertionError:

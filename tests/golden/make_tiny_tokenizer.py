@@ -6,7 +6,7 @@ Run in the parity environment (``requirements-parity.txt``) with ``protobuf`` ad
 
 Sources: the ids and piece names of T5 (pad 0, ``</s>`` 1, unknown 2, 100 sentinels at the end), the
 normalisation ``nmt_nfkc`` of SentencePiece, and the ``T5Converter`` of transformers 4.48.3. Only the rules of
-``nmt_nfkc`` for Latin letters, punctuation, white space, symbols, half- and full-width forms are kept (asked
+``nmt_nfkc`` for Latin letters, punctuation, white space, symbols, half- and full-width forms are in it (asked
 of SentencePiece itself, rule by rule): the whole table is 240 kB, most of it Hangul syllables.
 """
 

@@ -1,4 +1,4 @@
-"""What a hostile input is, and the rule for what a command does with it."""
+"""A hostile input, and the rule for what a command does with it."""
 
 from __future__ import annotations
 
@@ -57,26 +57,26 @@ def check(case: Case, folder: Path, forks: Forks) -> Ended:
     with case.serve() if case.serve else contextlib.nullcontext("") as url:
         arguments = [a.replace("{url}", url) for a in arguments]
         ended = forks.run(arguments, folder, environment=case.environment, user=case.user)
-    told = hold(ended)
+    details = hold(ended)
     out, err = ended.out.decode(), ended.err.decode()
-    assert ended.code == case.code, told
+    assert ended.code == case.code, details
     lines = err.splitlines()
     if case.lines is not None and case.code:
-        assert len(lines) == case.lines, told
-        assert all(line.startswith("evaluate: ") for line in lines[-1:]), told
+        assert len(lines) == case.lines, details
+        assert all(line.startswith("evaluate: ") for line in lines[-1:]), details
     for word in case.says:
-        assert word in err, f"no {word!r} in stderr{told}"
+        assert word in err, f"no {word!r} in stderr{details}"
     for word in case.tells:
-        assert word in out, f"no {word!r} in stdout{told}"
+        assert word in out, f"no {word!r} in stdout{details}"
     shown = [out, err, *((folder / name).read_text(encoding="utf-8") for name in case.writes)]
     for word in case.not_shown:
-        assert not any(word in text for text in shown), f"{word!r} is shown{told}"
+        assert not any(word in text for text in shown), f"{word!r} is shown{details}"
     lost = set(before) - set(_files(folder))
-    assert not lost, f"lost: {lost}{told}"
+    assert not lost, f"lost: {lost}{details}"
     half = [
         f for f in _files(folder) if f not in before and Path(f).name.startswith(".") and Path(f).name != ".gitignore"
     ]
-    assert not half, f"left behind: {half}{told}"
+    assert not half, f"left behind: {half}{details}"
     return ended
 
 
@@ -85,16 +85,16 @@ def hold(ended: Ended) -> str:
     __tracebackhide__ = True
     out, err = ended.out.decode(), ended.err.decode()
     how = f"\ncode {ended.code} after {ended.seconds:.1f} s, {ended.megabytes:.0f} MB"
-    told = f"{how}\n{out[-1000:]}\n{err[:300]} ... {err[-1200:]}"
-    assert "Traceback" not in out + err, told
-    assert ended.code >= 0, told
-    assert ended.seconds < SECONDS, told
-    assert ended.megabytes < MEGABYTES, told
+    details = f"{how}\n{out[-1000:]}\n{err[:300]} ... {err[-1200:]}"
+    assert "Traceback" not in out + err, details
+    assert ended.code >= 0, details
+    assert ended.seconds < SECONDS, details
+    assert ended.megabytes < MEGABYTES, details
     for text in (out, err):
         raw = {c for c in text if not c.isprintable()} - {"\n"}
-        assert not raw, f"raw characters {raw}{told}"
-    assert max(map(len, err.splitlines()), default=0) <= LONGEST, told
-    return told
+        assert not raw, f"raw characters {raw}{details}"
+    assert max(map(len, err.splitlines()), default=0) <= LONGEST, details
+    return details
 
 
 def _files(folder: Path) -> Iterator[str]:

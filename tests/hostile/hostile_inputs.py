@@ -1,4 +1,4 @@
-"""What hostile cases begin with: a good tiny checkpoint, a good card with its data; one thing of it is then spoilt."""
+"""The good inputs that hostile cases begin with, a tiny checkpoint, a card with its data; one thing is then spoilt."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def score_file(root: Path, task: str = "SciFact", variant: str = "fp32") -> Path
 
 
 def literal(text: str) -> str:
-    """What `change` writes as it is: numbers that no value of Python's is."""
+    """Mark a text that `change` writes as it is: numbers that no value of Python's is."""
     return f"@@{text}@@"
 
 

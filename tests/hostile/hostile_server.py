@@ -1,8 +1,8 @@
-"""A server on the loopback that answers whatever it is asked with raw bytes of a fault's making.
+"""A server on the loopback that answers whatever it is asked with the raw bytes of a failure.
 
-    with serving(fault) as url: ...
+    with serving(failure) as url: ...
 
-A fault is given a request and yields bytes; `None` among them ends the connection with a reset. It stops when the
+A failure is given a request and yields bytes; `None` among them ends the connection with a reset. It stops when the
 client goes away.
 """
 
@@ -27,7 +27,7 @@ VERSION = "HTTP/1.1"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: the path, the body's JSON, the key that was sent, and the number of the request, from 0."""
+    """A request: its path, the body's JSON, the key that was sent, and its number, from 0."""
 
     path: str
     body: Any
@@ -35,14 +35,14 @@ class Request:
     number: int
 
 
-Fault = Callable[[Request], Iterable[bytes | None]]
+Failure = Callable[[Request], Iterable[bytes | None]]
 
 
 class Server:
     """Answers every request on a port of its own."""
 
-    def __init__(self, fault: Fault) -> None:
-        self._fault = fault
+    def __init__(self, failure: Failure) -> None:
+        self._failure = failure
         self._count = 0
         self._open: set[socket.socket] = set()
         self._stopping = False
@@ -61,7 +61,7 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection, connection.makefile("rb") as incoming:
             while (request := self._read(incoming)) is not None:
-                for part in self._fault(request):
+                for part in self._failure(request):
                     if part is None:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
@@ -85,7 +85,7 @@ class Server:
         return request
 
     def stop(self) -> None:
-        """Close all; a fault that still writes finds nobody there."""
+        """Close all; a failure that still writes finds nobody there."""
         for connection in (self._listening, *self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -94,9 +94,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(fault: Fault) -> Iterator[str]:
+def serving(failure: Failure) -> Iterator[str]:
     """The URL of a server that does so."""
-    server = Server(fault)
+    server = Server(failure)
     try:
         yield server.url
     finally:

@@ -1,4 +1,4 @@
-"""Servers of embeddings: faults on the wire, in the JSON, in the vectors, in the list of models."""
+"""Servers of embeddings: failures on the wire, in the JSON, in the vectors, in the list of models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hostile_case import Case
-from hostile_server import Fault, Request, good, reply, serving
-from reply_faults import JSON, STATUSES, WIRE, WITHIN, Fields, after, edited, status, whole
+from hostile_server import Failure, Request, good, reply, serving
+from reply_failures import JSON, STATUSES, WIRE, WITHIN, Fields, after, edited, status, whole
 
 KEY = "sk-Q7zR4mXw9LbT2vNc8HdK5gFyJ1pA6"
 RUN = ("--task", "DemoSTS", "--limit", "4", "--results", "r", "--tries", "1", "--quiet")
@@ -37,7 +37,7 @@ def _shorter(reply: Fields, _key: str) -> None:
         entry["embedding"] = [1.0]
 
 
-VECTORS: dict[str, tuple[Fault, str]] = {
+VECTORS: dict[str, tuple[Failure, str]] = {
     "data: null": (edited(lambda r, k: {"data": None}), "no reply to /"),
     "data: a text": (edited(lambda r, k: {"data": k[:3]}), "no reply to /"),
     "data: a number": (edited(lambda r, k: {"data": 3}), "no reply to /"),
@@ -76,7 +76,7 @@ VECTORS: dict[str, tuple[Fault, str]] = {
     "model: the key in capitals": (edited(lambda r, k: r.update(model=k.upper())), "has the API key in it"),
 }
 
-MODELS: dict[str, tuple[Fault, str]] = {
+MODELS: dict[str, tuple[Failure, str]] = {
     "the key": (edited(lambda r, k: {"data": [{"id": k}]}), "has the API key in it"),
     "a part of the key": (edited(lambda r, k: {"data": [{"id": f"org/{k[8:17]}"}]}), "has the API key in it"),
     "the key in escapes": (
@@ -106,13 +106,13 @@ MODELS: dict[str, tuple[Fault, str]] = {
 }
 
 
-def _case(name: str, fault: Fault, says: Sequence[str], spec: str = "#m", code: int = 2) -> Case:
+def _case(name: str, failure: Failure, says: Sequence[str], spec: str = "#m", code: int = 2) -> Case:
     def make(_folder: Path) -> Sequence[str]:
         return ("--model", f"endpoint:{{url}}/v1{spec}", *RUN, "--timeout", "0.6" if WITHIN in says else "60")
 
     lines = None if code == 0 else 1
     environment = {"INSTRUCTOR_EVAL_API_KEY": KEY}
-    return Case(name, make, says, code, lines, lambda: serving(fault), environment)
+    return Case(name, make, says, code, lines, lambda: serving(failure), environment)
 
 
 def _twice(request: Request) -> bytes:
@@ -120,7 +120,7 @@ def _twice(request: Request) -> bytes:
     return reply(f'{{"data": null, "model": 5, {whole_reply[1:]}'.encode())
 
 
-GOES_ON: dict[str, tuple[Fault, str]] = {
+GOES_ON: dict[str, tuple[Failure, str]] = {
     "usage: 400 digits": (edited(lambda r, k: r.update(usage={"prompt_tokens": 10**400, k: k})), "#m"),
     "usage: NaN": (edited(lambda r, k: r.update(usage={"prompt_tokens": float("nan"), "total_tokens": -1})), "#m"),
     "usage: a text": (edited(lambda r, k: r.update(usage=k)), "#m"),
@@ -134,9 +134,9 @@ GOES_ON: dict[str, tuple[Fault, str]] = {
 }
 
 CASES = [
-    *(_case(f"{name}", fault, (says,)) for name, (fault, says) in (STATUSES | WIRE | JSON | VECTORS).items()),
-    *(_case(f"models: {name}", fault, (says,), "") for name, (fault, says) in MODELS.items()),
-    *(_case(f"goes on: {name}", fault, (), spec, 0) for name, (fault, spec) in GOES_ON.items()),
+    *(_case(f"{name}", failure, (says,)) for name, (failure, says) in (STATUSES | WIRE | JSON | VECTORS).items()),
+    *(_case(f"models: {name}", failure, (says,), "") for name, (failure, says) in MODELS.items()),
+    *(_case(f"goes on: {name}", failure, (), spec, 0) for name, (failure, spec) in GOES_ON.items()),
     _case("then 500", after(1, status("500")), ("HTTP 500", "DemoSTS")),
     _case("then another dimension", after(1, edited(_shorter)), ("vectors of 1 values, and of 16 before",)),
     _case("then another model", after(1, edited(lambda r, k: r.update(model="\x1b[2Jx"))), ("before: name the model",)),

@@ -109,7 +109,7 @@ GATES = [
 
 
 def _baseline(folder: Path) -> Path:
-    """A baseline kept of the results."""
+    """Set the results as a baseline; its path."""
     root = results(folder)
     side = find_side.resolve("minilm@fp32", results=root, protocol=protocol.parse([]))
     return baselines.set_baseline(side, folder=root / "baselines")[0]

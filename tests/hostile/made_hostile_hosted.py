@@ -1,4 +1,4 @@
-"""A provider that litellm asks, at an address of the user's choosing: the same faults, through its own connections."""
+"""A provider that litellm asks, at an address of the user's choosing: the same failures, by its own connections."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hostile_case import Case
-from hostile_server import Fault, serving
+from hostile_server import Failure, serving
 from made_hostile_embeddings import KEY, RUN, VECTORS
-from reply_faults import JSON, STATUSES, WIRE, WITHIN
+from reply_failures import JSON, STATUSES, WIRE, WITHIN
 
 SAID = {
     "400": "even alone",
@@ -41,13 +41,13 @@ SAID = {
 }
 
 
-def _case(name: str, fault: Fault, says: str) -> Case:
+def _case(name: str, failure: Failure, says: str) -> Case:
     def make(_folder: Path) -> Sequence[str]:
         return ("--model", "hosted:openai/m", *RUN, "--timeout", "0.6" if says == WITHIN else "60")
 
     @contextlib.contextmanager
     def serve() -> Iterator[str]:
-        with serving(fault) as url:
+        with serving(failure) as url:
             environment["OPENAI_API_BASE"] = f"{url}/v1"
             yield url
 

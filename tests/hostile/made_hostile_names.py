@@ -47,7 +47,7 @@ _OF_FORM = {
     ("Markdown", "report"): ("<img src=https",),
     ("LaTeX", "leaderboard as LaTeX"): (r"\input",),
 }
-"""What must not be shown of a name in a form."""
+"""The parts of a name that must not be shown in a form."""
 
 
 def _named(place: Sequence[Any], name: str) -> Callable[[Path], object]:

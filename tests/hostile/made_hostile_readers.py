@@ -1,4 +1,4 @@
-"""Servers of completions that answer prompts: the same faults, and those of log-probabilities and answers."""
+"""Servers of completions that answer prompts: the same failures, and those of log-probabilities and answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hostile_case import Case
-from hostile_server import Fault, Request, good, of, serving
+from hostile_server import Failure, Request, good, of, serving
 from made_hostile_embeddings import KEY, MODELS
-from reply_faults import JSON, LONG, STATUSES, WIRE, WITHIN, Fields, edited, status
+from reply_failures import JSON, LONG, STATUSES, WIRE, WITHIN, Fields, edited, status
 
 RUN = ("--selection", "bm25", "--limit", "3", "--results", "r", "--tries", "1", "--quiet", "--task")
 OPTIONS = "{input: 'Of what? {text} ', embed: '{text}', labels: [apple, bread], most: 2}"
@@ -26,11 +26,11 @@ def _card(folder: Path, options: str) -> str:
     return "mine.yaml"
 
 
-def _logprobs(**members: Any) -> Fault:
+def _logprobs(**members: Any) -> Failure:
     return edited(lambda reply, _key: reply["choices"][0]["logprobs"].update(members))
 
 
-def _value(value: Any) -> Fault:
+def _value(value: Any) -> Failure:
     def edit(reply: Fields, _key: str) -> None:
         given = reply["choices"][0]["logprobs"]
         given["token_logprobs"] = [value] * len(given["tokens"])
@@ -38,7 +38,7 @@ def _value(value: Any) -> Fault:
     return edited(edit)
 
 
-def _text(text: Any) -> Fault:
+def _text(text: Any) -> Failure:
     return edited(lambda reply, key: reply["choices"][0].update(text=text(key) if callable(text) else text))
 
 
@@ -49,7 +49,7 @@ def _chat_shaped(request: Request) -> list[bytes]:
     return [of(fields)]
 
 
-SCORES: dict[str, tuple[Fault, str]] = {
+SCORES: dict[str, tuple[Failure, str]] = {
     "llama.cpp's": (_chat_shaped, "llama.cpp does not"),
     "400 of echo": (status("400", message="echo and logprobs are not supported"), NO_ECHO),
     "no choices": (edited(lambda r, k: {"choices": [], k: k}), "no reply to /completions"),
@@ -74,12 +74,12 @@ SCORES: dict[str, tuple[Fault, str]] = {
     "500 of a long prompt": (status("500", message=LONG), "give a server (or a model) of a longer context"),
     "422": (status("422"), "refuses the prompt of question 1 of 3"),
 }
-ANSWERS: dict[str, tuple[Fault, str]] = {
+ANSWERS: dict[str, tuple[Failure, str]] = {
     "text: 1 MB": (_text("x" * 2**20), "an answer of 1,048,576 characters"),
     "text: a list": (_text(["x"]), "no reply to /completions"),
     "500 of a long prompt": (status("500", message=LONG), "of a longer context"),
 }
-GOES_ON: dict[str, Fault] = {
+GOES_ON: dict[str, Failure] = {
     "the key": _text(lambda key: f"yes {key} {key[3:12]} {key.swapcase()}"),
     "escapes": _text("yes\x1b[2J\x9b\u202e\0\ud800"),
     "markup": _text("<script>alert(1)</script>|`=cmd|' /C calc'!A0`"),
@@ -93,21 +93,21 @@ SOME = ("400", "401", "404", "429 and the key", "500", "502 and a page", "308 an
 NAMES = ("the key", "a part of the key", "1 MB", "ESC", "none", "10,000")
 
 
-def _case(name: str, fault: Fault, says: Sequence[str], options: str, spec: str = "#m", code: int = 2) -> Case:
+def _case(name: str, failure: Failure, says: Sequence[str], options: str, spec: str = "#m", code: int = 2) -> Case:
     def make(folder: Path) -> Sequence[str]:
         timeout = "0.6" if WITHIN in says else "60"
         return (*RUN, _card(folder, options), "--reader", f"endpoint:{{url}}/v1{spec}", "--timeout", timeout)
 
     says = [word.replace("/embeddings", "/completions").replace("even alone", "refuses the prompt") for word in says]
     lines = None if code == 0 else 1
-    return Case(name, make, says, code, lines, lambda: serving(fault), {"INSTRUCTOR_EVAL_API_KEY": KEY})
+    return Case(name, make, says, code, lines, lambda: serving(failure), {"INSTRUCTOR_EVAL_API_KEY": KEY})
 
 
 EVERY = STATUSES | WIRE | JSON
 CASES = [
     *(_case(name, EVERY[name][0], (EVERY[name][1],), OPTIONS) for name in SOME),
     *(_case(f"models: {name}", MODELS[name][0], (MODELS[name][1],), OPTIONS, "") for name in NAMES),
-    *(_case(f"scores: {name}", fault, (says,), OPTIONS) for name, (fault, says) in SCORES.items()),
-    *(_case(f"answers: {name}", fault, (says,), GENERATED) for name, (fault, says) in ANSWERS.items()),
-    *(_case(f"answers, goes on: {name}", fault, (), GENERATED, code=0) for name, fault in GOES_ON.items()),
+    *(_case(f"scores: {name}", failure, (says,), OPTIONS) for name, (failure, says) in SCORES.items()),
+    *(_case(f"answers: {name}", failure, (says,), GENERATED) for name, (failure, says) in ANSWERS.items()),
+    *(_case(f"answers, goes on: {name}", failure, (), GENERATED, code=0) for name, failure in GOES_ON.items()),
 ]

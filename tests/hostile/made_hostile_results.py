@@ -19,10 +19,10 @@ READERS: dict[str, tuple[str, ...]] = {
     "gate": ("gate", "--baseline", "minilm", "--candidate", "minilm@int8"),
     "baseline": ("baseline", "set", "minilm"),
 }
-"""What reads every score of a folder and ends at the first that is not whole."""
+"""The commands that read every score of a folder and end at the first that is not whole."""
 VALIDATE = ("validate", "--results", "results")
 Harm = Callable[[Path], object]
-"""What is done to a file."""
+"""A change to a file."""
 
 
 def _in_its_place(make: Harm) -> Harm:

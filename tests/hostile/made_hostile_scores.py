@@ -109,12 +109,12 @@ def _cases() -> list[Case]:
 
 
 def page_of(command: Sequence[str]) -> list[str]:
-    """What a command writes."""
+    """The files that a command writes."""
     return ["page.html"] if tuple(command) == REPORT else []
 
 
 def _goes_on(name: str, *places: tuple[tuple[Any, ...], Any], code: int = 0, **more: Any) -> list[Case]:
-    """What is no fault of the file: every command shows it, and nothing of it is raw."""
+    """Cases in which the file is all right: every command shows it, and nothing of it is raw."""
     return [
         Case(f"{command}: {name}", _make(arguments, *places), code=code, writes=page_of(arguments), **more)
         for command, arguments in COMMANDS[:3]

@@ -59,7 +59,7 @@ def _set(name: str, value: float) -> Spoil:
 
 
 class Bomb:
-    """What a pickle would run."""
+    """Runs a command where a pickle is loaded."""
 
     def __reduce__(self) -> Any:
         return os.system, ("touch /tmp/instructor-eval-was-executed",)

@@ -125,13 +125,13 @@ def test_headers(tmp_path: Path) -> None:
         try:
             theirs = {name: tensor["shape"] for name, tensor in safetensors.deserialize(content)}
         except safetensors.SafetensorError as e:
-            theirs, told = None, str(e)
+            theirs, why = None, str(e)
         if theirs is not None:
             assert ours == theirs, (
                 f"the reference implementation reads it, and we say: {said if ours is None else ours}"
             )
         elif ours is not None:
-            assert "Misaligned" in told, told  # sizes in bits that make no whole bytes
+            assert "Misaligned" in why, why  # sizes in bits that make no whole bytes
 
     for_a_while(headers(), check)
 
@@ -165,7 +165,7 @@ def test_cards(tmp_path: Path) -> None:
 
 
 def test_configurations(tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")  # its import is no example's fault
+    pytest.importorskip("sentence_transformers")  # here, so that no example is blamed for its import
     good = {
         "bert": tiny.build_plain(tmp_path / "bert", layers=1),
         "t5": tiny.build_instructor(tmp_path / "t5", layers=1),

@@ -88,7 +88,7 @@ def changed(reply: Any, steps: list[tuple[int, Any, str]]) -> bytes:
 
 
 class Wire:
-    """What the server answers with next."""
+    """The server's next answer."""
 
     def __init__(self) -> None:
         self.status, self.headers, self.content, self.cut = b"", [], b"", 10**9

@@ -139,7 +139,7 @@ def _change(folder: Path, chance: random.Random) -> str:
     """Change one or two files; which."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and "runs" not in p.parts]
     files += [p for p in files if p.suffix == ".json"] * 3 + [folder / "results/runs/run.json"]
-    told = []
+    changed = []
     for _ in range(chance.choice((1, 1, 2))):
         path = chance.choice(files)
         if path.suffix == ".json" and chance.random() < 0.8:
@@ -153,8 +153,8 @@ def _change(folder: Path, chance: random.Random) -> str:
                 body = content.partition(b"\n")[2]
                 content = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
             path.write_bytes(content)
-        told.append(str(path.relative_to(folder)))
-    return ", ".join(told)
+        changed.append(str(path.relative_to(folder)))
+    return ", ".join(changed)
 
 
 @pytest.fixture(scope="module")
@@ -200,4 +200,4 @@ def test_results_changed_at_random(good: Path, tmp_path: Path) -> None:
     finally:
         forks.close()
     print(f"{number} folders from seed {SEED}")
-    assert not failures, "\n\n".join(f"{what}\n{told}" for what, told in failures.items())
+    assert not failures, "\n\n".join(f"{what}\n{error}" for what, error in failures.items())

@@ -1,6 +1,6 @@
-"""A key of 32 characters, sent through every fault of a server: it is found nowhere afterwards, whole or in pieces.
+"""A key of 32 characters, sent through every failure of a server: it is found nowhere afterwards, whole or in pieces.
 
-Every fault sends the key back wherever a server can put text. Searched is all that the runs wrote (results, caches),
+Every failure sends the key back wherever a server can put text. Searched is all that the runs wrote (results, caches),
 printed, logged and showed in the list of processes, and what the reading commands make of the results.
 """
 
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hostile_server import Fault, good, of, serving
+from hostile_server import Failure, good, of, serving
 from made_hostile_embeddings import GOES_ON, KEY, MODELS, VECTORS
 from made_hostile_readers import ANSWERS, GENERATED, OPTIONS, SCORES, _card
 from made_hostile_readers import GOES_ON as ANSWERED
-from reply_faults import JSON, STATUSES, WIRE, after
+from reply_failures import JSON, STATUSES, WIRE, after
 
 from instructor_eval.models.served import openai
 from instructor_eval.models.served.contract import Limits, Serving
@@ -33,10 +33,10 @@ from instructor_eval.readers.contract import Question
 from instructor_eval.readers.openai import EndpointReader
 
 PIECES = [KEY[at : at + 8].lower().encode() for at in range(len(KEY) - 7)]
-EVERY: dict[str, Fault] = {name: fault for name, (fault, _) in (STATUSES | WIRE | JSON | VECTORS).items()}
+EVERY: dict[str, Failure] = {name: failure for name, (failure, _) in (STATUSES | WIRE | JSON | VECTORS).items()}
 LATER = ("400", "401", "500", "301 and escapes", "400 in base64", "422 of a maximum", "cookies", "ends in the body",
          "an error with 200", "embedding: 1 MB of text in it", "model: the key", "index: the key")  # fmt: skip
-"""Faults that also come when a task is at work; with `--debug` all of them do."""
+"""Failures that also come when a task is at work; with `--debug` all of them do."""
 READING: tuple[tuple[str, ...], ...] = (
     *(("leaderboard", "--format", form) for form in ("table", "md", "csv", "json", "latex")),
     ("report", "-o", "page.html"), ("models",), ("validate", "--results", "results"), ("cache", "info"),
@@ -78,7 +78,7 @@ def _logged() -> Iterator[io.StringIO]:
 
 
 def _shown(ask: Callable[[], object]) -> str:
-    """What comes of asking: the answer, or the error as `--debug` shows it."""
+    """The answer, or the error as `--debug` shows it."""
     try:
         return repr(ask())
     except Exception as e:  # noqa: BLE001 # whatever it is, it is shown
@@ -89,7 +89,7 @@ def _shown(ask: Callable[[], object]) -> str:
 @pytest.mark.parametrize("name", EVERY | {f"models: {name}": None for name in MODELS})
 def test_nothing_is_shown_with_debug_or_logged(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     kind, _, rest = name.partition("models: ")
-    fault = MODELS[rest][0] if rest and not kind else EVERY[name]
+    failure = MODELS[rest][0] if rest and not kind else EVERY[name]
     spec = "" if rest and not kind else "#m"
 
     def embed() -> object:
@@ -101,9 +101,9 @@ def test_nothing_is_shown_with_debug_or_logged(name: str, capfd: pytest.CaptureF
         reader = EndpointReader(f"{url}/v1{spec}", tries=1, timeout=0.25, wait=0.001)
         return list(reader.read([Question("a?", ("x", "y"))])), reader.describe()
 
-    with _logged() as log, serving(fault) as url:
+    with _logged() as log, serving(failure) as url:
         shown = _shown(embed) + _shown(read)
-    with _logged() as more, serving(after(1, fault)) as url:
+    with _logged() as more, serving(after(1, failure)) as url:
         shown += _shown(embed)
     printed = capfd.readouterr()
     for text in (shown, log.getvalue(), more.getvalue(), printed.out, printed.err):
@@ -112,26 +112,26 @@ def test_nothing_is_shown_with_debug_or_logged(name: str, capfd: pytest.CaptureF
 
 @pytest.mark.slow
 def test_nothing_is_written_or_printed(tmp_path: Path) -> None:
-    """One run with a model for every fault, each of them filed; one for what goes on; and the readers."""
-    faults = [*EVERY.values(), *(after(1, EVERY[name]) for name in LATER)]
-    going = [fault for fault, _ in GOES_ON.values()]
-    readers = [*ANSWERED.values(), *(fault for fault, _ in (*SCORES.values(), *ANSWERS.values()))]
+    """One run with a model for every failure, each of them filed; one for what goes on; and the readers."""
+    failures = [*EVERY.values(), *(after(1, EVERY[name]) for name in LATER)]
+    going = [failure for failure, _ in GOES_ON.values()]
+    readers = [*ANSWERED.values(), *(failure for failure, _ in (*SCORES.values(), *ANSWERS.values()))]
     printed = b""
     with contextlib.ExitStack() as servers:
 
-        def models(some: list[Fault], spec: str) -> list[str]:
-            urls = [servers.enter_context(serving(fault)) for fault in some]
+        def models(some: list[Failure], spec: str) -> list[str]:
+            urls = [servers.enter_context(serving(failure)) for failure in some]
             return [word for url in urls for word in ("--model", f"endpoint:{url}/v1{spec}")]
 
-        listing = models([fault for fault, _ in MODELS.values()], "")
+        listing = models([failure for failure, _ in MODELS.values()], "")
         task = ("--task", "DemoSTS", "--limit", "4", "--tries", "1")
-        printed += _run(tmp_path, *models(faults, "#m"), *listing, *task, "--timeout", "0.25")
+        printed += _run(tmp_path, *models(failures, "#m"), *listing, *task, "--timeout", "0.25")
         printed += _run(tmp_path, *models([*going, lambda r: [of(good(r))]], "#m"), *task, "--timeout", "60")
         for kind, options in (("scored", OPTIONS), ("generated", GENERATED)):
             (tmp_path / kind).mkdir()
             card = f"{kind}/{_card(tmp_path / kind, options)}"
-            for fault in readers:
-                url = servers.enter_context(serving(fault))
+            for failure in readers:
+                url = servers.enter_context(serving(failure))
                 asked = ("--selection", "bm25", "--limit", "3", "--tries", "1", "--task", card)
                 printed += _run(tmp_path, *asked, "--reader", f"endpoint:{url}/v1#m", here=True)
     for command in READING:
@@ -152,7 +152,7 @@ def _content(path: Path) -> bytes:
 
 
 def _run(folder: Path, *arguments: str, here: bool = False) -> bytes:
-    """What a command prints; in a process of its own, whose command line is looked at, or in this one."""
+    """The output of a command; in a process of its own, whose command line is looked at, or in this one."""
     if here:
         from instructor_eval.cli.main import main
 

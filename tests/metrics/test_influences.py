@@ -1,4 +1,4 @@
-"""What each unit adds to a score, against the derivative, the jackknife and SciPy."""
+"""The contribution of each unit to a score, against the derivative, the jackknife and SciPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package's metric that says more than its formula: taken as it is, and every part of it kept in bounds."""
+"""A package's metric that says more than its formula: taken as it is, and every part of it held in bounds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def mean(items: Items) -> float:
     return sum(items["cosine"]) / len(items["cosine"])
 
 
-def fault(call: Callable[[], Any]) -> str:
+def error(call: Callable[[], Any]) -> str:
     with pytest.raises(UserError) as caught:
         call()
     assert "\n" not in str(caught.value)
@@ -72,7 +72,7 @@ def test_it_is_called_as_its_entry_says_and_is_no_mean_of_tasks(bring: Bring) ->
 )
 def test_parts_that_give_no_number_a_unit(bring: Bring, part: str, function: Any, words: str) -> None:
     metric = bring(Metric("m", mean, **{part: function}))
-    text = fault(lambda: metric.contributions(ITEMS))
+    text = error(lambda: metric.contributions(ITEMS))
     assert text.startswith("scorer theirs (acme 1.0) ")
     assert words in text
 
@@ -91,14 +91,14 @@ def test_draws_that_fail_or_are_too_few(bring: Bring) -> None:
     assert good.weighted is not None
     assert good.weighted(ITEMS)(counts) == pytest.approx([0.2] * 4)
     few = bring(Metric("m", mean, weighted=lambda _items: lambda _counts: np.zeros(3)))
-    assert "gives [3] values for 4 draws" in fault(lambda: few.weighted(ITEMS)(counts))
+    assert "gives [3] values for 4 draws" in error(lambda: few.weighted(ITEMS)(counts))
     none = bring(Metric("m", mean, weighted=lambda _items: lambda _counts: 1 / 0))
-    assert "(ZeroDivisionError" in fault(lambda: none.weighted(ITEMS)(counts))
+    assert "(ZeroDivisionError" in error(lambda: none.weighted(ITEMS)(counts))
     early = bring(Metric("m", mean, weighted=lambda items: items["no_such"]))
-    assert "(KeyError: 'no_such')" in fault(lambda: early.weighted(ITEMS))
+    assert "(KeyError: 'no_such')" in error(lambda: early.weighted(ITEMS))
 
 
 def test_what_is_neither_a_function_nor_a_metric(bring: Bring) -> None:
-    assert fault(lambda: bring(5)) == (
+    assert error(lambda: bring(5)) == (
         "scorer theirs (acme 1.0): acme:M is no function of items, nor a Metric: correct or uninstall it"
     )

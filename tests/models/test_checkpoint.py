@@ -1,4 +1,4 @@
-"""What a checkpoint's files say, what is refused, and what changes the fingerprint."""
+"""Checkpoints: what their files say, what is refused, and what changes the fingerprint."""
 
 import json
 from pathlib import Path

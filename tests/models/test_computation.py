@@ -57,7 +57,7 @@ class FakeNetwork:
 
 
 class Job:
-    """Texts of given lengths; what is asked, done and kept is written down."""
+    """Texts of given lengths; what is asked, done and stored is written down."""
 
     def __init__(self, lengths: list[int], network: FakeNetwork, *, most: int | None = None) -> None:
         self.lengths, self.network = lengths, network
@@ -91,7 +91,7 @@ class Job:
         return computation
 
     def check(self) -> None:
-        """Every text once, with its own vector, and kept."""
+        """Every text once, with its own vector, and stored."""
         count = len(self.lengths)
         assert self.times == Counter(range(count))
         assert sorted(i for part in self.commits for i in part) == list(range(count))
@@ -353,16 +353,16 @@ def test_what_was_done_before_a_bad_vector_is_stored(
     with one_line(NAME, "NaN", kind=ModelOutputError):
         encoder.encode(TEXTS, DOCUMENT)
     lengths = np.array(encoder.input_lengths(TEXTS, DOCUMENT))
-    kept = known(encoder, TEXTS)
-    assert kept.sum() > 60
-    assert not kept[lengths <= bad].any()
-    assert kept[lengths > bad + 2].all()
+    stored = known(encoder, TEXTS)
+    assert stored.sum() > 60
+    assert not stored[lengths <= bad].any()
+    assert stored[lengths > bad + 2].all()
 
 
 def test_a_text_that_cannot_be_tokenised_ends_the_call(
     encoder: Engine, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a later window: the ones before are kept."""
+    """In a later window: the ones before are stored."""
     shortest = min(TEXTS, key=len)
     whole = encoder._tokenise
 

@@ -206,10 +206,10 @@ def test_a_build_without_the_fused_product(monkeypatch: pytest.MonkeyPatch, ther
     assert largest(own(x).numpy(), result.numpy()) < TOLERANCE
     if activation == "none":
         added = torch.randn(40, 24)
-        kept = added.clone()
+        before = added.clone()
         for linear in (own, plain):
-            assert largest(linear(x, added=added).numpy(), (result + kept).numpy()) < TOLERANCE
-            assert torch.equal(added, kept)
+            assert largest(linear(x, added=added).numpy(), (result + before).numpy()) < TOLERANCE
+            assert torch.equal(added, before)
 
 
 def test_vectors_without_the_fused_product(monkeypatch: pytest.MonkeyPatch, instructor: Engine, plain: Engine) -> None:
@@ -257,7 +257,7 @@ def test_other_models_go_by_transformers(tmp_path: Path, plain_folder: Path, kin
 
 
 class OwnBert(BertModel):
-    """What a checkpoint's own code may bring."""
+    """A class that a checkpoint's own code may bring."""
 
 
 class OwnT5(T5EncoderModel):
@@ -306,13 +306,13 @@ def test_bf16_is_near_and_is_another_model(request: pytest.FixtureRequest, kind:
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Numbers of threads that torch is told; it believes to have 64."""
-    told: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    """Numbers of threads that torch is given; it believes to have 64."""
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: range(8), raising=False)
-    return told
+    return given
 
 
 @pytest.mark.parametrize(("granted", "used"), [(2, 2), (None, 8), (32, 8)])

@@ -57,7 +57,7 @@ def test_an_instructor_with_its_instructions(instructor: Path, tmp_path: Path) -
     made = function(name=str(instructor), source_instruction=SOURCE, query_instruction=QUERY)
     model = load_encoder(instructor, device="cpu", variant="fp32")
     check_against_exact_search(table_of(made, tmp_path), model, SOURCE, QUERY)
-    # The two instructions are told apart, and both matter.
+    # The two instructions are not mixed up, and both matter.
     assert np.abs(made.compute_query_embeddings("the river")[0] - model.encode("the river", QUERY)).max() < 1e-5
     assert np.abs(model.encode("the river", SOURCE) - model.encode("the river", QUERY)).max() > 1e-3
 
@@ -231,20 +231,20 @@ def test_a_model_is_loaded_once_for_all_searches_and_threads(tmp_path: Path, mon
     monkeypatch.setattr(ours, "_loaded", type(ours._loaded)())
     table = table_of(function(name="minilm"), tmp_path)
     expected = {q: [r["id"] for r in table.search(q).limit(5).to_list()] for q in QUESTIONS}
-    faults: list[object] = []
+    wrong: list[object] = []
 
     def search(question: str) -> None:
         again = lancedb.connect(tmp_path).open_table("rows")
         for _ in range(5):
             if [r["id"] for r in again.search(question).limit(5).to_list()] != expected[question]:
-                faults.append(question)
+                wrong.append(question)
 
     threads = [threading.Thread(target=search, args=(q,)) for q in QUESTIONS * 2]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert not faults
+    assert not wrong
     assert loaded == ["minilm"]
     for dim in range(8, 8 + 2 * ours._MOST_LOADED):
         assert function(name="minilm", quantize=f"fp32@{dim}").ndims() == dim

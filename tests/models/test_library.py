@@ -297,7 +297,7 @@ def test_the_numeric_form(instructor_folder: Path, model: LibraryEncoder) -> Non
     assert TOLERANCE < largest(vectors, model.encode(TEXTS, DOCUMENT)) < 0.1
 
 
-def kept_as(folder: Path, variant: str) -> LibraryEncoder:
+def in_precision(folder: Path, variant: str) -> LibraryEncoder:
     return load_encoder(folder, family="instructor", device="cpu", variant=variant)
 
 
@@ -311,7 +311,7 @@ def test_the_precision_of_vectors(instructor_folder: Path, model: LibraryEncoder
         "auto+binary": np.sign(full),
         "fp32+ubinary@8": np.sign(cut),
     }.items():
-        encoder = kept_as(instructor_folder, variant)
+        encoder = in_precision(instructor_folder, variant)
         vectors = encoder.encode(TEXTS, DOCUMENT)
         assert largest(vectors, expected) < 1e-6, variant
         assert vectors.dtype == np.float32
@@ -328,7 +328,7 @@ def test_the_precision_of_vectors(instructor_folder: Path, model: LibraryEncoder
 
 @pytest.mark.parametrize("name", ["int8", "uint8"])
 def test_int8_wants_to_be_calibrated(instructor_folder: Path, model: LibraryEncoder, name: str) -> None:
-    encoder = kept_as(instructor_folder, f"fp32+{name}@9")
+    encoder = in_precision(instructor_folder, f"fp32+{name}@9")
     texts = [f"{SENTENCE} {i}" for i in range(25)]
     for use in (lambda: encoder.encode(texts, DOCUMENT), lambda: encoder.encode([]), lambda: encoder.stream(texts)):
         with one_line(f"fp32+{name}@9", "calibrate(texts, instruction)"):

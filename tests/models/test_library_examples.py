@@ -1,4 +1,4 @@
-"""What INSTRUCTOR's users do with its vectors, done with `load_encoder`."""
+"""Examples of INSTRUCTOR's users, done with `load_encoder`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What vectors are kept as: against sentence-transformers' codes, and what must hold of any vectors."""
+"""Precisions of vectors: against sentence-transformers' codes, and what must hold of any vectors."""
 
 import json
 
@@ -66,11 +66,11 @@ def test_more_dimensions_than_there_are() -> None:
 
 
 def test_float16_rounds_and_tells_how_far() -> None:
-    full, kept = drawn(9, 24), precision("fp32+float16")
-    vectors = kept.apply(full)
+    full, chosen = drawn(9, 24), precision("fp32+float16")
+    vectors = chosen.apply(full)
     assert np.array_equal(vectors, full.astype(np.float16).astype(np.float32))
-    assert 0 < kept.drift < 2**-11
-    assert kept.describe() == {"precision": "float16", "dim": 24, "bytes_per_vector": 48, "drift": kept.drift}
+    assert 0 < chosen.drift < 2**-11
+    assert chosen.describe() == {"precision": "float16", "dim": 24, "bytes_per_vector": 48, "drift": chosen.drift}
 
 
 @pytest.mark.parametrize("scale", [1e5, 1e-7], ids=["too large", "too small"])
@@ -136,17 +136,17 @@ def test_the_ends_of_the_range() -> None:
 
 @pytest.mark.parametrize("name", ["int8", "uint8"])
 def test_int8_is_calibrated_once_for_all(name: str) -> None:
-    corpus, other, kept = drawn(300, 24), drawn(50, 24, seed=1) * 2, precision(f"fp32+{name}")
-    assert kept.needs_calibration
-    kept.calibrate(corpus, role="document", instruction="Represent: ")
-    assert not kept.needs_calibration
-    assert 0 < largest(kept.apply(corpus), corpus) < (corpus.max() - corpus.min()) / 255
-    assert kept.describe()["calibration"]["clipped"] == 0
-    decoded = kept.apply(other)
-    assert np.array_equal(decoded, kept.apply(other[::-1])[::-1])  # batches do not matter
+    corpus, other, chosen = drawn(300, 24), drawn(50, 24, seed=1) * 2, precision(f"fp32+{name}")
+    assert chosen.needs_calibration
+    chosen.calibrate(corpus, role="document", instruction="Represent: ")
+    assert not chosen.needs_calibration
+    assert 0 < largest(chosen.apply(corpus), corpus) < (corpus.max() - corpus.min()) / 255
+    assert chosen.describe()["calibration"]["clipped"] == 0
+    decoded = chosen.apply(other)
+    assert np.array_equal(decoded, chosen.apply(other[::-1])[::-1])  # batches do not matter
     assert (decoded > corpus.min(axis=0) - 1e-6).all() and (decoded < corpus.max(axis=0) + 1e-6).all()
     outside = (other < corpus.min(axis=0)) | (other > corpus.max(axis=0))
-    found = kept.describe()["calibration"]
+    found = chosen.describe()["calibration"]
     assert found["clipped"] == pytest.approx(2 * outside.sum() / (300 * 24 + 2 * 50 * 24))
     assert found["clipped"] > 0.01
     assert (found["texts"], found["origin"], found["role"], found["instruction"]) == (
@@ -155,29 +155,29 @@ def test_int8_is_calibrated_once_for_all(name: str) -> None:
 
 
 def test_int8_is_calibrated_on_what_is_cut() -> None:
-    corpus, kept = drawn(40, 24), precision("fp32+int8@6", normalize=True)
-    kept.calibrate(corpus)
+    corpus, chosen = drawn(40, 24), precision("fp32+int8@6", normalize=True)
+    chosen.calibrate(corpus)
     cut = truncate(corpus, 6, normalize=True, model="")
-    assert np.array_equal(kept.calibration.low, cut.min(axis=0))
-    assert 0 < largest(kept.apply(corpus), cut) < 2 / 255
+    assert np.array_equal(chosen.calibration.low, cut.min(axis=0))
+    assert 0 < largest(chosen.apply(corpus), cut) < 2 / 255
 
 
 @pytest.mark.parametrize("name", ["int8", "uint8"])
 def test_int8_without_calibration(name: str) -> None:
-    kept = precision(f"bf16+{name}")
-    for use in (kept.check, lambda: kept.apply(drawn(2, 24))):
+    chosen = precision(f"bf16+{name}")
+    for use in (chosen.check, lambda: chosen.apply(drawn(2, 24))):
         with one_line(f"bf16+{name}", "calibrate(texts, instruction)"):
             use()
     precision("fp32+binary").check()
 
 
 def test_the_stored_ranges_give_the_codes_again() -> None:
-    corpus, other, kept = drawn(40, 24), drawn(9, 24, seed=2), precision("fp32+int8")
-    kept.calibrate(corpus)
-    stored = json.loads(json.dumps(kept.describe(), allow_nan=False))["calibration"]
+    corpus, other, chosen = drawn(40, 24), drawn(9, 24, seed=2), precision("fp32+int8")
+    chosen.calibrate(corpus)
+    stored = json.loads(json.dumps(chosen.describe(), allow_nan=False))["calibration"]
     again = Calibration(np.float32(stored["low"]), np.float32(stored["high"]))
-    assert np.array_equal(again.codes(other, "int8"), kept.calibration.codes(other, "int8"))
-    assert np.array_equal(again.decode(again.codes(other, "int8")), kept.apply(other))
+    assert np.array_equal(again.codes(other, "int8"), chosen.calibration.codes(other, "int8"))
+    assert np.array_equal(again.decode(again.codes(other, "int8")), chosen.apply(other))
 
 
 LISTS = st.lists(st.text(st.characters(), max_size=3), max_size=60)
@@ -217,8 +217,8 @@ def test_rescoring_keeps_queries_in_float32() -> None:
     assert np.array_equal(precision("fp32+binary-rescore").apply(full, as_query=True), full)
     assert np.array_equal(precision("fp32+binary-rescore@8").apply(full, as_query=True), full[:, :8])
     for name in ("binary", "ubinary", "float16"):
-        kept = precision(f"fp32+{name}")
-        assert np.array_equal(kept.apply(full, as_query=True), kept.apply(full))
+        chosen = precision(f"fp32+{name}")
+        assert np.array_equal(chosen.apply(full, as_query=True), chosen.apply(full))
 
 
 # All of them
@@ -232,8 +232,8 @@ def test_rescoring_keeps_queries_in_float32() -> None:
     ],
 )  # fmt: skip
 def test_what_is_said_of_them(text: str, size: int) -> None:
-    kept, variant = precision(text), Variant.parse(text)
-    found = kept.describe()
+    chosen, variant = precision(text), Variant.parse(text)
+    found = chosen.describe()
     assert (found["precision"], found["dim"], found["bytes_per_vector"]) == (variant.embedding, variant.dim or 24, size)
     assert "calibration" not in found
     assert json.loads(json.dumps(found)) == found
@@ -242,11 +242,11 @@ def test_what_is_said_of_them(text: str, size: int) -> None:
 @pytest.mark.parametrize("name", EMBEDDINGS)
 @pytest.mark.parametrize("dim", ["", "@5"])
 def test_shapes_and_types(name: str, dim: str) -> None:
-    kept = precision(f"fp32+{name}{dim}", normalize=True)
-    if kept.needs_calibration:
-        kept.calibrate(drawn(5, 24))
+    chosen = precision(f"fp32+{name}{dim}", normalize=True)
+    if chosen.needs_calibration:
+        chosen.calibrate(drawn(5, 24))
     for n in (0, 1, 4):
-        vectors = kept.apply(drawn(n, 24))
+        vectors = chosen.apply(drawn(n, 24))
         assert (vectors.shape, vectors.dtype) == ((n, 5 if dim else 24), np.float32)
 
 

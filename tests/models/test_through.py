@@ -19,13 +19,13 @@ from instructor_eval.models.checkpoint import read_checkpoint
 from instructor_eval.models.engine import Engine
 from instructor_eval.models.pooling import EXCLUDED
 
-TEXTS = ["the river and the city", "A. B? C!", "  two  blanks ", "question " * 200, "naïve 日本"]
+TEXTS = ["the river and the city", "A. B? C!", "  two  spaces ", "question " * 200, "naïve 日本"]
 PROMPTS = ["", "Represent the question: "]
 TOLERANCE = 2e-6
 
 
 def theirs(folder: Path, prompt: str, **settings: object) -> np.ndarray:
-    """What sentence-transformers gives each text alone."""
+    """The vectors that sentence-transformers gives each text alone."""
     peer = SentenceTransformer(str(folder), device="cpu", local_files_only=True, **settings)
     return np.concatenate([peer.encode([t], prompt=prompt, show_progress_bar=False) for t in TEXTS])
 
@@ -47,7 +47,7 @@ COMPUTED = {
     "truncation on the left": (edited("tokenizer_config.json", truncation_side="left"), "truncation_side left", 32),
     "fewer layers": (edited(OWN, config_args={"num_hidden_layers": 1}), f"{OWN}: config_args", 32),
     "the tokenizer's limit": (edited(OWN, tokenizer_args={"model_max_length": 9}), f"{OWN}: tokenizer_args", 32),
-    "case kept by the tokenizer": (edited("tokenizer_config.json", do_lower_case=False), "tokenises otherwise", 32),
+    "a tokenizer that minds case": (edited("tokenizer_config.json", do_lower_case=False), "tokenises otherwise", 32),
     "an unknown key": (edited("config_sentence_transformers.json", future=1), "transformers.json: future", 32),
     "a decoder": (edited("config.json", is_decoder=True), "config.json: is_decoder", 32),
     "static": (with_static, "modules.json: StaticEmbedding", 8),

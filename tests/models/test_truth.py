@@ -1,4 +1,4 @@
-"""What a cached vector depends on, and what it does not: one row, one test."""
+"""Each thing that a cached vector depends on, or does not: one row, one test."""
 
 import dataclasses
 import os

@@ -31,7 +31,7 @@ QUESTIONS = [Question(f"Überschrift {i}: {'word ' * (i * 7 % 200)}", ("yes", "n
 
 
 def right(question: Question) -> Answer:
-    """What the slow reader says: a function of the question alone."""
+    """The slow reader's answer: a function of the question alone."""
     n = int(question.prompt.split()[1][:-1])
     return Answer(f"answer {n} 🌊" * (n % 50), tuple((n + k) / 7 for k in range(len(question.options))))
 
@@ -104,32 +104,32 @@ def child(
 
 
 def report(place: Path, name: str = "") -> dict[str, Any]:
-    """What a child left."""
+    """A child's report."""
     return json.loads((place / f"{name}report.json").read_text())
 
 
 def logged(place: Path) -> list[str]:
-    """What the children in `place` were really asked."""
+    """The questions that the children in `place` were really asked."""
     log = place / "log"
     return log.read_text().splitlines() if log.exists() else []
 
 
-def kept(place: Path) -> dict[int, Answer]:
+def stored(place: Path) -> dict[int, Answer]:
     with AnswerCache(place, warn=sys.exit) as cache:
         return cache.find(SlowReader.fingerprint, QUESTIONS)
 
 
-def faults(place: Path) -> list[str]:
-    """What SQLite finds wrong with a database, and answers that are not right."""
+def errors(place: Path) -> list[str]:
+    """Errors that SQLite finds in a database, and answers that are not right."""
     with closing(sqlite3.connect(place / ANSWERS.file)) as connection:
         found = [str(r[0]) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
-    return found + [f"question {i}" for i, answer in kept(place).items() if answer != right(QUESTIONS[i])]
+    return found + [f"question {i}" for i, answer in stored(place).items() if answer != right(QUESTIONS[i])]
 
 
 def kills(folder: Path) -> dict[str, Any]:
     """Kill children at random moments until one ends by itself, on one new cache after another."""
     draw = random.Random(20)
-    result: dict[str, Any] = {"kills": 0, "rounds": [], "lost": 0, "faults": []}
+    result: dict[str, Any] = {"kills": 0, "rounds": [], "lost": 0, "errors": []}
     while result["kills"] < KILLS:
         place = folder / f"round-{len(result['rounds'])}"
         killed, known, code = 0, set(), None
@@ -144,10 +144,10 @@ def kills(folder: Path) -> dict[str, Any]:
             code = wait(child(place, during=end) if result["kills"] < KILLS else child(place))
             if code == KILLED:
                 killed, result["kills"], code = killed + 1, result["kills"] + 1, None
-            now = set(kept(place))
+            now = set(stored(place))
             result["lost"] += len(known - now)
             known = now
-        result["faults"] += faults(place)
+        result["errors"] += errors(place)
         result["rounds"].append({**report(place), "code": code, "killed": killed, "log": len(logged(place))})
     return result
 
@@ -171,7 +171,7 @@ def together(folder: Path) -> dict[str, Any]:
 
     codes = [wait(n) for n in [start(name) for name in "ab"]]
     codes.append(wait(child(folder, name="c")))
-    return {"codes": codes, "reports": [report(folder, name) for name in "abc"], "faults": faults(folder)}
+    return {"codes": codes, "reports": [report(folder, name) for name in "abc"], "errors": errors(folder)}
 
 
 def interrupt(folder: Path) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def interrupt(folder: Path) -> dict[str, Any]:
         time.sleep(0.001)
     os.kill(number, signal.SIGINT)
     code = wait(number)
-    return {"code": code, "begun": len(logged(folder)), "kept": len(kept(folder)), "faults": faults(folder)}
+    return {"code": code, "begun": len(logged(folder)), "stored": len(stored(folder)), "errors": errors(folder)}
 
 
 def full(folder: Path) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def full(folder: Path) -> dict[str, Any]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
         code = wait(child(place, logged=False, before=before, after=after))
-        results[str(room)] = {"code": code, **report(place), "kept": len(kept(place)), "faults": faults(place)}
+        results[str(room)] = {"code": code, **report(place), "stored": len(stored(place)), "errors": errors(place)}
     return results
 
 

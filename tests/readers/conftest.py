@@ -53,7 +53,7 @@ def model(gpt2: Path) -> TinyLM:
 
 @pytest.fixture(scope="session")
 def expected(model: TinyLM) -> list[Answer]:
-    """What the server must come to, computed directly."""
+    """The answers that the server must give, computed directly."""
     return [directly(model, question) for question in QUESTIONS]
 
 

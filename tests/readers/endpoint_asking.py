@@ -1,4 +1,4 @@
-"""What the tests of the reader `endpoint:` ask, and the answers computed without it."""
+"""The questions of the reader `endpoint:`'s tests, and the answers computed without it."""
 
 from __future__ import annotations
 

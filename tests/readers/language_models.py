@@ -1,4 +1,4 @@
-"""What the tests of the reader `hf:` ask, and a plain loop over transformers to hold it against."""
+"""The questions of the reader `hf:`'s tests, and a plain loop over transformers to hold it against."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def plain_losses(folder: Path, questions: Sequence[Question]) -> list[list[float
 
 
 def plain_text(folder: Path, prompt: str, tokens: int) -> str:
-    """What transformers generates from this prompt alone."""
+    """The text that transformers generates from this prompt alone."""
     tokenizer, model = plain_model(folder)
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     if not ids or tokenizer("a").input_ids[0] == 0:

@@ -99,9 +99,9 @@ def test_a_loss_that_is_no_number_and_one_of_numpy(cache: AnswerCache) -> None:
 
     small = np.float32(0.1)
     cache.keep(FINGERPRINT, NAME, QUESTION, Answer("a", (math.nan, small)))  # type: ignore[arg-type] # as a network gives it
-    nan, kept = cache.find(FINGERPRINT, [QUESTION])[0].losses
+    nan, stored = cache.find(FINGERPRINT, [QUESTION])[0].losses
     assert math.isnan(nan)
-    assert (kept, type(kept)) == (float(small), float)
+    assert (stored, type(stored)) == (float(small), float)
 
 
 def test_every_field_of_a_question_is_looked_at() -> None:
@@ -143,7 +143,7 @@ def test_many_at_once_with_gaps_and_repetitions(cache: AnswerCache) -> None:
     assert cache.find(FINGERPRINT, []) == {}
 
 
-def test_the_last_answer_kept_is_found(cache: AnswerCache) -> None:
+def test_the_last_answer_stored_is_found(cache: AnswerCache) -> None:
     cache.keep(FINGERPRINT, NAME, QUESTION, Answer("first"))
     cache.keep(FINGERPRINT, NAME, QUESTION, ANSWER)
     assert cache.find(FINGERPRINT, [QUESTION]) == {0: ANSWER}
@@ -299,7 +299,7 @@ def test_an_empty_file_is_an_empty_cache(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of each scenario."""
+    """The report of each scenario."""
     driver, folder = Path(__file__).with_name("answers_driver.py"), tmp_path_factory.mktemp("driven")
     scenarios = ["kills", "together", "interrupt", "full", "read_only"]
     done = subprocess.run(
@@ -321,12 +321,12 @@ def test_a_kill_loses_one_answer_at_most(driven: dict[str, Any]) -> None:
         assert n <= came["log"] <= n + came["killed"], "each question is asked once, and one more for each kill"
         assert (came["code"], came["wrong"], came["warnings"]) == (0, 0, [])
         assert came["asked"] + came["hits"] == n
-    assert (kills["lost"], kills["faults"]) == (0, [])
+    assert (kills["lost"], kills["errors"]) == (0, [])
 
 
 def test_two_at_once_on_one_cache(driven: dict[str, Any]) -> None:
     together, n = driven["together"], driven["questions"]
-    assert (together["codes"], together["faults"]) == ([0, 0, 0], [])
+    assert (together["codes"], together["errors"]) == ([0, 0, 0], [])
     assert [(r["wrong"], r["warnings"]) for r in together["reports"]] == [(0, [])] * 3
     assert sum(r["asked"] for r in together["reports"][:2]) > n, "they ran at the same time"
     assert (together["reports"][2]["asked"], together["reports"][2]["hits"]) == (0, n)
@@ -334,21 +334,21 @@ def test_two_at_once_on_one_cache(driven: dict[str, Any]) -> None:
 
 def test_an_interrupt_keeps_what_is_there(driven: dict[str, Any]) -> None:
     interrupt = driven["interrupt"]
-    assert (interrupt["code"], interrupt["faults"]) == (130, [])
+    assert (interrupt["code"], interrupt["errors"]) == (130, [])
     assert 50 <= interrupt["begun"] < driven["questions"]
-    assert interrupt["begun"] - 1 <= interrupt["kept"] <= interrupt["begun"]
+    assert interrupt["begun"] - 1 <= interrupt["stored"] <= interrupt["begun"]
 
 
 def test_no_room_costs_one_warning(driven: dict[str, Any]) -> None:
-    kept = []
+    stored = []
     for room, came in driven["full"].items():
-        assert (came["code"], came["wrong"], came["faults"]) == (0, 0, []), room
+        assert (came["code"], came["wrong"], came["errors"]) == (0, 0, []), room
         [line] = came["warnings"]
         assert "cannot be" in line
         assert "\n" not in line
-        kept.append(came["kept"])
-    assert kept[0] == 0
-    assert 0 < kept[-1] < driven["questions"]
+        stored.append(came["stored"])
+    assert stored[0] == 0
+    assert 0 < stored[-1] < driven["questions"]
 
 
 @pytest.mark.parametrize(("name", "hits", "cannot"), [("some", 50, "written"), ("none", 0, "used")])

@@ -61,10 +61,10 @@ def cache(tmp_path: Path) -> AnswerCache:
     return AnswerCache(tmp_path, warn=pytest.fail)
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_answers_come_in_the_order_of_the_questions(cache: AnswerCache, kept: bool) -> None:
+@pytest.mark.parametrize("cached", [False, True])
+def test_answers_come_in_the_order_of_the_questions(cache: AnswerCache, cached: bool) -> None:
     reader = Reader()
-    came = ask(reader, QUESTIONS, cache if kept else None)
+    came = ask(reader, QUESTIONS, cache if cached else None)
     assert came == Answers([right(q) for q in QUESTIONS], asked=6, hits=0)
     assert (reader.asked, reader.closed) == ([QUESTIONS], 1)
 
@@ -129,7 +129,7 @@ def test_a_reader_that_does_not_keep_to_the_contract(cache: AnswerCache, script:
     assert cache.find(reader.fingerprint, QUESTIONS) == {place: right(QUESTIONS[place]) for place in places}
 
 
-@pytest.mark.parametrize("error", [UserError("the endpoint is gone"), KeyboardInterrupt(), ValueError("a fault")])
+@pytest.mark.parametrize("error", [UserError("the endpoint is gone"), KeyboardInterrupt(), ValueError("an error")])
 def test_what_came_before_an_error_is_stored(cache: AnswerCache, error: BaseException) -> None:
     with pytest.raises(type(error)) as failure:
         ask(Reader(4, 1, error), QUESTIONS, cache)

@@ -1,4 +1,4 @@
-"""The reader behind an endpoint, with a server on the loopback that answers from a tiny model and fails as told."""
+"""The reader behind an endpoint, with a server on the loopback that answers from a tiny model and fails on request."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_stop_is_cut_here_where_the_server_has_no_stop(model: TinyLM) -> None:
     def ramble(reply: dict[str, Any]) -> None:
         reply["choices"][0]["text"] = "one two three four"
 
-    with CompletionsServer(model, faults=[None, ramble]) as server:
+    with CompletionsServer(model, failures=[None, ramble]) as server:
         [answer] = read(reader_of(server), [Question("x", stop=("a", "b", "c", "d", "four", " t"))])
         assert answer == Answer("one")
 
@@ -91,7 +91,7 @@ WHOLE = [0, 1, 2, 4]  # questions whose options have no part of a character, whi
 
 @pytest.mark.parametrize("reshape", DIALECTS)
 def test_dialects(model: TinyLM, expected: list[Answer], reshape: cs.Reshape) -> None:
-    """What servers make of `text_offset`, of what a model puts in front and of blanks changes nothing."""
+    """Servers may treat `text_offset`, what a model puts in front and spaces as they like: nothing changes."""
     asked = WHOLE if reshape in (cs.no_spaces, cs.no_usage) else range(len(QUESTIONS))
     with CompletionsServer(model, reshape=reshape) as server:
         assert_same(read(reader_of(server), [QUESTIONS[i] for i in asked]), [expected[i] for i in asked])
@@ -115,10 +115,10 @@ def test_several_models(model: TinyLM, models: tuple[str, ...], line: str) -> No
 
 
 def test_models_are_not_listed(model: TinyLM) -> None:
-    with CompletionsServer(model, faults=["404"]) as server:
+    with CompletionsServer(model, failures=["404"]) as server:
         line = error(reader_of(server))
     assert (
-        line == "endpoint:URL: HTTP 404 (told to answer 404): check the URL "
+        line == "endpoint:URL: HTTP 404 (asked to answer 404): check the URL "
         "(the API's root, as in http://localhost:8000/v1; some servers have theirs without /v1), or add #MODEL to it"
     )
 
@@ -167,7 +167,7 @@ def test_key_is_sent_and_never_shown(
         assert wrong == (
             "endpoint:URL: HTTP 401 (Incorrect API key provided: Bearer ***): check the key in INSTRUCTOR_EVAL_API_KEY"
         )
-        server.faults = lambda _: f"redirect:http://elsewhere/?{KEY * 5}"
+        server.failures = lambda _: f"redirect:http://elsewhere/?{KEY * 5}"
         moved = error(reader_of(server))
         assert moved == ("endpoint:URL: redirects to http://elsewhere/?***, which is not followed: give the URL meant")
         for bad in (f"{KEY}\n{KEY}", f"{KEY} {KEY}", f"{KEY}é"):

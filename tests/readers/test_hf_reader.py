@@ -304,10 +304,10 @@ def test_answers_come_batch_by_batch(gpt2: Path, monkeypatch: pytest.MonkeyPatch
 def test_closing_gives_memory_back(gpt2: Path) -> None:
     reader = HfReader(str(gpt2), device="cpu")
     list(reader.read(QUESTIONS))
-    kept = weakref.ref(reader._model.model)
+    model = weakref.ref(reader._model.model)
     reader.close()
     gc.collect()
-    assert kept() is None
+    assert model() is None
 
 
 def test_surrogates_do_not_move_an_option(gpt2: Path) -> None:

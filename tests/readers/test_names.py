@@ -1,4 +1,4 @@
-"""What readers are called: labels, the one shown unasked, what `--reader` finds and refuses."""
+"""The names of readers: labels, the one shown unasked, what `--reader` finds and refuses."""
 
 from __future__ import annotations
 

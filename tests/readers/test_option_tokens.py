@@ -13,7 +13,7 @@ from instructor_eval.readers.openai import option_tokens
 
 
 def test_part_of_a_character_at_the_end_is_not_guessed(model: TinyLM) -> None:
-    """Whether the last of several parts was generated is known from the server's count alone."""
+    """Only the server's count shows whether the last of several parts was generated."""
     tokens = ["a", "\ufffd", "\ufffd", "\ufffd"]
     assert option_tokens("a日", 1, tokens, 3) == [1, 2]
     assert option_tokens("a日", 1, tokens, 4) == [1, 2, 3]
@@ -95,7 +95,7 @@ def test_option_tokens(tokens: list[str], places: list[int]) -> None:
     ("text", "start", "tokens", "places"),
     [
         ("a b:", 2, ["a", " ", "b", ":", "!"], [2, 3]),
-        ("say: very good", 4, ["<s>", "say", ":", "very", "good", "!"], [3, 4]),  # blanks dropped
+        ("say: very good", 4, ["<s>", "say", ":", "very", "good", "!"], [3, 4]),  # spaces dropped
         ("say: very good", 5, ["<s>", "say", ":", "very", "good", "!"], [3, 4]),  # the space was the prompt's
         ("say:  very", 4, ["say", ":", "", "very", "!"], [2, 3]),
         ("aéYes", 2, ["a", "bytes:\\xc3", "bytes:\\xa9", "Yes", "!"], [3]),

@@ -24,10 +24,10 @@ _FLAGS = (
 
 
 class Window:
-    """What is asked of a page in any browser: `run` and what is built on it. Firefox: firefox.py."""
+    """The questions asked of a page in any browser: `run` and what is built on it. Firefox: firefox.py."""
 
     def run(self, script: str, *arguments: object) -> Any:
-        """What the body of a function returns in the page."""
+        """The value that the body of a function returns in the page."""
         raise NotImplementedError
 
     def text(self, css: str) -> str:
@@ -52,7 +52,7 @@ class Window:
         )
 
     def axe(self) -> list[str]:
-        """What axe-core finds that is serious or critical."""
+        """All that axe-core finds serious or critical."""
         self.run((NODE_MODULES / "axe-core" / "axe.min.js").read_text("utf-8"))
         found = self.run(
             "return axe.run(document, {resultTypes: ['violations']}).then(r => r.violations"
@@ -69,7 +69,7 @@ class Browser(Window):
         driver.set_script_timeout(120)
 
     def open(self, page: Path | str, state: str = "") -> None:
-        """Load a page anew, whatever was open; the log of before is forgotten."""
+        """Load a page, also where it is open already; the log of before is forgotten."""
         url = page if isinstance(page, str) else page.as_uri()
         self.driver.get("about:blank")
         self.driver.get_log("browser")
@@ -96,7 +96,7 @@ class Browser(Window):
 
     @property
     def console(self) -> list[str]:
-        """What the console said since the page was opened."""
+        """The console's messages since the page was opened."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     @property

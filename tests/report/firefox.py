@@ -81,7 +81,7 @@ class Firefox(Window):
 
     @property
     def console(self) -> list[str]:
-        """What the console said since the page was opened."""
+        """The console's messages since the page was opened."""
         self.run("")  # events come before the answer to it
         return self._said
 

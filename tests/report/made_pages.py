@@ -1,4 +1,4 @@
-"""Scores with items kept in memory, and the page's lines of them: for the tests of the page's parts."""
+"""Scores with items held in memory, and the page's lines of them: for the tests of the page's parts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Made:
     def __init__(self, make_score: Callable[..., Score]) -> None:
         self._make = make_score
         self.scores: list[Score] = []
-        self.kept: dict[str, Items] = {}
+        self.stored: dict[str, Items] = {}
 
     def add(self, *tasks: str, seed: int = 1, n: int = 40, items: Items | None = None, roles: Any = None,
             **fields: Any) -> Score:  # fmt: skip
@@ -43,7 +43,7 @@ class Made:
             score = self._make(task, metrics.compute(metric, found), **(own | given))
             score = edited(score, instructions={"roles": roles or {}})
             self.scores.append(score)
-            self.kept[score.identity] = found
+            self.stored[score.identity] = found
         return score
 
     def fail(self, task: str, error: str, **fields: Any) -> Score:
@@ -53,9 +53,9 @@ class Made:
         return self.scores[-1]
 
     def items(self, score: Score) -> Items:
-        if score.identity not in self.kept:
+        if score.identity not in self.stored:
             raise UserError(f"{score.task}: items missing or cut short: run the task again")
-        return self.kept[score.identity]
+        return self.stored[score.identity]
 
     def board(self, **fields: Any) -> Board:
         return build(self.scores, **({"protocol": protocol.parse([]), "items": self.items} | fields))

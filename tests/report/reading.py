@@ -1,4 +1,4 @@
-"""What the tests do with the page and read off it: rows as they are seen, columns, a cell opened."""
+"""Steps of the tests on the page, and what they read off it: rows as they are seen, columns, a cell opened."""
 
 from __future__ import annotations
 

@@ -188,28 +188,28 @@ def test_a_cell_tells_all_that_is_behind_it(browser: Browser, page: Path, packed
     rising = sorted(zip(items["ndcg_at_10"], items["id"], strict=True))
     for one in (page, packed):
         browser.open(one)
-        told = open_cell(browser, row_of(browser, MINILM, "fp32", "paper"), "SciFact")
-        assert f"{100 * (score.score or 0):.2f}" in told
-        assert "300 queries" in told
-        assert "95 % interval" in told
+        details = open_cell(browser, row_of(browser, MINILM, "fp32", "paper"), "SciFact")
+        assert f"{100 * (score.score or 0):.2f}" in details
+        assert "300 queries" in details
+        assert "95 % interval" in details
         for value, name in rising[:3]:
-            assert f"{name}{100 * value:.1f}" in told
+            assert f"{name}{100 * value:.1f}" in details
         best = sorted(zip(items["ndcg_at_10"], items["id"], strict=True), key=lambda pair: (-pair[0], pair[1]))[:3]
         for value, name in best:
-            assert f"{name}{100 * value:.1f}" in told
-        assert "A processor" in told
-        assert "torch 2.13.0" in told
-        assert f"evaluate --model {MINILM}@main --variant fp32 --task SciFact" in told
+            assert f"{name}{100 * value:.1f}" in details
+        assert "A processor" in details
+        assert "torch 2.13.0" in details
+        assert f"evaluate --model {MINILM}@main --variant fp32 --task SciFact" in details
         assert browser.run("return document.querySelector('#panel .hist path').getBBox().width") == 12
         assert browser.console == []
 
 
 def test_packed_cells_are_those_that_lie_open(browser: Browser, page: Path, packed: Path) -> None:
-    told: dict[Path, list[str]] = {}
+    bodies: dict[Path, list[str]] = {}
     for one in (page, packed):
         browser.open(one)
         count = len(browser.all("td > button"))
-        told[one] = browser.driver.execute_async_script(
+        bodies[one] = browser.driver.execute_async_script(
             "const done = arguments[0]; (async () => { const all = [];"
             "const body = document.querySelector('#panel-body');"
             "for (const b of document.querySelectorAll('td > button')) {"
@@ -218,15 +218,15 @@ def test_packed_cells_are_those_that_lie_open(browser: Browser, page: Path, pack
             "  all.push(body.innerHTML); }"
             "done(all); })()"
         )
-        assert len(told[one]) == count > 30
-        assert len(set(told[one])) > count // 2
-    assert told[page] == told[packed]
+        assert len(bodies[one]) == count > 30
+        assert len(set(bodies[one])) > count // 2
+    assert bodies[page] == bodies[packed]
 
 
 def test_a_failed_score_tells_its_error(browser: Browser, page: Path) -> None:
     browser.open(page)
-    told = open_cell(browser, row_of(browser, folders.OTHER, "fp32", "paper"), "SummEval")
-    assert "failed: OutOfMemoryError: no room for a batch of 1" in told
+    details = open_cell(browser, row_of(browser, folders.OTHER, "fp32", "paper"), "SummEval")
+    assert "failed: OutOfMemoryError: no room for a batch of 1" in details
 
 
 def test_a_published_score_says_that_it_was_not_measured_here(browser: Browser, page: Path) -> None:

@@ -32,13 +32,13 @@ def test_a_deep_link_brings_back_sort_filters_and_the_open_cell(browser: Browser
         sort(browser, "STS12")
         browser.one("#q").send_keys("minilm")
         Select(browser.one("#benchmark")).select_by_visible_text("mteb")
-        told = open_cell(browser, row_of(browser, MINILM, "int8", "paper"), "STS12")
+        details = open_cell(browser, row_of(browser, MINILM, "int8", "paper"), "STS12")
         state, rows = browser.state, shown(browser)
         for word in ("sort=STS12", "q=minilm", "benchmark=mteb", "open="):
             assert word in state
         browser.open(one, state)
         browser.wait(lambda: browser.run("return document.querySelector('#panel').open"))
-        assert browser.text("#panel-body") == told
+        assert browser.text("#panel-body") == details
         assert shown(browser) == rows
         assert browser.one("#q").get_attribute("value") == "minilm"
         assert [th.get_attribute("aria-sort") for th in browser.all("#heads th")].count("descending") == 1

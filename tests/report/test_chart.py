@@ -55,7 +55,7 @@ def test_published_rows_are_not_drawn(made: Made) -> None:
 
 @pytest.mark.parametrize("key", ["file_bytes", "texts_per_second"])
 def test_a_cost_that_is_none_is_ignored(key: str, made: Made) -> None:
-    """What is no number at all, or none above 0, is refused where the file is read."""
+    """A cost that is no number at all, or none above 0, is refused where the file is read."""
     add(made, "org/a", cost=EVERY)
     add(made, "org/b", cost=EVERY | {key: None})
     gone = {"file_bytes": {"size", "parameters"}, "texts_per_second": {"speed"}}[key]
@@ -113,7 +113,7 @@ def test_quality_is_a_plain_mean(made: Made) -> None:
     found = drawn(made)["size"]
     assert (found.tasks, found.of) == (3, 3)
     for dot in found.dots:
-        values = [made.kept[dot.line.row.scores[t].identity]["ndcg_at_10"] for t in tasks]
+        values = [made.stored[dot.line.row.scores[t].identity]["ndcg_at_10"] for t in tasks]
         assert dot.quality == pytest.approx(np.mean([np.mean(v) for v in values]), abs=1e-5)  # nDCG is rounded
         assert dot.complete
         se = math.sqrt(sum(np.var(v, ddof=1) / len(v) for v in values)) / 3

@@ -1,4 +1,4 @@
-"""What stands behind a cell."""
+"""The details behind a cell."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ def test_of_a_correlation_the_histogram_says_what_it_is_of(made: Made) -> None:
 def test_the_literal_instruction_of_each_role_with_its_rule(made: Made) -> None:
     made.add(roles={"query": QUERY, "document": DOCUMENT})
     found = alone(made)
-    told = found.shared[0]
-    assert told.rows == [
+    facts = found.shared[0]
+    assert facts.rows == [
         ("query", "“Represent the query:\n  “quoted” ”  [card: hkunlp/instructor-large]"),
         ("document", "(none)  [card: default]"),
     ]
-    assert told.literal
-    assert (told.id[0], found.bare) == ("i", "")
+    assert facts.literal
+    assert (facts.id[0], found.bare) == ("i", "")
 
 
 def test_no_text_had_an_instruction(made: Made) -> None:
@@ -145,7 +145,7 @@ def test_shared_facts_are_shown_once(made: Made) -> None:
         "SciFact": ["i", "d"], "STS12": ["i", "d"],
     }  # fmt: skip
     assert len(shared.machines) == 1
-    ids = [facts.id for facts in (*shared.machines, *(f for told in shared.by_task.values() for f in told))]
+    ids = [facts.id for facts in (*shared.machines, *(f for group in shared.by_task.values() for f in group))]
     assert len(set(ids)) == len(ids) == 5
     used = {facts.id for detail in found.values() for facts in detail.shared}
     assert used == set(ids)
@@ -216,7 +216,7 @@ def test_a_score_that_is_no_number_failed(made: Made) -> None:
 
 def test_missing_items(made: Made) -> None:
     score = made.add(n=300)
-    made.kept.clear()
+    made.stored.clear()
     found = alone(made)
     assert found.main == f"{100 * score.score:.2f}"
     assert (found.unit, found.interval, found.bars, found.axis) == ("300 items", "", "", "")
@@ -225,7 +225,7 @@ def test_missing_items(made: Made) -> None:
 
 def test_items_of_other_numbers(made: Made) -> None:
     score = made.add()
-    made.kept[score.identity] = {"id": ["a", "b"], "ndcg_at_10": [float("nan"), 0.5]}
+    made.stored[score.identity] = {"id": ["a", "b"], "ndcg_at_10": [float("nan"), 0.5]}
     found = alone(made)
     assert (found.bars, found.interval) == ("", "")
 

@@ -22,7 +22,7 @@ def made(make_score: Callable[..., Score]) -> Made:
 
 
 def beaten(dot: Dot, others: list[Dot], sign: int) -> bool:
-    """Whether one is at least as good in both and better in one."""
+    """Return whether one is at least as good in both and better in one."""
     for other in others:
         cost, own = sign * other.cost, sign * dot.cost
         if (cost > own and other.quality >= dot.quality) or (cost >= own and other.quality > dot.quality):

@@ -152,7 +152,7 @@ def test_without_items_the_difference_is_bare(made: Made) -> None:
     made.add("SciFact", "STS12")
     lost = made.add("SciFact", instructions="none", seed=2)
     made.add("STS12", instructions="none", seed=2)
-    made.kept.pop(lost.identity)
+    made.stored.pop(lost.identity)
     head, other = made.lines()
     bare = other.row.tasks["SciFact"] - head.row.tasks["SciFact"]
     assert other.delta["SciFact"] == Difference(bare, n=lost.n_items)
@@ -184,7 +184,7 @@ def test_two_checkpoints_of_one_name_are_two_models(made: Made) -> None:
         for name in ("paper", "none"):
             score = made.add(instructions=name, fingerprint=revision * 6)
             made.scores[-1] = edited(score, model={"revision": revision}, identity=score.identity + revision)
-            made.kept[made.scores[-1].identity] = make_items("ndcg_at_10", 40, 1)
+            made.stored[made.scores[-1].identity] = make_items("ndcg_at_10", 40, 1)
     found = made.lines()
     assert [line.kind for line in found] == [HEAD, INSTRUCTIONS] * 2
     assert [line.row.revision for line in found] in (["one"] * 2 + ["two"] * 2, ["two"] * 2 + ["one"] * 2)

@@ -1,4 +1,4 @@
-"""What a large page packs: standard tools read it, and so does the page's own script."""
+"""The data that a large page packs: standard tools read it, and so does the page's own script."""
 
 from __future__ import annotations
 

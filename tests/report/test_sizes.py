@@ -1,4 +1,4 @@
-"""How large the page may be: what a reader downloads, and what is kept readable of it."""
+"""How large the page may be: what a reader downloads, and which parts of it stay readable."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_point_for_each_step(made: Made) -> None:
 def test_of_two_runs_of_one_name_the_newest_counts(made: Made) -> None:
     newer = made.add("SciFact", seed=9, model="my/run@step-20", fingerprint="d" * 16, created="2999-01-01T00:00:00")
     made.scores[-1] = edited(newer, identity="newer")
-    made.kept["newer"] = made.kept[newer.identity]
+    made.stored["newer"] = made.stored[newer.identity]
     [run] = step_charts(made.lines(), ["SciFact"])
     assert run.series[0].points[1].value == newer.score
 

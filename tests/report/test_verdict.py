@@ -105,13 +105,13 @@ def test_every_tasks_numbers(regressed: Path, raw: Raw) -> None:
     assert (shown.candidate, shown.baseline) == (quality["candidate"]["label"], quality["baseline"]["label"])
     rows = {row.name: row for row in shown.rows}
     assert len(rows) == len(shown.rows) == 4
-    for told in quality["tasks"]:
-        row, d = rows[told["name"]], told["difference"]
+    for task in quality["tasks"]:
+        row, d = rows[task["name"]], task["difference"]
         assert row.delta == with_ends(d["delta"], d["low"], d["high"])
-        assert (row.baseline, row.candidate) == (f"{100 * told['baseline']:.2f}", f"{100 * told['candidate']:.2f}")
-        assert (row.word, row.column) == (told["verdict"], COLUMNS[told["name"]])
-        p = "<0.001" if told["p_adjusted"] < 0.001 else f"{told['p_adjusted']:.3f}"
-        assert row.note == f"p {p}, margin {100 * told['margin']:.2f}"
+        assert (row.baseline, row.candidate) == (f"{100 * task['baseline']:.2f}", f"{100 * task['candidate']:.2f}")
+        assert (row.word, row.column) == (task["verdict"], COLUMNS[task["name"]])
+        p = "<0.001" if task["p_adjusted"] < 0.001 else f"{task['p_adjusted']:.3f}"
+        assert row.note == f"p {p}, margin {100 * task['margin']:.2f}"
     assert rows["SciFact"].word == REGRESSED
     assert rows["SciFact"].verdict == "worse"
 
@@ -134,8 +134,8 @@ def test_tasks_that_are_not_on_the_page_have_no_column(regressed: Path) -> None:
 
 def test_not_comparable_tasks_are_listed(gate: Callable[..., Path]) -> None:
     path = gate("bf16")
-    told = json.loads(path.read_bytes())["quality"][0]["tasks"]
-    [message] = [t["message"] for t in told if t["verdict"] == "NOT COMPARABLE"]
+    tasks = json.loads(path.read_bytes())["quality"][0]["tasks"]
+    [message] = [t["message"] for t in tasks if t["verdict"] == "NOT COMPARABLE"]
     found = read_verdict(path, COLUMNS)
     assert found.verdict == "NOT COMPARABLE"
     [shown] = found.judged
@@ -200,12 +200,12 @@ def test_notes_are_not_without_end(raw: Raw, tmp_path: Path) -> None:
 
 
 def test_a_difference_without_an_interval(raw: Raw, tmp_path: Path) -> None:
-    told = raw["quality"][0]["tasks"][0]
-    told["difference"] |= {"low": None, "high": None}
-    told["p_adjusted"] = None
-    row = next(row for row in read(raw, tmp_path).judged[0].rows if row.name == told["name"])
-    assert row.delta == points(told["difference"]["delta"])
-    assert (row.low, row.high, row.note) == (None, None, f"margin {100 * told['margin']:.2f}")
+    task = raw["quality"][0]["tasks"][0]
+    task["difference"] |= {"low": None, "high": None}
+    task["p_adjusted"] = None
+    row = next(row for row in read(raw, tmp_path).judged[0].rows if row.name == task["name"])
+    assert row.delta == points(task["difference"]["delta"])
+    assert (row.low, row.high, row.note) == (None, None, f"margin {100 * task['margin']:.2f}")
 
 
 # What is no gate.json; of one edited in every place see tests/hostile

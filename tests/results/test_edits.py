@@ -45,7 +45,7 @@ EDITS = [(label, field) for label, fields in IDENTITY.items() for field in field
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What a result is called here -> its score file."""
+    """The name of a result here -> its score file."""
     root, before = tmp_path_factory.mktemp("runs"), Path.cwd()
     for name in MIRRORED:
         MIRRORS[name](root / "hub")
@@ -97,7 +97,7 @@ def alone(path: Path, root: Path) -> Path:
 
 
 def errors(path: Path) -> list[str]:
-    """What is found in the folder of results that a score file is in."""
+    """The errors found in the folder of results that a score file is in."""
     return [text for checked in check_results(path.parents[3]) for text in checked.errors]
 
 

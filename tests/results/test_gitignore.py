@@ -1,4 +1,4 @@
-"""What git sees of a results folder: baselines, and nothing that can be computed again."""
+"""The part of a results folder that git sees: baselines, and nothing that can be computed again."""
 
 from __future__ import annotations
 

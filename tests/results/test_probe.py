@@ -258,12 +258,14 @@ def test_vectors_from_the_cache_load_no_network_for_a_probe(plain: Path, tmp_pat
         assert [s.environment.fresh for s in scores] == [cold, cold]
         assert [s.environment.probe is not None for s in scores] == [cold, cold]
         assert (tmp_path / results / "probes").exists() == cold
-    kept, _ = run(plain, tmp_path, "one", cache=None)
-    assert all(s.environment.probe for s in kept)
+    reused, _ = run(plain, tmp_path, "one", cache=None)
+    assert all(s.environment.probe for s in reused)
 
 
 @pytest.mark.parametrize("error", [UserError("no space"), RuntimeError("no\nspace")])
-def test_a_fault_costs_no_score(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_an_error_costs_no_score(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def fails(_engine: Engine) -> Probe:
         raise error
 

@@ -32,7 +32,7 @@ def expected(name: str) -> Any:
 
 
 def same(found: Any, wanted: Any) -> bool:
-    """Whether two values of JSON are equal, floats to the last digits that another machine may give."""
+    """Return whether two values of JSON are equal, floats to the last digits that another machine may give."""
     if isinstance(wanted, dict):
         return found.keys() == wanted.keys() and all(same(found[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list):

@@ -1,4 +1,4 @@
-"""What a variant costs where something goes wrong: a form, a round, an interruption, a process. No time is asserted."""
+"""Costs where something goes wrong: a form, a round, an interruption, a process. No time is asserted."""
 
 from __future__ import annotations
 

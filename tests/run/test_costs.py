@@ -1,4 +1,4 @@
-"""What a variant costs: the sample, the turns, the arithmetic, the child process, the store. No time is asserted."""
+"""The costs of a variant: the sample, the turns, the arithmetic, the child process, the store. No time is asserted."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_forms_take_turns_and_each_round_begins_with_another() -> None:
     assert rounds == [(1, *"abc"), (2, *"bca"), (3, *"cab"), (4, *"abc")]
 
 
-def test_times_are_kept_by_round() -> None:
+def test_times_are_listed_by_round() -> None:
     clock = Clock()
     engines = {
         "fp32": Fake(clock, [], "fp32", passes=[4.0, 12.0, 5.0]),
@@ -180,8 +180,8 @@ def test_a_second_run_measures_nothing(both: list[Checkpoint], tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr(measure_module, "_time_forms", lambda *_: pytest.fail("measured again"))
         lines: list[str] = []
-        kept = measure_run(both, tmp_path, QUICK, say=lines.append)  # fewer rounds than are there
-        assert {c.rounds for c in kept.values()} == {4}
+        reused = measure_run(both, tmp_path, QUICK, say=lines.append)  # fewer rounds than are there
+        assert {c.rounds for c in reused.values()} == {4}
         assert [line.partition(":")[0] for line in lines] == ["fp32", "bf16"]
         assert all(line.endswith("UTC, reused") for line in lines)
     assert measure_run(both, tmp_path, QUICK, again=True)["bf16"].seconds != first["bf16"].seconds

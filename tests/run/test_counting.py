@@ -1,4 +1,4 @@
-"""What stands in for the cache and the engine in a dry run: it knows what a run would find, and leaves no trace."""
+"""The stand-in for the cache and the engine in a dry run: it knows what a run would find, and leaves no trace."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_counts_of_the_demo_are_those_of_the_run(cli: Run, model: Path, tmp_path
     assert (plan["total"]["cached"] > 0) == (cache[0] == "--cache")
 
 
-def test_what_is_done_is_kept_and_what_is_shared_counts_once(cli: Run, model: Path, tmp_path: Path) -> None:
+def test_what_is_done_is_reused_and_what_is_shared_counts_once(cli: Run, model: Path, tmp_path: Path) -> None:
     for name, rows in (("One", "a b c d"), ("Two", "c d e f")):
         folder = tmp_path / name
         folder.mkdir()

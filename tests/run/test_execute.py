@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import tiny
 from made_scores import score_of
-from waiting import kept, wait_for
+from waiting import vectors_in, wait_for
 
 from instructor_eval import metrics
 from instructor_eval.analysis.statistics.filed import measure
@@ -160,7 +160,7 @@ def test_every_stored_score_is_recomputed_from_its_items(run: Run, plain: Path, 
         assert score.command == ("evaluate", "test")
 
 
-def test_same_identity_is_kept_anything_else_runs_again(run: Run, plain: Path, tmp_path: Path) -> None:
+def test_same_identity_is_reused_anything_else_runs_again(run: Run, plain: Path, tmp_path: Path) -> None:
     card_file = write_sts(tmp_path, "Mine")
     cards = select([str(card_file)])
     assert run([plain], cards)[0].ran == 1
@@ -202,17 +202,17 @@ def test_a_failing_task_is_stored_and_does_not_end_the_others(run: Run, plain: P
     assert run([plain], select([str(bad), str(good)]))[0].failed == 0
 
 
-def test_an_unexpected_fault_is_one_line_and_debug_raises_it(
+def test_an_unexpected_error_is_one_line_and_debug_raises_it(
     run: Run, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(types.STS):
         def data_key(self, *_: object) -> str:
-            raise ZeroDivisionError("a\nlibrary's fault")
+            raise ZeroDivisionError("a\nlibrary's error")
 
     monkeypatch.setitem(types.TYPES, "STS", Broken())
     cards = select([str(write_sts(tmp_path, "Mine"))])
     summary, _ = run([plain], cards)
-    assert summary.scores[0].error == "unexpected ZeroDivisionError: a library's fault (--debug shows where)"
+    assert summary.scores[0].error == "unexpected ZeroDivisionError: a library's error (--debug shows where)"
     with pytest.raises(ZeroDivisionError):
         run([plain], cards, debug=True)
 
@@ -340,7 +340,7 @@ def _wait_for_first_result(process: subprocess.Popen[str]) -> str:
 def _wait_for_the_second_task(process: subprocess.Popen[str]) -> None:
     """Until it is computed: the cache has more than the texts of the quick one."""
     cache = Path(os.environ["INSTRUCTOR_EVAL_CACHE"])
-    wait_for(lambda: kept(cache) > 2 * len(STS_ROWS) or process.poll() is not None, "the slow task began")
+    wait_for(lambda: vectors_in(cache) > 2 * len(STS_ROWS) or process.poll() is not None, "the slow task began")
 
 
 @pytest.mark.slow

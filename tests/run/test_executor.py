@@ -1,4 +1,4 @@
-"""What `--executor` takes."""
+"""The values that `--executor` takes."""
 
 import pytest
 

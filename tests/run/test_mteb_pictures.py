@@ -68,7 +68,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def of_mteb(name: str, folder: Path, clip: Path) -> Any:
-    """What mteb itself computes on the mirror."""
+    """The scores that mteb itself computes on the mirror."""
     task = mteb.get_task(name)
     where = {**task.metadata.dataset, "path": str(folder.resolve()), "revision": "local"}
     task.metadata = task.metadata.model_copy(update={"dataset": where})

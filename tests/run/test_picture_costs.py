@@ -1,4 +1,4 @@
-"""What a model of texts and pictures costs: measured, taken from a run, shown, and raced. No time is asserted."""
+"""The costs of a model of texts and pictures: measured, taken from a run, shown, and raced. No time is asserted."""
 
 from __future__ import annotations
 

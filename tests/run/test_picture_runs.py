@@ -120,9 +120,7 @@ def test_zero_shot_accuracy_equals_mtebs(cli: Callable[..., Any], tmp_path: Path
     assert found == {name: labels[place] for (name, _), place in zip(rows, Mirror.seen.tolist(), strict=True)}
 
 
-def test_a_text_model_is_told_in_one_line_and_the_others_go_on(
-    cli: Callable[..., Any], tmp_path: Path, clip: Path
-) -> None:
+def test_a_text_model_gets_one_line_and_the_others_go_on(cli: Callable[..., Any], tmp_path: Path, clip: Path) -> None:
     done = cli("--model", "minilm", "--model", f"hf-clip:{clip}", "--task", "DemoShapes", "--task", "DemoSTS", *RUN)
     [line] = [line for line in done.out.splitlines() if "FAILED" in line]
     assert "DemoShapes" in line
@@ -167,7 +165,7 @@ def test_a_picture_is_encoded_once_whatever_its_name(cli: Callable[..., Any], tm
         made_pictures.picture(7 if "a" in name else 8).save(tmp_path / name)
     (tmp_path / "card.yaml").write_text(TWINS)
     shutil.rmtree(tmp_path / "results", ignore_errors=True)
-    run = ("--model", f"hf-clip:{clip}", "--task", "card.yaml", "--cache", "kept", *RUN)
+    run = ("--model", f"hf-clip:{clip}", "--task", "card.yaml", "--cache", "cache", *RUN)
     assert cli(*run).code == 0
     counts = score_of(tmp_path, "Twins").counts
     assert (counts.texts, counts.unique, counts.hits) == (5, 4, 0)

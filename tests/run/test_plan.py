@@ -1,4 +1,4 @@
-"""What a run will do: models x instruction sets x tasks, and the baselines that use no model."""
+"""The plan of a run: models x instruction sets x tasks, and the baselines that use no model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What forms cost by a run's own batches, and when there is time to measure them in turns."""
+"""The costs of forms by a run's own batches, and when there is time to measure them in turns."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_a_form_is_loaded_once_for_all_its_embeddings(cli: Run, tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_variants_in_a_second_run_are_kept(cli: Run) -> None:
+def test_variants_in_a_second_run_are_reused(cli: Run) -> None:
     command = (*DEMO, "--variant", "fp32,fp32+int8@100,int8-weight")
     assert "3 run, 0 reused" in cli(*command).out
     assert "0 run, 3 reused" in cli(*command).out

@@ -1,4 +1,4 @@
-"""What the tests of searches share: made-up vectors, brute force in float64, and a search through a store by hand."""
+"""Helpers for the tests of searches: made-up vectors, brute force in float64, and a search through a store by hand."""
 
 from __future__ import annotations
 

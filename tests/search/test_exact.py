@@ -122,7 +122,7 @@ def test_no_block_is_larger_than_its_bound(blocks_of, order, monkeypatch):
     assert len(seen) == 4 * 16, "the queries in fours, the documents in sixteens"
     assert max(rows for rows, _ in seen) == 16
     assert max(columns for _, columns in seen) == 64
-    assert max(columns for _, columns in sizes) <= 7 + 3, "what is merged into those kept"
+    assert max(columns for _, columns in sizes) <= 7 + 3, "the new ones are merged into the best so far"
     waiting = [best._most + 16 * 64 for best in top._best]
     assert all(best._count <= most for best, most in zip(top._best, waiting, strict=True))
     places, _ = top.result()

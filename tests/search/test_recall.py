@@ -1,4 +1,4 @@
-"""Recall, and the figures of score files: put together, told, and read from files that anyone may have edited."""
+"""Recall, and the figures of score files: put together, shown, and read from files that anyone may have edited."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_any_of_equally_near_ones_counts():
 
 
 def test_a_copy_that_exact_search_did_not_keep_counts_too():
-    contents = [0, 1, 1, 1, 1, 1, 2]  # five copies, of which exact search kept the first three
+    contents = [0, 1, 1, 1, 1, 1, 2]  # five copies, of which exact search gave the first three
     exact = found([[1, 2, 3, 0]], [[0.9, 0.9, 0.9, 0.1]], contents)
     assert recall(found([[4, 5]], [[0, 0]]), exact, 2) == 1.0
     assert recall(found([[5, 6]], [[0, 0]]), exact, 2) == 0.5
@@ -110,7 +110,7 @@ FIGURES = [name for name in GOOD if name != "backend"]
 
 
 @given(st.lists(st.fixed_dictionaries({"backend": st.just("x")}, optional=dict.fromkeys(FIGURES, STRANGE)), max_size=4))
-def test_edited_files_are_refused_or_told_of(parts):
+def test_edited_files_are_refused_or_described(parts):
     try:
         read = [record(Search, part) for part in parts]
     except ValueError:

@@ -1,4 +1,4 @@
-"""`--search` as text: read, told again, and refused in one line."""
+"""`--search` as text: read, written again, and refused in one line."""
 
 from __future__ import annotations
 

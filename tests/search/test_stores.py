@@ -1,4 +1,4 @@
-"""What holds for every store: each is built, searched, kept, found again and refused for real."""
+"""Rules that hold for every store: each is built, searched, stored, found again and refused for real."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def one_faiss_thread():
 
 
 def placed(kind: str, folder: Path, rest: str = "") -> str:
-    """An exact index of a kind that is kept in `folder`."""
+    """An exact index of a kind, stored in `folder`."""
     where = {
         "faiss": f"faiss:Flat,path={folder}",
         "lancedb": f"lancedb:FLAT,uri={folder}",
-        "milvus": f"milvus:{folder}/kept.db,FLAT",
+        "milvus": f"milvus:{folder}/index.db,FLAT",
     }
     return where[kind] + rest
 
@@ -143,7 +143,7 @@ def test_an_index_of_something_else_is_refused_and_left_alone(kind, documents, q
     assert line
     assert line[1] == text
     assert line[3] == says
-    kept, another = line[2], {"faiss": "path=FOLDER", "lancedb": "uri=FOLDER", "milvus": "collection=PREFIX"}[kind]
+    held, another = line[2], {"faiss": "path=FOLDER", "lancedb": "uri=FOLDER", "milvus": "collection=PREFIX"}[kind]
     assert line[4] == another
     found, exact = search(text)
     assert found.figures["build_seconds"] is None
@@ -153,7 +153,7 @@ def test_an_index_of_something_else_is_refused_and_left_alone(kind, documents, q
     given = [part for part in text.split(",") if not part.startswith(f"{name}=")]
     other = ",".join([*given, f"{name}={tmp_path / 'new' if value == 'FOLDER' else 'new'}"])
     assert search(other, documents=documents, queries=queries)[0].figures["build_seconds"] is not None
-    delete(kept, tmp_path)
+    delete(held, tmp_path)
     assert search(text, documents=documents, queries=queries)[0].figures["build_seconds"] is not None
 
 
@@ -169,16 +169,16 @@ def milvus_file(path):
     server_manager_instance.release_server(str(path))
 
 
-def delete(kept, folder):
+def delete(held, folder):
     """Do with what an error names what it advises."""
-    if kept.startswith("collection "):
-        with milvus_file(folder / "kept.db") as client:
-            assert client.has_collection(kept.removeprefix("collection "))
-            client.drop_collection(kept.removeprefix("collection "))
-    elif Path(kept).is_dir():
-        shutil.rmtree(kept)
+    if held.startswith("collection "):
+        with milvus_file(folder / "index.db") as client:
+            assert client.has_collection(held.removeprefix("collection "))
+            client.drop_collection(held.removeprefix("collection "))
+    elif Path(held).is_dir():
+        shutil.rmtree(held)
     else:
-        Path(kept).unlink()
+        Path(held).unlink()
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_indexes_built_in_other_ways_stand_side_by_side(before, after, tmp_path)
 @pytest.mark.parametrize("kind", EXACT)
 def test_corpora_under_other_instructions_stand_side_by_side(kind, tmp_path):
     under = {"": DOCUMENTS, "Represent the document: ": DOCUMENTS[::-1], "x" * 1000: DOCUMENTS[::2]}
-    for round_ in ("built", "kept"):
+    for round_ in ("built", "reused"):
         for instruction, documents in under.items():
             found, exact = search(placed(kind, tmp_path), documents=documents, instruction=instruction)
-            assert (found.figures["build_seconds"] is None) == (round_ == "kept")
+            assert (found.figures["build_seconds"] is None) == (round_ == "reused")
             assert recall(found, exact, K) == 1.0
 
 

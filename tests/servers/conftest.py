@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-_KEPT = os.environ.get("INSTRUCTOR_EVAL_SERVERS", "")
+_FOLDER = os.environ.get("INSTRUCTOR_EVAL_SERVERS", "")
 
 
 @pytest.fixture(scope="session")
 def environments() -> Iterator[Path]:
     """The folder that INSTRUCTOR_EVAL_SERVERS names, which stays; without it one that goes with the tests."""
-    if _KEPT:
-        yield Path(_KEPT)
+    if _FOLDER:
+        yield Path(_FOLDER)
         return
     folder = Path(tempfile.mkdtemp(prefix="instructor-eval-servers-"))
     yield folder

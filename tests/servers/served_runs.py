@@ -1,4 +1,4 @@
-"""What the tests of real servers of embeddings share: the same model run here and there, odd texts, a kill."""
+"""Helpers for the tests of real servers of embeddings: the same model run here and there, odd texts, a kill."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from instructor_eval.results.store import Store
 Run = Callable[..., Any]
 LONG = " ".join(["A long text about rivers, bridges and the boats that pass under them."] * 231)
 """3,003 words."""
-BLANK = " \n\t "
+SPACES = " \n\t "
 
 
 def scores(results: Path) -> dict[tuple[str, bool], Score]:
@@ -60,7 +60,7 @@ def card(folder: Path, texts: list[str]) -> Path:
 
 
 def vectors(model: str, texts: list[str]) -> Vectors:
-    """What a server gives for texts in one request, after a first one."""
+    """The vectors that a server gives for texts in one request, after a first one."""
     served = EndpointModel(model.removeprefix("endpoint:"), Serving(tries=1))
     try:
         served.embed(["the first"], "")  # as in a run: how long vectors are says how large a reply may be

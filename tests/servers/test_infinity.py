@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from real_server import RealServer, environment, free_port
-from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
+from served_runs import LONG, SPACES, card, check_kill, check_scores, cosines, scores, vectors
 
 from instructor_eval.models.served.contract import TooMuchError
 
 pytestmark = pytest.mark.servers
 KEY = "k9T2vQ8mZr4XwL1pSd7GhJ3bNc6YfA0e"
-# It reports its use to its makers unless it is told not to.
+# It reports its use to its makers unless it is asked not to.
 QUIET = {"INFINITY_ANONYMOUS_USAGE_STATS": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -67,10 +67,10 @@ def test_the_only_model_needs_no_name(cli, model, tmp_path):
     assert scores(tmp_path / "r")["DemoSTS", True].model.name == model
 
 
-def test_a_long_text_is_cut_in_silence_and_a_blank_one_embedded(cli, model, tmp_path):
+def test_a_long_text_is_cut_in_silence_and_one_of_spaces_embedded(cli, model, tmp_path):
     assert len(LONG.split()) > 3000
-    assert cosines(model, [LONG, BLANK, ""]) == pytest.approx([1.0] * 3, abs=1e-5)
-    done = cli("--model", model, "--task", card(tmp_path, ["A boat", LONG, BLANK]), "--results", "r")
+    assert cosines(model, [LONG, SPACES, ""]) == pytest.approx([1.0] * 3, abs=1e-5)
+    done = cli("--model", model, "--task", card(tmp_path, ["A boat", LONG, SPACES]), "--results", "r")
     assert done.code == 0, done.out + done.err
     assert scores(tmp_path / "r")["Mine", True].status == "ok"
 

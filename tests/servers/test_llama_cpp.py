@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from real_server import HERE, RealServer, environment, free_port
-from served_runs import BLANK, LONG, card, check_kill, check_scores, cosines, scores, vectors
+from served_runs import LONG, SPACES, card, check_kill, check_scores, cosines, scores, vectors
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.readers.contract import Question
@@ -21,7 +21,7 @@ WITHIN = 1e-3
 
 
 def healthy(port: int) -> Callable[[], bool]:
-    """Whether the server at a port answers."""
+    """Return a function that says whether the server at a port answers."""
 
     def answers() -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as reply:
@@ -61,12 +61,12 @@ def test_a_real_task(cli, model, hub, tmp_path):
 
 
 def test_its_vectors_are_those_of_the_model(model):
-    texts = ["A boat", "naïve 日本語 12.5 %", BLANK, "", "Under the bridge " * 70]
+    texts = ["A boat", "naïve 日本語 12.5 %", SPACES, "", "Under the bridge " * 70]
     assert cosines(model, texts) == pytest.approx([1.0] * len(texts), abs=1e-5)
 
 
-def test_a_blank_text_is_embedded(cli, model, tmp_path):
-    done = cli("--model", model, "--task", card(tmp_path, ["A boat", BLANK, "Two boats"]), "--results", "r")
+def test_a_text_of_spaces_is_embedded(cli, model, tmp_path):
+    done = cli("--model", model, "--task", card(tmp_path, ["A boat", SPACES, "Two boats"]), "--results", "r")
     assert done.code == 0, done.out + done.err
     assert scores(tmp_path / "r")["Mine", True].status == "ok"
 

@@ -119,11 +119,11 @@ def test_an_index_of_other_vectors_is_refused_with_advice(address, names):
         search(text, documents[::-1])
     assert " holds other vectors (" in str(e.value)
     assert str(e.value).endswith("): delete it, or give another collection=PREFIX")
-    kept = str(e.value).partition("collection ")[2].split()[0]
-    assert kept in names()
+    held = str(e.value).partition("collection ")[2].split()[0]
+    assert held in names()
     assert search(f"{text},collection=other", documents[::-1])[0].figures["build_seconds"] is not None
     client = MilvusClient(address)
-    client.drop_collection(kept)
+    client.drop_collection(held)
     client.close()
     assert search(text, documents[::-1])[0].figures["build_seconds"] is not None
 

@@ -1,4 +1,4 @@
-"""Whether the figures of stored items are those of their top tens: trec_eval's own code, given the order as stored."""
+"""Checks that figures of stored items are those of their top tens, by trec_eval's own code given the stored order."""
 
 from itertools import pairwise
 

@@ -163,7 +163,7 @@ def test_read_segments(tmp_path):
     ]
 
 
-# Faults
+# Errors
 
 REF = {"seg_id": "1", "refs": ["a"]}
 HYP = {"SYS": "x", "seg_id": "1", "hyp": "b", "human_score": 1}
@@ -174,7 +174,7 @@ def lacking(row, key):
     return {k: v for k, v in row.items() if k != key}
 
 
-FAULTS = {
+ERRORS = {
     "segment twice": ([REF, REF], [HYP], f"{R}, line 2: segment '1' is there twice"),
     "no references": ([{**REF, "refs": []}], [HYP], f"{R}, line 1: segment '1' has no references"),
     "references are a text": ([{**REF, "refs": "a"}], [HYP],
@@ -200,9 +200,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
-    references, hypotheses, message = FAULTS[fault]
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_is_one_line_that_names_file_and_line(tmp_path, error):
+    references, hypotheses, message = ERRORS[error]
     folder = write(tmp_path / "datasets/billboard/mscoco", references, hypotheses)
     encoder = FakeEncoder()
     for attempt in (

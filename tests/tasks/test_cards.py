@@ -17,7 +17,7 @@ def write(tmp_path: Path, text: str | bytes, name: str = "card.yaml") -> Path:
     return path
 
 
-def fault(path: Path) -> str:
+def error_of(path: Path) -> str:
     with pytest.raises(UserError) as error:
         read_cards(path)
     return str(error.value)
@@ -165,13 +165,13 @@ BROKEN_TASKS = {
 def test_a_broken_card_names_file_task_and_key(case: str, tmp_path: Path) -> None:
     text, message = BROKEN_TASKS[case]
     path = write(tmp_path, text)
-    line = fault(path)
+    line = error_of(path)
     assert re.match(rf"{re.escape(str(path))}(, line [0-9]+)?: task 'mine': ", line)
     assert message in line
     # The same task in a list is the same error.
     body = text.replace("\n", "\n  ")
     if not case.startswith("benchmark"):
-        again = fault(write(tmp_path, f"tasks:\n- {body}"))
+        again = error_of(write(tmp_path, f"tasks:\n- {body}"))
         assert _without_line(again) == _without_line(line)
 
 
@@ -183,7 +183,7 @@ BROKEN_NAMES = {
     "none": ("type: STS\ndata: x", "name: it is missing"),
     "a number": ("name: 5\ntype: STS\ndata: x", "task '5': name: expected a text, found int 5"),
     "empty": ("name: ''\ntype: STS\ndata: x", "name: expected a text, it is empty"),
-    "blank": ("name: '  '\ntype: STS\ndata: x", "name: expected a text, it is empty"),
+    "spaces": ("name: '  '\ntype: STS\ndata: x", "name: expected a text, it is empty"),
     "too long": (f"name: {'x' * 201}\ntype: STS\ndata: x", "name: expected at most 200 characters, it has 201"),
 }
 
@@ -191,12 +191,12 @@ BROKEN_NAMES = {
 @pytest.mark.parametrize("case", BROKEN_NAMES)
 def test_a_broken_name(case: str, tmp_path: Path) -> None:
     text, message = BROKEN_NAMES[case]
-    assert message in fault(write(tmp_path, text))
+    assert message in error_of(write(tmp_path, text))
 
 
 BROKEN_FILES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "expected a mapping with `name`, `type` and `data`"),
-    "blank": ("\n# nothing\n", "expected a mapping"),
+    "a comment": ("\n# nothing\n", "expected a mapping"),
     "a text": ("hello", "expected a mapping"),
     "not YAML": ("name: [a\n", "not readable as YAML"),
     "a tab": ("name: a\n\ttype: STS", "not readable as YAML"),
@@ -225,7 +225,7 @@ BROKEN_FILES: dict[str, tuple[str | bytes, str]] = {
 def test_a_broken_file_is_named(case: str, tmp_path: Path) -> None:
     content, message = BROKEN_FILES[case]
     path = write(tmp_path, content)
-    line = fault(path)
+    line = error_of(path)
     assert _without_line(line).startswith(f"{path}: ")
     assert message in line
 
@@ -235,14 +235,14 @@ def test_a_broken_file_is_named(case: str, tmp_path: Path) -> None:
 )
 def test_yaml_tags_are_never_executed(tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "not readable as YAML" in fault(write(tmp_path, f"name: {tag}\n"))
+    assert "not readable as YAML" in error_of(write(tmp_path, f"name: {tag}\n"))
     assert [p.name for p in tmp_path.iterdir()] == ["card.yaml"]
 
 
 @pytest.mark.parametrize("key", ["name", "notes", "split", "? *a30\n: x\nname"])
 def test_aliases_of_aliases_do_not_unfold(key: str, tmp_path: Path) -> None:
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 31))
-    line = fault(write(tmp_path, f"{bomb}{key}: *a30\n"))
+    line = error_of(write(tmp_path, f"{bomb}{key}: *a30\n"))
     assert "more than 100,000 values" in line
     assert len(line) < 500
 
@@ -254,14 +254,14 @@ def test_plain_anchors_work(tmp_path: Path) -> None:
 
 
 def test_a_long_value_is_not_repeated_in_full(tmp_path: Path) -> None:
-    line = fault(write(tmp_path, f"name: mine\ntype: [{', '.join('abc' for _ in range(5000))}]\ndata: x"))
+    line = error_of(write(tmp_path, f"name: mine\ntype: [{', '.join('abc' for _ in range(5000))}]\ndata: x"))
     assert "type: unknown value ['abc'" in line
     assert len(line) < 400
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
-    assert fault(tmp_path / "none.yaml").endswith("none.yaml: no such card: give the path of a YAML file")
-    assert "not readable as YAML" in fault(tmp_path)
+    assert error_of(tmp_path / "none.yaml").endswith("none.yaml: no such card: give the path of a YAML file")
+    assert "not readable as YAML" in error_of(tmp_path)
 
 
 # Choosing

@@ -155,10 +155,10 @@ def test_the_rule_counts_what_a_prefix_model_reads(instructor_folder: Path, arou
     assert largest(ours[1], prefix.encode(texts[1:], "")[0]) < TOLERANCE
 
 
-# What vectors are kept as
+# Precisions of vectors
 
 
-def kept_as(encoder: Engine, variant: str, *, clustering: bool = False, **protocol: str) -> BoundEncoder:
+def in_precision(encoder: Engine, variant: str, *, clustering: bool = False, **protocol: str) -> BoundEncoder:
     parsed = Variant.parse(variant)
     chosen = relevant(protocol, "Clustering" if clustering else "STS")
     return BoundEncoder(encoder, INSTRUCTIONS, chosen, task="Made", variant=parsed)
@@ -194,26 +194,26 @@ def test_each_precision_of_the_same_vectors(instructor: Engine) -> None:
         "fp32+binary-rescore@8": cut,  # a query
     }
     for variant, values in expected.items():
-        task = kept_as(instructor, variant)
+        task = in_precision(instructor, variant)
         assert largest(task.encode(MANY, "query"), values) < 1e-6, variant
         assert task.embedding()["dim"] == values.shape[1]
-    documents = kept_as(instructor, "fp32+binary-rescore").encode(MANY, "document")
+    documents = in_precision(instructor, "fp32+binary-rescore").encode(MANY, "document")
     assert np.array_equal(documents, np.sign(full(instructor, MANY, DOCUMENT)))
 
 
 def test_the_engine_gives_whole_vectors_in_any_precision(instructor_folder: Path, tmp_path: Path) -> None:
     encoder = engine(instructor_folder, family="instructor", cache=VectorCache(tmp_path, warn=pytest.fail))
-    kept_as(encoder, "fp32").encode(MANY, "query")
+    in_precision(encoder, "fp32").encode(MANY, "query")
     computed = encoder.totals.tokens
     for variant in ("fp32+int8", "fp32+binary@8", "fp32@5", "fp32+float16"):
-        kept_as(encoder, variant).encode(MANY, "query")
+        in_precision(encoder, variant).encode(MANY, "query")
     assert encoder.totals.tokens == computed > 0
-    assert np.array_equal(kept_as(encoder, "fp32").encode(MANY, "query"), full(encoder, MANY, QUESTION))
+    assert np.array_equal(in_precision(encoder, "fp32").encode(MANY, "query"), full(encoder, MANY, QUESTION))
 
 
 def test_int8_takes_its_ranges_from_what_it_is_given(instructor: Engine) -> None:
     corpus, queries = MANY[:20], MANY[20:]
-    task, plain = kept_as(instructor, "fp32+int8"), bound(instructor)
+    task, plain = in_precision(instructor, "fp32+int8"), bound(instructor)
     task.calibrate(iter(corpus), "document")
     task.calibrate(["another text altogether"], "document")  # the first call counts
     encoded = {role: task.encode(texts, role) for role, texts in (("query", queries), ("document", corpus))}
@@ -235,7 +235,7 @@ def test_int8_takes_its_ranges_from_what_it_is_given(instructor: Engine) -> None
 
 
 def test_int8_takes_ranges_from_the_first_texts_by_default(instructor: Engine) -> None:
-    task, named = kept_as(instructor, "fp32+uint8"), kept_as(instructor, "fp32+uint8")
+    task, named = in_precision(instructor, "fp32+uint8"), in_precision(instructor, "fp32+uint8")
     assert task.encode([], "query").shape == (0, 24)
     first = task.encode([*MANY[:9], MANY[0]], "query")
     task.encode(MANY, "document")
@@ -248,20 +248,20 @@ def test_int8_takes_ranges_from_the_first_texts_by_default(instructor: Engine) -
 
 def test_calibration_computes_nothing_twice(instructor_folder: Path, tmp_path: Path) -> None:
     encoder = engine(instructor_folder, family="instructor", cache=VectorCache(tmp_path, warn=pytest.fail))
-    task = kept_as(encoder, "fp32+int8")
+    task = in_precision(encoder, "fp32+int8")
     task.calibrate(MANY, "document")
     computed = encoder.totals.tokens
     task.encode(MANY, "document")
     assert encoder.totals.tokens == computed > 0
 
     alone = engine(instructor_folder, family="instructor")
-    kept_as(alone, "fp32+int8").encode(MANY, "document")  # on the first texts, without a cache
+    in_precision(alone, "fp32+int8").encode(MANY, "document")  # on the first texts, without a cache
     assert alone.totals.tokens == computed
 
 
 def test_calibration_knows_the_256_token_rule(instructor: Engine, around_the_limit: dict[int, str]) -> None:
     texts = [*around_the_limit.values(), *MANY]
-    task = kept_as(instructor, "fp32+int8", clustering=True, clustering_256="on")
+    task = in_precision(instructor, "fp32+int8", clustering=True, clustering_256="on")
     task.calibrate(texts, "query")
     decoded = task.encode(texts, "query")
     vectors = bound(instructor, clustering=True, clustering_256="on").encode(texts, "query")
@@ -274,15 +274,15 @@ def test_calibration_knows_the_256_token_rule(instructor: Engine, around_the_lim
 
 def test_calibration_refuses_empty_texts_as_encoding_does(instructor: Engine) -> None:
     with one_line("Made", "a document has no text", "--protocol empty_text=encode"):
-        kept_as(instructor, "fp32+int8", empty_text="error").calibrate(["a", " "], "document")
-    task = kept_as(instructor, "fp32+binary", empty_text="error")
+        in_precision(instructor, "fp32+int8", empty_text="error").calibrate(["a", " "], "document")
+    task = in_precision(instructor, "fp32+binary", empty_text="error")
     task.calibrate(["a", " "], "document")  # not looked at
     assert task.embedding()["precision"] == "binary"
 
 
 def test_a_variant_with_too_many_dimensions(instructor: Engine) -> None:
     with one_line("fp32@25", NAME, "24 dimensions"):
-        kept_as(instructor, "fp32@25")
+        in_precision(instructor, "fp32@25")
 
 
 def test_without_a_model_nothing_is_stored() -> None:

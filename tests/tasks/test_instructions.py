@@ -200,7 +200,7 @@ def test_effective_name_of_a_file(tmp_path: Path) -> None:
     assert effective_name(file_set(tmp_path, "mine: x"), PREFIX) == "my-set"
 
 
-# Faults
+# Errors
 
 
 @pytest.mark.parametrize(

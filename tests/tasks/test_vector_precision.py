@@ -34,7 +34,7 @@ VARIANTS = ["float16", "int8", "uint8@16", "binary@16", "ubinary@16", "binary-re
 
 
 class WordsEngine:
-    """An engine of `made_up.embed`: whole vectors, each text asked for kept in order."""
+    """An engine of `made_up.embed`: whole vectors, each text asked for noted in order."""
 
     dim = DIM
     model = SimpleNamespace(name="made/up", normalize=False)

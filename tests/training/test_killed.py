@@ -33,7 +33,7 @@ _FLAGS = [
 
 
 class KilledError(BaseException):
-    """What a kill is in these tests: nothing handles it."""
+    """Stands for a kill in these tests: nothing handles it."""
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def forks() -> Iterator[Forks]:
 
 
 def files(folder: Path) -> dict[str, str | bytes]:
-    """What a run left, without the command line, times and how long they took."""
+    """The files that a run left, without the command line, times and how long they took."""
     found: dict[str, str | bytes] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))

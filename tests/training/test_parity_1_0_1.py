@@ -1,4 +1,4 @@
-"""What is saved is still what `tox -e parity` loads with InstructorEmbedding 1.0.1 (golden/check_trained.py).
+"""The checkpoint saved is the one that `tox -e parity` loads with InstructorEmbedding 1.0.1: golden/check_trained.py.
 
 `PYTHONPATH=tests python tests/training/test_parity_1_0_1.py` makes golden/trained again.
 """

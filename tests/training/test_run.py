@@ -92,7 +92,7 @@ def test_a_run_goes_on_after_a_kill_with_the_same_losses(folder: Path, train: Tr
     assert (folder / "killed" / "model.safetensors").exists()
 
 
-def test_it_refuses_a_folder_in_use_and_removes_old_checkpoints_when_told(folder: Path, train: Train) -> None:
+def test_it_refuses_a_folder_in_use_and_removes_old_checkpoints_when_asked(folder: Path, train: Train) -> None:
     train(max_steps=4)
     with pytest.raises(UserError, match="it is not empty"):
         train()

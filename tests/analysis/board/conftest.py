@@ -1,4 +1,4 @@
-"""What the tests of the board share."""
+"""Fixtures for the tests of the board."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ def test_columns_stand_in_the_order_of_the_cards_own_ones_last(make_score: MakeS
     assert found.tasks == ["ArguAna", "STS12", "mscoco", "aa-own", "zz-own"]
 
 
-def test_what_a_run_kept_counts_before_what_is_newer(make_score: MakeScore) -> None:
+def test_what_a_run_reused_counts_before_what_is_newer(make_score: MakeScore) -> None:
     """Data changed and changed back: the older score is the run's, and the table shows it."""
     old = make_score("STS12", 0.5, identity="a" * 16, created="2026-01-01T00:00:00+00:00")
     new = make_score("STS12", 0.9, identity="b" * 16, created="2026-01-02T00:00:00+00:00")

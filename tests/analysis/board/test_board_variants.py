@@ -182,7 +182,7 @@ def test_damaged_items_cost_the_interval_and_no_more(damage: str, whose: str, ma
         made.add(name)
         made.add(name, "ArguAna")
     key = f"{whose}-SciFact"
-    items = made.kept.pop(key)
+    items = made.stored.pop(key)
     broken = {
         "no id": {"ndcg_at_10": items["ndcg_at_10"]},
         "no column": {"id": items["id"]},
@@ -190,7 +190,7 @@ def test_damaged_items_cost_the_interval_and_no_more(damage: str, whose: str, ma
         "others": items | {"ndcg_at_10": [0.1] * 80},  # whole, but not what the score was computed from
     }
     if damage != "missing":
-        made.kept[key] = broken[damage]
+        made.stored[key] = broken[damage]
     found = made.board()
     row = of(found)["int8"]
     assert row.delta["SciFact"].verdict == "unknown"
@@ -233,14 +233,14 @@ def test_a_mean_of_parts_is_compared_part_by_part(alone: bool, made: Made) -> No
     assert found.tasks == ["CQADupstackRetrieval"]
     delta = row.delta["CQADupstackRetrieval"]
     assert delta.delta == pytest.approx(row.tasks["CQADupstackRetrieval"] - found.rows[0].tasks["CQADupstackRetrieval"])
-    each = [np.subtract(made.kept[f"int8-{f}"]["ndcg_at_10"], made.kept[f"fp32-{f}"]["ndcg_at_10"]) for f in FORUMS]
+    each = [np.subtract(made.stored[f"int8-{f}"]["ndcg_at_10"], made.stored[f"fp32-{f}"]["ndcg_at_10"]) for f in FORUMS]
     se = np.sqrt(sum(np.var(d, ddof=1) / len(d) for d in each)) / len(FORUMS)
     assert delta.se == pytest.approx(se)
     assert (delta.n, delta.verdict) == (len(FORUMS), "worse")
     assert (found.left_out, set(row.means)) == (0, {"Retrieval", "MTEB-56"})
     assert set(row.tasks) == {"CQADupstackRetrieval", *(() if alone else FORUMS)}
     # A part that is missing, or is not the one that the whole was computed from, costs the interval.
-    made.kept["int8-" + FORUMS[3]] = {"id": ["q0"], "ndcg_at_10": [0.5]}
+    made.stored["int8-" + FORUMS[3]] = {"id": ["q0"], "ndcg_at_10": [0.5]}
     assert made.board().without_interval == []  # other items: a reason of its own
     assert of(made.board())["int8"].not_comparable == {"CQADupstackRetrieval": "other items"}
     made.scores.remove(parts["int8"][3])
@@ -269,7 +269,7 @@ def test_items_come_from_a_results_folder(made: Made, tmp_path: Path) -> None:
     store = Store(tmp_path)
     for name in ("fp32", "int8"):
         for score in (made.add(name, shift=-0.1 * (name == "int8")),):
-            store.write(score, made.kept[score.identity])
+            store.write(score, made.stored[score.identity])
     found = board(store.scores(), items=store.items)
     delta = of(found)["int8"].delta["SciFact"]
     assert delta == of(made.board())["int8"].delta["SciFact"]

@@ -23,7 +23,7 @@ from instructor_eval.core.values import Items
 from instructor_eval.results.score import Shape
 
 EVERY = (*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts")
-Kept = Callable[[], KeptStatistics]
+Opened = Callable[[], KeptStatistics]
 
 
 def items_of(metric: str, n: int = 60, seed: int = 0) -> Items:
@@ -98,9 +98,9 @@ def test_what_stands_for_itself_is_a_mean(metric: str) -> None:
 def test_the_parts_of_a_correlation(metric: str, correlation: Callable[..., Any]) -> None:
     few = {"id": ["a", "b", "c"], "gold": [1.0, 2.0, 4.0], "cosine": [0.1, 0.7, 0.6]}
     found = shape_of(metric, few)  # of three all are named
-    told = dict(map(tuple, found.worst))
-    assert set(told) == {"a", "b", "c"}
-    assert statistics.mean(told.values()) == pytest.approx(correlation(few["gold"], few["cosine"]).statistic)
+    parts = dict(map(tuple, found.worst))
+    assert set(parts) == {"a", "b", "c"}
+    assert statistics.mean(parts.values()) == pytest.approx(correlation(few["gold"], few["cosine"]).statistic)
     many = items_of(metric, 80)
     ranked = scipy.stats.rankdata if metric == "cosine_spearman" else np.asarray
     gold, cosine = (scipy.stats.zscore(ranked(many[name])) for name in ("gold", "cosine"))
@@ -109,9 +109,9 @@ def test_the_parts_of_a_correlation(metric: str, correlation: Callable[..., Any]
     found = shape_of(metric, many)
     assert (found.low, found.high) == pytest.approx((product.min(), product.max()))
     assert found.median == pytest.approx(np.median(product))
-    told = {f"i{i}": round(float(value), 9) for i, value in enumerate(product)}
-    assert [name for name, _ in found.best] == sorted(told, key=lambda name: (-told[name], name))[:NAMED]
-    assert [name for name, _ in found.worst] == sorted(told, key=lambda name: (told[name], name))[:NAMED]
+    values = {f"i{i}": round(float(value), 9) for i, value in enumerate(product)}
+    assert [name for name, _ in found.best] == sorted(values, key=lambda name: (-values[name], name))[:NAMED]
+    assert [name for name, _ in found.worst] == sorted(values, key=lambda name: (values[name], name))[:NAMED]
     inner = np.linspace(product.min(), product.max(), BINS + 1)[1:-1]
     assert list(found.counts) == [int(np.sum(np.digitize(product, inner) == k)) for k in range(BINS)]
 
@@ -168,58 +168,58 @@ def test_a_missing_column_and_an_unknown_metric() -> None:
         shape_of("unheard_of", {"id": ["a"]})
 
 
-# What is kept of it
+# Stored
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Kept:
+def opened(tmp_path: Path) -> Opened:
     """A new look at the same file."""
     return lambda: KeptStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
 
 
 @pytest.fixture
-def saved(made: Made, kept: Kept) -> Shape:
-    """The shape of the one score there is, kept; its items were read once."""
-    score, first = made.add("fp32"), kept()
+def saved(made: Made, opened: Opened) -> Shape:
+    """The shape of the one score there is, stored; its items were read once."""
+    score, first = made.add("fp32"), opened()
     found = Evidence(made.items, first).shape(score)
     first.save()
     assert made.asked == [score.identity]
     return found
 
 
-def test_what_is_kept_is_what_was_computed(made: Made, kept: Kept, saved: Shape) -> None:
-    assert saved == shape_of("ndcg_at_10", made.kept[made.scores[0].identity])
-    assert Evidence(made.items, kept()).shape(made.scores[0]) == saved
-    assert Evidence(None, kept()).shape(made.scores[0]) == saved
+def test_what_is_stored_is_what_was_computed(made: Made, opened: Opened, saved: Shape) -> None:
+    assert saved == shape_of("ndcg_at_10", made.stored[made.scores[0].identity])
+    assert Evidence(made.items, opened()).shape(made.scores[0]) == saved
+    assert Evidence(None, opened()).shape(made.scores[0]) == saved
     assert len(made.asked) == 1  # not again
 
 
 @pytest.mark.parametrize("change", ["created", "identity", "stamp"])
-def test_what_is_kept_of_another_score_or_file_is_computed_again(
-    change: str, made: Made, kept: Kept, saved: Shape
+def test_what_is_stored_of_another_score_or_file_is_computed_again(
+    change: str, made: Made, opened: Opened, saved: Shape
 ) -> None:
-    score, again = made.scores[0], kept()
+    score, again = made.scores[0], opened()
     if change == "stamp":
         again = KeptStatistics(again.path, lambda score: "another")
     else:
         before = score.identity
         score = dataclasses.replace(score, **{change: "2027"})
-        made.kept[score.identity] = made.kept[before]
+        made.stored[score.identity] = made.stored[before]
     assert Evidence(made.items, again).shape(score) == saved
     assert len(made.asked) == 2
 
 
 @pytest.mark.parametrize("entry", [{}, {"interval": 3}, {"interval": {}, "shape": {"counts": []}}])
 def test_an_entry_of_other_fields_is_computed_again(
-    entry: dict[str, Any], made: Made, kept: Kept, saved: Shape
+    entry: dict[str, Any], made: Made, opened: Opened, saved: Shape
 ) -> None:
-    other = kept()
+    other = opened()
     other.put(other.key("statistics", made.scores[0]), entry)
     assert Evidence(made.items, other).shape(made.scores[0]) == saved
     assert len(made.asked) == 2
 
 
-@pytest.mark.parametrize("with_kept", [True, False])
+@pytest.mark.parametrize("with_file", [True, False])
 @pytest.mark.parametrize(
     "items",
     [
@@ -234,45 +234,45 @@ def test_an_entry_of_other_fields_is_computed_again(
         {"id": None, "ndcg_at_10": [0.5]},
     ],
 )
-def test_missing_or_damaged_items(items: Items | None, with_kept: bool, made: Made, kept: Kept) -> None:
-    score, before = made.add("fp32"), kept()
-    del made.kept[score.identity]
+def test_missing_or_damaged_items(items: Items | None, with_file: bool, made: Made, opened: Opened) -> None:
+    score, before = made.add("fp32"), opened()
+    del made.stored[score.identity]
     if items is not None:
-        made.kept[score.identity] = items
-    evidence = Evidence(made.items, before if with_kept else None)
+        made.stored[score.identity] = items
+    evidence = Evidence(made.items, before if with_file else None)
     with pytest.raises(UnreadError):
         evidence.shape(score)
     assert before.get(before.key("statistics", score)) is None
 
 
-def test_an_interval_keeps_the_shape_too(made: Made, kept: Kept) -> None:
-    score, first = made.add("fp32"), kept()
+def test_an_interval_keeps_the_shape_too(made: Made, opened: Opened) -> None:
+    score, first = made.add("fp32"), opened()
     Evidence(made.items, first).spread(score, replicates=False)
     first.save()
     assert made.asked == [score.identity]  # once for both
-    found = Evidence(None, kept()).shape(score)
-    assert found == shape_of("ndcg_at_10", made.kept[score.identity])
+    found = Evidence(None, opened()).shape(score)
+    assert found == shape_of("ndcg_at_10", made.stored[score.identity])
     assert made.asked == [score.identity]
 
 
-def test_a_board_keeps_the_shapes_of_all_its_scores(made: Made, kept: Kept) -> None:
+def test_a_board_keeps_the_shapes_of_all_its_scores(made: Made, opened: Opened) -> None:
     for variant in ("fp32", "int8"):
         for task in ("SciFact", "ArguAna"):
             made.add(variant, task)
-    made.board(kept=kept())
-    assert sorted(made.asked) == sorted(made.kept)
-    later = Evidence(None, kept())
+    made.board(kept=opened())
+    assert sorted(made.asked) == sorted(made.stored)
+    later = Evidence(None, opened())
     for score in made.scores:
-        assert later.shape(score) == shape_of("ndcg_at_10", made.kept[score.identity])
+        assert later.shape(score) == shape_of("ndcg_at_10", made.stored[score.identity])
 
 
-def test_what_was_filed_with_a_score_needs_no_items(made: Made, kept: Kept) -> None:
+def test_what_was_filed_with_a_score_needs_no_items(made: Made, opened: Opened) -> None:
     score = made.add("fp32")
     whole = Evidence(made.items).spread(score, replicates=True)
-    filed = dataclasses.replace(score, statistics=module.measure(score, made.kept[score.identity]))
-    nothing = Evidence(None, kept())
+    filed = dataclasses.replace(score, statistics=module.measure(score, made.stored[score.identity]))
+    nothing = Evidence(None, opened())
     assert nothing.spread(filed, replicates=True) == whole
-    assert nothing.shape(filed) == shape_of("ndcg_at_10", made.kept[score.identity])
+    assert nothing.shape(filed) == shape_of("ndcg_at_10", made.stored[score.identity])
 
 
 def test_a_score_that_its_items_do_not_give_has_no_statistics(made: Made) -> None:
@@ -282,7 +282,7 @@ def test_a_score_that_its_items_do_not_give_has_no_statistics(made: Made) -> Non
             ask(score)
 
 
-def test_an_interval_does_not_depend_on_the_shape(made: Made, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interval_does_not_depend_on_the_shape(made: Made, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     score = made.add("fp32")
     whole = Evidence(made.items).spread(score, replicates=False)
 
@@ -290,4 +290,4 @@ def test_an_interval_does_not_depend_on_the_shape(made: Made, kept: Kept, monkey
         raise ValueError("no shape")
 
     monkeypatch.setattr(module, "shape_of", fail)
-    assert Evidence(made.items, kept()).spread(score, replicates=False) == whole
+    assert Evidence(made.items, opened()).spread(score, replicates=False) == whole

@@ -35,7 +35,7 @@ class Made:
     def __init__(self, make_score: MakeScore) -> None:
         self._make = make_score
         self.scores: list[Score] = []
-        self.kept: dict[str, Items] = {}
+        self.stored: dict[str, Items] = {}
 
     def add(self, model: str, task: str = "SciFact", *, shift: float = 0.0, noise: float = 0.0, n: int = 60,
             items: Items | None = None, metric: str = "ndcg_at_10", **fields: Any) -> Score:  # fmt: skip
@@ -48,13 +48,13 @@ class Made:
                  "model": model, "n_items": n, "fingerprint": model} | fields  # fmt: skip
         score = self._make(task, metrics.compute(metric, items), **given)
         self.scores.append(score)
-        self.kept[score.identity] = items
+        self.stored[score.identity] = items
         return score
 
     def items(self, score: Score) -> Items:
-        if score.identity not in self.kept:
+        if score.identity not in self.stored:
             raise UserError("items missing")
-        return self.kept[score.identity]
+        return self.stored[score.identity]
 
     def board(self, **fields: Any) -> Board:
         return build(self.scores, **({"protocol": protocol.parse([]), "items": self.items} | fields))
@@ -84,7 +84,7 @@ def rows(text: str) -> dict[str, dict[str, Any]]:
 
 def test_a_cell_has_the_interval_of_its_items(made: Made) -> None:
     score = made.add("a", noise=0.1)
-    values = made.kept[score.identity]["ndcg_at_10"]
+    values = made.stored[score.identity]["ndcg_at_10"]
     low, high = of_mean(np.array(values))
     half, top = 50 * (high - low), high - float(np.mean(values))
     assert half == pytest.approx(100 * sem(values) * t.ppf(0.975, 59), rel=0.05)  # far from 0 and 1
@@ -94,9 +94,9 @@ def test_a_cell_has_the_interval_of_its_items(made: Made) -> None:
     assert cell in text
     assert "±: half of the 95 % interval, for other items of this kind." in text
     assert "(±)" not in text
-    told = rows(format_board(found, "json"))["a"]
-    assert told["tasks"] == {"SciFact": score.score}
-    interval = told["intervals"]["SciFact"]
+    row = rows(format_board(found, "json"))["a"]
+    assert row["tasks"] == {"SciFact": score.score}
+    interval = row["intervals"]["SciFact"]
     assert interval["high"] - interval["low"] == pytest.approx(2 * half / 100)
     assert (interval["method"], interval["n"], interval["weak"]) == ("t", 60, False)
     assert cell in format_board(found, "md")
@@ -130,7 +130,7 @@ def test_a_mean_has_an_interval_where_every_task_in_it_has_one(three: Made) -> N
     assert row.mean_spreads["Retrieval"].value == pytest.approx(row.means["Retrieval"].value)
     assert f"{100 * row.means['Retrieval'].value:.2f} ±" in format_board(found, "table")
     assert "(3/15)" in format_board(found, "table")
-    del three.kept["good-ArguAna-None"]
+    del three.stored["good-ArguAna-None"]
     found = three.board()
     assert "Retrieval" not in found.rows[0].mean_spreads
     assert set(found.rows[0].spreads) == {"SciFact", "NFCorpus"}
@@ -156,18 +156,18 @@ def test_a_mean_of_parts_has_the_interval_of_their_mean(made: Made) -> None:
     made.add("a", "CQADupstackRetrieval", items=items, metric="mean_of_parts")
     [row] = made.board().rows
     spread = row.spreads["CQADupstackRetrieval"]
-    errors = [sem(made.kept[s.identity]["ndcg_at_10"]) for s in parts]
+    errors = [sem(made.stored[s.identity]["ndcg_at_10"]) for s in parts]
     assert spread.se == pytest.approx(np.sqrt(np.sum(np.square(errors))) / len(FORUMS))
     assert spread.value == row.tasks["CQADupstackRetrieval"]
     assert spread.replicates is not None
     assert np.std(spread.replicates) == pytest.approx(spread.se, rel=0.1)
     for broken in ("part", "value"):
         again = Made(made._make)
-        again.scores, again.kept = list(made.scores), dict(made.kept)
+        again.scores, again.stored = list(made.scores), dict(made.stored)
         if broken == "part":
             again.scores.pop(3)
         else:
-            again.kept["a-CQADupstackRetrieval-None"] = items | {"value": [0.1] * len(FORUMS)}
+            again.stored["a-CQADupstackRetrieval-None"] = items | {"value": [0.1] * len(FORUMS)}
             again.scores[3] = edited(again.scores[3], score=0.1)
         assert "CQADupstackRetrieval" not in again.board().rows[0].spreads
         assert again.board().without_items == ["CQADupstackRetrieval (a)"]
@@ -175,7 +175,7 @@ def test_a_mean_of_parts_has_the_interval_of_their_mean(made: Made) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "no id", "no column", "text", "others", "nan"])
 def test_items_that_are_not_whole_cost_the_interval_and_no_more(damage: str, three: Made) -> None:
-    items = three.kept.pop("fair-SciFact-None")
+    items = three.stored.pop("fair-SciFact-None")
     broken = {
         "no id": {"ndcg_at_10": items["ndcg_at_10"]},
         "no column": {"id": items["id"]},
@@ -184,7 +184,7 @@ def test_items_that_are_not_whole_cost_the_interval_and_no_more(damage: str, thr
         "nan": items | {"ndcg_at_10": [float("nan")] * 60},
     }
     if damage != "missing":
-        three.kept["fair-SciFact-None"] = broken[damage]
+        three.stored["fair-SciFact-None"] = broken[damage]
     found = three.board()
     by_model = {row.model: row for row in found.rows}
     assert set(by_model["fair"].spreads) == {"ArguAna", "NFCorpus"}
@@ -203,8 +203,8 @@ def test_without_items_the_board_is_as_it_was(three: Made) -> None:
         assert "pm$" not in text
         assert "[" not in text
         assert "_low" not in text
-    told = rows(format_board(found, "json"))["good"]
-    assert (told["rank"], told["rank_low"], told["rank_high"], told["intervals"]) == (1, None, None, {})
+    row = rows(format_board(found, "json"))["good"]
+    assert (row["rank"], row["rank_low"], row["rank_high"], row["intervals"]) == (1, None, None, {})
     assert found.without_items == []
 
 
@@ -267,10 +267,10 @@ def test_cells_are_marked_against_the_baseline_row(three: Made) -> None:
         "",
         "same",
     ]
-    told = rows(format_board(found, "json"))
-    assert told["poor"]["baseline"] == "fair"
-    assert told["poor"]["against_baseline"]["SciFact"]["verdict"] == "worse"
-    assert told["fair"]["against_baseline"] == {}
+    by_model = rows(format_board(found, "json"))
+    assert by_model["poor"]["baseline"] == "fair"
+    assert by_model["poor"]["against_baseline"]["SciFact"]["verdict"] == "worse"
+    assert by_model["fair"]["against_baseline"] == {}
     latex = format_board(found, "latex")
     assert " worse " in latex
     assert "▼" not in latex
@@ -287,9 +287,9 @@ def test_other_instructions_can_be_compared_with_the_baseline(made: Made) -> Non
 def test_what_cannot_be_compared_is_named_and_not_marked(three: Made) -> None:
     hashes = {"poor-SciFact-None": "x", "fair-SciFact-None": "y", "good-SciFact-None": "y"}
     three.scores = [edited(s, data={"hash": hashes.get(s.identity)}) for s in three.scores]
-    items = three.kept["good-ArguAna-None"]
-    three.kept["good-ArguAna-None"] = items | {"id": [f"other {i}" for i in range(60)]}
-    del three.kept["good-NFCorpus-None"]
+    items = three.stored["good-ArguAna-None"]
+    three.stored["good-ArguAna-None"] = items | {"id": [f"other {i}" for i in range(60)]}
+    del three.stored["good-NFCorpus-None"]
     found = three.board(baseline=key_of(three.board(), "fair"))
     assert sorted(found.unmarked) == [
         "ArguAna (good: other items)", "NFCorpus (good: items are missing or damaged)", "SciFact (poor: other data)",
@@ -324,7 +324,7 @@ def test_without_a_baseline_variants_are_marked_against_theirs(made: Made) -> No
 def results(three: Made, tmp_path: Path) -> Path:
     folder = tmp_path / "results"
     for score in three.scores:
-        Store(folder).write(score, three.kept[score.identity])
+        Store(folder).write(score, three.stored[score.identity])
     return folder
 
 

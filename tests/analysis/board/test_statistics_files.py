@@ -26,30 +26,30 @@ MakeScore = Callable[..., Score]
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Callable[[], KeptStatistics]:
+def opened(tmp_path: Path) -> Callable[[], KeptStatistics]:
     """A new look at the same file."""
     return lambda: KeptStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
 
 
-def test_what_is_put_comes_back(kept: Callable[[], KeptStatistics]) -> None:
-    first = kept()
+def test_what_is_put_comes_back(opened: Callable[[], KeptStatistics]) -> None:
+    first = opened()
     entries = {"k1": {"low": 0.1 + 0.2, "high": None, "method": "t"}, "plain": {"names": ["ä", "b"]}}
     for key, entry in entries.items():
         first.put(key, entry)
     first.save()
-    second = kept()
+    second = opened()
     assert {key: second.get(key) for key in entries} == entries
     assert second.get("gone") is None
 
 
-def test_nothing_new_writes_nothing(kept: Callable[[], KeptStatistics]) -> None:
-    first = kept()
+def test_nothing_new_writes_nothing(opened: Callable[[], KeptStatistics]) -> None:
+    first = opened()
     first.save()
     assert not first.path.exists()
     first.put("a", {"x": 1})
     first.save()
     before = first.path.stat().st_mtime_ns
-    second = kept()
+    second = opened()
     second.get("a")
     second.save()
     assert second.path.stat().st_mtime_ns == before
@@ -65,58 +65,58 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_as_good_as_none(damage: str, kept: Callable[[], KeptStatistics]) -> None:
-    first = kept()
+def test_a_damaged_file_is_as_good_as_none(damage: str, opened: Callable[[], KeptStatistics]) -> None:
+    first = opened()
     first.put("a", {"x": "1" * 200})
     first.save()
     first.path.write_bytes(DAMAGES[damage](first.path.read_bytes()))
-    second = kept()
+    second = opened()
     assert second.get("a") is None
     second.put("b", {"x": 2})
     second.save()
-    assert kept().get("b") == {"x": 2}
+    assert opened().get("b") == {"x": 2}
 
 
 @pytest.mark.parametrize("body", [b"[]\n", b'{"a": 1}\n', b'{"a": [{}, 5, 9]}\n', b"{}", b'{"a": "x"}\n', b"{}\nxyz"])
-def test_a_file_with_a_checksum_and_nonsense_is_none_either(body: bytes, kept: Callable[[], KeptStatistics]) -> None:
-    first = kept()
+def test_a_file_with_a_checksum_and_nonsense_is_none_either(body: bytes, opened: Callable[[], KeptStatistics]) -> None:
+    first = opened()
     first.path.parent.mkdir()
     first.path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert first.get("a") is None
 
 
-def test_a_file_too_large_is_not_read(kept: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = kept()
+def test_a_file_too_large_is_not_read(opened: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = opened()
     first.put("a", {"x": "1" * 3000})
     first.save()
     monkeypatch.setattr(module, "MOST", 1000)
-    assert kept().get("a") is None
+    assert opened().get("a") is None
 
 
 def test_the_newest_calls_stay_where_room_is_short(
-    kept: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST", 2000)
     for call in range(4):
-        one = kept()
+        one = opened()
         one.put(f"new {call}", {"call": str(call) * 800})
         one.get("new 0")  # used at every call
         one.save()
-    last = kept()
+    last = opened()
     assert [last.get(f"new {call}") is not None for call in range(4)] == [True, False, False, True]
     assert last.path.stat().st_size < 2500
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(kept: Callable[[], KeptStatistics], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_no_error(opened: Callable[[], KeptStatistics], tmp_path: Path) -> None:
     (tmp_path / "statistics").write_text("a file where the folder should be")
-    one = kept()
+    one = opened()
     one.put("a", {"x": 1})
     one.save()
     assert one.get("a") == {"x": 1}
 
 
 def test_a_key_is_of_everything_that_changes_the_figure(
-    kept: Callable[[], KeptStatistics], make_score: MakeScore, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], KeptStatistics], make_score: MakeScore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key(what: str = "spread", stamp: str = "s", **fields: Any) -> str:
         value = fields.pop("value", 0.5)

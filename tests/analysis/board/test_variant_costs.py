@@ -1,4 +1,4 @@
-"""What variants of a model cost beside it, and which of them no other beats."""
+"""The costs of variants of a model beside it, and which of them no other beats."""
 
 from __future__ import annotations
 

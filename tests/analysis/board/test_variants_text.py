@@ -222,7 +222,7 @@ def test_what_a_look_at_the_board_loads(made: Made, tmp_path: Path) -> None:
     )
     for name in ("fp32", "int8"):
         score = made.add(name)
-        Store(tmp_path).write(score, made.kept[score.identity])
+        Store(tmp_path).write(score, made.stored[score.identity])
     found = []
     for flags in (["--no-intervals"], [], []):
         command = [sys.executable, "-c", program, tmp_path, *flags]

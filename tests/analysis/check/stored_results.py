@@ -27,7 +27,7 @@ FORUMS = shipped_cards()["CQADupstackRetrieval"].parts
 
 
 def filed(card: Card, outcome: Outcome, *, limit: int | None = None, protocol: dict[str, str], key: str = "k") -> Score:
-    """What a run would file."""
+    """The score that a run would file."""
     return score_of(
         identity=identity({"task": card.name, "limit": limit, "protocol": protocol}),
         status="ok",
@@ -65,9 +65,9 @@ def of(real: Mapping[str, Result], label: str) -> Result:
         score, items = copy.deepcopy(real[label])
     else:  # the queries with one relevant document
         score, items = copy.deepcopy(real["DemoRetrieval"])
-        kept = [i for i, n in enumerate(items["relevant"]) if n == 1]
-        items = {name: [values[i] for i in kept] for name, values in items.items()}
-        score = dataclasses.replace(score, n_items=len(kept), score=metrics.compute(score.metric, items), metrics={})
+        places = [i for i, n in enumerate(items["relevant"]) if n == 1]
+        items = {name: [values[i] for i in places] for name, values in items.items()}
+        score = dataclasses.replace(score, n_items=len(places), score=metrics.compute(score.metric, items), metrics={})
     # The first item is one with a right answer, where that matters.
     if score.task == "DemoPrompts":
         items = {name: sorted_by(values, items["correct"]) for name, values in items.items()}

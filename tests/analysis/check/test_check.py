@@ -165,7 +165,7 @@ def first_two(_score: Score, items: Items) -> None:
         items[name][at][:2] = items[name][at][1::-1]
 
 
-FAULTS: dict[str, tuple[str, Change, str]] = {
+ERRORS: dict[str, tuple[str, Change, str]] = {
     "score": ("DemoSTS", field("score", 0.5), "score 0.5 is not cosine_spearman(items) = 0."),
     "score, barely": (
         "DemoSTS", lambda s, _: setattr(s, "score", s.score + 1e-9), "is not cosine_spearman(items) = 0."),
@@ -281,9 +281,9 @@ FAULTS: dict[str, tuple[str, Change, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named(real: Mapping[str, Result], name: str) -> None:
-    label, change, message = FAULTS[name]
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_is_named(real: Mapping[str, Result], name: str) -> None:
+    label, change, message = ERRORS[name]
     score, items = of(real, label)
     draft = SimpleNamespace(**{name: getattr(score, name) for name in names_of(Score)})
     change(draft, items)

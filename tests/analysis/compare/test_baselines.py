@@ -21,7 +21,7 @@ from instructor_eval.core.values import Items
 from instructor_eval.results import probe
 from instructor_eval.results.score import Environment
 
-# What is kept
+# Stored
 
 
 def test_every_metric_comes_back(make_side: MakeSide, tmp_path: Path) -> None:
@@ -32,13 +32,13 @@ def test_every_metric_comes_back(make_side: MakeSide, tmp_path: Path) -> None:
     assert (back.label, back.values, back.failed, back.source) == (side.label, side.values, {}, str(path))
     assert read_named("main", folder=tmp_path).values == read(path.parent).values == side.values
     for task, score in side.scores.items():
-        kept = back.scores[task]
-        assert difference.why_not(score, kept) is None
-        assert (kept.identity, kept.model, kept.score, kept.n_items) == (
+        stored = back.scores[task]
+        assert difference.why_not(score, stored) is None
+        assert (stored.identity, stored.model, stored.score, stored.n_items) == (
             score.identity, score.model, score.score, score.n_items,
         )  # fmt: skip
-        assert back.read(kept) == compact(score.metric, side.read(score))
-        matching.check(kept, back.read(kept), "baseline")  # as a comparison does
+        assert back.read(stored) == compact(score.metric, side.read(score))
+        matching.check(stored, back.read(stored), "baseline")  # as a comparison does
 
 
 def test_a_manifest_is_plain_and_stable(make_side: MakeSide, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_same_again_changes_nothing(make_side: MakeSide, tmp_path: Path) -> 
     assert load(path).note == "now with a note"
 
 
-def test_the_pinned_one_stays_until_it_is_pinned_anew(make_side: MakeSide, tmp_path: Path) -> None:
+def test_the_pinned_one_stays_until_it_is_pinned_again(make_side: MakeSide, tmp_path: Path) -> None:
     first, second, third = (make_side("accuracy", "pearson", seed=seed) for seed in (1, 2, 3))
     path, _ = set_baseline(first, folder=tmp_path)
     pinned = path.with_name("pinned.json")
@@ -235,7 +235,7 @@ def test_vectors_that_nothing_names_go(with_probe: Callable[[float], Side], tmp_
     folder = tmp_path / "b"
     for first in (1.0, 2.0, 3.0):  # the first is pinned too
         path, _ = set_baseline(with_probe(first), folder=folder)
-    kept = sorted(float(probe.read(p).vectors[0, 0]) for p in (path.parent / "probes").rglob("*.npz"))
-    assert kept == [1.0, 3.0]
+    left = sorted(float(probe.read(p).vectors[0, 0]) for p in (path.parent / "probes").rglob("*.npz"))
+    assert left == [1.0, 3.0]
     pin(folder=folder)
     assert [float(probe.read(p).vectors[0, 0]) for p in (path.parent / "probes").rglob("*.npz")] == [3.0]

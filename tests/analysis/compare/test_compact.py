@@ -27,7 +27,7 @@ def test_every_test_gives_the_same_answer_to_the_last_bit(metric: str) -> None:
     child, parent = whole_items(metric, 1), whole_items(metric, 2)
     small, base = stored(metric, child), stored(metric, parent)
     assert metrics.compute(metric, base) == pytest.approx(metrics.compute(metric, parent), abs=1e-12)
-    if metric != "accuracy":  # its draws are not kept: their mean is, rounded otherwise
+    if metric != "accuracy":  # its draws are not stored: their mean is, rounded otherwise
         assert metrics.compute(metric, base) == metrics.compute(metric, parent)
     expected = difference.paired(metric, child, parent, seed_text="x")
     for a, b in ((child, base), (small, parent), (small, base)):
@@ -58,7 +58,7 @@ def test_compact_items_come_back_as_they_were(metric: str) -> None:
     assert to_parquet(small) == to_parquet(stored(metric, items))
 
 
-def test_means_of_parts_are_kept() -> None:
+def test_means_of_parts_are_stored() -> None:
     items: Items = {"id": ["A", "B"], "value": [0.25, 0.5]}
     assert stored("mean_of_parts", items) == items
 

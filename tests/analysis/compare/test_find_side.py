@@ -193,7 +193,7 @@ def test_prompts_are_those_of_one_reader(put: Put, find: Callable[..., Side], re
     assert "hf:org/gpt (gpt-1), hf:org/gpt (gpt-2): give the fingerprint" in error(find, "minilm", reader="hf:org/gpt")
 
 
-def test_parts_are_kept_but_are_no_values_beside_their_whole(put: Put, find: Callable[..., Side]) -> None:
+def test_parts_stay_but_are_no_values_beside_their_whole(put: Put, find: Callable[..., Side]) -> None:
     put("CQADupstackGisRetrieval", 0.3, type="Retrieval", metric="ndcg_at_10")
     assert find("minilm").values == {"CQADupstackGisRetrieval": 0.3}
     put("CQADupstackRetrieval", 0.4, type="Retrieval", metric="mean_of_parts")

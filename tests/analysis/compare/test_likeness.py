@@ -1,4 +1,4 @@
-"""Whether two results are of one model: fingerprints, and the vectors of probes."""
+"""The likeness of two results, by fingerprints and the vectors of probes."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_one_fingerprint_is_one_model(make_score: Make, tmp_path: Path) -> None:
 def test_another_checkpoint_with_the_same_vectors(make_score: Make, tmp_path: Path) -> None:
     near = VECTORS + np.float32(1e-4) * np.random.default_rng(2).normal(size=VECTORS.shape).astype(np.float32)
     names = [filed(tmp_path, v, fingerprint=f * 16) for v, f in ((VECTORS, "a"), (near, "b"))]
-    told = found(tmp_path, score(make_score, names[1], "b" * 16), score(make_score, names[0]))
+    alike = found(tmp_path, score(make_score, names[1], "b" * 16), score(make_score, names[0]))
     units = [v.astype(np.float64) / np.linalg.norm(v.astype(np.float64), axis=1)[:, None] for v in (VECTORS, near)]
-    assert told.cosine == pytest.approx(np.max(1 - np.sum(units[0] * units[1], axis=1)), abs=1e-12)
-    assert (told.same_model, told.texts, told.is_same(1e-4), told.is_same(1e-12)) == (False, 32, True, False)
+    assert alike.cosine == pytest.approx(np.max(1 - np.sum(units[0] * units[1], axis=1)), abs=1e-12)
+    assert (alike.same_model, alike.texts, alike.is_same(1e-4), alike.is_same(1e-12)) == (False, 32, True, False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a gate leaves behind, with names that would break each of the formats."""
+"""The files that a gate leaves behind, with names that would break each of the formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evaluate gate` and `compare` used badly: nothing passes untested, and no fault of ours looks like a bad model."""
+"""`evaluate gate` and `compare` used badly: nothing passes untested, and no error of ours looks like a bad model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GATE = [sys.executable, "-m", "instructor_eval.cli.main", "gate", "--candidate",
 
 @pytest.fixture
 def results(cli: Run, tmp_path: Path, make_score: Callable[..., Score]) -> Path:
-    """`./results` of `cli`: fp32, kept as the baseline; bf16, the same; int8, with a loss on SciFact."""
+    """`./results` of `cli`: fp32, set as the baseline; bf16, the same; int8, with a loss on SciFact."""
     root = tmp_path / "results"
     made_results.file(root, make_score, tasks=FEW)
     made_results.file(root, make_score, tasks=FEW, variant="bf16")

@@ -97,7 +97,7 @@ def test_what_passed_is_counted_not_listed() -> None:
 
 
 WORST = ["&", "`", "@.", "#1", "😀", "\x00", "://www.", "_ *"]
-"""What grows most when it is escaped, or takes most bytes."""
+"""The texts that grow most when they are escaped, or take most bytes."""
 
 
 def worst(name: str) -> Outcome:

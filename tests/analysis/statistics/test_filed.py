@@ -1,4 +1,4 @@
-"""What is filed with a score is what its items give, also after it was written and read."""
+"""The statistics filed with a score are those of its items, also after they were written and read."""
 
 import dataclasses
 import math
@@ -74,7 +74,7 @@ def refuse(score: Score) -> Items:
 
 def rows(make_score: MakeScore, models: int, tasks: int) -> tuple[list[Score], dict[str, Items]]:
     """Scores with their statistics, and the items of each."""
-    filed, kept = [], {}
+    filed, items_of = [], {}
     for model in range(models):
         items = make_items("ndcg_at_10", 12, model, noise=0.1 + model / 100)
         for task in range(tasks):
@@ -82,15 +82,15 @@ def rows(make_score: MakeScore, models: int, tasks: int) -> tuple[list[Score], d
                                type="Retrieval", identity=f"{task}-{model}", model=f"org/{model}",
                                fingerprint=f"{model:016}")  # fmt: skip
             filed.append(dataclasses.replace(score, statistics=measure(score, items)))
-            kept[score.identity] = items
-    return filed, kept
+            items_of[score.identity] = items
+    return filed, items_of
 
 
 def test_a_board_says_the_same_without_items(make_score: MakeScore) -> None:
     """Ranks and their intervals included."""
-    filed, kept = rows(make_score, 6, 5)
+    filed, items_of = rows(make_score, 6, 5)
     bare = [dataclasses.replace(score, statistics=None) for score in filed]
-    from_items = build(bare, protocol=DEFAULT, items=lambda score: kept[score.identity])
+    from_items = build(bare, protocol=DEFAULT, items=lambda score: items_of[score.identity])
     found = build(filed, protocol=DEFAULT, items=refuse)
     assert format_board(found, "json") == format_board(from_items, "json")
     assert all(row.rank_low is not None and row.spreads for row in found.rows)

@@ -147,14 +147,14 @@ def test_what_moved_by_hand() -> None:
     ids = list("abcdef")
     parent = {"id": ids, "value": [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]}
     child = {"id": ids, "value": [0.4, 0.5, 0.9, 0.1, 0.5 + 1e-12, 0.6]}
-    told = matching.moved("accuracy", child, parent, most=20)
-    assert (told.n, told.wins, told.losses) == (6, 2, 2)
-    assert [(m.id, round(m.delta, 9)) for m in told.lost] == [("d", -0.4), ("a", -0.1)]
-    assert [(m.id, m.baseline, m.candidate, round(m.delta, 9)) for m in told.gained] == [
+    moved = matching.moved("accuracy", child, parent, most=20)
+    assert (moved.n, moved.wins, moved.losses) == (6, 2, 2)
+    assert [(m.id, round(m.delta, 9)) for m in moved.lost] == [("d", -0.4), ("a", -0.1)]
+    assert [(m.id, m.baseline, m.candidate, round(m.delta, 9)) for m in moved.gained] == [
         ("c", 0.5, 0.9, 0.4), ("f", 0.5, 0.6, 0.1),
     ]  # fmt: skip
-    told = matching.moved("accuracy", child, parent, most=1)
-    assert ([m.id for m in told.lost], [m.id for m in told.gained], told.wins) == (["d"], ["c"], 2)
+    moved = matching.moved("accuracy", child, parent, most=1)
+    assert ([m.id for m in moved.lost], [m.id for m in moved.gained], moved.wins) == (["d"], ["c"], 2)
 
 
 @pytest.mark.parametrize("metric", EVERY)
@@ -174,8 +174,8 @@ def test_wins_and_losses_change_places_with_the_sides(metric: str) -> None:
 @pytest.mark.parametrize("metric", EVERY)
 def test_identical_items_have_not_moved(metric: str) -> None:
     items = make_items(metric)
-    told = matching.moved(metric, items, items, most=20)
-    assert (told.wins, told.losses, told.lost, told.gained) == (0, 0, (), ())
+    moved = matching.moved(metric, items, items, most=20)
+    assert (moved.wins, moved.losses, moved.lost, moved.gained) == (0, 0, (), ())
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30), st.integers(0, 2**16))
@@ -198,6 +198,6 @@ def test_the_order_of_either_side_changes_nothing(cells: list[tuple[int, int]], 
                 (difference, matching.chance(metric, a, b, seed_text="x"), matching.moved(metric, a, b, most=9))
             )
         assert repr(found[0]) == repr(found[1])
-        difference, chance, told = found[0]
-        if not told.wins and not told.losses:
+        difference, chance, moved = found[0]
+        if not moved.wins and not moved.losses:
             assert (difference.delta, chance.loss, chance.gain) == (0, 1, 1)

@@ -128,9 +128,9 @@ def test_an_item_of_a_mean_adds_its_value(monkeypatch: pytest.MonkeyPatch) -> No
     ids, parts = contributions.contributions("my_mean", a)
     assert ids == a["id"]
     assert parts == pytest.approx(a["value"], abs=1e-9)
-    told, expected = (matching.moved(name, a, b, most=5) for name in ("my_mean", "rougeL"))
-    assert (told.n, told.wins, told.losses) == (expected.n, expected.wins, expected.losses)
-    assert [m.id for m in told.lost] == [m.id for m in expected.lost]
+    moved, expected = (matching.moved(name, a, b, most=5) for name in ("my_mean", "rougeL"))
+    assert (moved.n, moved.wins, moved.losses) == (expected.n, expected.wins, expected.losses)
+    assert [m.id for m in moved.lost] == [m.id for m in expected.lost]
     # Of others the parts' mean is still the score, and segments are units where there are any.
     for metric, items, n in (("my_cosine_ap", a, 48), ("my_pearson", made(), 24)):
         ids, parts = contributions.contributions(metric, items)
@@ -159,9 +159,9 @@ def test_a_metric_that_fails_on_some_draws(plug: Plug) -> None:
 @pytest.mark.usefixtures("plugged")
 def test_baselines_keep_everything_and_the_self_test_nothing() -> None:
     items = made()
-    kept = compact.compact("my_mean", items)
-    assert kept == items
-    assert compact.from_parquet("my_mean", compact.to_parquet(kept)) == items
+    small = compact.compact("my_mean", items)
+    assert small == items
+    assert compact.from_parquet("my_mean", compact.to_parquet(small)) == items
     score = SimpleNamespace(metric="my_mean", score=0.5, task="T")
     side = stats_side(score, items)
     assert spoiled(side, side).scores["T"] is score

@@ -127,7 +127,7 @@ class Calls:
 
 
 class Victim(pickle.Unpickler):
-    """What happens to who unpickles."""
+    """A victim: it unpickles."""
 
     def persistent_load(self, pid: object) -> object:
         del pid

@@ -24,7 +24,7 @@ def _fresh() -> Iterator[None]:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What was measured, each time; no clock is asked."""
+    """The engines measured, each time; no clock is asked."""
     asked: list[list[str]] = []
 
     def times(names: list[str]) -> dict[str, float]:
@@ -36,7 +36,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def again(folder: Path) -> Choice:
-    """What another process finds."""
+    """The choice that another process finds."""
     choose.cache_clear()
     return choose(folder)
 

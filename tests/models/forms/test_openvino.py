@@ -143,10 +143,10 @@ def test_the_same_numbers_again_and_nothing_is_said(
 ) -> None:
     form, rows = built(bert), drawn()
     once = hidden_of(form, rows)
-    kept = [hidden.copy() for hidden in once]
-    assert all(map(np.array_equal, hidden_of(form, rows), kept))
-    assert all(map(np.array_equal, once, kept)), "a later batch has written over an earlier one"
-    assert all(map(np.array_equal, hidden_of(built(bert), rows), kept))
+    copies = [hidden.copy() for hidden in once]
+    assert all(map(np.array_equal, hidden_of(form, rows), copies))
+    assert all(map(np.array_equal, once, copies)), "a later batch has written over an earlier one"
+    assert all(map(np.array_equal, hidden_of(built(bert), rows), copies))
     assert capfd.readouterr() == ("", "")
     assert list((tmp_path / "temporary").iterdir()) == []
 

@@ -70,14 +70,14 @@ def drawn(lengths: list[int] = LENGTHS) -> list[Ids]:
 
 @torch.inference_mode()
 def hidden_of(form: Hidden, rows: list[Ids]) -> list[np.ndarray]:
-    """What a form gives for each of these rows, put in as one batch."""
+    """The hidden states that a form gives for each of these rows, put in as one batch."""
     assert form.align == 0
     return [h.numpy() for h in form(pack(rows, CPU)).split([len(r) for r in rows])]
 
 
 @torch.inference_mode()
 def theirs(transformer: Any, row: Ids) -> np.ndarray:
-    """What transformers' own module gives for one row."""
+    """The hidden states that transformers' own module gives for one row."""
     ids = torch.from_numpy(row).long()[None]
     return transformer(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0].numpy()
 

@@ -1,4 +1,4 @@
-"""Embeddings from a server on the loopback that fails as told: the vectors are right, or there is one clear line."""
+"""Embeddings from a server on the loopback that fails on request: the vectors are right, or there is one clear line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import embeddings_server as es
 import numpy as np
 import pytest
-from embeddings_server import EmbeddingsServer, Fault
+from embeddings_server import EmbeddingsServer, Failure
 from made_vectors import DIM, hashed
 from waiting import LONGEST, wait_for
 
@@ -28,13 +28,13 @@ from instructor_eval.models.served.openai import EndpointModel, family_of, vecto
 
 KEY = "sk-very-secret-0123456789"
 TEXTS = [f"text {i}" for i in range(30)]
-PASSING: list[Fault] = [
+PASSING: list[Failure] = [
     "429", "429:0", "500", "503", "408", "reset", "truncated", "html", es.fewer, es.duplicate, es.nan, es.null,
     es.zero, es.shorter, es.ragged, es.base64, es.reordered, es.unnumbered, es.no_usage,
 ]  # fmt: skip
 LINES = {
-    "429": "HTTP 429 (told to answer 429), asked 3 times: see that the server runs there",
-    "500": "HTTP 500 (told to answer 500), asked 3 times",
+    "429": "HTTP 429 (asked to answer 429), asked 3 times: see that the server runs there",
+    "500": "HTTP 500 (asked to answer 500), asked 3 times",
     "reset": "the connection ended before the reply did, asked 3 times",
     "truncated": "the connection ended before the reply did, asked 3 times",
     "html": "the reply is not JSON, asked 3 times",
@@ -47,8 +47,8 @@ LINES = {
     es.ragged: "vectors of 15 and 16 values in one reply, asked 3 times",
     es.base64: "vectors as text, not as lists of numbers, asked 3 times",
     es.renamed: "answers as 'another', and as 'tiny' before: name the model",
-    "400": "#tiny: refuses a text even alone (6 characters, 'text 0'): HTTP 400 (told to answer 400): change what",
-    "404": "HTTP 404 (told to answer 404): check the URL",
+    "400": "#tiny: refuses a text even alone (6 characters, 'text 0'): HTTP 400 (asked to answer 400): change what",
+    "404": "HTTP 404 (asked to answer 404): check the URL",
 }
 
 
@@ -75,31 +75,31 @@ def engine_of(server: EmbeddingsServer, **how: Any) -> ServedEngine:
 def test_vectors_whatever_passes_on_the_way() -> None:
     with EmbeddingsServer(hashed) as server:
         engine = engine_of(server, tries=30)
-        server.faults = [fault for one in PASSING for fault in (one, None)]
+        server.failures = [failure for one in PASSING for failure in (one, None)]
         for i in range(4):
             texts = [f"{i} {text}" for text in TEXTS]
             np.testing.assert_array_equal(engine.encode(texts, "q: "), hashed([f"q: {t}" for t in texts]))
-        while server.faults:  # each has come
+        while server.failures:  # each has come
             engine.encode([f"more {len(server.requests)}"], "")
         used = engine.used()
-        assert (used["requests"], used["retries"]) == (len(server.requests), 16), "all but the last three are faults"
+        assert (used["requests"], used["retries"]) == (len(server.requests), 16), "all but the last three are failures"
         assert server.most_at_once <= 3
 
 
-@pytest.mark.parametrize("fault", LINES, ids=lambda f: f if isinstance(f, str) else f.__name__)
-def test_what_does_not_pass_is_one_line(fault: Any) -> None:
+@pytest.mark.parametrize("failure", LINES, ids=lambda f: f if isinstance(f, str) else f.__name__)
+def test_what_does_not_pass_is_one_line(failure: Any) -> None:
     with EmbeddingsServer(hashed) as server:
         engine = engine_of(server)
-        server.faults = lambda _number: fault
+        server.failures = lambda _number: failure
         before = len(server.requests)
         with pytest.raises(UserError) as caught:
             engine.encode(TEXTS[:10], "")
         line = str(caught.value)
         assert line.startswith(f"endpoint:{server.url}")
-        assert LINES[fault] in line
+        assert LINES[failure] in line
         assert "\n" not in line
         # In vain, and after what a text may have caused twice for one that it had taken; halves of 10, 5, 3, 2 and 1.
-        asked = {"500": 3 + 2, "reset": 3 + 2, "truncated": 3 + 2, "400": 5}.get(fault, 3 if "3 times" in line else 1)
+        asked = {"500": 3 + 2, "reset": 3 + 2, "truncated": 3 + 2, "400": 5}.get(failure, 3 if "3 times" in line else 1)
         assert len(server.requests) - before == asked
 
 
@@ -115,7 +115,7 @@ def test_a_silent_server_and_one_that_is_not_there() -> None:
         model = model_of(server, tries=2)
         engine = ServedEngine(describe(model), None)
         model._how = dataclasses.replace(model._how, timeout=0.2)  # the first question may take a slow machine longer
-        server.faults = lambda _number: "hang"
+        server.failures = lambda _number: "hang"
         with pytest.raises(UserError, match=r"no answer within 0\.2 s, asked 2 times"):
             engine.encode(TEXTS, "")
     with pytest.raises(UserError, match=r"connection failed \(Connection refused\), asked 2 times"):
@@ -220,7 +220,7 @@ def test_a_server_whose_answers_name_another_model_is_noted(says: object, noted:
     def named(reply: dict[str, Any]) -> None:
         reply["model"] = says
 
-    with EmbeddingsServer(hashed, faults=lambda _number: named) as server:
+    with EmbeddingsServer(hashed, failures=lambda _number: named) as server:
         rule = describe(model_of(server)).family_rule
     assert ("name another model than this" in rule) == noted
     assert "another'" not in rule

@@ -108,9 +108,9 @@ def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingsServer]:
 def test_openai_whatever_passes_on_the_way(openai: EmbeddingsServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     engine = ServedEngine(describe(model_of("openai/tiny", price=0.5, tries=20)), None)
-    openai.faults = ["429:0", "500", es.fewer, es.reordered, es.nan, "truncated", "reset", None, es.duplicate]
+    openai.failures = ["429:0", "500", es.fewer, es.reordered, es.nan, "truncated", "reset", None, es.duplicate]
     np.testing.assert_array_equal(engine.encode(TEXTS, "q: "), hashed([f"q: {t}" for t in TEXTS]))
-    while openai.faults:
+    while openai.failures:
         engine.encode([f"more {len(openai.requests)}"], "")
     used = engine.used()
     assert (used["requests"], used["retries"]) == (len(openai.requests), 7)
@@ -120,16 +120,16 @@ def test_openai_whatever_passes_on_the_way(openai: EmbeddingsServer, caplog: pyt
 
 
 @pytest.mark.parametrize(
-    ("fault", "line", "times"),
+    ("failure", "line", "times"),
     [
-        ("500", "HTTP 500 (told to answer 500), asked 3 times: see that the provider can be reached", 3 + 2),
-        ("400", "refuses a text even alone (6 characters, 'text 0'): HTTP 400 (told to answer 400): change what", 5),
+        ("500", "HTTP 500 (asked to answer 500), asked 3 times: see that the provider can be reached", 3 + 2),
+        ("400", "refuses a text even alone (6 characters, 'text 0'): HTTP 400 (asked to answer 400): change what", 5),
     ],
 )
-def test_what_does_not_pass_is_one_line(openai: EmbeddingsServer, fault: Any, line: str, times: int) -> None:
+def test_what_does_not_pass_is_one_line(openai: EmbeddingsServer, failure: Any, line: str, times: int) -> None:
     engine = ServedEngine(describe(model_of("openai/tiny")), None)
     before = len(openai.requests)
-    openai.faults = lambda _number: fault
+    openai.failures = lambda _number: failure
     with pytest.raises(UserError) as caught:
         engine.encode(TEXTS[:10], "")
     assert str(caught.value).startswith("hosted:openai/tiny: ")
@@ -248,14 +248,14 @@ def test_a_call_that_does_not_end_and_a_reply_that_is_too_long(
     openai: EmbeddingsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = model_of("openai/tiny", timeout=0.3, tries=7)
-    openai.faults = lambda _number: "hang"
+    openai.failures = lambda _number: "hang"
     monkeypatch.setattr(model._litellm, "embedding", lambda **_given: openai._stopped.wait(60))
     with pytest.raises(UserError, match=r"no whole answer within 1\.2 s, asked 2 times: raise --timeout"):
         model.embed(["a"], "")
     monkeypatch.undo()
     monkeypatch.setattr(bounded_httpx, "SIZE", 1000)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    openai.faults = []
+    openai.failures = []
     model = model_of("openai/tiny")
     model._base = openai.url
     with pytest.raises(UserError, match=r"a reply of more than .* MB: check its API base"):

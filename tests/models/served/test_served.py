@@ -24,7 +24,7 @@ TEXTS = [f"text {i} " + "word " * (i % 7) for i in range(50)]
 
 
 class Made(ServedModel):
-    """What a plugin's model is: a name, what its vectors depend on, and vectors; faults as told."""
+    """A plugin's model: a name, what its vectors depend on, and vectors; it fails where a test says so."""
 
     name = "made:model"
     identity: Mapping[str, Any] = {"kind": "made", "version": 1}
@@ -115,7 +115,7 @@ def test_vectors_before_an_error_are_stored(cache: VectorCache) -> None:
     model.fails = {min(TEXTS, key=lambda t: (len(t), -TEXTS.index(t)))}  # in the last batch
     with pytest.raises(UserError, match="does not like it"):
         engine_of(model, cache).encode(TEXTS, "")
-    assert model.stopped >= 2, "after the probe, and after the fault"
+    assert model.stopped >= 2, "after the probe, and after the error"
     again = engine_of(Made(), cache)
     np.testing.assert_array_equal(again.encode(TEXTS, ""), hashed(TEXTS))
     assert 0 < len(asked_after_the_probe(again.source)) < 25  # type: ignore[arg-type]  # it has one

@@ -32,7 +32,7 @@ def cluster() -> Iterator[Any]:
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # its sockets' paths must be short
-        # Ray notes the address of such a cluster for `ray:auto`: in the user's own folder, unless it is told another.
+        # Ray notes the address of such a cluster for `ray:auto`: in the user's own folder, unless another is given.
         patch.setenv("RAY_TMPDIR", folder)
         Path(folder, "ray").mkdir()
         store = {"object_store_memory": 100 * 2**20}

@@ -1,4 +1,4 @@
-"""What cannot be used is one line, in bounded time; and Ray's folder and words are not left behind."""
+"""A cluster that cannot be used is one line, in bounded time; and Ray's folder and words are not left behind."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from waiting import LONGEST, kept, wait_for
+from waiting import LONGEST, vectors_in, wait_for
 
 pytestmark = pytest.mark.ray
 
@@ -61,7 +61,7 @@ def test_a_run_that_is_interrupted_ends_with_one_line(
     command, environment = command_of(tmp_path), environment_of(tmp_path, bare_environment)
     with (tmp_path / "said").open("w") as said:
         run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=said, start_new_session=True)
-        wait_for(lambda: kept(tmp_path / "cache") or run.poll() is not None, "nothing was kept")
+        wait_for(lambda: vectors_in(tmp_path / "cache") or run.poll() is not None, "nothing was stored")
         run.send_signal(signal.SIGINT)
         assert run.wait(LONGEST) == 130
     *_, last = (tmp_path / "said").read_text().splitlines()
@@ -77,13 +77,13 @@ def test_a_run_that_is_killed_ends_its_workers_and_goes_on_from_there(
     command, environment = command_of(tmp_path), environment_of(tmp_path, bare_environment)
     with (tmp_path / "said").open("w") as said:
         run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=said, start_new_session=True)
-        wait_for(lambda: kept(tmp_path / "cache") or run.poll() is not None, "nothing was kept")
+        wait_for(lambda: vectors_in(tmp_path / "cache") or run.poll() is not None, "nothing was stored")
         session = " ".join(of_us(of_session(run.pid)))
         run.send_signal(signal.SIGKILL)
         run.wait(LONGEST)
     assert "ray::" in session
     wait_for(lambda: not of_us(of_session(run.pid)), "workers end with the run")
-    committed = kept(tmp_path / "cache")
+    committed = vectors_in(tmp_path / "cache")
     assert committed
     scores = [path.read_text() for path in tmp_path.rglob("scores/**/*.json")]
     assert not [text for text in scores if '"failed"' in text]
@@ -97,7 +97,7 @@ def test_a_run_that_is_killed_ends_its_workers_and_goes_on_from_there(
     assert f"{2 - len(scores)} run, {len(scores)} reused, 0 failed" in again.stdout
     filed = [json.loads(path.read_text()) for path in (tmp_path / "results/scores").rglob("*.json")]
     new = [score["counts"] for score in filed if json.dumps(score["identity"]) not in "".join(scores)]
-    assert sum(counts["unique"] - counts["hits"] for counts in new) == kept(tmp_path / "cache") - committed
+    assert sum(counts["unique"] - counts["hits"] for counts in new) == vectors_in(tmp_path / "cache") - committed
     assert sum(counts["hits"] for counts in new) > 0
     assert {score["environment"]["executor"] for score in filed} == {"ray"}
     assert not list(Path(tempfile.gettempdir()).glob(f"evaluate-ray-{run.pid}-*")), "what the killed run left is gone"

@@ -1,6 +1,6 @@
 """Whole runs on a cluster of three nodes against the same runs in one process; with workers and a node lost.
 
-The faults are made when a job has come so far, not at a given time, so that every run of the tests sees the same.
+The failures are made when a job has come so far, not at a given time, so that every run of the tests sees the same.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watched:
-    """What jobs told; `at` is called with every state."""
+    """The states that jobs sent; `at` is called with each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.attempts: dict[int, list[str]] = {}

@@ -53,14 +53,14 @@ def test_what_jobs_tell_is_added_up(clock: SimpleNamespace) -> None:
 
     view = View(print, tasks=1)
     clock.seconds += 1
-    for told in (
+    for heard in (
         state("a", 0, 0, 0, 0, 0, 0),
         state("a", 100, 40, 30, 50, 700, 70),
         State(0, "a", "10.0.0.1", {}, warning="the cache is full"),
         state("a", 100, 60, 30, 90, 700, 210),
         state("b", 100, 100, 100, 0, 0, 0),  # Ray runs it again: all that is in the cache by now
     ):
-        view.hear(told)
+        view.hear(heard)
     assert [getattr(view, name) for name in COUNTS] == [200, 160, 130, 90, 700, 210]
 
 

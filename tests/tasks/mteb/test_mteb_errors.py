@@ -1,4 +1,4 @@
-"""What is wrong with a mirror of data sets is one line that names the folder."""
+"""Errors of a mirror of data sets are one line that names the folder."""
 
 import dataclasses
 
@@ -87,9 +87,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_mirror_is_one_line_that_names_the_folder(tmp_path, capfd, fault):
-    name, break_it, why = BROKEN[fault]
+@pytest.mark.parametrize("error", BROKEN)
+def test_a_broken_mirror_is_one_line_that_names_the_folder(tmp_path, capfd, error):
+    name, break_it, why = BROKEN[error]
     folder = MIRRORS[name](tmp_path)
     break_it(folder)
     encoder = FakeEncoder()
@@ -103,11 +103,11 @@ def test_a_broken_mirror_is_one_line_that_names_the_folder(tmp_path, capfd, faul
 
 
 def test_an_error_of_the_encoder_is_not_blamed_on_the_data(evaluated):
-    class Faulty(FakeEncoder):
-        name = "faulty"
+    class Broken(FakeEncoder):
+        name = "broken"
 
         def encode(self, texts, role, *, bare=False):
-            raise UserError("model faulty gives a NaN vector")
+            raise UserError("model broken gives a NaN vector")
 
-    with pytest.raises(UserError, match=r"^model faulty gives a NaN vector$"):
-        by_type.run(card("BIOSSES"), Faulty(), settings(evaluated("BIOSSES").hub))
+    with pytest.raises(UserError, match=r"^model broken gives a NaN vector$"):
+        by_type.run(card("BIOSSES"), Broken(), settings(evaluated("BIOSSES").hub))

@@ -19,12 +19,12 @@ from instructor_eval.core.errors import UserError
 def _cut_scifact(n):
     corpus, queries, qrels = made_up.retrieval_rows()
     relevant = {r["query-id"] for r in qrels if r["score"] > 0}
-    kept = [q for q in queries if q["_id"] in relevant][:n]
-    ids = {q["_id"] for q in kept}
+    chosen = [q for q in queries if q["_id"] in relevant][:n]
+    ids = {q["_id"] for q in chosen}
     judged = {r["corpus-id"] for r in qrels if r["query-id"] in ids}
     others = [d["_id"] for d in corpus if d["_id"] not in judged][: 10 * n]
     docs = [d for d in corpus if d["_id"] in judged | set(others)]
-    return docs, kept, [r for r in qrels if r["query-id"] in ids]
+    return docs, chosen, [r for r in qrels if r["query-id"] in ids]
 
 
 def _cut_reranking(rows, n):
@@ -182,9 +182,9 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", WRONG)
-def test_a_value_that_mteb_cannot_use_is_named_with_its_place(tmp_path, fault):
-    name, change, why = WRONG[fault]
+@pytest.mark.parametrize("error", WRONG)
+def test_a_value_that_mteb_cannot_use_is_named_with_its_place(tmp_path, error):
+    name, change, why = WRONG[error]
     change(MIRRORS[name](tmp_path))
     encoder = FakeEncoder()
     with pytest.raises(UserError) as e:

@@ -117,7 +117,7 @@ def test_titles_and_texts_are_joined_as_mteb_joins_them(titles):
     rows = [
         {"id": "0", "title": "A title", "text": "a text"},
         {"id": "1", "title": "", "text": "  no title\t"},
-        {"id": "2", "title": " ", "text": " a blank title "},
+        {"id": "2", "title": " ", "text": " a padded title "},
         {"id": "3", "title": "\n", "text": ""},
         {"id": "4", "title": " wide ", "text": " wide \n"},
         {"id": "5", "title": "only a title", "text": ""},
@@ -209,8 +209,8 @@ def test_nothing_is_filed_of_what_lies_below_the_stores_depth(hubs, exact):
     assert {"map_at_1000", "recall_at_100"} <= deeper
     assert set(exact["SciFact"].metrics) - set(outcome.metrics) == deeper
     assert set(exact["SciFact"].items) - set(outcome.items) == {"ndcg_at_100", "map_at_1000", "recall_at_100"}
-    kept = {name: exact["SciFact"].metrics[name] for name in outcome.metrics}
-    assert outcome.metrics == pytest.approx(kept, abs=1e-6)
+    expected = {name: exact["SciFact"].metrics[name] for name in outcome.metrics}
+    assert outcome.metrics == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_querys_own_document_is_asked_for_and_left_out(hubs, monkeypatch):

@@ -86,7 +86,7 @@ def test_what_is_taken_is_warned_of(name: str, tmp_path: Path) -> None:
 
 
 def both(cli: Run, card: str, model: Path, *flags: str) -> tuple[Any, Any]:
-    """What `validate` and the run say of a card."""
+    """The outputs of `validate` and of the run for a card."""
     checked = cli("validate", card, *flags)
     return checked, cli(
         "--model", str(model), "--task", card, "--results", "results", "--offline", "--no-cache", *flags
@@ -113,24 +113,24 @@ def test_both_commands_warn_of_the_same(name: str, cli: Run, tmp_path: Path, mod
     card = write(tmp_path, case)
     checked, ran = both(cli, card, model)
     assert (checked.code, ran.code) == (0, 0), (checked.out, ran.out, ran.err)
-    told = [line.partition("warning: Own: ")[2] for line in checked.out.splitlines() if "warning: Own: " in line]
-    assert told == [line.partition("warning: Own: ")[2] for line in ran.out.splitlines() if "warning: Own: " in line]
-    assert len(told) == len(wanted)
-    for warning, part in zip(told, wanted, strict=True):
+    warned = [line.partition("warning: Own: ")[2] for line in checked.out.splitlines() if "warning: Own: " in line]
+    assert warned == [line.partition("warning: Own: ")[2] for line in ran.out.splitlines() if "warning: Own: " in line]
+    assert len(warned) == len(wanted)
+    for warning, part in zip(warned, wanted, strict=True):
         assert part in warning
     last = checked.out.splitlines()[-1]
     n = len(wanted)
     assert last == (f"ok, {n} warning{'s' * (n != 1)}" if n else "1 good, 0 with errors")
     [score] = Store(tmp_path / "results").scores()
-    assert score.data_warnings == told
+    assert score.data_warnings == warned
     again = cli("--model", str(model), "--task", card, "--results", "results", "--offline", "--no-cache", "--strict")
     assert again.code == (2 if wanted else 0)
     assert [s.status for s in Store(tmp_path / "results").scores()] == ["ok"]
     strict = cli("validate", card, "--strict")
     assert strict.code == (2 if wanted else 0)
     if wanted:
-        assert told[0] in again.out
-        assert f"{told[0]}" in strict.out
+        assert warned[0] in again.out
+        assert f"{warned[0]}" in strict.out
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is wrong with the user's own data is one line that names file and line."""
+"""Errors in the user's own data are one line that names file and line."""
 
 import by_type
 import pytest
@@ -8,7 +8,7 @@ from own_folders import own_card, write
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.rows import find_file, read_rows
 
-# Faults
+# Errors
 
 RETRIEVAL = {
     "corpus.tsv": "_id\ttext\nd1\tone\nd2\ttwo\n",
@@ -21,7 +21,7 @@ PAIRS = "sentence1\tsentence2\tlabel\n"
 LABELLED = "text\tlabel\na\tx\nb\ty\n"
 
 # name: (type, files, where the message points to, what it says)
-FAULTS = {
+ERRORS = {
     "no file": ("STS", {"other.tsv": "a"}, "", "expected test.jsonl, test.tsv or test.csv in it, found none"),
     "two files": ("STS", {"test.tsv": "a", "test.csv": "a"}, "", "test.tsv and test.csv are both there: remove one"),
     "bad JSON": ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": 1}\n{oops}\n'},
@@ -134,9 +134,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_error_is_one_line_that_names_file_and_line(tmp_path, fault):
-    type_, files, place, why = FAULTS[fault]
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_is_one_line_that_names_file_and_line(tmp_path, error):
+    type_, files, place, why = ERRORS[error]
     data = tmp_path / "data"
     data.mkdir()
     for name, content in files.items():

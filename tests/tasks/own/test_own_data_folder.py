@@ -1,4 +1,4 @@
-"""The user's own data: every type in every file format, scored against plain computations; every fault one line."""
+"""The user's own data: every type in every file format, scored against plain computations; every error one line."""
 
 import json
 import random

@@ -13,7 +13,7 @@ from instructor_eval.tasks.task import RunSettings
 
 
 class Recorder:
-    """The encoder as the adapter sees it; what it was given is kept."""
+    """The encoder as the adapter sees it; what it was given is noted."""
 
     name = "minilm"
 

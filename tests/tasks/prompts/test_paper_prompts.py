@@ -91,7 +91,7 @@ def test_tasks_with_answers_to_be_written(name: str) -> None:
     [example] = render(recipe, [("p", row)], TOKENIZER)
     item = render_item(recipe, "t", row, TOKENIZER)
     asked = question(recipe, item, [example, example], TOKENIZER)
-    if preamble is None:  # five tables, a blank line at the end
+    if preamble is None:  # five tables, an empty line at the end
         preamble = item.preamble
         assert preamble.count("CREATE TABLE ") == 5
         assert preamble.endswith("as a query.\n\n")

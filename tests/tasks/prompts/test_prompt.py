@@ -178,7 +178,7 @@ BAD = {
         "{input: x, labels: [a, b], stop: y}",
         "options.stop: it is for answers that are generated: this task has",
     ),
-    "blanks": ("{input: x, labels: {0: a, 1: ' a'}}", "options.labels: expected two or more, each with a word of its"),
+    "spaces": ("{input: x, labels: {0: a, 1: ' a'}}", "options.labels: expected two or more, each with a word of its"),
     "labels of YAML": (
         "{input: x, labels: [yes, no]}",
         "options.labels.0: expected a text, found bool True: put it in quotes",
@@ -192,8 +192,14 @@ BAD = {
         "{input: x, labels: {1: a, '1': b, 2: c}}",
         "options.labels: a label is there twice: give each once, as a text",
     ),
-    "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it shows the answer: leave {label} out"),
-    "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it shows the answer: leave {o} out"),
+    "label in the input": (
+        "{input: '{label}', labels: [a, b]}",
+        "options.input: it shows the answer: leave {label} out",
+    ),
+    "answer to embed": (
+        "{input: x, embed: '{t} {o}', output: '{o}'}",
+        "options.embed: it shows the answer: leave {o} out",
+    ),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),
 }
 

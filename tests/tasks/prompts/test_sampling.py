@@ -114,9 +114,9 @@ def test_toxic_christian(test_size):
     rows = [{"i": i, "label": int(i % 2 == 0), "meta": [1, 1, 1, int(i % 3 == 0), 1]} for i in range(60)]
     drawn = draw("toxic_christian", split("train", 30), Split("test", rows), pool_size=4, test_size=test_size, seed=2)
     own = random.Random(2)
-    pool, kept = own.sample(range(30), 4), [i for i in range(60) if i % 6 == 0]
+    pool, toxic = own.sample(range(30), 4), [i for i in range(60) if i % 6 == 0]
     assert ids(drawn.pool) == named("train", pool)
-    assert ids(drawn.test) == named("test", own.sample(kept, test_size) if test_size else kept)
+    assert ids(drawn.test) == named("test", own.sample(toxic, test_size) if test_size else toxic)
     assert all(row is rows[int(id_.split("/")[1])] for id_, row in drawn.test)
 
 
@@ -161,13 +161,13 @@ def test_no_draw_touches_the_global_generator():
     assert random.getstate() == before
 
 
-# Faults
+# Errors
 
 TEN, NINE = split("train", 10), split("test", 9)
 CHECK = "check that the folder holds the right files"
 META = split("test", 3, meta=[1, 1, 1, 1], label=1)
 TOXIC = "rows for the test in split 'test' with label 1 and a 1 as number 4 of 'meta'"
-FAULTS = {
+ERRORS = {
     "kind": ("split", TEN, NINE, {}, "sampling 'split' is not known: did you mean splits?"),
     "no kind": ("?", TEN, NINE, {}, f"sampling '?' is not known: it is one of {', '.join(KINDS)}"),
     "no pool": ("splits", TEN, NINE, {"pool_size": 0}, "pool_size is 0: it has to be 1 or more"),
@@ -210,9 +210,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_error_is_one_line(fault):
-    kind, pool, test, sizes, message = FAULTS[fault]
+@pytest.mark.parametrize("wrong", ERRORS)
+def test_an_error_is_one_line(wrong):
+    kind, pool, test, sizes, message = ERRORS[wrong]
     assert error(kind, pool, test, **sizes) == message
 
 

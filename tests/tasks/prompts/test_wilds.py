@@ -14,7 +14,7 @@ from instructor_eval.tasks.prompts.layouts import detect, read
 from instructor_eval.tasks.prompts.recipe import recipe_of
 
 SPLITS = {"train": 0, "val": 1, "id_val": 2, "test": 3, "id_test": 4}
-TEXTS = ['said "so", twice', "two\nlines, a comma", "three\r\n\r\nlines", "NA", " blanks ", "é\u2028\t", "", "plain"]
+TEXTS = ['said "so", twice', "two\nlines, a comma", "three\r\n\r\nlines", "NA", " spaces ", "é\u2028\t", "", "plain"]
 WHERE = {"subset": "default", "pool_split": "train", "test_split": "test"}
 
 
@@ -169,7 +169,7 @@ def test_a_mark_without_a_value_is_none(tmp_path):
     assert [row["meta"][0] for found in load(civil(tmp_path, rows)) for row in found] == [0, 0]
 
 
-# Cards and faults
+# Cards and errors
 
 
 @pytest.mark.parametrize("name", ["Amazon", "CivilComments"])

@@ -1,6 +1,6 @@
-"""What a server may do wrong on the wire and in JSON, by name; each puts the key that it was sent wherever it can.
+"""Errors that a server may make on the wire and in JSON, by name; each repeats the key wherever it can.
 
-Each fault comes with what the one line must say of it.
+Each failure comes with what the one line must say of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from hostile_server import VERSION, Fault, Request, good, of, reply
+from hostile_server import VERSION, Failure, Request, good, of, reply
 
 Fields = dict[str, Any]
 
@@ -25,89 +25,89 @@ def leak(request: Request) -> str:
     return request.key or "no-key-was-sent"
 
 
-def status(code: str, *headers: str, message: str = "") -> Fault:
+def status(code: str, *headers: str, message: str = "") -> Failure:
     """A refusal that quotes the key in every member, header and the reason."""
 
-    def fault(request: Request) -> Iterator[bytes]:
+    def failure(request: Request) -> Iterator[bytes]:
         key = leak(request)
         body = {"error": {"message": f"{message} {key}", key: key}, "detail": key, "usage": {key: key}}
         lines = (header.replace("KEY", key) for header in headers)
         yield reply(json.dumps(body).encode(), f"{code} {key}", f"X-Key: {key}", f"{key}: {key}", *lines)
 
-    return fault
+    return failure
 
 
-def raw(make: Callable[[str], bytes | Iterable[bytes | None]]) -> Fault:
-    """What `make` gives for a key, then the end of the connection."""
+def raw(make: Callable[[str], bytes | Iterable[bytes | None]]) -> Failure:
+    """Send what `make` gives for a key, then end the connection."""
 
-    def fault(request: Request) -> Iterator[bytes | None]:
+    def failure(request: Request) -> Iterator[bytes | None]:
         made = make(leak(request))
         yield from [made] if isinstance(made, bytes) else made
         yield b""
 
-    return fault
+    return failure
 
 
-def sent(make: Callable[[str], bytes]) -> Fault:
+def sent(make: Callable[[str], bytes]) -> Failure:
     """The same, and the connection stays."""
     return lambda request: [make(leak(request))]
 
 
-def whole(make: Callable[[str], bytes], *headers: str) -> Fault:
+def whole(make: Callable[[str], bytes], *headers: str) -> Failure:
     """A good reply around the bytes that `make` gives."""
     return lambda request: [reply(make(leak(request)), "200 OK", *headers)]
 
 
-def edited(edit: Callable[[Fields, str], Any]) -> Fault:
+def edited(edit: Callable[[Fields, str], Any]) -> Failure:
     """The reply that was asked for, changed; what `edit` returns takes its place, unless that is None."""
 
-    def fault(request: Request) -> Iterator[bytes]:
+    def failure(request: Request) -> Iterator[bytes]:
         fields, other = good(request), None
         with contextlib.suppress(LookupError):  # of a reply to another question
             other = edit(fields, leak(request))
         yield of(fields if other is None else other)
 
-    return fault
+    return failure
 
 
-def drip(before: bytes, piece: bytes = b" ") -> Fault:
+def drip(before: bytes, piece: bytes = b" ") -> Failure:
     """A beginning, and then a byte every now and then, for as long as somebody listens."""
 
-    def fault(_request: Request) -> Iterator[bytes]:
+    def failure(_request: Request) -> Iterator[bytes]:
         yield before
         while True:
             time.sleep(0.05)
             yield piece
 
-    return fault
+    return failure
 
 
-def flood(before: bytes, piece: bytes) -> Fault:
+def flood(before: bytes, piece: bytes) -> Failure:
     """A beginning, and then the same piece as fast as it goes."""
 
-    def fault(_request: Request) -> Iterator[bytes]:
+    def failure(_request: Request) -> Iterator[bytes]:
         if before:
             yield before
         while True:
             yield piece * max(1, 2**16 // len(piece))
 
-    return fault
+    return failure
 
 
-def silent(before: bytes) -> Fault:
+def silent(before: bytes) -> Failure:
     """A beginning, and nothing more for a minute."""
 
-    def fault(_request: Request) -> Iterator[bytes]:
+    def failure(_request: Request) -> Iterator[bytes]:
         if before:
             yield before
         time.sleep(60)
 
-    return fault
+    return failure
 
 
-def after(count: int, fault: Fault) -> Fault:
-    """`count` good replies, then the fault."""
-    return lambda request: [of(good(request))] if request.number < count else fault(request)
+def after(count: int, failure: Failure) -> Failure:
+    """`count` good replies, then the failure."""
+    return lambda request: [of(good(request))] if request.number < count else failure(request)
 
 
 HEAD = f"{VERSION} 200 OK\r\nContent-Type: application/json\r\n".encode()
@@ -129,7 +129,7 @@ def _bomb(_key: str) -> bytes:
     return gzip.compress(bytes(64 * 2**20), 6)
 
 
-STATUSES: dict[str, tuple[Fault, str]] = {
+STATUSES: dict[str, tuple[Failure, str]] = {
     "400": (status("400"), f"{ALONE}"),
     "401": (status("401", "WWW-Authenticate: Bearer realm=KEY"), "check the key in INSTRUCTOR_EVAL_API_KEY"),
     "402": (status("402"), "HTTP 402"),
@@ -187,7 +187,7 @@ STATUSES: dict[str, tuple[Fault, str]] = {
     ),
 }  # fmt: skip
 
-WIRE: dict[str, tuple[Fault, str]] = {
+WIRE: dict[str, tuple[Failure, str]] = {
     "closes at once": (raw(lambda k: []), ENDED),
     "resets at once": (raw(lambda k: [None]), "connection"),
     "ends in the status line": (raw(lambda k: b"HTTP/1."), NO_HTTP),
@@ -236,7 +236,7 @@ WIRE: dict[str, tuple[Fault, str]] = {
     "an unknown packing": (whole(lambda k: k.encode(), "Content-Encoding: x-key"), NO_JSON),
 }  # fmt: skip
 
-JSON: dict[str, tuple[Fault, str]] = {
+JSON: dict[str, tuple[Failure, str]] = {
     "nothing": (whole(lambda k: b""), NO_JSON),
     "a page": (whole(lambda k: f"<html>{k}".encode()), NO_JSON),
     "NULs": (whole(lambda k: bytes(1000)), NO_JSON),

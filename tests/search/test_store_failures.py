@@ -162,7 +162,7 @@ def tried():
         found, exact = search(text)
     except UserError as e:
         return e
-    return "built" if found.figures["build_seconds"] is not None else "kept", recall(found, exact, 10)
+    return "built" if found.figures["build_seconds"] is not None else "reused", recall(found, exact, 10)
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -192,7 +192,7 @@ def test_a_full_disk_is_one_line_and_no_half_index_is_used(tmp_path):
     for (text, doing), full, after in zip(expected.items(), lines[::2], lines[1::2], strict=True):
         assert full.startswith(f"search '{text}': ")
         assert doing in full
-        assert after == "('built', 1.0) ('kept', 1.0)"
+        assert after == "('built', 1.0) ('reused', 1.0)"
     assert not list(tmp_path.rglob("*.half"))
 
 
@@ -300,10 +300,10 @@ def test_a_milvus_file_that_is_none_is_one_line(tmp_path, capfd):
 
 def test_one_milvus_file_keeps_several_corpora(tmp_path):
     other = clustered(300, seed=5)
-    for round_ in ("built", "kept"):
+    for round_ in ("built", "reused"):
         for name, documents in (("m A", DOCUMENTS), ("m B", other)):
             found, exact = search(f"milvus:{tmp_path}/a.db,FLAT", documents=documents, name=name)
-            assert (found.figures["build_seconds"] is None) == (round_ == "kept")
+            assert (found.figures["build_seconds"] is None) == (round_ == "reused")
             assert overlap(found.places, brute(QUERIES, documents, 10)[0]) == recall(found, exact, 10) == 1.0
 
 
@@ -328,8 +328,8 @@ def test_stderr_is_there_again(capfd):
     with pytest.raises(ValueError, match="x"), quiet_stderr():
         os.write(2, b"lost\n")
         raise ValueError("x")
-    os.write(2, b"told\n")
-    assert capfd.readouterr().err == "told\n"
+    os.write(2, b"shown\n")
+    assert capfd.readouterr().err == "shown\n"
 
 
 def test_lancedb_keeps_one_index_as_it_was_asked_for(tmp_path):
@@ -354,12 +354,12 @@ def test_lancedb_keeps_one_index_as_it_was_asked_for(tmp_path):
 def test_milvus_lite_builds_the_named_index(text, expected, monkeypatch):
     from milvus_lite.index import faiss_hnsw, faiss_ivf_flat, faiss_ivf_sq8
 
-    told = []
+    built = []
     for kind in (faiss_hnsw.FaissHnswIndex, faiss_ivf_flat.FaissIvfFlatIndex, faiss_ivf_sq8.FaissIvfSq8Index):
         whole = kind.build
-        monkeypatch.setattr(kind, "build", lambda *args, whole=whole: told.append(args[-1]) or whole(*args))
+        monkeypatch.setattr(kind, "build", lambda *args, whole=whole: built.append(args[-1]) or whole(*args))
     search(text)
-    assert told == [expected]
+    assert built == [expected]
 
 
 @pytest.mark.parametrize(
@@ -368,14 +368,14 @@ def test_milvus_lite_builds_the_named_index(text, expected, monkeypatch):
 def test_milvus_lite_uses_search_parameters(text, name, value, monkeypatch):
     from milvus_lite.index import faiss_hnsw, faiss_ivf_sq8
 
-    told = set()
+    used = set()
     for kind in (faiss_hnsw.FaissHnswIndex, faiss_ivf_sq8.FaissIvfSq8Index):
         whole = kind.search
 
         def search_so(*args, whole=whole, **options):
-            told.add(str((args, options)).partition(f"'{name}': ")[2].partition("}")[0].partition(",")[0])
+            used.add(str((args, options)).partition(f"'{name}': ")[2].partition("}")[0].partition(",")[0])
             return whole(*args, **options)
 
         monkeypatch.setattr(kind, "search", search_so)
     search(text)
-    assert told == {str(value)}
+    assert used == {str(value)}

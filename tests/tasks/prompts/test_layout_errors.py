@@ -57,7 +57,7 @@ def geo_columns(*named):
 
 
 RTE_HEADER = "index\tsentence1\tsentence2\tlabel\n"
-FAULTS = {
+ERRORS = {
     # layout, file, content, message after the file's name
     "not utf-8": ("sst_fasttext", "sst_train.txt", b"__label__1\ta\n__label__1\t\xff\n",
                   ", line 2: not UTF-8 (invalid start byte): save it as UTF-8"),
@@ -153,9 +153,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_error_is_one_line_that_names_file_and_place(tmp_path, fault):
-    layout, name, content, message = FAULTS[fault]
+@pytest.mark.parametrize("wrong", ERRORS)
+def test_an_error_is_one_line_that_names_file_and_place(tmp_path, wrong):
+    layout, name, content, message = ERRORS[wrong]
     assert error(load, layout, write(tmp_path, {name: content})) == f"{tmp_path}/{name}{message}"
 
 

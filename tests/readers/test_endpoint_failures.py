@@ -10,7 +10,7 @@ import time
 
 import completions_server as cs
 import pytest
-from completions_server import CompletionsServer, Fault, TinyLM
+from completions_server import CompletionsServer, Failure, TinyLM
 from endpoint_asking import BARE, STEP, assert_same, error, read, reader_of, threads, threads_end
 from waiting import LONGEST, wait_for
 
@@ -21,20 +21,20 @@ from instructor_eval.readers.openai import EndpointReader
 pytestmark = pytest.mark.usefixtures("bare")
 
 
-FAULTS: list[Fault] = ["429", "429:0", "408", "500", "503:0", "truncated", "malformed", "html", "no-members"]
+FAILURES: list[Failure] = ["429", "429:0", "408", "500", "503:0", "truncated", "malformed", "html", "no-members"]
 
 
 @pytest.mark.parametrize("spread", [1, 3])
 def test_same_answers_whatever_fails(model: TinyLM, expected: list[Answer], spread: int) -> None:
-    """Faults one after another, and between answers; the first requests are met as well as the later ones."""
-    script: list[Fault] = [fault for name in FAULTS for fault in (name, *[None] * (spread - 1))]
-    with CompletionsServer(model, faults=[*script]) as server:
-        assert_same(read(reader_of(server, tries=len(FAULTS) + 1)), expected)
-        assert not any(server.faults)  # all of them came up
+    """Failures one after another, and between answers; the first requests are met as well as the later ones."""
+    script: list[Failure] = [failure for name in FAILURES for failure in (name, *[None] * (spread - 1))]
+    with CompletionsServer(model, failures=[*script]) as server:
+        assert_same(read(reader_of(server, tries=len(FAILURES) + 1)), expected)
+        assert not any(server.failures)  # all of them came up
 
 
 def test_silent_server_is_asked_again(model: TinyLM, expected: list[Answer]) -> None:
-    with CompletionsServer(model, faults=[None, "hang", None, None, "hang"]) as server:
+    with CompletionsServer(model, failures=[None, "hang", None, None, "hang"]) as server:
         found = read(reader_of(server, timeout=1.0, tries=14))  # the last pause takes 8 s: any machine is ready
         assert_same(found, expected)
 
@@ -61,23 +61,23 @@ def test_echo_refused(model: TinyLM) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "what"),
+    ("failure", "what"),
     [
-        ("500", "HTTP 500 (told to answer 500)"),
+        ("500", "HTTP 500 (asked to answer 500)"),
         ("hang", "no answer within 0.2 s"),
         ("no-members", 'no reply to /completions ({"choices": []})'),
     ],
 )
-def test_exhausted_tries(model: TinyLM, fault: str, what: str) -> None:
-    with CompletionsServer(model, faults=lambda number: fault) as server:
-        patience = 0.2 if fault == "hang" else LONGEST
+def test_exhausted_tries(model: TinyLM, failure: str, what: str) -> None:
+    with CompletionsServer(model, failures=lambda number: failure) as server:
+        patience = 0.2 if failure == "hang" else LONGEST
         line = error(EndpointReader(f"{server.url}#tiny", tries=3, wait=0.001, timeout=patience))
         assert line == f"endpoint:URL: {what}, asked 3 times: {STEP}"
         assert server.asked() == 3
 
 
 def test_answers_before_an_error_are_stored(model: TinyLM) -> None:
-    with CompletionsServer(model, faults=lambda number: "500" if number > 30 else None) as server:
+    with CompletionsServer(model, failures=lambda number: "500" if number > 30 else None) as server:
         found: dict[int, Answer] = {}
         with pytest.raises(UserError, match="HTTP 500"):
             for place, answer in reader_of(server, tries=2).read([BARE] * 200):
@@ -87,11 +87,11 @@ def test_answers_before_an_error_are_stored(model: TinyLM) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "line"),
+    ("failure", "line"),
     [
         (
             "400",
-            "refuses the prompt (8 characters, 'The catx'...): HTTP 400 (told to answer 400): change what the server "
+            "refuses the prompt (8 characters, 'The catx'...): HTTP 400 (asked to answer 400): change what the server "
             "names, or use hf: or nearest",
         ),
         (
@@ -101,8 +101,8 @@ def test_answers_before_an_error_are_stored(model: TinyLM) -> None:
         ("huge", "a reply of more than 4 MB: check that this is an API's root"),
     ],
 )
-def test_final_at_once(model: TinyLM, fault: str, line: str) -> None:
-    with CompletionsServer(model, faults=[None, fault]) as server:
+def test_final_at_once(model: TinyLM, failure: str, line: str) -> None:
+    with CompletionsServer(model, failures=[None, failure]) as server:
         assert error(reader_of(server)) == f"endpoint:URL: {line}"
         assert server.asked() == 1
 
@@ -119,7 +119,7 @@ def test_server_down(model: TinyLM) -> None:
 
 
 def test_first_question_is_asked_alone(model: TinyLM) -> None:
-    with CompletionsServer(model, faults=lambda _: "503") as server:
+    with CompletionsServer(model, failures=lambda _: "503") as server:
         with pytest.raises(UserError, match="HTTP 503"):
             list(EndpointReader(f"{server.url}#tiny", wait=0.001, tries=3).read([BARE] * 20))
         assert (server.asked(), server.most_at_once) == (3, 1)
@@ -127,7 +127,7 @@ def test_first_question_is_asked_alone(model: TinyLM) -> None:
 
 def test_retry_after_is_honoured(model: TinyLM, waited: list[float]) -> None:
     with CompletionsServer(
-        model, faults=["429:0.5", "429:0", "503:Wed, 21 Oct 2015 07:28:00 GMT", "503:nan"]
+        model, failures=["429:0.5", "429:0", "503:Wed, 21 Oct 2015 07:28:00 GMT", "503:nan"]
     ) as server:
         read(EndpointReader(f"{server.url}#tiny", wait=0.2), [BARE])
     assert waited[:2] == [0.5, 0]
@@ -139,7 +139,7 @@ def test_retry_after_is_honoured(model: TinyLM, waited: list[float]) -> None:
 def test_many_at_once_but_bounded(model: TinyLM) -> None:
     six = threading.Barrier(6)
     with CompletionsServer(
-        model, faults=lambda number: (lambda _: six.wait(LONGEST)) if number > 1 else None
+        model, failures=lambda number: (lambda _: six.wait(LONGEST)) if number > 1 else None
     ) as server:
         read(
             reader_of(server, concurrency=6), [Question("a", max_tokens=1)] * 31
@@ -164,7 +164,7 @@ def test_only_a_bounded_number_is_asked_ahead(model: TinyLM) -> None:
 
 def test_closed_early(model: TinyLM, pauses: list[float]) -> None:
     """Requests that were sent end by themselves; waiting ones and pauses between tries end at once."""
-    with CompletionsServer(model, faults=lambda number: "429:3600" if number > 10 else None) as server:
+    with CompletionsServer(model, failures=lambda number: "429:3600" if number > 10 else None) as server:
         answers = reader_of(server).read([Question("a", max_tokens=1)] * 100)
         for _ in range(6):
             next(answers)
@@ -177,7 +177,7 @@ def test_closed_early(model: TinyLM, pauses: list[float]) -> None:
 
 
 def test_closed_while_the_server_is_silent(model: TinyLM) -> None:
-    with CompletionsServer(model, faults=lambda number: "hang" if number > 3 else None) as server:
+    with CompletionsServer(model, failures=lambda number: "hang" if number > 3 else None) as server:
         answers = reader_of(server, timeout=3600.0, concurrency=3).read([Question("a", max_tokens=1)] * 100)
         next(answers)
         next(answers)
@@ -191,10 +191,10 @@ def test_closed_while_the_server_is_silent(model: TinyLM) -> None:
 def test_error_ends_what_waits(model: TinyLM, pauses: list[float]) -> None:
     """One question is refused for good while others wait for their next try."""
 
-    def fault(number: int) -> Fault:
+    def failure(number: int) -> Failure:
         return "400" if number == 6 else "429:3600" if number > 2 else None
 
-    with CompletionsServer(model, faults=fault) as server:
+    with CompletionsServer(model, failures=failure) as server:
         with pytest.raises(UserError, match="HTTP 400"):
             list(reader_of(server).read([Question("a", max_tokens=1)] * 100))
         assert threads_end()
@@ -217,7 +217,7 @@ def test_ctrl_c_ends_the_process(model: TinyLM) -> None:
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )
-    with CompletionsServer(model, faults=lambda number: "429:3600" if number > 1 else None) as server:
+    with CompletionsServer(model, failures=lambda number: "429:3600" if number > 1 else None) as server:
         command = [sys.executable, "-W", "error", "-c", code, server.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             wait_for(lambda: server.asked() == 1 + 8, "one is answered, eight are asked to wait")
