@@ -223,7 +223,7 @@ def test_the_tests_run_on_every_python_that_is_promised() -> None:
     assert project["requires-python"] == f">={versions[0]}"
 
 
-@pytest.mark.parametrize("name", ["fault", "wish"])
+@pytest.mark.parametrize("name", ["error", "wish"])
 def test_an_issue_form_has_what_github_asks_for(name: str) -> None:
     form = of_github(f"ISSUE_TEMPLATE/{name}.yml")
     assert form["name"]
