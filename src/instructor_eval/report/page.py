@@ -293,7 +293,7 @@ def _fill_table(page: Page, board: Board) -> None:
     page.types = list(dict.fromkeys(c.type for c in page.columns if c.is_task))
     page.domains = sorted({c.domain for c in page.columns} - {""})
     page.one_set = len({line.row.instructions for line in page.lines if line.kind != PUBLISHED}) < 2
-    known = {line: size / 1e6 for line in page.lines if (size := chart.file_bytes(line))}
+    known = {line: size / 1e6 for line in page.lines if (size := line.cost.file_bytes)}
     page.megabytes = {line: f"{size:.1f}" for line, size in known.items()}
     page.sizes = [size for size in _SIZES if len({one <= size for one in known.values()}) == 2]
     page.has_published = any(line.kind == PUBLISHED for line in page.lines)
