@@ -123,12 +123,11 @@ def compare(
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         found = list(pool.map(one, names))
-    comparable = [t for t in found if t.difference is not None]
     by_type: dict[str, list[Difference]] = {}
-    for task in comparable:
+    for task in found:
         if task.difference is not None:
             by_type.setdefault(task.type, []).append(task.difference)
-    differences = [t.difference for t in comparable if t.difference is not None]
+    differences = [t.difference for t in found if t.difference is not None]
     macro = stats.mean(differences) if differences else None
     return Comparison(
         baseline.label,
@@ -136,18 +135,18 @@ def compare(
         found,
         {kind: stats.mean(of_kind) for kind, of_kind in by_type.items()},
         macro,
-        _chance_of_mean(macro, comparable),
+        chance_of_mean(macro, [t for t in found if t.difference is not None]),
         baseline.source,
         candidate.source,
         () if tasks is not None else _left_out(baseline, candidate, names),
     )
 
 
-def _chance_of_mean(macro: Difference | None, comparable: Sequence[TaskComparison]) -> Chance | None:
-    """Of one task its own; of several by t around the mean's standard error."""
-    if macro is None or macro.se is None:
+def chance_of_mean(mean: Difference | None, tasks: Sequence[TaskComparison]) -> Chance | None:
+    """Return the p-values of a mean of tasks: of one its own, of several by t around the mean's standard error."""
+    if mean is None or mean.se is None:
         return None
-    return comparable[0].chance if len(comparable) == 1 else stats.chance_of_mean(macro)
+    return tasks[0].chance if len(tasks) == 1 else stats.chance_of_mean(mean)
 
 
 def _tasks(baseline: Side, candidate: Side, *, intersect: bool) -> list[str]:
