@@ -22,7 +22,7 @@ from instructor_eval.analysis.board.advice import advise
 from instructor_eval.analysis.board.advice_text import Reason
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board, Row
-from instructor_eval.analysis.format import interval_text, score_text, some
+from instructor_eval.analysis.format import interval_text, points, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
@@ -235,7 +235,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[[Any], Any]] = {
         "mark": lambda word: MARKS.get(word, "?"),
-        "points": lambda value: f"{100 * value:.2f}",
+        "points": points,
         "plain": lambda value: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
         "interval": interval_text,
         "rank": lambda row: "" if row.rank is None else str(text.rank_cell(row, "table")),
