@@ -17,9 +17,14 @@ MARKS = {"better": "▲", "worse": "▼", "same": "=", "unknown": "?"}
 _WORDS = {"better": "better", "worse": "worse", "same": "=", "unknown": "?"}  # LaTeX has no such signs without packages
 
 
+def points(value: float, places: int = 2) -> str:
+    """A score in points: `63.25`."""
+    return f"{100 * value:.{places}f}"
+
+
 def score_text(value: float | None) -> str | None:
-    """`63.25`."""
-    return None if value is None else f"{100 * value:.2f}"
+    """The same of one that may be unknown."""
+    return None if value is None else points(value)
 
 
 def interval_text(difference: Difference) -> str:

@@ -119,15 +119,15 @@ class Client:
                     self.retried += attempt > 1
                 return self._once(what, read, body, hint, refused, size)
             except PassingError as e:
-                fault = e
+                error = e
             finally:
                 if self._stop.is_set():  # this connection came back after the others were closed
                     self._session.close()
-            if attempt >= min(most, fault.most):
-                said = f"{fault}, asked {times(attempt)}"
-                step = fault.step or "see that the server runs there and is not overloaded, then run again"
-                raise UnansweredError(f"endpoint:{self._url}: {said}: {step}", said, fault) from None
-            if self._stop.wait(pause_after(attempt - 1, self._wait, fault)):
+            if attempt >= min(most, error.most):
+                said = f"{error}, asked {times(attempt)}"
+                step = error.step or "see that the server runs there and is not overloaded, then run again"
+                raise UnansweredError(f"endpoint:{self._url}: {said}: {step}", said, error) from None
+            if self._stop.wait(pause_after(attempt - 1, self._wait, error)):
                 raise _StoppedError
 
     def only_model(self) -> str:
@@ -254,18 +254,18 @@ class UnansweredError(UserError):
         error: The last one.
     """
 
-    def __init__(self, message: str, said: str, fault: PassingError) -> None:
+    def __init__(self, message: str, said: str, error: PassingError) -> None:
         super().__init__(message)
-        self.said, self.by_request = said, fault.by_request
+        self.said, self.by_request = said, error.by_request
 
 
-def pause_after(attempt: int, wait: float, fault: PassingError) -> float:
+def pause_after(attempt: int, wait: float, error: PassingError) -> float:
     """Seconds before the next try: what the server asks for, or twice as long as the time before, and never too long.
 
     Chance spreads those who were refused at the same moment.
     """
     usual = wait * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 # no secret
-    return min(usual if fault.pause is None else fault.pause, _MOST_SECONDS)
+    return min(usual if error.pause is None else error.pause, _MOST_SECONDS)
 
 
 def times(tries: int) -> str:

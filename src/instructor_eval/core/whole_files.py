@@ -85,11 +85,12 @@ def _remove_if_dead(path: Path) -> None:
         if found is None or not path.is_file() or path.is_symlink():
             return
         ours = found[1] == _machine()
-        if (ours and not _is_alive(int(found[2]))) or (not ours and time.time() - path.lstat().st_mtime > _DAY):
+        if (ours and not is_alive(int(found[2]))) or (not ours and time.time() - path.lstat().st_mtime > _DAY):
             path.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Return whether a process of that number runs on this machine."""
     if os.name != "posix":  # elsewhere this call would end it
         return True
     try:

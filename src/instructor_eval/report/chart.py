@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from instructor_eval.analysis.board.rows import Board, Row
-from instructor_eval.analysis.statistics.spreads import Spread, mean
+from instructor_eval.analysis.statistics.spreads import Spread, ends, mean
 from instructor_eval.report import svg
 from instructor_eval.report.labels import Box, Label, Mark, place, shortened
 from instructor_eval.report.lines import VARIANT, Line
@@ -122,48 +122,37 @@ class Axis:
     scale: float = 1.0
 
 
-def texts_per_second(line: Line) -> float | None:
-    """Return its speed on the fixed sample, on the model's own machine."""
-    return line.row.cost.texts_per_second if line.row.cost else None
-
-
-def pictures_per_second(line: Line) -> float | None:
-    """Return its speed on pictures, which are opened and resized in that time."""
-    return line.row.cost.pictures_per_second if line.row.cost else None
-
-
-def peak_bytes(line: Line) -> float | None:
-    """Return the most memory that a process of its own took, on the device."""
-    return line.row.cost.peak_memory_bytes if line.row.cost else None
-
-
-def file_bytes(line: Line) -> float | None:
-    """Return the size of its weights in a file of this form."""
-    return line.row.cost.file_bytes if line.row.cost else None
-
-
 def parameters(line: Line) -> float | None:
     """Return the number of weights of its checkpoint, by the size of the fp32 file."""
     if line.kind == VARIANT and line.parent is not None:  # as many as its parent: sizes are rounded
         return parameters(line.parent)
-    cost = line.row.cost
-    if cost is None or cost.file_bytes is None or cost.size_ratio is None or cost.baseline != "fp32":
+    cost = line.cost
+    if cost.file_bytes is None or cost.size_ratio is None or cost.baseline != "fp32":
         return None
     return cost.file_bytes * cost.size_ratio / 4
 
 
 def query_milliseconds(line: Line) -> float | None:
     """Return the median time of one query, a batch of one, on the model's own machine."""
-    return line.row.cost.query_ms.p50 if line.row.cost and line.row.cost.query_ms else None
+    return line.cost.query_ms.p50 if line.cost.query_ms else None
 
 
 AXES = (
-    Axis("speed", "texts a second", "faster is to the right", texts_per_second, True, "texts a second"),
-    Axis("pictures", "pictures a second", "faster is to the right", pictures_per_second, True, "pictures a second"),
-    Axis("size", "weights on disk, MB", "smaller is to the left", file_bytes, False, "MB on disk", 1e6),
+    Axis(
+        "speed", "texts a second", "faster is to the right", lambda line: line.cost.texts_per_second, True,
+        "texts a second",
+    ),
+    Axis(
+        "pictures", "pictures a second", "faster is to the right", lambda line: line.cost.pictures_per_second, True,
+        "pictures a second",
+    ),
+    Axis(
+        "size", "weights on disk, MB", "smaller is to the left", lambda line: line.cost.file_bytes, False,
+        "MB on disk", 1e6,
+    ),
     Axis("parameters", "million parameters", "smaller is to the left", parameters, False, "million parameters", 1e6),
     Axis("latency", "milliseconds of one query", "faster is to the left", query_milliseconds, False, "ms a query"),
-)
+)  # fmt: skip
 
 
 def charts(board: Board, lines: Sequence[Line], advised: Sequence[Row] = ()) -> list[Chart]:
@@ -194,18 +183,15 @@ def _chart(axis: Axis, board: Board, lines: Sequence[Line], advised: Sequence[Ro
     shared = [task for task in board.tasks if all(task in line.row.tasks for line in costs)]
     tasks = shared if 2 * len(shared) >= len(board.tasks) else board.tasks
     known = {line: quality(line, tasks) for line in costs}
-    values = [v for value, spread, _ in known.values() for v in (value, *_ends(spread))]
-    low, high = min(values), max(values)
-    room = max(0.05 * (high - low), 0.001)  # what differs by rounding alone stays on one height
-    y = svg.Scale(max(low - room, -1.0), min(high + room, 1.0), BOTTOM, TOP)
+    y = svg.score_scale([v for value, spread, _ in known.values() for v in (value, *ends(spread))], BOTTOM, TOP)
     units = [cost / axis.scale for cost in costs.values()]
     x = svg.Scale(min(units) / 1.15, max(units) * 1.15, LEFT, RIGHT, log=True)
     chart = Chart(axis.key, axis.title, axis.hint, axis.unit, len(tasks), len(board.tasks), advised=advised)
     for line, cost in costs.items():
         value, spread, complete = known[line]
         dot = Dot(line, x(cost / axis.scale), y(value), cost / axis.scale, value, spread, complete)
-        if spread is not None and spread.low is not None and spread.high is not None:
-            dot.low, dot.high = y(max(spread.low, y.low)), y(min(spread.high, y.high))
+        if bar := ends(spread):
+            dot.low, dot.high = map(y.within, bar)
         chart.dots.append(dot)
     _find_best(chart.dots, more_is_better=axis.more_is_better)
     best = sorted((d for d in chart.dots if d.best), key=lambda d: d.x)
@@ -218,12 +204,8 @@ def _chart(axis: Axis, board: Board, lines: Sequence[Line], advised: Sequence[Ro
     _place_names(chart)
     places = svg.log_ticks(x.low, x.high)
     chart.x_ticks = [(x(v), f"{v:,.12g}") for v in (places if len(places) > 2 else svg.ticks(x.low, x.high, 5))]
-    chart.y_ticks = [(y(v), f"{100 * v:.10g}") for v in svg.ticks(y.low, y.high, 6)]
+    chart.y_ticks = svg.score_ticks(y, 6)
     return chart
-
-
-def _ends(spread: Spread | None) -> list[float]:
-    return [v for v in (spread.low, spread.high) if v is not None] if spread else []
 
 
 def _find_best(dots: Sequence[Dot], *, more_is_better: bool) -> None:
@@ -234,7 +216,7 @@ def _find_best(dots: Sequence[Dot], *, more_is_better: bool) -> None:
 
 
 def _path(dots: Sequence[Dot]) -> str:
-    return "M" + "L".join(f"{d.x:g} {d.y:g}" for d in dots)
+    return svg.curve((d.x, d.y) for d in dots)
 
 
 def _name(dots: Sequence[Dot]) -> None:

@@ -91,13 +91,12 @@ def chunk_chart(task: TaskChunks) -> ChunkChart | None:
         return None
     ends = [_ends(one) for one in sizes]
     values = [value for one, pair in zip(sizes, ends, strict=True) for value in (one.score, *pair)]
-    room = max(0.05 * (max(values) - min(values)), 0.001)
-    y = svg.Scale(max(min(values) - room, -1.0), min(max(values) + room, 1.0), SCORES[1], SCORES[0])
+    y = svg.score_scale(values, SCORES[1], SCORES[0])
     most = max((one.index_bytes or 0 for one in sizes), default=0)
     scale, unit = (1e9, "GB") if most >= 1e10 else (1e6, "MB")
     down = svg.Scale(0.0, 1.1 * most / scale, INDEXES[1], INDEXES[0])
     points = [
-        Point(one, x, y(one.score), one.size == task.best, *(y(min(max(v, y.low), y.high)) for v in pair))
+        Point(one, x, y(one.score), one.size == task.best, *map(y.within, pair))
         for one, x, pair in zip(sizes, _places(sizes), ends, strict=True)
     ]
     for point in points:
@@ -106,12 +105,12 @@ def chunk_chart(task: TaskChunks) -> ChunkChart | None:
     base = task.base
     chart = ChunkChart(
         task.metric, base.size, y(base.score), points, unit if most else "",
-        [(y(v), f"{100 * v:.10g}") for v in svg.ticks(y.low, y.high, 5)],
+        svg.score_ticks(y, 5),
         [(down(v), f"{v:,.10g}") for v in svg.ticks(0.0, down.high, 3)] if most else [],
     )  # fmt: skip
     plain = sorted((p for p in points if _tokens(p.size.size) and not p.overlaps), key=lambda p: p.x)
     curves = [[(p.x, p.y) for p in plain], [(p.x, p.index_y) for p in plain if p.index_y is not None]]
-    chart.curves = ["M" + "L".join(f"{x:g} {at:g}" for x, at in curve) for curve in curves if len(curve) > 1]
+    chart.curves = [svg.curve(curve) for curve in curves if len(curve) > 1]
     chart.names, chart.narrow = (_named(points, letters) for letters in (_LETTERS, _NARROW_LETTERS))
     return chart
 

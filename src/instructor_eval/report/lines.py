@@ -17,6 +17,7 @@ from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.board.variants import beside
 from instructor_eval.analysis.statistics import difference
 from instructor_eval.analysis.statistics.estimates import Difference
+from instructor_eval.results.score import CostFigures
 
 _FIRST, _LAST = "paper", "none"
 MODEL, INSTRUCTIONS, VARIANT, PUBLISHED = "model", "instructions", "variant", "published"
@@ -47,6 +48,11 @@ class Line:
     def delta_macro(self) -> Difference | None:
         """The mean of `delta`."""
         return difference.mean(self.delta.values()) if self.delta else None
+
+    @cached_property
+    def cost(self) -> CostFigures:
+        """The row's newest measurement; without one nothing in it is known."""
+        return self.row.cost or CostFigures()
 
     @property
     def label(self) -> str:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instructor_eval.analysis.board import advice_text, text, variants_text
+from instructor_eval.analysis.board import advice_text, text
 from instructor_eval.analysis.board.advice import advise
 from instructor_eval.analysis.board.advice_text import Reason
 from instructor_eval.analysis.board.evidence import Evidence
 from instructor_eval.analysis.board.rows import Board, Row
-from instructor_eval.analysis.format import interval_text, score_text, some
+from instructor_eval.analysis.format import interval_text, points, score_text, some
 from instructor_eval.analysis.gate.text import MARKS
 from instructor_eval.core.environment import VERSION
 from instructor_eval.core.errors import printable
@@ -119,8 +119,6 @@ class Page:
     frame: Any = chart
     """Where the charts' axes are: the constants of `chart.py`."""
     chart_note: str = ""
-    chart_reading: list[str] = field(default_factory=list)
-    """What the variants show, in words, where they are of one model."""
     by_types: profile.Profile | None = None
     """Rows by task type."""
     profile_names: dict[Line, str] = field(default_factory=dict)
@@ -203,7 +201,7 @@ class _Parts:
         return key, f"{found.candidate} beside {found.baseline}"
 
     def chart(self, found: chart.Chart) -> None:
-        self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page.frame, self._page.chart_reading)
+        self._page.parts[f"x-{found.key}"] = self._call("drawing", found, self._page.frame)
 
     def decide(self) -> None:
         """Decide whether all of them lie open."""
@@ -235,7 +233,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[[Any], Any]] = {
         "mark": lambda word: MARKS.get(word, "?"),
-        "points": lambda value: f"{100 * value:.2f}",
+        "points": points,
         "plain": lambda value: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
         "interval": interval_text,
         "rank": lambda row: "" if row.rank is None else str(text.rank_cell(row, "table")),
@@ -293,7 +291,7 @@ def _fill_table(page: Page, board: Board) -> None:
     page.types = list(dict.fromkeys(c.type for c in page.columns if c.is_task))
     page.domains = sorted({c.domain for c in page.columns} - {""})
     page.one_set = len({line.row.instructions for line in page.lines if line.kind != PUBLISHED}) < 2
-    known = {line: size / 1e6 for line in page.lines if (size := chart.file_bytes(line))}
+    known = {line: size / 1e6 for line in page.lines if (size := line.cost.file_bytes)}
     page.megabytes = {line: f"{size:.1f}" for line, size in known.items()}
     page.sizes = [size for size in _SIZES if len({one <= size for one in known.values()}) == 2]
     page.has_published = any(line.kind == PUBLISHED for line in page.lines)
@@ -326,15 +324,13 @@ def _fill_charts(page: Page, board: Board, advised: Sequence[Row]) -> None:
     if not page.charts:
         return
     dots = page.charts[0].dots
-    devices = sorted({(d.line.row.cost and d.line.row.cost.device) or "a device not named" for d in dots})
+    devices = sorted({d.line.cost.device or "a device not named" for d in dots})
     sentences = [f"Speed: texts of a fixed sample, on {', '.join(devices)}, each model where it ran."]
     if any(not d.complete for d in dots):
         sentences.append("Hollow: a mean over some of these tasks only, and no candidate for the frontier.")
     if any(d.low is not None for d in dots):
         sentences.append("Bars: 95 % intervals, for other items of this kind.")
     page.chart_note = " ".join(sentences)
-    if len(board.families) == 1:
-        page.chart_reading = variants_text.deploy(*next(iter(board.families.items())))
 
 
 def _fill_head(page: Page, board: Board) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from instructor_eval.analysis.board.rows import Row
-from instructor_eval.analysis.statistics.spreads import Spread, mean
+from instructor_eval.analysis.statistics.spreads import Spread, ends, mean
 from instructor_eval.report import svg
 from instructor_eval.report.lines import PUBLISHED, Line
 from instructor_eval.report.table import Column
@@ -104,21 +104,13 @@ def _mean(line: Line, tasks: Sequence[str]) -> tuple[float | None, Spread | None
 
 def _draw(found: Profile) -> None:
     pairs = [pair for one in found.series for pair in zip(one.values, one.spreads, strict=True)]
-    every = [v for value, spread in pairs for v in (value, *_ends(spread)) if v is not None]
-    room = max(0.03 * (max(every) - min(every)), 0.001)
-    x = svg.Scale(max(min(every) - room, -1.0), min(max(every) + room, 1.0), LEFT, RIGHT)
+    every = [v for value, spread in pairs for v in (value, *ends(spread)) if v is not None]
+    x = svg.score_scale(every, LEFT, RIGHT, room=0.03)
     for one in found.series:
         for i, (value, spread) in enumerate(zip(one.values, one.spreads, strict=True)):
             y = TOP + i * BAND + LANE
             if value is not None:
                 one.dots += f"M{x(value):g} {y}h0"
-            ends = _ends(spread)
-            if ends:
-                one.bars += f"M{x(max(ends[0], x.low)):g} {y}H{x(min(ends[1], x.high)):g}"
-    found.x_ticks = [(x(v), f"{100 * v:.10g}") for v in svg.ticks(x.low, x.high, 8)]
-
-
-def _ends(spread: Spread | None) -> list[float]:
-    if spread is None or spread.low is None or spread.high is None:
-        return []
-    return [spread.low, spread.high]
+            if bar := ends(spread):
+                one.bars += f"M{x.within(bar[0]):g} {y}H{x.within(bar[1]):g}"
+    found.x_ticks = svg.score_ticks(x, 8)

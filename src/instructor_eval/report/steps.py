@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from instructor_eval.analysis.statistics.spreads import Spread
+from instructor_eval.analysis.statistics.spreads import Spread, ends
 from instructor_eval.report import svg
 from instructor_eval.report.chart import BOTTOM, LEFT, RIGHT, TOP
 from instructor_eval.report.lines import PUBLISHED, VARIANT, Line
@@ -89,26 +89,17 @@ def _drawn(run: str, instructions: str, steps: dict[int, Line], tasks: Sequence[
             series.append(Series(task, points))
     chart = Steps(run, instructions, series[:_MOST], left_out=max(0, len(series) - _MOST))
     every = [point for one in chart.series for point in one.points]
-    values = [v for p in every for v in (p.value, *_ends(p.spread))]
-    room = max(0.05 * (max(values) - min(values)), 0.001)
-    y = svg.Scale(max(min(values) - room, -1.0), min(max(values) + room, 1.0), BOTTOM, TOP)
+    y = svg.score_scale([v for p in every for v in (p.value, *ends(p.spread))], BOTTOM, TOP)
     x = svg.Scale(min(steps), max(steps), LEFT + 8, RIGHT - 8)
     for point in every:
         point.x, point.y = x(point.step), y(point.value)
-        ends = _ends(point.spread)
-        if ends:
-            point.low, point.high = y(max(ends[0], y.low)), y(min(ends[1], y.high))
+        if bar := ends(point.spread):
+            point.low, point.high = map(y.within, bar)
     for one in chart.series:
-        one.path = "M" + "L".join(f"{p.x:g} {p.y:g}" for p in one.points)
+        one.path = svg.curve((p.x, p.y) for p in one.points)
     places = svg.spread_apart([one.points[-1].y for one in chart.series], _GAP, TOP + 4, BOTTOM)
     for one, place in zip(chart.series, places, strict=True):
         one.label_y = place
     chart.x_ticks = [(x(v), f"{v:,.10g}") for v in svg.ticks(x.low, x.high, 6)]
-    chart.y_ticks = [(y(v), f"{100 * v:.10g}") for v in svg.ticks(y.low, y.high, 6)]
+    chart.y_ticks = svg.score_ticks(y, 6)
     return chart
-
-
-def _ends(spread: Spread | None) -> list[float]:
-    if spread is None or spread.low is None or spread.high is None:
-        return []
-    return [spread.low, spread.high]

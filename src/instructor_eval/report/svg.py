@@ -26,8 +26,29 @@ class Scale:
         share = (at - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.end - self.start), 1)
 
+    def within(self, value: float) -> float:
+        """Return the place of a value, or of the end that it lies beyond."""
+        return self(min(max(value, self.low), self.high))
+
     def _shape(self, value: float) -> float:
         return math.log10(value) if self.log else value
+
+
+def score_scale(values: Sequence[float], start: float, end: float, *, room: float = 0.05) -> Scale:
+    """Return an axis that holds all scores, with a little room; what differs by rounding alone stays in one place."""
+    low, high = min(values), max(values)
+    beyond = max(room * (high - low), 0.001)
+    return Scale(max(low - beyond, -1.0), min(high + beyond, 1.0), start, end)
+
+
+def score_ticks(scale: Scale, most: int) -> list[tuple[float, str]]:
+    """Return places on an axis of scores, and the points that stand there."""
+    return [(scale(v), f"{100 * v:.10g}") for v in ticks(scale.low, scale.high, most)]
+
+
+def curve(places: Iterable[tuple[float, float]]) -> str:
+    """Return straight lines from place to place as path data."""
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in places)
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

@@ -22,7 +22,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import compilers, machine
@@ -38,6 +38,10 @@ from instructor_eval.results.costs import Cold, Cost, CostStore
 from instructor_eval.run.cold_start import cold_start
 from instructor_eval.run.samples import Loadable, instruction_for, most_of, sample_of, sample_version
 from instructor_eval.run.turns import PASS_SECONDS, fitting, take_turns
+
+if TYPE_CHECKING:
+    from instructor_eval.cache.vectors import Cache
+    from instructor_eval.run.plan import Request
 
 MEASUREMENT_VERSION = 2
 """Raised when the way of measuring changes: part of a cost's identity."""
@@ -269,20 +273,21 @@ def _engine(checkpoint: Loadable, how: How, say: Say) -> Engine | ImageEngine:
         return engine_of(checkpoint, how)
 
 
-def engine_of(checkpoint: Loadable, how: How) -> Engine | ImageEngine:
-    """Return an engine without a cache.
+def engine_of(checkpoint: Loadable, how: How | Request, cache: Cache | None = None) -> Engine | ImageEngine:
+    """Return the engine that computes a model here, set as a measurement or a run says.
 
     Raises:
         UserError: the form is not possible for the model.
     """
     if isinstance(checkpoint, ImageModel):
         checkpoint.check_form(compiled=how.compiled)
-        return ImageEngine(checkpoint, device=how.device)
+        return ImageEngine(checkpoint, device=how.device, cache=cache)
     return Engine(
         checkpoint,
         device=how.device,
         batch_tokens=how.batch_tokens,
         trust_remote_code=how.trust_remote_code,
+        cache=cache,
         compiled=how.compiled,
     )
 

@@ -18,10 +18,10 @@ from instructor_eval.analysis.statistics import difference
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.device import pick_device
-from instructor_eval.models.engine import Engine
 from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.precision import CALIBRATED
 from instructor_eval.models.served.engine import Served
+from instructor_eval.run.costs import engine_of
 from instructor_eval.run.counting import (
     CLASSES,
     CountingEncoder,
@@ -282,13 +282,7 @@ def _estimate(request: Request, counted: Counting | None, rows: Sequence[Row], f
         return
     checkpoint = counted.checkpoint
     say(f"  timing {checkpoint.name} as {checkpoint.form} for some seconds (--no-calibration leaves that out)")
-    engine = Engine(
-        checkpoint,
-        device=request.device,
-        batch_tokens=request.batch_tokens,
-        trust_remote_code=request.trust_remote_code,
-        compiled=request.compiled,
-    )
+    engine = engine_of(checkpoint, request)
     rates = measure_rates(engine, counted.sample, counted.tokens.tolist())
     for row in running:
         row.seconds = estimate(row.classes, rates)

@@ -12,13 +12,13 @@ from instructor_eval.core.progress import doing
 from instructor_eval.models.checkpoint import Checkpoint
 from instructor_eval.models.description import ModelDescription
 from instructor_eval.models.device import pick_device
-from instructor_eval.models.engine import BaseEngine, Engine
-from instructor_eval.models.images.engine import ImageEngine
+from instructor_eval.models.engine import BaseEngine
 from instructor_eval.models.images.model import ImageModel
 from instructor_eval.models.served.engine import Served, ServedEngine
 from instructor_eval.results.checksums import identity
 from instructor_eval.results.probe import Prober
 from instructor_eval.results.score import Score
+from instructor_eval.run import costs
 from instructor_eval.run.plan import Planned, Request, name_of, plan_run
 from instructor_eval.run.run_costs import Ran, add_costs
 from instructor_eval.run.scores import aggregate, failed_score, file_unstarted, now
@@ -99,21 +99,12 @@ def engine_of(model: ModelDescription, request: Request) -> BaseEngine:
     """Return the engine that computes a model's vectors.
 
     Raises:
-        UserError: a served model is another one than when the cache was filled.
+        UserError: a served model is another one than when the cache was filled, or a form is not possible.
     """
     if isinstance(model, Served):
         return ServedEngine(model, request.cache if model.source.cached else MemoryCache())
-    if isinstance(model, ImageModel):
-        return ImageEngine(model, device=request.device, cache=request.cache)
-    assert isinstance(model, Checkpoint)
-    return Engine(
-        model,
-        device=request.device,
-        batch_tokens=request.batch_tokens,
-        trust_remote_code=request.trust_remote_code,
-        cache=request.cache,
-        compiled=request.compiled,
-    )
+    assert isinstance(model, Checkpoint | ImageModel)
+    return costs.engine_of(model, request, request.cache)
 
 
 def _model(plan: Planned) -> tuple[str, str] | None:

@@ -9,8 +9,8 @@ from scipy import stats as scipy_stats
 from instructor_eval.analysis.statistics.difference import paired
 from instructor_eval.analysis.study import files
 from instructor_eval.analysis.study.files import InstructionStudy
-from instructor_eval.analysis.study.instructions import CONTROL, PAPER, Candidate, TaskStudy, choose, split
-from instructor_eval.analysis.study.text import format_instructions
+from instructor_eval.analysis.study.instructions import CONTROL, PAPER, Candidate, Gain, TaskStudy, choose, split
+from instructor_eval.analysis.study.text import format_instructions, gain_text
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 
@@ -144,3 +144,15 @@ def test_the_text_says_who_won_and_by_how_much() -> None:
     assert "it is better" in text
     assert "Sensitivity" in text and "Control: the best of 1 other tasks' instructions (c5)" in text
     assert format_instructions(study(), "md").startswith("## SciFact: org/model (fp32)\n\n| candidate")
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [
+        (Gain(-0.00004, -0.00001, 0.00004), "+0.00 [+0.00, +0.00]"),  # no minus before nothing
+        (Gain(-0.00004), "+0.00"),
+        (Gain(-0.0031, -0.0052, 0.00104), "-0.31 [-0.52, +0.10]"),
+    ],
+)
+def test_what_is_rounded_to_nothing_has_no_minus(gain: Gain, expected: str) -> None:
+    assert gain_text(gain) == expected

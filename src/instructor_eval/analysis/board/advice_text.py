@@ -10,7 +10,7 @@ from instructor_eval.analysis.board.advice import Advice, Option
 from instructor_eval.analysis.board.rows import Row
 from instructor_eval.analysis.board.variants import MARGIN, alike
 from instructor_eval.analysis.board.variants_text import none_safe
-from instructor_eval.analysis.format import interval_text, plural
+from instructor_eval.analysis.format import interval_text, plural, points
 
 NAMED = 3
 """So many rows of a group are named."""
@@ -46,7 +46,7 @@ def sentence(advice: Advice) -> str:
     if not others:
         return f"Only {names[best.row]} can be judged: run another model or variant on the same tasks to compare."
     if pick is not best:
-        could = f"; on other items it could lose up to {_points(pick.risk)} points" if pick.risk > MARGIN else ""
+        could = f"; on other items it could lose up to {points(pick.risk)} points" if pick.risk > MARGIN else ""
         return f"Take {names[pick.row]}: within noise of the best, {_gains(pick)}{could}."
     return f"Take {names[best.row]}{_why_the_best(advice, names)}"
 
@@ -63,7 +63,7 @@ def _why_the_best(advice: Advice, names: Mapping[Row, str]) -> str:
         one = min(cheaper, key=lambda option: option.loss)
         return (
             f": the highest score. {names[one.row]} is {_gains(one)}, and within noise of it, but scores "
-            f"{_points(one.loss)} points less here."
+            f"{points(one.loss)} points less here."
         )
     known = any(option.faster or option.smaller for option in advice.near)
     why = "none is faster, or as fast and smaller" if known else "their costs cannot be compared"
@@ -75,13 +75,13 @@ def reasons(advice: Advice) -> list[Reason]:
     names = names_of(advice)
     best, pick = advice.best, advice.pick
     near = [option for option in advice.near if option is not pick]
-    found = [Reason("Highest score", [Named(best.row, names[best.row], f"{_points(best.quality)}{_cost(best.row)}")])]
+    found = [Reason("Highest score", [Named(best.row, names[best.row], f"{points(best.quality)}{_cost(best.row)}")])]
     if pick is not best:
         found.append(Reason("To take", [Named(pick.row, names[pick.row], _beside(pick) + _cost(pick.row))]))
     groups: list[tuple[str, Sequence[Row], Callable[[Row], str]]] = [
         ("Within noise of the best" if pick is best else "Within noise of it too", *_texts(near, _beside)),
-        ("Shown to score lower", *_texts(advice.worse, lambda option: _points(option.quality))),
-        ("Unclear beside the best", *_texts(advice.unknown, lambda option: _points(option.quality))),
+        ("Shown to score lower", *_texts(advice.worse, lambda option: points(option.quality))),
+        ("Unclear beside the best", *_texts(advice.unknown, lambda option: points(option.quality))),
         ("Variants that are not safe yet", advice.unsafe, _lost),
         ("Left out, without some of the tasks", advice.incomplete, lambda row: f"{len(row.tasks)} tasks"),
     ]
@@ -152,7 +152,7 @@ def _times(ratio: float) -> str:
 
 def _beside(option: Option) -> str:
     found = option.beside
-    return _points(option.quality) + (f", {interval_text(found)}" if found else "")
+    return points(option.quality) + (f", {interval_text(found)}" if found else "")
 
 
 def _cost(row: Row) -> str:
@@ -173,7 +173,3 @@ def _within(near: Sequence[Option]) -> str:
 
 def _the_others(n: int) -> str:
     return {1: "the other row", 2: "both others"}.get(n, f"all {n} others")
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:.2f}"

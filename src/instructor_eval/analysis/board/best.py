@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from instructor_eval.analysis.board import variants
@@ -36,28 +36,27 @@ def best_of(board: Board, evidence: Evidence) -> Best:
     groups = groups_of(board.rows)
     tested = False
 
-    def chosen(rows: Sequence[Row], value: Callable[[Row], float], names: Collection[str]) -> list[Row]:
+    def chosen(values: Mapping[Row, float], names: Collection[str]) -> list[Row]:
         nonlocal tested
-        order = sorted(rows, key=value, reverse=not board.lower)
-        lead = order[0]
+        lead, *others = sorted(values, key=values.__getitem__, reverse=not board.lower)
         found = [lead]
-        for row in order[1:]:
+        for row in others:
             delta = _difference(row, lead, names, evidence)
             tested |= delta is not None and delta.low is not None
-            if value(row) == value(lead) or (delta is not None and delta.verdict == "same"):
+            if values[row] == values[lead] or (delta is not None and delta.verdict == "same"):
                 found.append(row)
         return found
 
-    tasks = {
-        task: chosen(rows, lambda row, task=task: row.tasks[task], [task])  # type: ignore[misc] # mypy: a default
-        for task in board.tasks
-        if len(rows := [row for row in board.rows if task in row.tasks]) > 1
-    }
-    means = {
-        mean: chosen(rows, lambda row, mean=mean: row.means[mean].value, groups.get(mean, ()))  # type: ignore[misc] # as above
-        for mean in board.means
-        if len(rows := _of_the_same(board.rows, mean, groups.get(mean, ()))) > 1
-    }
+    tasks, means = {}, {}
+    for task in board.tasks:
+        values = {row: row.tasks[task] for row in board.rows if task in row.tasks}
+        if len(values) > 1:
+            tasks[task] = chosen(values, [task])
+    for mean in board.means:
+        names = groups.get(mean, ())
+        values = {row: row.means[mean].value for row in _of_the_same(board.rows, mean, names)}
+        if len(values) > 1:
+            means[mean] = chosen(values, names)
     return Best(tasks, means, tested)
 
 

@@ -78,27 +78,16 @@ def build(
     measured = _scored(shown, current, wanted)
     seen = {t for row in measured for t in (*row.tasks, *row.failures)}
     known = shipped_cards()
-    entries = [(entry, beside(entry, protocol, limit)) for entry in published]
     if only is not None:
         columns = [c.name for c in only]
     else:
         columns = [t for t in known if t in seen] + sorted(seen - set(known))
     columns = [t for t in columns if not (t in known and known[t].part_of in columns)]
-    prompted = any(t in known and known[t].benchmark == "prompt-retrieval" for t in columns)
-    wanted_entries = [
-        (whole, e)
-        for whole, e in entries
-        if not columns or any(t in whole.tasks for t in columns) or (prompted and PROMPTED in whole.categories)
-    ]
     groups = groups_of(measured)
-    others = [
-        Row(e.model, e.kind, e.kind, "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
-        for _, e in wanted_entries
-        if e.tasks or e.categories
-    ]
-    sources = {f"{e.model} ({', '.join(e.sources)})": None for _, e in wanted_entries if e.kind == "imported"}
-    leads = {row: _mean(row.tasks, columns or list(known)) for row in others}
-    others.sort(key=lambda row: (-lead.value if (lead := leads[row]) else 0.0, row.model))
+    entries = [entry for entry in published if _has_any(entry, columns)]
+    beside_these = [beside(entry, protocol, limit) for entry in entries]
+    others = _published_rows(beside_these, columns, groups)
+    sources = {f"{e.model} ({', '.join(e.sources)})": None for e in beside_these if e.kind == "imported"}
     families = variants.families(measured)
     lower = any(metrics.is_lower(score.metric) for score in shown)
     neutral = any(metrics.is_neutral(score.metric) for score in shown)
@@ -131,7 +120,7 @@ def build(
         lower=lower,
         neutral=neutral,
         imported=list(sources),
-        published_apart=any(whole != e for whole, e in wanted_entries),
+        published_apart=entries != beside_these,
         **gaps,
     )
 
@@ -241,6 +230,26 @@ def _means(scores: Mapping[str, float], groups: Mapping[str, Sequence[str]]) -> 
     # The paper's "Avg. (70)": the mean of nine category means. A category counts once all its tasks are there.
     nine = _mean({name: mean.value for name, mean in found.items() if mean.complete}, CATEGORIES)
     return found | ({_NINE: nine} if nine else {})
+
+
+def _has_any(entry: Published, columns: Sequence[str]) -> bool:
+    """Return whether a published model has a score in one of the columns, or there are no columns yet."""
+    known = shipped_cards()
+    prompted = any(t in known and known[t].benchmark == "prompt-retrieval" for t in columns)
+    return not columns or any(t in entry.tasks for t in columns) or (prompted and PROMPTED in entry.categories)
+
+
+def _published_rows(
+    entries: Iterable[Published], columns: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> list[Row]:
+    """Return the rows of published models, the highest mean over the columns first."""
+    rows = [
+        Row(e.model, e.kind, e.kind, "", tasks=e.tasks, means=_means(e.tasks, groups) | _published_means(e))
+        for e in entries
+        if e.tasks or e.categories
+    ]
+    leads = {row: _mean(row.tasks, columns or list(shipped_cards())) for row in rows}
+    return sorted(rows, key=lambda row: (-lead.value if (lead := leads[row]) else 0.0, row.model))
 
 
 def _published_means(entry: Published) -> dict[str, Mean]:

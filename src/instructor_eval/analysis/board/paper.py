@@ -10,6 +10,7 @@ from typing import Any
 from instructor_eval.analysis.board import text, variants_text
 from instructor_eval.analysis.board.best import Best
 from instructor_eval.analysis.board.rows import Board, Row
+from instructor_eval.analysis.format import points
 from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.tables import Markup, plain, render
 
@@ -96,8 +97,8 @@ def _cell(row: Row, name: str, board: Board, form: str, paper: Paper, best: Best
         lead = rows[0].tasks[name] if rows else None
     if shown is None or value is None or lead is None:
         return shown
-    number = text.number(value, paper.precision)
-    if row not in rows and number != text.number(lead, paper.precision):
+    number = points(value, paper.precision)
+    if row not in rows and number != points(lead, paper.precision):
         return shown
     before, _, behind = shown.partition(number)
     bold = f"**{number}**" if form == "md" else rf"\textbf{{{number}}}"

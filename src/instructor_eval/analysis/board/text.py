@@ -11,7 +11,7 @@ from instructor_eval.analysis.board import variants_text
 from instructor_eval.analysis.board.rows import Board, Row
 from instructor_eval.analysis.board.score_table import is_ranked, lay_out, short_names
 from instructor_eval.analysis.board.variants import searched
-from instructor_eval.analysis.format import MARKS, some
+from instructor_eval.analysis.format import MARKS, points, some
 from instructor_eval.core.errors import printable
 from instructor_eval.core.output import columns, prose
 from instructor_eval.core.tables import blocks, render
@@ -101,18 +101,13 @@ def rank_cell(row: Row, form: str) -> Any:
     return f"{row.rank} [{row.rank_low}, {row.rank_high}]"
 
 
-def number(value: float, places: int = 2) -> str:
-    """Return a score in points: `64.51`."""
-    return f"{100 * value:.{places}f}"
-
-
 def cell(row: Row, task: str, form: str, *, places: int = 2) -> str | None:
     """Return a row's score of a task: `▼ 64.51 ±4.1`, `failed`, or None; CSV has the bare number."""
     if task in row.failed:
         return "failed"
     if task not in row.tasks:
         return None
-    text = number(row.tasks[task], places)
+    text = points(row.tasks[task], places)
     if form == "csv":
         return text
     text += _half(row.spreads.get(task), places)
@@ -130,8 +125,8 @@ def _half(spread: Spread | None, places: int) -> str:
     """
     if spread is None or spread.half is None:
         return ""
-    points, digits = 100 * spread.half, max(min(places, 1), places - 1)
-    text = f"±{points:.{digits if points >= 0.5 * 10**-digits else digits + 1}f}"
+    half, digits = 100 * spread.half, max(min(places, 1), places - 1)
+    text = f"±{half:.{digits if half >= 0.5 * 10**-digits else digits + 1}f}"
     return f" ({text})" if spread.weak else f" {text}"
 
 
@@ -142,7 +137,7 @@ def mean_cell(row: Row, name: str, board: Board, form: str, *, places: int = 2) 
         return None
     mark = "*" if _is_other_reader(row, name, board) else ""
     half = "" if form == "csv" else _half(row.mean_spreads.get(name), places)
-    return f"{number(mean.value, places)}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
+    return f"{points(mean.value, places)}{half}{mark}" + ("" if mean.complete else f" ({mean.n}/{mean.of})")
 
 
 def _csv_columns(board: Board, means: Sequence[str]) -> dict[str, Callable[[Row], Any]]:

@@ -20,7 +20,6 @@ from typing import Any
 from instructor_eval import metrics
 from instructor_eval.analysis.check import statistics
 from instructor_eval.analysis.check.findings import LONGEST, guarded
-from instructor_eval.analysis.check.items import item_checks
 from instructor_eval.analysis.check.others import Others
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.hub import files_key
@@ -33,7 +32,8 @@ from instructor_eval.results.store import read_items, read_score
 from instructor_eval.tasks import types
 from instructor_eval.tasks.cards import known_cards, shipped_cards
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.types.base import Filed
+from instructor_eval.tasks.types.base import Filed, ItemCheck
+from instructor_eval.tasks.types.item_checks import within, zero_or_one
 
 _LAST_BITS = 1e-12
 """On other processors, and with other builds of NumPy, the last bits of a sum may differ."""
@@ -136,7 +136,7 @@ def check_score(score: Score, items: Items) -> list[str]:
     for what, check in checks:
         found += guarded(what, check, score, items)
     filed = Filed(score.metric, score.metrics, shipped_cards().get(score.task))
-    for of_items in item_checks(score) if len(checks) > 2 else ():
+    for of_items in _item_checks(score) if len(checks) > 2 else ():
         found += guarded(f"{score.type} items", of_items, filed, items)
     if len(checks) > 2:  # behind what explains most of them: an item that is wrong
         found += guarded("statistics", statistics.of_items, score, items)
@@ -292,6 +292,30 @@ def _limit(score: Score, items: Items) -> Iterator[str]:
     n = kind.count(items)
     if n > max(score.limit, kind.least):
         yield f"{n:,} {kind.unit}s, the limit is {score.limit:,}"
+
+
+def _item_checks(score: Score) -> tuple[ItemCheck, ...]:
+    """Return the checks of items that a result's type makes, or a mean of parts."""
+    if metrics.is_of_parts(score.metric):
+        return (_parts,)
+    kind = types.get(score.type)
+
+    def columns(_filed: Filed, items: Items) -> Iterator[str]:
+        for name in kind.flags:
+            yield from zero_or_one(items, name)
+        for name, limits in kind.bounds.items():
+            yield from within(items, name, limits)
+
+    return (columns, *kind.item_checks())
+
+
+def _parts(filed: Filed, items: Items) -> Iterator[str]:
+    """The items are the parts that the card names."""
+    yield from within(items, "value", (-1.0, 1.0))
+    card = filed.card
+    if card is not None and sorted(items["id"]) != sorted(card.parts):
+        other = ", ".join(sorted(map(str, set(items["id"]) ^ set(card.parts)))[:3])
+        yield f"{len(items['id'])} parts, the task has {len(card.parts)}; only one side has {other or 'them once'}"
 
 
 # Against the data

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from instructor_eval import metrics
@@ -18,32 +17,23 @@ from instructor_eval.results.score import Score
 _GOLD = ("gold", "relevant", "size")
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The fields of a result that a whole is checked by."""
-
-    folder: Path
-    task: str
-    settings: str
-
-    @classmethod
-    def of(cls, score: Score, folder: Path, task: str) -> _Part:
-        """`task` as measured in the way of `score`."""
-        ways = [score.model.fingerprint, score.protocol, score.limit, score.seed]
-        return cls(folder, task, json.dumps(ways, sort_keys=True, default=str))
+def _part(score: Score, folder: Path, task: str) -> tuple[Path, str, str]:
+    """Return what names the result of `task` that was measured in the way of `score`."""
+    ways = [score.model.fingerprint, score.protocol, score.limit, score.seed]
+    return folder, task, json.dumps(ways, sort_keys=True, default=str)
 
 
 class Others:
     """What results say of each other."""
 
     def __init__(self) -> None:
-        self._scores: dict[_Part, list[Score]] = defaultdict(list)
+        self._scores: dict[tuple[Path, str, str], list[Score]] = defaultdict(list)
         self._wholes: list[tuple[Score, Items, str, Path]] = []
         self._gold: dict[str, dict[str, list[tuple[str, int]]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, score: Score, items: Items, file: str, folder: Path) -> None:
         """Take note of a result."""
-        self._scores[_Part.of(score, folder, score.task)].append(score)
+        self._scores[_part(score, folder, score.task)].append(score)
         if metrics.is_of_parts(score.metric):
             self._wholes.append((score, items, file, folder))
         elif score.data.hash:
@@ -58,7 +48,7 @@ class Others:
         for score, items, file, folder in self._wholes:
             parts = []
             for task, value in zip(items.get("id", ()), items.get("value", ()), strict=False):
-                known = self._scores.get(_Part.of(score, folder, task), [])
+                known = self._scores.get(_part(score, folder, task), [])
                 same = [part for part in known if part.score == value]
                 parts += same if len(same) == 1 else []
                 if known and not same:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from instructor_eval import metrics
 from instructor_eval.analysis.compare.likeness import UNKNOWN, Likeness, likeness, of_all
+from instructor_eval.analysis.compare.side import Side, wholes
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics.estimates import Chance, Difference, NotComparableError
 from instructor_eval.analysis.statistics.matching import Moved
@@ -21,9 +21,7 @@ from instructor_eval.core.values import Items
 from instructor_eval.results.published import why_not as why_not_published
 from instructor_eval.results.repeat import command_of
 from instructor_eval.results.score import Score
-
-if TYPE_CHECKING:
-    from instructor_eval.analysis.compare.side import Side
+from instructor_eval.tasks.cards import shipped_cards
 
 MOST_MOVED = 20
 """So many items that lost most are listed, and as many that gained."""
@@ -125,12 +123,11 @@ def compare(
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         found = list(pool.map(one, names))
-    comparable = [t for t in found if t.difference is not None]
     by_type: dict[str, list[Difference]] = {}
-    for task in comparable:
+    for task in found:
         if task.difference is not None:
             by_type.setdefault(task.type, []).append(task.difference)
-    differences = [t.difference for t in comparable if t.difference is not None]
+    differences = [t.difference for t in found if t.difference is not None]
     macro = stats.mean(differences) if differences else None
     return Comparison(
         baseline.label,
@@ -138,52 +135,43 @@ def compare(
         found,
         {kind: stats.mean(of_kind) for kind, of_kind in by_type.items()},
         macro,
-        _chance_of_mean(macro, comparable),
+        chance_of_mean(macro, [t for t in found if t.difference is not None]),
         baseline.source,
         candidate.source,
         () if tasks is not None else _left_out(baseline, candidate, names),
     )
 
 
-def _chance_of_mean(macro: Difference | None, comparable: Sequence[TaskComparison]) -> Chance | None:
-    """Of one task its own; of several by t around the mean's standard error."""
-    if macro is None or macro.se is None:
+def chance_of_mean(mean: Difference | None, tasks: Sequence[TaskComparison]) -> Chance | None:
+    """Return the p-values of a mean of tasks: of one its own, of several by t around the mean's standard error."""
+    if mean is None or mean.se is None:
         return None
-    return comparable[0].chance if len(comparable) == 1 else stats.chance_of_mean(macro)
+    return tasks[0].chance if len(tasks) == 1 else stats.chance_of_mean(mean)
 
 
 def _tasks(baseline: Side, candidate: Side, *, intersect: bool) -> list[str]:
     """The tasks of either side, in the order of the baseline's; of a whole and its parts, the whole."""
-    from instructor_eval.tasks.cards import shipped_cards
-
-    known = shipped_cards()
-    names = [*baseline.values, *baseline.failed, *candidate.values, *candidate.failed]
-    both = [n for n in dict.fromkeys(names) if n in baseline.values and n in candidate.values]
+    every = _every(baseline, candidate)
+    both = [n for n in every if n in baseline.values and n in candidate.values]
+    # What the candidate failed at is not lacking: no crash is made a pass by leaving it out.
+    broken = [task for task in candidate.failed if task in baseline.values]
     some = intersect or not (baseline.scores and candidate.scores)  # far more is published than anyone runs
-    chosen = [*both, *_broken(baseline, candidate)] if some else list(dict.fromkeys(names))
-    return _in_order([n for n in chosen if not (n in known and known[n].part_of in both)])
+    return _in_order(wholes([*both, *broken] if some else every, both))
 
 
-def _broken(baseline: Side, candidate: Side) -> list[str]:
-    """Tasks that the candidate failed at: it is not lacking them, and no crash is made a pass by leaving it out."""
-    return [task for task in candidate.failed if task in baseline.values]
+def _every(baseline: Side, candidate: Side) -> list[str]:
+    return list(dict.fromkeys([*baseline.values, *baseline.failed, *candidate.values, *candidate.failed]))
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Tasks as the cards have them, the user's own behind them by name."""
-    from instructor_eval.tasks.cards import shipped_cards
-
     order = {name: i for i, name in enumerate(shipped_cards())}
     return sorted(names, key=lambda n: (order.get(n, len(order)), n))
 
 
 def _left_out(baseline: Side, candidate: Side, names: Sequence[str]) -> tuple[str, ...]:
     """Tasks of one side that are not compared, but for parts of those that are."""
-    from instructor_eval.tasks.cards import shipped_cards
-
-    known = shipped_cards()
-    every = dict.fromkeys([*baseline.values, *baseline.failed, *candidate.values, *candidate.failed])
-    return tuple(_in_order(n for n in every if n not in names and not (n in known and known[n].part_of in names)))
+    return tuple(_in_order(wholes((n for n in _every(baseline, candidate) if n not in names), names)))
 
 
 @dataclass(frozen=True)
@@ -203,7 +191,7 @@ def draws(tasks: int) -> int:
 
 def _task(name: str, baseline: Side, candidate: Side, how: _How) -> TaskComparison:
     """One task; whatever keeps it from being compared is said in `not_comparable`."""
-    found = _blank(name, baseline, candidate)
+    found = _begun(name, baseline, candidate)
     obstacle = _obstacle(name, baseline, candidate)
     if obstacle:
         return replace(found, not_comparable=obstacle)
@@ -245,9 +233,8 @@ def _value(name: str, side: Side) -> float | None:
     return side.values.get(name, side.scores[name].score if name in side.scores else None)
 
 
-def _blank(name: str, baseline: Side, candidate: Side) -> TaskComparison:
-    from instructor_eval.tasks.cards import shipped_cards
-
+def _begun(name: str, baseline: Side, candidate: Side) -> TaskComparison:
+    """One task with what the scores alone say."""
     score = candidate.scores.get(name) or baseline.scores.get(name)
     card = shipped_cards().get(name)
     kind = score.type if score else card.type if card else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,5 +90,10 @@ def refuse_imported(*sides: Side) -> None:
 
 def without_parts(values: Mapping[str, float]) -> dict[str, float]:
     """Return the values without those of parts whose whole is there."""
+    return {task: values[task] for task in wholes(values, values)}
+
+
+def wholes(tasks: Iterable[str], among: Container[str]) -> list[str]:
+    """Return the tasks that are no part of one among these."""
     known = shipped_cards()
-    return {task: v for task, v in values.items() if not (task in known and known[task].part_of in values)}
+    return [task for task in tasks if not (task in known and known[task].part_of in among)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from instructor_eval.analysis import format as difference_text
-from instructor_eval.analysis.compare.compare import Comparison, TaskComparison
+from instructor_eval.analysis.compare.compare import Comparison, TaskComparison, chance_of_mean
 from instructor_eval.analysis.format import (
     SENTENCE,
     delta_header,
@@ -64,23 +64,20 @@ def lines(comparison: Comparison) -> list[Line]:
         of_type.setdefault(task.type, []).append(task)
     found = []
     if len(comparison.comparable) > 1:
-        n = len(comparison.comparable)
-        found.append(_mean_line("macro", f"{MACRO} ({n})", comparison.macro, comparison.comparable))
-        found[0] = dataclasses.replace(found[0], chance=comparison.macro_chance)
+        name = f"{MACRO} ({len(comparison.comparable)})"
+        found.append(_mean_line("macro", name, comparison.macro, comparison.comparable, comparison.macro_chance))
     if 1 < len(of_type) < len(comparison.comparable):
         for kind, tasks in of_type.items():
-            found.append(_mean_line("type", f"{kind} ({len(tasks)})", comparison.types[kind], tasks))
+            mean = comparison.types[kind]
+            found.append(_mean_line("type", f"{kind} ({len(tasks)})", mean, tasks, chance_of_mean(mean, tasks)))
     for task in comparison.tasks:
         found.append(Line("task", task.task, task.difference, task.chance, task, task.baseline, task.candidate))
     return found
 
 
-def _mean_line(level: str, name: str, difference: Difference | None, tasks: Sequence[TaskComparison]) -> Line:
-    from instructor_eval.analysis.statistics import difference as stats
-
-    chance = tasks[0].chance if len(tasks) == 1 else None
-    if chance is None and difference is not None and difference.se is not None and len(tasks) > 1:
-        chance = stats.chance_of_mean(difference)
+def _mean_line(
+    level: str, name: str, difference: Difference | None, tasks: Sequence[TaskComparison], chance: Chance | None
+) -> Line:
     ends = ([t.baseline for t in tasks], [t.candidate for t in tasks])
     means = [sum(v for v in side if v is not None) / len(side) for side in ends]
     return Line(level, name, difference, chance, None, means[0], means[1])

@@ -126,7 +126,7 @@ def _adjustment(found: Adjustment) -> dict[str, Any]:
         "method": "holm" if found.tasks > 1 else "none",
         "alpha": found.alpha,
         "tasks": found.tasks,
-        "task_weight": found.task_weight,
+        "task_weight": 1.0,
         "mean_weight": found.mean_weight,
         "sentence": found.sentence,
     }

@@ -90,11 +90,6 @@ class Judgement:
     gate: str = "quality"
     sentence: str = SENTENCE
 
-    @property
-    def all(self) -> list[TaskVerdict]:
-        """The mean first."""
-        return [*([self.macro] if self.macro else []), *self.tasks]
-
 
 def judge(comparison: Comparison, thresholds: Thresholds) -> Judgement:
     """Decide every task and their mean.
@@ -109,7 +104,7 @@ def judge(comparison: Comparison, thresholds: Thresholds) -> Judgement:
     chances: list[Chance] = [t.chance for t in tested if t.chance is not None]
     if has_macro and mean is not None:
         chances.append(comparison.macro_chance or stats.chance_of_mean(mean))
-    weights = [adjustment.task_weight] * len(tested) + [adjustment.mean_weight] * has_macro
+    weights = [1.0] * len(tested) + [adjustment.mean_weight] * has_macro
     losses = stats.holm([c.loss for c in chances], weights)
     gains = stats.holm([c.gain for c in chances], weights)
     by_task = {t.task: i for i, t in enumerate(tested)}

@@ -23,13 +23,8 @@ class Adjustment:
     alpha: float = 0.05
 
     @property
-    def task_weight(self) -> float:
-        """Of each task."""
-        return 1.0
-
-    @property
     def mean_weight(self) -> float:
-        """Of the mean: that of all tasks together, so that it has half of alpha."""
+        """Of the mean, beside 1 of each task: that of all together, so that it has half of alpha."""
         return float(self.tasks) if self.with_mean else 0.0
 
     @property

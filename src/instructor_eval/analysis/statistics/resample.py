@@ -42,31 +42,25 @@ def differences(
         seed_text: What the draws start from: the same text, the same draws, on every machine.
         strata: The group of each item, where items are to be drawn within their groups.
     """
+    blocks = draws(n, resamples(n), seed_text=seed_text, strata=strata, least=_LEAST_WIDTH)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw of equal values: no correlation, and NaN
+        return np.concatenate([first(counts) - second(counts) for counts in map(counts_of, blocks)])
+
+
+def draws(
+    n: int, rounds: int, *, seed_text: str, strata: Sequence[str] | None = None, least: int = 1
+) -> Iterator[Places]:
+    """Places of `n` items drawn with replacement, `rounds` times: blocks of [rounds in the block, n].
+
+    The same text gives the same draws on every machine, in whatever blocks, of `least` rounds at least; `strata` as in
+    `differences`.
+    """
     # Raw bits of PCG64, turned into places here: numpy keeps those the same for ever, its `integers` it does not.
     bits = np.random.PCG64(int.from_bytes(hashlib.sha256(seed_text.encode("utf-8", "surrogatepass")).digest()[:16]))
     members, start, size = _strata(strata if strata is not None else [""] * n)
-    wanted, found = resamples(n), []
-    step = max(_LEAST_WIDTH, _BLOCK // n)
-    for width in (min(step, wanted - done) for done in range(0, wanted, step)):
-        raw = bits.random_raw((width, n)) >> np.uint64(32)  # 32 bits an item: biased by less than n / 2^32
-        drawn = members[start + ((raw * size) >> np.uint64(32)).astype(np.int64)]
-        cells = drawn * width + np.arange(width)[:, None]
-        counts = np.bincount(cells.ravel(), minlength=n * width).reshape(n, width).astype(np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):  # a draw of equal values: no correlation, and NaN
-            found.append(first(counts) - second(counts))
-    return np.concatenate(found)
-
-
-def draws(n: int, rounds: int, *, seed_text: str, strata: Sequence[str] | None = None) -> Iterator[Places]:
-    """Places of `n` items drawn with replacement, `rounds` times: blocks of [rounds in the block, n].
-
-    The same text gives the same draws on every machine, in whatever blocks; `strata` as in `differences`.
-    """
-    bits = np.random.PCG64(int.from_bytes(hashlib.sha256(seed_text.encode("utf-8", "surrogatepass")).digest()[:16]))
-    members, start, size = _strata(strata if strata is not None else [""] * n)
-    step = max(1, _BLOCK // n)
+    step = max(least, _BLOCK // n)
     for width in (min(step, rounds - done) for done in range(0, rounds, step)):
-        raw = bits.random_raw((width, n)) >> np.uint64(32)
+        raw = bits.random_raw((width, n)) >> np.uint64(32)  # 32 bits an item: biased by less than n / 2^32
         yield members[start + ((raw * size) >> np.uint64(32)).astype(np.int64)]
 
 

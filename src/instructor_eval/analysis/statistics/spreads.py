@@ -46,6 +46,11 @@ class Spread:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
+def ends(spread: Spread | None) -> tuple[float, ...]:
+    """Return the two ends of an interval; none where there is none."""
+    return () if spread is None or spread.low is None or spread.high is None else (spread.low, spread.high)
+
+
 def mean(spreads: Sequence[Spread | None]) -> Spread | None:
     """The mean of the scores of several tasks, which are taken as independent; None unless all have an interval."""
     known = [s for s in spreads if s is not None and s.se is not None]

@@ -14,7 +14,6 @@ import msgspec
 from instructor_eval.analysis.study.chunks import TaskChunks
 from instructor_eval.analysis.study.domains import Domain
 from instructor_eval.analysis.study.instructions import TaskStudy
-from instructor_eval.analysis.study.latency import Searched, Timed
 from instructor_eval.core.errors import UserError, reason
 from instructor_eval.core.outside import read_bytes
 from instructor_eval.core.paths import slug
@@ -22,6 +21,7 @@ from instructor_eval.core.stored_files import files_below, parse_json
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.results.checksums import json_bytes
 from instructor_eval.results.reading import plain, record
+from instructor_eval.results.score import Percentiles
 
 FOLDER = "studies"
 SCHEMA_VERSION = 1
@@ -60,6 +60,26 @@ class DomainStudy:
     domains: tuple[Domain, ...]
     limit: int | None = None
     schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One row of a model."""
+
+    variant: str
+    query: Percentiles
+    """Of one text, a batch of one."""
+    times_baseline: float
+    """Median of its time over the first row's, text by text, the two in turns."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Exact search of one query among so many vectors in memory."""
+
+    vectors: int
+    dim: int
+    query: Percentiles
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from instructor_eval.analysis.format import interval_text, points
+from instructor_eval.analysis.statistics.estimates import Difference
 from instructor_eval.analysis.study.chunks import Size, TaskChunks
 from instructor_eval.analysis.study.domains import ModelMean
 from instructor_eval.analysis.study.files import ChunkStudy, DomainStudy, InstructionStudy, LatencyStudy
@@ -17,8 +19,7 @@ _HEADERS = ["candidate", "source", "all", "choosing half", "Δ other half [95 %]
 
 def gain_text(gain: Gain) -> str:
     """Return `+0.31 [-0.10, +0.72]` in points; the difference alone where there is no interval."""
-    bare = f"{100 * gain.delta + 0.0:+.2f}"
-    return bare if gain.low is None or gain.high is None else f"{bare} [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
+    return interval_text(Difference(gain.delta, gain.low, gain.high))
 
 
 def format_instructions(study: InstructionStudy, form: str) -> str:
@@ -54,7 +55,7 @@ def chunk_table(task: TaskChunks) -> tuple[list[str], list[list[str | None]]]:
 def _size_cells(one: Size) -> list[str | None]:
     return [
         one.size,
-        f"{100 * one.score:.2f}",
+        points(one.score),
         gain_text(one.gain),
         gain_text(one.behind),
         None if one.chunks is None else f"{one.chunks:,}",
@@ -67,13 +68,13 @@ def _size_cells(one: Size) -> list[str | None]:
 def chunk_sentences(task: TaskChunks, margin: float) -> list[str]:
     """Return what sizes come to, in words."""
     best, small = (next(one for one in task.sizes if one.size == name) for name in (task.best, task.smallest))
-    points = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    most = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
     if best is small:
-        return [f"Best: {best.size}; no smaller size is shown to be at most {points} behind it."]
+        return [f"Best: {best.size}; no smaller size is shown to be at most {most} behind it."]
     index = ""
     if small.index_bytes and best.index_bytes:
         index = f", with {small.index_bytes / best.index_bytes:.2f} times its index"
-    return [f"Best: {best.size}. Smallest at most {points} behind it, by its interval: {small.size} "
+    return [f"Best: {best.size}. Smallest at most {most} behind it, by its interval: {small.size} "
             f"({gain_text(small.behind)}){index}."]  # fmt: skip
 
 
@@ -101,10 +102,8 @@ def format_domains(study: DomainStudy, form: str) -> str:
 
 
 def _mean_text(found: ModelMean) -> str:
-    bare = f"{100 * found.value:.2f}"
-    return (
-        bare if found.low is None or found.high is None else f"{bare} [{100 * found.low:.2f}, {100 * found.high:.2f}]"
-    )
+    bare = points(found.value)
+    return bare if found.low is None or found.high is None else f"{bare} [{points(found.low)}, {points(found.high)}]"
 
 
 def format_latency(study: LatencyStudy, form: str) -> str:
@@ -138,8 +137,8 @@ def _table(task: TaskStudy, form: str) -> str:
         [
             mark(one, task),
             one.candidate.source,
-            f"{100 * one.score:.2f}",
-            f"{100 * one.choosing:.2f}",
+            points(one.score),
+            points(one.choosing),
             gain_text(one.gain),
         ]
         for one in ordered(task)
@@ -166,8 +165,8 @@ def sentences(task: TaskStudy) -> list[str]:
             "which is too high."
         )
     sensitivity = (
-        f"Sensitivity ({task.metric} over candidates, all items, controls left out): least {100 * spread.least:.2f}, "
-        f"mean {100 * spread.mean:.2f}, most {100 * spread.most:.2f}, sd {100 * spread.sd:.2f}."
+        f"Sensitivity ({task.metric} over candidates, all items, controls left out): least {points(spread.least)}, "
+        f"mean {points(spread.mean)}, most {points(spread.most)}, sd {points(spread.sd)}."
     )
     controls = [one for one in task.tried if one.candidate.is_control]
     if not controls:
@@ -175,6 +174,6 @@ def sentences(task: TaskStudy) -> list[str]:
     high = max(controls, key=lambda one: one.score)
     control = (
         f"Control: the best of {len(controls)} other tasks' instructions ({high.candidate.name}) has "
-        f"{100 * high.score:.2f}, the paper's {100 * task.tried[0].score:.2f}."
+        f"{points(high.score)}, the paper's {points(task.tried[0].score)}."
     )
     return [first, sensitivity, control]

@@ -23,6 +23,7 @@ from typing import Any
 
 from instructor_eval.core.errors import UserError, one_line
 from instructor_eval.core.machine import usable_cores
+from instructor_eval.core.whole_files import is_alive
 from instructor_eval.run.executor import Executor
 
 ANSWER_SECONDS = 5.0
@@ -197,23 +198,13 @@ def _folder() -> Iterator[Path]:
     for left in base.glob(f"{_PREFIX}*-*"):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
-            if number.isdecimal() and left.stat().st_uid == os.getuid() and not _runs(int(number)):
+            if number.isdecimal() and left.stat().st_uid == os.getuid() and not is_alive(int(number)):
                 shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
 
 
 def _start(folder: Path) -> None:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ class _Run:
         self._refused: dict[str, str] = {}
         """Nodes that cannot be used, and why."""
         self._attempts: dict[int, State] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._view = View(say, sum(len(plan.cards) for plan in planned))
         self._summary = Summary()
         self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": self._home()})
@@ -198,17 +199,15 @@ class _Run:
         reference = compute.remote(VERSION, self._packed, pickle.dumps(job), self._queue)
         self._jobs[reference] = job
 
-    @property
+    @cached_property
     def _packed(self) -> Any:
         """Ray's reference to the setup, which goes to each node once."""
         import ray
 
-        if "_reference" not in self.__dict__:
-            try:
-                self._reference = ray.put(pickle.dumps(self._setup))
-            except (pickle.PicklingError, TypeError, AttributeError) as e:
-                raise UserError(f"--executor ray cannot hand this run to another process ({e}): leave it out") from e
-        return self._reference
+        try:
+            return ray.put(pickle.dumps(self._setup))
+        except (pickle.PicklingError, TypeError, AttributeError) as e:
+            raise UserError(f"--executor ray cannot hand this run to another process ({e}): leave it out") from e
 
     def _spread_next(self) -> None:
         running = sum(job.spread for job in self._jobs.values())
@@ -307,8 +306,8 @@ class _Run:
 
     def _tell_once(self, line: str) -> None:
         """As the command line warns; of the same error every worker tells."""
-        if line not in self._told:
-            self._told.add(line)
+        if line not in self._warned:
+            self._warned.add(line)
             self._view.close()
             warn(f"evaluate: {line}")
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from instructor_eval.analysis.study import files
-from instructor_eval.analysis.study.files import LatencyStudy
-from instructor_eval.analysis.study.latency import Searched, Timed
+from instructor_eval.analysis.study.files import LatencyStudy, Searched, Timed
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.sample_texts import sample
 from instructor_eval.models.engine import BaseEngine
