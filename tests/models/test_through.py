@@ -256,7 +256,7 @@ def test_an_adapter_without_peft(tmp_path: Path, plain_folder: Path, monkeypatch
         read(folder)
 
 
-def low_rank(folder: Path, base: Path) -> Path:
+def low_rank(folder: Path, base: Path, **more: object) -> Path:
     """A LoRA adapter beside `base`, as peft saves it, in a folder of its own with all but the weights."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModel
@@ -265,7 +265,7 @@ def low_rank(folder: Path, base: Path) -> Path:
     for file in ("model.safetensors", "config.json"):  # a config beside it would say that the weights are here, too
         (folder / file).unlink()
     torch.manual_seed(3)
-    config = LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False)
+    config = LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False, **more)
     get_peft_model(AutoModel.from_pretrained(base), config).save_pretrained(folder)
     return folder
 
@@ -282,6 +282,18 @@ def test_an_adapter_beside_its_base(tmp_path: Path, plain_folder: Path) -> None:
     before = read(folder).fingerprint
     edit_weights(base / "model.safetensors", lambda tensors: tensors["embeddings.LayerNorm.bias"].fill(1))
     assert read(folder).fingerprint != before, "the base's weights are part of the model"
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+@pytest.mark.parametrize("weights", ["one is gone", "magnitudes that transformers does not find"])
+def test_an_adapter_whose_weights_would_be_drawn_at_random(tmp_path: Path, plain_folder: Path, weights: str) -> None:
+    gone = weights == "one is gone"
+    folder = low_rank(tmp_path / "adapter", copy(plain_folder, tmp_path / "base"), use_dora=not gone)
+    if gone:
+        edit_weights(folder / "adapter_model.safetensors", lambda tensors: tensors.pop(min(tensors)))
+    assert largest(theirs(folder, ""), theirs(folder, "")) > 0.01, "sentence-transformers gives others each time"
+    with one_line("lora_" if gone else "lora_magnitude", "adapter_model.safetensors", "merge_and_unload"):
+        engine(folder).encode(TEXTS, "")
 
 
 class Sentinel:
