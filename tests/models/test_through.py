@@ -227,6 +227,17 @@ REFUSED = {
     "an unknown key of a Transformer": (edited(OWN, future=1), ["future"]),
     "an unknown task": (edited(OWN, transformer_task="dance"), ["dance"]),
     "a requirement": (edited("config_sentence_transformers.json", requirements={"torch": ">=99"}), ["torch"]),
+    "a pooling mode of null": (set_pooling(None), ["NoneType"]),
+    "no pooling mode at all": (set_pooling([]), ["empty list"]),
+    "a pooling without its width": (
+        edited("1_Pooling/config.json", "word_embedding_dimension"),
+        ["embedding_dimension"],
+    ),
+    "arguments of null": (edited(OWN, model_args=None), ["NoneType"]),
+    "a class that is not there": (
+        lambda f: tiny.write_json(f / "modules.json", [{"path": "", "type": "sentence_transformers.base.Transformer"}]),
+        ["sentence_transformers.base"],
+    ),
     "no pooling": (lambda f: set_modules(f, "Transformer"), ["sentence_embedding"]),
     "padding on the left": (edited("tokenizer_config.json", padding_side="left"), ["padding_side left", "right"]),
     "a weight that is missing": (
