@@ -307,6 +307,14 @@ def test_an_adapter_whose_weights_would_be_drawn_at_random(tmp_path: Path, plain
         engine(folder).encode(TEXTS, "")
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_an_adapter_of_another_rank(tmp_path: Path, plain_folder: Path) -> None:
+    folder = low_rank(tmp_path / "adapter", copy(plain_folder, tmp_path / "base"))
+    edit_json(folder / "adapter_config.json", r=5)
+    with one_line("lora_A", "is of 2 x 32, and the configuration wants 5 x 32"):
+        engine(folder).encode(TEXTS, "")
+
+
 class Sentinel:
     def __init__(self, path: Path) -> None:
         self.path = path

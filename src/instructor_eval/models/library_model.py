@@ -113,13 +113,13 @@ def all_weights() -> Iterator[None]:
     def note(*args: Any, **kwargs: Any) -> None:
         info = kwargs["loading_info"] if "loading_info" in kwargs else args[3]
         missing.extend(sorted(key for key in info.missing_keys if not key.startswith(UNUSED_WEIGHTS)))
-        if info.mismatched_keys:
-            key, found, wanted = min(info.mismatched_keys)
-            raise ValueError(f"{key} is of {_shape(found)}, and the configuration wants {_shape(wanted)}")
+        _check_shapes(info)
         report(*args, **kwargs)
 
     def note_adapter(*args: Any, **kwargs: Any) -> None:
-        of_adapter.extend(sorted(key for key in kwargs["loading_info"].missing_keys if _UNSAVED not in key))
+        info = kwargs["loading_info"]
+        of_adapter.extend(sorted(key for key in info.missing_keys if _UNSAVED not in key))
+        _check_shapes(info)
         report(*args, **kwargs)
 
     modeling_utils.log_state_dict_report, peft.log_state_dict_report = note, note_adapter
@@ -134,6 +134,12 @@ def all_weights() -> Iterator[None]:
         )
     if missing:
         raise ValueError(f"it lacks {missing[0]} ({len(missing)} such weights): this is not a whole checkpoint")
+
+
+def _check_shapes(info: Any) -> None:
+    if info.mismatched_keys:
+        key, found, wanted = min(info.mismatched_keys)
+        raise ValueError(f"{key} is of {_shape(found)}, and the configuration wants {_shape(wanted)}")
 
 
 def _shape(sizes: Any) -> str:
