@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import torch
 from checkpoints import TOLERANCE, copy, edit_json, engine, largest
 from golden.cases import ABSTRACT, CASES, CODE, DOCUMENT, SENTENCE, numbered
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
@@ -156,6 +158,35 @@ def test_dense(tmp_path: Path, plain_folder: Path, activation: str, bias: bool, 
     encoder = engine(folder)
     assert encoder.dim == 20
     assert largest(encoder.encode(TEXTS, ""), theirs(folder, TEXTS)) < TOLERANCE
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "archive"])
+def test_dense_stored_in_bfloat16(tmp_path: Path, plain_folder: Path, safe: bool) -> None:
+    folder = copy(plain_folder, tmp_path / "model")
+    tiny.write_modules(folder, ["Transformer", "Pooling", "Dense"])
+    add_dense(folder, "2_Dense", (32, 20), bias=True, activation="Tanh")
+    file = folder / "2_Dense" / "model.safetensors"
+    half = {name: weight.bfloat16() for name, weight in load_file(file).items()}
+    if safe:
+        save_file(half, file)
+    else:
+        file.unlink()
+        torch.save(half, file.with_name("pytorch_model.bin"))
+    encoder = engine(folder)
+    assert encoder.checkpoint.through == ""
+    assert largest(encoder.encode(TEXTS, ""), theirs(folder, TEXTS)) < TOLERANCE
+
+
+def test_a_t5_with_a_table_of_its_encoder(tmp_path: Path, instructor_folder: Path) -> None:
+    """The encoder reads texts with its own table of embeddings where a file has that besides the shared one."""
+    folder = copy(instructor_folder, tmp_path / "model")
+    state = load_file(folder / "model.safetensors")
+    table = state["shared.weight"]
+    texts = [text for text in TEXTS if text.isprintable()]
+    for own in (table.clone(), table.flip(0)):
+        save_file({**state, "encoder.embed_tokens.weight": own}, folder / "model.safetensors")
+        ours = engine(folder, family="prefix").encode(texts, PROMPT)
+        assert largest(ours, theirs(folder, texts, prompt=PROMPT)) < TOLERANCE
 
 
 def test_two_dense_and_no_normalisation(tmp_path: Path, plain_folder: Path) -> None:

@@ -227,6 +227,17 @@ REFUSED = {
     "an unknown key of a Transformer": (edited(OWN, future=1), ["future"]),
     "an unknown task": (edited(OWN, transformer_task="dance"), ["dance"]),
     "a requirement": (edited("config_sentence_transformers.json", requirements={"torch": ">=99"}), ["torch"]),
+    "a pooling mode of null": (set_pooling(None), ["NoneType"]),
+    "no pooling mode at all": (set_pooling([]), ["empty list"]),
+    "a pooling without its width": (
+        edited("1_Pooling/config.json", "word_embedding_dimension"),
+        ["embedding_dimension"],
+    ),
+    "arguments of null": (edited(OWN, model_args=None), ["NoneType"]),
+    "a class that is not there": (
+        lambda f: tiny.write_json(f / "modules.json", [{"path": "", "type": "sentence_transformers.base.Transformer"}]),
+        ["sentence_transformers.base"],
+    ),
     "no pooling": (lambda f: set_modules(f, "Transformer"), ["sentence_embedding"]),
     "padding on the left": (edited("tokenizer_config.json", padding_side="left"), ["padding_side left", "right"]),
     "a weight that is missing": (
@@ -256,7 +267,7 @@ def test_an_adapter_without_peft(tmp_path: Path, plain_folder: Path, monkeypatch
         read(folder)
 
 
-def low_rank(folder: Path, base: Path) -> Path:
+def low_rank(folder: Path, base: Path, **more: object) -> Path:
     """A LoRA adapter beside `base`, as peft saves it, in a folder of its own with all but the weights."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModel
@@ -265,7 +276,7 @@ def low_rank(folder: Path, base: Path) -> Path:
     for file in ("model.safetensors", "config.json"):  # a config beside it would say that the weights are here, too
         (folder / file).unlink()
     torch.manual_seed(3)
-    config = LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False)
+    config = LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False, **more)
     get_peft_model(AutoModel.from_pretrained(base), config).save_pretrained(folder)
     return folder
 
@@ -282,6 +293,26 @@ def test_an_adapter_beside_its_base(tmp_path: Path, plain_folder: Path) -> None:
     before = read(folder).fingerprint
     edit_weights(base / "model.safetensors", lambda tensors: tensors["embeddings.LayerNorm.bias"].fill(1))
     assert read(folder).fingerprint != before, "the base's weights are part of the model"
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+@pytest.mark.parametrize("weights", ["one is gone", "magnitudes that transformers does not find"])
+def test_an_adapter_whose_weights_would_be_drawn_at_random(tmp_path: Path, plain_folder: Path, weights: str) -> None:
+    gone = weights == "one is gone"
+    folder = low_rank(tmp_path / "adapter", copy(plain_folder, tmp_path / "base"), use_dora=not gone)
+    if gone:
+        edit_weights(folder / "adapter_model.safetensors", lambda tensors: tensors.pop(min(tensors)))
+    assert largest(theirs(folder, ""), theirs(folder, "")) > 0.01, "sentence-transformers gives others each time"
+    with one_line("lora_" if gone else "lora_magnitude", "adapter_model.safetensors", "merge_and_unload"):
+        engine(folder).encode(TEXTS, "")
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_an_adapter_of_another_rank(tmp_path: Path, plain_folder: Path) -> None:
+    folder = low_rank(tmp_path / "adapter", copy(plain_folder, tmp_path / "base"))
+    edit_json(folder / "adapter_config.json", r=5)
+    with one_line("lora_A", "is of 2 x 32, and the configuration wants 5 x 32"):
+        engine(folder).encode(TEXTS, "")
 
 
 class Sentinel:

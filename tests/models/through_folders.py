@@ -69,5 +69,5 @@ def set_pooling(mode: object):
     return lambda folder: tiny.write_json(folder / "1_Pooling" / "config.json", config)
 
 
-def edited(file: str, **changes: object):
-    return lambda folder: edit_json(folder / file, **changes)
+def edited(file: str, *drop: str, **changes: object):
+    return lambda folder: edit_json(folder / file, *drop, **changes)

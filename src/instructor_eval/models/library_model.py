@@ -23,6 +23,8 @@ from instructor_eval.models.pending import is_memory
 
 _LONGEST_CAUSE = 270
 _LINKED = re.compile(r"\S*/instructor-eval-\w+/")
+_UNSAVED = ".ranknum."
+"""Part of the name of an AdaLoRA count that peft does not save, and that is the same in every new model."""
 # Two texts of the same words, of one length in most tokenizers; and a shorter and a longer one.
 PAIR = ("the river and the city by night", "night by the city and the river")
 
@@ -102,25 +104,42 @@ def all_weights() -> Iterator[None]:
         ValueError: some are missing, or of another shape.
     """
     from transformers import modeling_utils
+    from transformers.integrations import peft
 
     report = modeling_utils.log_state_dict_report
     missing: list[str] = []
+    of_adapter: list[str] = []
 
     def note(*args: Any, **kwargs: Any) -> None:
         info = kwargs["loading_info"] if "loading_info" in kwargs else args[3]
         missing.extend(sorted(key for key in info.missing_keys if not key.startswith(UNUSED_WEIGHTS)))
-        if info.mismatched_keys:
-            key, found, wanted = min(info.mismatched_keys)
-            raise ValueError(f"{key} is of {_shape(found)}, and the configuration wants {_shape(wanted)}")
+        _check_shapes(info)
         report(*args, **kwargs)
 
-    modeling_utils.log_state_dict_report = note
+    def note_adapter(*args: Any, **kwargs: Any) -> None:
+        info = kwargs["loading_info"]
+        of_adapter.extend(sorted(key for key in info.missing_keys if _UNSAVED not in key))
+        _check_shapes(info)
+        report(*args, **kwargs)
+
+    modeling_utils.log_state_dict_report, peft.log_state_dict_report = note, note_adapter
     try:
         yield
     finally:
-        modeling_utils.log_state_dict_report = report
+        modeling_utils.log_state_dict_report = peft.log_state_dict_report = report
+    if of_adapter:
+        raise ValueError(
+            f"transformers reads no {of_adapter[0]} from adapter_model.safetensors ({len(of_adapter)} such weights): "
+            "merge the adapter into its base with peft's merge_and_unload, and use that"
+        )
     if missing:
         raise ValueError(f"it lacks {missing[0]} ({len(missing)} such weights): this is not a whole checkpoint")
+
+
+def _check_shapes(info: Any) -> None:
+    if info.mismatched_keys:
+        key, found, wanted = min(info.mismatched_keys)
+        raise ValueError(f"{key} is of {_shape(found)}, and the configuration wants {_shape(wanted)}")
 
 
 def _shape(sizes: Any) -> str:

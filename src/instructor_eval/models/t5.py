@@ -27,8 +27,9 @@ class FastT5:
         config = model.config
         self.heads = int(config.num_heads)
         self.eps = float(config.layer_norm_epsilon)
-        self.embedding = arithmetic.table(model.shared.weight)
         stack = model.encoder
+        # A file may have a table for the encoder besides the shared one: transformers reads texts with that.
+        self.embedding = arithmetic.table(getattr(stack, "embed_tokens", model.shared).weight)
         self.bias_table: Tensor = stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight
         self.far = int(config.relative_attention_max_distance)
         self._bias: Tensor | None = None

@@ -35,7 +35,14 @@ _LEGACY_POOLING = {
 }
 _LONGEST_PATH, _LONGEST_REASON = 200, 200
 _OURS = ("Transformer", "Pooling", "Dense", "Normalize")
-_HOMES = ("sentence_transformers.models.", "sentence_transformers.base.", "sentence_transformers.sentence_transformer.")
+# Their names in sentence-transformers: of all releases, then of 6.
+_CLASSES = frozenset({
+    *(f"sentence_transformers.{home}{kind}" for kind in _OURS
+      for home in ("models.", f"models.{kind}.", "sentence_transformer.modules.")),
+    *(f"sentence_transformers.base.modules.{home}{kind}" for kind in _OURS if kind != "Pooling"
+      for home in ("", f"{kind.lower()}.")),
+    "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+})  # fmt: skip
 # Architectures whose last hidden states do not depend on padding, and whose whole configuration transformers follows
 # when it loads them.
 ARCHITECTURES = frozenset({
@@ -99,7 +106,7 @@ class Module:
     @property
     def ours(self) -> bool:
         """True for a class that is computed here."""
-        return self.kind in _OURS and (self.of_instructor or self.type.startswith(_HOMES))
+        return self.type in _CLASSES or (self.of_instructor and self.kind in _OURS)
 
 
 _TRANSFORMER = Module("0", "", "sentence_transformers.models.Transformer", plain=True)
@@ -141,7 +148,8 @@ class FolderSettings:
         if module is None:
             return ()
         config = read_mapping(self.folder / module.path / "config.json", self.name)
-        mode = config.get("pooling_mode") or [v for k, v in _LEGACY_POOLING.items() if config.get(k)] or "mean"
+        legacy = [v for k, v in _LEGACY_POOLING.items() if config.get(k)] or "mean"
+        mode = config.get("pooling_mode", legacy)
         return tuple(map(str, mode)) if isinstance(mode, list) else (str(mode),)
 
     @property
@@ -314,7 +322,8 @@ def _by_config(settings: FolderSettings, *, trust_remote_code: bool) -> Iterator
 def _by_own_file(settings: FolderSettings) -> Iterator[str]:
     own, file = settings.own, settings.own_file
     for key in sorted(set(own) - _TRANSFORMER_KEYS):
-        if key not in _EMPTY_TRANSFORMER_KEYS or own[key]:
+        null = own[key] is None and key.endswith(("_args", "_kwargs"))  # sentence-transformers fails on it
+        if key not in _EMPTY_TRANSFORMER_KEYS or own[key] or null:
             yield f"{file}: {key[:40]}"
     if own.get("transformer_task", "feature-extraction") != "feature-extraction":
         yield f"{file}: transformer_task {str(own['transformer_task'])[:40]}"
@@ -331,8 +340,10 @@ def _by_module_settings(settings: FolderSettings, module: Module) -> Iterator[st
         if names != {"sentence_embedding"} or set(config) - {"module_input_name", "module_output_name"}:
             yield f"{file}: {', '.join(sorted(config))[:80]}"
     if module.kind == "Pooling":
-        if settings.pooling != settings.pooling[:1] or settings.pooling[0] not in POOLINGS:
-            yield f"{file}: pooling {' and '.join(settings.pooling)[:80]}"
+        if len(settings.pooling) != 1 or settings.pooling[0] not in POOLINGS:
+            yield f"{file}: pooling {' and '.join(settings.pooling)[:80] or '(none)'}"
+        if not {"embedding_dimension", "word_embedding_dimension"} & set(config):
+            yield f"{file}: no embedding_dimension"
         yield from (f"{file}: {key[:40]}" for key in sorted(set(config) - _POOLING_KEYS))
     if module.kind == "Dense":
         named = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))

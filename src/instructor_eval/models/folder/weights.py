@@ -20,8 +20,11 @@ import numpy.typing as npt
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.outside import as_user_error, open_outside
+from instructor_eval.models.folder.safetensors_file import read_header
 
-_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
+_BFLOAT16 = "bfloat16"
+"""NumPy has no such type: its numbers are the upper halves of float32's, and are read as float32."""
+_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": _BFLOAT16}
 _REBUILD = "torch._utils _rebuild_tensor_v2"
 _ORDERED_DICT = "collections OrderedDict"
 _MARK = object()
@@ -39,11 +42,28 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         UserError: the file is damaged, or has anything but plain tensors.
     """
     if path.suffix == ".safetensors":
-        from safetensors.numpy import load_file
-
-        with as_user_error(f"{path} cannot be read", "copy or download it again"):  # it raises bare Exceptions
-            return dict(load_file(path))
+        with as_user_error(f"{path} cannot be read", "copy or download it again"):
+            return _read_safetensors(path)
     return _read_archive(path)
+
+
+def _read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    found = {}
+    tensors = read_header(path)
+    with open_outside(path) as file:
+        begin = 8 + int.from_bytes(file.read(8), "little")
+        for name, tensor in tensors.items():
+            file.seek(begin + tensor.start)
+            kind = tensor.dtype
+            dtype = _BFLOAT16 if kind == "BF16" else f"<{kind[0].lower()}{int(kind[1:]) // 8}"
+            found[name] = _numbers(bytearray(file.read(tensor.end - tensor.start)), dtype).reshape(tensor.shape)
+    return found
+
+
+def _numbers(raw: bytes | bytearray, dtype: str) -> npt.NDArray[Any]:
+    if dtype == _BFLOAT16:
+        return (np.frombuffer(raw, dtype="<u2").astype("<u4") << 16).view("<f4")
+    return np.frombuffer(raw, dtype=dtype)
 
 
 def archive_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -84,7 +104,11 @@ def _tensor(raw: bytes, dtype: str, offset: int, shape: Any, strides: Any) -> np
     expected = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
     if any(size > 1 and stride != due for size, stride, due in zip(shape, strides, expected, strict=True)):
         raise ValueError(f"strides {strides} are not those of a contiguous tensor")
-    return np.frombuffer(raw, dtype=dtype, count=count, offset=offset * np.dtype(dtype).itemsize).reshape(shape)
+    size = 2 if dtype == _BFLOAT16 else np.dtype(dtype).itemsize
+    whole = raw[offset * size : (offset + count) * size]
+    if len(whole) < count * size:
+        raise ValueError(f"a storage of {len(raw):,} bytes is too short for its tensor")
+    return _numbers(whole, dtype).reshape(shape)
 
 
 def _disassemble(program: bytes) -> dict[str, tuple[str, str, int, Any, Any]]:  # noqa: C901, PLR0912, PLR0915 - one arm an instruction
