@@ -192,6 +192,10 @@ BAD = {
         "{input: x, labels: {1: a, '1': b, 2: c}}",
         "options.labels: a label is there twice: give each once, as a text",
     ),
+    "one number twice": (
+        "{input: x, labels: {'1': a, '1.0': b, '2': c}}",
+        "options.labels: a label is there twice: give each once, as a text",
+    ),
     "told label": ("{input: '{label}', labels: [a, b]}", "options.input: it shows the answer: leave {label} out"),
     "told answer": ("{input: x, embed: '{t} {o}', output: '{o}'}", "options.embed: it shows the answer: leave {o} out"),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),
