@@ -65,7 +65,7 @@ class Clustering(MtebType):
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
         table = data.table(card.split)
         found = table.texts(task.input_column_name, lists=True)
-        table.column(task.label_column_name)
+        table.labels(task.label_column_name, lists=True)
         table.same_lengths(task.input_column_name, task.label_column_name)
         return found
 
