@@ -169,7 +169,7 @@ REFUSED: dict[str, tuple[Case, str]] = {
     ),
     "documents that are other numbers": (
         retrieval([{**d, "_id": i} for i, d in enumerate(CORPUS)], qrels=QRELS.replace("\td", "\t0.")),
-        "document '0.0', line 2, differs from '0' in spaces, case, Unicode form or digits",
+        "document '0.0', line 2, differs from '0' in spaces, quotes, case, Unicode form or digits",
     ),
     "nothing to rank below": (reranking(but(RANKED, 0, negative=[])), "test.jsonl, line 1: 'negative' is empty"),
     "qrels with a header only": (retrieval(qrels="query-id\tcorpus-id\tscore\n"), "qrels/test.tsv: no rows"),
@@ -325,9 +325,13 @@ TAKEN: dict[str, tuple[Case, list[str]]] = {
         retrieval(qrels=f"{QRELS}q0\td9\t1\n"),
         ["qrels/test.tsv: 1 judgement of an unknown document is left out (the first: 'd9', line 4)"],
     ),
+    "an id in quotes": (
+        retrieval(qrels=f'{QRELS}"q0"\td1\t1\n'),
+        ["(the first: '\"q0\"', line 4, differs from 'q0' in spaces, quotes"],
+    ),
     "an id in another Unicode form": (
         retrieval(but(CORPUS, 0, _id="caf\u00e9"), qrels=QRELS.replace("d0", "cafe\u0301")),
-        ["(the first: 'cafe\u0301', line 2, differs from 'caf\u00e9' in spaces, case, Unicode form or digits)"],
+        ["(the first: 'cafe\u0301', line 2, differs from 'caf\u00e9' in spaces, quotes, case, Unicode form or digits)"],
     ),
     "unknown documents only": (
         retrieval(qrels=QRELS.replace("q1\td1", "q1\td9")),

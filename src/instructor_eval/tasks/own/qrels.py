@@ -43,9 +43,19 @@ def _similar(what: str | int, known: Collection[str]) -> str:
     """Return words for a known id that a reader would take for this one."""
     plain = str(what).strip()
     forms = [unicodedata.normalize(form, plain) for form in ("NFC", "NFD")]
-    written = (plain, f"{plain} ", f" {plain}", plain.lower(), plain.upper(), *forms, canonical(plain), f"{plain}.0")
+    written = (
+        plain,
+        f"{plain} ",
+        f" {plain}",
+        plain.lower(),
+        plain.upper(),
+        plain.strip('"'),
+        *forms,
+        canonical(plain),
+        f"{plain}.0",
+    )
     same = next((name for name in written if name in known), None)
-    return "" if same is None else f", differs from {cut(same)} in spaces, case, Unicode form or digits"
+    return "" if same is None else f", differs from {cut(same)} in spaces, quotes, case, Unicode form or digits"
 
 
 @dataclass
