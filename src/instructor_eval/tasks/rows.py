@@ -87,7 +87,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
         except UserError as e:
             raise UserError(f"{path}, line {number}: {e}") from e
         if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: expected an object, found {type(row).__name__}")
+            found = f"found {type(row).__name__}: write each row as an object on a line of its own"
+            raise UserError(f"{path}, line {number}: expected an object, {found}")
         yield number, row
 
 

@@ -27,7 +27,7 @@ FAULTS = {
     "bad JSON": ("STS", {"test.jsonl": '{"sentence1": "a", "sentence2": "b", "score": 1}\n{oops}\n'},
                  "test.jsonl, line 2", "not JSON"),
     "JSON that is no object": ("STS", {"test.jsonl": '["a", "b", 1]\n'},
-                               "test.jsonl, line 1", "expected an object, found list"),
+                               "test.jsonl, line 1", "expected an object, found list: write each row as an object"),
     "half a surrogate pair": ("STS", {"test.jsonl": '{"sentence1": "\\ud800", "sentence2": "b", "score": 1}\n'},
                               "test.jsonl, line 1", "surrogates not allowed"),
     "JSON too deep": ("STS", {"test.jsonl": "[" * 100_000}, "test.jsonl, line 1", "not JSON"),
