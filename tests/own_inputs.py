@@ -117,6 +117,14 @@ REFUSED: dict[str, tuple[Case, str]] = {
         classes([{"text": "a", "label": 0}, {"text": "b", "label": "0.0"}]),
         "fewer than two different labels",
     ),
+    "a word among numbers": (
+        classes(test="text,label\na,0\nb,NaN\nc,1\n", form="csv", train="text,label\na,0\nb,1\n"),
+        "test.csv, line 3: 'NaN' in 'label', whose other labels are numbers: leave the row out",
+    ),
+    "infinity among numbers": (
+        clusters(but(SETS, 0, labels=[0, 1, "-inf"])),
+        "line 1: '-inf' in 'labels', whose other",
+    ),
     "one label in a set": (clusters(but(SETS, 0, labels=[1, 1.0, "1"])), "line 1: fewer than two different labels"),
     "NaN as pair label": (pairs(0, 1, NAN), "test.jsonl, line 3: NaN in 'label'"),
     "unknown label": (
@@ -138,6 +146,10 @@ REFUSED: dict[str, tuple[Case, str]] = {
     "score with a separator": (sts(but(STS, 0, score="1_000")), "'score' should be a number, found '1_000'"),
     "decimal comma": (sts(PAIRS.replace(",3\n", ',"3,5"\n'), "csv"), "line 2: 'score' should be a number, found '3,5'"),
     "true as score": (sts(but(STS, 0, score=True)), "line 1: true in 'score'"),
+    "a pair and its other order": (
+        sts("sentence1,sentence2,score\na,b,1\nb,a,2\n", "csv"),
+        "test.csv: no variety: every row has the same pair",
+    ),
     "every pair equal": (sts([{**row, "sentence2": row["sentence1"]} for row in STS]), "the two texts of every pair"),
     "null as human score": (billboard(hyps=but(HYPS, 0, human_score=None)), "line 1: null in 'human_score'"),
     "human scores equal": (billboard(hyps=[{**h, "human_score": 1} for h in HYPS]), "every 'human_score' is 1"),
@@ -146,11 +158,59 @@ REFUSED: dict[str, tuple[Case, str]] = {
     "half an id": (retrieval(but(CORPUS, 0, _id=0.5)), "corpus.jsonl, line 1: the number 0.5 in '_id'"),
     "empty id": (retrieval(but(CORPUS, 0, _id=" ")), "corpus.jsonl, line 1: '_id' is empty"),
     "other header": (retrieval(qrels=QRELS.replace("query-id", "qid")), "no 'query-id': it has qid, corpus-id, score"),
+    "judgements with no header and no grade": (
+        retrieval(qrels="q0\td0\nq1\td1\n"),
+        "no 'query-id': it has q0, d0: correct the header, or add it",
+    ),
+    "judgements with no header, NaN": (retrieval(qrels="q0\td0\tNaN\nq1\td1\t1\n"), "line 1: NaN in 'score'"),
+    "a run in place of judgements": (
+        retrieval(qrels="q0 Q0 d0 1 0.5 x\n"),
+        "test.tsv, line 1: the header is one column, 'q0 Q0 d0 1 0.5 x': separate columns by tabs, not by spaces",
+    ),
+    "documents that are other numbers": (
+        retrieval([{**d, "_id": i} for i, d in enumerate(CORPUS)], qrels=QRELS.replace("\td", "\t0.")),
+        "document '0.0', line 2, differs from '0' in spaces, quotes, case, Unicode form or digits",
+    ),
+    "nothing to rank below": (reranking(but(RANKED, 0, negative=[])), "test.jsonl, line 1: 'negative' is empty"),
     "qrels with a header only": (retrieval(qrels="query-id\tcorpus-id\tscore\n"), "qrels/test.tsv: no rows"),
     # Files
     "spaces in the header": (
         sts("sentence1, sentence2, score\na, b, 1\n", "csv"),
         "the header has spaces: ' sentence2'",
+    ),
+    "spaces after a title": (
+        ("type: Retrieval", {"corpus.csv": "_id,title ,text\nd0,a,b\n"}),
+        "corpus.csv, line 2: no 'title': the header has spaces: 'title ': take them out",
+    ),
+    "case of a title": (
+        retrieval([{"_id": "d0", "Title": "a", "text": "b"}]),
+        "corpus.jsonl, line 1: no 'title', but 'Title': names differ in case",
+    ),
+    "spaces after sentences": (
+        clusters([{"sentences ": ["a", "b"], "labels": [0, 1]}]),
+        "no 'sentences': the header has spaces: 'sentences '",
+    ),
+    "case of a pool's header": (
+        ("type: PromptRetrieval\n" + PROMPTS, {"pool.csv": "text,Label\na,a\n", "test.csv": "text,label\na,a\n"}),
+        "pool.csv, line 2: no 'label', but 'Label': names differ in case",
+    ),
+    "a column twice but for spaces": (
+        sts(PAIRS.replace("score", "score, score").replace(",3", ",3,0"), "csv"),
+        "test.csv, line 1: column 'score' is there twice",
+    ),
+    "no header": (
+        classes("the river,0\na city,1\n", "text,label\na,0\nb,1\n", "csv"),
+        "train.csv, line 2: no 'text': it has the river, 0: correct the header, or add it",
+    ),
+    "semicolons": (
+        sts(PAIRS.replace(",", ";"), "csv"),
+        "line 1: the header is one column, 'sentence1;sentence2;score': separate columns by commas, not by semicolons",
+    ),
+    "commas in TSV": (sts(PAIRS, "tsv"), "separate columns by tabs, not by commas"),
+    "two files joined": (sts(f"{PAIRS}\ufeff{PAIRS}", "csv"), "test.csv, line 5: the header is there again"),
+    "a key twice": (
+        sts('{"sentence1": "a", "sentence2": "b", "score": 1, "score": 2}\n'),
+        "test.jsonl, line 1: the key 'score' is there twice in an object: remove one",
     ),
     "case of the header": (
         sts(PAIRS.replace("sentence2", "Sentence2"), "csv"),
@@ -163,12 +223,45 @@ REFUSED: dict[str, tuple[Case, str]] = {
 
 TAKEN: dict[str, tuple[Case, list[str]]] = {
     "plain": (retrieval(), []),
-    "words that are no values": (sts(PAIRS.replace("one", "NaN").replace("two", "null"), "csv"), []),
-    "words in JSON": (sts(but(but(STS, 0, sentence1="None"), 1, sentence2="NaN")), []),
+    "words that are no values": (
+        sts(PAIRS.replace("one", "NaN").replace("two", "null"), "csv"),
+        [
+            "1 value of 'sentence1' may stand for a missing value, and is taken as a word (the first: 'NaN', line 4)",
+            "1 value of 'sentence2' may stand for a missing value",
+        ],
+    ),
+    "words in JSON": (
+        sts(but(but(STS, 0, sentence1="None"), 1, sentence1="NaN")),
+        ["2 values of 'sentence1' may stand for missing values, and are words (the first: 'None', line 1)"],
+    ),
+    "words in a pool": (
+        prompts(but(POOL, 1, text="nan")),
+        ["pool: 1 word for a missing value in 'text' (the first in"],
+    ),
+    "words beside words": (
+        classes(*[[{"text": r["text"], "label": ("a", "NaN")[r["label"]]} for r in LABELLED]] * 2),
+        ["train.jsonl: 1 value of 'label' may stand", "test.jsonl: 1 value of 'label' may stand"],
+    ),
     "scores as texts": (sts(but(STS, 0, score="5")), []),
     "byte-order mark": (sts(PAIRS.encode("utf-8-sig"), "csv"), []),
     "CRLF": (sts(PAIRS.replace("\n", "\r\n"), "csv"), []),
     "true and false": (pairs(True, False, 1, "0"), []),
+    "words for true and false": (pairs("True", "FALSE", "true", " false"), []),
+    "truth values": (
+        classes(
+            [{**r, "label": bool(r["label"])} for r in LABELLED],
+            [{**r, "label": str(r["label"] == 1)} for r in LABELLED],
+        ),
+        ["labels that are the same number or truth value are taken as one: 'false' / 'False', 'true' / 'True'"],
+    ),
+    "quotes in TSV": (
+        ("type: STS", {"test.tsv": PAIRS.replace(",", "\t").replace("a city", '"a ""big"" city"')}),
+        ["test.tsv: 1 value of 'sentence1' has quotes, which are part of it in TSV (the first: '\"a "],
+    ),
+    "a candidate twice": (
+        reranking([*RANKED, *but(RANKED, 0, positive=["the river"] * 2, negative=["a", "b", "a"])]),
+        ["test.jsonl: 2 texts that their queries have already are left out (the first in line 2)"],
+    ),
     "ids as floats": (
         retrieval(
             [{**d, "_id": float(i)} for i, d in enumerate(CORPUS)], qrels="query-id\tcorpus-id\tscore\nq0\t0\t1\n"
@@ -177,7 +270,7 @@ TAKEN: dict[str, tuple[Case, list[str]]] = {
     ),
     "floats in test": (
         classes(test=[{**row, "label": float(row["label"])} for row in LABELLED]),
-        ["labels that are the same number are taken as one: '0' / '0.0', '1' / '1.0'"],
+        ["labels that are the same number or truth value are taken as one: '0' / '0.0', '1' / '1.0'"],
     ),
     "other case": (
         classes(
@@ -232,6 +325,14 @@ TAKEN: dict[str, tuple[Case, list[str]]] = {
         retrieval(qrels=f"{QRELS}q0\td9\t1\n"),
         ["qrels/test.tsv: 1 judgement of an unknown document is left out (the first: 'd9', line 4)"],
     ),
+    "an id in quotes": (
+        retrieval(qrels=f'{QRELS}"q0"\td1\t1\n'),
+        ["(the first: '\"q0\"', line 4, differs from 'q0' in spaces, quotes"],
+    ),
+    "an id in another Unicode form": (
+        retrieval(but(CORPUS, 0, _id="caf\u00e9"), qrels=QRELS.replace("d0", "cafe\u0301")),
+        ["(the first: 'cafe\u0301', line 2, differs from 'caf\u00e9' in spaces, quotes, case, Unicode form or digits)"],
+    ),
     "unknown documents only": (
         retrieval(qrels=QRELS.replace("q1\td1", "q1\td9")),
         ["left out (the first: 'd9', line 3); 1 query has no other and counts as 0, as in mteb and BEIR"],
@@ -248,6 +349,7 @@ TAKEN: dict[str, tuple[Case, list[str]]] = {
         retrieval(qrels="q0\td0\t1\nq1\td1\t1\n"),
         ["has no header: its columns are read as query-id, corpus-id, score"],
     ),
+    "no header, grades as floats": (retrieval(qrels="q0\td0\t1.0\nq1\td1\t0.0\n"), ["has no header"]),
     "TREC, tabs": (retrieval(qrels="q0\t0\td0\t1\nq1\t0\td1\t1\n"), ["has no header"]),
     "TREC, spaces": (retrieval(qrels="q0 0 d0 1\nq1 0 d1 1\n"), ["has no header"]),
 }

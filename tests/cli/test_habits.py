@@ -153,6 +153,8 @@ def test_data_that_are_no_tasks(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "folder" / "pool.csv").write_text("text,label\na,x\n")
     assert "PromptRetrieval" in cli("init", "folder").error
     assert "give the path of your data" in cli("init", "nowhere").error
+    (tmp_path / "spaced.csv").write_text("sentence1, sentence2, score\na, b, 1\n")
+    assert "no 'sentence2': the header has spaces: ' sentence2'" in cli("validate", "spaced.csv").out
 
 
 def test_the_module_is_the_command() -> None:

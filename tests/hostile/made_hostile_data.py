@@ -213,7 +213,7 @@ CASES = [
     Case(
         "ids of a megabyte twice",
         _retrieval(corpus=_lines(*[{"_id": _BIG, "text": "x"}] * 2)),
-        ("corpus.jsonl: id 'xxx", "is there twice"),
+        ("corpus.jsonl, line 2: id 'xxx", "is there twice"),
     ),
     Case("an id of 5,000 digits", _retrieval(corpus=f'{{"_id": {"9" * 5000}, "text": "x"}}\n'), ("line 1: not JSON",)),
     Case("an id of 1e400", _retrieval(corpus='{"_id": 1e400, "text": "x"}\n'), ("Infinity in '_id'",)),

@@ -1,7 +1,7 @@
 """Labels of own data: one number is one label; warnings name labels that look alike or that training does not have.
 
-`0`, `0.0` and `"0"` are one label: programs write one column in all three ways. Labels that differ in case or spaces
-stay apart: only their owner knows if they mean the same.
+`0`, `0.0` and `"0"` are one label, and so are `true`, `True` and `TRUE`: programs write one column in all these ways.
+Other labels that differ in case or spaces stay apart: only their owner knows if they mean the same.
 """
 
 from __future__ import annotations
@@ -12,23 +12,50 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 
-from instructor_eval.tasks.values import count, cut
+from instructor_eval.tasks.values import MISSING, RowReader, count, cut
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
+_TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _LONGEST, _PLAIN = 300, 20
 _EXACT = Context(prec=_LONGEST + 10)
 _NAMED, _ALIKE, _SHOWN = 5, 3, 30
 
 
 def canonical(label: str) -> str:
-    """Return a numeric label in its shortest form, and every other label unchanged."""
+    """Return a numeric label in its shortest form, a truth value as JSON has it, and every other label unchanged."""
     if len(label) > _LONGEST or not _NUMBER.fullmatch(label):
-        return label
+        return _TRUTH.get(label, label)
     number = Decimal(label).normalize(_EXACT)
     if not number:
         return "0"
     exponent = number.as_tuple().exponent
     return f"{number:f}" if isinstance(exponent, int) and abs(exponent) <= _PLAIN else str(number)
+
+
+def check_numbers(reader: RowReader, name: str, labels: Iterable[tuple[int, str]]) -> None:
+    """Check that labels that are numbers are finite: a word for a missing value among them is no class.
+
+    Args:
+        reader: The reader of their file.
+        name: Our name of their column.
+        labels: Each with its line.
+
+    Raises:
+        UserError: some are not, and all others are numbers.
+    """
+    odd, are_numbers = [], False
+    for line, label in labels:
+        if label in MISSING or _INFINITE.fullmatch(label):
+            odd.append((line, label))
+        elif _NUMBER.fullmatch(label):
+            are_numbers = True
+        else:
+            return
+    if odd and are_numbers:
+        line, label = odd[0]
+        column = reader.columns.get(name, name)
+        raise reader.fail(line, f"{cut(label)} in '{column}', whose other labels are numbers: leave the row out")
 
 
 class Labels:
@@ -64,7 +91,7 @@ class Labels:
             found.append(f"labels that differ only in case, spaces or Unicode form are not the same: {_pairs(alike)}")
         written = [list(forms) for forms in self._spellings.values() if len(forms) > 1]
         if written:
-            found.append(f"labels that are the same number are taken as one: {_pairs(written)}")
+            found.append(f"labels that are the same number or truth value are taken as one: {_pairs(written)}")
         return found
 
 

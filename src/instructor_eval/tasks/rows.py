@@ -16,6 +16,7 @@ from instructor_eval.core.outside import is_folder, parse_json, text_lines
 
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".tsv", ".csv")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars", " ": "spaces"}
 _LONGEST_FIELD = 2**24
 _MOST_COLUMNS = 10_000
 
@@ -77,26 +78,35 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
         if not line.strip():
             continue
         try:
-            row = parse_json(line)
+            row = parse_json(line, object_pairs_hook=_unique)
             if "\\u" in line:
                 json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is not valid text
         except ValueError as e:
             hint = ": every line should be an object of its own" if line.lstrip().startswith("[") else ""
             raise UserError(f"{path}, line {number}: not JSON ({e}){hint}") from e
+        except UserError as e:
+            raise UserError(f"{path}, line {number}: {e}") from e
         if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: expected an object, found {type(row).__name__}")
+            found = f"found {type(row).__name__}: write each row as an object on a line of its own"
+            raise UserError(f"{path}, line {number}: expected an object, {found}")
         yield number, row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise UserError(f"the key '{twice[:80]}' is there twice in an object: remove one")
+    return found
 
 
 def _table(path: Path) -> Iterator[tuple[int, Row]]:
     rows = read_cells(path)
     number, header = next(rows, (1, []))
-    if len(header) > _MOST_COLUMNS:
-        raise UserError(f"{path}, line {number}: {len(header):,} columns: at most {_MOST_COLUMNS:,} are read")
-    twice = [name for name, n in Counter(header).items() if n > 1]
-    if twice:
-        raise UserError(f"{path}, line {number}: column '{twice[0][:80]}' is there twice")
+    _check_header(path, number, header)
     for number, cells in rows:
+        if [cells[0].removeprefix("\ufeff"), *cells[1:]] == header:
+            raise UserError(f"{path}, line {number}: the header is there again, as in joined files: take this line out")
         if len(cells) != len(header):
             quote = ": put a text with commas in double quotes" if path.suffix == ".csv" else ""
             raise UserError(
@@ -104,3 +114,17 @@ def _table(path: Path) -> Iterator[tuple[int, Row]]:
                 f"{quote if len(cells) > len(header) else ''}"
             )
         yield number, dict(zip(header, cells, strict=True))
+
+
+def _check_header(path: Path, number: int, header: list[str]) -> None:
+    where = f"{path}, line {number}"
+    if len(header) > _MOST_COLUMNS:
+        raise UserError(f"{where}: {len(header):,} columns: at most {_MOST_COLUMNS:,} are read")
+    twice = [name for name, n in Counter(name.strip() for name in header).items() if n > 1]
+    if twice:
+        raise UserError(f"{where}: column '{twice[0][:80]}' is there twice: remove one")
+    found = next((name for mark, name in _SEPARATORS.items() if mark in header[0]), "") if len(header) == 1 else ""
+    if found:
+        wanted = "tabs" if path.suffix == ".tsv" else "commas"
+        what = f"the header is one column, {header[0][:80]!r}"
+        raise UserError(f"{where}: {what}: separate columns by {wanted}, not by {found}")

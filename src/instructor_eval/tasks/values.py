@@ -18,7 +18,9 @@ from instructor_eval.tasks.task import Card
 
 _SHOWN = 60
 _LISTED = 200
-_NUMBER = re.compile(r"\s*[+-]?(?:nan|inf|infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*", re.IGNORECASE)
+NUMBER = re.compile(r"\s*[+-]?(?:nan|inf|infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*", re.IGNORECASE)
+MISSING = frozenset({"NaN", "nan", "NAN", "None", "null", "NULL", "Null", "<NA>", "N/A", "#N/A", "NaT"})
+"""Words that programs write for a missing value."""
 LARGEST = 1e100
 """Sums of squares of larger numbers are infinite."""
 
@@ -53,6 +55,24 @@ def count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def similar_name(row: Row, wanted: str) -> str | None:
+    """Return a column of a row that differs from the wanted one only in spaces or case."""
+    plain = wanted.strip().lower()
+    return next((name for name in map(str, row) if name.strip().lower() == plain and name != wanted), None)
+
+
+def absent(row: Row, *wanted: str) -> str:
+    """Return the words for a row that has none of these columns: one that differs only in spaces or case is named."""
+    for column in wanted:
+        found = similar_name(row, column)
+        if found is not None and found.strip() == column.strip():
+            return f"no '{column}': the header has spaces: {cut(found)}: take them out"
+        if found is not None:
+            return f"no '{column}', but {cut(found)}: names differ in case: rename it"
+    has = ", ".join(map(str, row))
+    return f"no '{' or '.join(wanted)}': it has {has[:_LISTED] or 'no columns'}"
+
+
 @dataclass
 class Empty:
     """The empty texts of one column."""
@@ -64,12 +84,24 @@ class Empty:
 
 
 @dataclass
+class Odd:
+    """The values of one column that may mean something else than they say."""
+
+    n: int
+    line: int
+    """Of the first."""
+    value: str
+
+
+@dataclass
 class RowReader:
     """A reader of checked values from the rows of one file, with the card's names of columns."""
 
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
     empty: dict[str, Empty] = field(default_factory=dict)
+    odd: dict[tuple[str, str, str], Odd] = field(default_factory=dict)
+    """(column, words about one of its values, and about several) -> these values."""
 
     def fail(self, line: int, message: str) -> UserError:
         """Return an error at a line of this file."""
@@ -79,20 +111,14 @@ class RowReader:
         """Return the column of the first of `names` that the row has, and its value.
 
         Raises:
-            UserError: it has none of them; the line names a column that differs only in spaces or case.
+            UserError: it has none of them.
         """
         wanted = [self.columns.get(name, name) for name in names]
         for column in wanted:
             if column in row:
                 return column, row[column]
-        for column in wanted:
-            for found in map(str, row):
-                if found.strip() == column.strip():
-                    raise self.fail(line, f"no '{column}': the header has spaces: {cut(found)}: take them out")
-                if found.strip().lower() == column.strip().lower():
-                    raise self.fail(line, f"no '{column}', but {cut(found)}: names differ in case: rename it")
-        has = ", ".join(map(str, row))
-        raise self.fail(line, f"no '{' or '.join(wanted)}': it has {has[:_LISTED] or 'no columns'}")
+        is_table = self.path.suffix != ".jsonl" and not any(similar_name(row, column) for column in wanted)
+        raise self.fail(line, absent(row, *wanted) + (": correct the header, or add it" if is_table else ""))
 
     def text(self, line: int, row: Row, *names: str) -> str:
         """Return a text; an empty one is noted.
@@ -108,15 +134,30 @@ class RowReader:
         """Return a text that may be empty; without such a column, an empty one.
 
         Raises:
-            UserError: it is not a text.
+            UserError: it is not a text, or the column's name differs only in spaces or case.
         """
-        return self._text(line, row, name)[1] if self.columns.get(name, name) in row else ""
+        column = self.columns.get(name, name)
+        return self._text(line, row, name)[1] if column in row or similar_name(row, column) else ""
 
     def _text(self, line: int, row: Row, *names: str) -> tuple[str, str]:
         column, value = self.find(line, row, *names)
         if not isinstance(value, str):
             raise self.fail(line, f"{name_of(value)} in '{column}': it should be a text")
+        self.note_odd(line, column, value)
         return column, value
+
+    def note_odd(self, line: int, column: str, value: str) -> None:
+        """Count a value that is a word for a missing one, or has the quotes of another format."""
+        if value in MISSING:
+            said = (
+                "may stand for a missing value, and is taken as a word",
+                "may stand for missing values, and are words",
+            )
+        elif self.path.suffix == ".tsv" and len(value) > 1 and value[0] == value[-1] == '"':
+            said = "has quotes, which are part of it in TSV", "have quotes, which are part of them in TSV"
+        else:
+            return
+        self.odd.setdefault((column, *said), Odd(0, line, value)).n += 1
 
     def note(self, line: int, column: str, text: str) -> None:
         """Count a text of a column as empty, or not."""
@@ -137,6 +178,7 @@ class RowReader:
         for place, value in enumerate(values, 1):
             if not isinstance(value, str):
                 raise self.fail(line, f"{name_of(value)} as number {place} of '{column}': it should be a text")
+            self.note_odd(line, column, value)
             self.note(line, column, value)
         return values
 
@@ -178,18 +220,18 @@ class RowReader:
             line: The row's line.
             row: The row.
             names: Names of its column.
-            is_flag: true and false mean 1 and 0.
+            is_flag: true and false mean 1 and 0, written as texts too.
 
         Raises:
             UserError: it is something else.
         """
         column, value = self.find(line, row, *names)
-        if is_flag and isinstance(value, bool):
-            return float(value)
+        if is_flag and (truth := str(value).strip().lower()) in ("true", "false"):
+            return float(truth == "true")
         if isinstance(value, str):
             if not value.strip():
                 raise self.fail(line, f"'{column}' is empty: it should be a number")
-            if not _NUMBER.fullmatch(value):
+            if not NUMBER.fullmatch(value):
                 raise self.fail(line, f"'{column}' should be a number, found {cut(value)}")
             number = float(value)
         elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -221,10 +263,11 @@ class RowReader:
             raise self.fail(line, f"{name_of(value)}{at} '{column}': it should be a label")
         if not str(value).strip():
             raise self.fail(line, f"an empty label{at} '{column}': write its name, or leave the row out")
+        self.note_odd(line, column, str(value))
         return str(value)
 
     def warnings(self, name: str = "") -> list[str]:
-        """Return the number of empty texts, a line for each column.
+        """Return the number of empty and of odd texts, a line for each column.
 
         Raises:
             UserError: all texts of a column are empty.
@@ -236,6 +279,9 @@ class RowReader:
             if seen.n:
                 texts = count(seen.n, "empty text")
                 found.append(f"{name or self.path.name}: {texts} in '{column}' (the first in line {seen.first})")
+        for (column, one, many), odd in self.odd.items():
+            values = f"{count(odd.n, 'value')} of '{column}' {one if odd.n == 1 else many}"
+            found.append(f"{name or self.path.name}: {values} (the first: {cut(odd.value)}, line {odd.line})")
         return found
 
 

@@ -1,9 +1,13 @@
 """Errors of a mirror of data sets are one line that names the folder."""
 
 import dataclasses
+import decimal
+import math
 
 import by_type
 import made_up
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_up import MIRRORS, FakeEncoder, card, jsonl, read_jsonl, rows_without, settings
 
@@ -38,10 +42,28 @@ def test_an_id_cannot_lead_out_of_the_mirror(tmp_path):
             by_type.data_key(dataclasses.replace(card("SciFact"), data_id=data_id), settings(tmp_path))
 
 
-def _null(file, key):
+def _null(file, key, value=None):
     return lambda f: jsonl(
-        f / file, [{**r, key: None if i == 3 else r[key]} for i, r in enumerate(read_jsonl(f / file))]
+        f / file, [{**r, key: value if i == 3 else r[key]} for i, r in enumerate(read_jsonl(f / file))]
     )
+
+
+def _changed(file, key, change):
+    return lambda f: jsonl(f / file, [{**r, key: change(r[key])} for r in read_jsonl(f / file)])
+
+
+def _parquet(change, at=None, value=None):
+    """Turn the files of a classification task into Parquet with other labels, one of the test split another still."""
+
+    def make(folder):
+        for file in sorted(folder.glob("*.jsonl")):
+            rows = [{**row, "label": change(row["label"])} for row in read_jsonl(file)]
+            if at is not None and file.stem == "test":
+                rows[at]["label"] = value
+            file.unlink()
+            pq.write_table(pa.Table.from_pylist(rows), file.with_suffix(".parquet"))
+
+    return make
 
 
 BROKEN = {
@@ -80,6 +102,28 @@ BROKEN = {
         "AskUbuntuDupQuestions",
         lambda f: jsonl(f / "corpus.jsonl", read_jsonl(f / "corpus.jsonl")[1:]),
         "candidate 'q0c0' is not in the corpus",
+    ),
+    "NaN as label": ("EmotionClassification", _parquet(float, 3, float("nan")), "test.parquet, row 4: NaN in 'label'"),
+    "infinite label": ("EmotionClassification", _parquet(float, 3, -math.inf), "row 4: -Infinity in 'label'"),
+    "lists as labels": (
+        "EmotionClassification",
+        _parquet(lambda label: [label]),
+        "train.parquet, row 1: a list ([2]) in 'label'",
+    ),
+    "decimals as labels": (
+        "EmotionClassification",
+        _parquet(decimal.Decimal),
+        "row 1: Decimal (Decimal('2')) in 'label'",
+    ),
+    "null among labels": (
+        "TwentyNewsgroupsClustering",
+        _changed("test.jsonl", "labels", lambda labels: [*labels[:-1], None]),
+        "test.jsonl, line 1: null in 'labels'",
+    ),
+    "no human summary": (
+        "SummEval",
+        _null("test.jsonl", "human_summaries", []),
+        "test, row 4: 'human_summaries' is empty",
     ),
     "no labels": ("TwentyNewsgroupsClustering", rows_without("test.jsonl", "labels"), "no column 'labels' in test"),
     "no sent2": ("TwitterSemEval2015", rows_without("test.jsonl", "sent2"), "test.jsonl has no column"),

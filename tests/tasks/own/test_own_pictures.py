@@ -91,6 +91,7 @@ def test_classes_are_folders_or_rows_of_a_table(tmp_path: Path) -> None:
         "image,label\nall/cat/1.png,cat\nall/cat/1.png,dog\n": "line 3: 'all/cat/1.png' is there twice",
         "image,label\nall/cat/9.png,cat\n": "there is no picture .all/cat/9.png.: did you mean",
         "image,label\nall/cat/1.png,\n": "an empty label",
+        "image,label\nall/cat/1.png,1\nall/dog/1.PNG,nan\n": "line 3: 'nan' in 'label', whose other labels are numbers",
     }.items():
         (tmp_path / "test.csv").write_text(text)
         with pytest.raises(UserError, match=line):
@@ -101,6 +102,19 @@ def test_classes_are_folders_or_rows_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     with pytest.raises(UserError, match="expected a folder of pictures for each class"):
         read_classes(card(tmp_path), tmp_path)
+
+
+def test_one_number_is_one_class(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        made_pictures.picture(3).save(tmp_path / name)
+    (tmp_path / "test.csv").write_text("image,label\na.png,0.0\nb.png,0\nc.png,cat\nd.png,Cat\n")
+    data, warnings = read_classes(card(tmp_path), tmp_path)
+    assert data.classes == {name: name for name in ("0.0", "Cat", "cat")}
+    assert dict(zip(data.names, data.labels, strict=True))["b.png"] == "0.0"
+    assert warnings == [
+        "labels that differ only in case, spaces or Unicode form are not the same: 'cat' / 'Cat'",
+        "labels that are the same number or truth value are taken as one: '0.0' / '0'",
+    ]
 
 
 def test_what_classes_leave_out_is_said(tmp_path: Path) -> None:

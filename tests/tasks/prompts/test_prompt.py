@@ -200,6 +200,10 @@ BAD = {
         "{input: x, embed: '{t} {o}', output: '{o}'}",
         "options.embed: it shows the answer: leave {o} out",
     ),
+    "one number twice": (
+        "{input: x, labels: {'1': a, '1.0': b, '2': c}}",
+        "options.labels: a label is there twice: give each once, as a text",
+    ),
     "unknown key": ("{input: x, budgets: 3}", "options.budgets: unknown key: did you mean budget?"),
 }
 

@@ -145,8 +145,8 @@ def test_answers_that_rouge_cannot_see(tmp_path):
     with pytest.raises(UserError) as error:
         by_type.run(card, Untouched(), settings())
     assert str(error.value) == (
-        "task mine: test item test/0: Rouge-L reads only letters a to z and digits, and its answer '日本語' has "
-        "none: give the card labels, or leave the item out"
+        f"{tmp_path / 'data' / 'test.jsonl'}, line 1: Rouge-L reads only letters a to z and digits, and the answer "
+        "'日本語' has none: give the card labels, or leave the row out"
     )
 
 

@@ -23,7 +23,7 @@ from instructor_eval.core.outside import read_bytes
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.tasks.task import Card
 
-_VERSION = 1
+_VERSION = 2
 """Raised when a file's layout, or the checks of a loaded task, change."""
 _LARGEST = 256 * 2**20
 """Bytes: of a larger data set the import of mteb is a small part of the run."""

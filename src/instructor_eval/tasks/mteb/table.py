@@ -6,6 +6,7 @@ mteb's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,34 @@ class Table:
                 name, lambda v: isinstance(v, float) and not abs(v) <= LARGEST, "no finite number in column"
             )
 
+    def labels(self, name: str, *, lists: bool = False) -> Any:
+        """Return a column of labels, or of lists of labels, as one Arrow array.
+
+        Raises:
+            ValueError: a label is missing, NaN, infinite, or no text, number or truth value.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values = self.column(name)
+        while lists and isinstance(values.type, pa.ListType | pa.LargeListType):
+            values = pc.list_flatten(values)
+        if values.null_count:
+            raise self.fail(name, lambda v: v is None, "null in a list of column")
+        kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+        if pa.types.is_floating(kind) and not pc.all(pc.is_finite(values)).as_py():
+            raise self.fail(name, lambda v: isinstance(v, float) and not math.isfinite(v), "no finite number in column")
+        known = (
+            pa.types.is_integer,
+            pa.types.is_floating,
+            pa.types.is_boolean,
+            pa.types.is_string,
+            pa.types.is_large_string,
+        )
+        if not any(is_kind(kind) for is_kind in known):
+            raise self.fail(name, lambda v: not isinstance(v, str | int | float), f"{kind} instead of labels in column")
+        return values
+
     def pictures(self, name: str) -> None:
         """Check a column of pictures.
 
@@ -143,6 +172,17 @@ class Table:
         found = self.rows.features[name]
         if type(found) is not Image:
             raise ValueError(f"{found!r:.60} instead of pictures in column '{name}' of {self.what}")
+
+    def filled(self, *names: str) -> None:
+        """Check that no list of some columns is empty.
+
+        Raises:
+            ValueError: one is.
+        """
+        for name in names:
+            for number, values in enumerate(self.rows[name], 1):
+                if not values:
+                    raise ValueError(f"{self.what}, row {number}: '{name}' is empty")
 
     def same_lengths(self, a: str, b: str) -> None:
         """Check that two columns of lists have equally many values in every row.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_eval.core.errors import UserError
-from instructor_eval.tasks.labels import Labels
+from instructor_eval.tasks.labels import Labels, check_numbers
 from instructor_eval.tasks.rows import Row, find_file, read_rows
 from instructor_eval.tasks.task import Card
 from instructor_eval.tasks.values import RowReader
@@ -52,9 +52,12 @@ def read_labelled(card: Card, folder: Path, split: str, labels: Labels) -> tuple
     path = find_file(folder, split)
     reader = RowReader(path, card.options.get("columns", {}))
     columns: dict[str, list[Any]] = {"text": [], "label": []}
+    written: list[tuple[int, str]] = []
     for line, row in read_rows(path):
         columns["text"].append(reader.text(line, row, "text"))
-        columns["label"].append(labels.add(split, reader.label(line, row, "label")))
+        written.append((line, reader.label(line, row, "label")))
+    check_numbers(reader, "label", written)
+    columns["label"] = [labels.add(split, label) for _, label in written]
     if len(set(columns["label"])) < 2:
         raise UserError(f"{path}: fewer than two different labels")
     return columns, reader.warnings()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from instructor_eval.core.errors import UserError, did_you_mean, reason
 from instructor_eval.core.pictures import SUFFIXES
+from instructor_eval.tasks.labels import Labels, check_numbers
 from instructor_eval.tasks.own.ranking_data import RankingData
 from instructor_eval.tasks.rows import SUFFIXES as TABLES
 from instructor_eval.tasks.rows import find_file, read_rows
@@ -139,16 +140,20 @@ def _of_table(card: Card, folder: Path) -> tuple[list[tuple[str, Path, str]], li
         raise UserError(f"{e}, nor a folder {card.split} with a folder of pictures for each class") from None
     reader = RowReader(path, card.options.get("columns", {}))
     there = _pictures(folder, most_deep=True)
-    found = {}
+    found, labels, written = {}, Labels(), list[tuple[int, str]]()
+    called: dict[str, str] = {}
     for line, row in read_rows(path):
         image, label = reader.text(line, row, "image"), reader.label(line, row, "label")
         _check_name(reader, line, image, there)
         if image in found:
             raise reader.fail(line, f"{cut(image)} is there twice: remove one")
-        found[image] = (image, there[image], label)
+        written.append((line, label))
+        # A class is called as its first picture has it: that may be the text which is embedded.
+        found[image] = (image, there[image], called.setdefault(labels.add(card.split, label), label))
     if not found:
         raise UserError(f"{path}: it is empty")
-    return list(found.values()), reader.warnings()
+    check_numbers(reader, "label", written)
+    return list(found.values()), reader.warnings() + labels.warnings()
 
 
 def _pictures(folder: Path, *, most_deep: bool = False) -> dict[str, Path]:

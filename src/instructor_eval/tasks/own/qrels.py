@@ -7,13 +7,15 @@ BEIR's ArguAna).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError
+from instructor_eval.tasks.labels import canonical
 from instructor_eval.tasks.rows import Row, read_cells, read_rows
-from instructor_eval.tasks.values import RowReader, count, cut
+from instructor_eval.tasks.values import NUMBER, RowReader, count, cut
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""
@@ -32,9 +34,28 @@ class _Some:
     n: int = 0
     first: str = ""
 
-    def add(self, what: str, line: int) -> None:
+    def add(self, what: str | int, line: int, known: Collection[str] = ()) -> None:
         self.n += 1
-        self.first = self.first or f"{what}, line {line}"
+        self.first = self.first or f"{cut(what)}, line {line}{_similar(what, known)}"
+
+
+def _similar(what: str | int, known: Collection[str]) -> str:
+    """Return words for a known id that a reader would take for this one."""
+    plain = str(what).strip()
+    forms = [unicodedata.normalize(form, plain) for form in ("NFC", "NFD")]
+    written = (
+        plain,
+        f"{plain} ",
+        f" {plain}",
+        plain.lower(),
+        plain.upper(),
+        plain.strip('"'),
+        *forms,
+        canonical(plain),
+        f"{plain}.0",
+    )
+    same = next((name for name in written if name in known), None)
+    return "" if same is None else f", differs from {cut(same)} in spaces, quotes, case, Unicode form or digits"
 
 
 @dataclass
@@ -72,14 +93,14 @@ def read_qrels(path: Path, queries: Collection[str], documents: Collection[str])
         seen.add("", line)
         into = found.qrels if query in queries and document in documents else unknown
         if document in into.setdefault(query, {}):
-            raise reader.fail(line, f"query {cut(query)} and document {cut(document)} are judged twice")
+            raise reader.fail(line, f"query {cut(query)} and document {cut(document)} are judged twice: remove one")
         into[query][document] = grade
         if query not in queries:
-            no_query.add(cut(query), line)
+            no_query.add(query, line, queries)
         elif document not in documents:
-            no_document.add(cut(document), line)
+            no_document.add(document, line, documents)
         elif grade < 0:
-            below.add(str(grade), line)
+            below.add(grade, line)
     if not seen.n:
         raise UserError(f"{path}: no rows")
     if not found.qrels:
@@ -124,7 +145,7 @@ def _has_no_header(path: Path, queries: Collection[str], documents: Collection[s
         return False
     line, cells = first
     places = dict(_WITHOUT_HEADER).get(len(cells))
-    if places is None or set(_HEADER) & {cell.strip() for cell in cells} or not _is_whole(cells[places[2]]):
+    if places is None or set(_HEADER) & {cell.strip() for cell in cells} or not NUMBER.fullmatch(cells[places[2]]):
         return False
     if any(
         len(row) == len(cells) and row[places[0]] in queries and row[places[1]] in documents
@@ -150,7 +171,3 @@ def _rows_without_header(path: Path) -> Iterator[tuple[int, Row]]:
 def _split(cells: list[str]) -> list[str]:
     """Return a line's cells; TREC's files separate them by spaces."""
     return cells[0].split() if len(cells) == 1 else cells
-
-
-def _is_whole(text: str) -> bool:
-    return text.strip().removeprefix("-").isdecimal()

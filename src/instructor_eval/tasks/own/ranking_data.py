@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.own.qrels import Qrels, read_qrels
-from instructor_eval.tasks.rows import find_file, read_rows
+from instructor_eval.tasks.rows import Row, find_file, read_rows
 from instructor_eval.tasks.task import Card
-from instructor_eval.tasks.values import RowReader, cut
+from instructor_eval.tasks.values import RowReader, count, cut
 
 
 @dataclass
@@ -31,37 +30,40 @@ def read_retrieval(card: Card, folder: Path) -> tuple[RankingData, list[str]]:
     """
     data = RankingData()
     path = find_file(folder, "corpus")
-    reader = RowReader(path)
+    reader, documents = RowReader(path), dict[str, int]()
     for line, row in read_rows(path):
-        name, title = reader.id(line, row, "_id", "id"), reader.optional_text(line, row, "title")
+        name, title = _new_id(reader, line, row, documents), reader.optional_text(line, row, "title")
         reader.find(line, row, "text")
         text = reader.optional_text(line, row, "text")
         reader.note(line, "text", f"{title}{text}")
         data.corpus.append({"id": name, "title": title, "text": text})
-    documents = _unique_ids(data.corpus, path)
+    if not documents:
+        raise UserError(f"{path}: it is empty")
     warnings = reader.warnings()
     path = find_file(folder, "queries")
-    reader = RowReader(path)
+    reader, queries = RowReader(path), dict[str, int]()
     data.queries = [
-        {"id": reader.id(line, row, "_id", "id"), "text": reader.text(line, row, "text")}
+        {"id": _new_id(reader, line, row, queries), "text": reader.text(line, row, "text")}
         for line, row in read_rows(path)
     ]
-    queries = _unique_ids(data.queries, path)
+    if not queries:
+        raise UserError(f"{path}: it is empty")
     warnings += reader.warnings()
     judged = read_qrels(find_file(folder / "qrels", card.split), queries, documents)
     data.qrels = judged.qrels
     return data, warnings + judged.warnings
 
 
-def _unique_ids(rows: list[dict[str, str]], path: Path) -> Collection[str]:
-    if not rows:
-        raise UserError(f"{path}: it is empty")
-    seen: set[str] = set()
-    for row in rows:
-        if row["id"] in seen:
-            raise UserError(f"{path}: id {cut(row['id'])} is there twice")
-        seen.add(row["id"])
-    return seen
+def _new_id(reader: RowReader, line: int, row: Row, lines: dict[str, int]) -> str:
+    """Return a row's id, and note its line.
+
+    Raises:
+        UserError: another row has it.
+    """
+    name = reader.id(line, row, "_id", "id")
+    if lines.setdefault(name, line) != line:
+        raise reader.fail(line, f"id {cut(name)} is there twice, first in line {lines[name]}: change or remove one")
+    return name
 
 
 def read_reranking(card: Card, folder: Path) -> tuple[RankingData, list[str]]:
@@ -79,23 +81,32 @@ def read_reranking(card: Card, folder: Path) -> tuple[RankingData, list[str]]:
     reader = RowReader(path, card.options.get("columns", {}))
     data, candidates = RankingData(), {}
     ids: dict[str, str] = {}
+    repeated, first = 0, 0
     for line, row in read_rows(path):
-        query = f"q{len(data.queries)}"
+        query, text = f"q{len(data.queries)}", reader.text(line, row, "query")
         positive, negative = reader.texts(line, row, "positive"), reader.texts(line, row, "negative")
         if not positive:
             raise reader.fail(line, "'positive' is empty: every query needs a relevant text")
+        if not negative:
+            raise reader.fail(line, "'negative' is empty: any model ranks it right, so leave the row out, as mteb does")
         both = set(positive) & set(negative)
         if both:
             raise reader.fail(line, f"a text is both positive and negative: {cut(min(both))}")
-        data.queries.append({"id": query, "text": reader.text(line, row, "query")})
+        data.queries.append({"id": query, "text": text})
         texts = list(dict.fromkeys([*positive, *negative]))
-        for text in texts:
-            if text not in ids:
-                ids[text] = f"d{len(ids)}"
-                data.corpus.append({"id": ids[text], "title": "", "text": text})
+        more = len(positive) + len(negative) - len(texts)
+        repeated, first = repeated + more, first or (line if more else 0)
+        for document in texts:
+            if document not in ids:
+                ids[document] = f"d{len(ids)}"
+                data.corpus.append({"id": ids[document], "title": "", "text": document})
         data.qrels[query] = {ids[t]: int(t in positive) for t in texts}
         candidates[query] = [ids[t] for t in texts]
     if not data.queries:
         raise UserError(f"{path}: it is empty")
     data.candidates = candidates
-    return data, reader.warnings()
+    warnings = reader.warnings()
+    if repeated:
+        what = count(repeated, "text that its query has already is", "texts that their queries have already are")
+        warnings.append(f"{path.name}: {what} left out (the first in line {first})")
+    return data, warnings

@@ -80,5 +80,5 @@ def _judged(folder: Path) -> str:
 
 def _columns(file: Path) -> set[str]:
     for _, row in read_rows(file):
-        return set(row)
+        return {name.strip().lower() for name in row}  # reading the data says which name is meant
     raise UserError(f"{file}: it is empty")

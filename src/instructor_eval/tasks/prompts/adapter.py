@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,18 +157,20 @@ def _ready(card: Card, recipe: Recipe, settings: RunSettings) -> _Ready:
     tokenizer = budget_tokenizer()
     pool = render(recipe, drawn.pool, tokenizer)
     items = [render_item(recipe, name, row, tokenizer) for name, row in drawn.test[: settings.limit]]
-    _check_gold(recipe, items)
+    _check_gold(recipe, items, drawn)
     if settings.selection.embeds:
         check_centre(recipe, {recipe.text(recipe.embed, row, name) for name, row in drawn.test})
     return _Ready(drawn, tokenizer, pool, items)
 
 
-def _check_gold(recipe: Recipe, items: Sequence[Item]) -> None:
+def _check_gold(recipe: Recipe, items: Sequence[Item], drawn: Drawn) -> None:
     for item in items:
         if recipe.labels is None and not _ROUGE_CHARACTERS.search(item.gold.lower()):
+            split, row = item.id.rsplit("/", 1)
+            where = drawn.place_of(split, int(row)) if drawn.place_of else f"task {recipe.task}: test item {item.id}"
             raise UserError(
-                f"task {recipe.task}: test item {item.id}: Rouge-L reads only letters a to z and digits, and its "
-                f"answer {item.gold[:40]!r} has none: give the card labels, or leave the item out"
+                f"{where}: Rouge-L reads only letters a to z and digits, and the answer {item.gold[:40]!r} "
+                "has none: give the card labels, or leave the row out"
             )
 
 
@@ -188,15 +191,12 @@ def load(card: Card, recipe: Recipe, settings: RunSettings) -> Drawn:
     layout = detect(folder, recipe.layouts, **where)
     pool, test = read(layout, folder, **where)
     warnings: list[str] = []
-    if layout in _PLAIN:
-
-        def place(split: str, index: int) -> str:
-            return place_of(layout, folder, card.subset, split, index)
-
+    place = partial(place_of, layout, folder, card.subset) if layout in _PLAIN else None
+    if place is not None:
         warnings = check_rows(recipe, pool, test, place, numbers=card.folder is None)
     refuse_if_strict(card, tuple(warnings), strict=settings.strict)
     drawn = draw(recipe.sampling, pool, test, pool_size=recipe.pool, test_size=recipe.test, seed=SEED)
-    return dataclasses.replace(drawn, warnings=tuple(map(one_line, warnings)))
+    return dataclasses.replace(drawn, warnings=tuple(map(one_line, warnings)), place_of=place)
 
 
 def describe(card: Card, *, with_prompts: bool) -> tuple[str, tuple[str, ...]]:

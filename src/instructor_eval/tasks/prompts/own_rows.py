@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from instructor_eval.core.errors import UserError
 from instructor_eval.tasks.labels import unseen
 from instructor_eval.tasks.prompts.files import Split
 from instructor_eval.tasks.prompts.recipe import Recipe, fields_of
-from instructor_eval.tasks.values import count, cut, name_of
+from instructor_eval.tasks.values import MISSING, absent, count, name_of
 
 PlaceOf = Callable[[str, int], str]
 """(split's name, row's number in it from 0) -> the file with its line or row."""
@@ -68,39 +67,41 @@ def _check_column(
     split: Split, field: str, place: int | None, place_of: PlaceOf, *, numbers: bool
 ) -> list[str]:  # fmt: skip
     column = field if place is None else f"{field}.{place}"
-    empty: list[int] = []
-    for i, row in enumerate(split.rows):
-        if field not in row:
-            raise UserError(f"{place_of(split.name, i)}: {_missing(field, row)}")
-        value = row[field]
-        if place is not None:
-            if not isinstance(value, list) or place >= len(value):
-                raise UserError(f"{place_of(split.name, i)}: '{field}' should be a list of {place + 1} or more")
-            value = value[place]
-        is_number = numbers and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not isinstance(value, str) and not is_number:
-            raise UserError(f"{place_of(split.name, i)}: {name_of(value)} in '{column}': it should be a text")
-        if not str(value).strip():
-            empty.append(i)
-    if not empty:
-        return []
-    first = place_of(split.name, empty[0])
-    if len(empty) == len(split.rows):
-        raise UserError(f"{first}: every '{column}' is empty")
-    return [f"{split.name}: {count(len(empty), 'empty text')} in '{column}' (the first in {first.rpartition('/')[2]})"]
+    texts = [_text(split, i, field, place, place_of, numbers=numbers) for i in range(len(split.rows))]
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
+    if texts and len(empty) == len(texts):
+        raise UserError(f"{place_of(split.name, 0)}: every '{column}' is empty")
+    missing = [i for i, text in enumerate(texts) if text in MISSING]
+    found = []
+    for places, *what in ((empty, "empty text"), (missing, "word for a missing value", "words for a missing value")):
+        if places:
+            first = place_of(split.name, places[0]).rpartition("/")[2]
+            found.append(f"{split.name}: {count(len(places), *what)} in '{column}' (the first in {first})")
+    return found
 
 
-def _missing(field: str, row: Any) -> str:
-    spaced = next((name for name in map(str, row) if name.strip() == field), None)
-    hint = f"the header has spaces: {cut(spaced)}" if spaced else f"it has {', '.join(map(str, row))[:200]}"
-    return f"no '{field}': {hint}"
+def _text(split: Split, i: int, field: str, place: int | None, place_of: PlaceOf, *, numbers: bool) -> str:
+    """Return a row's text, or raise an error with its place."""
+    row = split.rows[i]
+    if field not in row:
+        raise UserError(f"{place_of(split.name, i)}: {absent(row, field)}")
+    value = row[field]
+    column = field if place is None else f"{field}.{place}"
+    if place is not None:
+        if not isinstance(value, list) or place >= len(value):
+            raise UserError(f"{place_of(split.name, i)}: '{field}' should be a list of {place + 1} or more")
+        value = value[place]
+    is_number = numbers and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, str) and not is_number:
+        raise UserError(f"{place_of(split.name, i)}: {name_of(value)} in '{column}': it should be a text")
+    return str(value)
 
 
 def _answer(recipe: Recipe, split: Split, i: int, place_of: PlaceOf) -> str:
     """Return a row's right answer, or raise an error with its place."""
     row = split.rows[i]
     if "label" not in row:
-        raise UserError(f"{place_of(split.name, i)}: {_missing('label', row)}")
+        raise UserError(f"{place_of(split.name, i)}: {absent(row, 'label')}")
     value = row["label"]
     if value is None or isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"{place_of(split.name, i)}: {name_of(value)} in 'label': it should be a label")

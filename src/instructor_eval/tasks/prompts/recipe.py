@@ -132,7 +132,7 @@ def _check_labels(labels: list[str] | dict[Any, str]) -> None:
     words = _words(labels)
     if any(isinstance(label, bool) for label in labels):
         raise WrongValue("labels", "a label is yes, no, true or false: put it in quotes")
-    if len(words) < len(labels):
+    if len(set(map(canonical, words))) < len(labels):
         raise WrongValue("labels", "a label is there twice: give each once, as a text")
     if not all(word.strip() for word in words.values()):
         raise WrongValue("labels", "a word is empty: expected a list of labels, or label: word for each")
@@ -214,7 +214,7 @@ class Recipe(RecipeOptions, frozen=True, kw_only=True):
             raise UserError(f"task {self.task}: example {example} has no label: it has {', '.join(map(str, row))}")
         label = str(row.get("label"))
         if self.labels is not None:
-            same = canonical(label.lower() if isinstance(row.get("label"), bool) else label)
+            same = canonical(label)
             for known, word in self.words.items():
                 if label == known or same == canonical(known):
                     return word

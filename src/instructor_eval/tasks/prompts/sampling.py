@@ -31,6 +31,8 @@ class Drawn:
     test: list[tuple[str, Row]]
     warnings: tuple[str, ...] = ()
     """Warnings for the data's owner, a line each."""
+    place_of: Callable[[str, int], str] | None = None
+    """(split's name, row's number in it from 0) -> the file with its line or row, where files have the rows."""
 
 
 def draw(kind: str, pool: Split, test: Split, *, pool_size: int | None, test_size: int | None, seed: int) -> Drawn:

@@ -65,7 +65,7 @@ class Classification(MtebType):
         names = (task.train_split, card.split)
         tables = [data.table(name) for name in names]
         found = [warning for table in tables for warning in table.texts(task.input_column_name)]
-        train, test = (Counter(map(str, table.column(task.label_column_name).to_pylist())) for table in tables)
+        train, test = (Counter(map(str, table.labels(task.label_column_name).to_pylist())) for table in tables)
         if len(train) < 2:
             raise ValueError(f"fewer than two different labels in {names[0]}")
         return found + unseen(train, test, *names)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from instructor_eval.core.mteb import one_cluster_evaluator
 from instructor_eval.core.values import Items
-from instructor_eval.tasks.labels import Labels
+from instructor_eval.tasks.labels import Labels, check_numbers
 from instructor_eval.tasks.mteb.rows import cut_lists, split_of
 from instructor_eval.tasks.mteb.table import Data
 from instructor_eval.tasks.own.labelled_data import read_labelled
@@ -17,7 +17,7 @@ from instructor_eval.tasks.rows import find_file, read_rows
 from instructor_eval.tasks.task import Card, RunSettings, TaskEncoder
 from instructor_eval.tasks.types.base import Filed
 from instructor_eval.tasks.types.mteb_type import MtebType
-from instructor_eval.tasks.values import RowReader
+from instructor_eval.tasks.values import RowReader, similar_name
 
 
 class Clustering(MtebType):
@@ -38,19 +38,24 @@ class Clustering(MtebType):
         labels = Labels()
         first = next(read_rows(path), None)
         reader = RowReader(path, card.options.get("columns", {}))
-        if first is None or reader.columns.get("sentences", "sentences") not in first[1]:
+        sets = reader.columns.get("sentences", "sentences")
+        if first is None or (sets not in first[1] and similar_name(first[1], sets) is None):
             rows, warnings = read_labelled(card, folder, card.split, labels)
             return {card.split: {"sentences": [rows["text"]], "labels": [rows["label"]]}}, warnings + labels.warnings()
         columns: dict[str, list[Any]] = {"sentences": [], "labels": []}
+        written: list[tuple[int, str]] = []
         for line, row in read_rows(path):
             sentences = reader.texts(line, row, "sentences")
-            names = [labels.add(card.split, name) for name in reader.labels(line, row, "labels")]
+            names = reader.labels(line, row, "labels")
+            written += [(line, name) for name in names]
+            names = [labels.add(card.split, name) for name in names]
             if len(sentences) != len(names):
                 raise reader.fail(line, f"{len(sentences)} sentences but {len(names)} labels")
             if len(set(names)) < 2:
                 raise reader.fail(line, "fewer than two different labels")
             columns["sentences"].append(sentences)
             columns["labels"].append(names)
+        check_numbers(reader, "labels", written)
         return {card.split: columns}, reader.warnings() + labels.warnings()
 
     def summary(self, card: Card, data: Any) -> str:
@@ -60,7 +65,7 @@ class Clustering(MtebType):
     def check(self, task: Any, card: Card, data: Data) -> list[str]:
         table = data.table(card.split)
         found = table.texts(task.input_column_name, lists=True)
-        table.column(task.label_column_name)
+        table.labels(task.label_column_name, lists=True)
         table.same_lengths(task.input_column_name, task.label_column_name)
         return found
 

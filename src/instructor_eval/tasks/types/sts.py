@@ -34,8 +34,8 @@ class STS(MtebType):
 
     def read(self, card: Card, folder: Path) -> tuple[Any, list[str]]:
         path, columns, warnings = read_pairs(card, folder, "score", lambda r, line, row: r.number(line, row, "score"))
-        pairs = set(zip(columns["sentence1"], columns["sentence2"], strict=True))
-        if len(pairs) < 2 or all(a == b for a, b in pairs):
+        pairs = {frozenset(pair) for pair in zip(columns["sentence1"], columns["sentence2"], strict=True)}
+        if len(pairs) < 2 or all(len(pair) == 1 for pair in pairs):
             what = "every row has the same pair" if len(pairs) < 2 else "the two texts of every pair are equal"
             raise UserError(f"{path}: no variety: {what}, so that all similarities are equal")
         return {card.split: columns}, warnings

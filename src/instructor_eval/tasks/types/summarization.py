@@ -33,6 +33,7 @@ class Summarization(MtebType):
         table = data.table(card.split)
         human, machine = task.human_summaries_column_name, task.machine_summaries_column_name
         found = table.texts(human, machine, lists=True)
+        table.filled(human, machine)
         table.numbers(task.relevancy_column_name)
         table.same_lengths(machine, task.relevancy_column_name)
         return found
