@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.hub import check_mirror, offline_asked
+from instructor_eval.models.find import EMBEDDED
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import COSTS, Executor
@@ -116,7 +117,8 @@ def read(options: Options) -> Asked:
     Raises:
         UserError: a library is not installed, a name is unknown, or options do not go together.
     """
-    libraries.require(_NEEDED, "run", "running a model")
+    embedded = any(isinstance(model, str) and model == EMBEDDED for model in options.model)
+    libraries.require(_NEEDED, "demo" if embedded else "run", "running a model")  # one installation, not two
     if options.cost not in COSTS:
         raise UserError(f"INSTRUCTOR_EVAL_COST is '{options.cost}': give one of {', '.join(COSTS)}, or unset it")
     if options.offline or offline_asked():
