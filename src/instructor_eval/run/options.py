@@ -39,6 +39,10 @@ _NEEDED = (
 )
 
 
+_COUNTS = ("limit", "batch_tokens", "request_texts", "concurrency", "tries")
+"""Whole numbers that Python's door takes as they are: another kind would be filed, and the folder never read again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Everything that can be said of a run; a name is that of its flag, with its meaning and default."""
@@ -98,6 +102,10 @@ class Options:
             raise UserError("no --model given: name a hub id, a folder, or minilm (the embedded model)")
         if not (self.task or self.benchmark or self.type or self.domain):
             raise UserError("no --task, --benchmark, --type or --domain given: `evaluate tasks` lists them")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise UserError(f"--{name.replace('_', '-')} {value!r:.99}: give a whole number of at least 1")
 
 
 @dataclass(frozen=True)

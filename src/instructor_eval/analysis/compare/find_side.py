@@ -127,7 +127,7 @@ def choose(label: str, scores: Sequence[Score], store: Store) -> Side:
     Raises:
         UserError: none or several do.
     """
-    row = _choose(label, _rows(scores, None), f"these results of {store.root}", several="a label")
+    row = _choose(label, _rows(scores, None), f"the results in {store.root}", several="a label")
     return side_of(row.label, row.chosen, _Reader(store), str(store.root), root=store.root)
 
 
