@@ -17,7 +17,7 @@ from instructor_eval.core.errors import UserError, did_you_mean
 from instructor_eval.core.progress import Progress, doing
 from instructor_eval.results.store import Store
 from instructor_eval.run.options import Options, read, request_of
-from instructor_eval.tasks.cards import known_cards, own_cards
+from instructor_eval.tasks.cards import check_domains, check_types, known_cards, of_benchmark, own_cards
 from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
@@ -290,13 +290,16 @@ def list_tasks(*, benchmark: str | None = None, type: str | None = None, domain:
         benchmark: Only this benchmark's.
         type: Only this task type's.
         domain: Only this domain's; `other` is of tasks that say none.
+
+    Raises:
+        UserError: there is no such benchmark, type or domain.
     """
+    check_types([type] if type is not None else [])
+    check_domains([domain] if domain is not None else [], ())
     return [
         card.name
-        for card in known_cards().values()
-        if (benchmark is None or card.benchmark == benchmark)
-        and (type is None or card.type == type)
-        and (domain is None or card.domain_name == domain)
+        for card in (known_cards().values() if benchmark is None else of_benchmark(benchmark))
+        if (type is None or card.type == type) and (domain is None or card.domain_name == domain)
     ]
 
 

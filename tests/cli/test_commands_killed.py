@@ -25,6 +25,8 @@ _COMMANDS = {
     "baseline": "baseline set all-MiniLM-L6-v2",
     "report": "report -o page.html",
     "leaderboard": "leaderboard",
+    "gate": "gate --baseline all-MiniLM-L6-v2 --candidate all-MiniLM-L6-v2 --output gate",
+    "init": "init pairs.csv",
     "overlap": "overlap --train rows.json --task DemoSTS --results results --offline",
 }
 _TIME = re.compile(rb'"created": "[^"]*"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?|\b[0-9a-f]{64}\b')
@@ -48,6 +50,7 @@ def start(tmp_path: Path, make_score: Any) -> Path:
     made_results.file(folder / "results", make, tasks=_TASKS)
     rows = [{"query": ["", f"q {n}"], "pos": ["", f"A man is playing {n}."], "task_name": "t"} for n in range(50)]
     (folder / "rows.json").write_text(json.dumps(rows))
+    (folder / "pairs.csv").write_text("sentence1,sentence2,score\na,b,1\nc,d,0\n")
     return folder
 
 

@@ -107,6 +107,13 @@ def test_an_unknown_flag_names_the_near_one(cli: Run) -> None:
     assert "did you mean" not in cli("run", "--zzzz").error
 
 
+def test_a_command_behind_its_flags_is_said_to_come_first(cli: Run) -> None:
+    error = "evaluate: unrecognized arguments: leaderboard: a command comes before its flags, evaluate leaderboard ..."
+    assert cli("--quiet", "leaderboard").error == f"{error} (see evaluate --help)"
+    assert "comes before" not in cli("--quiet", "--zzzz", "leaderboard").error
+    assert "comes before" not in cli("leaderboard", "report").error
+
+
 def test_run_is_the_bare_command(cli: Run) -> None:
     bare, verb = (cli(*words, "--model", "minilm") for words in ((), ("run",)))
     assert (
@@ -140,6 +147,9 @@ def test_data_in_place_of_a_card(cli: Run, tmp_path: Path, files: dict[str, str]
     assert written.folder is not None
     assert written.folder.resolve() == (tmp_path / "my tickets").resolve()
     assert "choose another -o FILE, or --force" in cli("init", "my tickets").error
+    assert cli("init", "my tickets", "-o", "no folder/x.yaml").error == (
+        "evaluate: cannot write the card to no folder/x.yaml: no such file or directory: choose another file with -o"
+    )
 
 
 def test_data_that_are_no_tasks(cli: Run, tmp_path: Path) -> None:

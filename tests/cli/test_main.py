@@ -230,8 +230,9 @@ def test_a_missing_run_extra_is_one_line_with_what_to_install(cli: Run, monkeypa
     from instructor_eval.run import options
 
     monkeypatch.setattr(options, "_NEEDED", ("json", "no_such_library"))
-    line = cli("demo").error
-    assert line == "evaluate: running a model needs no_such_library: pip install 'instructor-eval[run]'"
+    line = "evaluate: running a model needs no_such_library: pip install 'instructor-eval[{}]'"
+    assert cli("demo").error == cli("--model", "minilm", "--task", "DemoSTS").error == line.format("demo")
+    assert cli("--model", "org/name", "--task", "DemoSTS").error == line.format("run")
 
 
 def test_the_hubs_own_offline_variable_counts_as_offline(cli: Run) -> None:

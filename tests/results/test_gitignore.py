@@ -7,6 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from instructor_eval.results.store import Store
+
 RUN = ("--model", "minilm", "--task", "DemoSTS", "--limit", "12")
 
 
@@ -61,3 +65,17 @@ def test_a_gitignore_that_is_there_stays(tmp_path: Path, cli: Any) -> None:
     (tmp_path / "results" / ".gitignore").write_text("mine\n")
     assert cli(*RUN).code == 0
     assert (tmp_path / "results" / ".gitignore").read_text() == "mine\n"
+
+
+def test_a_run_that_is_killed_before_it_leaves_it_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the first run ends in the middle of it, the second is the one that begins the folder."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    results = Store(tmp_path / "results")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("instructor_eval.results.store.atomic_write", killed)
+        results.write_run("first", {})
+    results.write_run("second", {})
+    assert (tmp_path / "results" / ".gitignore").exists()

@@ -49,3 +49,12 @@ def test_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
         with pytest.raises(UserError):
             load_rows(path, tmp_path / "arrow")
         assert list((tmp_path / "arrow").iterdir()) == []
+
+
+def test_a_missing_file_and_a_folder_that_is_none_are_lines_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nope\.json: there is no such file of rows: give another$"):
+        load_rows(tmp_path / "nope.json", tmp_path / "arrow")
+    rows = made_rows.write(tmp_path / "rows.json", made_rows.rows(5))
+    (tmp_path / "arrow").write_text("no folder")
+    with pytest.raises(UserError, match=r"stored in .*arrow: [a-z ]+: see that both can be used$"):
+        load_rows(rows, tmp_path / "arrow")

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval.analysis.compare.side import BASELINES
-from instructor_eval.cli.compare import add_baselines_option, add_side_options, find_side
+from instructor_eval.cli.compare import add_baselines_option, add_side_options, find_side, names_of
 from instructor_eval.cli.options import add_actions, add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK, UserError
 from instructor_eval.core.escapes import json_text
@@ -56,7 +56,7 @@ def _set(options: argparse.Namespace) -> int:
 
     side = find_side(options, options.side)
     path, written = baselines.set_baseline(
-        side, name=options.name, note=options.note, folder=options.baselines, tasks=options.task
+        side, name=options.name, note=options.note, folder=options.baselines, tasks=names_of(options.task)
     )
     found = baselines.load(path)
     state = "is now" if written else "is already"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("baseline", metavar="BASELINE", help="the side that the others are compared with")
-    parser.add_argument("candidates", nargs="+", metavar="SIDE", help="what is compared; several give one table")
+    parser.add_argument("candidates", nargs="+", metavar="CANDIDATE", help="what is compared; several give one table")
     add_side_options(parser)
     parser.add_argument("--intersect", action="store_true",
                         help="leave out, and name, the items and tasks that one side lacks")  # fmt: skip
@@ -92,11 +92,7 @@ def tasks_of(options: argparse.Namespace, *found: Side) -> list[str] | None:
     Raises:
         UserError: a card that cannot be read, or a task that no side has.
     """
-    from instructor_eval.tasks.cards import read_cards
-
-    names: list[str] = []
-    for text in options.task:
-        names += [c.name for c in read_cards(Path(text))] if text.endswith((".yaml", ".yml")) else [text]
+    names = names_of(options.task)
     known = list(dict.fromkeys(task for side in found for task in (*side.scores, *side.values, *side.failed)))
     for name in names:
         if name not in known:
@@ -105,6 +101,20 @@ def tasks_of(options: argparse.Namespace, *found: Side) -> list[str] | None:
             )
             raise UserError(f"--task {name}: no side has results of it{hint}")
     return list(dict.fromkeys(names)) or None  # one task given twice must not count twice
+
+
+def names_of(tasks: Iterable[str]) -> list[str]:
+    """Return the names of tasks, each a name or a card's path.
+
+    Raises:
+        UserError: a card cannot be read.
+    """
+    from instructor_eval.tasks.cards import read_cards
+
+    names: list[str] = []
+    for text in tasks:
+        names += [c.name for c in read_cards(Path(text))] if text.endswith((".yaml", ".yml")) else [text]
+    return names
 
 
 def find_side(options: argparse.Namespace, text: str) -> Side:

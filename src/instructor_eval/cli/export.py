@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructor_eval.analysis.format import some
+from instructor_eval.cli.compare import names_of
 from instructor_eval.cli.flags import names, positive
 from instructor_eval.cli.leaderboard import check_results_folder
 from instructor_eval.cli.options import add_debug_option
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mteb: its results repository; trec: run and qrels of retrieval and reranking (of `evaluate --rankings`); "
         "model-index: YAML of a model card, of one row; mlflow, wandb: their client's files, nothing is sent",
     )  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="PATH",
+    parser.add_argument("-o", "--output", type=Path, metavar="PATH",
                         help="the folder to write to; of model-index a file, by default what is printed")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="write over what is there")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default ./results")
@@ -121,11 +122,12 @@ def _sides(options: argparse.Namespace) -> list[Side]:
     else:
         found = every_side(options.results, **how)
     known = dict.fromkeys(task for side in found for task in side.scores)
-    for task in options.task:
+    tasks = names_of(options.task)
+    for task in tasks:
         if task not in known:
             hint = did_you_mean(task, known) or ": leave --task out to export all"
             raise UserError(f"no result of task '{task}' among these rows{hint}")
-    chosen = [_only(side, options.task) for side in found]
+    chosen = [_only(side, tasks) for side in found]
     chosen = [side for side in chosen if side.scores]
     if not chosen:
         raise UserError(

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from instructor_eval.cli.options import add_debug_option
-from instructor_eval.core.errors import EXIT_OK, UserError
+from instructor_eval.core.errors import EXIT_OK, UserError, reason
 from instructor_eval.core.output import tell
 from instructor_eval.core.whole_files import atomic_write
 from instructor_eval.tasks.cards import own_cards
@@ -32,7 +32,10 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{file} is there: choose another -o FILE, or --force")
     suggested = suggest(options.data)
     text = as_yaml(suggested | {"data": os.path.relpath(suggested["data"], file.resolve().parent)})
-    atomic_write(file, lambda opened: opened.write(text.encode()))
+    try:
+        atomic_write(file, lambda opened: opened.write(text.encode()))
+    except OSError as e:
+        raise UserError(f"cannot write the card to {file}: {reason(e)}: choose another file with -o") from e
     tell(text.rstrip())
     tell(f"\n{card.name} is written to {file}: add its instructions (docs/adding-a-task.md), then")
     tell(f"  evaluate validate {file}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from instructor_eval import metrics
@@ -29,9 +29,7 @@ from instructor_eval.results.readers import find_reader, readers_of
 from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import protocol
-from instructor_eval.tasks.cards import (
-    select,
-)
+from instructor_eval.tasks.cards import known_cards, select
 
 RESULTS = Path("results")
 """The default results folder: that it is not there yet is no mistake."""
@@ -70,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     if board.left_out and not options.quiet and options.format == "table":
         what = f"{board.left_out} result{'s' * (board.left_out != 1)} of another --protocol, --limit or --reader"
         warn(f"\n{what} left out: give the same flags to see them")
+    elif not options.quiet and not any(row.source == "measured" for row in board.rows):
+        warn(f"\nno results in {options.results} to show: others' scores alone")
     return EXIT_OK
 
 
@@ -120,9 +120,10 @@ def board_of(
         say(f"reading items: {score.task} of {score.model.name} ({score.model.variant})")
         return store.items(score)
 
-    chosen = (options.task, options.benchmark, options.type, options.domain)
-    only = select(*chosen) if any(chosen) else None
     scores = list(store.scores())
+    named = stored_names(options, {score.task for score in scores})
+    chosen = ([task for task in options.task if task not in named], options.benchmark, options.type, options.domain)
+    only = [*(select(*chosen) if any(chosen) else ()), *named] if any(chosen) or named else None
     metric = getattr(options, "metric", None)
     reader = find_reader(options.reader, readers_of(scores)) if options.reader else None
     if metric is not None:
@@ -141,6 +142,14 @@ def board_of(
     if options.baseline is not None and board.baseline is None:
         raise UserError(f"--baseline {options.baseline}: that row is not on this board: name one that is")
     return board
+
+
+def stored_names(options: argparse.Namespace, stored: Collection[str]) -> list[str]:
+    """Return which of `--task` are own tasks by the name that results have; a card says more, but may be elsewhere."""
+    if options.type or options.domain:  # these are of cards
+        return []
+    known = known_cards() if options.task else ()
+    return list(dict.fromkeys(task for task in options.task if task in stored and task not in known))
 
 
 def _baseline(options: argparse.Namespace, reader: str | None) -> Key | None:

@@ -128,6 +128,9 @@ class _Parser(argparse.ArgumentParser):
 
     def _meant(self, message: str) -> str:
         """Return which flag an unknown one may have meant."""
+        behind = re.match(r"unrecognized arguments: ([a-z]+)", message)
+        if behind and behind[1] in COMMANDS and self.prog == "evaluate":
+            return f": a command comes before its flags, evaluate {behind[1]} ..."
         unknown = re.match(r"unrecognized arguments: --([\w-]+)", message)
         names = [flag[2:] for flag in self._option_string_actions if flag.startswith("--")]
         near = difflib.get_close_matches(unknown[1], names, n=2, cutoff=0.7) if unknown else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         say("writing the page")
         evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
         studies = sections_of(options.results)
-        texts, thumbnails = _shown(options, store) if options.texts else (None, None)
+        texts, thumbnails = _shown(options, store, board.tasks) if options.texts else (None, None)
         page = render(
             Request(
                 board,
@@ -101,17 +102,19 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _shown(options: argparse.Namespace, store: Store) -> tuple[ItemTexts, Thumbnails]:
+def _shown(options: argparse.Namespace, store: Store, tasks: Collection[str]) -> tuple[ItemTexts, Thumbnails]:
     """Return what finds the texts and draws the pictures of shipped tasks' items, and of those that `--task` names.
 
     Raises:
         UserError: a card breaks the schema.
     """
+    from instructor_eval.cli.leaderboard import stored_names
     from instructor_eval.report.texts import ItemTexts
     from instructor_eval.report.thumbnails import Thumbnails
     from instructor_eval.tasks.cards import select, shipped_cards
 
-    named = select(options.task, [], []) if options.task else []
+    stored = stored_names(options, tasks)
+    named = select([task for task in options.task if task not in stored])
     cards = {**shipped_cards(), **{card.name: card for card in named}}
     return ItemTexts(cards, store.items), Thumbnails(cards, store.items)
 

@@ -142,10 +142,10 @@ class Store:
         """
         path = self.root / "runs" / f"{slug(name)}.json"
         try:
-            first = not path.parent.exists()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if first:  # and never again: who deletes or changes it has a reason
-                _write_gitignore(self.root)
+            if not path.parent.exists():  # and never again: who deletes or changes it has a reason
+                self.root.mkdir(parents=True, exist_ok=True)
+                _write_gitignore(self.root)  # before what says that it was: a kill may come between
+            path.parent.mkdir(exist_ok=True)
             atomic_write(path, lambda f: f.write(json_bytes(manifest)))
         except OSError as e:
             raise UserError(f"cannot write {path}: {reason(e)}: {_GO_ON}") from e

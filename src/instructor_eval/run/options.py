@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from instructor_eval.core import libraries
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.hub import check_mirror, offline_asked
+from instructor_eval.models.find import EMBEDDED
 from instructor_eval.results.published import published
 from instructor_eval.results.store import Store
 from instructor_eval.run.executor import COSTS, Executor
@@ -36,6 +37,10 @@ _NEEDED = (
     "sentence_transformers",
     *("bm25s", "requests", "rouge_score"),  # prompt retrieval
 )
+
+
+_COUNTS = ("limit", "batch_tokens", "request_texts", "concurrency", "tries")
+"""Whole numbers that Python's door takes as they are: another kind would be filed, and the folder never read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,10 @@ class Options:
             raise UserError("no --model given: name a hub id, a folder, or minilm (the embedded model)")
         if not (self.task or self.benchmark or self.type or self.domain):
             raise UserError("no --task, --benchmark, --type or --domain given: `evaluate tasks` lists them")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise UserError(f"--{name.replace('_', '-')} {value!r:.99}: give a whole number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,8 @@ def read(options: Options) -> Asked:
     Raises:
         UserError: a library is not installed, a name is unknown, or options do not go together.
     """
-    libraries.require(_NEEDED, "run", "running a model")
+    embedded = any(isinstance(model, str) and model == EMBEDDED for model in options.model)
+    libraries.require(_NEEDED, "demo" if embedded else "run", "running a model")  # one installation, not two
     if options.cost not in COSTS:
         raise UserError(f"INSTRUCTOR_EVAL_COST is '{options.cost}': give one of {', '.join(COSTS)}, or unset it")
     if options.offline or offline_asked():

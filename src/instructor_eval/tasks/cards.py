@@ -211,7 +211,7 @@ def select(
         UserError: an unknown task, benchmark, type or domain, with suggestions; a broken own card; an own card with the
             name of a shipped task.
     """
-    _check_types(wanted_types)
+    check_types(wanted_types)
     if (wanted_types or wanted_domains) and not tasks and not wanted_benchmarks:
         wanted_benchmarks = _PAPER
     cards = shipped_cards()
@@ -223,14 +223,14 @@ def select(
         chosen.setdefault(card.name, card)
 
     for benchmark in wanted_benchmarks:
-        for card in _of_benchmark(benchmark):
+        for card in of_benchmark(benchmark):
             add(card)
     for task in tasks:
         for card in [cards[task]] if task in cards else _matching(task) or own_cards(task):
             if card.name in chosen and chosen[card.name].file != card.file:
                 raise UserError(f"task '{card.name}' is in {chosen[card.name].file} and in {card.file}: rename one")
             add(card)
-    _check_domains(wanted_domains, chosen.values())
+    check_domains(wanted_domains, chosen.values())
     found = [card for card in chosen.values() if not wanted_types or card.type in wanted_types]
     found = [c for c in found if not wanted_domains or chosen.get(c.part_of or "", c).domain_name in wanted_domains]
     if chosen and not found:
@@ -245,7 +245,8 @@ def domains(cards: Iterable[Card]) -> list[str]:
     return sorted({card.domain_name for card in cards})
 
 
-def _check_domains(names: Iterable[str], chosen: Iterable[Card]) -> None:
+def check_domains(names: Iterable[str], chosen: Iterable[Card]) -> None:
+    """Raise UserError for a domain that neither a known card nor a chosen one has."""
     known = domains([*known_cards().values(), *chosen]) if names else []
     for name in names:
         if name not in known:
@@ -253,7 +254,8 @@ def _check_domains(names: Iterable[str], chosen: Iterable[Card]) -> None:
             raise UserError(f"unknown domain '{name}'{hint}")
 
 
-def _check_types(names: Iterable[str]) -> None:
+def check_types(names: Iterable[str]) -> None:
+    """Raise UserError for a task type that there is not."""
     for name in names:
         if name not in types.TYPES:
             hint = did_you_mean(name, types.TYPES) or f": known are {', '.join(types.TYPES)}"
@@ -274,8 +276,12 @@ def _matching(pattern: str) -> list[Card]:
     return found
 
 
-def _of_benchmark(name: str) -> list[Card]:
-    """Return a benchmark's cards; packages are searched only if it is not a shipped one."""
+def of_benchmark(name: str) -> list[Card]:
+    """Return a benchmark's cards; packages are searched only if it is not a shipped one.
+
+    Raises:
+        UserError: there is no such benchmark.
+    """
     for cards in (shipped_cards, known_cards):
         found = [card for card in cards().values() if card.benchmark == name]
         if found:

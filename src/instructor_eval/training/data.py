@@ -103,6 +103,8 @@ def load_rows(
     Raises:
         UserError: the file cannot be read or stored, or holds no rows that can be used.
     """
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file of rows: give another")
     try:
         stat = path.stat()
         key = [_VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, most, skip_bad]
@@ -118,7 +120,9 @@ def load_rows(
         )
     except (OSError, ValueError) as e:
         why = reason(e) if isinstance(e, OSError) else str(e)
-        raise UserError(f"{path}: its rows cannot be read or stored in {folder}: {why}") from e
+        raise UserError(
+            f"{path}: its rows cannot be read or stored in {folder}: {why}: see that both can be used"
+        ) from e
 
 
 def _convert(

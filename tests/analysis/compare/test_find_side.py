@@ -109,6 +109,14 @@ def test_several_rows_are_an_error_that_lists_them(put: Put, find: Callable[...,
     assert f"'minilm' may be any of {MINILM}@fp32:none, {MINILM}@fp32:paper: give one of them in full" in message
 
 
+def test_a_label_in_full_is_that_row_though_it_ends_anothers(put: Put, find: Callable[..., Side]) -> None:
+    put(model="x", value=0.3)
+    put(model="../x", value=0.4)
+    assert "'x' may be any of ../x@fp32:paper, x@fp32:paper: give one of them in full" in error(find, "x")
+    assert find("x@fp32:paper").values == {"STSBenchmark": 0.3}
+    assert find("../x@fp32:paper").values == {"STSBenchmark": 0.4}
+
+
 def test_labels_have_revisions_only_where_rows_need_them(put: Put, find: Callable[..., Side]) -> None:
     put("STS12", 0.1, model="org/m", revision="1111111111", fingerprint="1" * 16)
     assert find("m").label == "org/m@fp32:paper"
@@ -158,7 +166,7 @@ def test_the_newest_good_score_counts(put: Put, find: Callable[..., Side]) -> No
 def test_the_error_names_results_of_other_limits_or_protocols(put: Put, find: Callable[..., Side]) -> None:
     put(limit=20)
     message = error(find, "minilm")
-    assert "no results with no --limit, only with --limit 20" in message
+    assert "no results of whole tasks (no --limit), only with --limit 20" in message
     assert find("minilm", limit=20).values
     put(instructions="none")
     assert find("minilm").label == f"{MINILM}@fp32:none"  # the one that has results

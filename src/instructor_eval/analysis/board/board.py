@@ -39,7 +39,7 @@ def build(
     *,
     protocol: Mapping[str, str],
     limit: int | None = None,
-    only: Sequence[Card] | None = None,
+    only: Sequence[Card | str] | None = None,
     reader: str | None = None,
     current: Collection[str] = (),
     items: ReadItems | None = None,
@@ -57,7 +57,7 @@ def build(
             means alone, where nothing is measured yet.
         protocol: The protocol choices that scores must have been made with.
         limit: The `--limit` that scores must have been made with; None means whole tasks.
-        only: Restrict the columns to these tasks.
+        only: Restrict the columns to these tasks, each a card, or the name of one whose card is not here.
         reader: Of prompt retrieval, the scores that the reader with this fingerprint answered; by default those of
             `nearest`, or else of the first by name.
         current: Identities of scores that count before newer ones: those a run has just made or reused, where data or
@@ -66,8 +66,11 @@ def build(
         kept: Statistics of earlier calls; what is new is added.
         baseline: The row that every other measured row is compared with, task by task.
     """
-    wanted = {c.name for c in only} if only is not None else None
-    parts = {part for c in only or () for part in c.parts}  # no columns, but what the interval of their whole comes of
+    named = [c if isinstance(c, str) else c.name for c in only or ()]
+    wanted = set(named) if only is not None else None
+    parts = {
+        part for c in only or () if not isinstance(c, str) for part in c.parts
+    }  # no columns, but what the interval of their whole comes of
     found = [s for s in scores if wanted is None or s.task in wanted | parts]
     asked = [s for s in found if wanted is None or s.task in wanted]
     chosen = [s for s in found if is_made_with(s, protocol, limit)]
@@ -78,10 +81,7 @@ def build(
     measured = _scored(shown, current, wanted)
     seen = {t for row in measured for t in (*row.tasks, *row.failures)}
     known = shipped_cards()
-    if only is not None:
-        columns = [c.name for c in only]
-    else:
-        columns = [t for t in known if t in seen] + sorted(seen - set(known))
+    columns = named if only is not None else [t for t in known if t in seen] + sorted(seen - set(known))
     columns = [t for t in columns if not (t in known and known[t].part_of in columns)]
     groups = groups_of(measured)
     entries = [entry for entry in published if _has_any(entry, columns)]

@@ -237,7 +237,7 @@ def _untimed(children: Sequence[Row]) -> list[str]:
         if child.figures.untimed:
             reasons.setdefault(child.figures.untimed, []).append(child.short)
     said = "; ".join(f"{some(names)} ({why})" for why, names in reasons.items())
-    return [f"speed not compared: {said}"] if said else []
+    return [f"speed not compared: {said}; `--cost full` of a run with both times them in turns"] if said else []
 
 
 def line_of(child: Row) -> str:

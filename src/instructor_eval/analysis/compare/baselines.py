@@ -226,7 +226,9 @@ def set_baseline(
         write_manifest(target, manifest, (LAST,) if is_pinned else (LAST, PINNED))
         clean(target)
     except OSError as e:
-        raise UserError(f"cannot write baseline '{name}' to {target}: {reason(e)}") from e
+        raise UserError(
+            f"cannot write baseline '{name}' to {target}: {reason(e)}: choose another --baselines DIR"
+        ) from e
     return last, True
 
 

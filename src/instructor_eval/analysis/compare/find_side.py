@@ -127,7 +127,7 @@ def choose(label: str, scores: Sequence[Score], store: Store) -> Side:
     Raises:
         UserError: none or several do.
     """
-    row = _choose(label, _rows(scores, None), f"these results of {store.root}", several="a label")
+    row = _choose(label, _rows(scores, None), f"the results in {store.root}", several="a label")
     return side_of(row.label, row.chosen, _Reader(store), str(store.root), root=store.root)
 
 
@@ -245,8 +245,8 @@ class _Wanted:
         limits = sorted({s.limit or 0 for s in others})
         if self.limit not in {s.limit for s in others}:
             flags = " or ".join(f"--limit {n}" if n else "no --limit" for n in limits)
-            asked = f"--limit {self.limit}" if self.limit else "no --limit"
-            return f"no results with {asked}, only with {flags}: give that, or run it again"
+            asked = f"with --limit {self.limit}" if self.limit else "of whole tasks (no --limit)"
+            return f"no results {asked}, only with {flags}: give that, or run it again"
         other: dict[str, None] = {}
         for score in others:
             choices = relevant(dict(self.protocol), score.type, score.task)
@@ -331,6 +331,7 @@ def _choose(text: str, rows: Sequence[_Row], where: str, *, several: str) -> _Ro
         lambda _, said: said,
         lambda r, _: r.variant == BASELINE or not text,
         lambda r, _: bool(r.chosen),
+        lambda r, _: r.label == text,
     ):
         called = [(row, said) for row, said in called if keep(row, said)] or called
     if len(called) > 1:
