@@ -164,7 +164,7 @@ def test_same_identity_is_reused_anything_else_runs_again(run: Run, plain: Path,
     card_file = write_sts(tmp_path, "Mine")
     cards = select([str(card_file)])
     assert run([plain], cards)[0].ran == 1
-    assert run([plain], cards)[0].kept == 1
+    assert run([plain], cards)[0].reused == 1
     assert run([plain], cards, limit=4)[0].ran == 1
     data = tmp_path / "Mine" / "test.tsv"
     data.write_text(data.read_text() + "one more\tand another\t2\n")
@@ -250,7 +250,7 @@ def test_cqadupstack_is_the_mean_of_its_parts(
     assert whole.task == "CQADupstackRetrieval"
     assert whole.n_items == 12
     assert whole.score == pytest.approx(sum(round(v, 5) for v in values.values()) / 12, abs=1e-12)
-    assert run([plain], select(["CQADupstackRetrieval"]))[0].kept == 13
+    assert run([plain], select(["CQADupstackRetrieval"]))[0].reused == 13
 
 
 def test_a_mean_of_parts_has_the_figures_of_their_searches(
@@ -285,7 +285,7 @@ def test_a_mean_of_parts_has_the_figures_of_their_searches(
     }  # fmt: skip
     assert exact.identity != stored.identity
     assert any("fp32/faiss:Flat" in line and "recall@10 0.555" in line for line in lines)
-    assert run([plain], select(["CQADupstackRetrieval"]), searches=searches)[0].kept == 26
+    assert run([plain], select(["CQADupstackRetrieval"]), searches=searches)[0].reused == 26
 
 
 def test_two_models_in_one_run(run: Run, plain: Path, instructor: Path, tmp_path: Path) -> None:

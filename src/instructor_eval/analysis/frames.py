@@ -10,7 +10,7 @@ from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
 from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Scores
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.statistics_files import StoredStatistics
 from instructor_eval.results.score import Key, Score, key_of
 from instructor_eval.results.store import Store
 from instructor_eval.tasks import types
@@ -35,7 +35,7 @@ def of_scores(scores: Sequence[Score], store: Store) -> pd.DataFrame:
     """
     import pandas as pd
 
-    stored = KeptStatistics.of(store)
+    stored = StoredStatistics.of(store)
     evidence = Evidence(store.items, stored)
     rows: dict[Key, dict[str, Score]] = {}
     for score in scores:
@@ -127,7 +127,7 @@ def _differs(difference: Difference | None, chance: Chance | None) -> dict[str, 
 def board_text(scores: Sequence[Score], store: Store) -> str:
     """Return the leaderboard of these scores as the terminal shows it; of several protocols or limits, the last's."""
     last = max(scores, key=lambda score: score.created)
-    stored = KeptStatistics.of(store)
+    stored = StoredStatistics.of(store)
     protocol = {k: v for score in scores for k, v in score.protocol.items()}
-    board = build(scores, (), protocol=protocol, limit=last.limit, items=store.items, kept=stored)
+    board = build(scores, (), protocol=protocol, limit=last.limit, items=store.items, stored=stored)
     return format_board(board, "table")

@@ -14,7 +14,7 @@ from instructor_eval.analysis.board.formats import PAPERS, format_board
 from instructor_eval.analysis.board.overlaps import overlap_marks
 from instructor_eval.analysis.board.paper import Paper
 from instructor_eval.analysis.board.rows import Board
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.statistics_files import StoredStatistics
 from instructor_eval.cli.flags import listed
 from instructor_eval.cli.options import add_board_options, add_debug_option, add_format_option
 from instructor_eval.core.errors import EXIT_OK, UserError
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """`evaluate leaderboard`: the table of stored scores."""
     paper = _paper(options)
     store = Store(options.results)
-    statistics = KeptStatistics.of(store)
+    statistics = StoredStatistics.of(store)
     with doing("reading results"):
         board = board_of(options, store, statistics)
     evidence = None if options.no_intervals or options.metric else Evidence(store.items, statistics)
@@ -100,7 +100,7 @@ def check_results_folder(path: Path) -> None:
 def board_of(
     options: argparse.Namespace,
     store: Store,
-    kept: KeptStatistics,
+    stored: StoredStatistics,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Board:
     """The board that the flags of `evaluate leaderboard` ask for.
@@ -108,7 +108,7 @@ def board_of(
     Args:
         options: The flags.
         store: The results folder.
-        kept: Its statistics.
+        stored: Its statistics.
         say: Called with each score whose items are read.
 
     Raises:
@@ -136,7 +136,7 @@ def board_of(
         only=only,
         reader=reader,
         items=None if options.no_intervals else read,
-        kept=None if options.no_intervals else kept,
+        stored=None if options.no_intervals else stored,
         baseline=_baseline(options, reader),
     )
     if options.baseline is not None and board.baseline is None:

@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """`evaluate report`: the page of a results folder."""
     from instructor_eval.analysis.board.evidence import Evidence
-    from instructor_eval.analysis.board.statistics_files import KeptStatistics
+    from instructor_eval.analysis.board.statistics_files import StoredStatistics
     from instructor_eval.cli.compare import progress
     from instructor_eval.cli.leaderboard import board_of
     from instructor_eval.report.details import counted
@@ -64,11 +64,11 @@ def run(options: argparse.Namespace) -> int:
     if str(output) != _STDOUT:
         _check(output)
     store = Store(options.results)
-    kept = KeptStatistics.of(store)
+    stored = StoredStatistics.of(store)
     with progress() as say:
-        board = board_of(options, store, kept, say)
+        board = board_of(options, store, stored, say)
         say("writing the page")
-        evidence = Evidence(None) if options.no_intervals else Evidence(store.items, kept)
+        evidence = Evidence(None) if options.no_intervals else Evidence(store.items, stored)
         studies = sections_of(options.results)
         texts, thumbnails = _shown(options, store, board.tasks) if options.texts else (None, None)
         page = render(
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
                 overlap_marks(board, options.results),
             )
         )
-        kept.save()
+        stored.save()
     if str(output) == _STDOUT:
         tell_bytes(page)
         return EXIT_OK

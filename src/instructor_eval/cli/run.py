@@ -9,7 +9,7 @@ from pathlib import Path
 from instructor_eval import api
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.formats import format_board
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.statistics_files import StoredStatistics
 from instructor_eval.core.errors import EXIT_ERROR, EXIT_OK
 from instructor_eval.core.output import say, tell, warn
 from instructor_eval.core.progress import Progress, doing
@@ -69,14 +69,14 @@ def run_tasks(options: argparse.Namespace) -> int:
             reader=summary.reader,
             current={s.identity for s in summary.scores},
             items=store.items,
-            kept=KeptStatistics.of(store),
+            stored=StoredStatistics.of(store),
         )
     tell()
     tell(format_board(board, "table"))
     if not options.quiet:
         limited = f", cut to {options.limit} items each: not comparable with whole tasks" if options.limit else ""
         tell(
-            f"\n{summary.ran} run, {summary.kept} reused, {summary.failed} failed{limited}; "
+            f"\n{summary.ran} run, {summary.reused} reused, {summary.failed} failed{limited}; "
             f"results in {options.results}"
         )
     return EXIT_ERROR if summary.failed else EXIT_OK

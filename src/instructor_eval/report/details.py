@@ -37,7 +37,7 @@ class Facts:
     id: str
     rows: list[tuple[str, str]]
     literal: bool = False
-    """True where the texts are shown as they are, blanks and all."""
+    """True where the texts are shown as they are, spaces and all."""
 
 
 @dataclass

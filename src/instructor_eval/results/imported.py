@@ -76,7 +76,7 @@ class Imported:
 
 
 def write(root: Path, imported: Imported) -> Path:
-    """File imported scores; what was imported from the same place before is kept, task by task, unless it is replaced.
+    """File imported scores; what was imported from the same place before stays, task by task, unless it is replaced.
 
     Raises:
         UserError: the folder cannot be written, or what is there is damaged.

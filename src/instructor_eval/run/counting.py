@@ -134,19 +134,19 @@ class Sample:
 
     def __init__(self, size: int = SAMPLE) -> None:
         self._size = size
-        self._kept: list[list[tuple[int, str]]] = [[] for _ in range(CLASSES)]
+        self._held: list[list[tuple[int, str]]] = [[] for _ in range(CLASSES)]
 
     def add(self, cls: int, key: bytes, text: str) -> None:
         """Keep it, if its key is among the least."""
-        kept, entry = self._kept[cls], (-int.from_bytes(key), text)
-        if len(kept) < self._size:
-            heapq.heappush(kept, entry)
-        elif entry > kept[0]:
-            heapq.heapreplace(kept, entry)
+        held, entry = self._held[cls], (-int.from_bytes(key), text)
+        if len(held) < self._size:
+            heapq.heappush(held, entry)
+        elif entry > held[0]:
+            heapq.heapreplace(held, entry)
 
     def texts(self, cls: int) -> list[str]:
         """The inputs of a class, that of the least key first: a few of them are as random as all."""
-        return [text for _, text in sorted(self._kept[cls], reverse=True)]
+        return [text for _, text in sorted(self._held[cls], reverse=True)]
 
 
 class CountingEngine(Engine):
@@ -210,10 +210,10 @@ class CountingEncoder(BoundEncoder):
     def __init__(self, engine: BaseEngine, *args: Any, **kwargs: Any) -> None:
         super().__init__(engine, *args, **kwargs)
         model = engine.model
-        self._precision = _NothingKept(self.variant, dim=engine.dim, normalize=model.normalize, model=model.name)
+        self._precision = _Uncalibrated(self.variant, dim=engine.dim, normalize=model.normalize, model=model.name)
 
 
-class _NothingKept(Precision):
+class _Uncalibrated(Precision):
     """It asks for calibration like any other."""
 
     def calibrate(self, vectors: Vectors, **about: Any) -> None:

@@ -87,7 +87,7 @@ def _run_here(request: Request, planned: list[Planned], summary: Summary, say: C
             for card in plan.cards:
                 score = failed_score(request, card, plan, why)
                 summary.scores.append(score)
-                say_score(score, plan, summary, say, kept=False)
+                say_score(score, plan, summary, say, reused=False)
             continue
         _run_model(request, plan, engine if plan.checkpoint else None, prober, summary, say)
         ran = Ran.of(engine, queries=request.cost != "off")
@@ -124,15 +124,15 @@ def _run_model(
         say(f"{plan.model.name}: no model, the same for all of them")
     for card in plan.cards:
         if card.parts:
-            score, kept = aggregate(card, plan, done, request)
+            score, reused = aggregate(card, plan, done, request)
         else:
             if plan.checkpoint is not None:
                 say_instructions(card, plan.instructions[card.name], plan.checkpoint, say)
             with doing(card.name):
-                score, kept = run_task(request, card, plan, engine, prober)
+                score, reused = run_task(request, card, plan, engine, prober)
         done[card.name] = score
         summary.scores.append(score)
-        say_score(score, plan, summary, say, kept=kept)
+        say_score(score, plan, summary, say, reused=reused)
 
 
 def _write_manifest(request: Request, name: str, started: str, summary: Summary, *, ended: str | None) -> None:

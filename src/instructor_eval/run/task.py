@@ -39,7 +39,7 @@ class Summary:
 
     scores: list[Score] = field(default_factory=list)
     ran: int = 0
-    kept: int = 0
+    reused: int = 0
     failed: int = 0
     reader: str | None = None
     """Fingerprint of the reader that answered, where prompt retrieval was asked for."""
@@ -47,7 +47,7 @@ class Summary:
     """What forms have computed here, by the fingerprint of their vectors."""
 
 
-def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str], None], *, kept: bool) -> None:
+def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str], None], *, reused: bool) -> None:
     """Print how a task ended, and count it."""
     width = max(len(c.name) for c in plan.cards)
     form = "" if plan.label == str(FP32) else f", {plan.label}"
@@ -56,9 +56,9 @@ def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str]
         summary.failed += 1
         say(f"{head} FAILED: {score.error}")
     else:
-        summary.kept += kept
-        summary.ran += not kept
-        cost = "reused from an earlier run" if kept else _cost(score)
+        summary.reused += reused
+        summary.ran += not reused
+        cost = "reused from an earlier run" if reused else _cost(score)
         cost += "".join(f", {phrase}" for phrase in search_phrases(score.search))
         say(f"{head} {score.metric} {100 * (score.score or 0.0):.2f}  ({score.n_items:,} items, {cost})")
         for warning in score.data_warnings:
@@ -99,7 +99,7 @@ def run_task(
     if error is None:
         found = filed(request, score)
         if found is not None:
-            return _kept(found, score, strict=settings.strict)
+            return _reused(found, score, strict=settings.strict)
         with encoder.progress:
             outcome, error = _attempt(lambda: kind.run(card, encoder, settings), debug=request.debug)
     used = _Used.of(engine)
@@ -180,7 +180,7 @@ class _Used:
         return Timings(round(total, 3), round(encode, 3), round(load, 3))
 
 
-def _kept(found: Score, score: Score, *, strict: bool) -> tuple[Score, bool]:
+def _reused(found: Score, score: Score, *, strict: bool) -> tuple[Score, bool]:
     """Return what is there already, or, if `--strict` refuses its data, a failed score that is not filed over it."""
     if not (strict and found.data_warnings):
         return found, True

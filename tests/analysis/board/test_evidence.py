@@ -15,7 +15,7 @@ from made_boards import Made
 from made_items import BOOTSTRAPPED, T_METRICS, make_items
 
 from instructor_eval.analysis.board.evidence import Evidence, UnreadError
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.statistics_files import StoredStatistics
 from instructor_eval.analysis.statistics import filed as module
 from instructor_eval.analysis.statistics.filed import BINS, NAMED, shape_of
 from instructor_eval.core.errors import UserError
@@ -23,7 +23,7 @@ from instructor_eval.core.values import Items
 from instructor_eval.results.score import Shape
 
 EVERY = (*T_METRICS, *BOOTSTRAPPED, "rougeL_third_worst_group_bootstrap", "mean_of_parts")
-Opened = Callable[[], KeptStatistics]
+Opened = Callable[[], StoredStatistics]
 
 
 def items_of(metric: str, n: int = 60, seed: int = 0) -> Items:
@@ -174,7 +174,7 @@ def test_a_missing_column_and_an_unknown_metric() -> None:
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
     """A new look at the same file."""
-    return lambda: KeptStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
+    return lambda: StoredStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_what_is_stored_of_another_score_or_file_is_computed_again(
 ) -> None:
     score, again = made.scores[0], opened()
     if change == "stamp":
-        again = KeptStatistics(again.path, lambda score: "another")
+        again = StoredStatistics(again.path, lambda score: "another")
     else:
         before = score.identity
         score = dataclasses.replace(score, **{change: "2027"})
@@ -259,7 +259,7 @@ def test_a_board_keeps_the_shapes_of_all_its_scores(made: Made, opened: Opened) 
     for variant in ("fp32", "int8"):
         for task in ("SciFact", "ArguAna"):
             made.add(variant, task)
-    made.board(kept=opened())
+    made.board(stored=opened())
     assert sorted(made.asked) == sorted(made.stored)
     later = Evidence(None, opened())
     for score in made.scores:

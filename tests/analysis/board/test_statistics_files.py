@@ -15,7 +15,7 @@ from instructor_eval.analysis.board import statistics_files as module
 from instructor_eval.analysis.board.board import build
 from instructor_eval.analysis.board.formats import format_board
 from instructor_eval.analysis.board.rows import Board
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.statistics_files import StoredStatistics
 from instructor_eval.core.errors import UserError
 from instructor_eval.core.values import Items
 from instructor_eval.results.score import Score
@@ -26,12 +26,12 @@ MakeScore = Callable[..., Score]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Callable[[], KeptStatistics]:
+def opened(tmp_path: Path) -> Callable[[], StoredStatistics]:
     """A new look at the same file."""
-    return lambda: KeptStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
+    return lambda: StoredStatistics(tmp_path / "statistics" / "board.v2", lambda score: "stamp")
 
 
-def test_what_is_put_comes_back(opened: Callable[[], KeptStatistics]) -> None:
+def test_what_is_put_comes_back(opened: Callable[[], StoredStatistics]) -> None:
     first = opened()
     entries = {"k1": {"low": 0.1 + 0.2, "high": None, "method": "t"}, "plain": {"names": ["ä", "b"]}}
     for key, entry in entries.items():
@@ -42,7 +42,7 @@ def test_what_is_put_comes_back(opened: Callable[[], KeptStatistics]) -> None:
     assert second.get("gone") is None
 
 
-def test_nothing_new_writes_nothing(opened: Callable[[], KeptStatistics]) -> None:
+def test_nothing_new_writes_nothing(opened: Callable[[], StoredStatistics]) -> None:
     first = opened()
     first.save()
     assert not first.path.exists()
@@ -65,7 +65,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_as_good_as_none(damage: str, opened: Callable[[], KeptStatistics]) -> None:
+def test_a_damaged_file_is_as_good_as_none(damage: str, opened: Callable[[], StoredStatistics]) -> None:
     first = opened()
     first.put("a", {"x": "1" * 200})
     first.save()
@@ -78,14 +78,16 @@ def test_a_damaged_file_is_as_good_as_none(damage: str, opened: Callable[[], Kep
 
 
 @pytest.mark.parametrize("body", [b"[]\n", b'{"a": 1}\n', b'{"a": [{}, 5, 9]}\n', b"{}", b'{"a": "x"}\n', b"{}\nxyz"])
-def test_a_file_with_a_checksum_and_nonsense_is_none_either(body: bytes, opened: Callable[[], KeptStatistics]) -> None:
+def test_a_file_with_a_checksum_and_nonsense_is_none_either(
+    body: bytes, opened: Callable[[], StoredStatistics]
+) -> None:
     first = opened()
     first.path.parent.mkdir()
     first.path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert first.get("a") is None
 
 
-def test_a_file_too_large_is_not_read(opened: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_too_large_is_not_read(opened: Callable[[], StoredStatistics], monkeypatch: pytest.MonkeyPatch) -> None:
     first = opened()
     first.put("a", {"x": "1" * 3000})
     first.save()
@@ -94,7 +96,7 @@ def test_a_file_too_large_is_not_read(opened: Callable[[], KeptStatistics], monk
 
 
 def test_the_newest_calls_stay_where_room_is_short(
-    opened: Callable[[], KeptStatistics], monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], StoredStatistics], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST", 2000)
     for call in range(4):
@@ -107,7 +109,7 @@ def test_the_newest_calls_stay_where_room_is_short(
     assert last.path.stat().st_size < 2500
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(opened: Callable[[], KeptStatistics], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_no_error(opened: Callable[[], StoredStatistics], tmp_path: Path) -> None:
     (tmp_path / "statistics").write_text("a file where the folder should be")
     one = opened()
     one.put("a", {"x": 1})
@@ -116,11 +118,11 @@ def test_a_folder_that_cannot_be_written_is_no_error(opened: Callable[[], KeptSt
 
 
 def test_a_key_is_of_everything_that_changes_the_figure(
-    opened: Callable[[], KeptStatistics], make_score: MakeScore, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], StoredStatistics], make_score: MakeScore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key(what: str = "spread", stamp: str = "s", **fields: Any) -> str:
         value = fields.pop("value", 0.5)
-        return KeptStatistics(Path("x"), lambda score: stamp).key(what, make_score("STS12", value, **fields))
+        return StoredStatistics(Path("x"), lambda score: stamp).key(what, make_score("STS12", value, **fields))
 
     found = [
         key(), key("difference"), key(stamp="t"), key(identity="b"), key(created="later"), key(value=0.6),
@@ -173,7 +175,7 @@ def look(store: Store, **fields: Any) -> tuple[str, list[str]]:
     """The board as JSON, and whose items were read."""
     items = Counted(store)
     board: Board = build(
-        store.scores(), protocol=protocol.parse([]), items=items, kept=KeptStatistics.of(store), **fields
+        store.scores(), protocol=protocol.parse([]), items=items, stored=StoredStatistics.of(store), **fields
     )
     return format_board(board, "json"), items.asked
 
@@ -204,7 +206,7 @@ def test_a_changed_score_is_computed_again_and_no_other(results: Store, make_sco
 
 def test_an_entry_of_another_shape_is_computed_again(results: Store) -> None:
     first, _ = look(results)
-    one = KeptStatistics.of(results)
+    one = StoredStatistics.of(results)
     entries = one._load()
     for entry in entries.values():
         del entry[next(iter(entry))]

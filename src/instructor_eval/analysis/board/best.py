@@ -1,4 +1,4 @@
-"""The best of each column, and what cannot be told from it by the items that both have."""
+"""The best of each column, and what is not distinguished from it by the items that both have."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from instructor_eval.tasks.cards import shipped_cards
 from instructor_eval.tasks.task import Card
 
 if TYPE_CHECKING:
-    from instructor_eval.analysis.board.statistics_files import KeptStatistics
+    from instructor_eval.analysis.board.statistics_files import StoredStatistics
 
 MTEB_TYPES = CATEGORIES[:7]
 _BENCHMARKS = {"mteb": "MTEB-56", "billboard": BILLBOARD, "prompt-retrieval": PROMPTED}
@@ -43,7 +43,7 @@ def build(
     reader: str | None = None,
     current: Collection[str] = (),
     items: ReadItems | None = None,
-    kept: KeptStatistics | None = None,
+    stored: StoredStatistics | None = None,
     baseline: Key | None = None,
 ) -> Board:
     """The board of all scores of one protocol, limit and reader.
@@ -63,7 +63,7 @@ def build(
         current: Identities of scores that count before newer ones: those a run has just made or reused, where data or
             options were changed and changed back.
         items: Reads a score's items, `Store.items` for example. None leaves everything without intervals.
-        kept: Statistics of earlier calls; what is new is added.
+        stored: Statistics of earlier calls; what is new is added.
         baseline: The row that every other measured row is compared with, task by task.
     """
     named = [c if isinstance(c, str) else c.name for c in only or ()]
@@ -96,7 +96,7 @@ def build(
         key=lambda found: (found[0][1], found[1][0].model, found[1][0].instructions),
     )
     against = next((row for row in measured if row.key == baseline), None)
-    compared, gaps = intervals.compare([family for _, family in ranked], columns, against, Evidence(items, kept))
+    compared, gaps = intervals.compare([family for _, family in ranked], columns, against, Evidence(items, stored))
     ends = intervals.of_ranks([family[0] for family in compared], columns, lower=lower)
     rows = [
         row
@@ -108,8 +108,8 @@ def build(
             groups,
         )
     ]
-    if kept is not None:
-        kept.save()
+    if stored is not None:
+        stored.save()
     return Board(
         [*rows, *others],
         columns,

@@ -1,4 +1,5 @@
-"""Intervals, differences and shapes of scores: as filed, or from items, computed once and kept (`statistics_files.py`).
+"""Intervals, differences and shapes of scores: as filed, or from items, computed once and stored in a file.
+
 
 numpy is imported where something is computed: the board does not need it where all was computed before.
 """
@@ -11,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from instructor_eval import metrics
-from instructor_eval.analysis.board.statistics_files import KeptStatistics
+from instructor_eval.analysis.board.statistics_files import StoredStatistics
 from instructor_eval.analysis.statistics import difference as stats
 from instructor_eval.analysis.statistics.estimates import Difference, NotComparableError
 from instructor_eval.analysis.statistics.filed import UNUSABLE, measure, spread_of
@@ -35,15 +36,15 @@ class UnreadError(Exception):
 class Evidence:
     """Items of scores and what comes of them; a few are held at a time."""
 
-    def __init__(self, read: ReadItems | None, kept: KeptStatistics | None = None) -> None:
+    def __init__(self, read: ReadItems | None, stored: StoredStatistics | None = None) -> None:
         """Take the items of scores, and what was computed of them before.
 
         Args:
             read: Reads a score's items; None where intervals are not wanted.
-            kept: Statistics of earlier calls.
+            stored: Statistics of earlier calls.
         """
         self._read = read
-        self._kept = kept
+        self._stored = stored
         self._held: OrderedDict[str, Items] = OrderedDict()
 
     @property
@@ -60,7 +61,7 @@ class Evidence:
         return spread_of(score, self._statistics(score), replicates=replicates)
 
     def _statistics(self, score: Score) -> Statistics:
-        """Return a score's statistics; version 1 filed none, so that they are computed from items and kept.
+        """Return a score's statistics; version 1 filed none, so that they are computed from items and stored.
 
         Raises:
             UnreadError: items are missing, or are not those that the score was computed from.
@@ -149,14 +150,14 @@ class Evidence:
         return self._held[name]
 
     def _look_up(self, what: str, *scores: Score) -> tuple[str, dict[str, Any] | None]:
-        if self._kept is None:
+        if self._stored is None:
             return "", None
-        key = self._kept.key(what, *scores)
-        return key, self._kept.get(key)
+        key = self._stored.key(what, *scores)
+        return key, self._stored.get(key)
 
     def _keep(self, key: str, entry: dict[str, Any]) -> None:
-        if self._kept is not None:
-            self._kept.put(key, entry)
+        if self._stored is not None:
+            self._stored.put(key, entry)
 
 
 def _difference_in(entry: dict[str, Any]) -> Difference:

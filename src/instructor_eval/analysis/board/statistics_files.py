@@ -28,7 +28,7 @@ MOST = 32 * 2**20
 _CODE = ("analysis/statistics/*.py", "analysis/board/evidence.py", "metrics/*.py")
 
 
-class KeptStatistics:
+class StoredStatistics:
     """The statistics of one results folder; read at the first look-up."""
 
     def __init__(self, path: Path, stamp: Callable[[Score], str]) -> None:
@@ -45,7 +45,7 @@ class KeptStatistics:
         self._changed = False
 
     @classmethod
-    def of(cls, store: Store) -> KeptStatistics:
+    def of(cls, store: Store) -> StoredStatistics:
         """Return those of a results folder."""
         return cls(store.root / "statistics" / "board.v2", store.items_stamp)
 

@@ -53,7 +53,7 @@ __all__ = [
     "KIND", "LAST", "PINNED", "Baseline", "find", "has", "is_baseline", "load", "names", "pin", "read", "read_named",
     "set_baseline",
 ]  # fmt: skip
-_KEPT = (
+_COPIED = (
     "identity", "status", "benchmark", "type", "instructions", "metric", "score", "n_items", "data", "reader",
     "protocol", "protocol_version", "seed", "limit", "created",
 )  # fmt: skip
@@ -201,13 +201,13 @@ def set_baseline(
         raise UserError(f"{side.label}: {side.kind} scores have no items: a baseline is made of results of a run")
     require(["pyarrow"], "run", "writing a baseline")  # reading does without
     chosen = _chosen(side, tasks)
-    kept = {task: (score, _compact(score, side.read)) for task, score in sorted(chosen.items())}
+    stored = {task: (score, _compact(score, side.read)) for task, score in sorted(chosen.items())}
     pinned = manifest_path(target, PINNED)
     is_pinned = pinned.exists()
     if is_pinned:
         load(pinned)  # before anything is written: what it names must not be taken for left over
     last = manifest_path(target, LAST)
-    first = next(iter(kept.values()))[0]
+    first = next(iter(stored.values()))[0]
     manifest: dict[str, Any] = {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
@@ -218,7 +218,7 @@ def set_baseline(
     }
     try:
         (target / ITEMS).mkdir(parents=True, exist_ok=True)
-        manifest["tasks"] = {t: _entry(s, first.model, write_items(target, s, i)) for t, (s, i) in kept.items()}
+        manifest["tasks"] = {t: _entry(s, first.model, write_items(target, s, i)) for t, (s, i) in stored.items()}
         _keep_probe(side, target)
         if last.exists() and is_same(last, manifest) and is_pinned:
             return last, False
@@ -295,7 +295,7 @@ def _entry(score: Score, model: Model, items: dict[str, Any]) -> dict[str, Any]:
     environment = Environment(fresh=score.environment.fresh, probe=score.environment.probe)
     fields = written(dataclasses.replace(score, environment=environment))
     own = {"model": fields["model"]} if score.model != model else {}
-    return {key: fields[key] for key in (*_KEPT, "environment")} | own | {"items": items}
+    return {key: fields[key] for key in (*_COPIED, "environment")} | own | {"items": items}
 
 
 def _keep_probe(side: Side, target: Path) -> None:
@@ -309,9 +309,9 @@ def _keep_probe(side: Side, target: Path) -> None:
 
 
 def _score(task: str, entry: Mapping[str, Any], model: dict[str, Any], version: int) -> Score:
-    kept = {key: entry[key] for key in _KEPT}
+    copied = {key: entry[key] for key in _COPIED}
     own = {"model": entry.get("model", model), "environment": entry.get("environment", {})}
-    score = read_fields({**kept, **own, "task": task, "schema_version": version})
+    score = read_fields({**copied, **own, "task": task, "schema_version": version})
     if score.score is None:
         raise TypeError(f"{task}: it has no score")
     return score

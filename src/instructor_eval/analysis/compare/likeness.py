@@ -47,7 +47,7 @@ def likeness(mine: Score, theirs: Score, candidate: Side, baseline: Side) -> Lik
         return UNKNOWN
     if mine.model.fingerprint == theirs.model.fingerprint:
         return Likeness(same_model=True)
-    if not _kept_alike(mine, theirs):
+    if not _stored_alike(mine, theirs):
         return UNKNOWN
     from instructor_eval.results import probe
 
@@ -74,7 +74,7 @@ def of_all(found: Sequence[Likeness]) -> Likeness:
     return max(known, key=lambda f: f.cosine or 0.0)
 
 
-def _kept_alike(mine: Score, theirs: Score) -> bool:
+def _stored_alike(mine: Score, theirs: Score) -> bool:
     """Return whether an index keeps the vectors of both in one precision; a probe is of what the model gives."""
     try:
         one, other = (Variant.parse(s.model.variant) for s in (mine, theirs))

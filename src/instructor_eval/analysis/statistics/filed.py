@@ -1,6 +1,6 @@
 """Statistics of one score and its items, as they are filed with it: tables and pages then need no items.
 
-Replicates, which only the intervals of ranks need, are kept as float32 differences from the score: 4 kB, right to
+Replicates, which only the intervals of ranks need, are stored as float32 differences from the score: 4 kB, right to
 about 1e-9, and equal where two models' are equal.
 """
 

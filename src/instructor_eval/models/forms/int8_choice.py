@@ -1,6 +1,6 @@
 """The engine that multiplies int8: measured once on a machine, and then read from the user's cache folder.
 
-Which one is fastest cannot be told from a processor's name: a container may hide instructions, wide ones may slow a
+A processor's name does not say which one is fastest: a container may hide instructions, wide ones may slow a
 processor down, a build of torch may lack oneDNN's. All give the same bits.
 """
 

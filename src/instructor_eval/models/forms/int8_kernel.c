@@ -117,7 +117,7 @@ static void quantize(const float *x, uint8_t *q, float *scale, int32_t *zero, lo
     }
     const float range = hi - lo > LEAST ? hi - lo : 0.0f, inverse = range > 0 ? LEVELS / range : 0.0f;
     const int32_t z = nearest(-lo * inverse);
-    *scale = (range > 0 ? range / LEVELS : 1.0f) + not_finite; /* a fault upstream must show in the vectors */
+    *scale = (range > 0 ? range / LEVELS : 1.0f) + not_finite; /* an error upstream must show in the vectors */
     *zero = z;
     const floats by = none + inverse, round = none + ROUND;
     const ints shift = (ints){0} + z - bits(round), most = (ints){0} + 127;

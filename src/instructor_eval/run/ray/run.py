@@ -163,8 +163,8 @@ class _Run:
         if score is not None and filed(self._request, score) is None:
             return score.identity
         nobody = Prober(None, self._request.store.root, self._view.note)
-        found, kept = run_task(self._request, card, plan, None, nobody)
-        self._file(place, found, kept=kept)
+        found, reused = run_task(self._request, card, plan, None, nobody)
+        self._file(place, found, reused=reused)
         return ""
 
     def _run_here(self, run_here: Run) -> None:
@@ -225,7 +225,7 @@ class _Run:
         if not self._view.workers:
             why = next(iter(self._refused.values()), "its nodes are gone")
             raise UserError(
-                f"no worker is left to compute ({why}): finished results and vectors are kept, the same command goes "
+                f"no worker is left to compute ({why}): finished results and vectors are stored, the same command goes "
                 "on from there"
             )
         if not self._attempts and seconds > _SILENT_SECONDS:
@@ -280,15 +280,15 @@ class _Run:
             except UserError as e:
                 self._tell_once(f"no probe filed, the drift gate will miss it: {e}")
         for place, score, items in done.scores:
-            self._file(place, self._request.store.write(score, items), kept=False)
+            self._file(place, self._request.store.write(score, items), reused=False)
 
     def _fail(self, job: Job, error: str) -> None:
         for place in job.rows:
             plan = self._planned[place]
             card = next(card for card in plan.cards if card.name == job.card)
-            self._file(place, failed_score(self._request, card, plan, error), kept=False)
+            self._file(place, failed_score(self._request, card, plan, error), reused=False)
 
-    def _file(self, place: int, score: Score, *, kept: bool) -> None:
+    def _file(self, place: int, score: Score, *, reused: bool) -> None:
         """Print a score, and file the mean that it was the last part of."""
         plan = self._planned[place]
         card = next(card for card in plan.cards if card.name == score.task)
@@ -296,13 +296,13 @@ class _Run:
             say_instructions(card, plan.instructions[card.name], plan.checkpoint, self._view.say)
         self._scores[place, score.task] = score
         self._view.tasks_done += 1
-        say_score(score, plan, self._summary, self._view.say, kept=kept)
+        say_score(score, plan, self._summary, self._view.say, reused=reused)
         self._summary.scores.append(score)
         for whole in plan.cards:
             if score.task in whole.parts and all((place, name) in self._scores for name in whole.parts):
                 parts = {name: self._scores[place, name] for name in whole.parts}
-                found, found_kept = aggregate(whole, plan, parts, self._request)
-                self._file(place, found, kept=found_kept)
+                found, found_reused = aggregate(whole, plan, parts, self._request)
+                self._file(place, found, reused=found_reused)
 
     def _tell_once(self, line: str) -> None:
         """As the command line warns; of the same error every worker tells."""
