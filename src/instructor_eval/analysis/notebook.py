@@ -1,4 +1,4 @@
-"""What the library gives back, as a notebook shows it: results, one of them, a comparison.
+"""The library's results as a notebook shows them: results, one of them, a comparison.
 
 pandas, and what a board or a comparison needs, are imported where they are asked for.
 """

@@ -46,9 +46,9 @@ class Schema:
     page_bytes: int
     tables: str
     thing: str
-    """What stands before the folder's name."""
+    """The text before the folder's name."""
     content: str
-    """What it holds, in the plural."""
+    """Its contents, in the plural."""
 
 
 class DamageError(sqlite3.DatabaseError):

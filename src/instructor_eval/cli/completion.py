@@ -231,4 +231,4 @@ _VALUES: dict[str, tuple[Names, Sequence[str] | None]] = {
     "show name": (_baselines, None),
     "pin name": (_baselines, None),
 }
-"""What a flag, or a command's argument, may be: names, and folders and files with these endings (None: neither)."""
+"""The values of a flag, or of a command's argument: names, and folders and files with these endings (None: neither)."""

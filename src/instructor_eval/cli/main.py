@@ -77,7 +77,7 @@ _COMMON = {
     "evaluate train": ("--model_name_or_path", "--output_dir", "--train_file", "--max_source_length",
                        "--cl_temperature", "--evaluate", "--evaluate_steps", "--stop_if", "--keep", "--results"),
 }  # fmt: skip
-"""What `--help` of a command with many flags shows; `--help-all` shows every one."""
+"""The flags that `--help` of a command with many shows; `--help-all` shows every one."""
 _FILED = "finished results are filed, the same command goes on from there"
 _INTERRUPTED = {"train": "the same command with --resume_from_checkpoint goes on from the last whole checkpoint"}
 

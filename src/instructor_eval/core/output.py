@@ -35,7 +35,7 @@ _LONGEST, _LONGEST_SAID = 490, 1000
 _lock = threading.RLock()
 """Held while anything is printed: a line that passes by is drawn by a thread."""
 _passing: list[bool] = [False]
-"""Whether a line stands there that `pass_by` has put."""
+"""True while a line stands there that `pass_by` has put."""
 
 
 @contextmanager

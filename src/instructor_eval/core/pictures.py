@@ -33,7 +33,7 @@ class Picture:
     digest: bytes
     """SHA-256 of the file's content, or of an opened picture's pixels."""
     name: str = field(compare=False)
-    """What it is called in errors."""
+    """Its name in errors."""
     source: Any = field(compare=False, repr=False)
     """A path, bytes, a `PIL.Image.Image`, or a function that reads the file's bytes again."""
 
@@ -131,7 +131,7 @@ class Picture:
 
 
 Item: TypeAlias = "str | Picture"
-"""What an encoder is given: a text or a picture."""
+"""The input of an encoder: a text or a picture."""
 
 _ORIENTATION = 0x0112
 

@@ -20,7 +20,7 @@ _TICK = 0.25
 _WIDE = 100
 """Columns of a terminal that has room for tokens a second too."""
 _doing: list[threading.Event] = []
-"""What goes on, the innermost last; each ends when its event is set."""
+"""The work that goes on, the innermost last; each ends when its event is set."""
 
 
 @contextlib.contextmanager

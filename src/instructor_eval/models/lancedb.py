@@ -81,7 +81,7 @@ class InstructorEvalEmbeddings(TextEmbeddingFunction):  # type: ignore[misc] # l
     """A model as for `evaluate --model`: a hub id with or without `@revision`, a folder, `minilm`, or one of texts and
     pictures: `hf-clip:FOLDER`, `open-clip:...`."""
     source: Literal["text", "image"] = "text"
-    """What the source column has: texts, or pictures as bytes of files, paths and `file:` addresses."""
+    """The contents of the source column: texts, or pictures as bytes of files, paths and `file:` addresses."""
     device: str = "cpu"
     """cpu, cuda, cuda:1, or auto."""
     batch_size: int | None = Field(default=None, ge=1)

@@ -220,7 +220,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a forward pass is made of."""
+    """The parts that a forward pass is made of."""
 
     linear: Callable[..., Product]
     """(weight, bias, activation=none|relu|gelu) -> a linear layer."""

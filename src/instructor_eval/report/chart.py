@@ -65,11 +65,11 @@ class Chart:
 
     key: str
     title: str
-    """What the x axis is, with its unit."""
+    """The quantity on the x axis, with its unit."""
     hint: str
     """Which side is better."""
     unit: str
-    """What stands behind a value: `90.3 MB on disk`."""
+    """The text behind a value: `90.3 MB on disk`."""
     tasks: int
     """How many tasks the mean is over, of so many."""
     of: int

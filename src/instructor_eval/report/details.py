@@ -63,7 +63,7 @@ class Detail:
     bins: int = BINS
     height: int = HEIGHT
     axis: str = ""
-    """What the histogram is of, and from where to where."""
+    """The quantity in the histogram, and its ends."""
     worst: list[tuple[str, str]] = field(default_factory=list)
     best: list[tuple[str, str]] = field(default_factory=list)
     texts: list[tuple[str, Texts]] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Detail:
     command: str = ""
     error: str = ""
     bare: str = ""
-    """What is said where no text had an instruction."""
+    """The sentence where no text had an instruction."""
     shared: list[Facts] = field(default_factory=list)
 
 

@@ -35,7 +35,7 @@ class Line:
     index: int
     """The row's place on the board, and in its CSV."""
     kind: str
-    """What it is to its parent: `VARIANT` or `INSTRUCTIONS`; without one, `MODEL` or `PUBLISHED`."""
+    """Its relation to its parent: `VARIANT` or `INSTRUCTIONS`; without one, `MODEL` or `PUBLISHED`."""
     parent: Line | None = None
     level: int = 0
     """How many lines stand above it in the tree."""

@@ -84,7 +84,7 @@ class Page:
     verdict: verdict.Verdict | None = None
     verdict_command: str = ""
     verdict_doubt: str = ""
-    """What is said where the gate judged other scores than the table shows."""
+    """The sentence where the gate judged other scores than the table shows."""
     advice: str = ""
     """The sentence on top."""
     reasons: list[Reason] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Page:
     by_type: list[table.Group] = field(default_factory=list)
     cells: dict[Line, list[table.Cell]] = field(default_factory=dict)
     sides: dict[Line, str] = field(default_factory=dict)
-    """What `evaluate compare` knows each line by."""
+    """The name by which `evaluate compare` knows each line."""
     section_of: dict[Line, str] = field(default_factory=dict)
     families: list[str] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)

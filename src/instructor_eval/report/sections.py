@@ -33,7 +33,7 @@ class ModelSection:
     headers: list[str]
     rows: list[list[str]]
     reading: list[str]
-    """What its variants show, in words."""
+    """The result of its variants, in words."""
     pairs: Sequence[tuple[str, str]]
     """Key and label of each row beside another."""
 

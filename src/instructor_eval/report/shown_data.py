@@ -16,7 +16,7 @@ F = TypeVar("F")
 
 @dataclass(frozen=True)
 class Source(Generic[F]):
-    """What finds the data behind a task's items."""
+    """The way to the data behind a task's items."""
 
     find: F | None = None
     key: str = ""

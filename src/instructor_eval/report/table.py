@@ -49,7 +49,7 @@ class Cell:
     main: str = ""
     """The score, behind its mark if it has one: `▼ 64.51`."""
     rest: str = ""
-    """What stands smaller behind it: ` ±4.1 (3/4)`."""
+    """The smaller text behind it: ` ±4.1 (3/4)`."""
     heat: int = 0
     delta: str = ""
     """Of a line below another: `-0.31 [-0.52, -0.10]`."""

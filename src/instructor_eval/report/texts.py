@@ -22,7 +22,7 @@ LONGEST = 600
 
 @dataclass(frozen=True)
 class Found:
-    """What stands behind the items of a score."""
+    """The texts behind the items of a score."""
 
     by_id: Mapping[str, Texts]
     why_not: str = ""

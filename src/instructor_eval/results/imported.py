@@ -53,7 +53,7 @@ class Imported:
     """The place the files are from, in the importer's words."""
     revision: Name = ""
     experiment: Name = ""
-    """What mteb calls so: what differs from the model as it is."""
+    """mteb's word for what differs from the model as it is."""
     created: Name = ""
     """The time of the import."""
     scores: tuple[ImportedScore, ...] = ()

@@ -64,7 +64,7 @@ class Request:
     compiled: bool = False
     cache: Cache | None = None
     cost: str = "auto"
-    """What forms cost here: auto (within a tenth of the run's time), full (measured, with cold starts), off."""
+    """How costs are measured: auto (within a tenth of the run's time), full (measured, with cold starts), off."""
     stored: str = "float32"
     """The type of the cache's vectors."""
     family: str | None = None

@@ -1,4 +1,4 @@
-"""What a model's forms cost in a run: by its own batches, or measured in turns where forms are compared.
+"""The costs of a model's forms in a run: by its own batches, or measured in turns where forms are compared.
 
 `--cost auto` measures in turns (`costs.py`) only where a run compares forms of a model, and only if that takes no more
 than a tenth of the run's time. Else speeds are those of the batches that the run computed anyway, which costs nothing;
@@ -46,7 +46,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Ran:
-    """What a form has computed in a run: its pictures, or else its texts."""
+    """The inputs that a form has computed in a run: its pictures, or else its texts."""
 
     texts: int
     tokens: int

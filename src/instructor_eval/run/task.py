@@ -44,7 +44,7 @@ class Summary:
     reader: str | None = None
     """Fingerprint of the reader that answered, where prompt retrieval was asked for."""
     computed: dict[str, Ran] = field(default_factory=dict)
-    """What forms have computed here, by the fingerprint of their vectors."""
+    """The work that forms have done here, by the fingerprint of their vectors."""
 
 
 def say_score(score: Score, plan: Planned, summary: Summary, say: Callable[[str], None], *, reused: bool) -> None:

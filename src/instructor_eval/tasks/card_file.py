@@ -53,7 +53,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     split: Name = "test"
     subset: Name = "default"
     domain: Name | UnsetType = UNSET
-    """What it is about, for `evaluate study domains`: medical, news, ..."""
+    """Its subject, for `evaluate study domains`: medical, news, ..."""
     show_texts: bool = False
     """True where the data's licence lets its texts stand in a page (`evaluate report --texts`)."""
     template: Any = UNSET

@@ -40,7 +40,7 @@ class Card:
     folder: Path | None = None
     """The data's folder, for the user's own tasks and the demo; None for tasks located by `data_id`."""
     domain: str = ""
-    """What it is about: medical, news, ...; empty: not said."""
+    """Its subject: medical, news, ...; empty: not said."""
     show_texts: bool = False
     """True where the card says that the data's licence lets its texts stand in a page (`report --texts`)."""
     template: Template = field(default_factory=Template)

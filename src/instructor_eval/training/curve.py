@@ -57,7 +57,7 @@ class Point:
 
 @dataclass
 class Curve:
-    """What evaluation inside one run has shown."""
+    """The results of evaluation inside one run."""
 
     run: str
     points: list[Point] = field(default_factory=list)

@@ -34,7 +34,7 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class About:
-    """What is known of the rows without reading them."""
+    """Facts about the rows that need no reading of them."""
 
     file: str
     """The name of the file that they came from."""

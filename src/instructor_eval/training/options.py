@@ -1,4 +1,4 @@
-"""What is asked for beside transformers' own training arguments. Light: no torch."""
+"""Options beside transformers' own training arguments. Light: no torch."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 5
 _BEFORE_A_CHECKPOINT = (BEST, FILE, "runs")
-"""What a run may leave that is killed before its first checkpoint; `runs` is TensorBoard's."""
+"""Names that a run killed before its first checkpoint may leave; `runs` is TensorBoard's."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Trained:
     losses: Mapping[int, float]
     """Step -> mean loss since the one before, as logged."""
     curve: Curve | None
-    """What evaluation showed; None where none was asked for."""
+    """The result of evaluation; None where none was asked for."""
 
 
 def train(

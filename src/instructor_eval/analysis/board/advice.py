@@ -57,7 +57,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Advice:
-    """What a board says of the choice between its rows."""
+    """A board's advice on the choice between its rows."""
 
     tasks: Sequence[str]
     """The tasks that the scores are means over."""

@@ -23,7 +23,7 @@ class Named:
     row: Row
     name: str
     text: str = ""
-    """What is said of it."""
+    """The sentence about it."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Intervals, differences and shapes of scores: as filed, or from items, computed once and stored in a file.
 
-
 numpy is imported where something is computed: the board does not need it where all was computed before.
 """
 

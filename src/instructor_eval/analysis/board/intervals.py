@@ -1,4 +1,4 @@
-"""What the items of scores say: intervals of cells, means and ranks, and how rows differ."""
+"""Findings from the items of scores: intervals of cells, means and ranks, and how rows differ."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Cell:
-    """What the items of one score say."""
+    """Findings from the items of one score."""
 
     spread: Spread | None
     unread: bool

@@ -53,7 +53,7 @@ class ScoredRow:
     """One model under one instruction set, with its scores."""
 
     model: str
-    """What tells the row apart."""
+    """The fields that identify the row."""
     instructions: str
     source: str
     """measured | published | imported"""

@@ -30,7 +30,7 @@ SEARCH_COLUMNS = [
 ]  # fmt: skip
 """CSV: beside the score table, where a row went through a store; scores are fractions of 1."""
 NOTHING = "no results yet: run `evaluate demo`, or `evaluate --model ... --task ...`"
-"""What stands for a board without rows."""
+"""The text of a board without rows."""
 _SEARCH_HEADERS = ["search", "tasks", "recall", "loss points", "build s", "queries/s", "index MB"]
 _CHUNK_HEADERS = ["chunks", "k tokens"]
 _CHUNK_NOTE = "chunks, k tokens: what the documents were cut into, and thousands of tokens of these, overlaps counted."

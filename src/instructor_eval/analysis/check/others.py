@@ -24,7 +24,7 @@ def _part(score: Score, folder: Path, task: str) -> tuple[Path, str, str]:
 
 
 class Others:
-    """What results say of each other."""
+    """Facts that results hold about each other."""
 
     def __init__(self) -> None:
         self._scores: dict[tuple[Path, str, str], list[Score]] = defaultdict(list)

@@ -93,7 +93,7 @@ class Drift:
     vectors: VectorDrift
     tasks: list[TaskDrift]
     changes: tuple[str, ...] = ()
-    """What is other in code, libraries and machine, as "torch 2.9 -> 2.10"."""
+    """Changes in code, libraries and machine, as "torch 2.9 -> 2.10"."""
     notes: tuple[str, ...] = ()
     gate: str = "drift"
 

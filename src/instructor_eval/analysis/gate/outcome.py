@@ -51,7 +51,7 @@ class Plain:
     """drift | speed"""
     verdict: str
     line: str
-    """What was found, on one line, without gate and verdict."""
+    """The finding on one line, without gate and verdict."""
     baseline: str = ""
     candidate: str = ""
     parts: Sequence[Part] = ()

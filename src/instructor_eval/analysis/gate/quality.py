@@ -43,7 +43,7 @@ INCONCLUSIVE, NOT_COMPARABLE = "INCONCLUSIVE", "NOT COMPARABLE"
 ORDER = (REGRESSED, NOT_COMPARABLE, INCONCLUSIVE, IMPROVED, OK)
 """The worst first."""
 EXIT_CODES = {OK: 0, IMPROVED: 0, REGRESSED: 1, INCONCLUSIVE: 3, NOT_COMPARABLE: 4}
-"""What `evaluate gate` exits with; INCONCLUSIVE only where it was asked to fail on it, else 0."""
+"""Exit codes of `evaluate gate`; INCONCLUSIVE only where it was asked to fail on it, else 0."""
 MACRO = "macro mean"
 _COUNTED = 20
 """Up to so many items all sign patterns are counted (`randomise.EXACT_UP_TO`)."""
@@ -86,7 +86,7 @@ class Judgement:
     """In the comparison's order."""
     comparison: Comparison
     adjustment: Adjustment = reasons.ONE_TEST
-    """What the p-values are adjusted for."""
+    """The tests that p-values are adjusted for."""
     gate: str = "quality"
     sentence: str = SENTENCE
 
@@ -184,7 +184,7 @@ class _P:
     gain: float
     """That nothing is gained, adjusted."""
     level: float
-    """What the adjustment leaves of alpha to this one, if it alone has lost."""
+    """The part of alpha that the adjustment leaves to this one, if it alone has lost."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ MOST_RECOMPUTED = 2_000
 
 
 class TooManyUnitsError(UserError):
-    """What each of so many units adds would take too long to compute."""
+    """The part of each of so many units would take too long to compute."""
 
 
 def contributions(metric: str, items: Items) -> tuple[list[str], Numbers]:

@@ -1,4 +1,4 @@
-"""What an instruction is worth: candidates ranked on one half of a task's items, the winner reported on the other.
+"""The worth of an instruction: candidates ranked on one half of a task's items, the winner reported on the other.
 
 The best of forty candidates looks better than it is on the items that it was chosen by: on the half that had no say its
 gain is unbiased, and its interval is that of any paired comparison. The gain on the half that chose stands beside it.

@@ -28,7 +28,7 @@ _ALIGN = 64
 
 @dataclass(frozen=True)
 class Target:
-    """What one engine of the kernel needs."""
+    """The needs of one engine of the kernel."""
 
     machine: str
     """The kind of processor, `platform.machine()`; empty: any."""

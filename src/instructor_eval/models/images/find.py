@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from instructor_eval.models.images.model import ImageModel
 
 LIBRARIES = {"hf-clip": "transformers", "open-clip": "open_clip", "imagebind": "timm.layers"}
-"""What stands before the colon -> the package that computes, or what takes the longest to import of it."""
+"""The name before the colon -> the package that computes, or the part of it that takes the longest to import."""
 KINDS = tuple(LIBRARIES)
 
 

@@ -24,7 +24,7 @@ class Formed:
     network: nn.Module
     sizes: Sizes
     proof: str
-    """What runs, read off the network itself."""
+    """A description of what runs, read off the network itself."""
     alone: bool = False
     """True if a row's numbers depend on the other rows of its batch: then each item gets its own batch."""
     note: str = ""

@@ -28,7 +28,7 @@ FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to a picture before the network."""
+    """The steps from a picture to the network."""
 
     rules: Literal["transformers", "open_clip", "imagebind"]
     """Where two libraries differ. transformers turns a picture as its EXIF says and converts it to RGB first; open_clip

@@ -13,7 +13,7 @@ from instructor_eval.results.score import Score
 from instructor_eval.run.plan import Planned, Request
 
 COUNTS = ("total", "done", "hits", "tokens", "work", "worked")
-"""What of a `Progress` is sent home."""
+"""The parts of a `Progress` that are sent home."""
 
 
 @dataclass(frozen=True)

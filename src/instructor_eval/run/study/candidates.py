@@ -43,7 +43,7 @@ PATTERNS = (
 CandidatesFile = dict[str, list[Instruction | dict[Role | Literal["*"], Instruction]]]
 """The layout of a file of candidates: a task, or `default`, with texts, or a text for each role."""
 _PLAIN = {"domain": "general", "text type": "text", "objective": "any purpose"}
-"""What a part of the template is replaced by."""
+"""The replacements of the template's parts."""
 
 
 def read_candidates(path: Path, cards: Sequence[Card]) -> dict[str, list[dict[str, str]]]:

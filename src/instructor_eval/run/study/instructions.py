@@ -25,7 +25,7 @@ KIND = "instructions"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study asks for beside the options of its runs."""
+    """The options of a study beside those of its runs."""
 
     candidates: Path | None = None
     """The user's own."""

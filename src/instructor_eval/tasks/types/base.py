@@ -61,9 +61,9 @@ class TaskType:
     category: str = ""
     """Its column in the paper's Table 2."""
     purpose: str = ""
-    """What its texts are for, for models that must know: classification, clustering, similarity."""
+    """The use of its texts, for models that must know: classification, clustering, similarity."""
     unit: str = "item"
-    """What `--limit` counts."""
+    """The things that `--limit` counts."""
     least: int = 1
     """Units that have a score: `--limit` leaves no fewer."""
     is_searched: bool = False

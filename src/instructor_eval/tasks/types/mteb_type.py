@@ -1,4 +1,4 @@
-"""What the types have in common that mteb scores: MTEB's own tasks, and own data in mteb's task classes.
+"""The common part of the types that mteb scores: MTEB's own tasks, and own data in mteb's task classes.
 
 mteb is the reference. It reads every data set, and computes every number but those of types with a scorer of their own
 (`light_attributes`). Tests hold that scorer equal to mteb's; its tasks run without importing mteb, once mteb has read
