@@ -63,7 +63,7 @@ def files(sides: Sequence[Side]) -> Export:
 def _again(score: Score) -> str:
     """Return what makes the rankings of a score."""
     words = command_of(score)
-    command = shlex.join([*words, "--rankings"]) if words else "run it with rankings=True"
+    command = shlex.join([*words, "--rankings"]) if words else "run it again with --rankings (rankings=True from Python)"
     return f"{score.task} of {score.model.name}: filed without its rankings: {command}"
 
 
