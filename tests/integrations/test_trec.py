@@ -144,3 +144,10 @@ def test_rankings_that_nothing_of_ours_writes(change: dict[str, Any], make_score
     Store(Path("results")).write(make_score("SciFact", type="Retrieval", metric="ndcg_at_10"), items)
     line = cli("export", "--format", "trec", "--output", "out").error
     assert line.endswith("its rankings are not whole: run it again with --rankings")
+
+
+def test_where_no_command_is_known_the_flag_is_said(make_score: Any, cli: Any) -> None:
+    score = make_score("Mine", type="Retrieval", metric="ndcg_at_10")
+    Store(Path("results")).write(score, {"id": ["q"], "ndcg_at_10": [0.5]})
+    error = cli("export", "--format", "trec", "--output", "out").error
+    assert "filed without its rankings: run it again with --rankings (rankings=True from Python)" in error

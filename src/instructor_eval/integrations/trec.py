@@ -63,7 +63,8 @@ def files(sides: Sequence[Side]) -> Export:
 def _again(score: Score) -> str:
     """Return what makes the rankings of a score."""
     words = command_of(score)
-    command = shlex.join([*words, "--rankings"]) if words else "run it again with --rankings (rankings=True from Python)"
+    again = "run it again with --rankings (rankings=True from Python)"
+    command = shlex.join([*words, "--rankings"]) if words else again
     return f"{score.task} of {score.model.name}: filed without its rankings: {command}"
 
 
