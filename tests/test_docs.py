@@ -99,7 +99,8 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "<table" in shown[1]
     assert "77.58" in shown[1]
     assert "0.692647" in shown[2]
-    assert "+0.51" in shown[4]
+    [score] = re.findall(r"DemoRetrieval +84\.48 +(\d+\.\d+)", shown[4])
+    assert float(score) == pytest.approx(85.0, abs=0.2)  # of int8, which another processor may round otherwise
     assert "bag_of_words" in shown[5]
 
 
