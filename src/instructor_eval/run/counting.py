@@ -57,11 +57,6 @@ class KnownKeys:
         self._spaces: dict[str, bool] = {}
         self._connection = self._open(folder / FILE_NAME) if folder else None
 
-    def __del__(self) -> None:
-        """Close what its user has not, as Python 3.13 asks."""
-        if connection := getattr(self, "_connection", None):
-            connection.close()
-
     @property
     def keeps_all(self) -> bool:
         """Return whether what was computed once is known to the end."""
