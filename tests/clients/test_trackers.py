@@ -133,6 +133,20 @@ def test_wandb(python: Path, results: Path) -> None:
     assert "these scores are in" in again.stderr
 
 
+def test_a_killed_export_to_wandb_does_not_count(python: Path, results: Path) -> None:
+    out = results.parent / "out"
+    words = ["export", "--format", "wandb", "--results", str(results), "--output", str(out)]
+    killed = (
+        "import os, wandb; wandb.Run.finish = lambda *_, **__: os._exit(9);"
+        f"from instructor_eval.cli.main import main; main({words})"
+    )
+    assert run(python, "-c", killed).returncode == 9
+    assert export(python, "wandb", results).returncode == 0
+    assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == 1
+    assert [path.name for path in out.iterdir()] == ["wandb"]
+    assert export(python, "wandb", results).returncode == 2
+
+
 def test_the_commands_of_the_document(python: Path, results: Path) -> None:
     [block] = re.findall(r"^```sh trackers\n(.*?)^```$", DOC.read_text(), re.MULTILINE | re.DOTALL)
     for line in block.splitlines():

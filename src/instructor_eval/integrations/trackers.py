@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,22 +80,30 @@ def to_wandb(side: Side, folder: Path, *, force: bool) -> str:
     if not force and any(folder.glob(f"wandb/offline-run-*-{key}")):
         raise _there(side, folder)
     instructions = {task: score.instructions.texts for task, score in side.scores.items()}
+    unfinished = folder / f".unfinished-{key}"  # a killed export does not count
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _make(unfinished)
     try:
         run = wandb.init(
             project=_EXPERIMENT,
             name=side.label,
             id=key,
             mode="offline",
-            dir=folder,
+            dir=unfinished,
             config={**_about(side), "instructions": instructions},
             settings=wandb.Settings(silent=True, console="off"),
         )
         for task, figures in _figures(side).items():
             run.summary.update({f"{task}/{name}": figure for name, figure in figures.items()})
-        place = Path(run.dir).parent
+        made = Path(run.dir).parent
         run.finish()
-    except wandb.Error as e:
+        place = folder / "wandb" / made.name
+        place.parent.mkdir(exist_ok=True)
+        made.rename(place)
+    except (OSError, wandb.Error) as e:
         raise UserError(f"{folder}: wandb cannot write there ({e}): choose another --output") from e
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return f"run {key} in {place}"
 
 
