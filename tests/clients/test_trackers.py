@@ -73,6 +73,16 @@ def export(python: Path, form: str, results: Path, *flags: str) -> subprocess.Co
     return run(python, "-m", "instructor_eval.cli.main", "export", "--format", form, *where, *flags)
 
 
+def export_killed_at(python: Path, form: str, call: str, results: Path) -> None:
+    """End the process where an export calls the client's `call`, and clean nothing up."""
+    words = ["export", "--format", form, "--results", str(results), "--output", str(results.parent / "out")]
+    script = (
+        f"import os, {form}; {call} = lambda *_, **__: os._exit(9);"
+        f"from instructor_eval.cli.main import main; main({words})"
+    )
+    assert run(python, "-c", script).returncode == 9
+
+
 def read(python: Path, script: str, results: Path) -> Any:
     done = run(python, "-c", script, results.parent / "out")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -100,13 +110,7 @@ def test_mlflow(python: Path, results: Path) -> None:
 
 
 def test_a_killed_export_to_mlflow_does_not_count(python: Path, results: Path) -> None:
-    out = results.parent / "out"
-    words = ["export", "--format", "mlflow", "--results", str(results), "--output", str(out)]
-    killed = (
-        "import os, mlflow; mlflow.MlflowClient.log_metric = lambda *_, **__: os._exit(9);"
-        f"from instructor_eval.cli.main import main; main({words})"
-    )
-    assert run(python, "-c", killed).returncode == 9
+    export_killed_at(python, "mlflow", "mlflow.MlflowClient.log_metric", results)
     assert export(python, "mlflow", results).returncode == 0
     assert sorted(status for _, status, *_ in read(python, MLFLOW, results)) == ["FINISHED", "RUNNING"]
     assert export(python, "mlflow", results).returncode == 2
@@ -134,14 +138,9 @@ def test_wandb(python: Path, results: Path) -> None:
 
 
 def test_a_killed_export_to_wandb_does_not_count(python: Path, results: Path) -> None:
-    out = results.parent / "out"
-    words = ["export", "--format", "wandb", "--results", str(results), "--output", str(out)]
-    killed = (
-        "import os, wandb; wandb.Run.finish = lambda *_, **__: os._exit(9);"
-        f"from instructor_eval.cli.main import main; main({words})"
-    )
-    assert run(python, "-c", killed).returncode == 9
+    export_killed_at(python, "wandb", "wandb.Run.finish", results)
     assert export(python, "wandb", results).returncode == 0
+    out = results.parent / "out"
     assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == 1
     assert [path.name for path in out.iterdir()] == ["wandb"]
     assert export(python, "wandb", results).returncode == 2

@@ -68,9 +68,8 @@ def build(
     """
     named = [c if isinstance(c, str) else c.name for c in only or ()]
     wanted = set(named) if only is not None else None
-    parts = {
-        part for c in only or () if not isinstance(c, str) for part in c.parts
-    }  # no columns, but what the interval of their whole comes of
+    # Parts are no columns, but the interval of their whole comes of them.
+    parts = {part for c in only or () if not isinstance(c, str) for part in c.parts}
     found = [s for s in scores if wanted is None or s.task in wanted | parts]
     asked = [s for s in found if wanted is None or s.task in wanted]
     chosen = [s for s in found if is_made_with(s, protocol, limit)]
